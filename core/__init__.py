@@ -1,0 +1,33 @@
+"""What both ends of the wire must agree on, and the hot loops.
+
+The compiled modules are private; their functions are offered here. There is no slower twin to fall
+back on: a missing extension stops the import and names the command that builds it.
+"""
+
+try:
+    from core._crc import (
+        CRC_MODBUS,
+        CRC_X25,
+        check_batch,
+        crc16_modbus,
+        crc16_x25,
+        crc_batch,
+        dlt_sum,
+        sum_batch,
+    )
+except ModuleNotFoundError as missing:
+    raise ImportError(
+        f"the compiled module {missing.name} is missing; build it with `make setup` "
+        "or `python setup.py build_ext --inplace` in the source tree"
+    ) from missing
+
+__all__ = [
+    "CRC_MODBUS",
+    "CRC_X25",
+    "check_batch",
+    "crc16_modbus",
+    "crc16_x25",
+    "crc_batch",
+    "dlt_sum",
+    "sum_batch",
+]
