@@ -17,13 +17,13 @@ else:
 
 EXTENSIONS = [
     Extension(f"core.{name}", [f"core/{name}.pyx"], extra_compile_args=COMPILE_ARGS)
-    for name in ("_crc",)
+    for name in ("_crc", "_deduct")
 ]
 
 setup(
     ext_modules=cythonize(
         EXTENSIONS,
-        compiler_directives={"language_level": "3", "freethreading_compatible": True},
+        compiler_directives={"language_level": "3", "freethreading_compatible": True, "autotestdict": False},
     ),
     package_dir={"": "."},
     packages=find_packages(include=["core*", "sim*", "server*"]),

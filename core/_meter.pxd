@@ -1,0 +1,126 @@
+"""Arithmetic of one meter, inlined into the passes of `_deduct`: steps, guards, charge, level.
+
+Sums and products are formed in uint64, where they cannot be undefined, and used only after the guards:
+every step within max_delta (G3), energy within E_MAX (G4), balance and period within their limits (G2).
+Under them charge <= 2^62 and balance - charge >= -2^63.
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+cdef extern from *:
+    """
+    #define E645_E_MAX ((int64_t)0x7FFFFFFF)
+    #define E645_MONEY_MAX ((int64_t)1 << 62)
+    #define E645_PERIOD_MAX ((int64_t)1 << 53)
+    #define E645_NF_PER_FEN ((int64_t)1000000000)
+    #define E645_HALF_FEN ((int64_t)500000000)
+    #define E645_TOP_BIT ((uint32_t)1 << 31)
+    """
+    const int64_t E_MAX "E645_E_MAX"
+    const int64_t MONEY_MAX "E645_MONEY_MAX"
+    const int64_t PERIOD_MAX "E645_PERIOD_MAX"
+    const int64_t NF_PER_FEN "E645_NF_PER_FEN"
+    const int64_t HALF_FEN "E645_HALF_FEN"
+    const uint32_t TOP_BIT "E645_TOP_BIT"
+
+cdef enum:
+    NONE = 0
+    TRIP = 3
+    CLOSE_ALLOWED = 4
+    BACKWARDS = 5
+    JUMP = 6
+    RANGE = 7
+    LEVEL_MASK = 3
+    KEEP_POWER = 4
+    LEVEL_KEPT = 2
+
+cdef struct Row:
+    int32_t price[4]
+    int32_t step[3]
+    int32_t fifth_price
+    int64_t boundary[3]
+    int64_t close_allowed_nf
+
+cdef struct Batch:
+    Py_ssize_t meters
+    int rates
+    uint32_t modulus
+    uint32_t max_delta
+    const Row *rows
+    const int32_t *prev
+    const int32_t *new
+    const int32_t *ratio
+    const uint16_t *tariff
+    const int32_t *alarm1
+    const int32_t *alarm2
+    const int32_t *overdraft
+    int64_t *period
+    int64_t *balance
+    int64_t *charge
+    uint8_t *flags
+    uint8_t *event
+
+
+cdef inline int64_t _above(int64_t energy, int64_t boundary) noexcept nogil:
+    return energy - boundary if energy > boundary else 0
+
+
+cdef inline uint8_t relevel(
+    int64_t balance, int64_t alarm1, int64_t alarm2, int64_t overdraft, int64_t close_allowed, uint8_t *flags
+) noexcept nogil:
+    """New level into the flags; returns the event, that is the edge against the stored level."""
+    cdef uint8_t stored = flags[0] & LEVEL_MASK
+    cdef uint8_t level = 0
+    if balance < alarm1 * NF_PER_FEN:
+        level = 1
+    if balance < alarm2 * NF_PER_FEN:
+        level = 2
+    if balance <= -overdraft * NF_PER_FEN:
+        level = TRIP
+    if stored == TRIP and balance <= close_allowed:
+        level = TRIP
+    if flags[0] & KEEP_POWER and level > LEVEL_KEPT:
+        level = LEVEL_KEPT
+    flags[0] = (flags[0] & ~<uint8_t>LEVEL_MASK) | level
+    if stored == TRIP and level != TRIP:
+        return CLOSE_ALLOWED
+    return level if level > stored else NONE
+
+
+cdef inline int64_t _tiers(const Row *row, int64_t before, int64_t after) noexcept nogil:
+    """Charge of the tier steps: subtract first and multiply once, so the product stays below 2^62."""
+    cdef int64_t total = 0
+    cdef int j
+    for j in range(3):
+        total += row.step[j] * (_above(after, row.boundary[j]) - _above(before, row.boundary[j]))
+    return total
+
+
+cdef inline void charge_meter(Batch b, const Row *row, Py_ssize_t i, int rates) noexcept nogil:
+    cdef uint64_t energy = 0, base = 0
+    cdef uint32_t step, refused = 0, went_back = 0
+    cdef int32_t prev, new
+    cdef int64_t charge, period = b.period[i], balance = b.balance[i]
+    cdef uint64_t ratio = <uint64_t>b.ratio[i]
+    cdef int r
+    for r in range(rates):
+        prev = b.prev[r * b.meters + i]
+        new = b.new[r * b.meters + i]
+        step = <uint32_t>(new - prev) + (b.modulus if new < prev else 0)
+        refused |= step > b.max_delta
+        went_back |= (step > b.max_delta) & (new < prev)
+        energy += step
+        base += <uint64_t>step * <uint64_t>(row.price[r] if r < 4 else row.fifth_price)
+    energy *= ratio
+    if refused or energy > <uint64_t>E_MAX or balance > MONEY_MAX or balance < -MONEY_MAX \
+            or period < 0 or period > PERIOD_MAX:
+        b.charge[i] = 0
+        b.event[i] = (BACKWARDS if went_back else JUMP) if refused else RANGE
+        return
+    charge = <int64_t>(base * ratio) + _tiers(row, period, period + <int64_t>energy)
+    b.charge[i] = charge
+    b.period[i] = period + <int64_t>energy
+    b.balance[i] = balance - charge
+    b.event[i] = relevel(
+        balance - charge, b.alarm1[i], b.alarm2[i], b.overdraft[i], row.close_allowed_nf, &b.flags[i]
+    )
