@@ -1,0 +1,75 @@
+"""The two clocks.
+
+World time (load, tariffs, deadlines, policy) follows one anchor shared with the simulator:
+world = world_utc + (machine - machine_utc) * factor. On real hardware the factor is 1 and the anchor is now.
+Machine time serves sessions, freshness of callbacks, I/O timeouts and the pay-to-power clock.
+Only this module of the head-end reads a clock for the flows; everything below gets `now` as an argument.
+"""
+
+import json
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from server.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """One instant on both clocks: `world_s` epoch seconds of world time, `machine_ms` epoch milliseconds."""
+
+    world_s: int
+    machine_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """Ties world time to machine time; `factor` world seconds pass in one machine second (1 on hardware)."""
+
+    machine_utc: datetime
+    world_utc: datetime
+    factor: int = 1
+
+    def world_at(self, machine_s: float) -> float:
+        """World epoch seconds at the machine's epoch second `machine_s`."""
+        return self.world_utc.timestamp() + (machine_s - self.machine_utc.timestamp()) * self.factor
+
+    def machine_seconds(self, world_seconds: float) -> float:
+        """How many machine seconds a span of world seconds takes."""
+        return world_seconds / self.factor
+
+
+def anchor_from_file(path: Path) -> Anchor:
+    """Read `{"machine_utc", "world_utc", "factor"}`; raises ConfigError naming the file and the key."""
+    try:
+        raw = json.loads(path.read_text("utf-8"))
+        anchor = Anchor(
+            datetime.fromisoformat(raw["machine_utc"]),
+            datetime.fromisoformat(raw["world_utc"]),
+            int(raw["factor"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{path}: not a clock anchor ({error}); expected machine_utc, world_utc and factor"
+        ) from error
+    if anchor.machine_utc.tzinfo is None or anchor.world_utc.tzinfo is None or anchor.factor < 1:
+        raise ConfigError(f"{path}: machine_utc and world_utc need a UTC offset, factor must be 1 or more")
+    return anchor
+
+
+class Clock:
+    """Reads the machine's clock and derives world time from the anchor."""
+
+    def __init__(self, anchor: Anchor | None = None) -> None:
+        now = datetime.now(UTC)
+        self.anchor = anchor or Anchor(now, now, 1)
+
+    def now(self) -> Now:
+        """The present instant on both clocks."""
+        machine_s = time.time()
+        return Now(int(self.anchor.world_at(machine_s)), int(machine_s * 1000))
+
+    def world(self) -> datetime:
+        """World time as an aware UTC datetime."""
+        return datetime.fromtimestamp(0, UTC) + timedelta(seconds=self.now().world_s)

@@ -1,0 +1,1 @@
+"""The only bytes: ports, one poller a bus, the reading schedule, and the supervisor with its own event loop."""

@@ -1,0 +1,47 @@
+"""What a bus needs from a port, whatever carries the bytes.
+
+A port is opened, written and read on the collector's event loop. It hides ptys, UARTs and TCP serial servers;
+the poller never knows which one it has. Times are seconds of the loop's monotonic clock.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class LineSettings:
+    """Serial line settings of one bus; ignored by TCP, where the serial server holds them."""
+
+    baud: int = 2400
+    parity: str = "E"
+    stop_bits: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PortStatus:
+    """What the line really does: read back after opening, shown in the bus status."""
+
+    url: str
+    is_open: bool
+    parity_effective: bool | None
+    failure: str = ""
+
+
+class Port(Protocol):
+    """One half-duplex byte stream."""
+
+    @property
+    def status(self) -> PortStatus: ...
+
+    async def open(self, on_data: Callable[[bytes], None], on_lost: Callable[[str], None]) -> None:
+        """Open and start delivering bytes; raises PortError (missing, busy, no permission: says what to do)."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Send the whole of `data`; raises PortError when the port is gone."""
+        ...
+
+    def close(self) -> None:
+        """Close; safe to call twice."""
+        ...

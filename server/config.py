@@ -1,0 +1,140 @@
+"""Settings of the head-end: one TOML file, overridden by environment variables `ESTATE645_*` and DATABASE_URL.
+
+Every setting is documented in `SETTINGS`; an unknown key or a wrong value is refused with the file, the key and
+the allowed values. Relative paths are relative to the file.
+"""
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from server.errors import ConfigError
+
+DEFAULT_DATABASE = "sqlite:///estate645.db"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings of one server process."""
+
+    database_url: str = DEFAULT_DATABASE
+    host: str = "127.0.0.1"
+    port: int = 8645
+    public_url: str = ""
+    clock_anchor: str = ""
+    collect: bool = True
+    secure_cookies: bool = False
+    sandbox_provider_url: str = ""
+    sandbox_provider_public_key: str = ""
+    sandbox_merchant_key: str = ""
+    language: str = "zh_CN"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Documentation and parser of one key of the file."""
+
+    name: str
+    meaning: str
+    allowed: str
+    parse: Callable[[object], object]
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError
+    return value
+
+
+def _flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value in ("true", "1", "yes", "false", "0", "no"):
+        return value in ("true", "1", "yes")
+    raise ValueError
+
+
+def _port(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError
+    number = int(value)
+    if not 0 <= number <= 65535:
+        raise ValueError
+    return number
+
+
+def _language(value: object) -> str:
+    if value not in ("zh_CN", "en"):
+        raise ValueError
+    return str(value)
+
+
+def _database(value: object) -> str:
+    text = _text(value)
+    if not text.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
+        raise ValueError
+    return text
+
+
+SETTINGS = (
+    Setting("database_url", "where the truth is kept", "sqlite:///FILE or postgresql://...", _database),
+    Setting("host", "address that HTTP listens on", "a host name or address", _text),
+    Setting("port", "port that HTTP listens on", "0 to 65535; 0 takes a free one", _port),
+    Setting("public_url", "address under which people and payers reach the server", "a URL", _text),
+    Setting("clock_anchor", "file that ties world time to machine time, simulations only", "a path", _text),
+    Setting("collect", "read meters from this process", "true or false", _flag),
+    Setting("secure_cookies", "send cookies over TLS only", "true or false", _flag),
+    Setting("sandbox_provider_url", "base URL of the sandbox payment provider", "a URL", _text),
+    Setting("sandbox_provider_public_key", "key that verifies its callbacks", "path of a PEM file", _text),
+    Setting("sandbox_merchant_key", "key that signs our orders", "path of a PEM file", _text),
+    Setting("language", "language of people who have not chosen one", "zh_CN or en", _language),
+)
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
+_PATHS = ("clock_anchor", "sandbox_provider_public_key", "sandbox_merchant_key")
+
+
+def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Config:
+    """Read settings from `path` (optional) and the environment; raises ConfigError."""
+    given: dict[str, object] = {}
+    if path is not None:
+        given = _resolve(_read(path), path)
+    for setting in SETTINGS:
+        name = "DATABASE_URL" if setting.name == "database_url" else f"ESTATE645_{setting.name.upper()}"
+        if name in environment:
+            given[setting.name] = _value(setting.name, environment[name], f"environment variable {name}")
+    known = {field.name for field in fields(Config)}
+    return replace(Config(), **{key: value for key, value in given.items() if key in known})  # type: ignore[arg-type]
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        raw = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be read ({error.strerror}); name an existing settings file"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    return {key: _value(key, value, str(path)) for key, value in raw.items()}
+
+
+def _value(key: str, value: object, where: str) -> object:
+    setting = _BY_NAME.get(key)
+    if setting is None:
+        raise ConfigError(f"{where}: unknown key {key!r}; allowed keys: {', '.join(sorted(_BY_NAME))}")
+    try:
+        return setting.parse(value)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {key} = {value!r} is wrong; allowed: {setting.allowed}") from error
+
+
+def _resolve(given: dict[str, object], path: Path) -> dict[str, object]:
+    for key in _PATHS:
+        if given.get(key):
+            given[key] = str((path.parent / str(given[key])).resolve())
+    url = str(given.get("database_url", ""))
+    if url.startswith("sqlite:///") and not url.startswith("sqlite:////"):
+        given["database_url"] = f"sqlite:///{(path.parent / url.removeprefix('sqlite:///')).resolve()}"
+    return given

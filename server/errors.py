@@ -1,0 +1,37 @@
+"""Errors of the head-end.
+
+Ours (we or the operator broke a rule) and theirs (the payer or the meter did) are different classes. Every
+message says what was wrong, where, and what to do.
+"""
+
+
+class EstateError(Exception):
+    """Base of all errors that the head-end raises on purpose."""
+
+
+class ConfigError(EstateError):
+    """A setting is missing or wrong; the message names file, key and allowed values."""
+
+
+class NotFound(EstateError):
+    """No such thing in this estate (also for things of other estates: existence is not revealed)."""
+
+
+class Conflict(EstateError):
+    """The same key came with another payload, or the state no longer allows the act."""
+
+
+class Refused(EstateError):
+    """A rule forbids the act; the message gives the reason for the person who asked."""
+
+
+class Forbidden(EstateError):
+    """The principal lacks the verb for this act."""
+
+
+class CallbackRejected(EstateError):
+    """A payer's message failed signature, freshness, order or amount checks (their fault, nothing is credited)."""
+
+
+class StorageUnavailable(EstateError):
+    """The durable store cannot be written; nothing was done and nothing may be switched off."""

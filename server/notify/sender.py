@@ -1,0 +1,39 @@
+"""The Protocol of a channel for notices, and what it may promise.
+
+`delivered` is only ever set by a receipt: the page channel when the notice was shown to the person, the sandbox
+channel when its receipt comes back. A notice that was merely sent does not allow a cut.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One notice on its way: rendered text in the account's language."""
+
+    estate_id: str
+    notice_id: str
+    account_id: str
+    kind: str
+    phone: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """What the channel said: handed over (`sent`), or why not."""
+
+    sent: bool
+    delivered: bool
+    failure: str = ""
+
+
+class Sender(Protocol):
+    """One channel."""
+
+    channel: str
+
+    def send(self, outgoing: Outgoing) -> Dispatch:
+        """Hand the notice over; must not raise for the channel's own failures."""
+        ...

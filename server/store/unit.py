@@ -1,0 +1,49 @@
+"""The unit of work: what a flow receives, and what the writer promises.
+
+A flow is `flow(unit, ..., now)`. It reads and writes through `unit.connection`, and may announce topics that are
+delivered to subscribers only after the durable commit. The writer runs each unit in a savepoint, commits several
+units together, and answers each caller only after that commit.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+T = TypeVar("T")
+Result = TypeVar("Result", covariant=True)
+
+
+class Unit:
+    """One unit of work inside the writer's transaction."""
+
+    __slots__ = ("announcements", "connection")
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.announcements: list[tuple[str, str]] = []
+
+    def announce(self, topic: str, key: str) -> None:
+        """Ring `topic` for `key` after the commit; lost announcements must be harmless (rows are the truth).
+
+        Topics: "supply" (key: bus_id), "balance" (account_id), "notice" (estate_id), "meter" (meter_id),
+        "case" (case_id), "order" (order_no).
+        """
+        self.announcements.append((topic, key))
+
+
+class Writing(Protocol):
+    """The store's single writer, as seen by web, jobs and collect wiring."""
+
+    def submit(self, work: Callable[[Unit], T], *, urgent: bool = False) -> Future[T]:
+        """Queue one unit; payments are `urgent`. The future resolves after the durable commit."""
+        ...
+
+    def run(self, work: Callable[[Unit], T], *, urgent: bool = False) -> T:
+        """Submit and wait; raises what the unit raised, or StorageUnavailable."""
+        ...
+
+    def subscribe(self, listener: Callable[[str, str], None]) -> None:
+        """Call `listener(topic, key)` after commits, from the writer's thread; it must not block."""
+        ...

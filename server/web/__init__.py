@@ -1,0 +1,1 @@
+"""Thin web edge: parse, call one flow or one read, render."""
