@@ -112,9 +112,7 @@ def _read(path: Path) -> dict[str, object]:
     try:
         raw = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise ConfigError(
-            f"{path}: cannot be read ({error.strerror}); name an existing settings file"
-        ) from error
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); name an existing settings file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
     return {key: _value(key, value, str(path)) for key, value in raw.items()}

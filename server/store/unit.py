@@ -12,7 +12,6 @@ from typing import Protocol, TypeVar
 from sqlalchemy import Connection
 
 T = TypeVar("T")
-Result = TypeVar("Result", covariant=True)
 
 
 class Unit:
