@@ -1,0 +1,205 @@
+"""The frame of DL/T 645: encode, parse one, or find them in a stream.
+
+    [FE x n] 68 A0..A5 68 C L DATA[L] CS 16
+
+Every data byte travels with 33H added mod 256; address, C and L do not. CS is the sum mod 256 from the
+first 68H to the last data byte, so the waking FE bytes never count. 68H and 16H may occur anywhere inside a
+frame: only the length says where it ends, and a candidate that turns out wrong costs exactly one byte.
+The same frame carries the 1997 edition, whose control codes simply differ.
+"""
+
+from dataclasses import dataclass
+
+from core._crc import dlt_sum
+from core.dlt645.values import address_from_bytes, address_to_bytes
+from core.errors import FrameError, ProtocolMisuse
+
+START = 0x68
+END = 0x16
+WAKE = 0xFE
+OVERHEAD = 12  # two 68H, six address bytes, C, L, CS, 16H
+DATA_MAX = 255  # L is one byte; some security frames exceed the 200 and 50 of reads and writes
+FRAME_MAX = OVERHEAD + DATA_MAX
+PREAMBLE_MAX = 16  # four are usual; seven have been seen
+BUFFER_MAX = 4096
+
+REPLY_BIT = 0x80
+ABNORMAL_BIT = 0x40
+FOLLOW_BIT = 0x20
+FUNCTION_MASK = 0x1F
+FUNCTIONS_WITH_IDENTIFIER = frozenset((0x03, 0x11, 0x12, 0x14))
+
+_ADD_OFFSET = bytes((byte + 0x33) & 0xFF for byte in range(256))
+_REMOVE_OFFSET = bytes((byte - 0x33) & 0xFF for byte in range(256))
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame. `address` is 12 displayed digits (AA pairs are wildcards), `data` is without the offset."""
+
+    address: str
+    control: int
+    data: bytes = b""
+
+    @property
+    def is_reply(self) -> bool:
+        """Whether a meter speaks (bit 7)."""
+        return bool(self.control & REPLY_BIT)
+
+    @property
+    def abnormal(self) -> bool:
+        """Whether the meter refused (bit 6)."""
+        return bool(self.control & ABNORMAL_BIT)
+
+    @property
+    def follow(self) -> bool:
+        """Whether more data waits for command 12H (bit 5)."""
+        return bool(self.control & FOLLOW_BIT)
+
+    @property
+    def function(self) -> int:
+        """The function code, bits 4..0."""
+        return self.control & FUNCTION_MASK
+
+    @property
+    def identifier(self) -> int | None:
+        """The data identifier, for functions that carry one in their first four data bytes; else None."""
+        if self.abnormal or len(self.data) < 4 or self.function not in FUNCTIONS_WITH_IDENTIFIER:
+            return None
+        return int.from_bytes(self.data[:4], "little")
+
+
+def encode(frame: Frame, preamble: int = 4) -> bytes:
+    """Turn a frame into wire bytes, led by `preamble` FE bytes; `ProtocolMisuse` for what cannot travel."""
+    if len(frame.data) > DATA_MAX:
+        raise ProtocolMisuse(f"{len(frame.data)} data bytes do not fit into a frame of at most {DATA_MAX}")
+    if not 0 <= frame.control <= 0xFF:
+        raise ProtocolMisuse(f"control code {frame.control} is not a byte")
+    if not 0 <= preamble <= PREAMBLE_MAX:
+        raise ProtocolMisuse(f"a preamble has 0 to {PREAMBLE_MAX} bytes, not {preamble}")
+    head = b"\x68" + address_to_bytes(frame.address) + b"\x68"
+    body = head + bytes((frame.control, len(frame.data))) + frame.data.translate(_ADD_OFFSET)
+    return b"\xfe" * preamble + body + bytes((dlt_sum(body), END))
+
+
+def parse(wire: bytes) -> Frame:
+    """Read exactly one frame, waking bytes allowed in front; `FrameError` names what is wrong."""
+    body = bytes(wire).lstrip(b"\xfe")
+    if len(body) < OVERHEAD:
+        raise FrameError(f"short: {len(body)} bytes after the preamble, a frame has at least {OVERHEAD}")
+    if body[0] != START:
+        raise FrameError(f"does not start with 68H but with {body[0]:02X}H")
+    if body[7] != START:
+        raise FrameError(f"second 68H missing: {body[7]:02X}H after the address")
+    size = OVERHEAD + body[9]
+    if len(body) < size:
+        raise FrameError(f"length: L = {body[9]} needs {size} bytes, got {len(body)}")
+    if len(body) > size:
+        raise FrameError(f"length: L = {body[9]} needs {size} bytes, {len(body) - size} trailing bytes")
+    if body[-1] != END:
+        raise FrameError(f"missing 16H at the end: got {body[-1]:02X}H")
+    expected = dlt_sum(body[:-2])
+    if body[-2] != expected:
+        raise FrameError(f"checksum: expected {expected:02X}H, got {body[-2]:02X}H")
+    return _frame_from(body)
+
+
+def _frame_from(body: bytes) -> Frame:
+    """Build the frame of a body that has passed every check."""
+    return Frame(address_from_bytes(body[1:7]), body[8], body[10:-2].translate(_REMOVE_OFFSET))
+
+
+class FrameDecoder:
+    """Finds frames in a stream that may be split, merged, preceded by waking bytes or damaged anywhere.
+
+    Whatever a candidate turns out not to be, only its first byte is dropped and the search goes on with the
+    next one, so a good frame behind or inside a false start is never lost. Waking bytes between frames are
+    not garbage. At most `max_buffer` bytes are held however much is fed.
+    """
+
+    __slots__ = ("_buffer", "_max_buffer", "bad_sums", "frames", "garbage_bytes")
+
+    def __init__(self, *, max_buffer: int = BUFFER_MAX) -> None:
+        if max_buffer < FRAME_MAX:
+            raise ProtocolMisuse(f"max_buffer {max_buffer} cannot hold a frame of {FRAME_MAX} bytes")
+        self._buffer = bytearray()
+        self._max_buffer = max_buffer
+        self.frames = 0
+        self.bad_sums = 0
+        self.garbage_bytes = 0
+
+    @property
+    def pending(self) -> int:
+        """Bytes held that may still become a frame."""
+        return len(self._buffer)
+
+    def feed(self, data: bytes | bytearray | memoryview) -> list[Frame]:
+        """Take bytes as they come and return the frames that are now whole, in order."""
+        found: list[Frame] = []
+        start = 0
+        while start < len(data):
+            room = self._max_buffer - len(self._buffer)
+            self._buffer += data[start : start + room]
+            start += room
+            self._scan(found, final=False)
+        return found
+
+    def flush(self) -> list[Frame]:
+        """Stop waiting for the rest of a candidate (the line fell silent) and return what hid behind it."""
+        found: list[Frame] = []
+        self._scan(found, final=True)
+        return found
+
+    def reset(self) -> bytes:
+        """Drop everything held and return it."""
+        dropped = bytes(self._buffer)
+        self._buffer.clear()
+        self._count_garbage(dropped)
+        return dropped
+
+    def _scan(self, found: list[Frame], *, final: bool) -> None:
+        """Move all whole frames from the buffer to `found`; with `final`, give up on unfinished ones."""
+        buffer = self._buffer
+        position = 0
+        while True:
+            start = buffer.find(START, position)
+            if start < 0:
+                start = len(buffer)
+            self._count_garbage(buffer[position:start])
+            position = start
+            size = self._candidate_size(start)
+            if size is None and not final:
+                break
+            if size is None and start >= len(buffer):
+                break
+            body = bytes(buffer[start : start + size]) if size else b""
+            if body and self._is_sound(body):
+                found.append(_frame_from(body))
+                self.frames += 1
+                position = start + len(body)
+            else:
+                self.garbage_bytes += 1
+                position = start + 1
+        del buffer[:position]
+
+    def _candidate_size(self, start: int) -> int | None:
+        """Size of the frame that begins at `start`: 0 if it cannot be one, None if more bytes must tell."""
+        held = len(self._buffer) - start
+        if held >= 8 and self._buffer[start + 7] != START:
+            return 0
+        if held < OVERHEAD:
+            return None
+        size = OVERHEAD + self._buffer[start + 9]
+        return size if held >= size else None
+
+    def _is_sound(self, body: bytes) -> bool:
+        """Check end mark and sum of a candidate whose marks and length fit."""
+        if body[-1] != END:
+            return False
+        if dlt_sum(body[:-2]) != body[-2]:
+            self.bad_sums += 1
+            return False
+        return True
+
+    def _count_garbage(self, dropped: bytes | bytearray) -> None:
+        self.garbage_bytes += len(dropped) - dropped.count(WAKE)
