@@ -1,0 +1,185 @@
+"""Tariffs in use: which version, season and tier period hold at an instant, and the kernel's rows.
+
+Instants are epoch seconds; calendar rules (season months, settlement days, windows of the day) hold in
+the tariff's time zone. A step that crosses a boundary must be split by the caller at the reading taken on
+it (`next_boundary_s`); the two calls telescope, so the sum is exact (R22-R24 of the tariff rules).
+`charge_exact` is the wide way: the kernel's formula in Python integers, for rows that are too large for it.
+"""
+
+import struct
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from core.tariff_dict import tariff_from_dict, tariff_to_dict
+from core.tariff_terms import (
+    DEFAULT_TIME_ZONE,
+    FLAT,
+    PEAK,
+    SHARP,
+    TIER_STEPS_MAX,
+    VALLEY,
+    Period,
+    Season,
+    Tariff,
+    TariffError,
+    TariffVersion,
+    validate,
+    validate_version,
+)
+
+__all__ = [
+    "DEFAULT_TIME_ZONE",
+    "FLAT",
+    "PEAK",
+    "SHARP",
+    "VALLEY",
+    "Period",
+    "Season",
+    "Tariff",
+    "TariffError",
+    "TariffVersion",
+    "charge_exact",
+    "compile_row",
+    "compile_rows",
+    "next_boundary_s",
+    "rate_at",
+    "tariff_from_dict",
+    "tariff_to_dict",
+    "tier_period_start_s",
+    "validate",
+    "version_at",
+]
+
+CLOSE_ALLOWED_MAX_NF = 2**62
+_ROW = struct.Struct("=4i3ii3qq")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MONTHS_A_YEAR = 12
+
+
+def _local(at_s: int, zone: ZoneInfo) -> datetime:
+    return (_EPOCH + timedelta(seconds=at_s)).astimezone(zone)
+
+
+def _midnight_s(year: int, month: int, day: int, zone: ZoneInfo) -> int:
+    """Epoch seconds of a local midnight; month may run over into the next or previous year."""
+    year, month = year + (month - 1) // _MONTHS_A_YEAR, (month - 1) % _MONTHS_A_YEAR + 1
+    return (datetime(year, month, day, tzinfo=zone) - _EPOCH) // timedelta(seconds=1)
+
+
+def version_at(tariff: Tariff, at_s: int) -> tuple[TariffVersion, Season]:
+    """The version in force at `at_s` and its season; `TariffError` before the first version."""
+    for version in reversed(tariff.versions):
+        if version.valid_from_s <= at_s:
+            month = _local(at_s, ZoneInfo(tariff.time_zone)).month
+            return version, next(season for season in version.seasons if month in season.months)
+    raise TariffError(
+        f"tariff {tariff.tariff_id!r}: no version is in force at {_EPOCH + timedelta(seconds=at_s):%Y-%m-%dT%H:%MZ}; "
+        "the first one starts later: give it an earlier start or add a version"
+    )
+
+
+def _period_start_s(version: TariffVersion, at_s: int, zone: ZoneInfo, periods_later: int) -> int:
+    """Start of the version's tier period that holds at_s, or of a later one; local midnight."""
+    local = _local(at_s, zone)
+    if version.tier_period == "month":
+        day = int(version.tier_period_start)
+        month = local.month - (local.day < day) + periods_later
+        return _midnight_s(local.year, month, day, zone)
+    month, day = int(str(version.tier_period_start)[:2]), int(str(version.tier_period_start)[2:])
+    year = local.year - ((local.month, local.day) < (month, day)) + periods_later
+    return _midnight_s(year, month, day, zone)
+
+
+def tier_period_start_s(tariff: Tariff, at_s: int) -> int:
+    """Start of the month or year over which tiers count at `at_s`; 0 for a tariff without tiers."""
+    version, _ = version_at(tariff, at_s)
+    if version.tier_period == "none":
+        return 0
+    return _period_start_s(version, at_s, ZoneInfo(tariff.time_zone), 0)
+
+
+def next_boundary_s(tariff: Tariff, at_s: int) -> int | None:
+    """The first instant after `at_s` at which version, season or tier period changes, or None."""
+    version, season = version_at(tariff, at_s)
+    zone = ZoneInfo(tariff.time_zone)
+    boundaries = [later.valid_from_s for later in tariff.versions if later.valid_from_s > at_s]
+    if version.tier_period != "none":
+        boundaries.append(_period_start_s(version, at_s, zone, 1))
+    if len(version.seasons) > 1:
+        local = _local(at_s, zone)
+        months = range(local.month + 1, local.month + _MONTHS_A_YEAR)
+        changed = next(m for m in months if (m - 1) % _MONTHS_A_YEAR + 1 not in season.months)
+        boundaries.append(_midnight_s(local.year, changed, 1, zone))
+    return min(boundaries, default=None)
+
+
+def rate_at(version: TariffVersion, at_s: int, time_zone: str = DEFAULT_TIME_ZONE) -> int:
+    """The rate (1..4) of the window that holds at `at_s`; a single price counts as flat (3).
+
+    `TariffError` where a TOU version does not list its windows.
+    """
+    if version.kind == "single":
+        return FLAT
+    local = _local(at_s, ZoneInfo(time_zone))
+    minute = local.hour * 60 + local.minute
+    for period in version.periods:
+        if period.start_minute <= minute < period.end_minute:
+            return period.rate
+    raise TariffError("this TOU version lists no periods; add them, or ask the meter for its schedule")
+
+
+def compile_row(version: TariffVersion, season: Season, close_allowed_nf: int = 0) -> bytes:
+    """The 64-byte row of `core.deduct` for a version in one of its seasons.
+
+    close_allowed_nf: a tripped meter may close when its balance is above it. `TariffError` on guard G0.
+    """
+    validate_version(version)
+    if season not in version.seasons:
+        raise TariffError(f"{season} is no season of this version; take the pair that version_at returns")
+    if abs(close_allowed_nf) > CLOSE_ALLOWED_MAX_NF:
+        raise TariffError(f"close_allowed_nf = {close_allowed_nf} is beyond 2^62; use a smaller level")
+    unused = (0,) * (TIER_STEPS_MAX - len(version.tier_steps_nf_per_wh))
+    return _ROW.pack(
+        *version.rate_prices_nf_per_wh,
+        *version.tier_steps_nf_per_wh,
+        *unused,
+        version.rate_prices_nf_per_wh[FLAT - 1],  # a fifth register, should a meter have one, is not free
+        *season.tier_limits_wh,
+        *unused,
+        close_allowed_nf,
+    )
+
+
+def compile_rows(rows: Iterable[tuple[TariffVersion, Season, int]]) -> bytes:
+    """Rows for one call of `core.deduct`, numbered from 0 in the given order."""
+    return b"".join(compile_row(version, season, close_allowed_nf) for version, season, close_allowed_nf in rows)
+
+
+def charge_exact(
+    terms: bytes | TariffVersion,
+    steps_wh: Sequence[int],
+    tier_period_wh: int,
+    *,
+    season: Season | None = None,
+    ratio: int = 1,
+) -> int:
+    """Charge of one step in nanofen, of any size: the kernel's formula in Python integers.
+
+    terms: a compiled row, or a version (with its season, unless it has only one); steps_wh: the step of each
+    register, rates in order; tier_period_wh: energy of the tier period before the step. `ValueError` for a
+    negative step, counter or ratio below 1.
+    """
+    if isinstance(terms, TariffVersion):
+        if season is None and len(terms.seasons) > 1:
+            raise ValueError("this version has several seasons: say which")
+        terms = compile_row(terms, season or terms.seasons[0])
+    if not 1 <= len(steps_wh) <= 5 or min(steps_wh) < 0 or tier_period_wh < 0 or ratio < 1:
+        raise ValueError(f"steps {tuple(steps_wh)} Wh, {tier_period_wh} Wh before and ratio {ratio} cannot be charged")
+    row = _ROW.unpack(terms)
+    prices, steps, boundaries = (*row[0:4], row[7]), row[4:7], row[8:11]
+    charge_nf: int = sum(step * price for step, price in zip(steps_wh, prices, strict=False)) * ratio
+    after_wh = tier_period_wh + sum(steps_wh) * ratio
+    for step, boundary_wh in zip(steps, boundaries, strict=True):
+        charge_nf += step * (max(0, after_wh - boundary_wh) - max(0, tier_period_wh - boundary_wh))
+    return charge_nf
