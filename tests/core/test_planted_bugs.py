@@ -1,0 +1,151 @@
+"""Bugs planted into a copy of the codec, one at a time: the vectors and the oracle must catch each.
+
+Without this, nobody would know whether the checks of `test_vectors` can fail at all.
+"""
+
+import pytest
+
+from tests.core.codec_checks import failures, forget_codec, load_codec
+from tests.core.test_vectors import CHECKS
+
+PLANTED = {
+    "received data keeps the 33H offset": ("frame", "(byte - 0x33) & 0xFF", "byte"),
+    "sent data lacks the 33H offset": ("frame", "(byte + 0x33) & 0xFF", "byte"),
+    "the offset saturates instead of wrapping on receipt": ("frame", "(byte - 0x33) & 0xFF", "max(byte - 0x33, 0)"),
+    "the offset saturates instead of wrapping on sending": ("frame", "(byte + 0x33) & 0xFF", "min(byte + 0x33, 255)"),
+    "the offset is 34H": ("frame", "(byte - 0x33) & 0xFF", "(byte - 0x34) & 0xFF"),
+    "received addresses are reversed": ("values", "return data[::-1].hex().upper()", "return data.hex().upper()"),
+    "sent addresses are reversed": ("values", "bytes.fromhex(address)[::-1]", "bytes.fromhex(address)"),
+    "the sum leaves out the first 68H": ("frame", "expected = dlt_sum(body[:-2])", "expected = dlt_sum(body[1:-2])"),
+    "the stream's sum covers too little": (
+        "frame",
+        "if dlt_sum(body[:-2]) != body[-2]:",
+        "if dlt_sum(body[:-3]) != body[-2]:",
+    ),
+    "the stream's sum is not checked": ("frame", "if dlt_sum(body[:-2]) != body[-2]:", "if False:"),
+    "waking bytes count in the sum": (
+        "frame",
+        "bytes((dlt_sum(body), END))",
+        "bytes((dlt_sum(b'\\xfe' * preamble + body), END))",
+    ),
+    "the length counts one too many": (
+        "frame",
+        "bytes((frame.control, len(frame.data)))",
+        "bytes((frame.control, len(frame.data) + 1))",
+    ),
+    "the stream takes the length one short": (
+        "frame",
+        "size = OVERHEAD + self._buffer[start + 9]",
+        "size = OVERHEAD - 1 + self._buffer[start + 9]",
+    ),
+    "the end mark is not checked": (
+        "frame",
+        "if body[-1] != END:\n            return False",
+        "if body[-1] == END + 256:\n            return False",
+    ),
+    "a bad candidate costs more than one byte": (
+        "frame",
+        "position = start + 1",
+        "position = start + max(1, size or 0)",
+    ),
+    "a good frame is searched again inside": ("frame", "position = start + len(body)", "position = start + 1"),
+    "unfinished frames swallow what follows": ("frame", "if size is None and not final:", "if size is None:"),
+    "the second 68H is not checked": (
+        "frame",
+        "if held >= 8 and self._buffer[start + 7] != START:",
+        "if held >= 8 and self._buffer[start + 7] == 256:",
+    ),
+    "identifiers are read high byte first": (
+        "frame",
+        'int.from_bytes(self.data[:4], "little")',
+        'int.from_bytes(self.data[:4], "big")',
+    ),
+    "identifiers are sent high byte first": ("commands", 'di.to_bytes(4, "little")', 'di.to_bytes(4, "big")'),
+    "refusals carry an identifier": ("frame", "if self.abnormal or len(self.data) < 4 or", "if len(self.data) < 1 or"),
+    "the direction bit is ignored": (
+        "commands",
+        "return plain == function | REPLY_BIT and",
+        "return plain & 0x7F == function and",
+    ),
+    "the follow bit is bit 4": ("frame", "FOLLOW_BIT = 0x20", "FOLLOW_BIT = 0x10"),
+    "the abnormal bit is ignored": (
+        "commands",
+        "    if reply.abnormal:\n",
+        "    if reply.abnormal and not reply.data:\n",
+    ),
+    "numbers are read high byte first": ("values", "digits = data[::-1].hex()", "digits = data.hex()"),
+    "nibbles are swapped": ("values", "digits = data[::-1].hex()", "digits = data.hex()[::-1]"),
+    "nibbles above nine are let through": ("values", "if not digits.isdecimal():", "if not digits:"),
+    "numbers are binary": ("values", "return int(digits)", "return int(digits, 16)"),
+    "the sign bit is a digit": ("values", "if data[-1] & SIGN_BIT:", "if data[-1] & SIGN_BIT == 1:"),
+    "the sign is looked for in the first byte": ("values", "if data[-1] & SIGN_BIT:", "if data[0] & SIGN_BIT:"),
+    "fillers are numbers": ("values", "return bool(data) and data.count(FILLER) == len(data)", "return False"),
+    "status words are high byte first": (
+        "identifiers",
+        'int.from_bytes(field, "little"),)',
+        'int.from_bytes(field, "big"),)',
+    ),
+    "power counts tenths of a milliwatt wrongly": (
+        "catalogue",
+        '(0x03, "active power", "有功功率", 3, "signed", "mW", 100, 0)',
+        '(0x03, "active power", "有功功率", 3, "signed", "mW", 10, 0)',
+    ),
+    "currents have no sign": (
+        "catalogue",
+        '(0x02, "current", "电流", 3, "signed", "mA", 1, 1)',
+        '(0x02, "current", "电流", 3, "number", "mA", 1, 1)',
+    ),
+    "combined energy has no sign": (
+        "catalogue",
+        '"combined active energy", "组合有功", "Wh", True',
+        '"combined active energy", "组合有功", "Wh", False',
+    ),
+    "passwords are sent high byte first": (
+        "commands",
+        "return bytes.fromhex(text)[::-1]",
+        "return bytes.fromhex(text)",
+    ),
+    "the operator goes before the password": (
+        "commands",
+        "return Frame(self.address, RELAY, who + bytes",
+        "return Frame(self.address, RELAY, who[4:] + who[:4] + bytes",
+    ),
+    "the deadline is sent year first": (
+        "values",
+        "return encode_datetime(when)\n",
+        "return encode_datetime(when)[::-1]\n",
+    ),
+    "the sequence number is ignored": ("commands", " and reply.data[-1] == self.seq", ""),
+    "the sequence number stays in the payload": ("commands", "return reply.data[4:-1]", "return reply.data[4:]"),
+    "the reply's identifier is ignored": ("commands", "normal and reply.identifier == self.di)", "normal)"),
+    "the reply's address is ignored": (
+        "commands",
+        "    if pattern == address:\n",
+        "    if pattern != address:\n        return True\n    if pattern == address:\n",
+    ),
+    "wildcards match only themselves": ("commands", 'in ("AA", address[i : i + 2])', "in (address[i : i + 2],)"),
+}
+
+
+@pytest.mark.parametrize("bug", PLANTED)
+def test_a_planted_bug_is_caught(bug: str) -> None:
+    module, old, new = PLANTED[bug]
+    codec = load_codec({module: (old, new)})
+    try:
+        complaints = failures(codec, CHECKS)
+    finally:
+        forget_codec(codec)
+    assert complaints, f"nothing noticed that {bug}"
+
+
+def test_the_untouched_copy_has_no_complaints() -> None:
+    codec = load_codec()
+    try:
+        assert failures(codec, CHECKS) == []
+    finally:
+        forget_codec(codec)
+
+
+def test_a_bug_that_no_longer_applies_is_noticed() -> None:
+    with pytest.raises(AssertionError, match="0 times"):
+        load_codec({"frame": ("text that is nowhere in the source", "")})
