@@ -8,6 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from server.errors import EstateError
+
+
+class ProviderUnavailable(EstateError):
+    """The provider cannot be asked now; the order stays open and nothing is credited."""
+
 
 @dataclass(frozen=True, slots=True)
 class PreparedOrder:
@@ -31,9 +37,10 @@ class PaidEvent:
 
 
 class Provider(Protocol):
-    """One payment provider."""
+    """One payment provider; `pay_origin` is the origin of its payment pages, allowed by our form policy."""
 
     name: str
+    pay_origin: str
 
     async def prepare(
         self, order_no: str, amount_fen: int, *, title: str, notify_url: str, return_url: str

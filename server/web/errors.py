@@ -1,0 +1,154 @@
+"""Errors as answers: problem+json (RFC 9457) under /api and /callbacks, a page elsewhere.
+
+Only errors raised on purpose carry their text to the outside. Anything unexpected is logged with its traceback
+and answered with 500 and no detail.
+"""
+
+import logging
+from http import HTTPStatus
+from typing import cast
+from urllib.parse import quote
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+
+from server.errors import (
+    CallbackRejected,
+    Conflict,
+    EstateError,
+    Forbidden,
+    NotFound,
+    Refused,
+    StorageUnavailable,
+)
+from server.pay.provider import ProviderUnavailable
+from server.web.pages import render
+from server.web.principal import NotSignedIn
+
+log = logging.getLogger(__name__)
+
+PROBLEM = "application/problem+json"
+MACHINE_PATHS = ("/api/", "/callbacks/", "/events", "/livez", "/readyz")
+RETRY_AFTER_S = "5"
+FIELDS_SHOWN_MAX = 10
+
+
+class TooManyRequests(EstateError):
+    """A limit of this server is reached; asking again later is welcome."""
+
+
+STATUS: dict[type[EstateError], int] = {
+    NotFound: 404,
+    Conflict: 409,
+    Refused: 422,
+    Forbidden: 403,
+    CallbackRejected: 400,
+    StorageUnavailable: 503,
+    ProviderUnavailable: 503,
+    TooManyRequests: 429,
+}
+TITLES = {
+    400: "Not accepted",
+    401: "Not signed in",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Not accepted",
+    408: "Not accepted",
+    409: "Out of date",
+    413: "Too large",
+    415: "Not accepted",
+    422: "Not accepted",
+    429: "Too many requests",
+    503: "Storage unavailable",
+}
+
+
+def install(app: FastAPI) -> None:
+    """Register the handlers."""
+    app.add_exception_handler(EstateError, _estate_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def is_machine(path: str) -> bool:
+    """Whether the asker at `path` is a program, which gets problem+json."""
+    return path.startswith(MACHINE_PATHS)
+
+
+def problem(status: int, detail: str, *, path: str = "", **extra: object) -> JSONResponse:
+    """A problem document; `detail` is plain English for the developer who reads it."""
+    content = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "instance": path,
+        **extra,
+    }
+    headers = {"Retry-After": RETRY_AFTER_S} if status in (429, 503) else None
+    return JSONResponse(content, status, headers, media_type=PROBLEM)
+
+
+def answer_early(path: str, status: int, detail: str) -> Response:
+    """The answer of the outermost layer, before a page could be rendered."""
+    return problem(status, detail, path=path) if is_machine(path) else PlainTextResponse(detail, status)
+
+
+def answer(request: Request, status: int, detail: str, **extra: object) -> Response:
+    """Problem document or error page, by who is asking."""
+    path = request.url.path
+    if is_machine(path):
+        return problem(status, detail, path=path, **extra)
+    title = TITLES.get(status, "Something went wrong")
+    page = render(request, "error.html", status_code=status, status=status, title=title, detail=detail)
+    if status in (429, 503):
+        page.headers["Retry-After"] = RETRY_AFTER_S
+    return page
+
+
+def _estate_error(request: Request, error: Exception) -> Response:
+    if isinstance(error, NotSignedIn):
+        return _not_signed_in(request)
+    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+    if status == 500:
+        return _unexpected(request, error)
+    if isinstance(error, StorageUnavailable):
+        log.error("storage unavailable: %s", error)
+    return answer(request, status, str(error))
+
+
+def _not_signed_in(request: Request) -> Response:
+    if is_machine(request.url.path):
+        reply = problem(401, "sign in, or send an API key as Authorization: Bearer", path=request.url.path)
+        reply.headers["WWW-Authenticate"] = "Bearer"
+        return reply
+    target = request.url.path if request.method == "GET" else "/"
+    if "hx-request" in request.headers:
+        return Response(status_code=401, headers={"HX-Redirect": "/login"})
+    return RedirectResponse(f"/login?next={quote(target)}", 303)
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    http = cast("HTTPException", error)
+    reply = answer(request, http.status_code, str(http.detail))
+    for name, value in (http.headers or {}).items():
+        reply.headers[name] = value
+    return reply
+
+
+def _invalid(request: Request, error: Exception) -> Response:
+    """The fields that are wrong and why, without their values, which may be secret or unprintable."""
+    wrong = [
+        {"field": ".".join(str(part) for part in item["loc"]), "reason": str(item["msg"])}
+        for item in cast("RequestValidationError", error).errors()[:FIELDS_SHOWN_MAX]
+    ]
+    detail = "; ".join(f"{item['field']}: {item['reason']}" for item in wrong)
+    return answer(request, 422, detail, errors=wrong)
+
+
+def _unexpected(request: Request, error: Exception) -> Response:
+    log.error("unexpected error at %s %s", request.method, request.url.path, exc_info=error)
+    return answer(request, 500, "the server failed; the fault is logged")

@@ -1,0 +1,38 @@
+"""Is the process alive, and can it serve? For supervisors and load balancers; says nothing about households."""
+
+import logging
+
+from fastapi import APIRouter, Depends
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.responses import JSONResponse
+
+from server.errors import EstateError
+from server.store.engine import reader
+from server.web.deps import PUBLIC, State
+
+log = logging.getLogger(__name__)
+router = APIRouter(include_in_schema=False)
+EARLIEST_WORLD_S = 1_577_836_800  # 2020-01-01: a clock before this was never set
+
+
+@router.get("/livez", dependencies=[Depends(PUBLIC)])
+async def livez() -> dict[str, str]:
+    """The event loop answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", dependencies=[Depends(PUBLIC)])
+def readyz(state: State) -> JSONResponse:
+    """The database answers with its schema version, and the clock was set."""
+    world_s = state.clock.now().world_s
+    checks: dict[str, object] = {"clock": "ok" if world_s > EARLIEST_WORLD_S else "not set", "world_s": world_s}
+    try:
+        with reader(state.engine) as conn:
+            checks["schema"] = conn.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
+        checks["database"] = "ok"
+    except (SQLAlchemyError, EstateError):
+        log.exception("the database does not answer")
+        checks["database"] = "failed"
+    ready = checks["clock"] == "ok" and checks["database"] == "ok"
+    return JSONResponse({"status": "ok" if ready else "not ready", **checks}, 200 if ready else 503)

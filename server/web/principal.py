@@ -1,0 +1,59 @@
+"""Who is asking: a person with a session cookie, or an API client with a key.
+
+Tokens are opaque 256-bit values; only their SHA-256 is stored. A session is looked up on every request, so that a
+revoked one ends at once. A resident is bound to one account, and everything else does not exist for them.
+"""
+
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+
+from fastapi import Request
+from sqlalchemy import Connection
+
+from server.domain.access import allows
+from server.errors import EstateError, NotFound
+from server.store import people
+from server.web.state import WebState
+
+COOKIE = "estate645_session"
+
+
+class NotSignedIn(EstateError):
+    """The route needs somebody who is signed in: pages send them to the login, the API answers 401."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A signed-in person or client; `csrf` is the token that every form of the session carries."""
+
+    estate_id: str
+    user_id: str
+    login: str
+    name: str
+    role: str
+    account_id: str | None
+    language: str
+    csrf: str = field(default="", repr=False)
+    scopes: frozenset[str] = frozenset()
+    is_client: bool = False
+
+    def may(self, verb: str) -> bool:
+        """Whether this principal has `verb`: by role, or by scope for an API client."""
+        return verb in self.scopes if self.is_client else allows(self.role, verb)
+
+    def own_account(self, account_id: str) -> str:
+        """`account_id` if this principal may see it; raises NotFound, so that foreign accounts do not show."""
+        if self.role == "resident" and account_id != self.account_id:
+            raise NotFound(f"no household {account_id}")
+        return account_id
+
+
+def cookie_name(*, secure: bool) -> str:
+    """`__Host-` binds the cookie to this host, and browsers accept that prefix only with TLS."""
+    return f"__Host-{COOKIE}" if secure else COOKIE
+
+
+def token_sha256(token: str) -> str:
+    """What is stored of a token."""
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,85 @@
+"""Puts the web together: routers, errors, the outer layer. `app.py` calls `create_site` and runs what it returns.
+
+API (`/api/v1`), pages, payer callbacks, live events and health share one FastAPI application. Interactive
+documentation pages are off, since they would need scripts of other sites; the OpenAPI document itself is served.
+"""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import APIRouter, FastAPI
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute
+from starlette.staticfiles import StaticFiles
+
+from server.web import auth, callbacks, errors, events, health, kiosk, operator, resident
+from server.web.api import DESCRIPTION, TAGS
+from server.web.api import router as api_router
+from server.web.passwords import PasswordDesk
+from server.web.security import Edge
+from server.web.state import WebState
+
+ASSETS = Path(__file__).parent / "assets"
+VERSION = "0.1.0"
+ROUTERS: tuple[APIRouter, ...] = (
+    auth.router,
+    callbacks.router,
+    events.router,
+    health.router,
+    api_router,
+    operator.router,
+    resident.router,
+    kiosk.router,
+)
+
+
+def create_site(state: WebState) -> FastAPI:
+    """The whole web application around `state`."""
+    site = FastAPI(
+        title="estate645",
+        version=VERSION,
+        description=DESCRIPTION,
+        openapi_tags=[dict(tag) for tag in TAGS],
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=_lifespan,
+        middleware=[
+            Middleware(
+                Edge,
+                pay_origins=[provider.pay_origin for provider in state.providers.values()],
+                secure=state.config.secure_cookies,
+            )
+        ],
+    )
+    site.state.web = state
+    site.state.passwords = PasswordDesk()
+    site.state.live = events.LiveHub()
+    errors.install(site)
+    for router in ROUTERS:
+        site.router.routes.extend(router.routes)
+    if ASSETS.is_dir():
+        site.mount("/assets", StaticFiles(directory=ASSETS), name="assets")
+    return site
+
+
+@asynccontextmanager
+async def _lifespan(site: FastAPI) -> AsyncIterator[None]:
+    """Connect the bell to the event loop while it runs; end open event streams at shutdown."""
+    stop = site.state.live.start(site.state.web.bell)
+    try:
+        yield
+    finally:
+        stop()
+        site.state.passwords.close()
+
+
+def routes_of(routes: Sequence[BaseRoute]) -> Iterator[BaseRoute]:
+    """All routes, those of nested routers included."""
+    for route in routes:
+        nested = getattr(route, "original_router", None)
+        if nested is None:
+            yield route
+        else:
+            yield from routes_of(nested.routes)

@@ -1,0 +1,57 @@
+"""Everything that a request may reach, in one frozen value that the composition root fills.
+
+Handlers read through `engine` (store reads on a reader connection) and write through `writer` (one flow, one
+unit). The bell only says where to look again; the collector is seen through a narrow view, since the web never
+touches bytes of a bus.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Protocol
+
+from sqlalchemy import Engine
+
+from server.clock import Clock
+from server.config import Config
+from server.pay.provider import Provider
+from server.store.unit import Writing
+
+
+class Announcements(Protocol):
+    """What the web needs of the bell: to listen."""
+
+    def listen(self, topic: str, listener: Callable[[str, str], None]) -> Callable[[], None]:
+        """Call `listener(topic, key)` on each ring of `topic` ("*" for all); returns the way to stop."""
+        ...
+
+
+class CollectorView(Protocol):
+    """What people may see and ask of the collector; every method may be called from any thread."""
+
+    def status(self) -> Sequence[object]:
+        """One frozen dataclass a bus: its line and what it did lately."""
+        ...
+
+    def read_now(self, meter_id: str) -> Future[object]:
+        """Read a meter on demand, ahead of the cycle; resolves to the reading, or raises why there is none."""
+        ...
+
+    def wake(self, bus_id: str) -> None:
+        """Look for control orders of this bus at once."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WebState:
+    """One estate as the web serves it; `estate_id` is also on every principal."""
+
+    config: Config
+    clock: Clock
+    engine: Engine
+    writer: Writing
+    bell: Announcements
+    providers: Mapping[str, Provider]
+    collector: CollectorView
+    estate_id: str
+    language: str = "zh_CN"
