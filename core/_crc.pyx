@@ -117,7 +117,9 @@ cdef int _check_offsets(Py_ssize_t size, const int64_t[::1] off, Py_ssize_t outp
     return 0
 
 
-def sum_batch(const uint8_t[::1] buf, const int64_t[::1] off, uint8_t[::1] out) -> None:
+def sum_batch(
+    const uint8_t[::1] buf not None, const int64_t[::1] off not None, uint8_t[::1] out not None
+) -> None:
     """DL/T 645 sum of each frame.
 
     buf : uint8[:], C-contiguous; off : int64[n + 1], not descending, inside buf;
@@ -132,7 +134,9 @@ def sum_batch(const uint8_t[::1] buf, const int64_t[::1] off, uint8_t[::1] out) 
             out[i] = _sum(data + off[i], off[i + 1] - off[i])
 
 
-def check_batch(const uint8_t[::1] buf, const int64_t[::1] off, uint8_t[::1] out) -> int:
+def check_batch(
+    const uint8_t[::1] buf not None, const int64_t[::1] off not None, uint8_t[::1] out not None
+) -> int:
     """Which slices are whole DL/T 645 frames, from the first 68H to 16H; returns how many.
 
     out[i] = 1 when both 68H, the length byte, the sum and 16H are right (a preamble is not part of
@@ -149,7 +153,9 @@ def check_batch(const uint8_t[::1] buf, const int64_t[::1] off, uint8_t[::1] out
     return good
 
 
-def crc_batch(int kind, const uint8_t[::1] buf, const int64_t[::1] off, uint16_t[::1] out) -> None:
+def crc_batch(
+    int kind, const uint8_t[::1] buf not None, const int64_t[::1] off not None, uint16_t[::1] out not None
+) -> None:
     """CRC of each frame; kind is CRC_MODBUS or CRC_X25, out : uint16[n], the rest as in `sum_batch`."""
     cdef Py_ssize_t i, n = out.shape[0]
     if kind != MODBUS and kind != X25:

@@ -14,7 +14,18 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy
 
-from core._meter cimport E_MAX, HALF_FEN, MONEY_MAX, NF_PER_FEN, PERIOD_MAX, TOP_BIT, Batch, Row, charge_meter, relevel
+from core._meter cimport (
+    E_MAX,
+    HALF_FEN,
+    MONEY_MAX,
+    NF_PER_FEN,
+    PERIOD_MAX,
+    TOP_BIT,
+    Batch,
+    Row,
+    charge_meter,
+    relevel,
+)
 
 EVENT_NONE = 0
 EVENT_ALARM1 = 1
@@ -51,7 +62,9 @@ cdef void _pass_indexed(Batch b, const int64_t *index, Py_ssize_t lo, Py_ssize_t
         charge_meter(b, &b.rows[b.tariff[index[k]]], index[k], b.rates)
 
 
-cdef void _pass_runs(Batch b, const int64_t *runs, Py_ssize_t tariffs, Py_ssize_t lo, Py_ssize_t hi) noexcept nogil:
+cdef void _pass_runs(
+    Batch b, const int64_t *runs, Py_ssize_t tariffs, Py_ssize_t lo, Py_ssize_t hi
+) noexcept nogil:
     cdef Py_ssize_t t, i
     for t in range(tariffs):
         for i in range(max(lo, runs[t]), min(hi, runs[t + 1])):
@@ -108,7 +121,7 @@ cdef int _check_rows(const Row *rows, Py_ssize_t tariffs) except -1:
             if not 0 <= rows[t].boundary[j] <= PERIOD_MAX:
                 raise ValueError(f"tariffs[{t}]: boundary_wh[{j}] = {rows[t].boundary[j]} is not in 0..2^53")
         if dearest + steps > E_MAX:
-            raise ValueError(f"tariffs[{t}]: dearest price plus tier steps is {dearest + steps}, above 2^31 - 1")
+            raise ValueError(f"tariffs[{t}]: dearest price + tier steps = {dearest + steps}, above 2^31 - 1")
     return 0
 
 
@@ -134,10 +147,12 @@ cdef int _copy_rows(object tariffs, Row **rows, Py_ssize_t *count) except -1:
 cdef object _by_rate(str name, object array, Py_ssize_t meters):
     """The array as int32[R, n]; a flat array of R x n elements (array.array) is given that shape."""
     view = memoryview(array)
+    if not view.c_contiguous:
+        raise ValueError(f"{name} is not C-contiguous")
     if view.ndim == 1 and view.format in ("i", "l") and view.itemsize == 4 and len(view) % meters == 0:
         view = view.cast("B").cast("i", (len(view) // meters, meters))
     if view.ndim != 2 or view.shape[1] != meters:
-        raise ValueError(f"{name} must be int32[R, {meters}], got shape {view.shape} of format {view.format!r}")
+        raise ValueError(f"{name} must be int32[R, {meters}], not {view.format!r}{list(view.shape)}")
     return view
 
 
@@ -158,8 +173,8 @@ cdef int _check_ascending(str name, const int64_t[::1] values, Py_ssize_t limit,
     return 0
 
 
-cdef int _check_apart(int64_t *period, int64_t *balance, int64_t *charge, uint8_t *flags, uint8_t *event) except -1:
-    if period == balance or period == charge or balance == charge or flags == event:
+cdef int _check_apart(Batch b) except -1:
+    if b.period == b.balance or b.period == b.charge or b.balance == b.charge or b.flags == b.event:
         raise ValueError("tier_period_wh, balance_nf, charge_nf and flags, event must be arrays of their own")
     return 0
 
@@ -209,27 +224,30 @@ def deduct(
     cdef Row *rows = NULL
     cdef const int32_t[:, ::1] prev_rows, new_rows
     _check_lengths(n, {
-        "tariff": tariff.shape[0], "tier_period_wh": tier_period_wh.shape[0], "balance_nf": balance_nf.shape[0],
-        "alarm1_fen": alarm1_fen.shape[0], "alarm2_fen": alarm2_fen.shape[0], "flags": flags.shape[0],
-        "overdraft_fen": overdraft_fen.shape[0], "charge_nf": charge_nf.shape[0], "event": event.shape[0],
+        "tariff": tariff.shape[0], "tier_period_wh": tier_period_wh.shape[0],
+        "balance_nf": balance_nf.shape[0], "alarm1_fen": alarm1_fen.shape[0],
+        "alarm2_fen": alarm2_fen.shape[0], "overdraft_fen": overdraft_fen.shape[0],
+        "flags": flags.shape[0], "charge_nf": charge_nf.shape[0], "event": event.shape[0],
     })
     end = (n if index is None else index.shape[0]) if hi is None else hi
     if not 0 <= lo <= end <= (n if index is None else index.shape[0]):
         raise ValueError(f"lo = {lo} and hi = {end} do not mark a slice of the {n} meters")
     if not 0 < modulus_wh <= 1000000000 or not 0 < max_delta_wh < (modulus_wh + 1) // 2:
-        raise ValueError(f"modulus_wh = {modulus_wh} must be 1..10^9 and max_delta_wh = {max_delta_wh} below its half")
+        raise ValueError(
+            f"modulus_wh = {modulus_wh} must be 1..10^9 and max_delta_wh = {max_delta_wh} below its half"
+        )
     if lo == end:
         return
     prev_rows, new_rows = _by_rate("prev_wh", prev_wh, n), _by_rate("new_wh", new_wh, n)
     if not 1 <= prev_rows.shape[0] <= RATES_MAX or prev_rows.shape[0] != new_rows.shape[0]:
-        raise ValueError(f"prev_wh has {prev_rows.shape[0]} rates and new_wh {new_rows.shape[0]}: 1..5 and the same")
+        raise ValueError(f"prev_wh has {prev_rows.shape[0]} rates, new_wh {new_rows.shape[0]}: 1..5, the same")
     b.meters, b.rates = n, <int>prev_rows.shape[0]
     b.modulus, b.max_delta = <uint32_t>modulus_wh, <uint32_t>max_delta_wh
     b.prev, b.new, b.ratio, b.tariff = &prev_rows[0, 0], &new_rows[0, 0], &ratio[0], &tariff[0]
     b.alarm1, b.alarm2, b.overdraft = &alarm1_fen[0], &alarm2_fen[0], &overdraft_fen[0]
     b.period, b.balance, b.charge = &tier_period_wh[0], &balance_nf[0], &charge_nf[0]
     b.flags, b.event = &flags[0], &event[0]
-    _check_apart(b.period, b.balance, b.charge, b.flags, b.event)
+    _check_apart(b)
     try:
         _copy_rows(tariffs, &rows, &rows_count)
         b.rows = rows
@@ -239,7 +257,8 @@ def deduct(
 
 
 cdef int _dispatch(
-    Batch b, const int64_t[::1] index, const int64_t[::1] runs, Py_ssize_t tariffs, Py_ssize_t lo, Py_ssize_t hi
+    Batch b, const int64_t[::1] index, const int64_t[::1] runs, Py_ssize_t tariffs,
+    Py_ssize_t lo, Py_ssize_t hi,
 ) except -1:
     cdef const int64_t *order = NULL
     cdef Py_ssize_t first = lo, last = hi
@@ -274,7 +293,7 @@ def update_levels(
     uint8_t[::1] flags not None,
     uint8_t[::1] event not None,
 ):
-    """The level function of `deduct` alone, for accounts whose balance rose (top-ups) or whose limits changed.
+    """The level function of `deduct` alone, for accounts after top-ups or with new limits.
 
     All arrays hold n elements, units as in `deduct`; flags in place, event overwritten.
     """
