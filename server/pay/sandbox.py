@@ -84,9 +84,7 @@ class SandboxProvider:
     def verify_callback(self, headers: Mapping[str, str], body: bytes, *, now_ms: int) -> PaidEvent:
         """Check signature and freshness over the raw bytes, then read the fields; raises CallbackRejected."""
         try:
-            verify(
-                self._provider_key, _stamp(headers), "POST", self._callback_path, body, now_s=now_ms // 1000
-            )
+            verify(self._provider_key, _stamp(headers), "POST", self._callback_path, body, now_s=now_ms // 1000)
         except BadSignature as error:
             raise CallbackRejected(f"callback of {self.name} refused: {error}") from error
         return self._event(_object(body))
