@@ -1,0 +1,36 @@
+"""Energy of days from the registers that days ended with.
+
+A day counts from where the day before ended; after a gap it counts from its own first reading, since the energy of
+the gap belongs to days that nobody read.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """Energy of one meter on one local day, Wh; `day` is YYYY-MM-DD."""
+
+    meter_id: str
+    day: str
+    energy_wh: int
+
+
+def daily(rows: Iterable[Any]) -> list[Day]:
+    """Days from (meter, day, first_wh, total_wh), ordered by meter and day or at least by day within a meter."""
+    ended: dict[str, tuple[str, int]] = {}
+    found: list[Day] = []
+    for row in rows:
+        meter_id, day, first_wh, total_wh = str(row[0]), str(row[1]), int(row[2]), int(row[3])
+        before = ended.get(meter_id)
+        start_wh = before[1] if before is not None and before[0] == day else first_wh
+        found.append(Day(meter_id, day, max(0, total_wh - start_wh)))
+        ended[meter_id] = (_next(day), total_wh)
+    return found
+
+
+def _next(day: str) -> str:
+    return (date.fromisoformat(day) + timedelta(days=1)).isoformat()

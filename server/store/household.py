@@ -1,0 +1,212 @@
+"""What one household's pages read: its ledger, notices, commands to the relay, days of use, orders and cases."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, RowMapping, and_, select
+
+from server.store.days import Day, daily
+from server.store.schema import (
+    anomaly_case,
+    batch,
+    line,
+    meter_cursor,
+    notice,
+    payment,
+    payment_order,
+    reading,
+    register_day,
+    relay_attempt,
+    relay_desired,
+    tariff,
+)
+
+LEDGER_ROWS = 30
+ROWS = 12
+DAYS = 31
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """One line of the account's ledger; energy in Wh where it was charged."""
+
+    batch_seq: int
+    kind: str
+    memo: str
+    actor: str
+    event_at: int
+    amount_fen: int
+    balance_after_fen: int
+    charge_nf: int
+    energy_wh: int | None
+    event_from: int | None
+    event_to: int | None
+
+
+def ledger(
+    connection: Connection, estate_id: str, account_id: str, *, limit: int = LEDGER_ROWS, kinds: Sequence[str] = ()
+) -> list[LedgerRow]:
+    """The newest lines of an account, newest first; `kinds` keeps only those batches."""
+    query = (
+        select(
+            line.c.batch_seq, batch.c.kind, batch.c.memo, batch.c.actor, batch.c.event_at, line.c.amount_fen,
+            line.c.balance_after_fen, line.c.charge_nf, (line.c.to_wh - line.c.from_wh), line.c.event_from,
+            line.c.event_to,
+        )
+        .join(batch, and_(batch.c.estate_id == line.c.estate_id, batch.c.batch_seq == line.c.batch_seq))
+        .where(line.c.estate_id == estate_id, line.c.account_id == account_id)
+        .order_by(line.c.account_version.desc())
+        .limit(limit)
+    )  # fmt: skip
+    if kinds:
+        query = query.where(batch.c.kind.in_(kinds))
+    return [LedgerRow(*row) for row in connection.execute(query)]
+
+
+@dataclass(frozen=True, slots=True)
+class RelayStep:
+    """What was done for one wish: sent, accepted, refused, no_reply, read_back, expired or superseded."""
+
+    step: str
+    world_at: int
+    created_ms: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class RelayWish:
+    """One generation of the desired state with its steps in order."""
+
+    gen: int
+    state: str
+    action: str
+    reason: str
+    actor: str
+    decided_at: int
+    created_ms: int
+    evidence: str
+    steps: tuple[RelayStep, ...]
+
+    @property
+    def outcome(self) -> str:
+        """The last step, or queued."""
+        return self.steps[-1].step if self.steps else "queued"
+
+    @property
+    def took_ms(self) -> int | None:
+        """Machine milliseconds from the wish to its read-back, None before it."""
+        done = [step.created_ms for step in self.steps if step.step == "read_back"]
+        return max(0, done[-1] - self.created_ms) if done else None
+
+
+def relay_history(connection: Connection, estate_id: str, meter_id: str, *, limit: int = 5) -> list[RelayWish]:
+    """The newest wishes for a meter's relay, newest first, with all their steps."""
+    wishes = connection.execute(
+        select(relay_desired)
+        .where(relay_desired.c.estate_id == estate_id, relay_desired.c.meter_id == meter_id)
+        .order_by(relay_desired.c.gen.desc())
+        .limit(limit)
+    ).mappings()
+    found = list(wishes)
+    if not found:
+        return []
+    steps: dict[int, list[RelayStep]] = {}
+    rows = connection.execute(
+        select(relay_attempt)
+        .where(
+            relay_attempt.c.estate_id == estate_id,
+            relay_attempt.c.meter_id == meter_id,
+            relay_attempt.c.gen >= found[-1]["gen"],
+        )
+        .order_by(relay_attempt.c.gen, relay_attempt.c.step_no)
+    ).mappings()
+    for row in rows:
+        step = RelayStep(row["step"], row["world_at"], row["created_ms"], row["detail"])
+        steps.setdefault(row["gen"], []).append(step)
+    return [
+        RelayWish(
+            gen=row["gen"],
+            state=row["state"],
+            action=row["action"],
+            reason=row["reason"],
+            actor=row["actor"],
+            decided_at=row["decided_at"],
+            created_ms=row["created_ms"],
+            evidence=row["evidence"],
+            steps=tuple(steps.get(row["gen"], ())),
+        )
+        for row in found
+    ]
+
+
+def notices(connection: Connection, estate_id: str, account_id: str, *, limit: int = ROWS) -> Sequence[RowMapping]:
+    """The newest notices of an account, newest first."""
+    query = (
+        select(notice)
+        .where(notice.c.estate_id == estate_id, notice.c.account_id == account_id)
+        .order_by(notice.c.created_ms.desc(), notice.c.notice_id)
+        .limit(limit)
+    )
+    return connection.execute(query).mappings().all()
+
+
+def days(connection: Connection, estate_id: str, meter_id: str, *, limit: int = DAYS) -> list[Day]:
+    """Energy of the latest days of one meter, oldest first; days without a reading are absent."""
+    query = (
+        select(register_day.c.meter_id, register_day.c.day, register_day.c.first_wh, register_day.c.total_wh)
+        .where(register_day.c.estate_id == estate_id, register_day.c.meter_id == meter_id)
+        .order_by(register_day.c.day.desc())
+        .limit(limit + 1)
+    )
+    return daily(reversed(connection.execute(query).all()))[-limit:]
+
+
+def cursor(connection: Connection, estate_id: str, meter_id: str) -> RowMapping | None:
+    """Up to where the meter has been charged, and the energy of its tier period; None before the first charge."""
+    query = select(meter_cursor).where(meter_cursor.c.estate_id == estate_id, meter_cursor.c.meter_id == meter_id)
+    return connection.execute(query).mappings().one_or_none()
+
+
+def tariff_definition(connection: Connection, estate_id: str, tariff_id: str) -> str | None:
+    """The tariff's JSON definition, or None."""
+    query = select(tariff.c.definition).where(tariff.c.estate_id == estate_id, tariff.c.tariff_id == tariff_id)
+    return connection.execute(query).scalar_one_or_none()
+
+
+def readings(connection: Connection, estate_id: str, meter_id: str, *, limit: int = ROWS) -> Sequence[RowMapping]:
+    """The newest readings of a meter with their verdicts, newest first."""
+    query = (
+        select(reading)
+        .where(reading.c.estate_id == estate_id, reading.c.meter_id == meter_id)
+        .order_by(reading.c.read_at.desc())
+        .limit(limit)
+    )
+    return connection.execute(query).mappings().all()
+
+
+def order(connection: Connection, estate_id: str, order_no: str) -> RowMapping | None:
+    """One payment order, or None."""
+    query = select(payment_order).where(payment_order.c.estate_id == estate_id, payment_order.c.order_no == order_no)
+    return connection.execute(query).mappings().one_or_none()
+
+
+def payments(connection: Connection, estate_id: str, account_id: str, *, limit: int = ROWS) -> Sequence[RowMapping]:
+    """The newest payments of an account, newest first."""
+    query = (
+        select(payment)
+        .where(payment.c.estate_id == estate_id, payment.c.account_id == account_id)
+        .order_by(payment.c.created_ms.desc())
+        .limit(limit)
+    )
+    return connection.execute(query).mappings().all()
+
+
+def cases_of_room(connection: Connection, estate_id: str, room_id: str) -> Sequence[RowMapping]:
+    """Cases about a room, newest first."""
+    query = (
+        select(anomaly_case)
+        .where(anomaly_case.c.estate_id == estate_id, anomaly_case.c.room_id == room_id)
+        .order_by(anomaly_case.c.opened_ms.desc())
+        .limit(ROWS)
+    )
+    return connection.execute(query).mappings().all()

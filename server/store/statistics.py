@@ -1,0 +1,257 @@
+"""What the statistics and today's page read: energy by day and household, top-ups by day, reading success, the till.
+
+Days are local dates of the estate. Energy comes from `register_day` (the accepted registers), money from batches of
+kind topup; nothing here is stored twice.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from sqlalchemy import Connection, RowMapping, and_, func, select
+
+from server.store.days import Day, daily
+from server.store.schema import (
+    account,
+    anomaly_case,
+    approval,
+    audit,
+    batch,
+    line,
+    meter,
+    meter_live,
+    notice,
+    payment,
+    payment_order,
+    register_day,
+    relay_attempt,
+    relay_desired,
+    seal,
+    supply,
+)
+
+RECENT = 12
+
+
+@dataclass(frozen=True, slots=True)
+class DayEnergy:
+    """Energy of all household meters on one local day, Wh, from `meters` meters."""
+
+    day: str
+    energy_wh: int
+    meters: int
+
+
+def _days(connection: Connection, estate_id: str, first_day: str, last_day: str) -> list[Day]:
+    """Days of all household meters; the day before `first_day` is read too, since it says where the first began."""
+    query = (
+        select(register_day.c.meter_id, register_day.c.day, register_day.c.first_wh, register_day.c.total_wh)
+        .join(meter, and_(meter.c.estate_id == register_day.c.estate_id, meter.c.meter_id == register_day.c.meter_id))
+        .where(
+            register_day.c.estate_id == estate_id,
+            register_day.c.day >= (date.fromisoformat(first_day) - timedelta(days=1)).isoformat(),
+            register_day.c.day <= last_day,
+            meter.c.kind == "household",
+        )
+        .order_by(register_day.c.day)
+    )
+    return [one for one in daily(connection.execute(query)) if one.day >= first_day]
+
+
+def energy_by_day(connection: Connection, estate_id: str, first_day: str, last_day: str) -> list[DayEnergy]:
+    """Energy of the estate's households by local day (both inclusive), oldest first; days without readings lack."""
+    energy: Counter[str] = Counter()
+    meters: Counter[str] = Counter()
+    for one in _days(connection, estate_id, first_day, last_day):
+        energy[one.day] += one.energy_wh
+        meters[one.day] += 1
+    return [DayEnergy(day, energy[day], meters[day]) for day in sorted(meters)]
+
+
+@dataclass(frozen=True, slots=True)
+class HouseholdEnergy:
+    """Energy of one household between two days, Wh."""
+
+    room_id: str
+    account_id: str
+    energy_wh: int
+    days: int
+
+
+def energy_by_household(connection: Connection, estate_id: str, first_day: str, last_day: str) -> list[HouseholdEnergy]:
+    """Energy of each household between two local dates (inclusive), most first."""
+    energy: Counter[str] = Counter()
+    days: Counter[str] = Counter()
+    for one in _days(connection, estate_id, first_day, last_day):
+        energy[one.meter_id] += one.energy_wh
+        days[one.meter_id] += 1
+    owners = connection.execute(
+        select(meter.c.meter_id, account.c.room_id, account.c.account_id)
+        .join(account, and_(account.c.estate_id == meter.c.estate_id, account.c.account_id == meter.c.account_id))
+        .where(meter.c.estate_id == estate_id, account.c.kind == "household")
+    )
+    found = [HouseholdEnergy(str(r), str(a), energy[m], days[m]) for m, r, a in owners if m in days]
+    return sorted(found, key=lambda one: (-one.energy_wh, one.room_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Topup:
+    """One top-up: when (world seconds), who got it, through whom, how much."""
+
+    event_at: int
+    account_id: str
+    amount_fen: int
+    provider: str
+
+
+def topups(connection: Connection, estate_id: str, since: int) -> list[Topup]:
+    """Credited payments with `event_at` from `since` on, oldest first."""
+    query = (
+        select(payment.c.event_at, payment.c.account_id, payment.c.amount_fen, payment.c.provider)
+        .where(payment.c.estate_id == estate_id, payment.c.event_at >= since, payment.c.state == "credited")
+        .order_by(payment.c.event_at)
+    )
+    return [Topup(int(at), str(acc), int(fen), str(name)) for at, acc, fen, name in connection.execute(query)]
+
+
+def charged_fen(connection: Connection, estate_id: str, since: int) -> int:
+    """Money charged to households for energy in batches from `since` on (a positive number), fen."""
+    query = (
+        select(func.sum(batch.c.turnover_fen))
+        .where(batch.c.estate_id == estate_id, batch.c.kind == "charge", batch.c.event_at >= since)
+    )  # fmt: skip
+    return int(connection.execute(query).scalar_one() or 0)
+
+
+def charged_wh(connection: Connection, estate_id: str, since: int) -> int:
+    """Energy charged in batches from `since` on, Wh."""
+    query = (
+        select(func.sum(line.c.to_wh - line.c.from_wh))
+        .join(batch, and_(batch.c.estate_id == line.c.estate_id, batch.c.batch_seq == line.c.batch_seq))
+        .where(line.c.estate_id == estate_id, batch.c.kind == "charge", batch.c.event_at >= since)
+    )
+    return int(connection.execute(query).scalar_one() or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingCount:
+    """Household meters, and how many of them gave a reading since the asked instant; the oldest contact of all."""
+
+    meters: int
+    fresh: int
+    oldest_at: int | None
+
+
+def reading_success(connection: Connection, estate_id: str, since: int) -> ReadingCount:
+    """How complete the readings since `since` (world seconds) are."""
+    query = (
+        select(meter_live.c.reading_at)
+        .select_from(
+            meter.outerjoin(
+                meter_live,
+                and_(meter.c.estate_id == meter_live.c.estate_id, meter.c.meter_id == meter_live.c.meter_id),
+            )
+        )
+        .where(meter.c.estate_id == estate_id, meter.c.kind == "household")
+    )
+    found = [at for (at,) in connection.execute(query)]
+    known = [int(at) for at in found if at is not None]
+    return ReadingCount(len(found), sum(1 for at in known if at >= since), min(known, default=None))
+
+
+def pay_to_power_ms(connection: Connection, estate_id: str, since: int) -> list[int]:
+    """From credit to read-back for orders created from `since` on whose household had no power, sorted, ms."""
+    query = select(payment_order.c.paid_ms, payment_order.c.confirmed_ms).where(
+        payment_order.c.estate_id == estate_id,
+        payment_order.c.created_at >= since,
+        payment_order.c.confirmed_ms.is_not(None),
+        payment_order.c.paid_ms.is_not(None),
+    )
+    return sorted(int(done) - int(paid) for paid, done in connection.execute(query))
+
+
+def till(connection: Connection, estate_id: str, actor: str, since: int) -> Sequence[RowMapping]:
+    """What a cashier took at the counter from `since` on, newest first."""
+    query = (
+        select(payment_order)
+        .where(
+            payment_order.c.estate_id == estate_id,
+            payment_order.c.channel == "counter",
+            payment_order.c.actor == actor,
+            payment_order.c.created_at >= since,
+            payment_order.c.status == "paid",
+        )
+        .order_by(payment_order.c.created_ms.desc())
+    )
+    return connection.execute(query).mappings().all()
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """What waits for somebody, in counts."""
+
+    approvals: int
+    cases: int
+    undelivered: int
+    failed_commands: int
+    silent: int
+
+
+def queue(connection: Connection, estate_id: str, now_ms: int) -> Queue:
+    """Approvals that wait, open cases, failed notices, commands that failed, meters with open silence cases."""
+
+    def count(table: object, *where: object) -> int:
+        query = select(func.count()).select_from(table).where(table.c.estate_id == estate_id, *where)  # type: ignore[arg-type, attr-defined]
+        return int(connection.execute(query).scalar_one())
+
+    return Queue(
+        approvals=count(approval, approval.c.status == "waiting", approval.c.expires_ms > now_ms),
+        cases=count(anomaly_case, anomaly_case.c.status == "open"),
+        undelivered=count(notice, notice.c.status == "failed"),
+        failed_commands=count(supply, supply.c.command.in_(("failed", "expired"))),
+        silent=count(anomaly_case, anomaly_case.c.status != "closed", anomaly_case.c.kind == "silent"),
+    )
+
+
+def sealed_until_ms(connection: Connection, estate_id: str) -> int | None:
+    """Machine time of the newest seal of the journal, or None."""
+    value = connection.execute(select(func.max(seal.c.sealed_ms)).where(seal.c.estate_id == estate_id)).scalar_one()
+    return None if value is None else int(value)
+
+
+def recent_commands(connection: Connection, estate_id: str, *, limit: int = RECENT) -> Sequence[RowMapping]:
+    """The newest steps of commands with the wish they belong to and the room, newest first."""
+    query = (
+        select(
+            relay_attempt.c.step, relay_attempt.c.world_at, relay_attempt.c.detail, relay_attempt.c.gen,
+            relay_desired.c.action, relay_desired.c.reason, meter.c.room_id, meter.c.account_id, meter.c.meter_id,
+        )
+        .join(
+            relay_desired,
+            and_(
+                relay_desired.c.estate_id == relay_attempt.c.estate_id,
+                relay_desired.c.meter_id == relay_attempt.c.meter_id,
+                relay_desired.c.gen == relay_attempt.c.gen,
+            ),
+        )
+        .join(meter, and_(meter.c.estate_id == relay_attempt.c.estate_id, meter.c.meter_id == relay_attempt.c.meter_id))
+        .where(relay_attempt.c.estate_id == estate_id)
+        .order_by(relay_attempt.c.created_ms.desc(), relay_attempt.c.step_no.desc())
+        .limit(limit)
+    )  # fmt: skip
+    return connection.execute(query).mappings().all()
+
+
+def trips_since(connection: Connection, estate_id: str, since: int) -> int:
+    """Cuts that were decided from `since` (world seconds) on."""
+    query = select(func.count()).where(
+        relay_desired.c.estate_id == estate_id, relay_desired.c.action == "trip", relay_desired.c.decided_at >= since
+    )
+    return int(connection.execute(query).scalar_one())
+
+
+def recent_audit(connection: Connection, estate_id: str, *, limit: int = RECENT) -> Sequence[RowMapping]:
+    """The newest acts of people, newest first."""
+    query = select(audit).where(audit.c.estate_id == estate_id).order_by(audit.c.created_ms.desc()).limit(limit)
+    return connection.execute(query).mappings().all()

@@ -1,0 +1,58 @@
+/* Forms: one press is one sending; "/" goes to the search field; dialogs open from a button; choices fill a field. */
+export function startForms() {
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.dataset.sent === "1") {
+      event.preventDefault();
+      return;
+    }
+    if (form.hasAttribute("data-once")) form.dataset.sent = "1";
+  });
+  window.addEventListener("pageshow", () => {
+    for (const form of document.querySelectorAll("form[data-once]")) delete form.dataset.sent;
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "/" || isTyping(event.target)) return;
+    const field = document.querySelector("[data-find]");
+    if (!field) return;
+    event.preventDefault();
+    field.focus();
+    field.select();
+  });
+  document.addEventListener("click", (event) => {
+    const opener = event.target.closest("[data-open]");
+    if (opener) document.getElementById(opener.dataset.open)?.showModal();
+    if (event.target.closest("[data-close]")) event.target.closest("dialog")?.close();
+    const menu = event.target.closest("[data-menu]");
+    if (menu) {
+      event.preventDefault();
+      const open = document.getElementById("nav").classList.toggle("open");
+      menu.setAttribute("aria-expanded", String(open));
+    }
+    const choice = event.target.closest("[data-amount]");
+    if (choice) choose(choice);
+  });
+}
+
+export function isTyping(target) {
+  return target instanceof HTMLElement && target.closest("input, textarea, select") !== null;
+}
+
+export function choose(choice) {
+  const group = choice.closest("[data-amounts]");
+  const form = document.getElementById(group.dataset.amounts);
+  const field = form.querySelector("[name=amount]");
+  for (const other of group.querySelectorAll("[data-amount]")) {
+    other.setAttribute("aria-pressed", String(other === choice));
+  }
+  const own = form.querySelector("[data-own]");
+  if (choice.dataset.amount === "own") {
+    if (own) own.hidden = false;
+    field.value = "";
+    field.focus();
+  } else {
+    if (own) own.hidden = !own.hasAttribute("data-always");
+    field.value = choice.dataset.amount;
+  }
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+}

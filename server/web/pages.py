@@ -1,0 +1,127 @@
+"""Renders pages: one Jinja environment a language, the filters for figures, and what every page carries.
+
+A handler calls `render(request, "operator/wall.html", ...)`. Every page knows the language, who is signed in, the
+CSRF token, the estate, both clocks (`f` formats instants in the estate's zone) and the addresses of the built assets.
+Templates have no logic beyond choosing words; autoescape is on everywhere.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from sqlalchemy.exc import SQLAlchemyError
+
+from server.errors import EstateError
+from server.store.engine import reader
+from server.store.estates import get_estate
+from server.web import formats, i18n, words
+from server.web.formats import Formats
+
+HERE = Path(__file__).parent
+DIST = HERE / "assets" / "dist"
+FILTERS = (
+    "yuan", "signed_yuan", "amount", "signed_amount", "whole_yuan", "round_yuan", "kwh", "kwh_figure", "kw_figure",
+    "volts", "amperes", "price", "price_exact", "seconds", "masked_name", "masked_phone", "meter_number",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class EstateFacts:
+    """What every page says of the estate; `known` is False when the database could not be read."""
+
+    estate_id: str = ""
+    name: str = ""
+    time_zone: str = "Asia/Shanghai"
+    mode: str = "observe"
+    breaker: str = "closed"
+    stopped: int = 0
+    phone: str = ""
+    close_policy: str = "allow"
+    reading_cycle_s: int = 900
+    known: bool = False
+
+
+@cache
+def manifest() -> dict[str, str]:
+    """Plain name -> built name of every asset; empty before `python -m server.web.build_assets` has run."""
+    path = DIST / "manifest.json"
+    if not path.is_file():
+        return {}
+    names: dict[str, str] = json.loads(path.read_text("utf-8"))
+    return names
+
+
+def asset(name: str) -> str:
+    """The address of an asset; its name carries a hash of the content, so it may be kept for ever."""
+    return f"/assets/{manifest().get(name, name)}"
+
+
+@cache
+def environment(language: str) -> Environment:
+    """The templates of one language."""
+    env = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    translations = i18n.translations(language)
+    env.install_gettext_translations(translations, newstyle=True)  # type: ignore[attr-defined]
+    env.filters.update({name: getattr(formats, name) for name in FILTERS})
+    env.globals.update(asset=asset, language=language, lang=i18n.TAGS[language], languages=i18n.TAGS)
+    env.globals.update(words.said_in(translations.gettext))
+    return env
+
+
+def language_of(request: Request) -> str:
+    """The language of this request's pages."""
+    principal = getattr(request.state, "principal", None)
+    own = principal.language if principal is not None else None
+    return i18n.choose(request.cookies.get(i18n.COOKIE), own, request.app.state.web.config.language)
+
+
+def estate_facts(request: Request) -> EstateFacts:
+    """The estate's facts, or a stand-in while the database cannot be read."""
+    state = request.app.state.web
+    try:
+        with reader(state.engine) as connection:
+            row = get_estate(connection, state.estate_id)
+    except (EstateError, SQLAlchemyError):
+        return EstateFacts()
+    names = [name for name in EstateFacts.__dataclass_fields__ if name != "known"]
+    return EstateFacts(**{name: row[name] for name in names}, known=True)
+
+
+def render(request: Request, name: str, *, status_code: int = 200, **context: Any) -> HTMLResponse:
+    """Render a template for this request; `estate` may be given by a handler that has read it already."""
+    state = request.app.state.web
+    language = language_of(request)
+    env = environment(language)
+    estate = context.pop("estate", None) or estate_facts(request)
+    now = context.pop("now", None) or state.clock.now()
+    principal = getattr(request.state, "principal", None)
+    html = env.get_template(name).render(
+        request=request,
+        path=request.url.path,
+        principal=principal,
+        csrf=principal.csrf if principal is not None else "",
+        estate=estate,
+        now=now,
+        factor=state.clock.anchor.factor,
+        f=Formats(i18n.translations(language).gettext, estate.time_zone, now.world_s),
+        **context,
+    )
+    return HTMLResponse(html, status_code, headers={"Content-Language": i18n.TAGS[language], "Vary": "Cookie"})
+
+
+def formats_of(request: Request, estate: EstateFacts) -> Formats:
+    """The formats of this request, for answers that are no page (tiles as JSON, files)."""
+    translations = i18n.translations(language_of(request))
+    return Formats(translations.gettext, estate.time_zone, request.app.state.web.clock.now().world_s)

@@ -1,0 +1,130 @@
+"""The words of the state language, once for all pages: what a stored name is called in front of people.
+
+Keys are the names that domain and store use; values are message ids. `said_in` translates them all for one language.
+"""
+
+from collections.abc import Callable, Mapping
+
+from server.web.i18n import mark as _
+
+STATES = {
+    "normal": _("Normal"),
+    "low": _("Low"),
+    "vlow": _("Very low"),
+    "over": _("Overdrawn"),
+    "cut": _("Cut off"),
+    "allow": _("Press the button"),
+    "lost": _("No contact"),
+    "keep": _("Protected"),
+    "case": _("In review"),
+}
+RESIDENT_STATES = {**STATES, "normal": _("Power is on"), "low": _("Balance low")}
+MODES = {"observe": _("Observe"), "dry_run": _("Dry run"), "armed": _("Armed")}
+RELAYS = {"closed": _("closed"), "open": _("open"), "permitted": _("may be closed"), "unknown": _("Unknown")}
+STEPS = {
+    "queued": _("queued"),
+    "sent": _("sent"),
+    "accepted": _("accepted"),
+    "refused": _("refused by the meter"),
+    "no_reply": _("no reply"),
+    "read_back": _("read back"),
+    "confirmed": _("read back"),
+    "failed": _("failed"),
+    "expired": _("expired"),
+    "superseded": _("superseded"),
+    "none": _("none"),
+}
+ACTIONS = {"trip": _("Cut"), "allow": _("Allow closing"), "close": _("Close")}
+CAUSES = {
+    "none": _("none"),
+    "arrears": _("arrears"),
+    "safety": _("safety"),
+    "tamper": _("tampering"),
+    "order": _("by order"),
+}
+NOTICES = {
+    "alarm1": _("Balance low"),
+    "alarm2": _("Balance very low"),
+    "cut_warning": _("Before a cut"),
+    "cut": _("Power cut"),
+    "restored": _("Power back"),
+    "topup": _("Payment received"),
+}
+CHANNELS = {"page": _("in page"), "sandbox": _("test channel")}
+DELIVERY = {
+    "queued": _("waiting"),
+    "sent": _("waiting for receipt"),
+    "delivered": _("delivered"),
+    "failed": _("failed"),
+}
+LEDGER = {
+    "charge": _("Energy"),
+    "topup": _("Top-up"),
+    "opening": _("Opening balance"),
+    "reversal": _("Reversal"),
+    "correction": _("Correction"),
+}
+SALES = {
+    "online": _("Online"),
+    "kiosk": _("Kiosk"),
+    "counter": _("Counter"),
+    "third_party": _("Third party"),
+    "cash": _("Cash"),
+    "sandbox": _("Test wallet"),
+}
+CASES = {
+    "open_relay_energy": _("Energy through an open relay"),
+    "backwards": _("Register went backwards"),
+    "silent": _("Meter is silent"),
+    "gate_loss": _("Gate meter against the sum of its meters"),
+}
+CASE_STATUS = {"open": _("open"), "acknowledged": _("acknowledged"), "closed": _("closed")}
+CASE_VERBS = {"opened": _("Opened"), "seen": _("Seen again"), "acknowledged": _("Acknowledged"), "closed": _("Closed")}
+SEVERITIES = {"high": _("high"), "medium": _("medium"), "low": _("low")}
+ROLES = {
+    "admin": _("Administrator"),
+    "operator": _("Operator"),
+    "cashier": _("Cashier"),
+    "reader": _("Reader"),
+    "resident": _("Resident"),
+    "kiosk": _("Kiosk"),
+}
+VERDICTS = {
+    "accepted": _("accepted"),
+    "held": _("held"),
+    "rejected": _("rejected"),
+}
+APPROVALS = {"mode": _("Change of mode"), "start_again": _("Start again"), "breaker_reset": _("Close the breaker")}
+GROUPS = {
+    "state_words": STATES,
+    "resident_words": RESIDENT_STATES,
+    "mode_words": MODES,
+    "relay_words": RELAYS,
+    "step_words": STEPS,
+    "action_words": ACTIONS,
+    "cause_words": CAUSES,
+    "notice_words": NOTICES,
+    "channel_words": CHANNELS,
+    "delivery_words": DELIVERY,
+    "ledger_words": LEDGER,
+    "sale_words": SALES,
+    "case_words": CASES,
+    "case_status_words": CASE_STATUS,
+    "case_verb_words": CASE_VERBS,
+    "severity_words": SEVERITIES,
+    "role_words": ROLES,
+    "verdict_words": VERDICTS,
+    "approval_words": APPROVALS,
+}
+
+
+class Words(dict[str, str]):
+    """Translated words; a name that nobody foresaw shows as itself instead of breaking the page."""
+
+    def __missing__(self, key: str) -> str:
+        return key.replace("_", " ")
+
+
+def said_in(gettext: Callable[[str], str]) -> Mapping[str, Words]:
+    """All groups in one language, as the templates use them."""
+    return {group: Words((key, gettext(text)) for key, text in words.items()) for group, words in GROUPS.items()}
