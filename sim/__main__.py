@@ -1,0 +1,215 @@
+"""`estate645-sim SCENARIO`: run an estate of virtual meters until it is told to stop.
+
+In real drive it opens the ports, serves the control API, writes the ready file and prints one line; SIGINT and
+SIGTERM end it with status 0, after which no symlink, run file or process is left. In virtual drive
+(`--virtual DAYS`) nothing is opened: the estate lives through the days as fast as it can and its truth is
+printed or written.
+"""
+
+import argparse
+import json
+import os
+import resource
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sim.anchor import Anchor, WorldClock, read_anchor
+from sim.clock import Environment, RealEnvironment
+from sim.control import Control
+from sim.errors import PortError, ScenarioError, SimError
+from sim.estate import BusConfig, Scenario
+from sim.ports import MemoryPort, Port, PtyPort, TcpPort
+from sim.rundir import RunDirectory
+from sim.scenario import load_scenario
+from sim.truth import estate_truth
+from sim.world import World
+
+FDS_PER_BUS = 3
+FDS_SPARE = 64
+FACTOR_MAX = 3600
+DAY_S = 86_400
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit status is 0, or 2 with one message on standard error."""
+    options = _parser().parse_args(argv)
+    try:
+        scenario = load_scenario(options.scenario)
+        if options.wire_limit == "off":
+            scenario = _without_wire(scenario)
+        if options.virtual is not None:
+            return _run_virtual(scenario, options)
+        return _run_real(scenario, options)
+    except SimError as error:
+        print(f"estate645-sim: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="estate645-sim", description="Whole estates of virtual DL/T 645 meters.")
+    parser.add_argument("scenario", type=Path, help="scenario file (TOML)")
+    parser.add_argument("--seed", type=int, default=1, help="same seed, same world (default 1)")
+    parser.add_argument("--factor", type=_factor, help=f"world seconds per machine second, 1 to {FACTOR_MAX}")
+    parser.add_argument("--world-start", type=_instant, help="world time now, ISO 8601 with an offset (default: now)")
+    parser.add_argument("--anchor", type=Path, help="clock anchor (JSON) shared with the head-end; used if it exists")
+    parser.add_argument("--run-dir", type=Path, help="where the ports appear (default: a temporary directory)")
+    parser.add_argument("--control", type=_address, default=("127.0.0.1", 0), help="control API, HOST:PORT")
+    parser.add_argument("--ready", type=Path, help="write this JSON file once everything is open")
+    parser.add_argument("--wire-limit", choices=("on", "off"), default="on", help="off: answer at once, at any baud")
+    parser.add_argument("--virtual", type=float, metavar="DAYS", help="live through DAYS at once, without ports")
+    parser.add_argument("--truth-out", type=Path, help="with --virtual: write the truth there instead of printing it")
+    return parser
+
+
+def _run_virtual(scenario: Scenario, options: argparse.Namespace) -> int:
+    """Live through some days as fast as the machine goes."""
+    anchor = _anchor(options)
+    env, clock = Environment(), WorldClock(anchor, anchor.machine_utc)
+    world = World(scenario, options.seed, env, clock, {bus.bus_id: MemoryPort(bus.bus_id) for bus in scenario.buses})
+    env.run(until=options.virtual * DAY_S / anchor.factor)
+    for truth in estate_truth(world):
+        whole = truth
+    text = json.dumps({"truth": whole, "labels": world.faults.labels(world.now_ms)}, indent=1, sort_keys=True)
+    if options.truth_out is None:
+        print(text)
+    else:
+        _write_atomically(options.truth_out, text + "\n")
+    return 0
+
+
+def _run_real(scenario: Scenario, options: argparse.Namespace) -> int:
+    """Open everything, run until told to stop, and leave nothing behind."""
+    _raise_fd_limit(len(scenario.buses))
+    anchor = _anchor(options)
+    run_path = options.run_dir or Path(tempfile.gettempdir()) / f"estate645-sim-{os.getpid()}"
+    run_directory = RunDirectory(run_path)
+    env = RealEnvironment()
+    world: World | None = None
+    control: Control | None = None
+    try:
+        clock = WorldClock(anchor, datetime.now(UTC))
+        world = World(scenario, options.seed, env, clock, {b.bus_id: _port(b, run_path) for b in scenario.buses})
+        world.open()
+        control = Control(world, env, *options.control)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda _number, _frame: env.stop())
+        control.start()
+        _announce(world, control, run_path, options)
+        env.run_real()
+        _report(world, env)
+    finally:
+        if control is not None:
+            control.close()
+        if world is not None:
+            world.close()
+        if options.ready is not None:
+            options.ready.unlink(missing_ok=True)
+        env.close()
+        run_directory.close()
+    return 0
+
+
+def _announce(world: World, control: Control, run_path: Path, options: argparse.Namespace) -> None:
+    ready = {
+        "control_url": control.url,
+        "ports": {bus_id: bus.port.name for bus_id, bus in world.buses.items()},
+        "anchor": world.clock.anchor.to_json(),
+        "pid": os.getpid(),
+        "seed": world.seed,
+    }
+    if options.ready is not None:
+        _write_atomically(options.ready, json.dumps(ready, indent=1) + "\n")
+    print(
+        f"estate645-sim: {world.scenario.name}: {sum(1 for _ in world.meters())} meters on {len(world.buses)} buses "
+        f"in {run_path}; control {control.url}; x{world.clock.anchor.factor}",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def _report(world: World, env: RealEnvironment) -> None:
+    lag = env.lag.summary_ms()
+    print(
+        f"estate645-sim: lag p50 {lag['p50_ms']} ms, p99 {lag['p99_ms']} ms, max {lag['max_ms']} ms "
+        f"over {lag['events']} events",
+        file=sys.stderr,
+    )
+    for bus in world.buses.values():
+        line = ", ".join(f"{key} {value}" for key, value in bus.summary(env.wall_s()).items() if key != "bus")
+        print(f"estate645-sim: {bus.config.bus_id}: {line}", file=sys.stderr)
+
+
+def _anchor(options: argparse.Namespace) -> Anchor:
+    """The anchor of the file if there is one, else one that starts now."""
+    if options.anchor is not None and options.anchor.exists():
+        if options.factor is not None or options.world_start is not None:
+            raise ScenarioError(f"--anchor {options.anchor} exists: leave out --factor and --world-start, or remove it")
+        return read_anchor(options.anchor)
+    now = datetime.now(UTC)
+    anchor = Anchor(now, options.world_start or now, options.factor or 1)
+    if options.anchor is not None:
+        _write_atomically(options.anchor, json.dumps(anchor.to_json()) + "\n")
+    return anchor
+
+
+def _port(bus: BusConfig, run_path: Path) -> Port:
+    if bus.port.startswith("tcp://"):
+        return TcpPort(bus.port)
+    return PtyPort(run_path / bus.bus_id) if bus.port == "pty" else MemoryPort(bus.bus_id)
+
+
+def _without_wire(scenario: Scenario) -> Scenario:
+    from dataclasses import replace
+
+    return replace(scenario, buses=tuple(replace(bus, byte_true=False) for bus in scenario.buses))
+
+
+def _raise_fd_limit(buses: int) -> None:
+    """Ask for as many descriptors as the buses need; PortError if the system refuses."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = buses * FDS_PER_BUS + FDS_SPARE
+    if soft >= needed:
+        return
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise PortError(f"{buses} buses need {needed} file descriptors, the limit is {hard}; raise `ulimit -Hn`")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, "utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise PortError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _factor(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= FACTOR_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed: a whole number from 1 to {FACTOR_MAX}")
+    return int(text)
+
+
+def _instant(text: str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed: ISO 8601 such as 2026-10-13T09:05:00+08:00") from error
+    if instant.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text!r} has no offset; write one, such as +08:00")
+    return instant
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed: HOST:PORT, such as 127.0.0.1:0")
+    return host, int(port)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

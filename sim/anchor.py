@@ -1,0 +1,90 @@
+"""World time tied to machine time by one anchor that simulator and head-end share.
+
+world = world_utc + (machine - machine_utc) * factor. The simulation environment counts machine seconds from
+its start; `WorldClock` turns them into world milliseconds (integers, so that energy is exact) and back. The
+machine's wall clock is read once, at the start; afterwards only the monotonic clock counts, so that a step of
+the wall clock moves neither the wire nor the world.
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sim.errors import ScenarioError
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+def epoch_us(instant: datetime) -> int:
+    """Microseconds since the epoch of an aware datetime, exact."""
+    return (instant - EPOCH) // MICROSECOND
+
+
+def from_epoch_ms(milliseconds: int) -> datetime:
+    """Aware UTC datetime of epoch milliseconds, exact."""
+    return EPOCH + timedelta(milliseconds=milliseconds)
+
+
+def iso_utc(instant: datetime) -> str:
+    """ISO 8601 in UTC with a trailing Z."""
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """Ties world time to machine time; `factor` world seconds pass in one machine second."""
+
+    machine_utc: datetime
+    world_utc: datetime
+    factor: int = 1
+
+    def to_json(self) -> dict[str, object]:
+        """The anchor as the JSON object of anchor and ready files."""
+        return {
+            "machine_utc": iso_utc(self.machine_utc),
+            "world_utc": iso_utc(self.world_utc),
+            "factor": self.factor,
+        }
+
+
+def read_anchor(path: Path) -> Anchor:
+    """Read an anchor file; ScenarioError names the file and what is wrong with it."""
+    try:
+        raw = json.loads(path.read_text("utf-8"))
+        anchor = Anchor(
+            datetime.fromisoformat(raw["machine_utc"]),
+            datetime.fromisoformat(raw["world_utc"]),
+            int(raw["factor"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ScenarioError(
+            f"{path}: not a clock anchor ({error!r}); expected an object with machine_utc and world_utc "
+            "(ISO 8601 with an offset) and factor (whole number of 1 or more)"
+        ) from error
+    if anchor.machine_utc.tzinfo is None or anchor.world_utc.tzinfo is None or anchor.factor < 1:
+        raise ScenarioError(
+            f"{path}: machine_utc and world_utc need an offset such as Z or +08:00, and factor must be >= 1"
+        )
+    return anchor
+
+
+class WorldClock:
+    """World time of an environment whose `now` counts machine seconds from `start_utc`."""
+
+    def __init__(self, anchor: Anchor, start_utc: datetime) -> None:
+        self.anchor = anchor
+        self._world_us = epoch_us(anchor.world_utc)
+        self._offset_us = epoch_us(start_utc) - epoch_us(anchor.machine_utc)
+
+    def world_ms(self, now_s: float) -> int:
+        """World epoch milliseconds at `now_s` machine seconds after the start."""
+        elapsed_us = self._offset_us + round(now_s * 1_000_000)
+        return (self._world_us + elapsed_us * self.anchor.factor) // 1000
+
+    def now_s(self, world_ms: int) -> float:
+        """First machine second after the start at which the world shows `world_ms` (may be negative)."""
+        elapsed_us = math.ceil((world_ms * 1000 - self._world_us) / self.anchor.factor)
+        return (elapsed_us - self._offset_us) / 1_000_000

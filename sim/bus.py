@@ -1,0 +1,175 @@
+"""One half-duplex RS-485 line: who hears what, and when each byte is on the wire.
+
+Bytes of a burst arrive one after another: a request is complete when the last of its bytes has had its bit
+times at the bus's baud. The meter answers Td later and its bytes take their time again, sent in chunks, each
+written when its last byte would have arrived, never earlier. All deadlines are absolute, so nothing drifts.
+Every meter hears every request; several answers at once garble each other (bits pull the line low, so the
+bytes are and-ed); a request that lands while an answer is still on the line destroys both. With wire = "none"
+answers come at once and no event is needed.
+
+The line's ideal time (request + Td + answer) is added up, so that any run can say how much of the possible it
+used.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.dlt645.frame import Frame, FrameDecoder, encode
+from sim.clock import Environment
+from sim.estate import BusConfig
+from sim.meters import Meter
+from sim.meters.dlt645 import answer
+from sim.ports import Port
+
+BYTE_GAP_S = 0.5
+"""Tb: after this silence a half frame is dropped (DL/T 645-2007)."""
+
+
+@dataclass(slots=True)
+class BusCounters:
+    """What happened on one line since the start; times in machine seconds."""
+
+    requests: int = 0
+    answers: int = 0
+    unanswered: int = 0
+    collisions: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    ideal_s: float = 0.0
+
+
+class Bus:
+    """The actor of one line. `world_ms` turns machine seconds into world milliseconds."""
+
+    def __init__(
+        self,
+        env: Environment,
+        config: BusConfig,
+        port: Port,
+        world_ms: Callable[[float], int],
+        delays: np.random.Generator,
+    ) -> None:
+        self.config = config
+        self.port = port
+        self.meters: dict[str, Meter] = {}
+        self.counters = BusCounters()
+        self.decoder = FrameDecoder()
+        self._env = env
+        self._world_ms = world_ms
+        self._delays = delays
+        self._received_s = 0.0
+        self._talking_until_s = 0.0
+        self._speech = 0
+
+    def on_bytes(self, data: bytes) -> None:
+        """Bytes from the master arrived just now."""
+        now_s = self._env.time_s
+        self.counters.bytes_in += len(data)
+        if self.decoder.pending and now_s - self._received_s > BYTE_GAP_S:
+            self.decoder.reset()
+        self._received_s = max(self._received_s, now_s) + self.config.wire_s(len(data))
+        if self.config.echo:
+            self.port.write(data)
+        if now_s < self._talking_until_s:
+            self._collide()
+            return
+        for frame in self.decoder.feed(data):
+            self._hear(frame)
+
+    def _collide(self) -> None:
+        """The master speaks into an answer: neither is understood."""
+        self.counters.collisions += 1
+        self.decoder.reset()
+        self._speech += 1
+        self._talking_until_s = 0.0
+
+    def _hear(self, frame: Frame) -> None:
+        if frame.is_reply:
+            return
+        self.counters.requests += 1
+        if not self.config.byte_true:
+            self._say(frame, self._env.time_s)
+            return
+        least_ms, most_ms = self.config.reply_delay_ms
+        delay_ms = least_ms if least_ms == most_ms else int(self._delays.integers(least_ms, most_ms, endpoint=True))
+        begins_s = self._received_s + delay_ms / 1000
+        self._env.call_at(begins_s, lambda: self._say(frame, begins_s))
+
+    def _say(self, frame: Frame, begins_s: float) -> None:
+        """Let the meters answer at the moment when the answer begins."""
+        wire = self._answers(frame, self._world_ms(begins_s))
+        if not wire:
+            self.counters.unanswered += 1
+            return
+        self.counters.answers += 1
+        self.counters.bytes_out += len(wire)
+        if not self.config.byte_true:
+            self.port.write(wire)
+            return
+        request_s = self.config.wire_s(len(encode(frame, self.config.preamble)))
+        self.counters.ideal_s += request_s + self.config.reply_delay_ms[0] / 1000 + self.config.wire_s(len(wire))
+        self._talking_until_s = begins_s + self.config.wire_s(len(wire))
+        self._speech += 1
+        self._send(self._speech, wire, 0, begins_s)
+
+    def _send(self, speech: int, wire: bytes, start: int, begins_s: float) -> None:
+        """Send the next chunk when its last byte has had its time, then the one after it."""
+        end = min(start + (self.config.chunk_bytes or len(wire)), len(wire))
+
+        def write_chunk() -> None:
+            if speech != self._speech:
+                return
+            if end == len(wire):
+                self._talking_until_s = 0.0
+            self.port.write(wire[start:end])
+            if end < len(wire):
+                self._send(speech, wire, end, begins_s)
+
+        self._env.call_at(begins_s + self.config.wire_s(end), write_chunk)
+
+    def _answers(self, frame: Frame, at_ms: int) -> bytes:
+        said = []
+        for meter in self._addressed(frame.address):
+            reply = answer(meter, frame, at_ms)
+            if reply is not None:
+                said.append(encode(reply, self.config.preamble))
+        return said[0] if len(said) == 1 else _garble(said)
+
+    def _addressed(self, address: str) -> list[Meter]:
+        meter = self.meters.get(address)
+        if meter is not None:
+            return [meter]
+        if address.isdecimal() and address != "9" * 12:
+            return []
+        return list(self.meters.values())
+
+    def summary(self, elapsed_s: float) -> Mapping[str, float | int | str]:
+        """Counters with the share of the elapsed machine time that the wire could not have done without."""
+        counters = self.counters
+        return {
+            "bus": self.config.bus_id,
+            "meters": len(self.meters),
+            "requests": counters.requests,
+            "answers": counters.answers,
+            "unanswered": counters.unanswered,
+            "collisions": counters.collisions,
+            "bad_sums": self.decoder.bad_sums,
+            "garbage_bytes": self.decoder.garbage_bytes,
+            "bytes_in": counters.bytes_in,
+            "bytes_out": counters.bytes_out,
+            "dropped_bytes": self.port.dropped_bytes,
+            "ideal_s": round(counters.ideal_s, 6),
+            "utilisation": round(counters.ideal_s / elapsed_s, 4) if elapsed_s > 0 else 0.0,
+        }
+
+
+def _garble(said: list[bytes]) -> bytes:
+    """Several meters at once: the line is low where any of them pulls it low; nobody at all is silence."""
+    length = max(map(len, said), default=0)
+    line = bytearray(b"\xff" * length)
+    for wire in said:
+        for index, byte in enumerate(wire):
+            line[index] &= byte
+    return bytes(line)

@@ -1,0 +1,229 @@
+"""The simulator's control API: small JSON over HTTP on the loopback interface.
+
+GET  /health                             alive, seed, world time
+GET  /truth                              every household and gate meter as it really is
+GET  /truth/charge?meter=&from_wh=&to_wh=  what the way between two registers costs, and when they were shown
+POST /truth/charges {"cursors": [...]}   what a head-end at these cursors should have charged
+GET  /truth/labels                       faults with span and energy
+GET  /metrics                            lag of the loop, counters of every bus
+POST /fault {"meter", "fault"}           begin a fault ("none" ends all of that meter), optional until, sizes
+POST /button {"meter"}                   press the button now
+POST /stop                               end the simulator
+
+Requests are answered by threads, but whatever touches the estate runs on the wire's own loop, in slices
+between its events: truth is consistent, and the wire never waits for it.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from sim.clock import Call, RealEnvironment
+from sim.errors import PortError, ScenarioError, SimError, UnknownMeter
+from sim.estate import FaultConfig, FaultKind
+from sim.section import Section
+from sim.truth import charge_between_nf, decimal_text, estate_truth, judge_cursor, locate
+from sim.world import World
+
+ANSWER_WITHIN_S = 30.0
+BODY_BYTES_MAX = 1 << 20
+CURSORS_MAX = 10_000
+Steps = Iterator[Any]
+
+
+class Control:
+    """HTTP server of one world; `url` is known once it exists."""
+
+    def __init__(self, world: World, env: RealEnvironment, host: str, port: int) -> None:
+        self.world = world
+        self.env = env
+        handler = type("Handler", (_Handler,), {"control": self})
+        try:
+            self._server = ThreadingHTTPServer((host, port), handler)
+        except OSError as error:
+            raise PortError(
+                f"--control {host}:{port}: cannot listen: {error.strerror}; stop whoever holds the port, or use port 0"
+            ) from error
+        self._server.daemon_threads = True
+        self.url = f"http://{host}:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="control", daemon=True)
+
+    def start(self) -> None:
+        """Answer from now on."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop answering and give the port back."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join()
+        self._server.server_close()
+
+    def on_loop(self, steps: Steps) -> Any:
+        """Run steps on the wire's loop and wait for their last value."""
+        call = Call(steps)
+        self.env.submit(call.job())
+        return call.wait(ANSWER_WITHIN_S)
+
+    def health(self, _query: dict[str, str], _body: Any) -> Steps:
+        """Alive."""
+        yield {"ok": True, "seed": self.world.seed, "world_s": self.world.now_ms / 1000}
+
+    def truth(self, _query: dict[str, str], _body: Any) -> Steps:
+        """The whole estate."""
+        return estate_truth(self.world)
+
+    def labels(self, _query: dict[str, str], _body: Any) -> Steps:
+        """What was wrong."""
+        yield self.world.faults.labels(self.world.now_ms)
+
+    def charge(self, query: dict[str, str], _body: Any) -> Steps:
+        """The cost between two shown registers; from_wh defaults to the start register."""
+        household = self.world.household(query.get("meter", ""))
+        register, now_ms = household.meter.register, self.world.now_ms
+        ends = {"from_wh": register.start_wh, "to_wh": register.shown_wh(now_ms)[0]}
+        section = Section("/truth/charge", "query", {key: int(value) for key, value in query.items() if key in ends})
+        located = {}
+        for key, default in ends.items():
+            shown_wh = section.whole(key, 0, 10**9 - 1, default)
+            located[key] = locate(register, shown_wh, None, now_ms)
+            if located[key] is None:
+                raise section.wrong(key, "a register that the meter has shown")
+        low, high = located["from_wh"], located["to_wh"]
+        assert low is not None
+        assert high is not None
+        charge = charge_between_nf(household, self.world.calendar, low[0], high[0], now_ms)
+        yield {
+            "meter": household.meter.address,
+            "charge_nf": decimal_text(charge),
+            "from_window": _seconds(low),
+            "to_window": _seconds(high),
+        }
+
+    def charges(self, _query: dict[str, str], body: Any) -> Steps:
+        """The verdict on many cursors."""
+        cursors = body.get("cursors") if isinstance(body, dict) else None
+        if not isinstance(cursors, list) or len(cursors) > CURSORS_MAX:
+            raise ScenarioError(f'/truth/charges: body must be {{"cursors": [...]}} with at most {CURSORS_MAX}')
+        verdicts: list[Any] = []
+        now_ms = self.world.now_ms
+        yield verdicts
+        for cursor in cursors:
+            household = self.world.household(cursor["meter"])
+            verdicts.append(judge_cursor(household, self.world.calendar, cursor, now_ms))
+            yield verdicts
+
+    def metrics(self, _query: dict[str, str], _body: Any) -> Steps:
+        """Lag and counters."""
+        elapsed_s = self.env.wall_s()
+        buses = [bus.summary(elapsed_s) for bus in self.world.buses.values()]
+        yield {
+            "elapsed_s": round(elapsed_s, 3),
+            "lag": self.env.lag.summary_ms(),
+            "transactions": sum(bus.counters.answers for bus in self.world.buses.values()),
+            "ideal_wire_s": round(sum(bus.counters.ideal_s for bus in self.world.buses.values()), 6),
+            "buses": buses,
+        }
+
+    def fault(self, _query: dict[str, str], body: Any) -> Steps:
+        """Begin or end a fault."""
+        section = Section("/fault", "body", body)
+        household = self.world.household(section.text("meter"))
+        kind = FaultKind(section.choice("fault", list(FaultKind)))
+        drop_wh = section.whole("drop_wh", 10, 10**8, 50_000) // 10 * 10
+        tap_power_w = section.whole("tap_power_w", 1, 20_000, 800)
+        section.finish()
+        now_ms = self.world.now_ms
+        if kind is FaultKind.NONE:
+            self.world.faults.clear(household, now_ms)
+        else:
+            config = FaultConfig(kind, now_ms, None, drop_wh, tap_power_w)
+            self.world.faults.start(household, config, now_ms)
+        yield {"meter": household.meter.address, "fault": kind.value, "at_s": now_ms / 1000}
+
+    def button(self, _query: dict[str, str], body: Any) -> Steps:
+        """Press now."""
+        household = self.world.household(Section("/button", "body", body).text("meter"))
+        now_ms = self.world.now_ms
+        closed = household.meter.press_button(now_ms)
+        yield {"meter": household.meter.address, "closed": closed, "at_s": now_ms / 1000}
+
+    def stop(self, _query: dict[str, str], _body: Any) -> Steps:
+        """End the simulator."""
+        self.env.stop()
+        yield {"stopping": True}
+
+
+Route = Callable[[Control, dict[str, str], Any], Steps]
+ROUTES: dict[tuple[str, str], Route] = {
+    ("GET", "/health"): Control.health,
+    ("GET", "/truth"): Control.truth,
+    ("GET", "/truth/charge"): Control.charge,
+    ("GET", "/truth/labels"): Control.labels,
+    ("GET", "/metrics"): Control.metrics,
+    ("POST", "/truth/charges"): Control.charges,
+    ("POST", "/fault"): Control.fault,
+    ("POST", "/button"): Control.button,
+    ("POST", "/stop"): Control.stop,
+}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Parses, calls one route, renders."""
+
+    control: Control
+    protocol_version = "HTTP/1.1"
+    timeout = 30
+
+    def do_GET(self) -> None:
+        self._serve("GET")
+
+    def do_POST(self) -> None:
+        self._serve("POST")
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Stay silent: standard error belongs to the simulator's own lines."""
+
+    def _serve(self, method: str) -> None:
+        url = urlsplit(self.path)
+        route = ROUTES.get((method, url.path))
+        if route is None:
+            known = ", ".join(f"{verb} {path}" for verb, path in ROUTES)
+            self._answer(HTTPStatus.NOT_FOUND, {"error": f"no {method} {url.path}; there are {known}"})
+            return
+        try:
+            query = {key: values[-1] for key, values in parse_qs(url.query).items()}
+            result = self.control.on_loop(route(self.control, query, self._body()))
+        except UnknownMeter as error:
+            self._answer(HTTPStatus.NOT_FOUND, {"error": str(error)})
+        except (SimError, ValueError, KeyError, TypeError) as error:
+            self._answer(HTTPStatus.BAD_REQUEST, {"error": f"{type(error).__name__}: {error}"})
+        except TimeoutError as error:
+            self._answer(HTTPStatus.SERVICE_UNAVAILABLE, {"error": str(error)})
+        else:
+            self._answer(HTTPStatus.OK, result)
+
+    def _body(self) -> Any:
+        length = int(self.headers.get("Content-Length") or 0)
+        if length > BODY_BYTES_MAX:
+            self.close_connection = True
+            raise ValueError(f"a body has at most {BODY_BYTES_MAX} bytes")
+        raw = self.rfile.read(length)
+        return json.loads(raw) if raw else {}
+
+    def _answer(self, status: HTTPStatus, result: Any) -> None:
+        payload = json.dumps(result).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(payload)))
+        self.end_headers()
+        self.wfile.write(payload)
+
+
+def _seconds(located: tuple[int, int, int | None]) -> list[float | None]:
+    _, entered_ms, left_ms = located
+    return [entered_ms / 1000, None if left_ms is None else left_ms / 1000]

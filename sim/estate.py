@@ -1,0 +1,120 @@
+"""What a scenario says, as values: buses, households, gate meters, tariff, faults.
+
+Nothing here moves. `sim.scenario` reads these from a TOML file and refuses what cannot be; `sim.world` builds
+the living estate from them and a seed.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from sim.rates import RateCalendar
+
+LOADS = ("family", "single", "vacant", "heavy", "constant")
+BUTTONS = ("prompt", "slow", "never")
+WIRES = ("byte-true", "none")
+PARITIES = ("N", "E", "O")
+BAUDS = (600, 1200, 2400, 4800, 9600, 19200)
+PROMPT_DELAY_S = (60, 300)
+SLOW_DELAY_S = (1800, 7200)
+
+
+class FaultKind(StrEnum):
+    """What can go wrong with one meter or household."""
+
+    NONE = "none"
+    SILENT = "silent"
+    RELAY_STUCK_CLOSED = "relay_stuck_closed"
+    REGISTER_BACKWARDS = "register_backwards"
+    UNMETERED_TAP = "unmetered_tap"
+
+
+@dataclass(frozen=True, slots=True)
+class BusConfig:
+    """One RS-485 line and how its meters answer; delays are machine milliseconds."""
+
+    bus_id: str
+    port: str = "pty"
+    baud: int = 9600
+    parity: str = "E"
+    reply_delay_ms: tuple[int, int] = (20, 20)
+    preamble: int = 4
+    byte_true: bool = True
+    chunk_bytes: int = 5
+    echo: bool = False
+
+    @property
+    def bits_per_byte(self) -> int:
+        """Bits that one byte takes on the line, start and stop included."""
+        return 10 if self.parity == "N" else 11
+
+    def wire_s(self, count: int) -> float:
+        """Machine seconds that `count` bytes take on the line; 0 without a wire model."""
+        return count * self.bits_per_byte / self.baud if self.byte_true else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class FaultConfig:
+    """A fault that a scenario schedules; times are world epoch milliseconds."""
+
+    kind: FaultKind
+    at_ms: int
+    until_ms: int | None = None
+    drop_wh: int = 50_000
+    tap_power_w: int = 800
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """How somebody at home reacts once the meter permits closing; the delay is in world seconds."""
+
+    button: str = "prompt"
+    button_delay_s: tuple[int, int] = PROMPT_DELAY_S
+
+
+@dataclass(frozen=True, slots=True)
+class MeterConfig:
+    """One meter's own settings."""
+
+    address: str
+    bus_id: str
+    start_register_wh: int = 0
+    max_current_a: int = 60
+    password: str = field(default="000000", repr=False)
+    password_level: int = 2
+    trip_delay_min: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HouseholdConfig:
+    """A dwelling behind one meter."""
+
+    household_id: str
+    meter: MeterConfig
+    load: str = "family"
+    mean_power_w: int | None = None
+    tier_used_wh: int = 0
+    resident: Resident = Resident()
+    fault: FaultConfig | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GateConfig:
+    """A main meter that measures what its households draw, metered or not, plus the losses of the lines."""
+
+    gate_id: str
+    meter: MeterConfig
+    feeds: str
+    households: tuple[str, ...]
+    loss_permille: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A whole estate before anything has happened."""
+
+    estate_id: str
+    name: str
+    calendar: RateCalendar
+    buses: tuple[BusConfig, ...]
+    households: tuple[HouseholdConfig, ...]
+    gates: tuple[GateConfig, ...] = ()

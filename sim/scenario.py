@@ -1,0 +1,229 @@
+"""A scenario file (TOML) read into an estate, or refused with file, key and allowed values.
+
+One table [estate], one [tariff], and arrays [[bus]], [[household]] and [[gate]]. Every key that is not known
+is an error. Civil times without an offset are in the estate's time zone.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from core.units import REGISTER_MODULUS_WH, WH_PER_STEP
+from sim.errors import ScenarioError
+from sim.estate import (
+    BAUDS,
+    BUTTONS,
+    LOADS,
+    PARITIES,
+    PROMPT_DELAY_S,
+    SLOW_DELAY_S,
+    WIRES,
+    BusConfig,
+    FaultConfig,
+    FaultKind,
+    GateConfig,
+    HouseholdConfig,
+    MeterConfig,
+    Resident,
+    Scenario,
+)
+from sim.section import Section
+from sim.tariff_text import read_calendar
+
+TEN_YEARS_S = 10 * 366 * 86400
+METERS_PER_BUS_MAX = 256
+SCHEMES = ("pty", "tcp://HOST:PORT (PORT 0 takes a free one)", "memory")
+
+
+def load_scenario(path: Path) -> Scenario:
+    """Read a scenario file; ScenarioError when it cannot be read or says something impossible."""
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ScenarioError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ScenarioError(f"{path}: not TOML: {error}") from error
+    return scenario_from_dict(table, str(path))
+
+
+def scenario_from_dict(table: Mapping[str, Any], path: str = "scenario") -> Scenario:
+    """Read a scenario that is already parsed; `path` names it in messages."""
+    top = Section(path, "the file", table)
+    estate = top.section("estate")
+    zone = _zone(estate)
+    buses = tuple(_bus(section) for section in top.sections("bus"))
+    if not buses:
+        raise top.wrong("bus", "at least one table [[bus]]")
+    bus_ids = _distinct(path, "bus", [bus.bus_id for bus in buses])
+    households = tuple(_household(section, zone, bus_ids) for section in top.sections("household"))
+    names = _distinct(path, "household", [household.household_id for household in households])
+    gates = tuple(_gate(section, names, bus_ids) for section in top.sections("gate"))
+    meters = [h.meter for h in households] + [g.meter for g in gates]
+    _distinct(path, "meter", [meter.address for meter in meters])
+    _check_bus_loads(path, buses, meters)
+    scenario = Scenario(
+        estate_id=estate.text("id"),
+        name=estate.text("name", estate.text("id")),
+        calendar=read_calendar(top.section("tariff"), zone),
+        buses=buses,
+        households=households,
+        gates=gates,
+    )
+    estate.finish()
+    top.finish()
+    return scenario
+
+
+def _zone(estate: Section) -> ZoneInfo:
+    try:
+        return ZoneInfo(estate.text("time_zone", "Asia/Shanghai"))
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise estate.wrong("time_zone", "an IANA name such as Asia/Shanghai") from error
+
+
+def _distinct(path: str, what: str, names: list[str]) -> list[str]:
+    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if twice:
+        raise ScenarioError(f"{path}: {what} {', '.join(twice)} appears more than once; each needs its own")
+    return names
+
+
+def _check_bus_loads(path: str, buses: tuple[BusConfig, ...], meters: list[MeterConfig]) -> None:
+    for bus in buses:
+        count = sum(meter.bus_id == bus.bus_id for meter in meters)
+        if count > METERS_PER_BUS_MAX:
+            raise ScenarioError(
+                f"{path}: bus {bus.bus_id} has {count} meters; allowed: at most {METERS_PER_BUS_MAX} on one line"
+            )
+
+
+def _bus(section: Section) -> BusConfig:
+    port = section.text("port", "pty")
+    if port not in ("pty", "memory") and not port.startswith("tcp://"):
+        raise section.wrong("port", ", ".join(SCHEMES))
+    baud = section.whole("baud", 600, 19200, 9600)
+    if baud not in BAUDS:
+        raise section.wrong("baud", ", ".join(map(str, BAUDS)))
+    bus = BusConfig(
+        bus_id=_file_name(section, "id"),
+        port=port,
+        baud=baud,
+        parity=section.choice("parity", PARITIES, "E"),
+        reply_delay_ms=section.span("reply_delay_ms", 0, 10_000, (20, 20)),
+        preamble=section.whole("preamble", 0, 4, 4),
+        byte_true=section.choice("wire", WIRES, "byte-true") == "byte-true",
+        chunk_bytes=section.whole("chunk_bytes", 0, 255, 5),
+        echo=section.flag("echo", False),
+    )
+    section.finish()
+    return bus
+
+
+def _file_name(section: Section, key: str) -> str:
+    """A bus is published as a file of its name."""
+    name = section.text(key)
+    if not all(c.isalnum() or c in "-_." for c in name) or name.startswith("."):
+        raise section.wrong(key, "letters, digits, '-', '_' and '.', since the port is a file of that name")
+    return name
+
+
+def _meter(section: Section, bus_ids: list[str]) -> MeterConfig:
+    start_wh = section.whole("start_register_wh", 0, REGISTER_MODULUS_WH - WH_PER_STEP, 0)
+    if start_wh % WH_PER_STEP:
+        raise section.wrong("start_register_wh", f"a multiple of {WH_PER_STEP}, the step of the register")
+    address = section.digits("meter", 12)
+    if address == "9" * 12:
+        raise section.wrong("meter", "any address but the broadcast address")
+    return MeterConfig(
+        address=address,
+        bus_id=section.choice("bus", bus_ids),
+        start_register_wh=start_wh,
+        max_current_a=section.whole("max_current_a", 1, 100, 60),
+        password=section.digits("password", 6, "000000"),
+        password_level=section.whole("password_level", 0, 9, 2),
+        trip_delay_min=section.whole("trip_delay_min", 0, 9999, 0),
+    )
+
+
+def _household(section: Section, zone: ZoneInfo, bus_ids: list[str]) -> HouseholdConfig:
+    load = section.choice("load", LOADS, "family")
+    mean_power_w = section.whole("mean_power_w", 1, 20_000) if section.has("mean_power_w") else None
+    if load == "constant" and mean_power_w is None:
+        raise section.wrong("mean_power_w", 'needed with load = "constant"; a whole number from 1 to 20000')
+    household = HouseholdConfig(
+        household_id=section.text("id"),
+        meter=_meter(section, bus_ids),
+        load=load,
+        mean_power_w=mean_power_w,
+        tier_used_wh=section.whole("tier_used_wh", 0, 2**53, 0),
+        resident=_resident(section),
+        fault=_fault(section, zone),
+    )
+    section.finish()
+    return household
+
+
+def _resident(section: Section) -> Resident:
+    if not section.has("resident"):
+        section.raw("resident")
+        return Resident()
+    inner = Section(section.path, f"{section.where}.resident", section.raw("resident"))
+    button = inner.choice("button", BUTTONS, "prompt")
+    default = SLOW_DELAY_S if button == "slow" else PROMPT_DELAY_S
+    resident = Resident(button, inner.span("button_delay_s", 0, TEN_YEARS_S, default))
+    inner.finish()
+    return resident
+
+
+def _fault(section: Section, zone: ZoneInfo) -> FaultConfig | None:
+    """A fault is its name with `at` beside it, or a table of kind, at, until and size."""
+    value = section.raw("fault", "none")
+    inner = Section(section.path, f"{section.where}.fault", value) if isinstance(value, dict) else section
+    kind = FaultKind(inner.choice("kind" if inner is not section else "fault", list(FaultKind), "none"))
+    at_ms = _world_ms(inner, "at", zone)
+    until_ms = _world_ms(inner, "until", zone)
+    drop_wh = inner.whole("drop_wh", WH_PER_STEP, REGISTER_MODULUS_WH // 2, 50_000)
+    tap_power_w = inner.whole("tap_power_w", 1, 20_000, 800)
+    if inner is not section:
+        inner.finish()
+    if kind is FaultKind.NONE:
+        return None
+    if drop_wh % WH_PER_STEP:
+        raise inner.wrong("drop_wh", f"a multiple of {WH_PER_STEP}, the step of the register")
+    if until_ms is not None and until_ms <= (at_ms or 0):
+        raise inner.wrong("until", "a time after at")
+    return FaultConfig(kind, at_ms or 0, until_ms, drop_wh, tap_power_w)
+
+
+def _world_ms(section: Section, key: str, zone: ZoneInfo) -> int | None:
+    if not section.has(key):
+        section.raw(key)
+        return None
+    moment = section.moment(key)
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()) * 1000
+
+
+def _gate(section: Section, names: list[str], bus_ids: list[str]) -> GateConfig:
+    feeds = section.text("feeds", section.raw("id"))
+    if section.has("households") == section.has("prefix"):
+        raise section.wrong("households", 'either households = ["1-0101", ...] or prefix = "1-"')
+    if section.has("prefix"):
+        prefix = section.text("prefix")
+        section.raw("households")
+        chosen = [name for name in names if name.startswith(prefix)]
+    else:
+        section.raw("prefix")
+        chosen = section.raw("households")
+    if not isinstance(chosen, list) or not chosen or not set(chosen) <= set(names):
+        raise section.wrong("prefix" if section.has("prefix") else "households", "ids of households of this scenario")
+    gate = GateConfig(
+        gate_id=section.text("id"),
+        meter=_meter(section, bus_ids),
+        feeds=feeds,
+        households=tuple(chosen),
+        loss_permille=section.whole("loss_permille", 0, 500, 0),
+    )
+    section.finish()
+    return gate
