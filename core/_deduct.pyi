@@ -1,4 +1,13 @@
+from typing import Any, Protocol, TypeAlias
+
 from typing_extensions import Buffer
+
+class _ArrayInterface(Protocol):
+    @property
+    def __array_interface__(self) -> dict[str, Any]: ...
+
+# NumPy's stubs show the buffer protocol only from Python 3.12 on
+_Array: TypeAlias = Buffer | _ArrayInterface
 
 EVENT_NONE: int
 EVENT_ALARM1: int
@@ -15,35 +24,35 @@ RATIO_MAX: int
 ROW_BYTES: int
 
 def deduct(
-    prev_wh: Buffer,
-    new_wh: Buffer,
-    ratio: Buffer,
-    tariff: Buffer,
-    tier_period_wh: Buffer,
-    balance_nf: Buffer,
-    alarm1_fen: Buffer,
-    alarm2_fen: Buffer,
-    overdraft_fen: Buffer,
-    flags: Buffer,
-    charge_nf: Buffer,
-    event: Buffer,
-    tariffs: Buffer,
+    prev_wh: _Array,
+    new_wh: _Array,
+    ratio: _Array,
+    tariff: _Array,
+    tier_period_wh: _Array,
+    balance_nf: _Array,
+    alarm1_fen: _Array,
+    alarm2_fen: _Array,
+    overdraft_fen: _Array,
+    flags: _Array,
+    charge_nf: _Array,
+    event: _Array,
+    tariffs: _Array,
     *,
     modulus_wh: int = 1000000000,
     max_delta_wh: int = 100000000,
-    index: Buffer | None = None,
-    runs: Buffer | None = None,
+    index: _Array | None = None,
+    runs: _Array | None = None,
     lo: int = 0,
     hi: int | None = None,
 ) -> None: ...
 def update_levels(
-    balance_nf: Buffer,
-    alarm1_fen: Buffer,
-    alarm2_fen: Buffer,
-    overdraft_fen: Buffer,
-    close_allowed_nf: Buffer,
-    flags: Buffer,
-    event: Buffer,
+    balance_nf: _Array,
+    alarm1_fen: _Array,
+    alarm2_fen: _Array,
+    overdraft_fen: _Array,
+    close_allowed_nf: _Array,
+    flags: _Array,
+    event: _Array,
 ) -> None: ...
 def level_after(
     balance_nf: int,
@@ -53,5 +62,5 @@ def level_after(
     close_allowed_nf: int,
     flags: int,
 ) -> tuple[int, int]: ...
-def post_fen(charge_nf: Buffer, residue_nf: Buffer, posted_fen: Buffer) -> None: ...
+def post_fen(charge_nf: _Array, residue_nf: _Array, posted_fen: _Array) -> None: ...
 def isa() -> str: ...

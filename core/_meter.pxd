@@ -24,7 +24,6 @@ cdef extern from *:
     const uint32_t TOP_BIT "E645_TOP_BIT"
 
 cdef enum:
-    NONE = 0
     TRIP = 3
     CLOSE_ALLOWED = 4
     BACKWARDS = 5
@@ -32,7 +31,6 @@ cdef enum:
     RANGE = 7
     LEVEL_MASK = 3
     KEEP_POWER = 4
-    LEVEL_KEPT = 2
 
 cdef struct Row:
     int32_t price[4]
@@ -70,21 +68,15 @@ cdef inline uint8_t relevel(
 ) noexcept nogil:
     """New level into the flags; returns the event, that is the edge against the stored level."""
     cdef uint8_t stored = flags[0] & LEVEL_MASK
-    cdef uint8_t level = 0
-    if balance < alarm1 * NF_PER_FEN:
-        level = 1
-    if balance < alarm2 * NF_PER_FEN:
-        level = 2
-    if balance <= -overdraft * NF_PER_FEN:
-        level = TRIP
-    if stored == TRIP and balance <= close_allowed:
-        level = TRIP
-    if flags[0] & KEEP_POWER and level > LEVEL_KEPT:
-        level = LEVEL_KEPT
+    cdef uint8_t kept = (flags[0] & KEEP_POWER) != 0
+    cdef uint8_t first = balance < alarm1 * NF_PER_FEN
+    cdef uint8_t second = balance < alarm2 * NF_PER_FEN
+    cdef uint8_t trip = (balance <= -overdraft * NF_PER_FEN) | ((stored == TRIP) & (balance <= close_allowed))
+    # without branches, because balances near their thresholds cannot be predicted; 3 is both bits, 3 ^ 1 is 2
+    cdef uint8_t level = (first & (second ^ 1)) | (second << 1) | (trip * TRIP)
+    level ^= level & (level >> 1) & kept
     flags[0] = (flags[0] & ~<uint8_t>LEVEL_MASK) | level
-    if stored == TRIP and level != TRIP:
-        return CLOSE_ALLOWED
-    return level if level > stored else NONE
+    return level * (level > stored) + CLOSE_ALLOWED * ((stored == TRIP) & (level != TRIP))
 
 
 cdef inline int64_t _tiers(const Row *row, int64_t before, int64_t after) noexcept nogil:
@@ -96,26 +88,45 @@ cdef inline int64_t _tiers(const Row *row, int64_t before, int64_t after) noexce
     return total
 
 
+cdef inline uint32_t _step(Batch b, Py_ssize_t at) noexcept nogil:
+    """Forward step of one register, through the modulus if it stands lower than before."""
+    cdef int32_t step = b.new[at] - b.prev[at]
+    return <uint32_t>step + (b.modulus & -<uint32_t>(step < 0))
+
+
+cdef inline uint8_t _anomaly(Batch b, Py_ssize_t i) noexcept nogil:
+    """Why a meter is held: the rare case, so that the usual one need not keep count."""
+    cdef uint8_t event = RANGE
+    cdef Py_ssize_t at
+    cdef int r
+    for r in range(b.rates):
+        at = r * b.meters + i
+        if _step(b, at) > b.max_delta:
+            if b.new[at] < b.prev[at]:
+                return BACKWARDS
+            event = JUMP
+    return event
+
+
 cdef inline void charge_meter(Batch b, const Row *row, Py_ssize_t i, int rates) noexcept nogil:
     cdef uint64_t energy = 0, base = 0
-    cdef uint32_t step, refused = 0, went_back = 0
-    cdef int32_t prev, new
+    cdef uint32_t step, refused = 0
     cdef int64_t charge, period = b.period[i], balance = b.balance[i]
     cdef uint64_t ratio = <uint64_t>b.ratio[i]
     cdef int r
     for r in range(rates):
-        prev = b.prev[r * b.meters + i]
-        new = b.new[r * b.meters + i]
-        step = <uint32_t>(new - prev) + (b.modulus if new < prev else 0)
+        step = _step(b, r * b.meters + i)
         refused |= step > b.max_delta
-        went_back |= (step > b.max_delta) & (new < prev)
         energy += step
         base += <uint64_t>step * <uint64_t>(row.price[r] if r < 4 else row.fifth_price)
     energy *= ratio
-    if refused or energy > <uint64_t>E_MAX or balance > MONEY_MAX or balance < -MONEY_MAX \
-            or period < 0 or period > PERIOD_MAX:
+    # unsigned, so that one comparison checks both ends
+    refused |= energy > <uint64_t>E_MAX
+    refused |= <uint64_t>period > <uint64_t>PERIOD_MAX
+    refused |= <uint64_t>balance + <uint64_t>MONEY_MAX > 2 * <uint64_t>MONEY_MAX
+    if refused:
         b.charge[i] = 0
-        b.event[i] = (BACKWARDS if went_back else JUMP) if refused else RANGE
+        b.event[i] = _anomaly(b, i)
         return
     charge = <int64_t>(base * ratio) + _tiers(row, period, period + <int64_t>energy)
     b.charge[i] = charge

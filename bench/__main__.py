@@ -1,0 +1,44 @@
+"""`python -m bench NAME`: run one bench, exit 1 when it misses a floor."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+from bench.machine import Load
+from bench.report import Result, publish
+
+BENCHES = {
+    "bus": "reads over a simulated RS-485 line, beside the limit of the wire and a raw echo",
+    "deduct": "bulk deduction, beside vectorised NumPy and a Python loop",
+}
+
+
+class Bench(Protocol):
+    """What a bench module offers."""
+
+    def run(self, *, quick: bool) -> tuple[list[Result], list[Load]]:
+        """Measure; `quick` is a smoke test of the bench itself, without floors."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line and run one bench; the exit status."""
+    listing = "\n".join(f"  {name:8} {text}" for name, text in BENCHES.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measure one part beside its peers, in the same run.",
+        epilog=f"benches:\n{listing}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("bench", choices=sorted(BENCHES), metavar="NAME", help="which bench to run")
+    parser.add_argument("--json", metavar="FILE", help="write the JSON document to FILE ('-': standard output)")
+    parser.add_argument("--quick", action="store_true", help="small and without floors: does the bench work?")
+    options = parser.parse_args(arguments)
+    module = cast("Bench", importlib.import_module(f"bench.{options.bench}"))
+    results, loads = module.run(quick=options.quick)
+    return publish(options.bench, results, loads, options.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""Bulk deduction: ns per meter of the kernel, beside chunked NumPy and a Python loop over the same meters.
+
+Four rates, 64 tariffs in random order, tiers, 5 % with a transformer ratio, a few roll-overs, steps back and
+jumps. Candidates run in turns on the same rows; their results are compared before the first timing. The
+floor is what a busy shared machine still reaches; the goal is what a quiet one should.
+"""
+
+import statistics
+import sys
+from collections.abc import Callable
+
+import numpy as np
+
+from bench.deduct_peers import (
+    MAX_DELTA_WH,
+    MODULUS_WH,
+    RATES,
+    ROW,
+    Columns,
+    by_kernel,
+    by_numpy,
+    by_python,
+    python_rows,
+)
+from bench.machine import Load, LoadMeter
+from bench.report import Peer, Result, interleave, seconds, spread
+
+SIZES = (50_000, 1_000_000)
+QUICK_SIZES = (20_000,)
+REPETITIONS, QUICK_REPETITIONS = 9, 3
+PYTHON_ROWS, QUICK_PYTHON_ROWS = 20_000, 2_000
+TARIFFS = 64
+SEED = 645
+NS_PER_S = 1e9
+NUMPY, PYTHON = "NumPy in chunks of 8192", "Python loop"
+FLOORS = {NUMPY: 4.0, PYTHON: 60.0}
+GOALS = {NUMPY: 12.0, PYTHON: 200.0}
+
+
+def run(*, quick: bool) -> tuple[list[Result], list[Load]]:
+    """Measure every size; results in ns per meter, ratios against both peers."""
+    results: list[Result] = []
+    loads: list[Load] = []
+    for meters in QUICK_SIZES if quick else SIZES:
+        measured, load = _size(meters, quick=quick)
+        results += measured
+        loads.append(load)
+    return results, loads
+
+
+def batch(meters: int, seed: int) -> Columns:
+    """A random batch; the same seed gives the same batch."""
+    random = np.random.default_rng(seed)
+    prev = random.integers(0, MODULUS_WH - MAX_DELTA_WH, (RATES, meters), dtype=np.int32)
+    step = random.integers(0, 2_000, (RATES, meters), dtype=np.int32)
+    step[0, random.random(meters) < 0.0005] = -1_000
+    step[1, random.random(meters) < 0.0005] = MAX_DELTA_WH + 10
+    over = random.random(meters) < 0.001
+    prev[:, over] = MODULUS_WH - 500
+    tariffs = np.zeros(TARIFFS, ROW)
+    tariffs["price"] = random.integers(20_000_000, 120_000_000, (TARIFFS, RATES))
+    tariffs["step"] = (5_000_000, 25_000_000, 0)
+    tariffs["limit"][:, 0] = random.integers(180_000, 260_000, TARIFFS)
+    tariffs["limit"][:, 1] = random.integers(350_000, 600_000, TARIFFS)
+    return Columns(
+        prev=prev,
+        new=((prev.astype(np.int64) + step) % MODULUS_WH).astype(np.int32),
+        ratio=np.where(random.random(meters) < 0.05, 30, 1).astype(np.int32),
+        tariff=random.integers(0, TARIFFS, meters).astype(np.uint16),
+        period=random.integers(0, 800_000, meters),
+        balance=random.integers(-(10**12), 2 * 10**13, meters),
+        alarm1=np.full(meters, 5_000, np.int32),
+        alarm2=np.full(meters, 2_000, np.int32),
+        overdraft=random.integers(0, 1_000, meters).astype(np.int32),
+        flags=random.integers(0, 8, meters).astype(np.uint8),
+        charge=np.zeros(meters, np.int64),
+        event=np.zeros(meters, np.uint8),
+        tariffs=tariffs,
+    )
+
+
+def _size(meters: int, *, quick: bool) -> tuple[list[Result], Load]:
+    columns, fresh = batch(meters, SEED), batch(meters, SEED)
+    count = min(meters, QUICK_PYTHON_ROWS if quick else PYTHON_ROWS)
+    rows, terms = python_rows(fresh, count), _terms(fresh)
+    compare(columns, fresh, count)
+
+    def timed(action: Callable[[], object], rows_done: int) -> Callable[[], float]:
+        def once() -> float:
+            columns.restore(fresh)
+            return seconds(action) / rows_done * NS_PER_S
+
+        return once
+
+    candidates = {
+        "kernel": timed(lambda: by_kernel(columns), meters),
+        NUMPY: timed(lambda: by_numpy(columns), meters),
+        PYTHON: timed(lambda: by_python(rows, terms), count),
+    }
+    repetitions = QUICK_REPETITIONS if quick else REPETITIONS
+    with LoadMeter() as meter:
+        samples = interleave(candidates, repetitions, f"deduct {meters} meters")
+    return [_result(meters, samples, peer, quick, meter.load) for peer in (NUMPY, PYTHON)], meter.load
+
+
+def _terms(columns: Columns) -> list[tuple[list[int], list[int], list[int], int]]:
+    return [(r["price"].tolist(), r["step"].tolist(), r["limit"].tolist(), int(r["close"])) for r in columns.tariffs]
+
+
+def _result(meters: int, samples: dict[str, list[float]], peer: str, quick: bool, load: Load) -> Result:
+    kernel, other = statistics.median(samples["kernel"]), statistics.median(samples[peer])
+    return Result(
+        name=f"deduct, {meters} meters, against {peer}",
+        value=kernel,
+        unit="ns/meter",
+        peer=Peer(peer, other),
+        ratio=other / kernel,
+        spread=spread(samples["kernel"]),
+        floor=None if quick else FLOORS[peer],
+        goal=GOALS[peer],
+        void=load.void,
+    )
+
+
+def compare(columns: Columns, fresh: Columns, python_count: int) -> None:
+    """All candidates must agree row by row; a difference ends the bench."""
+    names = ("charge", "period", "balance", "flags", "event")
+    columns.restore(fresh)
+    by_kernel(columns)
+    kernel = {name: getattr(columns, name).copy() for name in names}
+    columns.restore(fresh)
+    by_numpy(columns)
+    python = by_python(python_rows(fresh, python_count), _terms(fresh))
+    for position, name in enumerate(names):
+        if not np.array_equal(kernel[name], getattr(columns, name)):
+            sys.exit(f"bench deduct: kernel and NumPy disagree on {name}")
+        if kernel[name][:python_count].tolist() != [row[position] for row in python]:
+            sys.exit(f"bench deduct: kernel and the Python loop disagree on {name}")
