@@ -10,6 +10,9 @@ that arrives before `handle_timer` has given up still counts, so a busy caller l
 
 A reply counts only if address, control code and identifier match. Everything else that is a frame (echo of
 our own request, another meter's late reply) is reported as `Stray` and matches nothing.
+
+What the protocol cannot tell apart, neither can we: refusals and the replies to writes and relay commands name no
+identifier, so a late one may end a later request of the same function to the same meter. Read back what matters.
 """
 
 from collections import deque
