@@ -1,9 +1,9 @@
 """Entries of the identifier table: names, lengths, formats and units, as data.
 
-Formats of DL/T 645-2007: energy XXXXXX.XX kWh (4 bytes), voltage XXX.X V (2), current XXX.XXX A (3, signed),
-power XX.XXXX kW (3, signed), power factor X.XXX (2, signed), amounts XXXXXX.XX yuan (4), demand XX.XXXX kW
-with its minute (8), status words of 16 bits (2). Signed are combined energies, currents, powers and power
-factors. `scale` is what one count of the field is worth in `unit`.
+Digits of DL/T 645-2007, before and behind the point: energy 6.2 kWh (4 bytes), voltage 3.1 V (2), current 3.3 A
+(3, signed), power 2.4 kW (3, signed), power factor 1.3 (2, signed), amounts 6.2 yuan (4), demand 2.4 kW with its
+minute (8); status words are 16 bits (2). Signed are combined energies, currents, powers and power factors.
+`scale` is what one count of the field is worth in `unit`.
 """
 
 from collections.abc import Iterator
