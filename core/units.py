@@ -8,7 +8,7 @@ ledger an integer of fen with a residue of nanofen per account, so that nothing 
 import re
 
 WH_PER_STEP = 10  # one count of a DL/T 645 energy register, 0.01 kWh
-REGISTER_MODULUS_WH = 10**9  # XXXXXX.XX kWh
+REGISTER_MODULUS_WH = 10**9  # six digits before the point and two behind, in kWh
 WH_PER_KWH = 1000
 NF_PER_FEN = 10**9
 FEN_PER_YUAN = 100
