@@ -1,0 +1,203 @@
+"""Reads an estate from a TOML file, or from a folder of estate.toml with households.csv and history.csv.
+
+Everything is checked before anything is written: keys, values, and that what one row names exists in another. The
+first mistake stops the reading with file, row, key and allowed values.
+"""
+
+import csv
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from core.tariff import Tariff, TariffError, tariff_from_dict
+from server.cli import estate_keys as keys
+from server.domain.estate_document import (
+    ApiClientEntry,
+    BuildingEntry,
+    BusEntry,
+    DayRegister,
+    EstateDocument,
+    EstateEntry,
+    GateEntry,
+    HouseholdEntry,
+    RoomEntry,
+    UserEntry,
+)
+from server.domain.ledger import SYSTEM_ACCOUNTS
+from server.errors import ConfigError
+
+Entry = TypeVar("Entry")
+TABLES = ("estate", "tariff", "bus", "building", "room", "household", "gate", "user", "api_client")
+
+
+def read_estate(path: Path) -> EstateDocument:
+    """Read and check a file or folder; ConfigError says what is wrong, where, and what is allowed."""
+    source = path / "estate.toml" if path.is_dir() else path
+    raw = _toml(source)
+    for name in raw:
+        if name not in TABLES:
+            raise ConfigError(f"{source}: unknown table {name!r}; allowed tables: {', '.join(TABLES)}")
+    if path.is_dir() and (path / "households.csv").exists():
+        raw["household"] = [*raw.get("household", []), *_csv(path / "households.csv")]
+    history = _csv(path / "history.csv") if path.is_dir() and (path / "history.csv").exists() else []
+    document = _document(source, raw, history)
+    _check(source, document)
+    return document
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be read ({error.strerror}); name an existing estate file or folder"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+
+
+def _csv(path: Path) -> list[dict[str, str]]:
+    """Rows of a CSV file with a header; empty cells count as absent."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            rows = list(reader)
+    except (OSError, csv.Error, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}); it must be CSV in UTF-8 with a header line") from error
+    for number, row in enumerate(rows, 2):
+        if None in row or None in row.values():
+            raise ConfigError(f"{path}, line {number}: must have exactly as many cells as the header line")
+    return [{name: cell for name, cell in row.items() if cell != ""} for row in rows]
+
+
+def _document(source: Path, raw: Mapping[str, Any], history: list[dict[str, str]]) -> EstateDocument:
+    def entries(table: str, allowed: tuple[keys.Key, ...], make: Callable[..., Entry]) -> tuple[Entry, ...]:
+        return tuple(make(**fields) for fields in _fields(source, table, _rows(source, raw, table), allowed))
+
+    if not isinstance(raw.get("estate"), Mapping):
+        raise ConfigError(f"{source}: table [estate] is missing; give it at least id and name")
+    estate = keys.read_table(f"{source}: [estate]", {"time_zone": "Asia/Shanghai", **raw["estate"]}, keys.ESTATE)
+    estate.pop("mode", None)
+    households = list(_fields(source, "household", _rows(source, raw, "household"), keys.HOUSEHOLD))
+    residents = [entry for fields in households if (entry := _resident(fields))]
+    rooms = entries("room", keys.ROOM, RoomEntry)
+    homes = tuple(HouseholdEntry(**fields) for fields in households)
+    return EstateDocument(
+        estate=EstateEntry(**estate),
+        tariffs=tuple(_tariff(source, table) for table in _rows(source, raw, "tariff")),
+        buses=entries("bus", keys.BUS, BusEntry),
+        buildings=entries("building", keys.BUILDING, BuildingEntry),
+        rooms=rooms,
+        households=homes,
+        gates=tuple(
+            _gate(source, fields, rooms, homes)
+            for fields in _fields(source, "gate", _rows(source, raw, "gate"), keys.GATE)
+        ),
+        users=(*_users(source, raw), *residents),
+        api_clients=entries("api_client", keys.API_CLIENT, ApiClientEntry),
+        history=tuple(
+            DayRegister(**fields) for fields in _fields(source.parent / "history.csv", "row", history, keys.HISTORY)
+        ),
+    )
+
+
+def _rows(source: Path, raw: Mapping[str, Any], table: str) -> list[Any]:
+    rows = raw.get(table, [])
+    if not isinstance(rows, list):
+        raise ConfigError(f"{source}: {table} must be written as [[{table}]], once for each")
+    return rows
+
+
+def _fields(
+    source: Path, table: str, rows: Iterable[object], allowed: tuple[keys.Key, ...]
+) -> Iterable[dict[str, Any]]:
+    for number, row in enumerate(rows, 1):
+        name = row.get(allowed[0].name, "") if isinstance(row, Mapping) else ""
+        yield keys.read_table(f"{source}: {table} {number} ({name})", row, allowed)
+
+
+def _tariff(source: Path, table: object) -> Tariff:
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{source}: tariff must be written as [[tariff]], once for each")
+    try:
+        return tariff_from_dict(table)
+    except TariffError as error:
+        raise ConfigError(f"{source}: {error}") from error
+
+
+def _users(source: Path, raw: Mapping[str, Any]) -> tuple[UserEntry, ...]:
+    fields = _fields(source, "user", _rows(source, raw, "user"), keys.USER)
+    return tuple(UserEntry(**{"name": entry["login"], **entry}) for entry in fields)
+
+
+def _resident(fields: dict[str, Any]) -> UserEntry | None:
+    """Take the resident's login out of a household's fields."""
+    login, password = fields.pop("resident_login", None), fields.pop("resident_password", "")
+    if login is None:
+        return None
+    return UserEntry(login, "resident", fields["holder"], fields["account_id"], password=password)
+
+
+def _gate(
+    source: Path, fields: dict[str, Any], rooms: tuple[RoomEntry, ...], homes: tuple[HouseholdEntry, ...]
+) -> GateEntry:
+    """A gate names its meters, or the building whose meters are all below it."""
+    building = fields.pop("building", None)
+    if (building is None) == ("meter_ids" not in fields):
+        raise ConfigError(f"{source}: gate {fields['meter_id']}: give exactly one of meters and building")
+    if building is not None:
+        inside = {room.room_id for room in rooms if room.building_id == building}
+        fields["meter_ids"] = tuple(home.meter_id for home in homes if home.room_id in inside)
+    return GateEntry(**fields)
+
+
+def _check(source: Path, document: EstateDocument) -> None:
+    """Refuse duplicates and names that point to nothing."""
+    homes = document.households
+    meters = [home.meter_id for home in homes]
+    _unique(source, "tariff id", (entry.tariff_id for entry in document.tariffs))
+    _unique(source, "bus id", (entry.bus_id for entry in document.buses))
+    _unique(source, "building id", (entry.building_id for entry in document.buildings))
+    _unique(source, "room id", (entry.room_id for entry in document.rooms))
+    _unique(source, "household account", (home.account_id for home in homes))
+    _unique(source, "household room", (home.room_id for home in homes))
+    _unique(source, "meter", (*meters, *(gate.meter_id for gate in document.gates)))
+    _unique(source, "login", (user.login for user in document.users))
+    buildings = {entry.building_id for entry in document.buildings}
+    buses = {entry.bus_id for entry in document.buses}
+    for room in document.rooms:
+        _known(source, f"room {room.room_id}: building", room.building_id, buildings)
+    rooms = {room.room_id for room in document.rooms}
+    tariffs = {tariff.tariff_id: tariff for tariff in document.tariffs}
+    for home in homes:
+        where = f"household {home.account_id}"
+        if home.account_id in SYSTEM_ACCOUNTS or ":" in home.account_id:
+            raise ConfigError(f"{source}: {where}: account is wrong; {', '.join(SYSTEM_ACCOUNTS)} and ':' are reserved")
+        _known(source, f"{where}: room", home.room_id, rooms)
+        _known(source, f"{where}: bus", home.bus_id, buses)
+        _known(source, f"{where}: tariff", home.tariff_id, set(tariffs))
+        by_rates = any(version.kind == "tou" for version in tariffs[home.tariff_id].versions)
+        if by_rates and home.start_rates_wh is None:
+            raise ConfigError(f"{source}: {where}: start_rates_wh is missing; its tariff charges by time of use")
+    for gate in document.gates:
+        _known(source, f"gate {gate.meter_id}: bus", gate.bus_id, buses)
+        for meter_id in gate.meter_ids:
+            _known(source, f"gate {gate.meter_id}: meters", meter_id, set(meters))
+    accounts = {home.account_id for home in homes}
+    for user in document.users:
+        if user.account_id is not None:
+            _known(source, f"user {user.login}: account", user.account_id, accounts)
+
+
+def _unique(source: Path, what: str, values: Iterable[str]) -> None:
+    twice = [value for value, count in Counter(values).items() if count > 1]
+    if twice:
+        raise ConfigError(f"{source}: {what} {twice[0]!r} is given twice; each must be unique")
+
+
+def _known(source: Path, what: str, value: str, allowed: set[str]) -> None:
+    if value not in allowed:
+        some = ", ".join(sorted(allowed)[:10]) or "none is declared"
+        raise ConfigError(f"{source}: {what} = {value!r} is not declared; allowed: {some}")

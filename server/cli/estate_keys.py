@@ -1,0 +1,266 @@
+"""The keys of an estate file: for each table its keys, how each is read, and what is allowed.
+
+A `Key` reads one value into a field of a domain entry; `read_table` refuses unknown and missing keys and says file,
+table, key and the allowed values. CSV values are text, so numbers are accepted as text too; floats never are.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from core.units import REGISTER_MODULUS_WH, parse_yuan
+from server.errors import ConfigError
+
+AMOUNT_MAX_FEN = 2**31 - 1  # thresholds are int32 in the deduction kernel
+_ID = re.compile(r"[^\s\x00-\x1f]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of a table: its name in the file, the field it fills, how it is read and what is allowed."""
+
+    name: str
+    field: str
+    read: Callable[[object], object]
+    allowed: str
+    required: bool = False
+
+
+def read_table(where: str, table: object, keys: tuple[Key, ...]) -> dict[str, Any]:
+    """The fields that `table` gives; ConfigError naming `where`, the key and the allowed values."""
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{where}: must be a table of keys, not {table!r}")
+    known = {key.name: key for key in keys}
+    for name in table:
+        if name not in known:
+            raise ConfigError(f"{where}: unknown key {name!r}; allowed keys: {', '.join(known)}")
+    fields: dict[str, Any] = {}
+    for key in keys:
+        if key.name not in table:
+            if key.required:
+                raise ConfigError(f"{where}: key {key.name!r} is missing; allowed: {key.allowed}")
+            continue
+        try:
+            fields[key.field] = key.read(table[key.name])
+        except (ValueError, TypeError, ZoneInfoNotFoundError) as error:
+            raise ConfigError(f"{where}: {key.name} = {table[key.name]!r} is wrong; allowed: {key.allowed}") from error
+    return fields
+
+
+def text(value: object) -> str:
+    """Any text."""
+    if not isinstance(value, str):
+        raise ValueError
+    return value
+
+
+def identifier(value: object) -> str:
+    """1 to 64 characters without spaces."""
+    if not _ID.fullmatch(text(value)):
+        raise ValueError
+    return str(value)
+
+
+def address(value: object) -> str:
+    """A meter address of 12 digits."""
+    if not re.fullmatch(r"[0-9]{12}", text(value)):
+        raise ValueError
+    return str(value)
+
+
+def integer(low: int, high: int) -> Callable[[object], int]:
+    """An integer in low..high."""
+
+    def read(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            raise ValueError
+        number = int(value)
+        if not low <= number <= high:
+            raise ValueError
+        return number
+
+    return read
+
+
+def one_of(*choices: str) -> Callable[[object], str]:
+    """One of the given words."""
+
+    def read(value: object) -> str:
+        if value not in choices:
+            raise ValueError
+        return str(value)
+
+    return read
+
+
+def flag(value: object) -> int:
+    """true or false, as 1 or 0."""
+    if isinstance(value, bool):
+        return int(value)
+    if value in ("true", "1", "false", "0"):
+        return int(value in ("true", "1"))
+    raise ValueError
+
+
+def zone(value: object) -> str:
+    """A time zone of the IANA database."""
+    ZoneInfo(text(value))
+    return str(value)
+
+
+def minute(value: object) -> int:
+    """A time of day hh:mm, as minutes."""
+    match = re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)", text(value))
+    if match is None:
+        raise ValueError
+    return int(match[1]) * 60 + int(match[2])
+
+
+def yuan(value: object) -> int:
+    """An amount in yuan as quoted text, as fen."""
+    amount_fen = parse_yuan(text(value))
+    if abs(amount_fen) > AMOUNT_MAX_FEN:
+        raise ValueError
+    return amount_fen
+
+
+def instant(value: object) -> int:
+    """An ISO 8601 instant with a UTC offset, as epoch seconds."""
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(text(value))
+    if moment.tzinfo is None:
+        raise ValueError
+    return int(moment.timestamp())
+
+
+def registers(value: object) -> tuple[int, ...]:
+    """Four rate registers in Wh: a list, or text such as "10,20,30,40"."""
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list) or len(parts) != 4:
+        raise ValueError
+    return tuple(REGISTER(part) for part in parts)
+
+
+def words(value: object) -> tuple[str, ...]:
+    """A list of meter addresses."""
+    if not isinstance(value, list):
+        raise ValueError
+    return tuple(address(item) for item in value)
+
+
+def scopes(value: object) -> str:
+    """Scopes as a list or as text with commas."""
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list) or not parts:
+        raise ValueError
+    return ",".join(identifier(part.strip()) for part in parts)
+
+
+def day(value: object) -> str:
+    """A local date."""
+    return (value if isinstance(value, date) else date.fromisoformat(text(value))).isoformat()
+
+
+REGISTER = integer(0, REGISTER_MODULUS_WH - 1)
+_REGISTER_RANGE = f"an integer of Wh, 0 to {REGISTER_MODULUS_WH - 1}"
+_YUAN = 'yuan as quoted text, such as "30.00"'
+_TEXT = "quoted text"
+_IDENTIFIER = "quoted text of 1 to 64 characters without spaces"
+_FLAG = "true or false"
+
+ESTATE = (
+    Key("id", "estate_id", identifier, _IDENTIFIER, required=True),
+    Key("name", "name", text, _TEXT, required=True),
+    Key("time_zone", "time_zone", zone, "a time zone name, such as Asia/Shanghai"),
+    Key("mode", "mode", one_of("observe"), "observe (arming takes two people, after the import)"),
+    Key("close_policy", "close_policy", one_of("allow", "direct"), "allow or direct"),
+    Key("reading_cycle_s", "reading_cycle_s", integer(1, 86400), "1 to 86400 seconds"),
+    Key("billing_cycle_s", "billing_cycle_s", integer(1, 86400), "1 to 86400 seconds"),
+    Key("grace_s", "grace_s", integer(0, 2_592_000), "0 to 2592000 seconds"),
+    Key("command_ttl_s", "command_ttl_s", integer(1, 600), "1 to 600 seconds"),
+    Key("reading_fresh_s", "reading_fresh_s", integer(1, 86400), "1 to 86400 seconds"),
+    Key("protected_from", "protected_from_min", minute, 'a time of day, such as "17:00"'),
+    Key("protected_to", "protected_to_min", minute, 'a time of day, such as "09:00"'),
+    Key("protect_weekends", "protect_weekends", flag, _FLAG),
+    Key("protect_holidays", "protect_holidays", flag, _FLAG),
+    Key("phone", "phone", text, _TEXT),
+    Key("trips_per_hour_max", "trips_per_hour_max", integer(0, 100_000), "0 to 100000"),
+    Key("trips_per_day_max", "trips_per_day_max", integer(0, 100_000), "0 to 100000"),
+)
+BUS = (
+    Key("id", "bus_id", identifier, _IDENTIFIER, required=True),
+    Key("url", "url", text, "/dev/ttyUSB0, the path of a pty, or tcp://host:port", required=True),
+    Key("baud", "baud", integer(300, 115_200), "300 to 115200"),
+    Key("parity", "parity", one_of("E", "N", "O"), "E, N or O"),
+    Key("stop_bits", "stop_bits", integer(1, 2), "1 or 2"),
+    Key("reply_delay_max_ms", "reply_delay_max_ms", integer(20, 60_000), "20 to 60000 ms"),
+    Key("frame_gap_ms", "frame_gap_ms", integer(0, 10_000), "0 to 10000 ms"),
+    Key("attempts_max", "attempts_max", integer(1, 10), "1 to 10"),
+)
+BUILDING = (
+    Key("id", "building_id", identifier, _IDENTIFIER, required=True),
+    Key("name", "name", text, _TEXT, required=True),
+)
+ROOM = (
+    Key("id", "room_id", identifier, _IDENTIFIER, required=True),
+    Key("building", "building_id", identifier, "the id of a [[building]]", required=True),
+    Key("floor", "floor", integer(-20, 300), "-20 to 300", required=True),
+    Key("door", "door", text, _TEXT, required=True),
+)
+HOUSEHOLD = (
+    Key("account", "account_id", identifier, _IDENTIFIER, required=True),
+    Key("room", "room_id", identifier, "the id of a [[room]]", required=True),
+    Key("holder", "holder", text, _TEXT, required=True),
+    Key("phone", "phone", text, _TEXT),
+    Key("tariff", "tariff_id", identifier, "the id of a [[tariff]]", required=True),
+    Key("meter", "meter_id", address, "the 12 digits of the meter's address, quoted", required=True),
+    Key("bus", "bus_id", identifier, "the id of a [[bus]]", required=True),
+    Key("start_wh", "start_wh", REGISTER, _REGISTER_RANGE, required=True),
+    Key("start_rates_wh", "start_rates_wh", registers, "four integers of Wh: sharp, peak, flat, valley"),
+    Key("installed_at", "installed_at", instant, "an ISO 8601 instant with offset, at which start_wh was read"),
+    Key("ratio", "ratio", integer(1, 2**20), "1 to 1048576"),
+    Key("opening_balance", "opening_fen", yuan, _YUAN),
+    Key("alarm1", "alarm1_fen", yuan, _YUAN),
+    Key("alarm2", "alarm2_fen", yuan, _YUAN),
+    Key("overdraft", "overdraft_fen", yuan, _YUAN),
+    Key("close_allowed", "close_allowed_fen", yuan, _YUAN),
+    Key("protected", "protected", flag, _FLAG),
+    Key("reason", "protected_reason", text, _TEXT),
+    Key("max_power_w", "max_power_w", integer(1, 10**9), "1 to 1000000000 W"),
+    Key("password", "password", text, "the meter's password, 6 digits"),
+    Key("password_level", "password_level", integer(0, 9), "0 to 9"),
+    Key("resident_login", "resident_login", identifier, _IDENTIFIER),
+    Key("resident_password", "resident_password", text, _TEXT),
+)
+GATE = (
+    Key("meter", "meter_id", address, "the 12 digits of the meter's address, quoted", required=True),
+    Key("bus", "bus_id", identifier, "the id of a [[bus]]", required=True),
+    Key("name", "name", text, _TEXT, required=True),
+    Key("meters", "meter_ids", words, "a list of meter addresses below the gate"),
+    Key("building", "building", identifier, "the id of a [[building]] whose meters are all below the gate"),
+    Key("start_wh", "start_wh", REGISTER, _REGISTER_RANGE, required=True),
+    Key("ratio", "ratio", integer(1, 2**20), "1 to 1048576"),
+    Key("max_power_w", "max_power_w", integer(1, 10**9), "1 to 1000000000 W"),
+)
+_ROLES = ("admin", "operator", "cashier", "reader", "resident", "kiosk")
+USER = (
+    Key("login", "login", identifier, _IDENTIFIER, required=True),
+    Key("password", "password", text, _TEXT, required=True),
+    Key("role", "role", one_of(*_ROLES), ", ".join(_ROLES), required=True),
+    Key("name", "name", text, _TEXT),
+    Key("account", "account_id", identifier, "the account of a [[household]], for residents"),
+    Key("language", "language", one_of("zh_CN", "en"), "zh_CN or en"),
+)
+API_CLIENT = (
+    Key("id", "client_id", identifier, _IDENTIFIER, required=True),
+    Key("name", "name", text, _TEXT, required=True),
+    Key("secret", "secret", text, _TEXT, required=True),
+    Key("scopes", "scopes", scopes, "a list of scopes, such as topups:write", required=True),
+)
+HISTORY = (
+    Key("meter", "meter_id", address, "the 12 digits of a meter's address", required=True),
+    Key("day", "day", day, "a date YYYY-MM-DD", required=True),
+    Key("register_wh", "register_wh", REGISTER, _REGISTER_RANGE, required=True),
+)

@@ -1,0 +1,66 @@
+"""`estate645 import`: take an estate in from a TOML file or a folder with CSV."""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, select
+
+from server.cli.estate_file import read_estate
+from server.clock import Clock, anchor_from_file
+from server.config import load
+from server.domain.estate_document import EstateDocument
+from server.flows.estates import import_estate
+from server.store.engine import open_engine, reader, upgrade
+from server.store.schema import app_user
+from server.store.writer import Writer
+
+
+def add_parser(subparsers: Any) -> None:
+    """Describe the command."""
+    parser = subparsers.add_parser("import", help="take an estate in from a file", description=__doc__)
+    parser.add_argument("path", type=Path, metavar="FILE|DIR", help="estate.toml, or a folder with it and CSV files")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings of the server")
+    parser.add_argument("--database", metavar="URL", help="database to write, instead of the configured one")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check the whole file, then write it in one unit."""
+    config = load(arguments.config)
+    document = read_estate(arguments.path)
+    anchor = anchor_from_file(Path(config.clock_anchor)) if config.clock_anchor else None
+    engine = open_engine(arguments.database or config.database_url)
+    try:
+        upgrade(engine)
+        ready = hash_new_passwords(engine, document)
+        writer = Writer(engine)
+        try:
+            done = writer.run(lambda unit: import_estate(unit, ready, Clock(anchor).now()))
+        finally:
+            writer.stop()
+    finally:
+        engine.dispose()
+    print(
+        f"estate {document.estate.estate_id}: {done.households} households ({done.new_households} new), "
+        f"{done.rooms} rooms, {done.buses} buses, {done.gates} gate meters, {done.users} users"
+    )
+    return 0
+
+
+def hash_new_passwords(engine: Engine, document: EstateDocument) -> EstateDocument:
+    """Replace the passwords of users who do not exist yet by their hashes; drop the others.
+
+    Hashing is slow on purpose, so it happens outside the writer and never twice.
+    """
+    from server.web.passwords import hash_password
+
+    with reader(engine) as connection:
+        query = select(app_user.c.login).where(app_user.c.estate_id == document.estate.estate_id)
+        known = set(connection.execute(query).scalars())
+    users = tuple(
+        replace(user, password="", password_hash="" if user.login in known else hash_password(user.password))
+        for user in document.users
+    )
+    return replace(document, users=users)

@@ -1,0 +1,151 @@
+"""What an import file says about an estate, checked and in the units of the project.
+
+One frozen value a row; nothing here knows TOML, CSV or SQL. Registers are Wh before the ratio, amounts fen.
+"""
+
+from dataclasses import dataclass, field
+
+from core.tariff import Tariff
+from server.domain.readings import Rates
+
+
+@dataclass(frozen=True, slots=True)
+class EstateEntry:
+    """The estate's policy; an import never changes the mode of an estate that exists."""
+
+    estate_id: str
+    name: str
+    time_zone: str
+    close_policy: str = "allow"
+    reading_cycle_s: int = 900
+    billing_cycle_s: int = 3600
+    grace_s: int = 86400
+    command_ttl_s: int = 120
+    reading_fresh_s: int = 1800
+    protected_from_min: int = 1020
+    protected_to_min: int = 540
+    protect_weekends: int = 1
+    protect_holidays: int = 1
+    trips_per_hour_max: int | None = None
+    trips_per_day_max: int | None = None
+    phone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BusEntry:
+    """One RS-485 line: where it is and how it speaks."""
+
+    bus_id: str
+    url: str
+    baud: int = 2400
+    parity: str = "E"
+    stop_bits: int = 1
+    reply_delay_max_ms: int = 1000
+    frame_gap_ms: int = 30
+    attempts_max: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class BuildingEntry:
+    """One building."""
+
+    building_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoomEntry:
+    """One flat or shop, by the label people use."""
+
+    room_id: str
+    building_id: str
+    floor: int
+    door: str
+
+
+@dataclass(frozen=True, slots=True)
+class HouseholdEntry:
+    """An account with its meter; `start_wh` is the total register at installation."""
+
+    account_id: str
+    room_id: str
+    holder: str
+    phone: str
+    tariff_id: str
+    meter_id: str
+    bus_id: str
+    start_wh: int
+    start_rates_wh: Rates | None = None
+    installed_at: int | None = None
+    ratio: int = 1
+    opening_fen: int = 0
+    alarm1_fen: int = 3000
+    alarm2_fen: int = 1000
+    overdraft_fen: int = 0
+    close_allowed_fen: int = 0
+    protected: int = 0
+    protected_reason: str = ""
+    max_power_w: int = 15840
+    password_level: int = 2
+    password: str = field(default="000000", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class GateEntry:
+    """A meter above others; it is read and compared, never charged."""
+
+    meter_id: str
+    bus_id: str
+    name: str
+    meter_ids: tuple[str, ...]
+    start_wh: int
+    ratio: int = 1
+    max_power_w: int = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class UserEntry:
+    """A login; `password_hash` is empty where the user exists already and keeps the password."""
+
+    login: str
+    role: str
+    name: str
+    account_id: str | None = None
+    language: str = "zh_CN"
+    password: str = field(default="", repr=False)
+    password_hash: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiClientEntry:
+    """A program that may call the API, with its shared secret."""
+
+    client_id: str
+    name: str
+    scopes: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DayRegister:
+    """A register of the past: what a meter showed at the end of a local day."""
+
+    meter_id: str
+    day: str
+    register_wh: int
+
+
+@dataclass(frozen=True, slots=True)
+class EstateDocument:
+    """Everything one import brings."""
+
+    estate: EstateEntry
+    tariffs: tuple[Tariff, ...] = ()
+    buses: tuple[BusEntry, ...] = ()
+    buildings: tuple[BuildingEntry, ...] = ()
+    rooms: tuple[RoomEntry, ...] = ()
+    households: tuple[HouseholdEntry, ...] = ()
+    gates: tuple[GateEntry, ...] = ()
+    users: tuple[UserEntry, ...] = ()
+    api_clients: tuple[ApiClientEntry, ...] = ()
+    history: tuple[DayRegister, ...] = ()

@@ -1,0 +1,236 @@
+"""Taking an estate in: the whole document in one unit of work.
+
+The same document again changes nothing. Names, rooms, buses and limits may change; what money depends on may not:
+the registers at installation, opening balances, tariff versions already in force, and which meter feeds whom.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from core.tariff import Tariff, tier_period_start_s
+from server.domain.estate_document import EstateDocument, GateEntry, HouseholdEntry
+from server.domain.ledger import SYSTEM_ACCOUNTS
+from server.errors import Conflict
+from server.flows.ledger import ensure_account, post_opening
+from server.store import schema
+from server.store.bulk import insert_rows
+from server.store.estates import upsert
+from server.store.meters import MeterRow, list_meters
+from server.store.tariffs import load_tariffs, save_tariff
+from server.store.unit import Unit
+
+if TYPE_CHECKING:
+    from server.clock import Now
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """How many rows an import named, and how many of its households are new."""
+
+    buses: int
+    rooms: int
+    households: int
+    gates: int
+    users: int
+    new_households: int
+
+
+def import_estate(unit: Unit, document: EstateDocument, now: "Now") -> Imported:
+    """Insert or update everything the document names; Conflict for a change that money forbids."""
+    connection, estate_id = unit.connection, document.estate.estate_id
+    upsert(connection, schema.estate, ("estate_id",), asdict(document.estate))
+    for name in SYSTEM_ACCOUNTS:
+        ensure_account(unit, estate_id, name)
+    _tariffs(unit, estate_id, document.tariffs, now)
+    for position, building in enumerate(document.buildings):
+        values = {"estate_id": estate_id, "position": position, **asdict(building)}
+        upsert(connection, schema.building, ("estate_id", "building_id"), values)
+    for room in document.rooms:
+        upsert(connection, schema.room, ("estate_id", "room_id"), {"estate_id": estate_id, **asdict(room)})
+    for bus in document.buses:
+        upsert(connection, schema.bus, ("estate_id", "bus_id"), {"estate_id": estate_id, **asdict(bus)})
+    new = _households(unit, document, now)
+    known = {row.meter_id: row for row in list_meters(connection, estate_id)}
+    for gate in document.gates:
+        _gate(unit, estate_id, gate, known.get(gate.meter_id), now)
+    _people(unit, document)
+    _history(unit, document)
+    return Imported(
+        len(document.buses),
+        len(document.rooms),
+        len(document.households),
+        len(document.gates),
+        len(document.users),
+        new,
+    )
+
+
+def _tariffs(unit: Unit, estate_id: str, tariffs: Iterable[Tariff], now: "Now") -> None:
+    """Save tariffs; versions that have been in force may be followed by others, never changed."""
+    stored = load_tariffs(unit.connection, estate_id)
+    for tariff in tariffs:
+        old = stored.get(tariff.tariff_id)
+        if old is not None:
+            begun = [[v for v in one.versions if v.valid_from_s <= now.world_s] for one in (old, tariff)]
+            if begun[0] != begun[1] or old.time_zone != tariff.time_zone:
+                raise Conflict(
+                    f"tariff {tariff.tariff_id!r} changes a version that is in force; "
+                    "add a version with a later valid_from instead"
+                )
+        if old != tariff:
+            save_tariff(unit.connection, estate_id, tariff, now.machine_ms)
+
+
+def _households(unit: Unit, document: EstateDocument, now: "Now") -> int:
+    connection, estate_id = unit.connection, document.estate.estate_id
+    tariffs = load_tariffs(connection, estate_id)
+    meters = {row.meter_id: row for row in list_meters(connection, estate_id)}
+    meter_of = {row.account_id: row.meter_id for row in meters.values() if row.account_id}
+    account = schema.account
+    query = select(account.c.account_id, account.c.room_id).where(
+        account.c.estate_id == estate_id, account.c.kind == "household", account.c.status != "closed"
+    )
+    tenants = {room_id: account_id for account_id, room_id in connection.execute(query)}
+    given = {home.account_id: home.room_id for home in document.households}
+    new = 0
+    for home in document.households:
+        _refuse_moves(home, meters.get(home.meter_id), meter_of, tenants, given)
+        _account(unit, estate_id, home)
+        if home.meter_id in meters:
+            _rewire(unit, estate_id, home, meters[home.meter_id])
+        else:
+            _install(unit, estate_id, home, tariffs[home.tariff_id], now)
+            new += 1
+        if home.opening_fen:
+            _opening(unit, estate_id, home, now)
+    return new
+
+
+def _opening(unit: Unit, estate_id: str, home: HouseholdEntry, now: "Now") -> None:
+    try:
+        post_opening(unit, estate_id, home.account_id, home.opening_fen, event_at=now.world_s, actor="import", now=now)
+    except Conflict as error:
+        raise Conflict(
+            f"the opening balance of {home.account_id} was booked with another amount; "
+            "it cannot change any more, book a top-up or a correction instead"
+        ) from error
+
+
+def _refuse_moves(
+    home: HouseholdEntry,
+    meter: MeterRow | None,
+    meter_of: dict[str, str],
+    tenants: dict[str, str],
+    given: dict[str, str],
+) -> None:
+    if meter is not None and meter.account_id != home.account_id:
+        raise Conflict(
+            f"meter {home.meter_id} of account {home.account_id} already feeds account "
+            f"{meter.account_id or 'none (it is a gate)'} in room {meter.room_id}; a meter cannot be in two places"
+        )
+    if meter_of.get(home.account_id, home.meter_id) != home.meter_id:
+        raise Conflict(
+            f"account {home.account_id} has meter {meter_of[home.account_id]}; a replacement needs the final register "
+            "of the old meter and is no import"
+        )
+    tenant = tenants.get(home.room_id, home.account_id)
+    if tenant != home.account_id and given.get(tenant, home.room_id) == home.room_id:
+        raise Conflict(f"room {home.room_id} belongs to account {tenant}; close that account first")
+
+
+def _account(unit: Unit, estate_id: str, home: HouseholdEntry) -> None:
+    fields = (
+        "account_id", "room_id", "holder", "phone", "tariff_id", "alarm1_fen", "alarm2_fen", "overdraft_fen",
+        "close_allowed_fen", "protected", "protected_reason",
+    )  # fmt: skip
+    values = {"estate_id": estate_id, "kind": "household", **{name: getattr(home, name) for name in fields}}
+    upsert(unit.connection, schema.account, ("estate_id", "account_id"), values)
+
+
+def _rewire(unit: Unit, estate_id: str, home: HouseholdEntry, meter: MeterRow) -> None:
+    """What may change at an installed meter: its bus, room and password; its registers may not."""
+    rates = (meter.start_rate1_wh, meter.start_rate2_wh, meter.start_rate3_wh, meter.start_rate4_wh)
+    given = (home.start_wh, home.start_rates_wh or (None,) * 4, home.ratio)
+    if given != (meter.start_wh, rates, meter.ratio) or home.installed_at not in (None, meter.installed_at):
+        raise Conflict(
+            f"meter {home.meter_id} was installed at {meter.start_wh} Wh with ratio {meter.ratio}; "
+            "start registers, ratio and installed_at cannot change"
+        )
+    values: dict[str, object] = {name: getattr(home, name) for name in _WIRING}
+    upsert(unit.connection, schema.meter, ("estate_id", "meter_id"), {"estate_id": estate_id, **values})
+
+
+_CURSOR = (
+    "estate_id", "meter_id", "install_no", "read_at", "total_wh", "rate1_wh", "rate2_wh", "rate3_wh", "rate4_wh",
+    "tier_period_start",
+)  # fmt: skip
+_WIRING = ("meter_id", "bus_id", "room_id", "max_power_w", "password_level", "password")
+
+
+def _install(unit: Unit, estate_id: str, home: HouseholdEntry, tariff: Tariff, now: "Now") -> None:
+    """A new meter with its cursor at the start register, and nothing known about its relay."""
+    installed_at = now.world_s if home.installed_at is None else home.installed_at
+    rates = home.start_rates_wh or (None,) * 4
+    values: dict[str, object] = {name: getattr(home, name) for name in _WIRING}
+    values |= {f"start_rate{number}_wh": value for number, value in enumerate(rates, 1)}
+    values |= {"start_wh": home.start_wh, "ratio": home.ratio, "account_id": home.account_id}
+    connection = unit.connection
+    connection.execute(
+        schema.meter.insert().values(estate_id=estate_id, kind="household", installed_at=installed_at, **values)
+    )
+    cursor = (estate_id, home.meter_id, 1, installed_at, home.start_wh, *rates)
+    insert_rows(connection, schema.meter_cursor, _CURSOR, [(*cursor, tier_period_start_s(tariff, installed_at))])
+    for table in (schema.meter_live, schema.supply):
+        insert_rows(connection, table, ("estate_id", "meter_id"), [(estate_id, home.meter_id)])
+
+
+def _gate(unit: Unit, estate_id: str, gate: GateEntry, known: MeterRow | None, now: "Now") -> None:
+    connection, meter = unit.connection, schema.meter
+    if known is not None and (known.kind != "gate" or known.start_wh != gate.start_wh or known.ratio != gate.ratio):
+        raise Conflict(
+            f"meter {gate.meter_id} is already installed as a {known.kind} meter from {known.start_wh} Wh with ratio "
+            f"{known.ratio}; a gate cannot change these"
+        )
+    values: dict[str, object] = {"estate_id": estate_id, "meter_id": gate.meter_id, "kind": "gate"}
+    values |= {"bus_id": gate.bus_id, "start_wh": gate.start_wh, "ratio": gate.ratio, "max_power_w": gate.max_power_w}
+    if known is None:
+        values["installed_at"] = now.world_s
+        insert_rows(connection, schema.meter_live, ("estate_id", "meter_id"), [(estate_id, gate.meter_id)])
+    upsert(connection, meter, ("estate_id", "meter_id"), values | {"room_id": gate.name})
+    connection.execute(
+        meter.update().where(meter.c.estate_id == estate_id, meter.c.gate_id == gate.meter_id).values(gate_id=None)
+    )
+    for meter_id in gate.meter_ids:
+        where = (meter.c.estate_id == estate_id, meter.c.meter_id == meter_id)
+        connection.execute(meter.update().where(*where).values(gate_id=gate.meter_id))
+
+
+def _people(unit: Unit, document: EstateDocument) -> None:
+    """Logins and API clients; a user without a new hash keeps the password."""
+    estate_id = document.estate.estate_id
+    for user in document.users:
+        values = {name: getattr(user, name) for name in ("login", "role", "name", "account_id", "language")}
+        if user.password_hash:
+            values["password_hash"] = user.password_hash
+        values |= {"estate_id": estate_id, "user_id": user.login}
+        upsert(unit.connection, schema.app_user, ("estate_id", "user_id"), values)
+    for client in document.api_clients:
+        upsert(
+            unit.connection, schema.api_client, ("estate_id", "client_id"), {"estate_id": estate_id, **asdict(client)}
+        )
+
+
+def _history(unit: Unit, document: EstateDocument) -> None:
+    """Registers of past days, for charts only; a day that was read live is left alone."""
+    estate_id = document.estate.estate_id
+    rows: list[tuple[object, ...]] = []
+    previous: dict[str, int] = {}
+    for item in sorted(document.history, key=lambda one: (one.meter_id, one.day)):
+        first_wh = previous.get(item.meter_id, item.register_wh)
+        previous[item.meter_id] = item.register_wh
+        rows.append((estate_id, item.meter_id, item.day, first_wh, item.register_wh, 0, "import"))
+    columns = ("estate_id", "meter_id", "day", "first_wh", "total_wh", "read_at", "source")
+    insert_rows(unit.connection, schema.register_day, columns, rows, "ON CONFLICT DO NOTHING")

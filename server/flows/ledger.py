@@ -1,0 +1,165 @@
+"""Booking: every amount moves as a batch of lines that sums to zero, once per idempotency key.
+
+A repeat of the same request finds its batch and changes nothing; the same key with another request is a Conflict.
+Batches are sealed afterwards into a hash chain per estate.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, RowMapping
+
+from core import FLAG_LEVEL_MASK, level_after
+from core.units import NF_PER_FEN
+from server.domain.ledger import (
+    GENESIS,
+    OPENING,
+    Entry,
+    Line,
+    PostedTopup,
+    chain_hash,
+    lines_sha256,
+    payload_sha256,
+    provider_account,
+)
+from server.errors import Conflict, NotFound, Refused
+from server.store import ledger as journal
+from server.store.bulk import insert_rows, update_rows
+from server.store.schema import account
+from server.store.unit import Unit
+
+if TYPE_CHECKING:
+    from server.clock import Now
+
+LEVEL_BALANCE_MAX_NF = 2**62  # beyond it the level function sees the limit, which is on the same side of all alarms
+SEAL_BATCHES_MAX = 500
+AMOUNT_MAX_FEN = 10**13  # no single booking moves more; keeps sums far inside int64
+
+
+def post_topup(
+    unit: Unit,
+    estate_id: str,
+    account_id: str,
+    amount_fen: int,
+    *,
+    provider: str,
+    idem_key: str,
+    event_at: int,
+    actor: str,
+    now: "Now",
+    memo: str = "",
+) -> PostedTopup:
+    """Credit `account_id` against the provider's account ("cash" for the counter) and find its new level.
+
+    NotFound for an unknown account, Refused for an amount that is not positive, Conflict for a key that was used
+    for another request. The same request again returns the first booking with `repeated`.
+    """
+    if not 0 < amount_fen <= AMOUNT_MAX_FEN:
+        raise Refused(f"a top-up of {amount_fen} fen is not possible; the amount must be positive")
+    entries = (Entry(account_id, amount_fen), Entry(provider_account(provider), -amount_fen))
+    ensure_account(unit, estate_id, provider_account(provider))
+    return _post(unit, estate_id, "topup", account_id, entries, idem_key, event_at, actor, memo, now)
+
+
+def post_opening(
+    unit: Unit, estate_id: str, account_id: str, amount_fen: int, *, event_at: int, actor: str, now: "Now"
+) -> PostedTopup:
+    """Book the balance that a household brings along, once an account."""
+    entries = (Entry(account_id, amount_fen), Entry(OPENING, -amount_fen))
+    ensure_account(unit, estate_id, OPENING)
+    return _post(unit, estate_id, "opening", account_id, entries, f"opening:{account_id}", event_at, actor, "", now)
+
+
+def ensure_account(unit: Unit, estate_id: str, account_id: str) -> None:
+    """Create a system account (its id is its kind) unless it exists."""
+    columns, row = ("estate_id", "account_id", "kind"), (estate_id, account_id, account_id)
+    insert_rows(unit.connection, account, columns, [row], "ON CONFLICT DO NOTHING")
+
+
+def _post(
+    unit: Unit,
+    estate_id: str,
+    kind: str,
+    account_id: str,
+    entries: Sequence[Entry],
+    idem_key: str,
+    event_at: int,
+    actor: str,
+    memo: str,
+    now: "Now",
+) -> PostedTopup:
+    connection = unit.connection
+    payload = payload_sha256(kind, *((entry.account_id, entry.amount_fen) for entry in entries))
+    known = journal.batch_of_key(connection, estate_id, idem_key)
+    if known is not None:
+        if known["payload_sha256"] != payload:
+            raise Conflict(f"key {idem_key!r} was used for another booking; use a new key for a new request")
+        row = journal.accounts_by_id(connection, estate_id, [account_id])[account_id]
+        return PostedTopup(known["batch_seq"], row["balance_fen"], row["level"], repeated=True)
+    accounts = journal.accounts_by_id(connection, estate_id, [entry.account_id for entry in entries])
+    if account_id not in accounts:
+        raise NotFound(f"there is no account {account_id!r} in this estate")
+    batch_seq = journal.next_batch_seq(connection, estate_id)
+    lines = [_line(number, entry, accounts[entry.account_id]) for number, entry in enumerate(entries, 1)]
+    turnover_fen = sum(line.amount_fen for line in lines if line.amount_fen > 0)
+    header = (batch_seq, kind, event_at, now.machine_ms, idem_key, payload, len(lines), turnover_fen, actor, memo)
+    journal.append(connection, estate_id, header, lines)
+    levels = {line.account_id: level_of(accounts[line.account_id], line.balance_after_fen) for line in lines}
+    apply_balances(connection, estate_id, lines, accounts, levels)
+    unit.announce("balance", account_id)
+    return PostedTopup(batch_seq, lines[0].balance_after_fen, levels[account_id])
+
+
+def _line(number: int, entry: Entry, row: RowMapping) -> Line:
+    balance_fen = row["balance_fen"] + entry.amount_fen
+    version = row["version"] + 1
+    return Line(number, entry.account_id, entry.amount_fen, balance_fen, version, residue_after_nf=row["residue_nf"])
+
+
+def level_of(row: RowMapping, balance_fen: int) -> int:
+    """The alarm level 0..3 of an account at `balance_fen`, from its limits and stored level."""
+    exact_nf = balance_fen * NF_PER_FEN - row["residue_nf"]
+    bounded_nf = max(-LEVEL_BALANCE_MAX_NF, min(LEVEL_BALANCE_MAX_NF, exact_nf))
+    limits = row["alarm1_fen"], row["alarm2_fen"], row["overdraft_fen"]
+    flags, _ = level_after(bounded_nf, *limits, row["close_allowed_fen"] * NF_PER_FEN, row["level"])
+    return flags & FLAG_LEVEL_MASK
+
+
+def apply_balances(
+    connection: Connection,
+    estate_id: str,
+    last_lines: Sequence[Line],
+    before: Mapping[str, RowMapping],
+    levels: Mapping[str, int],
+) -> None:
+    """Move each account to the state after its last line, if nobody else moved it since `before` (CAS)."""
+    rows = [
+        (
+            item.balance_after_fen,
+            item.residue_after_nf,
+            item.account_version,
+            levels[item.account_id],
+            estate_id,
+            item.account_id,
+            before[item.account_id]["version"],
+        )
+        for item in last_lines
+    ]
+    setting, key = ("balance_fen", "residue_nf", "version", "level"), ("estate_id", "account_id", "version")
+    if update_rows(connection, account, setting, key, rows) != len(rows):
+        raise Conflict("a balance was changed by somebody else at the same time; nothing was booked, try again")
+
+
+def seal_batches(unit: Unit, estate_id: str, now: "Now", *, limit: int = SEAL_BATCHES_MAX) -> int:
+    """Chain the committed batches that have no seal yet, oldest first; returns how many were sealed."""
+    connection = unit.connection
+    last = journal.last_seal(connection, estate_id)
+    previous, seq = (last["hash"], last["batch_seq"]) if last else (GENESIS, 0)
+    headers = journal.batches_after(connection, estate_id, seq, limit)
+    for header in headers:
+        batch_seq = int(str(header[0]))
+        lines_hash = lines_sha256(journal.lines_of_batch(connection, estate_id, batch_seq))
+        own = chain_hash(previous, header, lines_hash)
+        journal.insert_seal(connection, estate_id, batch_seq, lines_hash, previous, own, now.machine_ms)
+        previous = own
+    return len(headers)

@@ -1,0 +1,35 @@
+"""Triggers that keep the journal append-only, in the words of each database.
+
+They stop our own mistakes; a person with the database's password can drop them, which the hash chain of the seals
+then shows.
+"""
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection
+
+_SQLITE = """
+CREATE TRIGGER {table}_no_{verb} BEFORE {verb} ON "{table}"
+BEGIN SELECT RAISE(ABORT, 'table {table} is append-only'); END
+"""
+_POSTGRES_FUNCTION = """
+CREATE OR REPLACE FUNCTION estate645_append_only() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN RAISE EXCEPTION USING MESSAGE = 'table ' || TG_TABLE_NAME || ' is append-only', ERRCODE = 'restrict_violation'; END
+$body$
+"""
+_POSTGRES = """
+CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON "{table}"
+FOR EACH STATEMENT EXECUTE FUNCTION estate645_append_only()
+"""
+
+
+def create_triggers(connection: Connection, tables: Iterable[str]) -> None:
+    """Refuse UPDATE and DELETE (and TRUNCATE) on `tables` from now on."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(_POSTGRES_FUNCTION)
+    for table in tables:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(_POSTGRES.format(table=table))
+        else:
+            for verb in ("UPDATE", "DELETE"):
+                connection.exec_driver_sql(_SQLITE.format(table=table, verb=verb))

@@ -1,0 +1,136 @@
+"""Opening the truth: SQLite through a driver that bundles a current library, or PostgreSQL, by one URL.
+
+SQLite runs in WAL with synchronous=FULL and enforced foreign keys; transactions are begun by us (BEGIN for
+readers, BEGIN IMMEDIATE for the writer), never by the driver. A reader connection sees one consistent state and
+cannot write. `upgrade` brings the schema to the newest migration. Nothing here knows a table.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pysqlite3
+from alembic import command
+from alembic.config import Config as AlembicConfig
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from server.errors import ConfigError, StorageUnavailable
+
+BUSY_TIMEOUT_MS = 10_000
+BEGIN_OPTION = "estate645_begin"
+MIGRATIONS = Path(__file__).parent / "migrations"
+# The WAL-reset bug can corrupt a file when two connections checkpoint at one instant (sqlite.org/wal.html).
+WAL_RESET_FIXED = (3, 51, 3)
+WAL_RESET_BACKPORTS = frozenset({(3, 44, 6), (3, 50, 7)})
+WAL_RESET_FIRST = (3, 7, 0)
+
+_log = logging.getLogger(__name__)
+
+
+def open_engine(url: str) -> Engine:
+    """Open the database at `url`: `sqlite:///FILE` or `postgresql://...`.
+
+    Connects lazily. ConfigError for a URL of another kind.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ConfigError(f"database {url!r} is no URL; use sqlite:///FILE or postgresql://...") from error
+    backend = parsed.get_backend_name()
+    if backend == "postgresql":
+        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, pool_size=20)
+    if backend != "sqlite" or not parsed.database or parsed.database == ":memory:":
+        raise ConfigError(f"database {url!r} is not supported; use sqlite:///FILE or postgresql://...")
+    warning = wal_reset_warning(pysqlite3.sqlite_version_info)
+    if warning:
+        _log.warning(warning)
+    return _open_sqlite(url)
+
+
+def wal_reset_warning(version: tuple[int, ...]) -> str | None:
+    """What to say about an SQLite library that has the WAL-reset bug; None for a sound one."""
+    if not WAL_RESET_FIRST <= version < WAL_RESET_FIXED or version[:3] in WAL_RESET_BACKPORTS:
+        return None
+    return (
+        f"SQLite {'.'.join(map(str, version))} has the WAL-reset bug, which can corrupt the file when two processes "
+        "write; let only one process use the database and install a library of 3.51.3 or newer "
+        "(pip install -U pysqlite3)"
+    )
+
+
+def _open_sqlite(url: str) -> Engine:
+    engine = create_engine(
+        url, module=pysqlite3, pool_size=20, max_overflow=20, connect_args={"check_same_thread": False}
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "cache_size=-65536",
+            "temp_store=MEMORY",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        how = connection.get_execution_options().get(BEGIN_OPTION, "DEFERRED")
+        connection.exec_driver_sql(f"BEGIN {how}")
+
+    return engine
+
+
+@contextmanager
+def reader(engine: Engine) -> Iterator[Connection]:
+    """A connection that sees one consistent state and refuses writes; StorageUnavailable if there is none."""
+    try:
+        connection = engine.connect()
+        if engine.dialect.name == "postgresql":
+            connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    except DBAPIError as error:
+        raise unavailable(engine, error) from error
+    with connection:
+        if engine.dialect.name == "postgresql":
+            yield connection
+            return
+        connection.exec_driver_sql("PRAGMA query_only=ON")
+        try:
+            yield connection
+        finally:
+            connection.exec_driver_sql("PRAGMA query_only=OFF")
+
+
+def begin_writing(engine: Engine) -> Connection:
+    """A connection whose transactions take the write lock at once (SQLite) and wait for the durable commit."""
+    return engine.connect().execution_options(**{BEGIN_OPTION: "IMMEDIATE"})
+
+
+def upgrade(engine: Engine) -> None:
+    """Bring the schema to the newest migration; StorageUnavailable when the database cannot be written."""
+    config = AlembicConfig()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    try:
+        with engine.connect().execution_options(**{BEGIN_OPTION: "IMMEDIATE"}) as connection:
+            config.attributes["connection"] = connection
+            with connection.begin():
+                command.upgrade(config, "head")
+    except DBAPIError as error:
+        raise unavailable(engine, error) from error
+
+
+def unavailable(engine: Engine, error: DBAPIError) -> StorageUnavailable:
+    """The error that people see when the database does not do its work."""
+    where = engine.url.render_as_string(hide_password=True)
+    return StorageUnavailable(
+        f"database {where} cannot be used ({str(error.orig).strip()}); check that it exists, that its folder can be "
+        "written and that the disk has room"
+    )

@@ -1,0 +1,61 @@
+"""Reads and writes of estates, buildings, rooms, buses and accounts."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, select
+
+from server.errors import NotFound
+from server.store.schema import account, bus, estate
+
+
+def get_estate(connection: Connection, estate_id: str) -> RowMapping:
+    """The estate's row; NotFound if there is none."""
+    row = connection.execute(select(estate).where(estate.c.estate_id == estate_id)).mappings().one_or_none()
+    if row is None:
+        raise NotFound(f"there is no estate {estate_id!r}")
+    return row
+
+
+def list_estates(connection: Connection) -> Sequence[RowMapping]:
+    """All estates, by id."""
+    return connection.execute(select(estate).order_by(estate.c.estate_id)).mappings().all()
+
+
+def list_buses(connection: Connection, estate_id: str) -> Sequence[RowMapping]:
+    """The buses of an estate with their line settings, by id."""
+    query = select(bus).where(bus.c.estate_id == estate_id).order_by(bus.c.bus_id)
+    return connection.execute(query).mappings().all()
+
+
+def get_account(connection: Connection, estate_id: str, account_id: str) -> RowMapping:
+    """One account's row; NotFound if there is none in this estate."""
+    query = select(account).where(account.c.estate_id == estate_id, account.c.account_id == account_id)
+    row = connection.execute(query).mappings().one_or_none()
+    if row is None:
+        raise NotFound(f"there is no account {account_id!r} in this estate")
+    return row
+
+
+def account_of_room(connection: Connection, estate_id: str, room_id: str) -> RowMapping:
+    """The household account of a room that is not closed; NotFound if there is none."""
+    query = select(account).where(
+        account.c.estate_id == estate_id, account.c.room_id == room_id, account.c.status != "closed"
+    )
+    row = connection.execute(query).mappings().first()
+    if row is None:
+        raise NotFound(f"there is no open account for room {room_id!r} in this estate")
+    return row
+
+
+def upsert(connection: Connection, table: Any, key: Sequence[str], values: dict[str, object]) -> bool:
+    """Insert `values`, or update the row with the same `key` columns; True when it was inserted."""
+    where = [table.c[name] == values[name] for name in key]
+    found = connection.execute(select(*table.primary_key.columns).where(*where)).first()
+    if found is None:
+        connection.execute(table.insert().values(**values))
+        return True
+    rest = {name: value for name, value in values.items() if name not in key}
+    if rest:
+        connection.execute(table.update().where(*where).values(**rest))
+    return False

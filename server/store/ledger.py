@@ -1,0 +1,105 @@
+"""Reads and appends of the journal: batches, their lines, and the seals over them."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, RowMapping, Select, func, select
+
+from server.domain.ledger import LINE_FIELDS, Line
+from server.store.bulk import insert_rows
+from server.store.schema import account, batch, line, seal
+
+BATCH_HEADER = (
+    "batch_seq", "kind", "event_at", "created_ms", "idem_key", "payload_sha256", "lines", "turnover_fen", "actor",
+    "memo",
+)  # fmt: skip
+
+
+def batch_of_key(connection: Connection, estate_id: str, idem_key: str) -> RowMapping | None:
+    """The batch that was booked under this key, if any."""
+    query = select(batch).where(batch.c.estate_id == estate_id, batch.c.idem_key == idem_key)
+    return connection.execute(query).mappings().one_or_none()
+
+
+def next_batch_seq(connection: Connection, estate_id: str) -> int:
+    """The number after the newest batch; the single writer makes it free."""
+    newest = connection.execute(select(func.max(batch.c.batch_seq)).where(batch.c.estate_id == estate_id)).scalar()
+    return (newest or 0) + 1
+
+
+def append(
+    connection: Connection,
+    estate_id: str,
+    header: tuple[int, str, int, int, str, str, int, int, str, str],
+    lines: Sequence[Line],
+) -> None:
+    """Write one batch with its lines; `header` in the order of BATCH_HEADER."""
+    insert_rows(connection, batch, ("estate_id", *BATCH_HEADER), [(estate_id, *header)])
+    insert_rows(
+        connection,
+        line,
+        ("estate_id", "batch_seq", *LINE_FIELDS),
+        [(estate_id, header[0], *_values(item)) for item in lines],
+    )
+
+
+def _values(item: Line) -> tuple[object, ...]:
+    return (
+        item.line_no, item.account_id, item.amount_fen, item.balance_after_fen, item.account_version, item.charge_nf,
+        item.residue_after_nf, item.meter_id, item.install_no, item.tariff_id, item.from_wh, item.to_wh,
+        item.from_rates_wh, item.to_rates_wh, item.tier_period_start, item.tier_from_wh, item.event_from, item.event_to,
+    )  # fmt: skip
+
+
+def lines_of_batch(connection: Connection, estate_id: str, batch_seq: int) -> list[Line]:
+    """The lines of one batch in order."""
+    query = select(*(line.c[name] for name in LINE_FIELDS)).where(
+        line.c.estate_id == estate_id, line.c.batch_seq == batch_seq
+    )
+    return [Line(*row) for row in connection.execute(query.order_by(line.c.line_no))]
+
+
+def lines_of_account(
+    connection: Connection, estate_id: str, account_id: str, *, limit: int = 100, before_version: int | None = None
+) -> Sequence[RowMapping]:
+    """The newest lines of an account, each with kind, instant and memo of its batch."""
+    query = (
+        select(line, batch.c.kind, batch.c.event_at, batch.c.created_ms, batch.c.actor, batch.c.memo)
+        .join(batch, (batch.c.estate_id == line.c.estate_id) & (batch.c.batch_seq == line.c.batch_seq))
+        .where(line.c.estate_id == estate_id, line.c.account_id == account_id)
+        .order_by(line.c.account_version.desc())
+        .limit(limit)
+    )
+    if before_version is not None:
+        query = query.where(line.c.account_version < before_version)
+    return connection.execute(query).mappings().all()
+
+
+def accounts_by_id(connection: Connection, estate_id: str, account_ids: Sequence[str]) -> dict[str, RowMapping]:
+    """The named accounts that exist."""
+    query = select(account).where(account.c.estate_id == estate_id, account.c.account_id.in_(account_ids))
+    return {str(row["account_id"]): row for row in connection.execute(query).mappings()}
+
+
+def last_seal(connection: Connection, estate_id: str) -> RowMapping | None:
+    """The newest link of the estate's hash chain."""
+    query = select(seal).where(seal.c.estate_id == estate_id).order_by(seal.c.batch_seq.desc()).limit(1)
+    return connection.execute(query).mappings().one_or_none()
+
+
+def _headers(estate_id: str) -> Select[tuple[object, ...]]:
+    columns = [batch.c[name] for name in BATCH_HEADER]
+    return select(*columns).where(batch.c.estate_id == estate_id).order_by(batch.c.batch_seq)
+
+
+def batches_after(connection: Connection, estate_id: str, batch_seq: int, limit: int) -> list[tuple[object, ...]]:
+    """Headers of the batches after `batch_seq`, oldest first."""
+    query = _headers(estate_id).where(batch.c.batch_seq > batch_seq).limit(limit)
+    return [tuple(row) for row in connection.execute(query)]
+
+
+def insert_seal(
+    connection: Connection, estate_id: str, batch_seq: int, lines_hash: str, previous: str, own: str, now_ms: int
+) -> None:
+    """Append one link of the chain."""
+    columns = ("estate_id", "batch_seq", "lines_sha256", "previous_hash", "hash", "sealed_ms")
+    insert_rows(connection, seal, columns, [(estate_id, batch_seq, lines_hash, previous, own, now_ms)])

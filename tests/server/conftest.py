@@ -1,0 +1,99 @@
+"""Databases for the tests of the head-end: every test that takes `engine` runs on SQLite and on PostgreSQL.
+
+One PostgreSQL server a session, one database a test; both kinds are copied from a migrated template.
+"""
+
+import shutil
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import Engine
+
+from server.store.engine import open_engine, upgrade
+from server.store.writer import Writer
+from tests.server import postgres
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres_folder() -> Iterator[str]:
+    """The socket folder of the session's server; skips with its reason when the wheel is absent."""
+    folder = postgres.binaries()
+    if folder is None:
+        pytest.skip(postgres.ABSENT)
+    with postgres.running_server(folder) as socket:
+        engine = open_engine(_create(socket, "template_estate645", "template1"))
+        upgrade(engine)
+        engine.dispose()
+        yield socket
+
+
+def _create(socket: str, name: str, template: str) -> str:
+    with psycopg.connect(f"host={socket} user=postgres dbname=postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    return f"postgresql://postgres@/{name}?host={socket}"
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file without rows."""
+    path = tmp_path_factory.mktemp("template") / "estate645.db"
+    engine = open_engine(f"sqlite:///{path}")
+    upgrade(engine)
+    engine.dispose()
+    return path
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def backend(request: pytest.FixtureRequest) -> str:
+    """The kind of database this test runs on."""
+    return str(request.param)
+
+
+@pytest.fixture
+def empty_url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database without tables."""
+    if backend == "sqlite":
+        return f"sqlite:///{tmp_path / 'empty.db'}"
+    return _create(request.getfixturevalue("postgres_folder"), f"empty_{next(_numbers)}", "template0")
+
+
+@pytest.fixture
+def database_url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a migrated database without rows."""
+    if backend == "sqlite":
+        path = tmp_path / "estate645.db"
+        shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
+        return f"sqlite:///{path}"
+    socket = request.getfixturevalue("postgres_folder")
+    return _create(socket, f"test_{next(_numbers)}", "template_estate645")
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """An engine on a migrated database; SQLite and PostgreSQL in turn."""
+    engine = open_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def sqlite_engine(sqlite_template: Path, tmp_path: Path) -> Iterator[Engine]:
+    """An engine on a migrated SQLite file, for tests whose subject is not the database."""
+    path = tmp_path / "only.db"
+    shutil.copyfile(sqlite_template, path)
+    engine = open_engine(f"sqlite:///{path}")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def writer(engine: Engine) -> Iterator[Writer]:
+    """A running writer on `engine`; it is drained and stopped after the test."""
+    writer = Writer(engine)
+    yield writer
+    writer.stop()
