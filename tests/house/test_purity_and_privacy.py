@@ -60,6 +60,26 @@ def test_compiled_modules_stay_private_behind_core(path):
     assert private == set()
 
 
+def closure(module, seen):
+    """Modules of ours that `module` reaches by import statements."""
+    path = ROOT / (module.replace(".", "/") + ".py")
+    path = path if path.is_file() else ROOT / module.replace(".", "/") / "__init__.py"
+    if module in seen or not path.is_file():
+        return seen
+    seen.add(module)
+    for wanted in imported_names(path.read_text("utf-8")):
+        if wanted.split(".")[0] in ("core", "sim"):
+            closure(wanted, seen)
+            seen.add(wanted)
+    return seen
+
+
+def test_the_truth_reaches_nothing_that_it_judges():
+    reached = closure("sim.truth", set())
+    assert reached & {"core", "core.tariff", "core.reading", "core._deduct"} == set()
+    assert "core.tariff" in closure("core.tariff", set())
+
+
 def test_the_packages_come_from_this_tree():
     assert [module.__file__ for module in (core, sim, server)] == [
         str(ROOT / package / "__init__.py") for package in ("core", "sim", "server")

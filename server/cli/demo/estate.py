@@ -1,17 +1,13 @@
-"""The demo estate: 200 invented households in three buildings, told once to the head-end and once to the simulator.
+"""The plan of the demo estate: 200 invented households in three buildings on eight buses.
 
-Both files come from the same plan, so that bus names, addresses and opening registers agree; the head-end is never
-told what only the simulator may know (loads, habits of residents, faults). The cast (see `CAST`) are households
-whose balance runs out soon after the start, so that the whole story is seen within two minutes.
+The cast (see `CAST`) are households whose balance runs out soon after the start, so that the whole story is seen
+within two minutes; each names how its resident pays. The same seed gives the same plan. `files` tells it once to the
+head-end and once to the simulator.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
-from typing import Any
-
-import tomli_w
 
 ESTATE_ID = "cuihu"
 WORLD_START = "2026-10-13T09:05:00+08:00"
@@ -22,7 +18,6 @@ FLOORS = {"1": 9, "2": 9, "3": 7}
 BUSES_OF_BUILDING = {"1": (1, 2, 3), "2": (4, 5, 6), "3": (7, 8)}
 BAUD = 9600
 TARIFF = {
-    "kind": "single",
     "time_zone": "Asia/Shanghai",
     "versions": [
         {
@@ -32,8 +27,8 @@ TARIFF = {
             "tier_period": "month",
             "tier_steps": ["0.05", "0.25"],
             "seasons": [
-                {"months": [5, 6, 7, 8, 9, 10], "tier_limits_kwh": [260, 600]},
-                {"months": [11, 12, 1, 2, 3, 4], "tier_limits_kwh": [200, 400]},
+                {"months": [5, 6, 7, 8, 9, 10], "tier_limits_wh": [260_000, 600_000]},
+                {"months": [11, 12, 1, 2, 3, 4], "tier_limits_wh": [200_000, 400_000]},
             ],
         }
     ],
@@ -48,7 +43,7 @@ class Part:
     opening_fen: int
     mean_power_w: int
     pays: str  # online | kiosk | counter | third_party | early | never
-    button: str = "prompt"
+    slow: bool = False
     protected: bool = False
 
 
@@ -61,7 +56,7 @@ CAST = (
     Part("1-0207", 1004, 900, "never"),
     Part("3-0308", 3008, 1200, "never"),
     Part("2-0706", 60, 1000, "kiosk"),
-    Part("1-0601", 150, 1000, "visitor", button="slow"),
+    Part("1-0601", 150, 1000, "visitor", slow=True),
 )
 FAULTS = {"2-0808": "silent", "3-0105": "register_backwards"}
 SURNAMES = "陈林黄张李王吴刘蔡杨许郑谢郭洪曾周叶赵徐孙马朱胡何高"
@@ -129,115 +124,21 @@ def _household(part: Part | None, room: str, building: str, floor: int, door: in
     )
 
 
-def gates() -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The gate meter of a building."""
+
+    gate_id: str
+    meter: str
+    bus: str
+    building: str
+
+
+def gates() -> list[Gate]:
     """One gate meter a building, on the first bus of the building."""
-    return [
-        {"id": f"gate-{b}", "meter": f"20269900000{b}", "bus": f"bus-{BUSES_OF_BUILDING[b][0]}", "building": b}
-        for b in FLOORS
-    ]
+    return [Gate(f"gate-{b}", f"20269900000{b}", f"bus-{BUSES_OF_BUILDING[b][0]}", b) for b in FLOORS]
 
 
-def yuan(fen: int) -> str:
-    """`1234` -> `"12.34"`, exact."""
-    return f"{'-' if fen < 0 else ''}{abs(fen) // 100}.{abs(fen) % 100:02d}"
-
-
-def write_head_end(path: Path, run_dir: Path, plan: list[Household], users: list[dict[str, Any]]) -> None:
-    """Write the file that `estate645 import` reads; `run_dir` holds the names of the ports."""
-    document = {
-        "estate": {
-            "id": ESTATE_ID,
-            "name": "翠湖苑",
-            "time_zone": "Asia/Shanghai",
-            "close_policy": "allow",
-            "reading_cycle_s": 600,
-            "billing_cycle_s": 3600,
-            "grace_s": 1200,
-            "command_ttl_s": 600,
-            "protected_from": "17:00",
-            "protected_to": "09:00",
-            "trips_per_hour_max": 6,
-            "trips_per_day_max": 12,
-            "phone": "020-8888 0645",
-        },
-        "tariff": [{"id": "gz", "name": "广州居民阶梯", **TARIFF}],
-        "bus": [
-            {"id": f"bus-{n}", "url": str(run_dir / f"bus-{n}"), "baud": BAUD, "parity": "E", "reply_delay_max_ms": 500}
-            for n in range(1, 9)
-        ],
-        "building": [{"id": b, "name": f"{b} 栋"} for b in FLOORS],
-        "room": [{"id": h.room, "building": h.building, "floor": h.floor, "door": h.door} for h in plan],
-        "household": [_head_end_household(h) for h in plan],
-        "gate": [
-            {"meter": g["meter"], "bus": g["bus"], "name": f"{g['building']} 栋总表", "building": g["building"]}
-            | {"start_wh": 0}
-            for g in gates()
-        ],
-        "user": users,
-        "api_client": [
-            {
-                "id": "wallet",
-                "name": "第三方钱包",
-                "secret": THIRD_PARTY_SECRET,
-                "scopes": "topups:write,households:read",
-            }
-        ],
-    }
-    path.write_text(tomli_w.dumps(document), "utf-8")
-
-
-THIRD_PARTY_SECRET = "demo-secret-of-the-third-party-wallet"  # noqa: S105  # a demo on loopback
-
-
-def _head_end_household(h: Household) -> dict[str, Any]:
-    return {
-        "account": h.account,
-        "room": h.room,
-        "holder": h.holder,
-        "phone": h.phone,
-        "tariff": "gz",
-        "meter": h.meter,
-        "bus": h.bus,
-        "start_wh": h.start_wh,
-        "opening_balance": yuan(h.opening_fen),
-        "alarm1": "30.00",
-        "alarm2": "10.00",
-        "overdraft": "0.00",
-        "protected": bool(h.part and h.part.protected),
-        "reason": "家有呼吸机" if h.part and h.part.protected else "",
-    }
-
-
-def write_simulator(path: Path, plan: list[Household]) -> None:
-    """Write the scenario that `estate645-sim` reads."""
-    document = {
-        "estate": {"id": ESTATE_ID, "name": "翠湖苑", "time_zone": "Asia/Shanghai"},
-        "tariff": TARIFF,
-        "bus": [
-            {"id": f"bus-{n}", "port": "pty", "baud": BAUD, "parity": "E", "reply_delay_ms": 20, "preamble": 4}
-            for n in range(1, 9)
-        ],
-        "household": [_simulated_household(h) for h in plan],
-        "gate": [
-            {"id": g["id"], "meter": g["meter"], "bus": g["bus"], "building": f"{g['building']}-", "loss_permille": 21}
-            for g in gates()
-        ],
-    }
-    path.write_text(tomli_w.dumps(document), "utf-8")
-
-
-def _simulated_household(h: Household) -> dict[str, Any]:
-    entry: dict[str, Any] = {
-        "id": h.room,
-        "meter": h.meter,
-        "bus": h.bus,
-        "start_register_wh": h.start_wh,
-        "load": h.load,
-        "resident": {"button": h.part.button if h.part else "prompt"},
-    }
-    if h.mean_power_w is not None:
-        entry["mean_power_w"] = h.mean_power_w
-    if h.room in FAULTS:
-        entry["fault"] = FAULTS[h.room]
-        entry["at"] = "2026-10-13T09:50"
-    return entry
+def bus_ids() -> list[str]:
+    """Names of the buses."""
+    return [f"bus-{number}" for numbers in BUSES_OF_BUILDING.values() for number in numbers]
