@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol, cast
 
 from bench.machine import Load
-from bench.report import Result, publish
+from bench.report import EXIT_FAILED, BenchFailed, Result, publish
 
 BENCHES = {
     "bus": "reads over a simulated RS-485 line, beside the limit of the wire and a raw echo",
@@ -36,7 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="small and without floors: does the bench work?")
     options = parser.parse_args(arguments)
     module = cast("Bench", importlib.import_module(f"bench.{options.bench}"))
-    results, loads = module.run(quick=options.quick)
+    try:
+        results, loads = module.run(quick=options.quick)
+    except BenchFailed as failed:
+        print(f"bench {options.bench}: {failed}", file=sys.stderr)
+        return EXIT_FAILED
     return publish(options.bench, results, loads, options.json)
 
 

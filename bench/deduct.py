@@ -6,7 +6,6 @@ floor is what a busy shared machine still reaches; the goal is what a quiet one 
 """
 
 import statistics
-import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -23,7 +22,7 @@ from bench.deduct_peers import (
     python_rows,
 )
 from bench.machine import Load, LoadMeter
-from bench.report import Peer, Result, interleave, seconds, spread
+from bench.report import BenchFailed, Peer, Result, interleave, seconds, spread
 
 SIZES = (50_000, 1_000_000)
 QUICK_SIZES = (20_000,)
@@ -133,6 +132,6 @@ def compare(columns: Columns, fresh: Columns, python_count: int) -> None:
     python = by_python(python_rows(fresh, python_count), _terms(fresh))
     for position, name in enumerate(names):
         if not np.array_equal(kernel[name], getattr(columns, name)):
-            sys.exit(f"bench deduct: kernel and NumPy disagree on {name}")
+            raise BenchFailed(f"kernel and NumPy disagree on {name}")
         if kernel[name][:python_count].tolist() != [row[position] for row in python]:
-            sys.exit(f"bench deduct: kernel and the Python loop disagree on {name}")
+            raise BenchFailed(f"kernel and the Python loop disagree on {name}")

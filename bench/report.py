@@ -16,8 +16,12 @@ from typing import Any
 
 from bench.machine import Load, describe
 
-EXIT_OK, EXIT_MISSED = 0, 1
+EXIT_OK, EXIT_MISSED, EXIT_FAILED = 0, 1, 2
 MIN_FOR_QUARTILES = 4
+
+
+class BenchFailed(Exception):
+    """The bench could not measure: what was started did not answer as it must."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import pytest
 
 from bench.deduct import batch, compare
 from bench.deduct_peers import ROW, by_kernel
+from bench.report import BenchFailed
 from core import EVENT_BACKWARDS, EVENT_CLOSE_ALLOWED, EVENT_JUMP, EVENT_TRIP, ROW_BYTES
 
 
@@ -30,7 +31,7 @@ def test_kernel_numpy_and_python_agree():
 
 def test_a_difference_ends_the_bench(monkeypatch):
     monkeypatch.setattr("bench.deduct.by_numpy", lambda columns: by_kernel(columns) or columns.charge.__iadd__(1))
-    with pytest.raises(SystemExit, match="disagree on charge"):
+    with pytest.raises(BenchFailed, match="disagree on charge"):
         compare(batch(100, 2), batch(100, 2), 100)
 
 
