@@ -70,11 +70,11 @@ class HouseholdEntry:
     account_id: str
     room_id: str
     holder: str
-    phone: str
     tariff_id: str
     meter_id: str
     bus_id: str
     start_wh: int
+    phone: str = ""
     start_rates_wh: Rates | None = None
     installed_at: int | None = None
     ratio: int = 1

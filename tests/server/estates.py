@@ -1,5 +1,6 @@
 """A small estate for tests: documents, instants and a shorthand for its imported form."""
 
+from core.tariff import Tariff, tariff_from_dict
 from server.clock import Now
 from server.domain.estate_document import (
     BuildingEntry,
@@ -12,8 +13,6 @@ from server.domain.estate_document import (
 )
 from server.flows.estates import import_estate
 from server.store.writer import Writer
-
-from core.tariff import Tariff, tariff_from_dict
 
 ESTATE = "plum"
 START_S = 1_791_853_500  # 2026-10-13 09:05 in Shanghai
