@@ -39,12 +39,17 @@ class TooManyRequests(EstateError):
     """A limit of this server is reached; asking again later is welcome."""
 
 
+class BadMessage(EstateError):
+    """A signed message whose signature or time is wrong; the sender must sign anew."""
+
+
 STATUS: dict[type[EstateError], int] = {
     NotFound: 404,
     Conflict: 409,
     Refused: 422,
     Forbidden: 403,
     CallbackRejected: 400,
+    BadMessage: 401,
     StorageUnavailable: 503,
     ProviderUnavailable: 503,
     TooManyRequests: 429,

@@ -13,9 +13,10 @@ from sqlalchemy import Connection
 
 from server.domain.access import allows
 from server.errors import EstateError, NotFound
-from server.store import people
+from server.store import listing, people
 from server.web.state import WebState
 
+BEARER = "bearer "
 COOKIE = "estate645_session"
 
 
@@ -57,3 +58,31 @@ def cookie_name(*, secure: bool) -> str:
 def token_sha256(token: str) -> str:
     """What is stored of a token."""
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+def principal_of(request: Request, conn: Connection, state: WebState) -> Principal | None:
+    """The person of the session cookie, or the client of the Authorization header; None for strangers."""
+    authorization = request.headers.get("authorization", "")
+    if authorization.lower().startswith(BEARER):
+        return _client(conn, state, authorization[len(BEARER) :].strip())
+    token = request.cookies.get(cookie_name(secure=state.config.secure_cookies))
+    if not token:
+        return None
+    row = people.session_of(conn, token_sha256(token), state.clock.now().machine_ms)
+    if row is None:
+        return None
+    names = ("estate_id", "user_id", "login", "name", "role", "account_id", "language", "csrf")
+    return Principal(**{name: row[name] for name in names})
+
+
+def _client(conn: Connection, state: WebState, key: str) -> Principal | None:
+    client_id, _, secret = key.partition(":")
+    row = listing.client(conn, state.estate_id, client_id)
+    expected = row["secret"] if row is not None else ""
+    if not hmac.compare_digest(secret.encode(), expected.encode()) or row is None or not secret:
+        return None
+    scopes = frozenset(row["scopes"].replace(",", " ").split())
+    login = f"client:{client_id}"
+    return Principal(
+        row["estate_id"], login, login, row["name"], "client", None, state.language, scopes=scopes, is_client=True
+    )

@@ -6,28 +6,30 @@ documentation pages are off, since they would need scripts of other sites; the O
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from starlette.middleware import Middleware
+from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.staticfiles import StaticFiles
 
 from server.web import auth, callbacks, errors, events, health, kiosk, operator, resident
 from server.web.api import DESCRIPTION, TAGS
-from server.web.api import router as api_router
+from server.web.api import ROUTERS as API_ROUTERS
+from server.web.pages import DIST
 from server.web.passwords import PasswordDesk
 from server.web.security import Edge
 from server.web.state import WebState
 
-ASSETS = Path(__file__).parent / "assets"
+KEEP = "public, max-age=31536000, immutable"
 VERSION = "0.1.0"
 ROUTERS: tuple[APIRouter, ...] = (
     auth.router,
     callbacks.router,
     events.router,
     health.router,
-    api_router,
+    *API_ROUTERS,
     operator.router,
     resident.router,
     kiosk.router,
@@ -59,9 +61,18 @@ def create_site(state: WebState) -> FastAPI:
     errors.install(site)
     for router in ROUTERS:
         site.router.routes.extend(router.routes)
-    if ASSETS.is_dir():
-        site.mount("/assets", StaticFiles(directory=ASSETS), name="assets")
+    site.mount("/assets", BuiltFiles(directory=DIST, check_dir=False), name="assets")
     return site
+
+
+class BuiltFiles(StaticFiles):
+    """Built assets: their names carry a hash of the content, so browsers may keep them for good."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        """The file, or 304."""
+        reply = super().file_response(*args, **kwargs)
+        reply.headers["Cache-Control"] = KEEP
+        return reply
 
 
 @asynccontextmanager

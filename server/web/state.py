@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from server.clock import Clock
 from server.config import Config
+from server.domain.readings import MeterReading
 from server.pay.provider import Provider
 from server.store.unit import Writing
 
@@ -26,14 +27,49 @@ class Announcements(Protocol):
         ...
 
 
+class BusView(Protocol):
+    """One bus as people see it; counters only grow, latencies are machine milliseconds of the last replies."""
+
+    @property
+    def bus_id(self) -> str: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def open(self) -> bool: ...
+    @property
+    def parity_effective(self) -> bool | None: ...
+    @property
+    def meters(self) -> int: ...
+    @property
+    def silent_meters(self) -> int: ...
+    @property
+    def transactions(self) -> int: ...
+    @property
+    def failures(self) -> int: ...
+    @property
+    def refusals(self) -> int: ...
+    @property
+    def strays(self) -> int: ...
+    @property
+    def reconnects(self) -> int: ...
+    @property
+    def last_error(self) -> str: ...
+    @property
+    def last_reply_ms(self) -> int | None: ...
+    @property
+    def latency_p50_ms(self) -> float | None: ...
+    @property
+    def latency_p95_ms(self) -> float | None: ...
+
+
 class CollectorView(Protocol):
     """What people may see and ask of the collector; every method may be called from any thread."""
 
-    def status(self) -> Sequence[object]:
-        """One frozen dataclass a bus: its line and what it did lately."""
+    def status(self) -> Sequence[BusView]:
+        """Every bus: its line and what it did lately."""
         ...
 
-    def read_now(self, meter_id: str) -> Future[object]:
+    def read_now(self, meter_id: str) -> Future[MeterReading]:
         """Read a meter on demand, ahead of the cycle; resolves to the reading, or raises why there is none."""
         ...
 

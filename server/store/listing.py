@@ -1,0 +1,82 @@
+"""Pages of rows for the API: each is read from the last key of the page before, so that pages neither skip nor repeat
+rows while new ones arrive, and no page costs more than its own rows.
+"""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, RowMapping, and_, select
+
+from server.store.schema import account, anomaly_case, api_client, batch, line, meter, reading, relay_desired
+
+
+def household_ids(connection: Connection, estate_id: str, *, after: str, limit: int) -> list[str]:
+    """Ids of open household accounts greater than `after`, in order."""
+    query = (
+        select(account.c.account_id)
+        .where(
+            account.c.estate_id == estate_id,
+            account.c.kind == "household",
+            account.c.status != "closed",
+            account.c.account_id > after,
+        )
+        .order_by(account.c.account_id)
+        .limit(limit)
+    )
+    return [str(account_id) for (account_id,) in connection.execute(query)]
+
+
+def readings(
+    connection: Connection, estate_id: str, meter_id: str, *, before: int | None, limit: int
+) -> Sequence[RowMapping]:
+    """Readings of a meter with `read_at` under `before` (world seconds), newest first."""
+    query = select(reading).where(reading.c.estate_id == estate_id, reading.c.meter_id == meter_id)
+    if before is not None:
+        query = query.where(reading.c.read_at < before)
+    return connection.execute(query.order_by(reading.c.read_at.desc()).limit(limit)).mappings().all()
+
+
+def ledger_lines(
+    connection: Connection, estate_id: str, account_id: str, *, before: int | None, limit: int
+) -> Sequence[RowMapping]:
+    """Lines of an account with `account_version` under `before`, with kind and memo of their batch, newest first."""
+    query = (
+        select(line, batch.c.kind, batch.c.memo, batch.c.event_at, batch.c.created_ms)
+        .join(batch, and_(batch.c.estate_id == line.c.estate_id, batch.c.batch_seq == line.c.batch_seq))
+        .where(line.c.estate_id == estate_id, line.c.account_id == account_id)
+    )
+    if before is not None:
+        query = query.where(line.c.account_version < before)
+    return connection.execute(query.order_by(line.c.account_version.desc()).limit(limit)).mappings().all()
+
+
+def cases(
+    connection: Connection, estate_id: str, *, statuses: Sequence[str], after: str, limit: int
+) -> Sequence[RowMapping]:
+    """Cases in one of `statuses` with an id greater than `after`, in order of their ids."""
+    query = select(anomaly_case).where(
+        anomaly_case.c.estate_id == estate_id, anomaly_case.c.status.in_(statuses), anomaly_case.c.case_id > after
+    )
+    return connection.execute(query.order_by(anomaly_case.c.case_id).limit(limit)).mappings().all()
+
+
+def supply_decisions(connection: Connection, estate_id: str, *, limit: int) -> Sequence[RowMapping]:
+    """The newest wishes for relays with their evidence, account and room, newest first."""
+    query = (
+        select(relay_desired, meter.c.account_id, meter.c.room_id)
+        .join(
+            meter,
+            and_(meter.c.estate_id == relay_desired.c.estate_id, meter.c.meter_id == relay_desired.c.meter_id),
+        )
+        .where(relay_desired.c.estate_id == estate_id)
+        .order_by(relay_desired.c.created_ms.desc(), relay_desired.c.meter_id, relay_desired.c.gen.desc())
+        .limit(limit)
+    )
+    return connection.execute(query).mappings().all()
+
+
+def client(connection: Connection, estate_id: str, client_id: str) -> RowMapping | None:
+    """An active API client by its id, or None."""
+    query = select(api_client).where(
+        api_client.c.estate_id == estate_id, api_client.c.client_id == client_id, api_client.c.active == 1
+    )
+    return connection.execute(query).mappings().one_or_none()

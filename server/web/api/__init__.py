@@ -1,0 +1,41 @@
+"""JSON API v1: thin handlers over flows and store reads; the OpenAPI document is made from their signatures."""
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import JSONResponse
+
+from server.web.api import cases, households, orders, statistics, supply, topups
+from server.web.deps import PUBLIC
+
+DESCRIPTION = """Prepaid electricity of a residential estate on DL/T 645 meters.
+
+Field names carry units: `*_fen` and `*_wh` are integers, `*_nf` (nanofen) decimal strings, `*_at` world time in epoch
+seconds, `*_ms` machine time in epoch milliseconds. Errors are problem documents (RFC 9457). Lists page by `cursor`.
+Sign in with the session cookie, or send `Authorization: Bearer CLIENT:SECRET`; third-party top-ups are signed.
+"""
+TAGS = (
+    {"name": "estate", "description": "The estate and its clocks."},
+    {"name": "households", "description": "Balance, live meter, readings, ledger, messages, relay, energy by day."},
+    {"name": "top-ups", "description": "Orders to pay, and signed top-ups by third parties."},
+    {"name": "statistics", "description": "Energy and top-ups by day, as JSON and CSV."},
+    {"name": "cases", "description": "Anomalies with evidence."},
+    {"name": "supply", "description": "Lines, meters on demand, decisions to cut and to restore."},
+)
+
+document = APIRouter(prefix="/api/v1")
+
+
+@document.get("/openapi.json", include_in_schema=False, dependencies=[Depends(PUBLIC)])
+def openapi(request: Request) -> JSONResponse:
+    """The OpenAPI document."""
+    return JSONResponse(request.app.openapi())
+
+
+ROUTERS = (
+    document,
+    households.router,
+    orders.router,
+    topups.router,
+    statistics.router,
+    cases.router,
+    supply.router,
+)

@@ -1,0 +1,125 @@
+"""Households: the list, one of them, and what its pages show. A resident sees the own account and no other."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from starlette.responses import Response
+
+from server.errors import NotFound
+from server.store import household as household_reads
+from server.store import listing, wall
+from server.store.estates import get_estate
+from server.store.household import days, relay_history
+from server.web.api.paging import Cursor, Limit, Page, answer, decode_cursor, decode_number, encode_cursor
+from server.web.api.shapes import (
+    Estate,
+    Household,
+    LedgerLine,
+    Notice,
+    Reading,
+    RelayWish,
+    UsageDay,
+    shape_row,
+)
+from server.web.deps import Reader, State, need
+from server.web.principal import Principal
+
+router = APIRouter(prefix="/api/v1", tags=["households"])
+DAYS_MAX = 366
+WISHES_MAX = 20
+
+AccountId = Annotated[str, Path(max_length=64)]
+Viewer = Annotated[Principal, Depends(need("household.view"))]
+
+
+@router.get("/estate", tags=["estate"], response_model=Estate, summary="The estate and its clocks")
+def estate(state: State, conn: Reader, who: Annotated[Principal, Depends(need("estate.view"))]) -> Estate:
+    """Name, mode and cycles of the estate, with world and machine time now."""
+    now = state.clock.now()
+    row = {**get_estate(conn, who.estate_id), "world_s": now.world_s, "machine_ms": now.machine_ms}
+    found: Estate = shape_row(Estate, row)
+    return found
+
+
+@router.get("/households", response_model=Page[Household], summary="All households, page by page")
+def households(
+    request: Request,
+    conn: Reader,
+    who: Annotated[Principal, Depends(need("households.list"))],
+    cursor: Cursor = "",
+    limit: Limit = 50,
+) -> Response:
+    """Open households in the order of their account ids."""
+    ids = listing.household_ids(conn, who.estate_id, after=decode_cursor(cursor), limit=limit + 1)
+    found = [wall.household(conn, who.estate_id, account_id) for account_id in ids[:limit]]
+    items = [Household.model_validate(row) for row in found if row is not None]
+    return answer(request, Page[Household](items=items, next_cursor=_next(ids, limit)))
+
+
+def _next(keys: list[str], limit: int) -> str | None:
+    return encode_cursor(keys[limit - 1]) if len(keys) > limit else None
+
+
+def own_household(conn: Reader, who: Viewer, account_id: AccountId) -> wall.HouseholdRow:
+    """The household of the path, if the principal may see it; raises NotFound."""
+    row = wall.household(conn, who.estate_id, who.own_account(account_id))
+    if row is None:
+        raise NotFound(f"no household {account_id}")
+    return row
+
+
+Own = Annotated[wall.HouseholdRow, Depends(own_household)]
+VIEW = [Depends(need("household.view"))]
+
+
+@router.get("/households/{account_id}", response_model=Household, summary="One household", dependencies=VIEW)
+def household(request: Request, own: Own) -> Response:
+    """Balance, live meter and relay of a household."""
+    return answer(request, Household.model_validate(own))
+
+
+@router.get(
+    "/households/{account_id}/readings", response_model=Page[Reading], summary="Its readings", dependencies=VIEW
+)
+def readings(request: Request, conn: Reader, who: Viewer, own: Own, cursor: Cursor = "", limit: Limit = 50) -> Response:
+    """Readings of the household's meter with their verdicts, newest first."""
+    rows = listing.readings(conn, who.estate_id, own.meter_id, before=decode_number(cursor), limit=limit + 1)
+    items = [shape_row(Reading, row) for row in rows[:limit]]
+    following = _next([str(row["read_at"]) for row in rows], limit)
+    return answer(request, Page[Reading](items=items, next_cursor=following))
+
+
+@router.get("/households/{account_id}/ledger", response_model=Page[LedgerLine], summary="Its ledger", dependencies=VIEW)
+def ledger(request: Request, conn: Reader, who: Viewer, own: Own, cursor: Cursor = "", limit: Limit = 50) -> Response:
+    """Lines of the account, newest first; amounts that reduce the balance are negative."""
+    rows = listing.ledger_lines(conn, who.estate_id, own.account_id, before=decode_number(cursor), limit=limit + 1)
+    items = [shape_row(LedgerLine, row) for row in rows[:limit]]
+    following = _next([str(row["account_version"]) for row in rows], limit)
+    return answer(request, Page[LedgerLine](items=items, next_cursor=following))
+
+
+@router.get("/households/{account_id}/notices", response_model=list[Notice], summary="Its messages", dependencies=VIEW)
+def notices(conn: Reader, who: Viewer, own: Own, limit: Limit = 50) -> list[Notice]:
+    """The newest messages to the household with their delivery, newest first."""
+    rows = household_reads.notices(conn, who.estate_id, own.account_id, limit=limit)
+    return [shape_row(Notice, row) for row in rows]
+
+
+@router.get(
+    "/households/{account_id}/relay", response_model=list[RelayWish], summary="Its relay timeline", dependencies=VIEW
+)
+def relay(
+    conn: Reader, who: Viewer, own: Own, limit: Annotated[int, Query(ge=1, le=WISHES_MAX)] = 5
+) -> list[RelayWish]:
+    """The newest wishes for the relay with what was sent and read back, newest first."""
+    return [RelayWish.model_validate(wish) for wish in relay_history(conn, who.estate_id, own.meter_id, limit=limit)]
+
+
+@router.get(
+    "/households/{account_id}/usage", response_model=list[UsageDay], summary="Its energy by day", dependencies=VIEW
+)
+def usage(conn: Reader, who: Viewer, own: Own, limit: Annotated[int, Query(ge=1, le=DAYS_MAX)] = 31) -> list[UsageDay]:
+    """Energy of the latest local days, oldest first; days without a reading are absent."""
+    return [
+        UsageDay(day=day.day, energy_wh=day.energy_wh) for day in days(conn, who.estate_id, own.meter_id, limit=limit)
+    ]

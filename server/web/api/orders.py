@@ -1,0 +1,101 @@
+"""Payment orders: create one, and watch it from paid to power back."""
+
+import hashlib
+import hmac
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query
+from pydantic import Field
+from sqlalchemy import RowMapping
+
+from server.errors import NotFound
+from server.store import household as household_reads
+from server.store import wall
+from server.web.api.households import AccountId
+from server.web.api.paging import INT64_MAX
+from server.web.api.shapes import Shape
+from server.web.deps import PUBLIC, Reader, State, need
+from server.web.payments import begin
+from server.web.principal import Principal
+
+router = APIRouter(prefix="/api/v1", tags=["top-ups"])
+
+
+class OrderWish(Shape):
+    """How much to pay, and through whom."""
+
+    amount_fen: int = Field(gt=0, le=INT64_MAX)
+    provider: str = Field("sandbox", max_length=40)
+
+
+class OpenOrder(Shape):
+    """Where to pay; the token lets its holder watch the order without a login."""
+
+    order_no: str
+    token: str
+    amount_fen: int
+    pay_url: str
+
+
+class OrderState(Shape):
+    """From order to power: `paid_ms`, `confirmed_ms` (relay read back) and `button_ms` are machine time."""
+
+    order_no: str
+    status: str = Field(description="created, paid or closed")
+    amount_fen: int
+    provider: str
+    channel: str
+    created_ms: int
+    paid_ms: int | None
+    confirmed_ms: int | None
+    button_ms: int | None
+    pay_to_power_ms: int | None
+    relay: str | None = Field(description="closed, permitted, open or unknown: as read back")
+    command: str | None
+
+
+@router.post(
+    "/households/{account_id}/orders", status_code=201, response_model=OpenOrder, summary="Open an order to pay"
+)
+async def create(
+    state: State, wish: OrderWish, account_id: AccountId, who: Annotated[Principal, Depends(need("order.create"))]
+) -> OpenOrder:
+    """Commit an order and ask the provider for its payment page."""
+    begun = await begin(
+        state, who, who.own_account(account_id), wish.amount_fen, title=account_id, provider=wish.provider
+    )
+    return OpenOrder.model_validate(begun)
+
+
+@router.get("/orders/{order_no}", response_model=OrderState, summary="What became of an order")
+def order_state(
+    state: State,
+    conn: Reader,
+    who: Annotated[Principal | None, Depends(PUBLIC)],
+    order_no: Annotated[str, Path(max_length=64)],
+    token: Annotated[str, Query(max_length=128, description="the order's token, instead of a login")] = "",
+) -> OrderState:
+    """Whoever holds the token, the household itself, and staff who may see payments."""
+    estate_id = state.estate_id
+    row = household_reads.order(conn, estate_id, order_no)
+    if row is None or not _may_watch(row, who, token):
+        raise NotFound(f"no order {order_no}")
+    household = wall.household(conn, estate_id, row["account_id"])
+    ended = [row[name] for name in ("confirmed_ms", "button_ms") if row[name] is not None]
+    power_ms = max(ended) - row["paid_ms"] if ended and row["paid_ms"] is not None else None
+    names = OrderState.model_fields.keys() & row.keys()
+    return OrderState(
+        **{name: row[name] for name in names},
+        pay_to_power_ms=power_ms,
+        relay=household.relay if household is not None else None,
+        command=household.command if household is not None else None,
+    )
+
+
+def _may_watch(row: RowMapping, who: Principal | None, token: str) -> bool:
+    given = hashlib.sha256(token.encode()).hexdigest()
+    if token and row["token_sha256"] and hmac.compare_digest(given, row["token_sha256"]):
+        return True
+    if who is None or not who.may("household.view"):
+        return False
+    return who.role != "resident" or who.account_id == row["account_id"]

@@ -1,0 +1,208 @@
+"""The values of the API. Fields carry their unit: `*_fen`, `*_wh`, `*_mw` integers, `*_nf` decimal strings, `*_at`
+world time and `*_ms` machine time (epoch seconds and milliseconds). Nothing between a register and a bill is a float.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+Nanofen = Annotated[
+    str, BeforeValidator(str), Field(pattern=r"^-?\d+$", description="nanofen (1e-9 fen), a decimal string")
+]
+
+
+class Shape(BaseModel):
+    """Reads rows and dataclasses by attribute; refuses unknown fields in requests."""
+
+    model_config = ConfigDict(from_attributes=True, extra="forbid")
+
+
+def shape_row(kind: type[Any], row: Any) -> Any:
+    """A value of `kind` from a row of the store; columns that it lacks are left out."""
+    return kind(**{name: row[name] for name in kind.model_fields if name in row})
+
+
+class Estate(Shape):
+    """The estate and how it works."""
+
+    estate_id: str
+    name: str
+    time_zone: str
+    mode: str = Field(description="observe, dry_run or armed")
+    close_policy: str = Field(description="allow (the resident presses the button) or direct")
+    reading_cycle_s: int
+    billing_cycle_s: int
+    grace_s: int
+    command_ttl_s: int
+    breaker: str
+    stopped: bool
+    phone: str
+    world_s: int = Field(description="world time now")
+    machine_ms: int = Field(description="machine time now")
+
+
+class Household(Shape):
+    """One household with what is known of its meter now; null where nothing was read yet."""
+
+    account_id: str
+    room_id: str
+    building_id: str
+    floor: int
+    door: str
+    status: str
+    tariff_id: str | None
+    balance_fen: int
+    residue_nf: Nanofen
+    level: int = Field(description="0 normal, 1 low, 2 very low, 3 overdrawn")
+    alarm1_fen: int
+    alarm2_fen: int
+    overdraft_fen: int
+    protected: bool
+    meter_id: str
+    bus_id: str
+    contact_at: int | None
+    total_wh: int | None
+    reading_at: int | None
+    voltage_mv: int | None
+    current_ma: int | None
+    power_mw: int | None
+    relay: str | None = Field(description="closed, permitted, open or unknown: as read back")
+    desired: str | None
+    command: str | None
+    cause: str | None
+
+
+class Reading(Shape):
+    """A cumulative register with its verdict."""
+
+    meter_id: str
+    read_at: int
+    received_ms: int
+    total_wh: int
+    rate1_wh: int | None
+    rate2_wh: int | None
+    rate3_wh: int | None
+    rate4_wh: int | None
+    reverse_wh: int | None
+    source: str
+    verdict: str
+    reason: str
+
+
+class LedgerLine(Shape):
+    """One line of the account in the journal."""
+
+    batch_seq: int
+    account_version: int
+    kind: str
+    event_at: int
+    created_ms: int
+    amount_fen: int
+    balance_after_fen: int
+    charge_nf: Nanofen
+    residue_after_nf: Nanofen
+    meter_id: str | None
+    from_wh: int | None
+    to_wh: int | None
+    event_from: int | None
+    event_to: int | None
+    memo: str
+
+
+class Notice(Shape):
+    """A message to the household and what became of it."""
+
+    notice_id: str
+    kind: str
+    channel: str
+    status: str
+    event_at: int
+    created_ms: int
+    sent_ms: int | None
+    delivered_ms: int | None
+    attempts: int
+    failure: str
+
+
+class RelayStep(Shape):
+    """What was done for one wish."""
+
+    step: str
+    world_at: int
+    created_ms: int
+    detail: str
+
+
+class RelayWish(Shape):
+    """One generation of the desired state, with its steps in order."""
+
+    gen: int
+    state: str
+    action: str
+    reason: str
+    actor: str
+    decided_at: int
+    created_ms: int
+    took_ms: int | None = Field(description="from the wish to its read-back, machine milliseconds")
+    steps: list[RelayStep]
+
+
+class UsageDay(Shape):
+    """Energy of one local day."""
+
+    day: str
+    energy_wh: int
+
+
+class Case(Shape):
+    """Something that needs a look, with its evidence."""
+
+    case_id: str
+    kind: str
+    subject: str
+    room_id: str | None
+    severity: str
+    status: str
+    evidence: dict[str, Any]
+    opened_at: int
+    opened_ms: int
+    owner: str
+    resolution: str
+    closed_ms: int | None
+
+
+class Decision(Shape):
+    """A wish for a relay and the checks as they stood."""
+
+    meter_id: str
+    account_id: str | None
+    room_id: str | None
+    gen: int
+    state: str
+    action: str
+    reason: str
+    actor: str
+    decided_at: int
+    created_ms: int
+    expires_at: int
+    evidence: Any
+
+
+class Bus(Shape):
+    """One line and what it did lately."""
+
+    bus_id: str
+    url: str
+    open: bool
+    parity_effective: bool | None
+    meters: int
+    silent_meters: int
+    transactions: int
+    failures: int
+    refusals: int
+    strays: int
+    reconnects: int
+    last_error: str
+    last_reply_ms: int | None
+    latency_p50_ms: float | None
+    latency_p95_ms: float | None

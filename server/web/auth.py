@@ -1,0 +1,150 @@
+"""Signing in and out, and where each role starts.
+
+The token of a session is 256 random bits in a cookie that scripts cannot read and other sites cannot send; the
+database keeps its SHA-256. Every failure reads the same, whether the login is unknown, the password wrong or the
+account locked, and costs the same. Failures and the lock are stored, so that a restart lifts nothing.
+"""
+
+import secrets
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from sqlalchemy import RowMapping
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import RedirectResponse, Response
+
+from server.errors import NotFound
+from server.flows import people as flows
+from server.store import people
+from server.store.engine import reader
+from server.store.unit import Unit
+from server.web import i18n
+from server.web.deps import PUBLIC, SIGNED_IN, State
+from server.web.errors import RETRY_AFTER_S, TooManyRequests
+from server.web.pages import language_of, render
+from server.web.passwords import PasswordDesk
+from server.web.principal import Principal, cookie_name, token_sha256
+from server.web.state import WebState
+
+router = APIRouter(include_in_schema=False)
+
+FIELDS = ("login", "password", "next")
+LOGIN_LENGTH_MAX = 64
+PASSWORD_LENGTH_MAX = 256
+TOKEN_BYTES = 32
+SESSION_S = {"resident": 30 * 86_400, "kiosk": 30 * 86_400}
+STAFF_SESSION_S = 12 * 3600
+HOMES = {"resident": "/me", "kiosk": "/kiosk"}
+STAFF_HOME = "/today"
+
+Anybody = Annotated[Principal | None, Depends(PUBLIC)]
+
+
+def safe_next(target: str) -> str:
+    """`target` if it is a path of this site, else the start page."""
+    inside = target.startswith("/") and not target.startswith(("//", "/\\", "/login"))
+    return target if inside and target.isprintable() else "/"
+
+
+@router.get("/")
+def home(who: Anybody) -> Response:
+    """Where each role starts; strangers to the login."""
+    if who is None:
+        return RedirectResponse("/login", 303)
+    return RedirectResponse(HOMES.get(who.role, STAFF_HOME), 303)
+
+
+@router.get("/login")
+def login_page(request: Request, who: Anybody, target: Annotated[str, Query(alias="next")] = "/") -> Response:
+    """The form; whoever is signed in already goes on."""
+    if who is not None:
+        return RedirectResponse(safe_next(target), 303)
+    return render(request, "login.html", next=safe_next(target))
+
+
+@router.post("/login")
+async def login(request: Request, state: State, _who: Anybody) -> Response:
+    """Check the password, open a session, set the cookie. A new token each time, so none can be fixed beforehand."""
+    form = await request.form()
+    given = {name: value if isinstance(value := form.get(name, ""), str) else "" for name in FIELDS}
+    name, target = given["login"].strip()[:LOGIN_LENGTH_MAX].replace("\x00", ""), safe_next(given["next"])
+    desk: PasswordDesk = request.app.state.passwords
+    _ = i18n.translations(language_of(request)).gettext
+    user = await run_in_threadpool(_user, state, name)
+    try:
+        fits = await desk.verify(user["password_hash"] if user else None, given["password"][:PASSWORD_LENGTH_MAX])
+    except TooManyRequests:
+        failed = _("Many people are signing in right now. Try again in a few seconds.")
+        page = render(request, "login.html", status_code=429, next=target, login=name, failed=failed)
+        page.headers["Retry-After"] = RETRY_AFTER_S
+        return page
+    token = await run_in_threadpool(_enter, state, user, fits) if user is not None else None
+    if user is None or token is None:
+        failed = _("The user name or the password is wrong, or the account is locked for a while.")
+        return render(request, "login.html", status_code=401, next=target, login=name, failed=failed)
+    reply = RedirectResponse(target, 303)
+    _set_cookie(reply, state, token, session_s(user["role"]))
+    return reply
+
+
+def session_s(role: str) -> int:
+    """How long a session of `role` lasts at most, machine seconds."""
+    return SESSION_S.get(role, STAFF_SESSION_S)
+
+
+def _user(state: WebState, name: str) -> RowMapping | None:
+    with reader(state.engine) as conn:
+        return people.user_by_login(conn, name)
+
+
+def _enter(state: WebState, user: RowMapping, fits: bool) -> str | None:
+    """Note success or failure and open the session; the token, or None when the person may not enter."""
+    token, csrf, now = secrets.token_urlsafe(TOKEN_BYTES), secrets.token_urlsafe(TOKEN_BYTES), state.clock.now()
+
+    def work(unit: Unit) -> bool:
+        if not flows.authenticate(unit, user["login"], fits, now=now):
+            return False
+        flows.open_session(
+            unit,
+            user["estate_id"],
+            user["user_id"],
+            token_sha256=token_sha256(token),
+            csrf=csrf,
+            expires_ms=now.machine_ms + session_s(user["role"]) * 1000,
+            now=now,
+        )
+        return True
+
+    return token if state.writer.run(work) else None
+
+
+def _set_cookie(reply: Response, state: WebState, token: str, age_s: int) -> None:
+    secure = state.config.secure_cookies
+    name = cookie_name(secure=secure)
+    reply.set_cookie(name, token, max_age=age_s, path="/", secure=secure, httponly=True, samesite="strict")
+
+
+@router.post("/logout")
+def logout(request: Request, state: State, _who: Annotated[Principal, Depends(SIGNED_IN)]) -> Response:
+    """End the session everywhere it counts: in the database, then in the browser."""
+    name = cookie_name(secure=state.config.secure_cookies)
+    token = request.cookies.get(name, "")
+    now = state.clock.now()
+    state.writer.run(lambda unit: flows.close_session(unit, token_sha256(token), now=now))
+    reply = RedirectResponse("/login", 303)
+    reply.delete_cookie(name, path="/", secure=state.config.secure_cookies, httponly=True, samesite="strict")
+    return reply
+
+
+@router.get("/language/{name}", dependencies=[Depends(PUBLIC)])
+def language(
+    name: Annotated[str, Path(max_length=16)], state: State, target: Annotated[str, Query(alias="next")] = "/"
+) -> Response:
+    """Choose the language of the pages, then go back to the page."""
+    if name not in i18n.TAGS:
+        raise NotFound(f"no language {name}; there are {', '.join(i18n.TAGS)}")
+    reply = RedirectResponse(safe_next(target) if not target.startswith("/login") else "/login", 303)
+    reply.set_cookie(
+        i18n.COOKIE, name, max_age=i18n.COOKIE_AGE_S, path="/", secure=state.config.secure_cookies, samesite="lax"
+    )
+    return reply

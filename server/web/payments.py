@@ -1,0 +1,63 @@
+"""Beginning a payment: the order is committed first, then the provider is asked where the payer pays.
+
+Pages, kiosk and API share this one way. When the provider cannot be reached, the order stays open and harmless.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+from urllib.parse import urlencode
+
+from server.errors import NotFound
+from server.flows import payments
+from server.web.principal import Principal
+from server.web.state import WebState
+
+
+@dataclass(frozen=True, slots=True)
+class BegunPayment:
+    """An open order: `pay_url` is where the payer pays, `token` lets its holder watch the order without a login."""
+
+    order_no: str
+    token: str
+    amount_fen: int
+    pay_url: str
+
+
+async def begin(
+    state: WebState,
+    who: Principal,
+    account_id: str,
+    amount_fen: int,
+    *,
+    title: str,
+    provider: str = "sandbox",
+    channel: str = "online",
+) -> BegunPayment:
+    """Create an order for `account_id` and register it with the provider; `channel` is online or kiosk.
+
+    Raises NotFound (provider, account), Refused (amount out of range) and ProviderUnavailable.
+    """
+    payer = state.providers.get(provider)
+    if payer is None:
+        raise NotFound(f"no payment provider {provider}; there are: {', '.join(state.providers) or 'none'}")
+    create = partial(
+        payments.create_order,
+        estate_id=who.estate_id,
+        account_id=account_id,
+        amount_fen=amount_fen,
+        provider=provider,
+        channel=channel,
+        actor=who.login,
+        now=state.clock.now(),
+    )
+    order = await asyncio.wrap_future(state.writer.submit(create))
+    site = state.config.public_url.rstrip("/")
+    prepared = await payer.prepare(
+        order.order_no,
+        amount_fen,
+        title=title,
+        notify_url=f"{site}/callbacks/{provider}",
+        return_url=f"{site}/pay/{order.order_no}?{urlencode({'token': order.token})}",
+    )
+    return BegunPayment(order.order_no, order.token, amount_fen, prepared.pay_url)
