@@ -173,6 +173,24 @@ cdef int _check_ascending(str name, const int64_t[::1] values, Py_ssize_t limit,
     return 0
 
 
+cdef int _check_bounds(
+    Py_ssize_t lo, Py_ssize_t hi, Py_ssize_t meters, int64_t modulus_wh, int64_t max_delta_wh
+) except -1:
+    if not 0 <= lo <= hi <= meters:
+        raise ValueError(f"lo = {lo} and hi = {hi} do not mark a slice of {meters} meters")
+    if not 0 < modulus_wh <= 1000000000 or not 0 < max_delta_wh < (modulus_wh + 1) // 2:
+        raise ValueError(
+            f"modulus_wh = {modulus_wh} must be 1..10^9 and max_delta_wh = {max_delta_wh} below its half"
+        )
+    return 0
+
+
+cdef int _rates(Py_ssize_t prev_rates, Py_ssize_t new_rates) except -1:
+    if not 1 <= prev_rates <= RATES_MAX or prev_rates != new_rates:
+        raise ValueError(f"prev_wh has {prev_rates} rates and new_wh {new_rates}: 1..5, and the same")
+    return <int>prev_rates
+
+
 cdef int _check_apart(Batch b) except -1:
     if b.period == b.balance or b.period == b.charge or b.balance == b.charge or b.flags == b.event:
         raise ValueError("tier_period_wh, balance_nf, charge_nf and flags, event must be arrays of their own")
@@ -230,18 +248,11 @@ def deduct(
         "flags": flags.shape[0], "charge_nf": charge_nf.shape[0], "event": event.shape[0],
     })
     end = (n if index is None else index.shape[0]) if hi is None else hi
-    if not 0 <= lo <= end <= (n if index is None else index.shape[0]):
-        raise ValueError(f"lo = {lo} and hi = {end} do not mark a slice of the {n} meters")
-    if not 0 < modulus_wh <= 1000000000 or not 0 < max_delta_wh < (modulus_wh + 1) // 2:
-        raise ValueError(
-            f"modulus_wh = {modulus_wh} must be 1..10^9 and max_delta_wh = {max_delta_wh} below its half"
-        )
+    _check_bounds(lo, end, n if index is None else index.shape[0], modulus_wh, max_delta_wh)
     if lo == end:
         return
     prev_rows, new_rows = _by_rate("prev_wh", prev_wh, n), _by_rate("new_wh", new_wh, n)
-    if not 1 <= prev_rows.shape[0] <= RATES_MAX or prev_rows.shape[0] != new_rows.shape[0]:
-        raise ValueError(f"prev_wh has {prev_rows.shape[0]} rates, new_wh {new_rows.shape[0]}: 1..5, the same")
-    b.meters, b.rates = n, <int>prev_rows.shape[0]
+    b.meters, b.rates = n, _rates(prev_rows.shape[0], new_rows.shape[0])
     b.modulus, b.max_delta = <uint32_t>modulus_wh, <uint32_t>max_delta_wh
     b.prev, b.new, b.ratio, b.tariff = &prev_rows[0, 0], &new_rows[0, 0], &ratio[0], &tariff[0]
     b.alarm1, b.alarm2, b.overdraft = &alarm1_fen[0], &alarm2_fen[0], &overdraft_fen[0]
