@@ -8,6 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from server.errors import EstateError
+
+
+class PortError(EstateError):
+    """A port cannot be opened or has gone; the message says which, why, and what to do."""
+
 
 @dataclass(frozen=True, slots=True)
 class LineSettings:

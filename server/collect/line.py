@@ -1,0 +1,137 @@
+"""One request and its reply on one open port: the sans-IO session joined to bytes and timers.
+
+Exactly one request is out at a time; the session itself refuses a second. Frames that answer nothing are counted
+and dropped. The moment a meter took its value is reckoned back from the reply's last byte by the time that the
+reply spent on the line, because in a scaled world those milliseconds are seconds.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+
+from core.dlt645.commands import Command, reply_value
+from core.errors import MeterRefused, NoReply
+from core.session import BusSession, RefusedByMeter, ReplyReceived, Sent, Stray, TimedOut, Timing
+from server.collect.port import Port, PortError, PortStatus
+from server.collect.tally import Tally
+from server.collect.work import Clocks
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The payload of a normal reply and the world time (epoch seconds) at which the meter began to send it."""
+
+    data: bytes
+    at_world: float
+
+
+class BusLine:
+    """An open port with its session. One task uses it."""
+
+    def __init__(self, port: Port, timing: Timing, clocks: Clocks, tally: Tally, on_lost: Callable[[], None]) -> None:
+        self._port = port
+        self._timing = timing
+        self._clocks = clocks
+        self._tally = tally
+        self._on_lost = on_lost
+        self._session = BusSession(timing)
+        self._lost: str | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    async def open(self) -> None:
+        """Open the port with a fresh session; `PortError` as the port says it."""
+        self._session = BusSession(self._timing)
+        self._lost = None
+        await self._port.open(self._take_bytes, self._take_loss)
+        self._tally.opens += 1
+
+    def close(self) -> None:
+        """Close the port; safe to call twice."""
+        self._port.close()
+
+    @property
+    def port_status(self) -> PortStatus:
+        """What the port says of itself."""
+        return self._port.status
+
+    @property
+    def lost(self) -> str | None:
+        """Why the port has gone, or None while it is there."""
+        return self._lost
+
+    async def ask(self, command: Command) -> Answer:
+        """Send and wait. `NoReply`, `MeterRefused`, or `PortError` when the port goes away meanwhile."""
+        await self.quiet()
+        self._fail_if_lost()
+        wire = self._session.request(command, monotonic())
+        self._tally.transactions += 1
+        await self._port.write(wire)
+        while True:
+            answer = self._take_events(command)
+            if answer is not None:
+                return answer
+            self._fail_if_lost()
+            await self._wait_until(self._session.get_timer())
+            self._session.handle_timer(monotonic())
+
+    async def quiet(self) -> None:
+        """Wait until the guard gap of the line has passed."""
+        while (wait_s := self._session.ready_at() - monotonic()) > 0:
+            await asyncio.sleep(wait_s)
+
+    async def _wait_until(self, deadline: float | None) -> None:
+        """Sleep until bytes come, the port is lost, or `deadline` of the monotonic clock."""
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        delay_s = None if deadline is None else max(0.0, deadline - monotonic())
+        timer = None if delay_s is None else loop.call_later(delay_s, self._wake)
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+            if timer is not None:
+                timer.cancel()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _take_bytes(self, data: bytes) -> None:
+        self._session.receive_data(data, monotonic())
+        self._wake()
+
+    def _take_loss(self, reason: str) -> None:
+        self._lost = reason
+        self._wake()
+        self._on_lost()
+
+    def _fail_if_lost(self) -> None:
+        if self._lost is not None:
+            raise PortError(self._lost)
+
+    def _take_events(self, command: Command) -> Answer | None:
+        """The answer, once the session has it; raises what the session reports instead."""
+        while (event := self._session.next_event()) is not None:
+            match event:
+                case Stray():
+                    self._tally.strays += 1
+                case Sent():
+                    return Answer(b"", self._clocks.world_now())
+                case TimedOut(garbage_bytes=garbage_bytes):
+                    self._tally.failures += 1
+                    noise = f", only {garbage_bytes} bytes of noise" if garbage_bytes else ""
+                    raise NoReply(f"meter {command.address} did not answer in time{noise}")
+                case RefusedByMeter(err=err):
+                    self._tally.refusals += 1
+                    self._tally.last_reply_ms = self._clocks.machine_ms()
+                    raise MeterRefused(err)
+                case ReplyReceived():
+                    return self._accept(event)
+        return None
+
+    def _accept(self, event: ReplyReceived) -> Answer:
+        on_line_s = min(event.latency_s, self._timing.wire_time_s(len(event.frame.data) + 12))
+        self._tally.replied(event.latency_s, self._clocks.machine_ms())
+        at_world = self._clocks.world_now() - on_line_s * self._clocks.factor
+        return Answer(reply_value(event.command, event.frame), at_world)

@@ -1,0 +1,310 @@
+"""One task a bus: orders first, then reads that somebody waits for, then the schedule.
+
+    open port -> [ control orders | on-demand reads | due item | sleep ] ... -> port lost -> back off -> open port
+
+Nothing runs beside it on its bus, so exactly one request is out. Orders are fetched when the bell rings and, since
+rings may be lost, every few seconds. A meter that fails costs its own items only.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from functools import partial
+from time import monotonic
+from typing import TypeVar
+
+from core.dlt645.identifiers import COMMAND_OPEN, RELAY_OPEN
+from core.errors import CoreError, MeterRefused, NoReply, ValueFormatError
+from server.collect.control import RelayLane
+from server.collect.delivery import Delivery, Result
+from server.collect.line import BusLine
+from server.collect.port import Port, PortError
+from server.collect.readout import MeterState, Readout
+from server.collect.schedule import Item, Schedule
+from server.collect.tally import BusStatus, Tally, percentile_ms
+from server.collect.work import BusPlan, Clocks, ControlOrder, MeterSnapshot, Orders, StepReport
+from server.domain.readings import ContactFailure, StatusRead
+
+ORDERS_POLL_S = 2.0
+RECONNECT_MIN_S = 0.5
+RECONNECT_MAX_S = 30.0
+DEMANDS_MAX = 64
+
+T = TypeVar("T")
+
+log = logging.getLogger("estate645.collect")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What all pollers share."""
+
+    clocks: Clocks
+    orders: Orders
+    delivery: Delivery
+    executor: Executor
+
+    async def call(self, function: Callable[[], T]) -> T:
+        """Run a blocking function in a worker thread."""
+        return await asyncio.get_running_loop().run_in_executor(self.executor, function)
+
+
+class Poller:
+    """Reads and switches the meters of one bus. `run` is its task; the other methods are of the same loop."""
+
+    def __init__(self, plan: BusPlan, port: Port, services: Services) -> None:
+        self.plan = plan
+        self._services = services
+        self._tally = Tally()
+        self._bell = asyncio.Event()
+        self._line = BusLine(port, plan.timing, services.clocks, self._tally, self._bell.set)
+        self._readout = Readout(self._line, services.clocks)
+        self._meters = {meter.meter_id: MeterState(meter) for meter in plan.meters}
+        self._schedule = Schedule(plan.meters, plan.cadence, services.clocks, monotonic())
+        self._demands: deque[tuple[str, Future[MeterSnapshot]]] = deque()
+        self._orders_due = float("-inf")
+        self._lane = RelayLane(
+            self._line,
+            self._readout,
+            services.clocks,
+            is_current=self._is_current,
+            hand_over=self._hand_over,
+        )
+
+    def wake(self) -> None:
+        """Look for orders now."""
+        self._orders_due = float("-inf")
+        self._bell.set()
+
+    def demand(self, meter_id: str, promise: Future[MeterSnapshot]) -> None:
+        """Read this meter before the schedule goes on; `promise` gets the snapshot or the reason."""
+        if len(self._demands) >= DEMANDS_MAX:
+            if promise.set_running_or_notify_cancel():
+                promise.set_exception(NoReply(f"bus {self.plan.bus_id} already has {DEMANDS_MAX} reads waiting"))
+            return
+        self._demands.append((meter_id, promise))
+        self._bell.set()
+
+    def replan(self, plan: BusPlan) -> None:
+        """Take new meters and passwords; the line must be the same, and the cadence."""
+        self.plan = plan
+        known = self._meters
+        self._meters = {meter.meter_id: known.get(meter.meter_id) or MeterState(meter) for meter in plan.meters}
+        for meter in plan.meters:
+            self._meters[meter.meter_id].plan = meter
+        self._schedule.replan(plan.meters, monotonic())
+        self._bell.set()
+
+    def status(self) -> BusStatus:
+        """The bus as pages show it; may be called from any thread."""
+        port, tally = self._line.port_status, self._tally
+        latencies_s = list(tally.latencies_s.copy())
+        return BusStatus(
+            bus_id=self.plan.bus_id,
+            url=self.plan.url,
+            open=port.is_open,
+            parity_effective=port.parity_effective,
+            meters=len(self.plan.meters),
+            silent_meters=self._schedule.silent,
+            transactions=tally.transactions,
+            failures=tally.failures,
+            refusals=tally.refusals,
+            strays=tally.strays,
+            reconnects=max(0, tally.opens - 1),
+            last_error=tally.last_error,
+            last_reply_ms=tally.last_reply_ms,
+            latency_p50_ms=percentile_ms(latencies_s, 50),
+            latency_p95_ms=percentile_ms(latencies_s, 95),
+        )
+
+    async def run(self) -> None:
+        """Serve the bus until cancelled; a lost port is opened again, ever more slowly."""
+        delay_s = RECONNECT_MIN_S
+        try:
+            while True:
+                began = monotonic()
+                await self._serve_once()
+                if monotonic() - began > RECONNECT_MAX_S:
+                    delay_s = RECONNECT_MIN_S
+                await self._stay_closed(delay_s)
+                delay_s = min(delay_s * 2, RECONNECT_MAX_S)
+        finally:
+            self._line.close()
+            self._refuse_demands("the collector is stopping")
+
+    async def _serve_once(self) -> None:
+        """Open the port and serve until it is lost or something unforeseen happens, which is logged."""
+        try:
+            await self._line.open()
+            await self._serve()
+        except PortError as error:
+            if str(error) != self._tally.last_error:
+                log.warning("bus %s: %s", self.plan.bus_id, error)
+            self._tally.last_error = str(error)
+        except Exception as error:
+            log.exception("bus %s: the poller failed and starts again", self.plan.bus_id)
+            self._tally.last_error = f"{type(error).__name__}: {error}"
+        finally:
+            self._line.close()
+
+    async def _stay_closed(self, delay_s: float) -> None:
+        """Wait before the next try; who wants a read meanwhile is told why there is none."""
+        until = monotonic() + delay_s
+        while (rest_s := until - monotonic()) > 0:
+            self._bell.clear()
+            self._refuse_demands(self._tally.last_error)
+            await self._sleep(rest_s)
+
+    async def _serve(self) -> None:
+        while self._line.lost is None:
+            self._bell.clear()
+            if monotonic() >= self._orders_due:
+                await self._serve_orders()
+            elif self._demands:
+                await self._serve_demand(*self._demands.popleft())
+            elif (due := self._schedule.next(monotonic())) is not None:
+                await self._serve_item(*due)
+            else:
+                await self._sleep(min(self._schedule.due_at(), self._orders_due) - monotonic())
+        raise PortError(self._line.lost)
+
+    async def _sleep(self, seconds: float) -> None:
+        """Sleep, but not longer than until the bell."""
+        try:
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._bell.wait()
+        except TimeoutError:
+            return
+
+    async def _serve_orders(self) -> None:
+        """Fetch and carry out what is wanted; trouble with the store costs this round only."""
+        self._orders_due = monotonic() + ORDERS_POLL_S
+        try:
+            orders, near = await self._services.call(self._consult)
+        except Exception as error:
+            self._tally.last_error = f"orders cannot be fetched: {error}"
+            log.exception("bus %s: orders cannot be fetched", self.plan.bus_id)
+            return
+        self._schedule.set_near(near, monotonic())
+        for order in orders:
+            meter = self._meters.get(order.meter_id)
+            if meter is None:
+                continue
+            if self._lane.is_ready(order, monotonic()):
+                self._lane.note_attempt(order, monotonic())
+                attempts = self._schedule.attempts(order.meter_id, self.plan.attempts_max)
+                self._note_status(await self._lane.carry_out(order, meter, attempts))
+            self._orders_due = min(self._orders_due, max(monotonic(), self._lane.not_before(order)))
+
+    def _consult(self) -> tuple[Sequence[ControlOrder], Collection[str]]:
+        orders = self._services.orders
+        return orders.next(self.plan.bus_id), orders.near(self.plan.bus_id)
+
+    async def _is_current(self, order: ControlOrder) -> bool:
+        """Whether the generation still holds; if that cannot be told, it does not."""
+        orders = self._services.orders
+        try:
+            return await self._services.call(partial(orders.still_current, order.meter_id, order.gen))
+        except Exception:
+            log.exception("bus %s: generation of meter %s cannot be checked", self.plan.bus_id, order.meter_id)
+            return False
+
+    async def _hand_over(self, result: StatusRead | StepReport, wait: bool) -> None:
+        if wait:
+            await self._services.delivery.put_and_wait(result)
+        else:
+            await self._services.delivery.put(result)
+
+    async def _serve_demand(self, meter_id: str, promise: Future[MeterSnapshot]) -> None:
+        if not promise.set_running_or_notify_cancel():
+            return
+        meter = self._meters.get(meter_id)
+        if meter is None:
+            promise.set_exception(NoReply(f"meter {meter_id} is no longer on bus {self.plan.bus_id}"))
+            return
+        try:
+            snapshot = await self._snapshot(meter)
+        except (CoreError, PortError) as error:
+            promise.set_exception(error)
+            if isinstance(error, PortError):
+                raise
+            await self._fail(meter_id, error)
+            return
+        except BaseException:
+            promise.set_exception(PortError(f"bus {self.plan.bus_id} was closed while the meter was read"))
+            raise
+        promise.set_result(snapshot)
+
+    async def _snapshot(self, meter: MeterState) -> MeterSnapshot:
+        attempts = self.plan.attempts_max
+        reading = await self._readout.energy(meter, attempts, source="demand")
+        await self._services.delivery.put(reading)
+        self._schedule.done(meter.meter_id, Item.ENERGY, monotonic())
+        variables = await self._readout.variables(meter, attempts)
+        await self._services.delivery.put(variables)
+        status = None if meter.plan.kind == "gate" else await self._readout.status(meter, attempts)
+        if status is not None:
+            self._note_status(status)
+            await self._services.delivery.put_and_wait(status)
+        return MeterSnapshot(reading, status, variables)
+
+    async def _serve_item(self, meter_id: str, item: Item) -> None:
+        meter = self._meters[meter_id]
+        try:
+            result = await self._read(meter, item, self._schedule.attempts(meter_id, self.plan.attempts_max))
+        except CoreError as error:
+            await self._fail(meter_id, error)
+            return
+        self._schedule.done(meter_id, item, monotonic())
+        if result is not None:
+            if isinstance(result, StatusRead):
+                self._note_status(result)
+            await self._services.delivery.put(result)
+
+    async def _read(self, meter: MeterState, item: Item, attempts: int) -> Result | None:
+        match item:
+            case Item.ENERGY:
+                with_reverse = self._schedule.wants_reverse(meter.meter_id)
+                return await self._readout.energy(meter, attempts, with_reverse=with_reverse)
+            case Item.STATUS:
+                return await self._readout.status(meter, attempts)
+            case Item.CLOCK:
+                await self._readout.clock_offset(meter, attempts)
+                return await self._readout.status(meter, attempts)
+            case Item.VARIABLES:
+                return await self._readout.variables(meter, attempts)
+
+    def _note_status(self, status: StatusRead | None) -> None:
+        """Watch a relay whose state and command disagree: a button or a trip delay is pending."""
+        if status is None:
+            return
+        if bool(status.status3 & RELAY_OPEN) == bool(status.status3 & COMMAND_OPEN):
+            self._schedule.settle(status.meter_id)
+        else:
+            self._schedule.watch(status.meter_id, monotonic())
+
+    async def _fail(self, meter_id: str, error: CoreError) -> None:
+        self._schedule.failed(meter_id, monotonic())
+        clocks = self._services.clocks
+        failure = ContactFailure(meter_id, int(clocks.world_now()), clocks.machine_ms(), _reason(error))
+        await self._services.delivery.put(failure)
+
+    def _refuse_demands(self, reason: str) -> None:
+        while self._demands:
+            _, promise = self._demands.popleft()
+            if promise.set_running_or_notify_cancel():
+                promise.set_exception(PortError(f"bus {self.plan.bus_id} is not open: {reason}"))
+
+
+def _reason(error: CoreError) -> str:
+    match error:
+        case NoReply():
+            return f"no reply: {error}"
+        case MeterRefused(err=err):
+            return f"refused: ERR {err:02X}"
+        case ValueFormatError():
+            return f"unreadable value: {error}"
+    return f"cannot be asked: {error}"

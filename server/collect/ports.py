@@ -1,0 +1,59 @@
+"""From the url of a bus to its port, and what a world's speed allows.
+
+`/dev/ttyUSB0` or any other path of a tty, or `tcp://host:port`. Real hardware and the simulator's ptys are opened
+by the same code; only a scaled world tells them apart, because a real meter's clock runs in real time.
+"""
+
+import os
+import stat
+from urllib.parse import urlsplit
+
+from server.collect.port import LineSettings, Port, PortError
+from server.collect.serial_port import UNIX98_MAJORS, SerialPort, scaled_world_error
+from server.collect.tcp_port import TcpPort
+from server.errors import ConfigError
+
+COMMAND_LIFETIME_MIN_S = 2.0  # machine time; less, and an ordinary delay makes every command too late
+
+
+def open_port(url: str, settings: LineSettings, *, factor: int = 1) -> Port:
+    """The port of `url`, not opened yet; `PortError` for a url that names none."""
+    if url.startswith("tcp://"):
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host = port = None
+        if not host or not port:
+            raise PortError(f"{url}: not a TCP address; write tcp://host:port with a port from 1 to 65535")
+        return TcpPort(host, port)
+    if "://" in url or not url:
+        raise PortError(f"{url or 'empty url'}: unknown kind of port; write /dev/ttyUSB0 or tcp://host:port")
+    return SerialPort(url, settings, factor=factor)
+
+
+def check_world(factor: int, ttl_s: int, url: str) -> None:
+    """Refuse a world that is too fast for this bus; `ConfigError` names the setting to change.
+
+    `ttl_s` is the lifetime of a control frame in world seconds. A port that is not there yet is checked again
+    when it is opened.
+    """
+    if ttl_s < COMMAND_LIFETIME_MIN_S * factor:
+        raise ConfigError(
+            f"command_ttl_s = {ttl_s} lasts {ttl_s / factor:.2f} s of machine time at factor {factor}; allowed:"
+            f" a factor up to {int(ttl_s // COMMAND_LIFETIME_MIN_S)}, or a lifetime from"
+            f" {int(COMMAND_LIFETIME_MIN_S * factor)} s (at most 600 s)"
+        )
+    if factor > 1 and _is_real_tty(url):
+        raise ConfigError(str(scaled_world_error(url, factor)))
+
+
+def _is_real_tty(url: str) -> bool:
+    """Whether `url` names a character device that is no pty."""
+    if "://" in url:
+        return False
+    try:
+        found = os.stat(url)
+    except OSError:
+        return False
+    return stat.S_ISCHR(found.st_mode) and os.major(found.st_rdev) not in UNIX98_MAJORS

@@ -1,0 +1,156 @@
+"""What is read from one meter and how its answers become values.
+
+Reads are repeated up to a number of attempts; a refusal is an answer and is not repeated. What a meter says it
+does not have (ERR bit 1) is remembered and not asked again: so the energy block falls back to the total register.
+Refusals for any other reason (a busy meter) fall back this time only.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from core.dlt645 import identifiers as di
+from core.dlt645.commands import Read
+from core.errors import MeterRefused, NoReply, ValueFormatError
+from server.collect.line import Answer, BusLine
+from server.collect.work import Clocks, MeterPlan
+from server.domain.readings import MeterReading, MeterVariables, Rates, StatusRead
+
+NO_SUCH_DATA = 0x02
+CLOCK_PAIR_TRIES = 2  # date and time are two reads; midnight may fall between them
+
+
+@dataclass(slots=True)
+class MeterState:
+    """What is known about one meter beside its readings."""
+
+    plan: MeterPlan
+    unsupported: set[int] = field(default_factory=set)
+    clock_offset_s: int | None = None
+    clock_at: float = float("-inf")
+    status3: int | None = None
+
+    @property
+    def meter_id(self) -> str:
+        """The meter's address."""
+        return self.plan.meter_id
+
+
+class Readout:
+    """Reads values over a line. Every method raises `NoReply`, `MeterRefused`, `ValueFormatError` or `PortError`."""
+
+    def __init__(self, line: BusLine, clocks: Clocks) -> None:
+        self._line = line
+        self._clocks = clocks
+
+    async def energy(
+        self, meter: MeterState, attempts: int, *, with_reverse: bool = False, source: str = "live"
+    ) -> MeterReading:
+        """Total and, if the meter has them, four rate registers; with the reverse total if wanted."""
+        total_wh, rates_wh, answer = await self._forward(meter, attempts)
+        reverse_wh = None
+        if with_reverse:
+            reverse_wh = await self._optional_int(meter, di.REVERSE_TOTAL, attempts)
+        return MeterReading(
+            meter_id=meter.meter_id,
+            read_at=int(answer.at_world),
+            received_ms=self._clocks.machine_ms(),
+            total_wh=total_wh,
+            rates_wh=rates_wh,
+            reverse_wh=reverse_wh,
+            source=source,
+            raw_hex=answer.data.hex(),
+        )
+
+    async def status(self, meter: MeterState, attempts: int) -> StatusRead | None:
+        """Status word 3, with the clock offset known so far; None when the meter has no such word."""
+        answer = await self._optional(meter, di.STATUS_WORD_3, attempts)
+        if answer is None:
+            return None
+        status3 = _only_int(di.STATUS_WORD_3, answer.data)
+        meter.status3 = status3
+        return StatusRead(
+            meter.meter_id, int(answer.at_world), self._clocks.machine_ms(), status3, meter.clock_offset_s
+        )
+
+    async def clock_offset(self, meter: MeterState, attempts: int, *, sane_s: float = 60.0) -> int | None:
+        """Meter clock minus world time in seconds, read now; None when the meter has no clock to read.
+
+        An offset above `sane_s` is read a second time, since midnight may have fallen between date and time.
+        """
+        offset_s: int | None = None
+        for _ in range(CLOCK_PAIR_TRIES):
+            day = await self._optional(meter, di.DATE, attempts)
+            clock = await self._optional(meter, di.TIME, attempts)
+            if day is None or clock is None:
+                return None
+            offset_s = self._offset(day, clock)
+            if abs(offset_s) <= sane_s:
+                break
+        meter.clock_offset_s, meter.clock_at = offset_s, self._clocks.world_now()
+        return offset_s
+
+    async def variables(self, meter: MeterState, attempts: int) -> MeterVariables:
+        """Voltage and current of phase A and total power; None for what the meter does not have."""
+        voltage_mv = await self._optional_int(meter, di.VOLTAGE_A, attempts)
+        current_ma = await self._optional_int(meter, di.CURRENT_A, attempts)
+        power_mw = await self._optional_int(meter, di.POWER_TOTAL, attempts)
+        return MeterVariables(meter.meter_id, int(self._clocks.world_now()), voltage_mv, current_ma, power_mw)
+
+    async def _forward(self, meter: MeterState, attempts: int) -> tuple[int, Rates | None, Answer]:
+        block = await self._optional(meter, di.ENERGY_BLOCK, attempts)
+        if block is None:
+            answer = await self._ask(meter, di.ENERGY_TOTAL, attempts)
+            return _only_int(di.ENERGY_TOTAL, answer.data), None, answer
+        total_wh, *rates = di.decode_value(di.ENERGY_BLOCK, block.data)
+        if not isinstance(total_wh, int):
+            raise ValueFormatError(f"meter {meter.meter_id} has no total in its energy block")
+        found = [rate for rate in rates[:4] if isinstance(rate, int)]
+        rates_wh = (found[0], found[1], found[2], found[3]) if len(found) == 4 else None
+        return total_wh, rates_wh, block
+
+    async def _optional_int(self, meter: MeterState, identifier: int, attempts: int) -> int | None:
+        answer = await self._optional(meter, identifier, attempts)
+        if answer is None:
+            return None
+        value = di.decode_value(identifier, answer.data)[0]
+        return value if isinstance(value, int) else None
+
+    async def _optional(self, meter: MeterState, identifier: int, attempts: int) -> Answer | None:
+        """The answer, or None when the meter refuses; "no such data" is remembered."""
+        if identifier in meter.unsupported:
+            return None
+        try:
+            return await self._ask(meter, identifier, attempts)
+        except MeterRefused as refusal:
+            if refusal.err & NO_SUCH_DATA:
+                meter.unsupported.add(identifier)
+            return None
+
+    async def _ask(self, meter: MeterState, identifier: int, attempts: int) -> Answer:
+        """Read one identifier; silence and unreadable values are repeated up to `attempts` times in all."""
+        command = Read(meter.meter_id, identifier)
+        for attempt in range(1, attempts + 1):
+            try:
+                answer = await self._line.ask(command)
+                di.decode_value(identifier, answer.data)
+            except (NoReply, ValueFormatError):
+                if attempt == attempts:
+                    raise
+            else:
+                return answer
+        raise NoReply(f"meter {meter.meter_id} was not asked: no attempts left")
+
+    def _offset(self, day: Answer, clock: Answer) -> int:
+        midnight = di.decode_value(di.DATE, day.data)[0]
+        second = di.decode_value(di.TIME, clock.data)[0]
+        if not isinstance(midnight, datetime) or not isinstance(second, int):
+            raise ValueFormatError("the meter's clock shows no date or no time")
+        shown = midnight + timedelta(seconds=second)
+        return round((shown - self._clocks.civil(clock.at_world)).total_seconds())
+
+
+def _only_int(identifier: int, data: bytes) -> int:
+    value = di.decode_value(identifier, data)[0]
+    if not isinstance(value, int):
+        raise ValueFormatError(f"identifier {identifier:08X} holds no value")
+    return value

@@ -1,0 +1,194 @@
+"""Which item of which meter is read next: earliest due first, silent meters ever more rarely.
+
+Times are machine seconds of one monotonic clock. Energy and status come each cycle, variables and clock each few
+cycles; meters near a threshold have a shorter cycle. A meter that did not answer is left alone for one cycle, then
+two, four, up to eight, and is then probed with one attempt, so the dead cost the living little. A relay on its way
+(status bits that disagree) is watched closely for a while, in turn with the ordinary items.
+"""
+
+import heapq
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from server.collect.work import Cadence, Clocks, MeterPlan
+
+BACKOFF_CYCLES_MAX = 8
+WATCH_INTERVAL_S = 1.5  # between two looks at a relay on its way
+WATCH_SLOWDOWN = 0.05  # ... growing to this share of the time already waited
+WATCH_MAX_S = 1800.0
+
+
+class Item(IntEnum):
+    """What is read; the order is the order of the first round."""
+
+    ENERGY = 0
+    STATUS = 1
+    CLOCK = 2
+    VARIABLES = 3
+
+
+@dataclass(slots=True)
+class _Slot:
+    """The schedule of one meter."""
+
+    items: tuple[Item, ...]
+    due: dict[Item, float] = field(default_factory=dict)
+    failures: int = 0
+    blocked_until: float = float("-inf")
+    watched_since: float | None = None
+    watch_due: float = float("inf")
+    energy_reads: int = 0
+
+
+class Schedule:
+    """The reading plan of one bus. Not thread-safe."""
+
+    def __init__(self, meters: Sequence[MeterPlan], cadence: Cadence, clocks: Clocks, now: float) -> None:
+        self._clocks = clocks
+        self._cadence = cadence
+        self._cycle_s = clocks.machine_seconds(cadence.reading_cycle_s)
+        self._near: frozenset[str] = frozenset()
+        self._slots: dict[str, _Slot] = {}
+        self._heap: list[tuple[float, Item, str]] = []
+        self._watch_was_last = False
+        self.replan(meters, now)
+
+    @property
+    def silent(self) -> int:
+        """How many meters did not answer when they were last asked."""
+        return sum(1 for slot in self._slots.values() if slot.failures)
+
+    def replan(self, meters: Sequence[MeterPlan], now: float) -> None:
+        """Take a new list of meters; those already known keep their place."""
+        wanted = {meter.meter_id: meter for meter in meters}
+        for gone in self._slots.keys() - wanted.keys():
+            del self._slots[gone]
+        for meter_id, meter in wanted.items():
+            if meter_id not in self._slots:
+                items = (Item.ENERGY, Item.VARIABLES) if meter.kind == "gate" else tuple(Item)
+                self._slots[meter_id] = _Slot(items)
+                for item in items:
+                    self._set_due(meter_id, item, now)
+
+    def set_near(self, meter_ids: Collection[str], now: float) -> None:
+        """Read these meters at the shorter cycle from now on."""
+        near = frozenset(meter_ids) & self._slots.keys()
+        near_s = self._span_s(near=True)
+        for meter_id in near - self._near:
+            for item in (Item.ENERGY, Item.STATUS):
+                due = self._slots[meter_id].due.get(item)
+                if due is not None and due > now + near_s:
+                    self._set_due(meter_id, item, now + near_s)
+        self._near = near
+
+    def next(self, now: float) -> tuple[str, Item] | None:
+        """The item to read now, or None when nothing is due. It stays due until `done` or `failed`."""
+        watch = self._due_watch(now)
+        ordinary = self._peek()
+        ordinary_due = ordinary is not None and ordinary[0] <= now
+        if watch is not None and not (self._watch_was_last and ordinary_due):
+            self._watch_was_last = True
+            return watch, Item.STATUS
+        self._watch_was_last = False
+        if ordinary is None or not ordinary_due:
+            return None
+        return ordinary[2], ordinary[1]
+
+    def due_at(self) -> float:
+        """When the next item falls due; infinity without meters."""
+        ordinary = self._peek()
+        watches = [slot.watch_due for slot in self._slots.values() if slot.watched_since is not None]
+        return min([ordinary[0] if ordinary else float("inf"), *watches])
+
+    def attempts(self, meter_id: str, attempts_max: int) -> int:
+        """How often to ask: once for a meter that was silent when last asked."""
+        slot = self._slots.get(meter_id)
+        return 1 if slot is not None and slot.failures else attempts_max
+
+    def wants_reverse(self, meter_id: str) -> bool:
+        """Whether this energy item shall include the reverse register."""
+        slot = self._slots.get(meter_id)
+        return slot is not None and slot.energy_reads % self._cadence.reverse_every == 0
+
+    def done(self, meter_id: str, item: Item, now: float) -> None:
+        """The item was read; the next one follows after its span."""
+        slot = self._slots.get(meter_id)
+        if slot is None:
+            return
+        self.heard(meter_id, now)
+        slot.energy_reads += item is Item.ENERGY
+        if item is Item.STATUS and slot.watched_since is not None:
+            waited_s = now - slot.watched_since
+            slot.watch_due = now + max(WATCH_INTERVAL_S, waited_s * WATCH_SLOWDOWN)
+            if waited_s > WATCH_MAX_S:
+                slot.watch_due = float("inf")
+        if item in slot.due:
+            self._set_due(meter_id, item, now + self._item_span_s(meter_id, item))
+
+    def heard(self, meter_id: str, now: float) -> None:
+        """The meter answered. If the whole bus had been silent, all its meters are asked again at once."""
+        slot = self._slots.get(meter_id)
+        if slot is None or not slot.failures:
+            return
+        whole_bus = all(other.failures for other in self._slots.values())
+        slot.failures, slot.blocked_until = 0, float("-inf")
+        if whole_bus:
+            for other_id, other in self._slots.items():
+                if other_id != meter_id:
+                    other.blocked_until = float("-inf")
+                    self._set_due(other_id, Item.ENERGY, now)
+
+    def failed(self, meter_id: str, now: float) -> None:
+        """The meter did not answer; all its items wait."""
+        slot = self._slots.get(meter_id)
+        if slot is None:
+            return
+        cycles = min(BACKOFF_CYCLES_MAX, 2**slot.failures)
+        slot.failures = min(slot.failures + 1, 16)
+        slot.blocked_until = now + cycles * self._cycle_s
+        for item, due in slot.due.items():
+            if due < slot.blocked_until:
+                self._set_due(meter_id, item, slot.blocked_until)
+        if slot.watched_since is not None:
+            slot.watch_due = max(slot.watch_due, now + self._cycle_s)
+
+    def watch(self, meter_id: str, now: float) -> None:
+        """Look at this relay closely from now on."""
+        slot = self._slots.get(meter_id)
+        if slot is not None and slot.watched_since is None:
+            slot.watched_since, slot.watch_due = now, now + WATCH_INTERVAL_S
+
+    def settle(self, meter_id: str) -> None:
+        """The relay has arrived; read it with the cycle again."""
+        slot = self._slots.get(meter_id)
+        if slot is not None:
+            slot.watched_since, slot.watch_due = None, float("inf")
+
+    def _span_s(self, *, near: bool) -> float:
+        return self._clocks.machine_seconds(self._cadence.near_cycle_s) if near else self._cycle_s
+
+    def _item_span_s(self, meter_id: str, item: Item) -> float:
+        if item is Item.VARIABLES:
+            return self._cycle_s * self._cadence.variables_every
+        if item is Item.CLOCK:
+            return self._cycle_s * self._cadence.clock_every
+        return self._span_s(near=meter_id in self._near)
+
+    def _set_due(self, meter_id: str, item: Item, due: float) -> None:
+        self._slots[meter_id].due[item] = due
+        heapq.heappush(self._heap, (due, item, meter_id))
+
+    def _peek(self) -> tuple[float, Item, str] | None:
+        """The earliest entry that still holds; outdated ones fall off."""
+        while self._heap:
+            due, item, meter_id = self._heap[0]
+            slot = self._slots.get(meter_id)
+            if slot is not None and slot.due.get(item) == due:
+                return self._heap[0]
+            heapq.heappop(self._heap)
+        return None
+
+    def _due_watch(self, now: float) -> str | None:
+        due = [(slot.watch_due, meter_id) for meter_id, slot in self._slots.items() if slot.watch_due <= now]
+        return min(due)[1] if due else None

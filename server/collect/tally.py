@@ -1,0 +1,59 @@
+"""What a bus has done, counted on the collector's loop and read by pages from other threads.
+
+Counters only grow; latencies are those of the last replies. A snapshot is a frozen value.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+LATENCIES_KEPT = 256
+
+
+@dataclass(frozen=True, slots=True)
+class BusStatus:
+    """One bus as pages show it. `failures` are requests without a reply; latencies are machine milliseconds."""
+
+    bus_id: str
+    url: str
+    open: bool
+    parity_effective: bool | None
+    meters: int
+    silent_meters: int
+    transactions: int
+    failures: int
+    refusals: int
+    strays: int
+    reconnects: int
+    last_error: str
+    last_reply_ms: int | None
+    latency_p50_ms: float | None
+    latency_p95_ms: float | None
+
+
+@dataclass(slots=True)
+class Tally:
+    """The mutable counts behind a `BusStatus`."""
+
+    transactions: int = 0
+    failures: int = 0
+    refusals: int = 0
+    strays: int = 0
+    opens: int = 0
+    last_error: str = ""
+    last_reply_ms: int | None = None
+    latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES_KEPT))
+
+    def replied(self, latency_s: float, machine_ms: int) -> None:
+        """Count a reply."""
+        self.latencies_s.append(latency_s)
+        self.last_reply_ms = machine_ms
+
+
+def percentile_ms(latencies_s: Sequence[float], percent: int) -> float | None:
+    """The latency that `percent` of the replies did not exceed, in milliseconds; None without replies."""
+    if not latencies_s:
+        return None
+    ordered = sorted(latencies_s)
+    rank = max(0, -(-len(ordered) * percent // 100) - 1)
+    return round(ordered[rank] * 1000, 1)

@@ -1,0 +1,159 @@
+"""What the collector is told to do, and to whom it hands what it found.
+
+Plans come from the composition root: a bus with its line, its timing and its meters. Results leave through a
+`Sink`, wishes for relays come through `Orders`; both are called in a worker thread, so they may touch storage,
+which this package never does. Spans of a cadence are world seconds, timings of a line are machine seconds.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, Protocol
+from zoneinfo import ZoneInfo
+
+from core.dlt645.commands import Password
+from core.session import Timing
+from server.collect.port import LineSettings
+from server.domain.readings import ContactFailure, MeterReading, MeterVariables, StatusRead
+
+Action = Literal["trip", "allow", "close"]
+Step = Literal["sent", "accepted", "refused", "no_reply", "read_back", "expired", "superseded"]
+
+
+@dataclass(frozen=True, slots=True)
+class MeterPlan:
+    """One meter of a bus; `meter_id` is its 12-digit address. A gate has no relay, so its status is not read."""
+
+    meter_id: str
+    password: str = field(default="000000", repr=False)
+    password_level: int = 2
+    kind: str = "household"
+
+
+@dataclass(frozen=True, slots=True)
+class Cadence:
+    """How often each thing is read, in world seconds; `*_every` counts reading cycles.
+
+    Meters near a threshold are read each `near_cycle_s`.
+    """
+
+    reading_cycle_s: int = 900
+    near_cycle_s: int = 300
+    variables_every: int = 4
+    clock_every: int = 24
+    reverse_every: int = 96
+
+
+@dataclass(frozen=True, slots=True)
+class BusPlan:
+    """One half-duplex line and everything on it."""
+
+    bus_id: str
+    url: str
+    meters: tuple[MeterPlan, ...]
+    line: LineSettings = field(default_factory=LineSettings)
+    timing: Timing = field(default_factory=Timing)
+    attempts_max: int = 3
+    cadence: Cadence = field(default_factory=Cadence)
+
+
+def timing_for(line: LineSettings, reply_delay_max_ms: int = 1000, frame_gap_ms: int = 30) -> Timing:
+    """The session's timing of a bus with these line settings (start bit, 8 data bits, parity, stop bits)."""
+    bits = 9 + (line.parity != "N") + line.stop_bits
+    return Timing(
+        baud=line.baud,
+        bits_per_byte=bits,
+        reply_delay_max_s=reply_delay_max_ms / 1000,
+        frame_gap_s=frame_gap_ms / 1000,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ControlOrder:
+    """A committed wish for one relay that no read-back has confirmed yet.
+
+    `expires_at` is world time (epoch seconds) after which a trip is void; closes do not expire.
+    `command_ttl_s` is how long the meter may still act on the frame, in the meter's clock.
+    """
+
+    meter_id: str
+    gen: int
+    action: Action
+    password: str = field(repr=False)
+    password_level: int
+    expires_at: int
+    command_ttl_s: int
+
+    @property
+    def secret(self) -> Password:
+        """The password as the command wants it."""
+        return Password(self.password_level, self.password)
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """One step of carrying out an order, as it happened."""
+
+    meter_id: str
+    gen: int
+    step: Step
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class MeterSnapshot:
+    """Everything read from one meter at somebody's request; None where the meter has no such data."""
+
+    reading: MeterReading
+    status: StatusRead | None
+    variables: MeterVariables | None
+
+
+class Sink(Protocol):
+    """Takes results. Runs in a worker thread; an exception means "not taken" and the batch comes again."""
+
+    def energy(self, readings: Sequence[MeterReading]) -> None: ...
+
+    def variables(self, rows: Sequence[MeterVariables]) -> None: ...
+
+    def status(self, rows: Sequence[StatusRead]) -> None: ...
+
+    def failures(self, rows: Sequence[ContactFailure]) -> None: ...
+
+
+class Orders(Protocol):
+    """Knows which relays are wanted otherwise. Runs in a worker thread."""
+
+    def next(self, bus_id: str) -> Sequence[ControlOrder]:
+        """Orders of this bus that no read-back has confirmed, most urgent first."""
+        ...
+
+    def still_current(self, meter_id: str, gen: int) -> bool:
+        """Whether `gen` is still the newest generation of this meter."""
+        ...
+
+    def report(self, meter_id: str, gen: int, step: str, detail: str) -> None:
+        """Take note of one step; an exception means "not taken" and it comes again."""
+        ...
+
+    def near(self, bus_id: str) -> Collection[str]:
+        """Meters of this bus whose balance is near a threshold and which shall be read more often."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """Both clocks as the collector sees them; `world_now` gives epoch seconds, `machine_ms` epoch milliseconds."""
+
+    world_now: Callable[[], float]
+    machine_ms: Callable[[], int]
+    factor: int = 1
+    time_zone: str = "Asia/Shanghai"
+
+    def civil(self, world_s: float) -> datetime:
+        """World time as a meter of the estate shows it: naive local civil time, whole seconds."""
+        return datetime.fromtimestamp(int(world_s), ZoneInfo(self.time_zone)).replace(tzinfo=None)
+
+    def machine_seconds(self, world_seconds: float) -> float:
+        """How many machine seconds a span of world seconds takes."""
+        return world_seconds / self.factor
