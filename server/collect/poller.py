@@ -231,7 +231,7 @@ class Poller:
             promise.set_exception(error)
             if isinstance(error, PortError):
                 raise
-            await self._fail(meter_id, error)
+            await self._fail(meter_id, Item.ENERGY, error)
             return
         except BaseException:
             promise.set_exception(PortError(f"bus {self.plan.bus_id} was closed while the meter was read"))
@@ -256,7 +256,7 @@ class Poller:
         try:
             result = await self._read(meter, item, self._schedule.attempts(meter_id, self.plan.attempts_max))
         except CoreError as error:
-            await self._fail(meter_id, error)
+            await self._fail(meter_id, item, error)
             return
         self._schedule.done(meter_id, item, monotonic())
         if result is not None:
@@ -286,8 +286,12 @@ class Poller:
         else:
             self._schedule.watch(status.meter_id, monotonic())
 
-    async def _fail(self, meter_id: str, error: CoreError) -> None:
-        self._schedule.failed(meter_id, monotonic())
+    async def _fail(self, meter_id: str, item: Item, error: CoreError) -> None:
+        """Report a failure. Silence puts the meter off; an answer without use costs only this item."""
+        if isinstance(error, MeterRefused | ValueFormatError):
+            self._schedule.done(meter_id, item, monotonic())
+        else:
+            self._schedule.failed(meter_id, monotonic())
         clocks = self._services.clocks
         failure = ContactFailure(meter_id, int(clocks.world_now()), clocks.machine_ms(), _reason(error))
         await self._services.delivery.put(failure)

@@ -73,10 +73,18 @@ class Readout:
         )
 
     async def clock_offset(self, meter: MeterState, attempts: int, *, sane_s: float = 60.0) -> int | None:
-        """Meter clock minus world time in seconds, read now; None when the meter has no clock to read.
+        """Meter clock minus world time in seconds, read now; None when the meter has no clock or shows no time.
 
         An offset above `sane_s` is read a second time, since midnight may have fallen between date and time.
         """
+        try:
+            offset_s = await self._read_clock(meter, attempts, sane_s)
+        except ValueFormatError:
+            offset_s = None
+        meter.clock_offset_s, meter.clock_at = offset_s, self._clocks.world_now()
+        return offset_s
+
+    async def _read_clock(self, meter: MeterState, attempts: int, sane_s: float) -> int | None:
         offset_s: int | None = None
         for _ in range(CLOCK_PAIR_TRIES):
             day = await self._optional(meter, di.DATE, attempts)
@@ -86,7 +94,6 @@ class Readout:
             offset_s = self._offset(day, clock)
             if abs(offset_s) <= sane_s:
                 break
-        meter.clock_offset_s, meter.clock_at = offset_s, self._clocks.world_now()
         return offset_s
 
     async def variables(self, meter: MeterState, attempts: int) -> MeterVariables:

@@ -82,6 +82,21 @@ async def test_a_meter_that_is_only_busy_is_asked_for_the_block_again():
 
 
 @bench_test
+async def test_a_value_that_cannot_be_read_costs_only_its_item():
+    world = World(FACTOR)
+    port = FakePort([FakeMeter(A, world)])
+    no_day = encode(Frame(A, 0x91, di.DATE.to_bytes(4, "little") + bytes(4)))
+    no_number = encode(Frame(A, 0x91, di.STATUS_WORD_3.to_bytes(4, "little") + b"\x00"))
+    scripts = {di.DATE: no_day, di.STATUS_WORD_3: no_number}
+    port.intercept = lambda frame, reply: [(0.001, scripts[frame.identifier])] if frame.identifier in scripts else None
+    async with running(port, world) as bench:
+        await bench.until(lambda: len(bench.sink.readings) >= 3 and bench.sink.rows and bench.sink.lost)
+        assert bench.poller.status().silent_meters == 0
+        assert bench.sink.lost[0].reason.startswith("unreadable value")
+        assert bench.sink.states == []
+
+
+@bench_test
 async def test_silence_is_reported_after_all_attempts_and_then_costs_one():
     world = World(FACTOR)
     meter = FakeMeter(A, world)
