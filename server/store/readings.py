@@ -1,0 +1,161 @@
+"""Reads and writes of readings: the raw judged history, the live row of each meter, and registers by day."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, and_, select
+
+from core.reading import Verdict
+from server.domain.readings import MeterReading, Rates
+from server.store.bulk import insert_rows, update_rows
+from server.store.schema import meter, meter_live, reading, register_day
+
+ACCEPTED = (Verdict.ACCEPTED.value, Verdict.ROLLED_OVER.value)
+_READING = (
+    "estate_id", "read_at", "meter_id", "install_no", "received_ms", "total_wh", "rate1_wh", "rate2_wh", "rate3_wh",
+    "rate4_wh", "reverse_wh", "source", "verdict", "reason", "raw_hex",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class LiveState:
+    """The last accepted registers of a meter, or those at installation; changed while a batch is judged."""
+
+    install_no: int
+    max_power_w: int
+    total_wh: int
+    rates_wh: Rates | None
+    at: int
+    received_ms: int | None
+    previous_wh: int | None
+    previous_ms: int | None
+    changed: bool = False
+
+
+def live_states(connection: Connection, estate_id: str, meter_ids: Sequence[str]) -> dict[str, LiveState]:
+    """The states that readings of these meters are judged against; unknown meters are absent."""
+    rates = [reading.c[f"rate{number}_wh"] for number in range(1, 5)]
+    starts = [meter.c[f"start_rate{number}_wh"] for number in range(1, 5)]
+    query = (
+        select(
+            meter.c.meter_id, meter.c.install_no, meter.c.max_power_w, meter.c.start_wh, meter.c.installed_at,
+            meter_live.c.total_wh, meter_live.c.reading_at, meter_live.c.reading_ms, meter_live.c.previous_wh,
+            meter_live.c.previous_ms, *rates, *starts,
+        )
+        .join(meter_live, _same(meter, meter_live))
+        .outerjoin(reading, and_(_same(meter, reading), reading.c.read_at == meter_live.c.reading_at))
+        .where(meter.c.estate_id == estate_id, meter.c.meter_id.in_(meter_ids))
+    )  # fmt: skip
+    return {row[0]: _state(row) for row in connection.execute(query)}
+
+
+def _same(left: Any, right: Any) -> Any:
+    return and_(left.c.estate_id == right.c.estate_id, left.c.meter_id == right.c.meter_id)
+
+
+def _state(row: Any) -> LiveState:
+    if row[6] is None:
+        return LiveState(row[1], row[2], row[3], rates_of(row[14:18]), row[4], None, None, None)
+    return LiveState(row[1], row[2], row[5], rates_of(row[10:14]), row[6], row[7], row[8], row[9])
+
+
+def rates_of(values: Sequence[int | None]) -> Rates | None:
+    """Four registers, or None when any is absent."""
+    if any(value is None for value in values):
+        return None
+    sharp, peak, flat, valley = (int(value or 0) for value in values)
+    return sharp, peak, flat, valley
+
+
+def stored(connection: Connection, estate_id: str, keys: Sequence[tuple[int, str]]) -> dict[tuple[int, str], int]:
+    """The total registers already kept for (read_at, meter_id)."""
+    wanted = set(keys)
+    query = select(reading.c.read_at, reading.c.meter_id, reading.c.total_wh).where(
+        reading.c.estate_id == estate_id, reading.c.read_at.in_({at for at, _ in wanted})
+    )
+    return {(row[0], row[1]): row[2] for row in connection.execute(query) if (row[0], row[1]) in wanted}
+
+
+def insert_readings(
+    connection: Connection, estate_id: str, judged: Sequence[tuple[MeterReading, int, Verdict, str]]
+) -> None:
+    """Keep readings with install_no, verdict and reason; one that is there already stays as it is."""
+    rows = [
+        (
+            estate_id, item.read_at, item.meter_id, install_no, item.received_ms, item.total_wh,
+            *(item.rates_wh or (None,) * 4), item.reverse_wh, item.source, verdict.value, reason, item.raw_hex,
+        )
+        for item, install_no, verdict, reason in judged
+    ]  # fmt: skip
+    insert_rows(connection, reading, _READING, rows, "ON CONFLICT DO NOTHING")
+
+
+def save_live(connection: Connection, estate_id: str, states: dict[str, LiveState]) -> None:
+    """Write back the states that changed."""
+    rows = [
+        (state.total_wh, state.at, state.received_ms, state.previous_wh, state.previous_ms, estate_id, meter_id)
+        for meter_id, state in states.items()
+        if state.changed
+    ]
+    setting = ("total_wh", "reading_at", "reading_ms", "previous_wh", "previous_ms")
+    update_rows(connection, meter_live, setting, ("estate_id", "meter_id"), rows)
+
+
+def note_contact(connection: Connection, estate_id: str, contacts: dict[str, tuple[int, int]]) -> None:
+    """Meters that answered: world and machine time of the newest answer; failures start again at 0."""
+    rows = [(at, ms, 0, estate_id, meter_id) for meter_id, (at, ms) in contacts.items()]
+    update_rows(connection, meter_live, ("contact_at", "contact_ms", "failures"), ("estate_id", "meter_id"), rows)
+
+
+def save_days(connection: Connection, estate_id: str, days: dict[tuple[str, str], tuple[int, int, int]]) -> None:
+    """Registers by (meter, local day): first, last and when; a later reading of the day moves the last."""
+    rows = [(estate_id, meter_id, day, *values, "live") for (meter_id, day), values in days.items()]
+    columns = ("estate_id", "meter_id", "day", "first_wh", "total_wh", "read_at", "source")
+    insert_rows(
+        connection,
+        register_day,
+        columns,
+        rows,
+        "ON CONFLICT (estate_id, meter_id, day) DO UPDATE SET total_wh = excluded.total_wh, "
+        "read_at = excluded.read_at, source = excluded.source WHERE excluded.read_at >= register_day.read_at",
+    )
+
+
+def accepted_at(
+    connection: Connection, estate_id: str, keys: Sequence[tuple[str, int]]
+) -> dict[tuple[str, int], tuple[int, Rates | None]]:
+    """Accepted registers read exactly at (meter_id, instant): the freezes that split a charge."""
+    columns = [reading.c[f"rate{number}_wh"] for number in range(1, 5)]
+    query = select(reading.c.meter_id, reading.c.read_at, reading.c.total_wh, *columns).where(
+        reading.c.estate_id == estate_id,
+        reading.c.read_at.in_({at for _, at in keys}),
+        reading.c.verdict.in_(ACCEPTED),
+    )
+    wanted = set(keys)
+    return {
+        (row[0], row[1]): (row[2], rates_of(row[3:7]))
+        for row in connection.execute(query)
+        if (row[0], row[1]) in wanted
+    }
+
+
+def readings_of_meter(
+    connection: Connection, estate_id: str, meter_id: str, *, limit: int = 200
+) -> Sequence[RowMapping]:
+    """The newest readings of a meter, held ones included, newest first."""
+    query = select(reading).where(reading.c.estate_id == estate_id, reading.c.meter_id == meter_id)
+    return connection.execute(query.order_by(reading.c.read_at.desc()).limit(limit)).mappings().all()
+
+
+def save_variables(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Rows of (voltage_mv, current_ma, power_mw, at, estate_id, meter_id)."""
+    setting = ("voltage_mv", "current_ma", "power_mw", "variables_at")
+    update_rows(connection, meter_live, setting, ("estate_id", "meter_id"), rows)
+
+
+def count_failures(connection: Connection, estate_id: str, counts: dict[str, int]) -> None:
+    """Add to the failures in a row of each meter."""
+    for meter_id, count in counts.items():
+        where = (meter_live.c.estate_id == estate_id, meter_live.c.meter_id == meter_id)
+        connection.execute(meter_live.update().where(*where).values(failures=meter_live.c.failures + count))
