@@ -32,10 +32,15 @@ class EnergySource(Protocol):
 
 
 class Shown(NamedTuple):
-    """Span [from_ms, until_ms) in which the shown registers lag by `offset_wh`."""
+    """From `from_ms` on the shown rate registers lag by `offsets_wh`, and the total by their sum."""
 
     from_ms: int
-    offset_wh: int
+    offsets_wh: tuple[int, ...]
+
+    @property
+    def offset_wh(self) -> int:
+        """By how much the shown total lags."""
+        return sum(self.offsets_wh)
 
 
 def split_start(start_wh: int) -> tuple[int, int, int, int]:
@@ -57,7 +62,7 @@ class Register:
         self._marks_ms = [origin_ms]
         self._marks: list[tuple[int, tuple[int, ...]]] = [(start_wh, split_start(start_wh))]
         self._next_ms = calendar.next_switch_ms(origin_ms)
-        self.shown = [Shown(origin_ms, 0)]
+        self.shown = [Shown(origin_ms, (0,) * RATES)]
 
     def total_wh(self, at_ms: int) -> int:
         """True total at an instant, to the Wh and without roll-over."""
@@ -83,21 +88,21 @@ class Register:
 
     def offset_wh(self, at_ms: int) -> int:
         """By how much the shown registers lag at an instant."""
-        return self.shown[bisect_right(self.shown, at_ms, key=lambda span: span.from_ms) - 1].offset_wh
+        return self._span(at_ms).offset_wh
 
     def set_back(self, at_ms: int, drop_wh: int) -> None:
-        """From `at_ms` on show `drop_wh` less than is true (0 or less undoes it), never below zero."""
-        drop_wh = min(drop_wh, self.steps_wh(at_ms))
-        self.shown.append(Shown(at_ms, drop_wh))
+        """From `at_ms` on show `drop_wh` less than is true (0 undoes it), never below zero; rate 4 falls first."""
+        offsets = []
+        for rate_wh in reversed(self.rates_wh(at_ms)):
+            offsets.append(min(drop_wh, rate_wh))
+            drop_wh -= offsets[-1]
+        self.shown.append(Shown(at_ms, tuple(reversed(offsets))))
 
     def shown_wh(self, at_ms: int) -> tuple[int, ...]:
         """Total and the four rates as the meter shows them, rolled over at 10^9 Wh."""
-        offset_wh = self.offset_wh(at_ms)
-        rates = list(self.rates_wh(at_ms))
-        total_wh = sum(rates)
-        if offset_wh:
-            rates[rates.index(max(rates))] -= offset_wh
-        return tuple(wh % REGISTER_MODULUS_WH for wh in (total_wh - offset_wh, *rates))
+        offsets = self._span(at_ms).offsets_wh
+        rates = [wh - offset for wh, offset in zip(self.rates_wh(at_ms), offsets, strict=True)]
+        return tuple(wh % REGISTER_MODULUS_WH for wh in (sum(rates), *rates))
 
     def window_ms(self, total_wh: int, now_ms: int) -> tuple[int, int | None] | None:
         """World times at which the true total showed `total_wh`: first, and first no longer (None: still)."""
@@ -108,6 +113,9 @@ class Register:
         if entered_ms is None:
             return None
         return entered_ms, self.source.reached_ms((needed_wh + WH_PER_STEP) * MWMS_PER_WH, now_ms)
+
+    def _span(self, at_ms: int) -> Shown:
+        return self.shown[max(0, bisect_right(self.shown, at_ms, key=lambda span: span.from_ms) - 1)]
 
     def _advance(self, at_ms: int) -> None:
         while self._next_ms is not None and self._next_ms <= at_ms:

@@ -1,0 +1,111 @@
+"""Faults do what they say, from when they say, and leave labels that match what the bus showed."""
+
+from datetime import datetime
+
+import pytest
+
+from core.dlt645.commands import Read, RelayAction
+from core.dlt645.identifiers import COMMAND_OPEN, ENERGY_BLOCK, ENERGY_TOTAL, RELAY_OPEN, STATUS_WORD_3
+from sim.faults import FaultConfig, FaultKind
+from sim.truth import household_truth
+from tests.sim.rig import ADDRESS, GATE, START, Virtual, household, table
+
+KW = {"load": "constant", "mean_power_w": 1000, "resident": {"button": "never"}}
+AT = {"at": "2026-10-13T10:05"}
+
+
+def estate(**fault):
+    gate = {"id": "g", "meter": GATE, "bus": "bus-1", "households": ["1-0101"]}
+    return Virtual(table([household(start_register_wh=100_000, **KW, **fault)], gates=[gate]))
+
+
+def labels(virtual):
+    return virtual.world.faults.labels(virtual.world.now_ms)
+
+
+def test_silent_meter_counts_on_and_is_back_after_its_end():
+    virtual = estate(fault={"kind": "silent", "until": "2026-10-13T12:05", **AT})
+    assert virtual.read(ENERGY_TOTAL) == (100_000,)
+    virtual.run_s(3600)
+    assert virtual.ask(Read(ADDRESS, ENERGY_TOTAL).to_frame()) == []
+    assert labels(virtual)[0]["end_s"] is None
+    virtual.run_s(7200)
+    assert virtual.read(ENERGY_TOTAL) == (103_000,)
+    assert labels(virtual) == [
+        {
+            "household": "1-0101",
+            "meter": ADDRESS,
+            "kind": "silent",
+            "start_s": START.timestamp() + 3600,
+            "end_s": START.timestamp() + 10800,
+            "energy_wh": 0,
+        }
+    ]
+
+
+def test_stuck_relay_shows_open_while_energy_flows():
+    virtual = estate(fault="relay_stuck_closed", **AT)
+    virtual.run_s(3600)
+    virtual.switch(RelayAction.TRIP)
+    opened_ms = virtual.household().meter.relay.events[0].at_ms
+    virtual.run_s(7200)
+    assert virtual.read(STATUS_WORD_3) == (RELAY_OPEN | COMMAND_OPEN,)
+    assert virtual.read(ENERGY_TOTAL) == (103_000,)
+    truth = household_truth(virtual.household(), virtual.world.now_ms)
+    assert (truth["relay"], truth["relay_shown"]) == ("closed", "open")
+    flowed_wh = (virtual.world.now_ms - opened_ms) // 3600
+    assert labels(virtual)[0]["energy_wh"] == pytest.approx(flowed_wh, abs=1)
+
+
+def test_contacts_that_come_loose_follow_what_is_shown():
+    virtual = estate(fault={"kind": "relay_stuck_closed", "until": "2026-10-13T11:05", **AT})
+    virtual.run_s(3600)
+    virtual.switch(RelayAction.TRIP)
+    virtual.run_s(7200)
+    assert virtual.household().supply.on is False
+    assert labels(virtual)[0]["energy_wh"] == pytest.approx(1000, abs=2)
+
+
+def test_register_falls_back_and_counts_on_from_there():
+    virtual = estate(fault={"kind": "register_backwards", "drop_wh": 50_000, **AT})
+    virtual.run_s(3590)
+    assert virtual.read(ENERGY_TOTAL) == (100_990,)
+    virtual.run_s(3600)
+    total, *rates = virtual.read(ENERGY_BLOCK)
+    assert total == 51_990
+    assert sum(rates) == total
+    truth = household_truth(virtual.household(), virtual.world.now_ms)
+    assert truth["true_energy_wh"] == pytest.approx(2000, abs=2)
+    assert labels(virtual)[0]["energy_wh"] == 50_000
+
+
+def test_register_never_falls_below_zero():
+    virtual = estate()
+    home = virtual.household()
+    virtual.world.faults.start(home, FaultConfig(FaultKind.REGISTER_BACKWARDS, 0, None, 500_000), virtual.world.now_ms)
+    assert virtual.read(ENERGY_TOTAL) == (0,)
+
+
+def test_tap_is_seen_by_the_gate_meter_only():
+    virtual = estate(fault={"kind": "unmetered_tap", "tap_power_w": 500, **AT})
+    virtual.run_s(3600 * 3)
+    assert virtual.read(ENERGY_TOTAL) == (103_000,)
+    assert virtual.read(ENERGY_TOTAL, GATE) == (4000,)
+    assert labels(virtual)[0]["energy_wh"] == 1000
+    virtual.world.faults.clear(virtual.household(), virtual.world.now_ms)
+    virtual.run_s(3600)
+    assert labels(virtual)[0]["energy_wh"] == pytest.approx(1000, abs=2)
+
+
+def test_a_fault_that_runs_is_not_started_twice():
+    virtual = estate(fault="unmetered_tap", **AT)
+    virtual.run_s(3700)
+    config = FaultConfig(FaultKind.UNMETERED_TAP, 0)
+    virtual.world.faults.start(virtual.household(), config, virtual.world.now_ms)
+    assert len(labels(virtual)) == 1
+
+
+def test_fault_without_a_time_is_there_from_the_beginning():
+    virtual = Virtual(table([household(fault="silent")]), start=datetime.fromisoformat("2026-10-13T09:05:00+08:00"))
+    virtual.run_s(1)
+    assert virtual.ask(Read(ADDRESS, ENERGY_TOTAL).to_frame()) == []

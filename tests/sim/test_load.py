@@ -1,0 +1,194 @@
+"""Loads and registers: figures inside the published bands, nothing lost, every stream on its own."""
+
+import os
+import random
+import subprocess
+import sys
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+
+from sim.estate import HouseholdConfig, MeterConfig
+from sim.load import DAY_MS, MWMS_PER_WH, household_curve
+from sim.meters.register import Register, split_start
+from sim.rates import RateCalendar
+from sim.section import Section
+from sim.supply import Supply, Taps
+from sim.tariff_text import read_calendar
+from sim.weather import Weather
+from tests.sim.rig import ADDRESS, OTHER, START, Virtual, household, table
+
+ORIGIN_MS = int(START.timestamp()) * 1000
+OFFSET_MS = 8 * 3_600_000
+SEED = 7
+TOU = {
+    "price": "0.5",
+    "kind": "tou",
+    "periods": [
+        {"from": "08:00", "to": "22:00", "rate": "peak"},
+        {"from": "22:00", "to": "08:00", "rate": "valley"},
+    ],
+}
+
+
+def curve(name="h", load="family", seed=SEED, **keys):
+    config = HouseholdConfig(name, MeterConfig(ADDRESS, "bus-1"), load=load, **keys)
+    return household_curve(seed, config, Weather(seed), origin_ms=ORIGIN_MS, offset_ms=OFFSET_MS)
+
+
+def calendar(tariff=None) -> RateCalendar:
+    return read_calendar(Section("t", "[tariff]", tariff or TOU), ZoneInfo("Asia/Shanghai"))
+
+
+def spring_kw(homes, load="family"):
+    """Half-hour means of April, kW: float[homes, 30 * 48]."""
+    start_ms = 1_774_972_800_000  # 2026-04-01T00:00+08:00
+    config = [HouseholdConfig(f"h{n}", MeterConfig(ADDRESS, "b"), load=load) for n in range(homes)]
+    weather = Weather(SEED)
+    curves = [household_curve(SEED, c, weather, origin_ms=start_ms, offset_ms=OFFSET_MS) for c in config]
+    ticks = range(start_ms, start_ms + 30 * DAY_MS + 1, 1_800_000)
+    return np.array([np.diff([c.energy(t) for t in ticks]) for c in curves]) / 1_800_000 / 1e6
+
+
+def test_families_stay_inside_the_published_bands():
+    kw = spring_kw(80)
+    daily_kwh = kw.reshape(80, 30, 48).sum(axis=2) / 2
+    assert 5.5 <= np.median(daily_kwh.mean(axis=1)) <= 9
+    assert 0.18 <= np.median(daily_kwh.std(axis=1) / daily_kwh.mean(axis=1)) <= 0.32
+    assert 0.9 <= np.median(kw.std(axis=1) / kw.mean(axis=1)) <= 1.25
+    profile = kw.mean(axis=0).reshape(30, 48).mean(axis=0)
+    assert 18 <= profile.argmax() / 2 <= 22, "the peak is in the evening"
+    assert 0.12 <= profile.min() / profile.max() <= 0.45
+    together = kw.sum(axis=0)
+    assert together.mean() / together.max() > 0.22, "homes do not all peak at once"
+
+
+@pytest.mark.parametrize("load", ["family", "single", "heavy", "vacant", "constant"])
+def test_mean_power_is_met(load):
+    shape = curve(load=load, mean_power_w=450)
+    days = 365
+    energy = shape.energy(ORIGIN_MS + days * DAY_MS) - shape.energy(ORIGIN_MS)
+    assert energy / (days * DAY_MS) / 1000 == pytest.approx(450, rel=0.001 if load in ("vacant", "constant") else 0.3)
+
+
+@pytest.mark.parametrize("load", ["family", "single", "heavy", "vacant", "constant"])
+def test_a_curve_rises_and_its_inverse_is_the_first_millisecond(load):
+    rng = random.Random(SEED)
+    shape = curve(load=load, mean_power_w=300)
+    times = sorted(ORIGIN_MS + rng.randrange(20 * DAY_MS) for _ in range(300))
+    energies = [shape.energy(t) for t in times]
+    assert len(set(energies)) == len(set(times))
+    assert energies == sorted(energies)
+    for time_ms, energy in zip(times, energies, strict=True):
+        assert shape.reached_ms(energy) == time_ms
+        between = energy + rng.randrange(1, 10**9)
+        reached = shape.reached_ms(between)
+        assert shape.energy(reached) >= between > shape.energy(reached - 1)
+
+
+def test_energy_is_the_sum_of_power_times_time():
+    shape = curve()
+    slots = range(ORIGIN_MS - ORIGIN_MS % 900_000, ORIGIN_MS + 10 * DAY_MS, 900_000)
+    total = sum(shape.power_mw(t) * 900_000 for t in slots)
+    assert shape.energy(slots[-1] + 900_000) - shape.energy(slots[0]) == total
+
+
+def test_adding_a_household_changes_no_other():
+    two = [household(), household("1-0102", OTHER)]
+    more = [household("0-9999", "202600019998"), *two, household("1-0100", "202600019997", load="heavy")]
+    energies = []
+    for households in (two, more):
+        estate = Virtual(table(households), seed=SEED)
+        estate.run_s(5 * 86400)
+        energies.append([estate.household(a).supply.energy(estate.world.now_ms) for a in (ADDRESS, OTHER)])
+    assert energies[0] == energies[1]
+    assert energies[0][0] != energies[0][1]
+
+
+def test_another_seed_is_another_household():
+    assert curve(seed=1).energy(ORIGIN_MS + DAY_MS) != curve(seed=2).energy(ORIGIN_MS + DAY_MS)
+
+
+def test_same_seed_same_world_in_every_process_and_hash_seed():
+    code = (
+        "from tests.sim.test_load import *\n"
+        "e = Virtual(table([household(), household('1-0102', OTHER, load='heavy')]), seed=5)\n"
+        "e.run_s(30 * 86400)\n"
+        "print([e.household(a).supply.energy(e.world.now_ms) for a in (ADDRESS, OTHER)])\n"
+    )
+    printed = set()
+    for hash_seed in ("0", "12345"):
+        environment = os.environ | {"PYTHONHASHSEED": hash_seed}
+        run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        printed.add(run.stdout)
+    assert len(printed) == 1
+
+
+def test_switching_loses_no_remainder():
+    """Energy with the contacts opened and closed 500 times is exactly that of the closed spans."""
+    rng = random.Random(SEED)
+    shape = curve()
+    supply = Supply(shape, ORIGIN_MS)
+    instants = sorted({ORIGIN_MS + rng.randrange(30 * DAY_MS) for _ in range(500)})
+    closed, last_ms, on = 0, ORIGIN_MS, True
+    for at_ms in instants:
+        closed += shape.energy(at_ms) - shape.energy(last_ms) if on else 0
+        on, last_ms = not on, at_ms
+        supply.switch(at_ms, on)
+    assert supply.energy(last_ms) == closed
+    middle = instants[250]
+    assert supply.energy(middle) < closed, "the past can still be asked"
+
+
+def test_when_a_register_was_reached_survives_an_outage():
+    supply = Supply(curve(load="constant", mean_power_w=1000), ORIGIN_MS)
+    hour = 3_600_000
+    supply.switch(ORIGIN_MS + hour, False)
+    supply.switch(ORIGIN_MS + 3 * hour, True)
+    now_ms = ORIGIN_MS + 10 * hour
+    assert supply.reached_ms(1000 * MWMS_PER_WH, now_ms) == ORIGIN_MS + hour
+    assert supply.reached_ms(1010 * MWMS_PER_WH, now_ms) == ORIGIN_MS + 3 * hour + 36_000
+    assert supply.reached_ms(8000 * MWMS_PER_WH, now_ms) == now_ms
+    assert supply.reached_ms(8000 * MWMS_PER_WH + 1, now_ms) is None
+
+
+def test_rates_add_up_to_the_total_at_any_time_asked_in_any_order():
+    register = Register(Supply(curve(), ORIGIN_MS), calendar(), 123450, ORIGIN_MS)
+    rng = random.Random(SEED)
+    times = [ORIGIN_MS + rng.randrange(10 * DAY_MS) for _ in range(300)]
+    seen = {}
+    for at_ms in times:
+        rates = register.rates_wh(at_ms)
+        assert sum(rates) == register.steps_wh(at_ms)
+        assert all(rate % 10 == 0 for rate in rates)
+        seen[at_ms] = rates
+    ordered = [seen[t] for t in sorted(seen)]
+    assert all(b[r] >= a[r] for a, b in pairwise(ordered) for r in range(4))
+    assert all(register.rates_wh(t) == rates for t, rates in seen.items())
+
+
+def test_each_rate_counts_in_its_own_hours():
+    supply = Supply(curve(load="constant", mean_power_w=1000), ORIGIN_MS)
+    register = Register(supply, calendar(), 0, ORIGIN_MS)
+    day_later = register.rates_wh(ORIGIN_MS + DAY_MS)
+    assert day_later == (0, 14_000, 0, 10_000)
+    # 09:05 to 21:55 is 12 h 50 min of peak; the step under way at 22:00 belongs to the valley.
+    assert register.rates_wh(ORIGIN_MS + 12 * 3_600_000) == (0, 12_000, 0, 0)
+    assert register.rates_wh(ORIGIN_MS + 13 * 3_600_000) == (0, 12_910, 0, 90)
+
+
+@pytest.mark.parametrize("start_wh", [0, 10, 12_340, 1_234_560, 999_999_990])
+def test_start_register_is_spread_over_the_rates_without_loss(start_wh):
+    assert sum(split_start(start_wh)) == start_wh
+    assert all(rate % 10 == 0 and rate >= 0 for rate in split_start(start_wh))
+
+
+def test_taps_add_up_and_end():
+    taps = Taps()
+    taps.start(ORIGIN_MS, None, 800_000)
+    taps.end(ORIGIN_MS + 3_600_000)
+    taps.start(ORIGIN_MS + 7_200_000, ORIGIN_MS + 10_800_000, 100_000)
+    assert taps.energy(ORIGIN_MS + DAY_MS) == 900 * MWMS_PER_WH
+    assert taps.power_mw(ORIGIN_MS + 7_200_000) == 100_000
