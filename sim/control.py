@@ -90,7 +90,7 @@ class Control:
         located = {}
         for key, default in ends.items():
             shown_wh = section.whole(key, 0, 10**9 - 1, default)
-            located[key] = locate(register, shown_wh, None, now_ms)
+            located[key] = locate(register, shown_wh, now_ms, now_ms)
             if located[key] is None:
                 raise section.wrong(key, "a register that the meter has shown")
         low, high = located["from_wh"], located["to_wh"]

@@ -110,7 +110,9 @@ def judge_cursor(
 ) -> dict[str, Any]:
     """What a head-end at this cursor (register_wh, and at_s and rates_wh if it likes) should have charged."""
     register = household.meter.register
-    found = locate(register, int(cursor["register_wh"]), cursor.get("at_s"), now_ms)
+    at_s = cursor.get("at_s")
+    at_ms = now_ms if at_s is None else int(at_s * 1000)
+    found = locate(register, int(cursor["register_wh"]), at_ms, now_ms)
     verdict: dict[str, Any] = {"meter": household.meter.address, "register_wh": int(cursor["register_wh"])}
     if found is None:
         return verdict | {"charge_nf": None, "window": None, "error": "this register was never shown"}
@@ -129,8 +131,8 @@ def judge_cursor(
     return verdict
 
 
-def locate(register: Register, shown_wh: int, at_s: float | None, now_ms: int) -> tuple[int, int, int | None] | None:
-    """True total and span of world time (ms) behind a shown register; the span nearest to `at_s` wins."""
+def locate(register: Register, shown_wh: int, at_ms: int, now_ms: int) -> tuple[int, int, int | None] | None:
+    """True total and span of world time (ms) behind a shown register; the span nearest to `at_ms` wins."""
     found: list[tuple[int, int, int | None]] = []
     last_wh = register.steps_wh(now_ms)
     for span, following in zip(register.shown, [*register.shown[1:], None], strict=True):
@@ -139,13 +141,12 @@ def locate(register: Register, shown_wh: int, at_s: float | None, now_ms: int) -
         while total_wh <= last_wh:
             window = register.window_ms(total_wh, now_ms)
             if window is not None and window[0] < until_ms and (window[1] is None or window[1] > span.from_ms):
-                left_ms = window[1] if following is None or window[1] is not None else following.from_ms
-                found.append((total_wh, max(window[0], span.from_ms), left_ms))
+                ends = [end for end in (window[1], following and following.from_ms) if end is not None]
+                found.append((total_wh, max(window[0], span.from_ms), min(ends, default=None)))
             total_wh += REGISTER_MODULUS_WH
     if not found:
         return None
-    wanted_ms = now_ms if at_s is None else int(at_s * 1000)
-    return min(found, key=lambda candidate: _distance(candidate, wanted_ms))
+    return min(found, key=lambda candidate: _distance(candidate, at_ms))
 
 
 def decimal_text(value: Fraction) -> str:

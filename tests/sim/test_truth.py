@@ -162,7 +162,7 @@ def test_cursor_that_the_meter_never_showed_is_an_error():
 def test_register_shown_now_has_no_end_yet():
     _, home, now_ms = lived({"price": "0.5"}, 1)
     shown_wh = home.meter.register.shown_wh(now_ms)[0]
-    assert locate(home.meter.register, shown_wh, None, now_ms) == (shown_wh, now_ms, None)
+    assert locate(home.meter.register, shown_wh, now_ms, now_ms) == (shown_wh, now_ms, None)
 
 
 def test_charge_goes_through_a_roll_over():
@@ -178,8 +178,9 @@ def test_a_register_shown_twice_is_told_apart_by_time():
     estate.world.faults.start(home, config, now_ms)
     estate.run_s(86400)
     later_ms = estate.world.now_ms
-    first = locate(home.meter.register, 120_000, START.timestamp() + 20 * 3600, later_ms)
-    second = locate(home.meter.register, 120_000, later_ms / 1000, later_ms)
+    start_ms = int(START.timestamp()) * 1000
+    first = locate(home.meter.register, 120_000, start_ms + 20 * 3_600_000, later_ms)
+    second = locate(home.meter.register, 120_000, later_ms, later_ms)
     assert first is not None
     assert second is not None
     assert (first[0], second[0]) == (120_000, 125_000)
