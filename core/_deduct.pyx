@@ -73,8 +73,7 @@ cdef void _pass_runs(
 
 cdef inline uint32_t _outside(int32_t value, int32_t low, int32_t high) noexcept nogil:
     """Top bit set when value is not in low..high (low >= 0): differences without a branch."""
-    return (<uint32_t>value | (<uint32_t>value - <uint32_t>low) | (<uint32_t>high - <uint32_t>value)) \
-        & TOP_BIT
+    return ((<uint32_t>value - <uint32_t>low) | (<uint32_t>high - <uint32_t>value)) & TOP_BIT
 
 
 cdef uint32_t _bad_values(Batch b, Py_ssize_t lo, Py_ssize_t hi, Py_ssize_t tariffs) noexcept nogil:
@@ -90,10 +89,12 @@ cdef uint32_t _bad_values(Batch b, Py_ssize_t lo, Py_ssize_t hi, Py_ssize_t tari
     return bad
 
 
-cdef int _complain(Batch b, Py_ssize_t lo, Py_ssize_t hi, Py_ssize_t tariffs) except -1:
-    """Name the first meter whose values are out of range (only called when there may be one)."""
+cdef int _check_values(Batch b, Py_ssize_t lo, Py_ssize_t hi, Py_ssize_t tariffs) except -1:
+    """Refuse values out of range, naming the first meter that has one."""
     cdef Py_ssize_t i
     cdef int r
+    if not _bad_values(b, lo, hi, tariffs):
+        return 0
     for i in range(lo, hi):
         for r in range(b.rates):
             for name, value in (("prev_wh", b.prev[r * b.meters + i]), ("new_wh", b.new[r * b.meters + i])):
@@ -272,19 +273,23 @@ cdef int _dispatch(
     Py_ssize_t lo, Py_ssize_t hi,
 ) except -1:
     cdef const int64_t *order = NULL
-    cdef Py_ssize_t first = lo, last = hi
+    cdef Py_ssize_t rows = tariffs if runs is None else TARIFFS_MAX + 1
+    cdef Py_ssize_t k
     if index is not None and runs is not None:
         raise ValueError("index and runs exclude each other")
     if index is not None:
         _check_ascending("index", index, b.meters - 1, True)
-        order, first, last = &index[0], index[lo], index[hi - 1] + 1
+        order = &index[0]
     if runs is not None:
         if runs.shape[0] != tariffs + 1 or runs[0] != 0 or runs[tariffs] != b.meters:
             raise ValueError(f"runs must be {tariffs + 1} offsets from 0 to {b.meters}")
         _check_ascending("runs", runs, b.meters, False)
         order = &runs[0]
-    if _bad_values(b, first, last, tariffs if runs is None else TARIFFS_MAX + 1):
-        _complain(b, first, last, tariffs if runs is None else TARIFFS_MAX + 1)
+    if index is not None:
+        for k in range(lo, hi):
+            _check_values(b, index[k], index[k] + 1, rows)
+    else:
+        _check_values(b, lo, hi, rows)
     with nogil:
         if index is not None:
             _pass_indexed(b, order, lo, hi)

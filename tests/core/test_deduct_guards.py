@@ -81,6 +81,26 @@ def test_a_register_out_of_range_names_rate_and_meter(side, value):
     refused(r"_wh\[3, 1\] = ", columns=columns)
 
 
+@pytest.mark.parametrize("meter", [0, 2])
+def test_with_an_index_only_the_meters_it_names_are_checked(meter):
+    columns = three()
+    columns[RATIO][meter] = 0
+    refused(rf"ratio\[{meter}\] = 0", columns=columns, index=np.array([0, 2]))
+    columns[RATIO][:] = (1, 0, 1)
+    core.deduct(*columns, PLAIN.row(), index=np.array([0, 2]))
+    assert columns[CHARGE].tolist() == [110 * 50_000_000, -7, 110 * 50_000_000]
+
+
+@pytest.mark.parametrize("meter", [0, 1, 2])
+def test_a_slice_checks_only_its_meters(meter):
+    columns = three()
+    columns[RATIO][meter] = 0
+    if meter == 1:
+        refused(r"ratio\[1\] = 0", columns=columns, lo=1, hi=2)
+    else:
+        core.deduct(*columns, PLAIN.row(), lo=1, hi=2)
+
+
 @pytest.mark.parametrize(
     "options",
     [
