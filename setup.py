@@ -36,7 +36,7 @@ setup(
             "store/migrations/*.mako",
             "store/migrations/versions/*.py",
             "web/templates/**/*",
-            "web/assets/**/*",
+            "web/assets/dist/*",
             "web/locale/**/*",
         ],
         "sim": ["py.typed"],
