@@ -38,10 +38,19 @@ class _Parcel:
 class Delivery:
     """Hands results over. Runs on the collector's loop; `run` is its one task."""
 
-    def __init__(self, sink: Sink, orders: Orders, executor: Executor, *, queue_max: int = QUEUE_MAX) -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        orders: Orders,
+        executor: Executor,
+        *,
+        queue_max: int = QUEUE_MAX,
+        batch_wait_s: float = BATCH_WAIT_S,
+    ) -> None:
         self._sink = sink
         self._orders = orders
         self._executor = executor
+        self._batch_wait_s = batch_wait_s
         self._queue: asyncio.Queue[_Parcel | None] = asyncio.Queue(queue_max)
         self.retries = 0
         self.last_error = ""
@@ -82,7 +91,7 @@ class Delivery:
         """A batch beginning with `first`, and whether the end of the queue was met."""
         batch = [first]
         try:
-            async with asyncio.timeout(BATCH_WAIT_S):
+            async with asyncio.timeout(self._batch_wait_s):
                 while len(batch) < BATCH_MAX and batch[-1].taken is None:
                     parcel = await self._queue.get()
                     if parcel is None:

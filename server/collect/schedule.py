@@ -1,9 +1,10 @@
 """Which item of which meter is read next: earliest due first, silent meters ever more rarely.
 
-Times are machine seconds of one monotonic clock. Energy and status come each cycle, variables and clock each few
-cycles; meters near a threshold have a shorter cycle. A meter that did not answer is left alone for one cycle, then
-two, four, up to eight, and is then probed with one attempt, so the dead cost the living little. A relay on its way
-(status bits that disagree) is watched closely for a while, in turn with the ordinary items.
+Times are machine seconds of one monotonic clock. Energy and status come each cycle, energy of meters near a
+threshold more often. Variables and clocks come each few cycles and give way to the others for at most two cycles.
+A meter that did not answer is left alone for one cycle, then two, four, up to eight, and is then probed with one
+attempt, so the dead cost the living little. A relay on its way (status bits that disagree) is watched closely for
+a while, in turn with the ordinary items.
 """
 
 import heapq
@@ -17,6 +18,7 @@ BACKOFF_CYCLES_MAX = 8
 WATCH_INTERVAL_S = 1.5  # between two looks at a relay on its way
 WATCH_SLOWDOWN = 0.05  # ... growing to this share of the time already waited
 WATCH_MAX_S = 1800.0
+PATIENCE_CYCLES = 2  # how long clocks and variables give way when the bus has more to do than it can
 
 
 class Item(IntEnum):
@@ -39,6 +41,11 @@ class _Slot:
     watched_since: float | None = None
     watch_due: float = float("inf")
     energy_reads: int = 0
+    clock_known: bool = False
+    clock_urgent: bool = False
+
+
+Entry = tuple[float, Item, str]
 
 
 class Schedule:
@@ -50,7 +57,8 @@ class Schedule:
         self._cycle_s = clocks.machine_seconds(cadence.reading_cycle_s)
         self._near: frozenset[str] = frozenset()
         self._slots: dict[str, _Slot] = {}
-        self._heap: list[tuple[float, Item, str]] = []
+        self._first: list[Entry] = []  # what billing and supply live on
+        self._patient: list[Entry] = []  # what may wait a little
         self._watch_was_last = False
         self.replan(meters, now)
 
@@ -72,34 +80,34 @@ class Schedule:
                     self._set_due(meter_id, item, now)
 
     def set_near(self, meter_ids: Collection[str], now: float) -> None:
-        """Read these meters at the shorter cycle from now on."""
+        """Read the energy of these meters at the shorter cycle from now on, and their clocks soon if unknown."""
         near = frozenset(meter_ids) & self._slots.keys()
         near_s = self._span_s(near=True)
         for meter_id in near - self._near:
-            for item in (Item.ENERGY, Item.STATUS):
-                due = self._slots[meter_id].due.get(item)
-                if due is not None and due > now + near_s:
-                    self._set_due(meter_id, item, now + near_s)
+            slot = self._slots[meter_id]
+            due = slot.due[Item.ENERGY]
+            if not slot.failures and due > now:
+                self._set_due(meter_id, Item.ENERGY, max(now, due - self._cycle_s + near_s))
+            if not slot.clock_known and Item.CLOCK in slot.due:
+                slot.clock_urgent = True
+                self._set_due(meter_id, Item.CLOCK, slot.due[Item.CLOCK])
         self._near = near
 
     def next(self, now: float) -> tuple[str, Item] | None:
         """The item to read now, or None when nothing is due. It stays due until `done` or `failed`."""
         watch = self._due_watch(now)
-        ordinary = self._peek()
-        ordinary_due = ordinary is not None and ordinary[0] <= now
-        if watch is not None and not (self._watch_was_last and ordinary_due):
+        ordinary = self._due_ordinary(now)
+        if watch is not None and not (self._watch_was_last and ordinary is not None):
             self._watch_was_last = True
             return watch, Item.STATUS
         self._watch_was_last = False
-        if ordinary is None or not ordinary_due:
-            return None
-        return ordinary[2], ordinary[1]
+        return (ordinary[2], ordinary[1]) if ordinary is not None else None
 
     def due_at(self) -> float:
         """When the next item falls due; infinity without meters."""
-        ordinary = self._peek()
+        heads = [head[0] for head in (self._head(self._first), self._head(self._patient)) if head is not None]
         watches = [slot.watch_due for slot in self._slots.values() if slot.watched_since is not None]
-        return min([ordinary[0] if ordinary else float("inf"), *watches])
+        return min([float("inf"), *heads, *watches])
 
     def attempts(self, meter_id: str, attempts_max: int) -> int:
         """How often to ask: once for a meter that was silent when last asked."""
@@ -107,9 +115,9 @@ class Schedule:
         return 1 if slot is not None and slot.failures else attempts_max
 
     def wants_reverse(self, meter_id: str) -> bool:
-        """Whether this energy item shall include the reverse register."""
-        slot = self._slots.get(meter_id)
-        return slot is not None and slot.energy_reads % self._cadence.reverse_every == 0
+        """Whether this energy item shall include the reverse register; never in the first round, which hurries."""
+        slot, every = self._slots.get(meter_id), self._cadence.reverse_every
+        return slot is not None and slot.energy_reads % every == every // 2
 
     def done(self, meter_id: str, item: Item, now: float) -> None:
         """The item was read; the next one follows after its span."""
@@ -118,6 +126,8 @@ class Schedule:
             return
         self.heard(meter_id, now)
         slot.energy_reads += item is Item.ENERGY
+        if item is Item.CLOCK:
+            slot.clock_known, slot.clock_urgent = True, False
         if item is Item.STATUS and slot.watched_since is not None:
             waited_s = now - slot.watched_since
             slot.watch_due = now + max(WATCH_INTERVAL_S, waited_s * WATCH_SLOWDOWN)
@@ -173,20 +183,31 @@ class Schedule:
             return self._cycle_s * self._cadence.variables_every
         if item is Item.CLOCK:
             return self._cycle_s * self._cadence.clock_every
-        return self._span_s(near=meter_id in self._near)
+        return self._span_s(near=item is Item.ENERGY and meter_id in self._near)
 
     def _set_due(self, meter_id: str, item: Item, due: float) -> None:
-        self._slots[meter_id].due[item] = due
-        heapq.heappush(self._heap, (due, item, meter_id))
+        slot = self._slots[meter_id]
+        slot.due[item] = due
+        patient = item is Item.VARIABLES or (item is Item.CLOCK and not slot.clock_urgent)
+        heapq.heappush(self._patient if patient else self._first, (due, item, meter_id))
 
-    def _peek(self) -> tuple[float, Item, str] | None:
+    def _due_ordinary(self, now: float) -> Entry | None:
+        """The head of one of the two queues, if it is due."""
+        first, patient = self._head(self._first), self._head(self._patient)
+        if patient is None or patient[0] > now:
+            return first if first is not None and first[0] <= now else None
+        if first is None or first[0] > now:
+            return patient
+        return patient if patient[0] + PATIENCE_CYCLES * self._cycle_s < first[0] else first
+
+    def _head(self, heap: list[Entry]) -> Entry | None:
         """The earliest entry that still holds; outdated ones fall off."""
-        while self._heap:
-            due, item, meter_id = self._heap[0]
+        while heap:
+            due, item, meter_id = heap[0]
             slot = self._slots.get(meter_id)
             if slot is not None and slot.due.get(item) == due:
-                return self._heap[0]
-            heapq.heappop(self._heap)
+                return heap[0]
+            heapq.heappop(heap)
         return None
 
     def _due_watch(self, now: float) -> str | None:

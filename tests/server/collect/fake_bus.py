@@ -53,7 +53,6 @@ class FakeMeter:
         self.relay_frames = []
 
     def clock(self):
-        shown = datetime.fromtimestamp(int(self.world.now()), tz=None)  # noqa: DTZ006 - replaced below
         shown = datetime(1970, 1, 1) + timedelta(seconds=int(self.world.now()) + 8 * 3600)  # noqa: DTZ001 - civil
         return shown + timedelta(seconds=self.clock_offset_s)
 
@@ -266,7 +265,7 @@ async def running(port, world, *, orders=None, sink=None, cadence=None, attempts
     plans = tuple(MeterPlan(address, kind=(kinds or {}).get(address, "household")) for address in port.meters)
     plan = BusPlan("bus-1", "memory", plans, timing=FAST, attempts_max=attempts_max, cadence=cadence or Cadence())
     with ThreadPoolExecutor(4) as executor:
-        delivery = Delivery(sink, orders, executor, queue_max=queue_max)
+        delivery = Delivery(sink, orders, executor, queue_max=queue_max, batch_wait_s=0.02)
         poller = Poller(plan, port, Services(world.clocks(), orders, delivery, executor))
         tasks = [asyncio.create_task(delivery.run()), asyncio.create_task(poller.run())]
         try:
