@@ -16,8 +16,7 @@ else:
     COMPILE_ARGS = ["-O3", "-fno-math-errno", "-Wall", "-Wsign-compare"]
 
 EXTENSIONS = [
-    Extension(f"core.{name}", [f"core/{name}.pyx"], extra_compile_args=COMPILE_ARGS)
-    for name in ("_crc", "_deduct")
+    Extension(f"core.{name}", [f"core/{name}.pyx"], extra_compile_args=COMPILE_ARGS) for name in ("_crc", "_deduct")
 ]
 
 setup(
