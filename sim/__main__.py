@@ -7,6 +7,7 @@ printed or written.
 """
 
 import argparse
+import gc
 import json
 import os
 import resource
@@ -22,6 +23,7 @@ from sim.clock import Environment, RealEnvironment
 from sim.control import Control
 from sim.errors import PortError, ScenarioError, SimError
 from sim.estate import BusConfig, Scenario
+from sim.example import EXAMPLE
 from sim.ports import MemoryPort, Port, PtyPort, TcpPort
 from sim.rundir import RunDirectory
 from sim.scenario import load_scenario
@@ -37,7 +39,12 @@ DAY_S = 86_400
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status is 0, or 2 with one message on standard error."""
     options = _parser().parse_args(argv)
+    if options.example:
+        print(EXAMPLE, end="")
+        return 0
     try:
+        if options.scenario is None:
+            raise ScenarioError("no scenario; name a TOML file, or print one with --example")
         scenario = load_scenario(options.scenario)
         if options.wire_limit == "off":
             scenario = _without_wire(scenario)
@@ -51,7 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="estate645-sim", description="Whole estates of virtual DL/T 645 meters.")
-    parser.add_argument("scenario", type=Path, help="scenario file (TOML)")
+    parser.add_argument("scenario", type=Path, nargs="?", help="scenario file (TOML)")
+    parser.add_argument("--example", action="store_true", help="print a scenario with every key explained, and end")
     parser.add_argument("--seed", type=int, default=1, help="same seed, same world (default 1)")
     parser.add_argument("--factor", type=_factor, help=f"world seconds per machine second, 1 to {FACTOR_MAX}")
     parser.add_argument("--world-start", type=_instant, help="world time now, ISO 8601 with an offset (default: now)")
@@ -98,6 +106,8 @@ def _run_real(scenario: Scenario, options: argparse.Namespace) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda _number, _frame: env.stop())
         control.start()
+        gc.collect()
+        gc.freeze()
         _announce(world, control, run_path, options)
         env.run_real()
         _report(world, env)

@@ -23,11 +23,6 @@ def epoch_us(instant: datetime) -> int:
     return (instant - EPOCH) // MICROSECOND
 
 
-def from_epoch_ms(milliseconds: int) -> datetime:
-    """Aware UTC datetime of epoch milliseconds, exact."""
-    return EPOCH + timedelta(milliseconds=milliseconds)
-
-
 def iso_utc(instant: datetime) -> str:
     """ISO 8601 in UTC with a trailing Z."""
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -88,6 +88,13 @@ class HouseholdCurve:
         block, slot, _ = self._locate(at_ms)
         return self._block(block)[0][slot]
 
+    def prepare(self, at_ms: int) -> int:
+        """Draw the block of days that holds `at_ms` ahead of time; returns when the next one begins."""
+        block = self._locate(at_ms)[0]
+        self._total(block)
+        self._block(block)
+        return (block + 1) * BLOCK_MS - self._offset_ms
+
     def reached_ms(self, energy: int) -> int:
         """First millisecond at which that much has flowed; draws further blocks until it has."""
         while self._totals[-1] < energy:

@@ -15,7 +15,7 @@ from sim.clock import Environment
 from sim.errors import UnknownMeter
 from sim.estate import GateConfig, HouseholdConfig, Scenario
 from sim.faults import FaultBoard
-from sim.load import household_curve
+from sim.load import DAY_MS, HouseholdCurve, household_curve
 from sim.meters import Meter
 from sim.meters.register import Register
 from sim.ports import Port
@@ -65,6 +65,8 @@ class World:
         self.gates = {gate.gate_id: self._gate(gate) for gate in scenario.gates}
         self.by_address = {h.meter.address: h for h in self.households.values()}
         self.faults = FaultBoard(self)
+        for household in self.households.values():
+            self._prepare(household, self.origin_ms)
         for household in self.households.values():
             self.faults.plan(household)
 
@@ -121,6 +123,18 @@ class World:
         meter = Meter(config.meter, register, source, self.calendar)
         self.buses[config.meter.bus_id].meters[meter.address] = meter
         return Gate(config, meter)
+
+    def _prepare(self, household: Household, at_ms: int) -> None:
+        """Draw the next days of a household within the day before they begin, each at its own moment.
+
+        Otherwise the first reader after midnight (a gate meter above all) would draw them for everybody at
+        once and keep the wire waiting.
+        """
+        curve = household.supply.curve
+        if isinstance(curve, HouseholdCurve):
+            begins_ms = curve.prepare(max(at_ms, self.now_ms))
+            ahead_ms = draw(self.seed, 1, DAY_MS, household.config.household_id, "prepare")
+            self.call_at_ms(begins_ms - ahead_ms, lambda _when_ms: self._prepare(household, begins_ms))
 
     def _follow_up(self, household: Household, at_ms: int) -> None:
         """After a change of the relay: the end of its delay, and the way to the button."""

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from sim.anchor import from_epoch_ms
 from sim.estate import MeterConfig
 from sim.meters.register import Register
 from sim.meters.relay import Relay
@@ -144,8 +143,3 @@ class Meter:
         if self._switch is not None:
             self._switch(at_ms, not self.relay.shown_open or self.stuck_closed)
         self.on_change(at_ms)
-
-
-def iso_world(at_ms: int) -> str:
-    """World time as ISO 8601 in UTC, for labels and logs."""
-    return from_epoch_ms(at_ms).isoformat().replace("+00:00", "Z")

@@ -46,6 +46,8 @@ def _energy(member: int | None) -> Callable[[Meter, int], Row]:
     """Forward energy: the total (0), a rate (1..4), or all five (None)."""
 
     def read(meter: Meter, at_ms: int) -> Row:
+        if member == 0:
+            return [meter.register.shown_total_wh(at_ms)]
         shown = meter.register.shown_wh(at_ms)
         return list(shown) if member is None else [shown[member]]
 

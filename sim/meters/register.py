@@ -104,6 +104,10 @@ class Register:
         rates = [wh - offset for wh, offset in zip(self.rates_wh(at_ms), offsets, strict=True)]
         return tuple(wh % REGISTER_MODULUS_WH for wh in (sum(rates), *rates))
 
+    def shown_total_wh(self, at_ms: int) -> int:
+        """The total as the meter shows it, without the work for the rates."""
+        return (self.steps_wh(at_ms) - self.offset_wh(at_ms)) % REGISTER_MODULUS_WH
+
     def window_ms(self, total_wh: int, now_ms: int) -> tuple[int, int | None] | None:
         """World times at which the true total showed `total_wh`: first, and first no longer (None: still)."""
         needed_wh = total_wh - self.start_wh

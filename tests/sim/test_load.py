@@ -192,3 +192,16 @@ def test_taps_add_up_and_end():
     taps.start(ORIGIN_MS + 7_200_000, ORIGIN_MS + 10_800_000, 100_000)
     assert taps.energy(ORIGIN_MS + DAY_MS) == 900 * MWMS_PER_WH
     assert taps.power_mw(ORIGIN_MS + 7_200_000) == 100_000
+
+
+def test_days_are_drawn_before_they_are_needed():
+    estate = Virtual(table([household()]), seed=SEED)
+    drawn = []
+    shape = estate.household().supply.curve
+    block_of = shape._block
+    shape._block = lambda block: drawn.append(estate.world.now_ms) or block_of(block)
+    estate.run_s(30 * 86400)
+    assert len(drawn) >= 3, "without any reader"
+    before = block_of.cache_info().misses
+    estate.world.household(ADDRESS).meter.power_mw(estate.world.now_ms)
+    assert block_of.cache_info().misses == before

@@ -292,3 +292,11 @@ def test_virtual_days_end_with_the_truth_and_are_repeatable(tmp_path):
     assert printed[0] == printed[1]
     home = json.loads(printed[0])["truth"]["households"][0]
     assert home["true_energy_wh"] == 3600 * 24 * 30
+
+
+def test_example_and_missing_scenario():
+    status, stdout, _ = run_cli("--example")
+    assert status == 0
+    assert "[[household]]" in stdout
+    status, _, stderr = run_cli()
+    assert (status, stderr) == (2, "estate645-sim: no scenario; name a TOML file, or print one with --example\n")

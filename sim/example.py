@@ -1,0 +1,66 @@
+"""A scenario with every key explained, printed by `estate645-sim --example`.
+
+It is read by the tests, so it cannot go stale.
+"""
+
+EXAMPLE = """\
+# An estate of virtual meters. Unknown keys are errors. Run it with
+#   estate645-sim estate.toml --seed 1 --factor 120 --run-dir run --ready ready.json
+
+[estate]
+id = "cuihu"
+name = "Cuihu Garden"
+time_zone = "Asia/Shanghai"          # meter clocks, rate windows and tier periods follow it
+
+[tariff]                             # only the simulator's truth charges with it
+id = "beijing"
+price = "0.4883"                     # yuan/kWh as text, or prices = { peak = "...", flat = "...", valley = "..." },
+                                     # or rate_prices_nf_per_wh = [sharp, peak, flat, valley] in nanofen per Wh
+tier_limits_wh = [240000, 400000]    # inclusive upper limits; seasons = [{ months = [...], tier_limits_wh = [...] }]
+tier_steps = ["0.05", "0.25"]        # what each limit adds, yuan/kWh
+tier_period = "month"                # month, year or none; tier_period_start = day of the month, or "MMDD"
+# several dated versions go into [[tariff.versions]] with valid_from = "2026-01-01";
+# kind = "tou" needs periods = [{ from = "08:00", to = "22:00", rate = "peak" }, ...] over the whole day
+
+[[bus]]
+id = "bus-1"                         # the name of the port in the run directory
+port = "pty"                         # or tcp://127.0.0.1:0
+baud = 9600                          # 600 to 19200
+parity = "E"                         # E, O or N: 11, 11 or 10 bits a byte
+reply_delay_ms = [20, 60]            # Td, fixed or [least, most]
+preamble = 4                         # FE bytes before an answer
+wire = "byte-true"                   # or "none": answers at once
+chunk_bytes = 5                      # bytes per write; 0 writes whole frames
+echo = false                         # repeat what the master sends, as some adapters do
+
+[[household]]
+id = "1-0101"
+meter = "202600010101"               # twelve digits, in quotes
+bus = "bus-1"
+start_register_wh = 1234560          # a multiple of 10
+load = "family"                      # family, single, heavy, vacant or constant
+mean_power_w = 450                   # optional: scale the load to this yearly mean; constant needs it
+tier_used_wh = 0                     # what already counts in the running tier period
+max_current_a = 60
+password = "000000"
+password_level = 2                   # the lowest level that may write and switch; 0 is the highest
+trip_delay_min = 0
+resident = { button = "prompt", button_delay_s = [60, 300] }    # prompt, slow or never; world seconds
+
+[[household]]
+id = "1-0102"
+meter = "202600010102"
+bus = "bus-1"
+load = "single"
+fault = { kind = "unmetered_tap", at = 2026-10-13T09:40:00, until = "2026-10-14T09:40", tap_power_w = 800 }
+# silent, relay_stuck_closed, register_backwards (drop_wh), unmetered_tap (tap_power_w);
+# fault = "silent" with at = "..." beside it is the short form
+
+[[gate]]                             # a main meter: its households, metered or not, and the losses
+id = "gate-1"
+meter = "202600019999"
+bus = "bus-1"
+feeds = "building 1"
+prefix = "1-"                        # or households = ["1-0101", "1-0102"]
+loss_permille = 20
+"""
