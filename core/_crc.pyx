@@ -4,13 +4,13 @@
 One frame: any contiguous buffer, with a path for `bytes` that acquires no buffer at all.
 A batch: one byte buffer and n + 1 offsets, frame i being buf[off[i]:off[i + 1]]; results go to an
 array of the caller's, and the GIL is released while they are computed.
-Offsets and lengths are validated before the first unchecked access; whoever passes arrays must not
-change them from another thread during the call.
+Offsets and lengths are validated before the first unchecked access, and results may not land in the very
+arrays that were validated; whoever passes arrays must not change them from another thread during the call.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
-from libc.stdint cimport int64_t, uint8_t, uint16_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uintptr_t
 
 CRC_MODBUS = 0
 CRC_X25 = 1
@@ -117,16 +117,32 @@ cdef int _check_offsets(Py_ssize_t size, const int64_t[::1] off, Py_ssize_t outp
     return 0
 
 
+cdef int _check_apart(
+    const void *out, Py_ssize_t out_bytes, const uint8_t[::1] buf, const int64_t[::1] off
+) except -1:
+    """Writing results must change neither the offsets that were just checked nor the frames."""
+    cdef uintptr_t start = <uintptr_t>out, end = start + <uintptr_t>out_bytes
+    cdef uintptr_t offsets = <uintptr_t>&off[0], frames = <uintptr_t>&buf[0] if buf.shape[0] else 0
+    if start < offsets + <uintptr_t>off.shape[0] * sizeof(int64_t) and offsets < end:
+        raise ValueError("out shares memory with off; it must be an array of its own")
+    if start < frames + <uintptr_t>buf.shape[0] and frames < end:
+        raise ValueError("out shares memory with buf; it must be an array of its own")
+    return 0
+
+
 def sum_batch(
     const uint8_t[::1] buf not None, const int64_t[::1] off not None, uint8_t[::1] out not None
 ) -> None:
     """DL/T 645 sum of each frame.
 
     buf : uint8[:], C-contiguous; off : int64[n + 1], not descending, inside buf;
-    out : uint8[n], overwritten. ValueError if that does not hold; then nothing is written.
+    out : uint8[n], overwritten, sharing no memory with the others.
+    ValueError if that does not hold; then nothing is written.
     """
     cdef Py_ssize_t i, n = out.shape[0]
     _check_offsets(buf.shape[0], off, n)
+    if n:
+        _check_apart(&out[0], n * <Py_ssize_t>sizeof(out[0]), buf, off)
     cdef uint8_t nothing = 0
     cdef const uint8_t *data = &buf[0] if buf.shape[0] else &nothing
     with nogil:
@@ -144,6 +160,8 @@ def check_batch(
     """
     cdef Py_ssize_t i, n = out.shape[0], good = 0
     _check_offsets(buf.shape[0], off, n)
+    if n:
+        _check_apart(&out[0], n * <Py_ssize_t>sizeof(out[0]), buf, off)
     cdef uint8_t nothing = 0
     cdef const uint8_t *data = &buf[0] if buf.shape[0] else &nothing
     with nogil:
@@ -161,6 +179,8 @@ def crc_batch(
     if kind != MODBUS and kind != X25:
         raise ValueError(f"kind must be CRC_MODBUS (0) or CRC_X25 (1), got {kind}")
     _check_offsets(buf.shape[0], off, n)
+    if n:
+        _check_apart(&out[0], n * <Py_ssize_t>sizeof(out[0]), buf, off)
     cdef uint8_t nothing = 0
     cdef const uint8_t *data = &buf[0] if buf.shape[0] else &nothing
     with nogil:

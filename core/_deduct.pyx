@@ -11,7 +11,7 @@ changed. The GIL is released for the whole pass; in-place arrays are under the c
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uintptr_t
 from libc.string cimport memcpy
 
 from core._meter cimport (
@@ -150,7 +150,8 @@ cdef object _by_rate(str name, object array, Py_ssize_t meters):
     view = memoryview(array)
     if not view.c_contiguous:
         raise ValueError(f"{name} is not C-contiguous")
-    if view.ndim == 1 and view.format in ("i", "l") and view.itemsize == 4 and len(view) % meters == 0:
+    flat = view.ndim == 1 and view.format in ("i", "l") and view.itemsize == 4
+    if flat and len(view) >= meters > 0 and len(view) % meters == 0:
         view = view.cast("B").cast("i", (len(view) // meters, meters))
     if view.ndim != 2 or view.shape[1] != meters:
         raise ValueError(f"{name} must be int32[R, {meters}], not {view.format!r}{list(view.shape)}")
@@ -192,9 +193,32 @@ cdef int _rates(Py_ssize_t prev_rates, Py_ssize_t new_rates) except -1:
     return <int>prev_rates
 
 
-cdef int _check_apart(Batch b) except -1:
-    if b.period == b.balance or b.period == b.charge or b.balance == b.charge or b.flags == b.event:
-        raise ValueError("tier_period_wh, balance_nf, charge_nf and flags, event must be arrays of their own")
+cdef int _check_apart(Batch b, const int64_t[::1] index, const int64_t[::1] runs) except -1:
+    """What is written shares no memory with anything else: it would change values already checked."""
+    cdef Py_ssize_t n = b.meters, by_rate = b.rates * b.meters * <Py_ssize_t>sizeof(int32_t)
+    cdef list spans = [
+        ("tier_period_wh", <uintptr_t>b.period, 8 * n),
+        ("balance_nf", <uintptr_t>b.balance, 8 * n),
+        ("charge_nf", <uintptr_t>b.charge, 8 * n),
+        ("flags", <uintptr_t>b.flags, n), ("event", <uintptr_t>b.event, n),
+        ("prev_wh", <uintptr_t>b.prev, by_rate), ("new_wh", <uintptr_t>b.new, by_rate),
+        ("ratio", <uintptr_t>b.ratio, 4 * n), ("tariff", <uintptr_t>b.tariff, 2 * n),
+        ("alarm1_fen", <uintptr_t>b.alarm1, 4 * n), ("alarm2_fen", <uintptr_t>b.alarm2, 4 * n),
+        ("overdraft_fen", <uintptr_t>b.overdraft, 4 * n),
+    ]
+    if index is not None:
+        spans.append(("index", <uintptr_t>&index[0], 8 * index.shape[0]))
+    if runs is not None and runs.shape[0]:
+        spans.append(("runs", <uintptr_t>&runs[0], 8 * runs.shape[0]))
+    return _refuse_overlap(spans, 5)
+
+
+cdef int _refuse_overlap(list spans, Py_ssize_t outputs) except -1:
+    """Spans are (name, address, bytes); the first `outputs` of them are written."""
+    for k, (name, start, size) in enumerate(spans[:outputs]):
+        for other, other_start, other_size in spans[k + 1:]:
+            if start < other_start + other_size and other_start < start + size:
+                raise ValueError(f"{name} and {other} share memory; they must be arrays of their own")
     return 0
 
 
@@ -232,6 +256,7 @@ def deduct(
     index : int64[k], ascending meter numbers: only these are charged; lo and hi then count in index
     runs : int64[T + 1]: meters runs[t]..runs[t + 1] - 1 have tariff row t, whatever tariff says
     lo, hi : the slice to charge, all by default; what is outside stays untouched
+    What is written shares no memory with any other argument.
 
     An event BACKWARDS, JUMP or RANGE (more than 2^31 - 1 Wh, a balance beyond +-2^62, a period beyond
     2^53 Wh) charges 0 and changes no state. A TRIP event is a finding, never a command.
@@ -259,7 +284,7 @@ def deduct(
     b.alarm1, b.alarm2, b.overdraft = &alarm1_fen[0], &alarm2_fen[0], &overdraft_fen[0]
     b.period, b.balance, b.charge = &tier_period_wh[0], &balance_nf[0], &charge_nf[0]
     b.flags, b.event = &flags[0], &event[0]
-    _check_apart(b)
+    _check_apart(b, index, runs)
     try:
         _copy_rows(tariffs, &rows, &rows_count)
         b.rows = rows
@@ -351,8 +376,12 @@ def post_fen(
             raise ValueError(f"charge_nf[{i}] = {charge_nf[i]} is beyond 2^62")
         if not NF_PER_FEN - MONEY_MAX <= residue_nf[i] <= MONEY_MAX - NF_PER_FEN:
             raise ValueError(f"residue_nf[{i}] = {residue_nf[i]} is beyond 2^62 - 10^9")
-    if n and &residue_nf[0] == &posted_fen[0]:
-        raise ValueError("residue_nf and posted_fen must be arrays of their own")
+    if n:
+        _refuse_overlap([
+            ("residue_nf", <uintptr_t>&residue_nf[0], 8 * n),
+            ("posted_fen", <uintptr_t>&posted_fen[0], 8 * n),
+            ("charge_nf", <uintptr_t>&charge_nf[0], 8 * n),
+        ], 2)
     with nogil:
         for i in range(n):
             total = residue_nf[i] + charge_nf[i]

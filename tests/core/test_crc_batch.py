@@ -87,6 +87,25 @@ def test_the_output_must_hold_one_element_a_frame(outputs):
         core.sum_batch(GOOD, np.array([0, 8, 16]), bytearray(outputs))
 
 
+@pytest.mark.parametrize("at", [0, 15, 32])
+def test_results_cannot_land_in_the_offsets_that_were_checked(at):
+    off = np.array([0, 4, 8, 12, 16])
+    for batch in (core.sum_batch, core.check_batch):
+        with pytest.raises(ValueError, match="shares memory with off"):
+            batch(GOOD, off, off.view(np.uint8)[at : at + 4])
+    with pytest.raises(ValueError, match="shares memory with off"):
+        core.crc_batch(core.CRC_X25, GOOD, off, off.view(np.uint16)[at // 2 : at // 2 + 4])
+    assert off.tolist() == [0, 4, 8, 12, 16], "a refused call wrote something"
+
+
+def test_results_cannot_land_in_the_frames_but_may_lie_beside_them():
+    buf, off = np.frombuffer(GOOD + b"\0", np.uint8).copy(), np.array([0, 16])
+    with pytest.raises(ValueError, match="shares memory with buf"):
+        core.check_batch(buf, off, buf[15:16])
+    assert core.check_batch(buf[:16], off, buf[16:]) == 1
+    assert buf[16] == 1
+
+
 def test_an_unknown_kind_is_refused():
     with pytest.raises(ValueError, match="kind must be"):
         core.crc_batch(2, GOOD, np.array([0, 16]), np.zeros(1, np.uint16))

@@ -147,7 +147,45 @@ def test_rows_that_could_leave_64_bits_are_refused(tariffs):
 def test_an_array_given_twice_for_output_is_refused():
     columns = three()
     columns[CHARGE] = columns[BALANCE]
-    refused("arrays of their own", columns=columns)
+    refused("balance_nf and charge_nf share memory", columns=columns)
+
+
+@pytest.mark.parametrize("checked", [PREV, NEW, RATIO, TARIFF, ALARM1])
+def test_results_cannot_land_in_values_that_were_already_checked(checked):
+    columns = three()
+    columns[CHARGE] = np.zeros(8, np.int64)[:3]
+    size = columns[checked].nbytes
+    inside = columns[CHARGE].base.view(np.uint8)[:size].view(columns[checked].dtype)
+    inside[:] = columns[checked].ravel()
+    columns[checked] = inside.reshape(columns[checked].shape)
+    refused("share memory; they must be arrays of their own", columns=columns)
+
+
+def test_outputs_that_overlap_by_one_meter_are_refused():
+    columns, both = three(), np.zeros(5, np.int64)
+    columns[PERIOD], columns[BALANCE] = both[:3], both[2:]
+    refused("tier_period_wh and balance_nf share memory", columns=columns)
+    columns[PERIOD], columns[BALANCE] = np.zeros(6, np.int64)[:3], np.zeros(6, np.int64)[3:]
+    core.deduct(*columns, PLAIN.row())
+
+
+def test_an_index_or_runs_that_the_results_would_overwrite_are_refused():
+    columns = three()
+    columns[CHARGE] = np.arange(3)
+    refused("charge_nf and index share memory", columns=columns, index=columns[CHARGE])
+    columns[PERIOD] = np.array([0, 3, 9])
+    refused("tier_period_wh and runs share memory", columns=columns, runs=columns[PERIOD][:2])
+
+
+def test_an_index_into_no_meters_is_refused():
+    with pytest.raises(ValueError, match="prev_wh must be"):
+        core.deduct(*[array.array("i", [0] * 4)] * 2, *arrays([])[2:], PLAIN.row(), index=np.array([0]))
+
+
+def test_flat_registers_without_elements_are_refused():
+    columns = three()
+    columns[PREV] = np.zeros(0, np.int32)
+    refused("prev_wh must be int32", columns=columns)
 
 
 def test_more_than_five_rates_are_refused():

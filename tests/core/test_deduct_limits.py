@@ -148,3 +148,8 @@ def test_post_fen_refuses_what_could_wrap():
         core.post_fen(np.zeros(2, np.int64), good, good)
     with pytest.raises(ValueError, match="holds 1"):
         core.post_fen(np.zeros(2, np.int64), np.zeros(1, np.int64), good)
+    both = np.zeros(3, np.int64)
+    with pytest.raises(ValueError, match="residue_nf and posted_fen share memory"):
+        core.post_fen(np.zeros(2, np.int64), both[:2], both[1:])
+    with pytest.raises(ValueError, match="posted_fen and charge_nf share memory"):
+        core.post_fen(both[1:], np.zeros(2, np.int64), both[:2])
