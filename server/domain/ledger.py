@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
+from typing import NamedTuple
 
 REVENUE = "revenue"
 OPENING = "opening"
@@ -46,9 +47,8 @@ class PostedTopup:
     repeated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of a batch, in the order of the table's columns after the key."""
+class Line(NamedTuple):
+    """One line of a batch, in the order of the table's columns after estate and batch number."""
 
     line_no: int
     account_id: str
@@ -70,7 +70,7 @@ class Line:
     event_to: int | None = None
 
 
-LINE_FIELDS = tuple(Line.__dataclass_fields__)
+LINE_FIELDS = Line._fields
 
 
 @lru_cache(maxsize=200_000)

@@ -159,6 +159,11 @@ def _rewire(unit: Unit, estate_id: str, home: HouseholdEntry, meter: MeterRow) -
             f"meter {home.meter_id} was installed at {meter.start_wh} Wh with ratio {meter.ratio}; "
             "start registers, ratio and installed_at cannot change"
         )
+    if home.max_power_w < meter.max_power_w:
+        raise Conflict(
+            f"meter {home.meter_id} has max_power_w = {meter.max_power_w}; it cannot shrink, since past charges were "
+            "judged by it"
+        )
     values: dict[str, object] = {name: getattr(home, name) for name in _WIRING}
     upsert(unit.connection, schema.meter, ("estate_id", "meter_id"), {"estate_id": estate_id, **values})
 

@@ -23,6 +23,7 @@ from server.domain.ledger import (
     provider_account,
 )
 from server.errors import Conflict, NotFound, Refused
+from server.flows.verification import verify
 from server.store import ledger as journal
 from server.store.bulk import insert_rows, update_rows
 from server.store.schema import account
@@ -30,6 +31,8 @@ from server.store.unit import Unit
 
 if TYPE_CHECKING:
     from server.clock import Now
+
+__all__ = ["apply_balances", "ensure_account", "level_of", "post_opening", "post_topup", "seal_batches", "verify"]
 
 LEVEL_BALANCE_MAX_NF = 2**62  # beyond it the level function sees the limit, which is on the same side of all alarms
 SEAL_BATCHES_MAX = 500
@@ -105,7 +108,8 @@ def _post(
     header = (batch_seq, kind, event_at, now.machine_ms, idem_key, payload, len(lines), turnover_fen, actor, memo)
     journal.append(connection, estate_id, header, lines)
     levels = {line.account_id: level_of(accounts[line.account_id], line.balance_after_fen) for line in lines}
-    apply_balances(connection, estate_id, lines, accounts, levels)
+    versions = {account_id: row["version"] for account_id, row in accounts.items()}
+    apply_balances(connection, estate_id, lines, versions, levels)
     unit.announce("balance", account_id)
     return PostedTopup(batch_seq, lines[0].balance_after_fen, levels[account_id])
 
@@ -129,10 +133,10 @@ def apply_balances(
     connection: Connection,
     estate_id: str,
     last_lines: Sequence[Line],
-    before: Mapping[str, RowMapping],
+    versions: Mapping[str, int],
     levels: Mapping[str, int],
 ) -> None:
-    """Move each account to the state after its last line, if nobody else moved it since `before` (CAS)."""
+    """Move each account to the state after its last line, if it still has its version of before (CAS)."""
     rows = [
         (
             item.balance_after_fen,
@@ -141,7 +145,7 @@ def apply_balances(
             levels[item.account_id],
             estate_id,
             item.account_id,
-            before[item.account_id]["version"],
+            versions[item.account_id],
         )
         for item in last_lines
     ]

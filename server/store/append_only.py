@@ -14,7 +14,9 @@ BEGIN SELECT RAISE(ABORT, 'table {table} is append-only'); END
 """
 _POSTGRES_FUNCTION = """
 CREATE OR REPLACE FUNCTION estate645_append_only() RETURNS trigger LANGUAGE plpgsql AS $body$
-BEGIN RAISE EXCEPTION USING MESSAGE = 'table ' || TG_TABLE_NAME || ' is append-only', ERRCODE = 'restrict_violation'; END
+BEGIN
+  RAISE EXCEPTION USING MESSAGE = 'table ' || TG_TABLE_NAME || ' is append-only', ERRCODE = 'restrict_violation';
+END
 $body$
 """
 _POSTGRES = """
@@ -33,3 +35,18 @@ def create_triggers(connection: Connection, tables: Iterable[str]) -> None:
         else:
             for verb in ("UPDATE", "DELETE"):
                 connection.exec_driver_sql(_SQLITE.format(table=table, verb=verb))
+
+
+def unguarded(connection: Connection, tables: Iterable[str]) -> list[str]:
+    """The tables of `tables` whose triggers are gone."""
+    if connection.dialect.name == "postgresql":
+        query = (
+            "SELECT c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
+            "WHERE t.tgname = c.relname || '_append_only' AND t.tgenabled <> 'D'"
+        )
+        wanted = {table: {table} for table in tables}
+    else:
+        query = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+        wanted = {table: {f"{table}_no_{verb}" for verb in ("UPDATE", "DELETE")} for table in tables}
+    found = set(connection.exec_driver_sql(query).scalars())
+    return [table for table, names in wanted.items() if not names <= found]

@@ -38,16 +38,8 @@ def append(
         connection,
         line,
         ("estate_id", "batch_seq", *LINE_FIELDS),
-        [(estate_id, header[0], *_values(item)) for item in lines],
+        [(estate_id, header[0], *item) for item in lines],
     )
-
-
-def _values(item: Line) -> tuple[object, ...]:
-    return (
-        item.line_no, item.account_id, item.amount_fen, item.balance_after_fen, item.account_version, item.charge_nf,
-        item.residue_after_nf, item.meter_id, item.install_no, item.tariff_id, item.from_wh, item.to_wh,
-        item.from_rates_wh, item.to_rates_wh, item.tier_period_start, item.tier_from_wh, item.event_from, item.event_to,
-    )  # fmt: skip
 
 
 def lines_of_batch(connection: Connection, estate_id: str, batch_seq: int) -> list[Line]:

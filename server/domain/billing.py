@@ -1,0 +1,295 @@
+"""From accepted registers to charges: steps, their split at tariff boundaries, and one pass of the kernel.
+
+A step lies within one span of terms. Where a step of a meter crosses a boundary it is split at the reading taken on
+the boundary, else by time in whole Wh; the parts telescope, so no energy is lost or charged twice. The kernel
+charges thousands of steps at once; a row too large for it goes the wide way in Python integers.
+"""
+
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from core import EVENT_NONE, EVENT_RANGE, FLAG_LEVEL_MASK, deduct, level_after
+from core.tariff import charge_exact
+from core.units import NF_PER_FEN, REGISTER_MODULUS_WH, post_charge
+from server.domain.ledger import Line
+from server.domain.readings import Rates
+from server.domain.tariff_calendar import TariffCalendar, Terms
+
+MAX_DELTA_WH = REGISTER_MODULUS_WH // 2 - 1
+KERNEL_BALANCE_MAX_FEN = 4_611_686_017
+KERNEL_PERIOD_MAX_WH = 2**53
+LEVEL_BALANCE_MAX_NF = 2**62  # beyond it every alarm has the same answer
+
+
+class Registers(NamedTuple):
+    """What a meter showed at an instant of world time; Wh before the ratio."""
+
+    at: int
+    total_wh: int
+    rates_wh: Rates | None
+
+
+class Due(NamedTuple):
+    """One meter to charge: from its cursor to its last accepted reading."""
+
+    meter_id: str
+    account_id: str
+    tariff_id: str
+    install_no: int
+    seq: int
+    ratio: int
+    start: Registers
+    end: Registers
+    tier_period_start: int
+    tier_period_wh: int
+
+
+class Step(NamedTuple):
+    """A part of a meter's energy within one span of terms."""
+
+    due: Due
+    terms: Terms
+    start: Registers
+    end: Registers
+    estimated: bool
+
+
+class Crossing(NamedTuple):
+    """An account whose level changed: `event` is EVENT_ALARM1 .. EVENT_CLOSE_ALLOWED of core."""
+
+    account_id: str
+    meter_id: str
+    event: int
+
+
+@dataclass(slots=True)
+class AccountState:
+    """An account while a batch is computed."""
+
+    account_id: str
+    balance_fen: int
+    residue_nf: int
+    version: int
+    level: int
+    alarm1_fen: int
+    alarm2_fen: int
+    overdraft_fen: int
+    close_allowed_fen: int
+
+    @property
+    def balance_nf(self) -> int:
+        """The exact balance: posted credit less what is charged but not yet posted."""
+        return self.balance_fen * NF_PER_FEN - self.residue_nf
+
+
+@dataclass(slots=True)
+class TierState:
+    """The tier counter of a meter while a batch is computed."""
+
+    period_start: int
+    wh: int
+
+
+FreezeAt = Callable[[str, int], Registers | None]
+
+
+def plan_steps(due: Due, calendar: TariffCalendar, freeze_at: FreezeAt) -> list[Step] | None:
+    """The steps of one meter in order; None holds the meter: rates are missing or a step is no forward step."""
+    steps: list[Step] = []
+    start, terms = due.start, calendar.terms_at(due.start.at)
+    while terms.end_s is not None and terms.end_s < due.end.at:
+        frozen = freeze_at(due.meter_id, terms.end_s)
+        cut = frozen or split_by_time(start, due.end, terms.end_s)
+        steps.append(Step(due, terms, start, cut, frozen is None))
+        start, terms = cut, calendar.terms_at(terms.end_s)
+    steps.append(Step(due, terms, start, due.end, False))
+    return None if any(not _chargeable(step) for step in steps) else steps
+
+
+def _chargeable(step: Step) -> bool:
+    if step.terms.by_rates and (step.start.rates_wh is None or step.end.rates_wh is None):
+        return False
+    return all(delta <= MAX_DELTA_WH for delta in (*deltas(step), step_wh(step.start.total_wh, step.end.total_wh)))
+
+
+def split_by_time(start: Registers, end: Registers, at: int) -> Registers:
+    """Registers at `at`, as if the energy between two readings had flowed evenly; whole Wh, rounded down."""
+    past_s, span_s = at - start.at, end.at - start.at
+
+    def cut(before_wh: int, after_wh: int) -> int:
+        return (before_wh + step_wh(before_wh, after_wh) * past_s // span_s) % REGISTER_MODULUS_WH
+
+    rates = None
+    if start.rates_wh is not None and end.rates_wh is not None:
+        sharp, peak, flat, valley = map(cut, start.rates_wh, end.rates_wh)
+        rates = (sharp, peak, flat, valley)
+    return Registers(at, cut(start.total_wh, end.total_wh), rates)
+
+
+def step_wh(before_wh: int, after_wh: int) -> int:
+    """Forward step of one register, through its modulus if need be."""
+    return (after_wh - before_wh) % REGISTER_MODULUS_WH
+
+
+def deltas(step: Step) -> tuple[int, ...]:
+    """Forward steps of the priced registers: the total, or the four rates."""
+    if not step.terms.by_rates or step.start.rates_wh is None or step.end.rates_wh is None:
+        return (step_wh(step.start.total_wh, step.end.total_wh),)
+    return tuple(map(step_wh, step.start.rates_wh, step.end.rates_wh))
+
+
+def rounds(steps: Iterable[Step]) -> list[list[Step]]:
+    """Steps in passes: no account twice in a pass, each account's steps in order."""
+    passes: list[list[Step]] = []
+    count: dict[str, int] = {}
+    for step in steps:
+        number = count.get(step.due.account_id, 0)
+        count[step.due.account_id] = number + 1
+        if number == len(passes):
+            passes.append([])
+        passes[number].append(step)
+    return passes
+
+
+class Charging:
+    """Charges passes of steps against account states; collects lines and crossings."""
+
+    def __init__(self, accounts: Mapping[str, AccountState]) -> None:
+        self.accounts = accounts
+        self.tiers: dict[str, TierState] = {}
+        self.lines: list[Line] = []
+        self.crossings: dict[str, Crossing] = {}
+        self.charged_fen = 0
+        self.estimated = 0
+        self.wide = 0
+
+    def run(self, steps: Iterable[Step]) -> None:
+        """Charge all steps."""
+        for batch in rounds(steps):
+            for by_rates in (False, True):
+                same = [step for step in batch if step.terms.by_rates == by_rates]
+                if same:
+                    self._pass(same)
+
+    def _pass(self, steps: Sequence[Step]) -> None:
+        """One call of the kernel for steps with the same number of registers."""
+        states = [self.accounts[step.due.account_id] for step in steps]
+        tiers = [self._tier(step) for step in steps]
+        moved = [deltas(step) for step in steps]
+        numbers, rows = _rows(steps, states)
+        wide = [
+            abs(state.balance_fen) > KERNEL_BALANCE_MAX_FEN or tier.wh > KERNEL_PERIOD_MAX_WH
+            for state, tier in zip(states, tiers, strict=True)
+        ]
+        size = len(steps)
+        charge_nf, event = array("q", bytes(8 * size)), array("B", bytes(size))
+        flags = array("B", [state.level for state in states])
+        new_wh = array("i", [delta for register in zip(*moved, strict=True) for delta in register])
+        deduct(
+            array("i", bytes(4 * len(new_wh))),  # a step is a register that started at 0
+            new_wh,
+            array("i", [step.due.ratio for step in steps]),
+            array("H", numbers),
+            array("q", [0 if big else tier.wh for tier, big in zip(tiers, wide, strict=True)]),
+            array("q", [0 if big else state.balance_nf for state, big in zip(states, wide, strict=True)]),
+            array("i", [state.alarm1_fen for state in states]),
+            array("i", [state.alarm2_fen for state in states]),
+            array("i", [state.overdraft_fen for state in states]),
+            flags,
+            charge_nf,
+            event,
+            b"".join(rows),
+            max_delta_wh=MAX_DELTA_WH,
+        )
+        for i, step in enumerate(steps):
+            if wide[i] or event[i] == EVENT_RANGE:
+                self._book(step, states[i], tiers[i], moved[i], *self._wide(step, states[i], tiers[i], moved[i]))
+            else:
+                self._book(step, states[i], tiers[i], moved[i], charge_nf[i], flags[i], event[i])
+
+    def _tier(self, step: Step) -> TierState:
+        tier = self.tiers.get(step.due.meter_id)
+        if tier is None:
+            tier = TierState(step.due.tier_period_start, step.due.tier_period_wh)
+            self.tiers[step.due.meter_id] = tier
+        if tier.period_start != step.terms.tier_period_start:
+            tier.period_start, tier.wh = step.terms.tier_period_start, 0
+        return tier
+
+    def _wide(self, step: Step, state: AccountState, tier: TierState, moved: tuple[int, ...]) -> tuple[int, int, int]:
+        """The same formula in Python integers, for a row beyond the kernel's ranges."""
+        self.wide += 1
+        row = step.terms.row(state.close_allowed_fen)
+        charge_nf = charge_exact(row, moved, tier.wh, ratio=step.due.ratio)
+        after_nf = max(-LEVEL_BALANCE_MAX_NF, min(LEVEL_BALANCE_MAX_NF, state.balance_nf - charge_nf))
+        limits = (state.alarm1_fen, state.alarm2_fen, state.overdraft_fen, state.close_allowed_fen * NF_PER_FEN)
+        return charge_nf, *level_after(after_nf, *limits, state.level)
+
+    def _book(
+        self,
+        step: Step,
+        state: AccountState,
+        tier: TierState,
+        moved: tuple[int, ...],
+        charge_nf: int,
+        flags: int,
+        event: int,
+    ) -> None:
+        due, start, end = step.due, step.start, step.end
+        tier_from_wh = tier.wh
+        tier.wh += sum(moved) * due.ratio
+        state.level = flags & FLAG_LEVEL_MASK
+        if event != EVENT_NONE:
+            self.crossings[due.account_id] = Crossing(due.account_id, due.meter_id, event)
+        if start.total_wh == end.total_wh and not any(moved):
+            return
+        posted_fen, state.residue_nf = post_charge(charge_nf, state.residue_nf)
+        state.balance_fen -= posted_fen
+        state.version += 1
+        self.charged_fen += posted_fen
+        self.estimated += step.estimated
+        by_rates = step.terms.by_rates
+        self.lines.append(
+            Line(
+                len(self.lines) + 1,
+                due.account_id,
+                -posted_fen,
+                state.balance_fen,
+                state.version,
+                charge_nf,
+                state.residue_nf,
+                due.meter_id,
+                due.install_no,
+                step.terms.tariff_id,
+                start.total_wh,
+                end.total_wh,
+                rates_text(start.rates_wh) if by_rates else None,
+                rates_text(end.rates_wh) if by_rates else None,
+                step.terms.tier_period_start,
+                tier_from_wh,
+                start.at,
+                end.at,
+            )
+        )
+
+
+def rates_text(rates_wh: Rates | None) -> str | None:
+    """Rate registers as a line keeps them: "1,2,3,4"."""
+    return None if rates_wh is None else ",".join(map(str, rates_wh))
+
+
+def _rows(steps: Sequence[Step], states: Sequence[AccountState]) -> tuple[list[int], list[bytes]]:
+    """The row number of each step, and the rows; steps with the same terms and closing limit share one."""
+    known: dict[tuple[Terms, int], int] = {}
+    rows: list[bytes] = []
+    numbers: list[int] = []
+    for step, state in zip(steps, states, strict=True):
+        key = (step.terms, state.close_allowed_fen)
+        number = known.get(key)
+        if number is None:
+            number = known[key] = len(rows)
+            rows.append(step.terms.row(state.close_allowed_fen))
+        numbers.append(number)
+    return numbers, rows

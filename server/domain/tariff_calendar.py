@@ -1,0 +1,50 @@
+"""Which terms of a tariff hold when, remembered so that a batch of thousands of steps asks the calendar once.
+
+Terms hold over a half-open span of world time; at its end version, season or tier period changes.
+"""
+
+from dataclasses import dataclass
+
+from core.tariff import Season, Tariff, TariffVersion, compile_row, next_boundary_s, tier_period_start_s, version_at
+from core.units import NF_PER_FEN
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Terms:
+    """A version in one season and tier period; it holds until `end_s` (None: for ever)."""
+
+    tariff_id: str
+    version: TariffVersion
+    season: Season
+    tier_period_start: int
+    end_s: int | None
+
+    @property
+    def by_rates(self) -> bool:
+        """Whether the four rate registers are priced, rather than the total."""
+        return self.version.kind == "tou"
+
+    def row(self, close_allowed_fen: int) -> bytes:
+        """The kernel's row for accounts with this closing limit."""
+        return compile_row(self.version, self.season, close_allowed_fen * NF_PER_FEN)
+
+
+class TariffCalendar:
+    """Terms of one tariff by instant."""
+
+    def __init__(self, tariff: Tariff) -> None:
+        self.tariff = tariff
+        self._spans: dict[int | None, tuple[int, Terms]] = {}
+
+    def terms_at(self, at_s: int) -> Terms:
+        """The terms that price energy used from `at_s` on; TariffError before the first version."""
+        for end_s, (start_s, terms) in self._spans.items():
+            if start_s <= at_s and (end_s is None or at_s < end_s):
+                return terms
+        version, season = version_at(self.tariff, at_s)
+        end_s = next_boundary_s(self.tariff, at_s)
+        period_start = tier_period_start_s(self.tariff, at_s)
+        known = self._spans.get(end_s)
+        terms = known[1] if known else Terms(self.tariff.tariff_id, version, season, period_start, end_s)
+        self._spans[end_s] = (at_s, terms)
+        return terms

@@ -1,0 +1,219 @@
+"""Checking the books: every number again, by another road than the one that made it.
+
+Charges are recomputed from registers and tariffs in Python integers, never by the kernel. Each checker takes the
+lines in booking order, keeps only where its account or meter stands, and notes what does not agree, under the number
+of the invariant that is broken (1 sums, 2 chains of accounts, 3 chains of meters, 4 keys, 5 payments, 6 charges and
+residues, 7 seals, 16 physical limits).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from core.reading import plausible_wh
+from core.tariff import TariffError, charge_exact
+from core.units import NF_PER_FEN, REGISTER_MODULUS_WH, post_charge
+from server.domain.ledger import Line
+from server.domain.tariff_calendar import TariffCalendar, Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """One thing that does not agree: the invariant, what it is about, and the two values."""
+
+    invariant: int
+    subject: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What was counted and what does not agree; `unsealed` batches are newer than the last seal."""
+
+    estate_id: str
+    accounts: int
+    meters: int
+    batches: int
+    lines: int
+    charges: int
+    estimated: int
+    payments: int
+    sealed: int
+    unsealed: int
+    mismatches: tuple[Mismatch, ...]
+
+
+class Findings:
+    """Collects mismatches; `expect` notes one unless the two values are equal."""
+
+    def __init__(self) -> None:
+        self.mismatches: list[Mismatch] = []
+
+    def note(self, invariant: int, subject: str, detail: str) -> None:
+        """Something does not agree."""
+        self.mismatches.append(Mismatch(invariant, subject, detail))
+
+    def expect(self, invariant: int, subject: str, what: str, stored: object, expected: object) -> None:
+        """`stored` is in the database, `expected` follows from the rest."""
+        if stored != expected:
+            self.note(invariant, subject, f"{what} is {stored}, should be {expected}")
+
+
+@dataclass(slots=True)
+class AccountChain:
+    """Where an account stands after the lines seen so far."""
+
+    balance_fen: int = 0
+    residue_nf: int = 0
+    version: int = 0
+
+    def take(self, found: Findings, line: Line, batch_seq: int) -> None:
+        """Follow one line; a charge line must post what its exact charge asks for."""
+        subject = f"account {line.account_id}, batch {batch_seq} line {line.line_no}"
+        found.expect(2, subject, "version", line.account_version, self.version + 1)
+        self.version = line.account_version
+        amount_fen, residue_nf = line.amount_fen, self.residue_nf
+        if line.meter_id is not None:
+            posted_fen, residue_nf = post_charge(line.charge_nf, self.residue_nf)
+            amount_fen = -posted_fen
+            found.expect(6, subject, "amount", line.amount_fen, amount_fen)
+        found.expect(6, subject, "residue", line.residue_after_nf, residue_nf)
+        if abs(line.residue_after_nf) >= NF_PER_FEN:
+            found.note(6, subject, f"residue {line.residue_after_nf} nf is a fen or more")
+        found.expect(2, subject, "balance", line.balance_after_fen, self.balance_fen + line.amount_fen)
+        self.balance_fen, self.residue_nf = line.balance_after_fen, line.residue_after_nf
+
+    def close(self, found: Findings, account_id: str, balance_fen: int, residue_nf: int, version: int) -> None:
+        """Compare with the account's row."""
+        subject = f"account {account_id}"
+        found.expect(2, subject, "stored balance", balance_fen, self.balance_fen)
+        found.expect(6, subject, "stored residue", residue_nf, self.residue_nf)
+        found.expect(2, subject, "stored version", version, self.version)
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A meter as installed now."""
+
+    meter_id: str
+    install_no: int
+    ratio: int
+    max_power_w: int
+    start_wh: int
+    installed_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """Where a meter's cursor stands."""
+
+    install_no: int
+    read_at: int
+    total_wh: int
+    tier_period_start: int
+    tier_period_wh: int
+
+
+@dataclass(slots=True)
+class MeterChain:
+    """Where the charges of one meter stand."""
+
+    meter: Installed
+    total_wh: int = field(init=False)
+    at: int = field(init=False)
+    rates: str | None = None
+    tier_period_start: int | None = None
+    tier_wh: int = 0
+    charged_wh: int = 0
+    lines: int = 0
+    estimated: int = 0
+
+    def __post_init__(self) -> None:
+        """Begin at the registers of the installation."""
+        self.total_wh, self.at = self.meter.start_wh, self.meter.installed_at
+
+    def take(
+        self,
+        found: Findings,
+        line: Line,
+        batch_seq: int,
+        calendars: Mapping[str, TariffCalendar],
+        read_wh: int | None,
+    ) -> None:
+        """Follow one charge; `read_wh` is the accepted register at its end, None where none was read."""
+        subject = f"meter {self.meter.meter_id}, batch {batch_seq} line {line.line_no}"
+        from_wh, to_wh = line.from_wh or 0, line.to_wh or 0
+        event_from, event_to = line.event_from or 0, line.event_to or 0
+        found.expect(3, subject, "from_wh", from_wh, self.total_wh)
+        if event_from < self.at or event_to <= event_from:
+            found.note(3, subject, f"charges {event_from}..{event_to}, but {self.at} was reached already")
+        if self.rates is not None and line.from_rates_wh is not None:
+            found.expect(3, subject, "from_rates_wh", line.from_rates_wh, self.rates)
+        terms = self._terms(found, subject, line, calendars)
+        if terms is not None:
+            self._charge(found, subject, line, terms)
+            if read_wh is None and event_to == terms.end_s:
+                self.estimated += 1
+            else:
+                found.expect(3, subject, "to_wh", to_wh, read_wh)
+        step_wh = (to_wh - from_wh) % REGISTER_MODULUS_WH
+        most_wh = plausible_wh(max(0, event_to - event_from), self.meter.max_power_w)
+        if step_wh > most_wh:
+            found.note(16, subject, f"{step_wh} Wh charged, at most {most_wh} Wh are possible in that time")
+        self.total_wh, self.at, self.rates = to_wh, event_to, line.to_rates_wh
+        self.charged_wh += step_wh
+        self.lines += 1
+
+    def _terms(
+        self, found: Findings, subject: str, line: Line, calendars: Mapping[str, TariffCalendar]
+    ) -> Terms | None:
+        calendar = calendars.get(line.tariff_id or "")
+        if calendar is None:
+            found.note(6, subject, f"tariff {line.tariff_id!r} does not exist")
+            return None
+        try:
+            terms = calendar.terms_at(line.event_from or 0)
+        except TariffError as error:
+            found.note(6, subject, str(error))
+            return None
+        if terms.end_s is not None and (line.event_to or 0) > terms.end_s:
+            found.note(6, subject, f"crosses the tariff boundary at {terms.end_s} unsplit")
+        return terms
+
+    def _charge(self, found: Findings, subject: str, line: Line, terms: Terms) -> None:
+        """The charge again, with the tier counter carried from line to line."""
+        if terms.by_rates:
+            before, after = _rates(line.from_rates_wh), _rates(line.to_rates_wh)
+        else:
+            before, after = [line.from_wh or 0], [line.to_wh or 0]
+        if len(before) != len(after) or not before:
+            found.note(6, subject, "rate registers are missing")
+            return
+        steps = [(b - a) % REGISTER_MODULUS_WH for a, b in zip(before, after, strict=True)]
+        if self.tier_period_start != terms.tier_period_start:
+            self.tier_period_start, self.tier_wh = terms.tier_period_start, 0
+        found.expect(6, subject, "tier_period_start", line.tier_period_start, terms.tier_period_start)
+        found.expect(6, subject, "tier_from_wh", line.tier_from_wh, self.tier_wh)
+        exact_nf = charge_exact(terms.version, steps, self.tier_wh, season=terms.season, ratio=self.meter.ratio)
+        found.expect(6, subject, "charge in nanofen", line.charge_nf, exact_nf)
+        self.tier_wh += sum(steps) * self.meter.ratio
+
+    def close(self, found: Findings, cursor: Reached | None, read_wh: int | None) -> None:
+        """Compare with the cursor; `read_wh` is the accepted register at its instant, None where none was read."""
+        subject = f"meter {self.meter.meter_id}"
+        if cursor is None:
+            found.note(3, subject, "has no cursor")
+            return
+        found.expect(3, subject, "install_no of the cursor", cursor.install_no, self.meter.install_no)
+        found.expect(3, subject, "register of the cursor", cursor.total_wh, self.total_wh)
+        span_wh = (cursor.total_wh - self.meter.start_wh) % REGISTER_MODULUS_WH
+        found.expect(3, subject, "energy charged", self.charged_wh % REGISTER_MODULUS_WH, span_wh)
+        if cursor.read_at < self.at:
+            found.note(3, subject, f"cursor at {cursor.read_at} is behind its last charge at {self.at}")
+        if cursor.read_at != self.meter.installed_at:
+            found.expect(3, subject, "register of the cursor", cursor.total_wh, read_wh)
+        if self.lines and cursor.tier_period_start == self.tier_period_start:
+            found.expect(6, subject, "tier counter of the cursor", cursor.tier_period_wh, self.tier_wh)
+
+
+def _rates(text: str | None) -> list[int]:
+    return [] if text is None else [int(part) for part in text.split(",")]

@@ -1,0 +1,149 @@
+"""Charging: cursors to the last accepted readings, in one batch and one unit of work.
+
+The cursor's compare-and-set is what makes a charge happen once; lines, balances, levels, notices and desired relay
+states commit with it or not at all. Revenue gets one line a batch.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from core import EVENT_TRIP
+from server.domain.billing import AccountState, Charging, Crossing, Due, Registers, Step, plan_steps
+from server.domain.ledger import REVENUE, Line
+from server.domain.tariff_calendar import TariffCalendar
+from server.errors import Conflict
+from server.flows.ledger import apply_balances, ensure_account
+from server.store import ledger as journal
+from server.store.billing import advance_cursors, load_due, store_levels
+from server.store.estates import get_estate
+from server.store.readings import accepted_at
+from server.store.tariffs import load_tariffs
+from server.store.unit import Unit
+
+if TYPE_CHECKING:
+    from server.clock import Now
+
+CHARGE_METERS_MAX = 1500  # about 50 ms of the writer's time, so that a payment never waits long
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeOutcome:
+    """What one batch did: accounts with a line, fen posted, level changes, meters that could not be charged."""
+
+    accounts: int
+    charged_fen: int
+    crossings: tuple[Crossing, ...]
+    meters: int = 0
+    held: tuple[str, ...] = ()
+    batch_seq: int | None = None
+    wide: int = 0
+    estimated: int = 0
+
+
+def charge_due(unit: Unit, estate_id: str, now: "Now", *, limit: int = CHARGE_METERS_MAX) -> ChargeOutcome:
+    """Charge up to `limit` meters whose turn it is, the longest waiting first.
+
+    Conflict when a cursor or balance moved meanwhile; then nothing of the batch is booked.
+    """
+    connection = unit.connection
+    cycle_s = get_estate(connection, estate_id)["billing_cycle_s"]
+    due, accounts = load_due(connection, estate_id, now.world_s, cycle_s, limit)
+    steps, held = _plan(unit, estate_id, due)
+    moved = [item for item in due if item.meter_id not in held]
+    if not moved:
+        return ChargeOutcome(0, 0, (), 0, tuple(held))
+    versions = {account_id: state.version for account_id, state in accounts.items()}
+    charging = Charging(accounts)
+    charging.run(steps)
+    tiers = {meter_id: (tier.period_start, tier.wh) for meter_id, tier in charging.tiers.items()}
+    if advance_cursors(connection, estate_id, moved, tiers) != len(moved):
+        raise Conflict("a meter was charged by somebody else at the same time; nothing was booked, try again")
+    batch_seq = _book(unit, estate_id, moved, charging, versions, now) if charging.lines else None
+    crossings = tuple(charging.crossings.values())
+    charged = {line.account_id for line in charging.lines}
+    silent = {crossing.account_id for crossing in crossings} - charged
+    store_levels(connection, estate_id, [accounts[account_id] for account_id in sorted(silent)])
+    for account_id in charged:
+        unit.announce("balance", account_id)
+    _consequences(unit, estate_id, crossings, [accounts[name] for name in sorted(charged | silent)], now)
+    return ChargeOutcome(
+        len(charged), charging.charged_fen, crossings, len(moved), tuple(held), batch_seq, charging.wide,
+        charging.estimated,
+    )  # fmt: skip
+
+
+def _plan(unit: Unit, estate_id: str, due: Sequence[Due]) -> tuple[list[Step], list[str]]:
+    """Steps of all due meters, and the meters that are held."""
+    calendars = {key: TariffCalendar(value) for key, value in load_tariffs(unit.connection, estate_id).items()}
+    freeze_at = _freezes(unit, estate_id, due, calendars)
+    steps: list[Step] = []
+    held: list[str] = []
+    for item in due:
+        planned = plan_steps(item, calendars[item.tariff_id], freeze_at)
+        if planned is None:
+            held.append(item.meter_id)
+        else:
+            steps += planned
+    return steps, held
+
+
+def _freezes(
+    unit: Unit, estate_id: str, due: Sequence[Due], calendars: dict[str, TariffCalendar]
+) -> Callable[[str, int], Registers | None]:
+    """Accepted readings taken exactly on the boundaries that the due charges cross."""
+    wanted: list[tuple[str, int]] = []
+    for item in due:
+        end_s = calendars[item.tariff_id].terms_at(item.start.at).end_s
+        while end_s is not None and end_s < item.end.at:
+            wanted.append((item.meter_id, end_s))
+            end_s = calendars[item.tariff_id].terms_at(end_s).end_s
+    found = accepted_at(unit.connection, estate_id, wanted) if wanted else {}
+
+    def freeze_at(meter_id: str, at: int) -> Registers | None:
+        registers = found.get((meter_id, at))
+        return None if registers is None else Registers(at, *registers)
+
+    return freeze_at
+
+
+def _book(
+    unit: Unit, estate_id: str, moved: Sequence[Due], charging: Charging, versions: dict[str, int], now: "Now"
+) -> int:
+    """Write the batch with its revenue line and move the balances; returns the batch number."""
+    connection = unit.connection
+    ensure_account(unit, estate_id, REVENUE)
+    revenue = journal.accounts_by_id(connection, estate_id, [REVENUE])[REVENUE]
+    fen = charging.charged_fen
+    own = Line(len(charging.lines) + 1, REVENUE, fen, revenue["balance_fen"] + fen, revenue["version"] + 1)
+    batch_seq = journal.next_batch_seq(connection, estate_id)
+    cursors = "\n".join(f"{item.meter_id} {item.install_no} {item.seq}" for item in moved)
+    targets = "\n".join(f"{item.end.at} {item.end.total_wh}" for item in moved)
+    key = "charge:" + sha256(cursors.encode()).hexdigest()
+    payload = sha256(f"{cursors}\n{targets}".encode()).hexdigest()
+    memo = f"{charging.estimated} steps split by time at a tariff boundary" if charging.estimated else ""
+    lines = [*charging.lines, own]
+    event_at = max(item.end.at for item in moved)
+    header = (batch_seq, "charge", event_at, now.machine_ms, key, payload, len(lines), fen, "system", memo)
+    journal.append(connection, estate_id, header, lines)
+    last = list({line.account_id: line for line in lines}.values())
+    levels = {name: state.level for name, state in charging.accounts.items()} | {REVENUE: 0}
+    apply_balances(connection, estate_id, last, {**versions, REVENUE: revenue["version"]}, levels)
+    return batch_seq
+
+
+def _consequences(
+    unit: Unit, estate_id: str, crossings: Sequence[Crossing], charged: Sequence[AccountState], now: "Now"
+) -> None:
+    """Notices and desired relay states that follow from the new balances, in the same unit."""
+    changed = {crossing.account_id for crossing in crossings}
+    concerned = [state.account_id for state in charged if state.level == EVENT_TRIP or state.account_id in changed]
+    for on_crossings in ON_CROSSINGS:
+        on_crossings(unit, estate_id, crossings, now)
+    for on_balances in ON_BALANCES:
+        on_balances(unit, estate_id, concerned, now)
+
+
+ON_CROSSINGS: list[Callable[[Unit, str, Sequence[Crossing], "Now"], object]] = []
+ON_BALANCES: list[Callable[[Unit, str, Sequence[str], "Now"], object]] = []

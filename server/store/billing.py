@@ -1,0 +1,90 @@
+"""What there is to charge, and moving the cursors of what was charged."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, or_, select
+
+from server.domain.billing import AccountState, Due, Registers
+from server.store.bulk import update_rows
+from server.store.readings import rates_of
+from server.store.schema import account, meter, meter_cursor, meter_live, reading
+
+_MOVING = (
+    "read_at", "total_wh", "rate1_wh", "rate2_wh", "rate3_wh", "rate4_wh", "tier_period_start", "tier_period_wh",
+)  # fmt: skip
+
+
+def load_due(
+    connection: Connection, estate_id: str, world_s: int, cycle_s: int, limit: int
+) -> tuple[list[Due], dict[str, AccountState]]:
+    """Meters with an accepted reading after their cursor whose cycle is over or whose account is near an alarm."""
+    due: list[Due] = []
+    accounts: dict[str, AccountState] = {}
+    for row in connection.execute(_due(estate_id, world_s - cycle_s, limit)):
+        start = Registers(row[6], row[7], rates_of(row[8:12]))
+        end = Registers(row[12], row[13], rates_of(row[14:18]))
+        due.append(Due(row[0], row[1], row[2], row[3], row[4], row[5], start, end, row[18], row[19]))
+        if row[1] not in accounts:
+            accounts[row[1]] = AccountState(row[1], *row[20:28])
+    return due, accounts
+
+
+def _due(estate_id: str, before_s: int, limit: int) -> "Select[Any]":
+    cursor, live, taken = meter_cursor.c, meter_live.c, reading.c
+    columns = (
+        meter.c.meter_id, meter.c.account_id, account.c.tariff_id, cursor.install_no, cursor.seq, meter.c.ratio,
+        cursor.read_at, cursor.total_wh, cursor.rate1_wh, cursor.rate2_wh, cursor.rate3_wh, cursor.rate4_wh,
+        live.reading_at, live.total_wh, taken.rate1_wh, taken.rate2_wh, taken.rate3_wh, taken.rate4_wh,
+        cursor.tier_period_start, cursor.tier_period_wh,
+        account.c.balance_fen, account.c.residue_nf, account.c.version, account.c.level, account.c.alarm1_fen,
+        account.c.alarm2_fen, account.c.overdraft_fen, account.c.close_allowed_fen,
+    )  # fmt: skip
+    return (
+        select(*columns)
+        .select_from(meter_cursor)
+        .join(meter, and_(meter.c.estate_id == cursor.estate_id, meter.c.meter_id == cursor.meter_id))
+        .join(meter_live, and_(live.estate_id == cursor.estate_id, live.meter_id == cursor.meter_id))
+        .join(account, and_(account.c.estate_id == meter.c.estate_id, account.c.account_id == meter.c.account_id))
+        .join(
+            reading,
+            and_(
+                taken.estate_id == live.estate_id, taken.read_at == live.reading_at, taken.meter_id == live.meter_id
+            ),
+        )
+        .where(
+            cursor.estate_id == estate_id,
+            cursor.install_no == meter.c.install_no,
+            live.reading_at > cursor.read_at,
+            account.c.tariff_id.is_not(None),
+            account.c.status != "closed",
+            or_(
+                cursor.read_at <= before_s,
+                account.c.level > 0,
+                account.c.balance_fen <= 2 * account.c.alarm1_fen,
+            ),
+        )
+        .order_by(cursor.read_at, meter.c.meter_id)
+        .limit(limit)
+    )  # fmt: skip
+
+
+def advance_cursors(
+    connection: Connection, estate_id: str, moved: Sequence[Due], tiers: Mapping[str, tuple[int, int]]
+) -> int:
+    """Move each cursor to the end of its charge, if nobody else did (CAS on its number); returns how many moved."""
+    rows = [
+        (
+            item.end.at, item.end.total_wh, *(item.end.rates_wh or (None,) * 4), *tiers[item.meter_id],
+            estate_id, item.meter_id, item.install_no, item.seq,
+        )
+        for item in moved
+    ]  # fmt: skip
+    key = ("estate_id", "meter_id", "install_no", "seq")
+    return update_rows(connection, meter_cursor, _MOVING, key, rows, increment=("seq",))
+
+
+def store_levels(connection: Connection, estate_id: str, states: Sequence[AccountState]) -> None:
+    """Keep the alarm levels of accounts whose level changed without a line."""
+    rows = [(state.level, estate_id, state.account_id) for state in states]
+    update_rows(connection, account, ("level",), ("estate_id", "account_id"), rows)
