@@ -8,7 +8,7 @@ account locked, and costs the same. Failures and the lock are stored, so that a 
 import secrets
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Depends, Form, Query, Request
 from sqlalchemy import RowMapping
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
@@ -21,7 +21,7 @@ from server.store.unit import Unit
 from server.web import i18n
 from server.web.deps import PUBLIC, SIGNED_IN, State
 from server.web.errors import RETRY_AFTER_S, TooManyRequests
-from server.web.pages import language_of, render
+from server.web.pages import render
 from server.web.passwords import PasswordDesk
 from server.web.principal import Principal, cookie_name, token_sha256
 from server.web.state import WebState
@@ -59,7 +59,7 @@ def login_page(request: Request, who: Anybody, target: Annotated[str, Query(alia
     """The form; whoever is signed in already goes on."""
     if who is not None:
         return RedirectResponse(safe_next(target), 303)
-    return render(request, "login.html", next=safe_next(target))
+    return render(request, "login.html", error=None, login="", next_path=safe_next(target))
 
 
 @router.post("/login")
@@ -69,19 +69,16 @@ async def login(request: Request, state: State, _who: Anybody) -> Response:
     given = {name: value if isinstance(value := form.get(name, ""), str) else "" for name in FIELDS}
     name, target = given["login"].strip()[:LOGIN_LENGTH_MAX].replace("\x00", ""), safe_next(given["next"])
     desk: PasswordDesk = request.app.state.passwords
-    _ = i18n.translations(language_of(request)).gettext
     user = await run_in_threadpool(_user, state, name)
     try:
         fits = await desk.verify(user["password_hash"] if user else None, given["password"][:PASSWORD_LENGTH_MAX])
     except TooManyRequests:
-        failed = _("Many people are signing in right now. Try again in a few seconds.")
-        page = render(request, "login.html", status_code=429, next=target, login=name, failed=failed)
+        page = render(request, "login.html", status_code=429, error="busy", login=name, next_path=target)
         page.headers["Retry-After"] = RETRY_AFTER_S
         return page
     token = await run_in_threadpool(_enter, state, user, fits) if user is not None else None
     if user is None or token is None:
-        failed = _("The user name or the password is wrong, or the account is locked for a while.")
-        return render(request, "login.html", status_code=401, next=target, login=name, failed=failed)
+        return render(request, "login.html", status_code=401, error="wrong", login=name, next_path=target)
     reply = RedirectResponse(target, 303)
     _set_cookie(reply, state, token, session_s(user["role"]))
     return reply
@@ -136,15 +133,16 @@ def logout(request: Request, state: State, _who: Annotated[Principal, Depends(SI
     return reply
 
 
-@router.get("/language/{name}", dependencies=[Depends(PUBLIC)])
+@router.post("/language", dependencies=[Depends(PUBLIC)])
 def language(
-    name: Annotated[str, Path(max_length=16)], state: State, target: Annotated[str, Query(alias="next")] = "/"
+    state: State,
+    chosen: Annotated[str, Form(alias="language", max_length=16)],
+    target: Annotated[str, Form(alias="next")] = "/",
 ) -> Response:
     """Choose the language of the pages, then go back to the page."""
-    if name not in i18n.TAGS:
-        raise NotFound(f"no language {name}; there are {', '.join(i18n.TAGS)}")
-    reply = RedirectResponse(safe_next(target) if not target.startswith("/login") else "/login", 303)
-    reply.set_cookie(
-        i18n.COOKIE, name, max_age=i18n.COOKIE_AGE_S, path="/", secure=state.config.secure_cookies, samesite="lax"
-    )
+    if chosen not in i18n.TAGS:
+        raise NotFound(f"no language {chosen}; there are {', '.join(i18n.TAGS)}")
+    reply = RedirectResponse("/login" if target.startswith("/login") else safe_next(target), 303)
+    secure = state.config.secure_cookies
+    reply.set_cookie(i18n.COOKIE, chosen, max_age=i18n.COOKIE_AGE_S, path="/", secure=secure, samesite="lax")
     return reply

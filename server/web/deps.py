@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Annotated
 
 from fastapi import Depends, Request
+from fastapi.dependencies.models import Dependant
 from sqlalchemy import Connection
 
 from server.errors import Forbidden
@@ -99,8 +100,13 @@ async def SIGNED_MESSAGE() -> None:  # noqa: N802
 SIGNED_MESSAGE.access = "signed_message"  # type: ignore[attr-defined]
 
 
-def access_rules(route: object) -> list[str]:
-    """The access rules of a FastAPI route, for the test that demands exactly one."""
-    dependant = getattr(route, "dependant", None)
-    calls = [] if dependant is None else [dependency.call for dependency in dependant.dependencies]
-    return [rule for call in calls if (rule := getattr(call, "access", None)) is not None]
+def access_rules(route: object) -> set[str]:
+    """The access rules of a FastAPI route at any depth, for the test that demands exactly one."""
+    return _rules(getattr(route, "dependant", None))
+
+
+def _rules(dependant: Dependant | None) -> set[str]:
+    if dependant is None:
+        return set()
+    found = {rule for rule in [getattr(dependant.call, "access", None)] if rule is not None}
+    return found.union(*(_rules(inner) for inner in dependant.dependencies))

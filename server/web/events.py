@@ -49,9 +49,8 @@ class Stream:
         if not self.wanted(topic, key):
             return
         keys = self.pending[topic]
-        if len(keys) < KEYS_MAX:
-            keys.add(key)
-        else:
+        keys.add(key)
+        if len(keys) > KEYS_MAX or EVERYTHING in keys:
             self.pending[topic] = {EVERYTHING}
         self.rung.set()
 

@@ -38,7 +38,7 @@ def encode_cursor(key: str) -> str:
 def decode_cursor(cursor: str) -> str:
     """The key in a cursor, empty for the first page; raises Refused."""
     try:
-        key = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        key = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError) as error:
         raise Refused("cursor: not one that this list gave out") from error
     if "\x00" in key:

@@ -76,7 +76,7 @@ def span(conn: Connection, state: State, who: Reporter, days: int) -> tuple[date
 
 def _usage(conn: Connection, state: State, who: Reporter, days: int) -> Usage:
     first, last, _ = span(conn, state, who, days)
-    by_day = [day for day in statistics.energy_by_day(conn, who.estate_id, days=days) if day.day >= first.isoformat()]
+    by_day = statistics.energy_by_day(conn, who.estate_id, first.isoformat(), last.isoformat())
     by_household = statistics.energy_by_household(conn, who.estate_id, first.isoformat(), last.isoformat())
     return Usage(
         first_day=first.isoformat(),

@@ -1,0 +1,226 @@
+"""Signing in: cookies, lockout that survives a restart, no difference for unknown people, a bound on the cost."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import select, update
+
+from server.store import schema
+from server.web.auth import safe_next
+from server.web.errors import TooManyRequests
+from server.web.passwords import RUNNING_MAX, WAITING_MAX, PasswordDesk, hash_password
+from server.web.principal import token_sha256
+from server.web.site import create_site
+from tests.server.web.browsing import Client, set_cookie_of
+from tests.server.web.conftest import ESTATE
+
+
+def test_the_cookie_is_for_this_site_alone(web):
+    cookie = set_cookie_of(web.client().sign_in("operator"), "estate645_session")
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+    assert "path=/" in cookie
+    assert "domain" not in cookie
+
+
+def test_behind_tls_the_cookie_is_secure_and_bound_to_the_host(make_web):
+    web = make_web(secure_cookies=True)
+    answer = web.client().sign_in("operator")
+    cookie = set_cookie_of(answer, "__Host-estate645_session")
+    assert "secure" in cookie
+    assert "strict-transport-security" in answer.headers
+
+
+def test_only_the_hash_of_the_token_is_stored(web):
+    client = web.signed_in("operator")
+    token = client.cookies["estate645_session"]
+    [row] = web.rows(select(schema.login_session))
+    assert row["token_sha256"] == token_sha256(token)
+    assert token not in str(row)
+    assert len(token) >= 43
+
+
+def test_each_login_gets_a_new_token(web):
+    tokens = {web.signed_in("operator").cookies["estate645_session"] for _ in range(3)}
+    assert len(tokens) == 3
+
+
+def test_signing_out_ends_the_session_at_once(web):
+    client = web.signed_in("operator")
+    token = client.cookies["estate645_session"]
+    answer = client.post("/logout", data={"csrf": web.csrf("operator")["X-CSRF-Token"]})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+    again = client.get("/api/v1/estate", headers={"Cookie": f"estate645_session={token}"})
+    assert again.status_code == 401
+
+
+def test_a_session_ends_by_itself(web):
+    client = web.signed_in("operator")
+    assert client.get("/api/v1/estate").status_code == 200
+    web.clock.move(12 * 3600 + 1)
+    assert client.get("/api/v1/estate").status_code == 401
+
+
+def test_a_deactivated_person_is_out_at_once(web):
+    client = web.signed_in("operator")
+    web.execute(update(schema.app_user).where(schema.app_user.c.user_id == "operator").values(active=0))
+    assert client.get("/api/v1/estate").status_code == 401
+    assert web.client().sign_in("operator").status_code == 401
+
+
+@pytest.mark.parametrize("token", ["", "x", "x" * 5000, "é"])
+def test_a_made_up_token_is_nobody(web, token):
+    answer = web.client().get("/api/v1/estate", headers={"Cookie": f"estate645_session={token}".encode()})
+    assert answer.status_code == 401
+
+
+def failures(web, login, count):
+    client = web.client()
+    return [client.sign_in(login, "wrong").status_code for _ in range(count)]
+
+
+def test_five_failures_lock_and_the_right_password_does_not_open(web):
+    assert failures(web, "operator", 5) == [401] * 5
+    assert web.client().sign_in("operator").status_code == 401
+    web.clock.move(15 * 60 + 1)
+    assert web.client().sign_in("operator").status_code == 303
+
+
+def test_the_lock_survives_a_restart(web):
+    failures(web, "operator", 5)
+    client = Client(create_site(web.state))
+    web.clients.append(client)
+    assert client.sign_in("operator").status_code == 401
+
+
+def test_a_success_forgets_earlier_failures(web):
+    for _ in range(3):
+        failures(web, "operator", 4)
+        web.signed_in("operator")
+
+
+def test_failures_of_one_do_not_lock_another(web):
+    failures(web, "operator", 5)
+    assert web.client().sign_in("cashier").status_code == 303
+
+
+def test_unknown_wrong_and_locked_read_the_same(web):
+    failures(web, "cashier", 5)
+    pages = [
+        web.client().sign_in(login, password).text.replace(login, "LOGIN")
+        for login, password in (("nobody", "x"), ("operator", "wrong"), ("cashier", "wrong"))
+    ]
+    assert pages[0] == pages[1] == pages[2]
+
+
+def test_an_unknown_login_costs_a_hash_too(web, monkeypatch):
+    verified = []
+    original = PasswordDesk.verify
+
+    async def counted(self, stored, password):
+        verified.append(stored)
+        return await original(self, stored, password)
+
+    monkeypatch.setattr(PasswordDesk, "verify", counted)
+    web.client().sign_in("nobody")
+    assert verified == [None]
+
+
+def test_passwords_beyond_the_queue_are_refused_without_a_hash():
+    desk = PasswordDesk()
+    stored = hash_password("right")
+
+    async def rush():
+        room = RUNNING_MAX + WAITING_MAX
+        return await asyncio.gather(*(desk.verify(stored, "right") for _ in range(room + 5)), return_exceptions=True)
+
+    found = asyncio.run(rush())
+    desk.close()
+    assert sum(isinstance(one, TooManyRequests) for one in found) == 5
+    assert [one for one in found if one is True] == [True] * (RUNNING_MAX + WAITING_MAX)
+    assert desk.busy == 0
+
+
+def test_a_full_queue_answers_429_with_a_time(web):
+    web.site.state.passwords.busy = RUNNING_MAX + WAITING_MAX
+    answer = web.client().sign_in("operator")
+    web.site.state.passwords.busy = 0
+    assert answer.status_code == 429
+    assert int(answer.headers["retry-after"]) > 0
+
+
+def test_the_hash_has_the_decided_parameters():
+    assert hash_password("x").startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+
+
+def test_a_change_without_the_forms_token_is_refused(web):
+    client = web.signed_in("operator")
+    for headers in ({}, {"X-CSRF-Token": "wrong"}, {"X-CSRF-Token": ""}):
+        assert client.post("/logout", headers=headers).status_code == 403
+    assert client.post("/logout", data={"csrf": "wrong"}).status_code == 403
+    assert client.get("/api/v1/estate").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "http://evil.test"},
+        {"Origin": "null"},
+        {"Origin": "http://estate.test.evil.test"},
+    ],
+)
+def test_a_change_from_another_site_is_refused_even_with_the_token(web, headers):
+    client = web.signed_in("operator")
+    assert client.post("/logout", headers={**web.csrf("operator"), **headers}).status_code == 403
+    assert web.client().post("/login", data={"login": "operator"}, headers=headers).status_code == 403
+
+
+@pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "same-origin", "Origin": "http://estate.test"}, {}])
+def test_a_change_from_our_own_page_is_accepted(web, headers):
+    client = web.signed_in("operator")
+    assert client.post("/logout", headers={**web.csrf("operator"), **headers}).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("/wall?room=1-101", "/wall?room=1-101"),
+        ("//evil.test", "/"),
+        ("/\\evil.test", "/"),
+        ("https://evil.test", "/"),
+        ("", "/"),
+        ("/a\r\nSet-Cookie: x=1", "/"),
+        ("/login?next=/", "/"),
+    ],
+)
+def test_after_the_login_nobody_is_sent_to_another_site(target, expected):
+    assert safe_next(target) == expected
+
+
+@pytest.mark.parametrize(("role", "path"), [("resident", "/me"), ("kiosk", "/kiosk"), ("operator", "/today")])
+def test_each_role_starts_at_its_own_page(web, role, path):
+    client = web.signed_in(role)
+    assert client.get("/").headers["location"] == path
+    assert client.get("/login").status_code == 303
+
+
+def test_a_page_for_signed_in_people_leads_to_the_login_and_back(web):
+    answer = web.client().get("/wall")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/login?next=/wall")
+
+
+def test_the_session_belongs_to_the_estate_of_the_person(web):
+    web.signed_in("operator")
+    assert [row["estate_id"] for row in web.rows(select(schema.login_session))] == [ESTATE]
+
+
+def test_the_language_is_kept_in_a_cookie(web):
+    client = web.client()
+    answer = client.post("/language", data={"language": "en", "next": "/login"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+    assert 'lang="en"' in client.get("/login").text
+    client.post("/language", data={"language": "zh_CN", "next": "/login"})
+    assert 'lang="zh-CN"' in client.get("/login").text
+    assert client.post("/language", data={"language": "tlh", "next": "/"}).status_code in (404, 422)
