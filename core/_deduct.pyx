@@ -262,8 +262,7 @@ def deduct(
     2^53 Wh) charges 0 and changes no state. A TRIP event is a finding, never a command.
     ValueError for any argument that breaks the above; then nothing was changed.
     """
-    cdef Py_ssize_t n = ratio.shape[0], end
-    cdef Py_ssize_t rows_count = 0
+    cdef Py_ssize_t n = ratio.shape[0], end, rows_count = 0
     cdef Batch b
     cdef Row *rows = NULL
     cdef const int32_t[:, ::1] prev_rows, new_rows
