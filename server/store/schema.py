@@ -249,6 +249,7 @@ payment_order = Table(
     _text("token_sha256", default=""),  # who may look at this order without a login
     _int("created_ms"), _int("created_at"), _int("paid_ms", nullable=True), _text("payment_id", nullable=True),
     _text("actor", default=""),
+    _int("powered_off", default=0),  # the household had no power when it paid
     _int("confirmed_ms", nullable=True),  # relay read back (pay-to-power clock stops), if power was off
     _int("button_ms", nullable=True),
     CheckConstraint("amount_fen > 0", name="order_amount"),

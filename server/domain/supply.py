@@ -1,0 +1,227 @@
+"""The decision to cut a household off: a list of checks, each of which alone can keep the power on.
+
+`decide_trip` sees facts of one consistent read and returns every check with its reason, so that the page, the
+evidence of a cut and the tests speak of the same thing. It decides; it never commands. Modes: observe sees nothing
+to do, dry_run says who would be cut, armed cuts.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from core.dlt645.identifiers import KEEP_POWER, RELAY_OPEN
+from core.units import NF_PER_FEN
+from server.domain.calendar import ProtectedTimes, protected_because
+
+AGREEING_READINGS_MS = 2000  # two readings must be at least so far apart, machine time
+BUS_TRIPS_PER_MINUTE = 2
+BUS_WINDOW_S = 60
+HOUR_S, DAY_S = 3600, 86400
+TRIP_WISH_S = 1800  # a wish to cut that was not carried out within this world time is void
+COMMAND_TTL_MAX_S = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One condition of a cut. `detail` holds figures in project units, `waiting` says that time alone may mend it."""
+
+    name: str
+    passed: bool
+    detail: str = ""
+    waiting: bool = False
+
+    def as_json(self) -> dict[str, object]:
+        """For the evidence of a decision."""
+        return {"name": self.name, "passed": self.passed, "detail": self.detail, "waiting": self.waiting}
+
+
+@dataclass(frozen=True, slots=True)
+class TripFacts:
+    """Everything that the decision depends on, read at once.
+
+    World times end in `_at`, machine times in `_ms`; None means never or unknown and always keeps the power on.
+    """
+
+    mode: str
+    stopped: bool
+    breaker: str
+    clock_sane: bool
+    account_status: str
+    balance_fen: int
+    residue_nf: int
+    overdraft_fen: int
+    protected: bool
+    protected_until: int | None
+    warned_at: int | None
+    grace_s: int
+    reading_at: int | None
+    reading_ms: int | None
+    previous_ms: int | None
+    total_wh: int | None
+    previous_wh: int | None
+    reading_fresh_s: int
+    status3: int | None
+    status3_at: int | None
+    clock_offset_s: int | None
+    command_ttl_s: int
+    bus_trips: int
+    hour_trips: int
+    hour_trips_max: int
+    day_trips: int
+    day_trips_max: int
+    times: ProtectedTimes
+    held_readings: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """All checks in their fixed order."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the household may be cut now: every check has passed."""
+        return all(check.passed for check in self.checks)
+
+    @property
+    def refusal(self) -> str:
+        """The name of the first check that says no, or an empty text."""
+        return next((check.name for check in self.checks if not check.passed), "")
+
+    @property
+    def only_mode_or_limits(self) -> bool:
+        """Whether nothing but the mode of the estate stands against the cut."""
+        return all(check.passed or check.name == "armed" for check in self.checks)
+
+
+LIMITS = ("bus_limit", "hour_limit", "day_limit")
+
+
+def decide_trip(facts: TripFacts, now_s: int, now_ms: int) -> Decision:
+    """Judge one household at world time `now_s` and machine time `now_ms`."""
+    return Decision(tuple(rule(facts, now_s, now_ms) for rule in RULES))
+
+
+def is_overdrawn(balance_fen: int, residue_nf: int, overdraft_fen: int) -> bool:
+    """Whether the exact balance has reached the limit: balance <= -overdraft, in nanofen."""
+    return balance_fen * NF_PER_FEN - residue_nf <= -overdraft_fen * NF_PER_FEN
+
+
+def may_close(balance_fen: int, residue_nf: int, close_allowed_fen: int) -> bool:
+    """Whether the exact balance lets the power come back: balance > close-allowed amount, in nanofen."""
+    return balance_fen * NF_PER_FEN - residue_nf > close_allowed_fen * NF_PER_FEN
+
+
+def trips_allowed(households: int, configured: int | None, permille: int) -> int:
+    """The limit of cuts: as configured, else the larger of 5 and the share of the households."""
+    return configured if configured is not None else max(5, households * permille // 1000)
+
+
+def _overdrawn(facts: TripFacts, _now_s: int, _now_ms: int) -> Check:
+    passed = is_overdrawn(facts.balance_fen, facts.residue_nf, facts.overdraft_fen)
+    return Check("overdrawn", passed, f"balance {facts.balance_fen} fen, overdraft {facts.overdraft_fen} fen")
+
+
+def _account(facts: TripFacts, _now_s: int, _now_ms: int) -> Check:
+    return Check("account_normal", facts.account_status == "normal", facts.account_status)
+
+
+def _unprotected(facts: TripFacts, now_s: int, _now_ms: int) -> Check:
+    over = facts.protected_until is not None and facts.protected_until <= now_s
+    return Check("not_protected", not facts.protected or over)
+
+
+def _warned(facts: TripFacts, now_s: int, _now_ms: int) -> Check:
+    if facts.warned_at is None:
+        return Check("notice_delivered", False, "no cut warning was delivered", waiting=True)
+    age_s = now_s - facts.warned_at
+    return Check("notice_delivered", age_s >= facts.grace_s, f"{age_s} of {facts.grace_s} s of grace", waiting=True)
+
+
+def _fresh(facts: TripFacts, now_s: int, _now_ms: int) -> Check:
+    if facts.reading_at is None:
+        return Check("reading_fresh", False, "never read", waiting=True)
+    age_s = now_s - facts.reading_at
+    return Check("reading_fresh", 0 <= age_s <= facts.reading_fresh_s, f"{age_s} s old", waiting=True)
+
+
+def _agreeing(facts: TripFacts, _now_s: int, _now_ms: int) -> Check:
+    known = (facts.reading_ms, facts.previous_ms, facts.total_wh, facts.previous_wh)
+    if facts.held_readings:
+        return Check("readings_agree", False, f"{facts.held_readings} readings are held", waiting=True)
+    if facts.reading_ms is None or facts.previous_ms is None or None in known:
+        return Check("readings_agree", False, "one reading only", waiting=True)
+    apart_ms = facts.reading_ms - facts.previous_ms
+    agree = apart_ms >= AGREEING_READINGS_MS
+    return Check("readings_agree", agree, f"two readings {apart_ms} ms apart", waiting=True)
+
+
+def _status(facts: TripFacts, now_s: int, _now_ms: int) -> Check:
+    if facts.status3 is None or facts.status3_at is None:
+        return Check("relay_known_closed", False, "status word 3 was never read", waiting=True)
+    age_s = now_s - facts.status3_at
+    passed = not facts.status3 & RELAY_OPEN and 0 <= age_s <= facts.reading_fresh_s
+    return Check("relay_known_closed", passed, f"status {facts.status3:04X}, {age_s} s old", waiting=True)
+
+
+def _keep_power(facts: TripFacts, _now_s: int, _now_ms: int) -> Check:
+    return Check("no_keep_power", facts.status3 is not None and not facts.status3 & KEEP_POWER)
+
+
+def _clock(facts: TripFacts, _now_s: int, _now_ms: int) -> Check:
+    allowed_s = min(facts.command_ttl_s, COMMAND_TTL_MAX_S) // 2
+    offset_fine = facts.clock_offset_s is None or abs(facts.clock_offset_s) <= allowed_s
+    detail = "" if offset_fine else f"the meter's clock is off by {facts.clock_offset_s} s"
+    return Check("clock_sane", facts.clock_sane and offset_fine, detail or ("" if facts.clock_sane else "server clock"))
+
+
+def _allowed_time(facts: TripFacts, now_s: int, _now_ms: int) -> Check:
+    reason = protected_because(facts.times, now_s)
+    return Check("allowed_time", reason is None, reason or "", waiting=True)
+
+
+def _armed(facts: TripFacts, _now_s: int, _now_ms: int) -> Check:
+    return Check("armed", facts.mode == "armed", facts.mode)
+
+
+def _not_stopped(facts: TripFacts, _now_s: int, _now_ms: int) -> Check:
+    return Check("not_stopped", not facts.stopped)
+
+
+def _breaker(facts: TripFacts, _now_s: int, _now_ms: int) -> Check:
+    return Check("breaker_closed", facts.breaker == "closed", facts.breaker)
+
+
+def _bus_limit(facts: TripFacts, _now_s: int, _now_ms: int) -> Check:
+    passed = facts.bus_trips < BUS_TRIPS_PER_MINUTE
+    return Check("bus_limit", passed, f"{facts.bus_trips} of {BUS_TRIPS_PER_MINUTE} a minute", waiting=True)
+
+
+def _hour_limit(facts: TripFacts, _now_s: int, _now_ms: int) -> Check:
+    passed = facts.hour_trips < facts.hour_trips_max
+    return Check("hour_limit", passed, f"{facts.hour_trips} of {facts.hour_trips_max} an hour", waiting=True)
+
+
+def _day_limit(facts: TripFacts, _now_s: int, _now_ms: int) -> Check:
+    passed = facts.day_trips < facts.day_trips_max
+    return Check("day_limit", passed, f"{facts.day_trips} of {facts.day_trips_max} a day", waiting=True)
+
+
+RULES: tuple[Callable[[TripFacts, int, int], Check], ...] = (
+    _overdrawn,
+    _account,
+    _unprotected,
+    _warned,
+    _fresh,
+    _agreeing,
+    _status,
+    _keep_power,
+    _clock,
+    _allowed_time,
+    _armed,
+    _not_stopped,
+    _breaker,
+    _bus_limit,
+    _hour_limit,
+    _day_limit,
+)

@@ -1,0 +1,135 @@
+"""Acts that need two people: a step up of the mode, starting again after the red button, closing the breaker.
+
+The request fixes a payload and its hash; the second person approves exactly that hash, within 30 minutes, and is
+never the one who asked. Steps down need nobody else.
+"""
+
+import json
+from hashlib import sha256
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from sqlalchemy import RowMapping
+
+from server.errors import Conflict, NotFound, Refused
+from server.store import approvals as kept
+from server.store import audit
+from server.store.estates import get_estate
+from server.store.supply import households, overdrawn_accounts, update_estate
+from server.store.unit import Unit
+
+if TYPE_CHECKING:
+    from server.clock import Now
+
+MODES = ("observe", "dry_run", "armed")
+VALID_MS = 30 * 60 * 1000
+
+
+def request_mode(unit: Unit, estate_id: str, mode: str, *, actor: str, now: "Now") -> str:
+    """Ask for one step up (observe -> dry_run -> armed); returns the approval's id. Steps down act at once: ""."""
+    site = get_estate(unit.connection, estate_id)
+    if mode not in MODES:
+        raise Refused(f"mode {mode!r} is unknown; allowed: {', '.join(MODES)}")
+    step = MODES.index(mode) - MODES.index(site["mode"])
+    if step == 0:
+        raise Conflict(f"the estate is in mode {mode} already")
+    if step > 1:
+        raise Refused(
+            f"from {site['mode']} the next mode is {MODES[MODES.index(site['mode']) + 1]}: one step at a time"
+        )
+    if step < 0:
+        update_estate(unit.connection, estate_id, mode=mode)
+        audit.record(unit.connection, estate_id, actor, "mode.lowered", mode, now)
+        return ""
+    candidates = overdrawn_accounts(unit.connection, estate_id)
+    payload = {
+        "kind": "mode",
+        "from": site["mode"],
+        "to": mode,
+        "households": households(unit.connection, estate_id),
+        "candidates": candidates,
+    }
+    return _request(unit, estate_id, "mode", payload, actor, now)
+
+
+def request_start_again(unit: Unit, estate_id: str, *, actor: str, now: "Now") -> str:
+    """Ask to end the stop of the red button."""
+    if not get_estate(unit.connection, estate_id)["stopped"]:
+        raise Conflict("cutting is not stopped")
+    return _request(unit, estate_id, "start_again", {"kind": "start_again"}, actor, now)
+
+
+def request_breaker_reset(unit: Unit, estate_id: str, *, actor: str, reason: str, now: "Now") -> str:
+    """Ask to close the breaker; the reason is part of what the second person approves."""
+    site = get_estate(unit.connection, estate_id)
+    if site["breaker"] == "closed":
+        raise Conflict("the breaker is closed already")
+    if not reason.strip():
+        raise Refused("say why the breaker may be closed")
+    payload = {"kind": "breaker_reset", "reason": reason, "opened_because": site["breaker_reason"]}
+    return _request(unit, estate_id, "breaker_reset", payload, actor, now)
+
+
+def _request(unit: Unit, estate_id: str, kind: str, payload: dict[str, object], actor: str, now: "Now") -> str:
+    approval_id = uuid4().hex
+    text = json.dumps(payload, sort_keys=True, ensure_ascii=False)
+    kept.add(
+        unit.connection,
+        estate_id=estate_id,
+        approval_id=approval_id,
+        kind=kind,
+        payload=text,
+        payload_sha256=sha256(text.encode()).hexdigest(),
+        requested_by=actor,
+        requested_ms=now.machine_ms,
+        expires_ms=now.machine_ms + VALID_MS,
+    )
+    audit.record(unit.connection, estate_id, actor, f"{kind}.requested", approval_id, now, text[:500])
+    return approval_id
+
+
+def approve(unit: Unit, estate_id: str, approval_id: str, payload_sha256: str, *, actor: str, now: "Now") -> str:
+    """The second person agrees to exactly this payload; it is carried out at once. Returns its kind."""
+    row = kept.get(unit.connection, estate_id, approval_id)
+    if row is None:
+        raise NotFound("there is no such request in this estate")
+    if row["status"] != "waiting":
+        raise Conflict("this request has been decided already")
+    if row["requested_by"] == actor:
+        raise Refused("a second person must approve; you asked for it yourself")
+    if row["expires_ms"] <= now.machine_ms:
+        raise Refused("this request has expired; ask again")
+    if row["payload_sha256"] != payload_sha256:
+        raise Conflict("what you approve is not what was asked for; load the page again")
+    _carry_out(unit, estate_id, row)
+    kept.update(
+        unit.connection,
+        estate_id,
+        approval_id,
+        status="approved",
+        approved_by=actor,
+        approved_ms=now.machine_ms,
+    )
+    audit.record(unit.connection, estate_id, actor, f"{row['kind']}.approved", approval_id, now)
+    return str(row["kind"])
+
+
+def _carry_out(unit: Unit, estate_id: str, row: RowMapping) -> None:
+    payload = json.loads(row["payload"])
+    if row["kind"] == "mode":
+        if get_estate(unit.connection, estate_id)["mode"] != payload["from"]:
+            raise Conflict("the mode has changed since this was asked; ask again")
+        update_estate(unit.connection, estate_id, mode=payload["to"])
+    elif row["kind"] == "start_again":
+        update_estate(unit.connection, estate_id, stopped=0)
+    else:
+        update_estate(unit.connection, estate_id, breaker="closed", breaker_reason="")
+
+
+def withdraw(unit: Unit, estate_id: str, approval_id: str, *, actor: str, now: "Now") -> None:
+    """Take a request back; anybody of the staff may."""
+    row = kept.get(unit.connection, estate_id, approval_id)
+    if row is None or row["status"] != "waiting":
+        raise NotFound("there is no such request waiting in this estate")
+    kept.update(unit.connection, estate_id, approval_id, status="withdrawn")
+    audit.record(unit.connection, estate_id, actor, f"{row['kind']}.withdrawn", approval_id, now)

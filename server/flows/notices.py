@@ -1,0 +1,142 @@
+"""Notices: written in the unit that causes them, one per crossing, and delivered only by a receipt.
+
+A page notice counts as delivered once the household was shown it, a sandbox notice once its receipt came back.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from sqlalchemy import RowMapping
+
+from core import EVENT_ALARM1, EVENT_ALARM2, EVENT_TRIP
+from server.domain.billing import Crossing
+from server.domain.calendar import earliest_allowed
+from server.errors import NotFound
+from server.store import notices as kept
+from server.store.estates import get_account, get_estate
+from server.store.supply import protected_times
+from server.store.unit import Unit
+
+if TYPE_CHECKING:
+    from server.clock import Now
+
+CHANNELS = ("page", "sandbox")
+KIND_OF_EVENT = {EVENT_ALARM1: "alarm1", EVENT_ALARM2: "alarm2", EVENT_TRIP: "cut_warning"}
+PAY_STEP_FEN = 1000  # amounts that a warning suggests are whole tens of yuan
+
+
+def enqueue(
+    unit: Unit, estate_id: str, account_id: str, kind: str, arguments: dict[str, int | str], now: "Now"
+) -> None:
+    """Queue one notice on every channel; `arguments` are integers and ids that the wording needs."""
+    text = json.dumps(arguments, sort_keys=True)
+    rows: list[dict[str, object]] = [
+        {
+            "estate_id": estate_id,
+            "notice_id": uuid4().hex,
+            "account_id": account_id,
+            "kind": kind,
+            "channel": channel,
+            "arguments": text,
+            "status": "queued",
+            "event_at": now.world_s,
+            "created_ms": now.machine_ms,
+        }
+        for channel in CHANNELS
+    ]
+    kept.add(unit.connection, rows)
+    unit.announce("notice", account_id)
+
+
+def on_crossings(unit: Unit, estate_id: str, crossings: Sequence[Crossing], now: "Now") -> None:
+    """One notice for each alarm level that an account has just crossed downwards."""
+    if not crossings:
+        return
+    site = get_estate(unit.connection, estate_id)
+    for crossing in crossings:
+        kind = KIND_OF_EVENT.get(crossing.event)
+        if kind is None:
+            continue
+        row = get_account(unit.connection, estate_id, crossing.account_id)
+        if row["kind"] != "household":
+            continue
+        arguments: dict[str, int | str] = {"balance_fen": row["balance_fen"], "room": row["room_id"] or ""}
+        if kind == "cut_warning":
+            if row["protected"]:
+                kind = "alarm2"
+            else:
+                earliest = earliest_allowed(protected_times(site), now.world_s + site["grace_s"])
+                arguments |= {
+                    "overdraft_fen": row["overdraft_fen"],
+                    "earliest_at": earliest if earliest is not None else now.world_s + site["grace_s"],
+                    "pay_fen": suggested_fen(row["balance_fen"], row["close_allowed_fen"]),
+                }
+        enqueue(unit, estate_id, crossing.account_id, kind, arguments, now)
+
+
+def suggested_fen(balance_fen: int, close_allowed_fen: int) -> int:
+    """The smallest amount in whole tens of yuan that lifts the balance above the close-allowed amount."""
+    missing_fen = max(0, close_allowed_fen - balance_fen) + 1
+    return -(-missing_fen // PAY_STEP_FEN) * PAY_STEP_FEN
+
+
+def mark_sent(unit: Unit, estate_id: str, notice_id: str, now: "Now") -> None:
+    """The channel has taken the notice; this is no delivery."""
+    row = _get(unit, estate_id, notice_id)
+    if row["status"] == "queued":
+        kept.update(
+            unit.connection,
+            estate_id,
+            notice_id,
+            status="sent",
+            sent_ms=now.machine_ms,
+            attempts=row["attempts"] + 1,
+        )
+
+
+def mark_failed(unit: Unit, estate_id: str, notice_id: str, reason: str, now: "Now", *, final: bool) -> None:
+    """The channel did not take it; it is tried again unless `final`."""
+    row = _get(unit, estate_id, notice_id)
+    if row["status"] == "delivered":
+        return
+    kept.update(
+        unit.connection,
+        estate_id,
+        notice_id,
+        status="failed" if final else "queued",
+        attempts=row["attempts"] + 1,
+        failure=reason[:200],
+    )
+
+
+def mark_delivered(unit: Unit, estate_id: str, notice_id: str, now: "Now") -> None:
+    """A receipt came back: the person has it. The first receipt counts."""
+    row = _get(unit, estate_id, notice_id)
+    if row["status"] == "delivered":
+        return
+    kept.update(
+        unit.connection,
+        estate_id,
+        notice_id,
+        status="delivered",
+        delivered_at=now.world_s,
+        delivered_ms=now.machine_ms,
+    )
+    unit.announce("notice", row["account_id"])
+
+
+def mark_shown(unit: Unit, estate_id: str, account_id: str, now: "Now") -> int:
+    """The household's page has been shown to it: its page notices are delivered. Returns how many."""
+    unseen = kept.unseen_of_page(unit.connection, estate_id, account_id)
+    for notice_id in unseen:
+        mark_delivered(unit, estate_id, notice_id, now)
+    return len(unseen)
+
+
+def _get(unit: Unit, estate_id: str, notice_id: str) -> RowMapping:
+    row = kept.get(unit.connection, estate_id, notice_id)
+    if row is None:
+        raise NotFound(f"there is no notice {notice_id!r} in this estate")
+    return row

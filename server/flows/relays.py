@@ -1,0 +1,148 @@
+"""What the collector does with a relay: the orders it gets, the steps it reports, the status it reads back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, RowMapping
+
+from core.dlt645.identifiers import COMMAND_OPEN, RELAY_OPEN
+from server.domain.readings import StatusRead
+from server.flows import notices
+from server.flows.supply import trips_may_be_sent, want
+from server.store import supply as kept
+from server.store.estates import get_account, get_estate
+from server.store.meters import MeterRow, get_meter
+from server.store.orders import mark_button, mark_power_permitted
+from server.store.readings import note_contact
+from server.store.status import save_status
+from server.store.unit import Unit
+
+if TYPE_CHECKING:
+    from server.clock import Now
+
+COMMAND_OF_STEP = {"sent": "sent", "accepted": "accepted", "refused": "failed"}
+
+
+@dataclass(frozen=True, slots=True)
+class RelayOrder:
+    """A committed wish that no read-back has confirmed; `expires_at` is world time, `command_ttl_s` meter time."""
+
+    meter_id: str
+    gen: int
+    action: str
+    password: str = field(repr=False)
+    password_level: int
+    expires_at: int
+    command_ttl_s: int
+
+
+def next_orders(connection: Connection, estate_id: str, bus_id: str) -> list[RelayOrder]:
+    """What is wanted of the relays of one bus; trips are left out while the estate's switches forbid them."""
+    return [
+        RelayOrder(
+            row["meter_id"], row["gen"], row["action"], row["password"], row["password_level"], row["expires_at"],
+            row["command_ttl_s"],
+        )
+        for row in kept.unfinished_orders(connection, estate_id, bus_id)
+        if row["action"] != "trip" or trips_may_be_sent(row)
+    ]  # fmt: skip
+
+
+def is_current(connection: Connection, estate_id: str, meter_id: str, gen: int) -> bool:
+    """Whether a frame of this generation may go out now: it is the newest, and trips are still allowed."""
+    row = kept.get_supply(connection, estate_id, meter_id)
+    wish = kept.get_wish(connection, estate_id, meter_id, gen)
+    if row is None or wish is None or row["gen"] != gen:
+        return False
+    return wish["action"] != "trip" or trips_may_be_sent(get_estate(connection, estate_id))
+
+
+def record_attempt(unit: Unit, estate_id: str, meter_id: str, gen: int, step: str, detail: str, now: "Now") -> None:
+    """Keep one step. It may say how the command fares, never what the relay does."""
+    kept.add_attempt(unit.connection, estate_id, meter_id, gen, step, now.world_s, now.machine_ms, detail)
+    row = kept.get_supply(unit.connection, estate_id, meter_id)
+    if row is None or row["gen"] != gen or row["command"] == "confirmed":
+        return
+    unit.announce("meter", meter_id)
+    if step == "expired" and row["desired"] == "open":
+        meter = get_meter(unit.connection, estate_id, meter_id)
+        want(
+            unit, estate_id, meter_id, meter.bus_id,
+            state="closed", action="allow", reason="trip_expired", actor="system", now=now,
+        )  # fmt: skip
+    elif step in COMMAND_OF_STEP:
+        kept.update_supply(unit.connection, estate_id, meter_id, command=COMMAND_OF_STEP[step])
+
+
+def record_status(unit: Unit, estate_id: str, rows: Sequence[StatusRead], now: "Now") -> None:
+    """Take status words in: the only place that says what a relay does and that a wish is fulfilled."""
+    newest = {item.meter_id: item for item in sorted(rows, key=lambda one: one.ms)}
+    save_status(unit.connection, estate_id, list(newest.values()))
+    note_contact(unit.connection, estate_id, {item.meter_id: (item.at, item.ms) for item in newest.values()})
+    for item in newest.values():
+        known = kept.get_supply(unit.connection, estate_id, item.meter_id)
+        if known is None or (known["relay_ms"] is not None and item.ms < known["relay_ms"]):
+            continue
+        _believe(unit, estate_id, item, known, now)
+
+
+def relay_of(status3: int) -> str:
+    """What status word 3 says of the relay: closed, permitted (open, but the button closes it) or open."""
+    if not status3 & RELAY_OPEN:
+        return "closed"
+    return "open" if status3 & COMMAND_OPEN else "permitted"
+
+
+def _believe(unit: Unit, estate_id: str, item: StatusRead, known: RowMapping, now: "Now") -> None:
+    relay = relay_of(item.status3)
+    changes: dict[str, object] = {"relay": relay, "relay_at": item.at, "relay_ms": item.ms}
+    waiting = known["command"] not in ("none", "confirmed")
+    wish = kept.get_wish(unit.connection, estate_id, item.meter_id, known["gen"]) if waiting else None
+    fulfilled = wish is not None and item.ms >= wish["created_ms"] and _is_fulfilled(wish["action"], item.status3)
+    if fulfilled:
+        changes["command"] = "confirmed"
+    if relay == "closed" and known["desired"] == "closed":
+        changes["cause"] = "none"
+    kept.update_supply(unit.connection, estate_id, item.meter_id, **changes)
+    if relay != known["relay"] or fulfilled:
+        unit.announce("meter", item.meter_id)
+        _tell(unit, estate_id, item, known, relay, fulfilled=fulfilled, now=now)
+
+
+def _is_fulfilled(action: str, status3: int) -> bool:
+    """A trip is done when the relay is open; allow-close when the command bit is clear; direct close when both are."""
+    if action == "trip":
+        return bool(status3 & RELAY_OPEN)
+    if action == "allow":
+        return not status3 & COMMAND_OPEN
+    return not status3 & (COMMAND_OPEN | RELAY_OPEN)
+
+
+def _tell(
+    unit: Unit, estate_id: str, item: StatusRead, known: RowMapping, relay: str, *, fulfilled: bool, now: "Now"
+) -> None:
+    """Stop the pay-to-power clock and tell the household, from what was read back."""
+    meter = get_meter(unit.connection, estate_id, item.meter_id)
+    if meter.account_id is None:
+        return
+    if fulfilled and known["desired"] == "open":
+        _notice(unit, estate_id, meter, "cut", now)
+    if fulfilled and known["desired"] == "closed" and known["relay"] in ("open", "permitted", "unknown"):
+        mark_power_permitted(unit.connection, estate_id, meter.account_id, item.ms)
+    if relay == "closed" and known["relay"] in ("open", "permitted"):
+        mark_power_permitted(unit.connection, estate_id, meter.account_id, item.ms)
+        mark_button(unit.connection, estate_id, meter.account_id, item.ms)
+        _notice(unit, estate_id, meter, "restored", now)
+
+
+def _notice(unit: Unit, estate_id: str, meter: MeterRow, kind: str, now: "Now") -> None:
+    account_id = meter.account_id or ""
+    row = get_account(unit.connection, estate_id, account_id)
+    arguments: dict[str, int | str] = {
+        "balance_fen": row["balance_fen"],
+        "room": meter.room_id or "",
+        "at": now.world_s,
+        "pay_fen": notices.suggested_fen(row["balance_fen"], row["close_allowed_fen"]),
+    }
+    notices.enqueue(unit, estate_id, account_id, kind, arguments, now)

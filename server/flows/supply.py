@@ -1,0 +1,199 @@
+"""Supply: deciding who is cut, wanting it with a generation, and believing only what was read back.
+
+Each change of mind is a new generation; a collector sends only the newest, re-checked just before the frame goes
+out. An acknowledgement never changes the state of a relay: `record_status` does, from status word 3, and nothing else.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sqlalchemy import RowMapping
+
+from server.domain.supply import LIMITS, TRIP_WISH_S, Decision, decide_trip, may_close
+from server.errors import Conflict, NotFound, Refused
+from server.store import audit
+from server.store import supply as kept
+from server.store.estates import get_account, get_estate
+from server.store.meters import get_meter, meters_of_account
+from server.store.supply import Candidate
+from server.store.unit import Unit
+
+if TYPE_CHECKING:
+    from server.clock import Now
+
+MASS_EVENT_MIN, MASS_EVENT_PERMILLE = 5, 150  # more candidates at once look like our own mistake
+CLOSE_NEVER_EXPIRES_S = 10**10
+
+
+def decide(unit: Unit, estate_id: str, now: "Now", *, clock_sane: bool = True) -> list[tuple[Candidate, Decision]]:
+    """Judge every overdrawn household that still has power; cut those that every check allows.
+
+    A mass event opens the breaker instead; what exceeds the limits waits as `quarantined`.
+    """
+    connection = unit.connection
+    accounts = kept.overdrawn_accounts(connection, estate_id)
+    judged: list[tuple[Candidate, Decision]] = []
+    words: dict[str, str] = {}
+    if _is_mass_event(unit, estate_id, accounts, now):
+        accounts_now = kept.trip_candidates(connection, estate_id, accounts, now.world_s, clock_sane=clock_sane)
+        judged = [(one, decide_trip(one.facts, now.world_s, now.machine_ms)) for one in accounts_now]
+        words = {one.meter_id: _words(one, decision) for one, decision in judged}
+    else:
+        for account_id in accounts:
+            found = kept.trip_candidates(connection, estate_id, [account_id], now.world_s, clock_sane=clock_sane)
+            for candidate in found:
+                decision = decide_trip(candidate.facts, now.world_s, now.machine_ms)
+                judged.append((candidate, decision))
+                if decision.allowed:
+                    _cut(unit, estate_id, candidate, decision, now)
+                else:
+                    words[candidate.meter_id] = _words(candidate, decision)
+    kept.set_candidates(connection, estate_id, words, now.world_s)
+    return judged
+
+
+def _is_mass_event(unit: Unit, estate_id: str, accounts: Sequence[str], now: "Now") -> bool:
+    """Open the breaker when implausibly many households would be cut; True while it is open."""
+    site = get_estate(unit.connection, estate_id)
+    if site["breaker"] != "closed":
+        return True
+    limit = max(MASS_EVENT_MIN, kept.households(unit.connection, estate_id) * MASS_EVENT_PERMILLE // 1000)
+    if len(accounts) <= limit:
+        return False
+    reason = f"{len(accounts)} households are candidates at once, {limit} are plausible"
+    kept.update_estate(unit.connection, estate_id, breaker="open", breaker_reason=reason)
+    audit.record(unit.connection, estate_id, "system", "breaker.opened", estate_id, now, reason)
+    return True
+
+
+def _words(candidate: Candidate, decision: Decision) -> str:
+    if decision.refusal == "armed" and decision.only_mode_or_limits and candidate.facts.mode == "dry_run":
+        return "would_trip"
+    if decision.refusal in LIMITS:
+        return "quarantined"
+    return decision.refusal
+
+
+def _cut(unit: Unit, estate_id: str, candidate: Candidate, decision: Decision, now: "Now") -> None:
+    facts = candidate.facts
+    evidence = {
+        "checks": [check.as_json() for check in decision.checks],
+        "balance_fen": facts.balance_fen,
+        "overdraft_fen": facts.overdraft_fen,
+        "reading_at": facts.reading_at,
+        "total_wh": facts.total_wh,
+        "warned_at": facts.warned_at,
+    }
+    want(
+        unit, estate_id, candidate.meter_id, candidate.bus_id,
+        state="open", action="trip", reason="arrears", actor="system", evidence=evidence, now=now,
+    )  # fmt: skip
+
+
+def want(
+    unit: Unit,
+    estate_id: str,
+    meter_id: str,
+    bus_id: str,
+    *,
+    state: str,
+    action: str,
+    reason: str,
+    actor: str,
+    now: "Now",
+    evidence: dict[str, object] | None = None,
+) -> int:
+    """Write the next generation of a relay's desired state; returns its number."""
+    row = kept.get_supply(unit.connection, estate_id, meter_id)
+    if row is None:
+        raise NotFound(f"meter {meter_id!r} has no relay in this estate")
+    gen = int(row["gen"]) + 1
+    lifetime_s = TRIP_WISH_S if action == "trip" else CLOSE_NEVER_EXPIRES_S
+    kept.add_wish(
+        unit.connection,
+        estate_id=estate_id,
+        meter_id=meter_id,
+        gen=gen,
+        state=state,
+        action=action,
+        reason=reason,
+        actor=actor,
+        decided_at=now.world_s,
+        created_ms=now.machine_ms,
+        expires_at=now.world_s + lifetime_s,
+        evidence=json.dumps(evidence or {}),
+    )
+    kept.update_supply(
+        unit.connection,
+        estate_id,
+        meter_id,
+        gen=gen,
+        desired=state,
+        command="queued",
+        cause=reason if state == "open" else row["cause"],
+        candidate="",
+    )
+    unit.announce("supply", bus_id)
+    return gen
+
+
+def on_balances(unit: Unit, estate_id: str, account_ids: Sequence[str], now: "Now") -> None:
+    """After balances moved: whoever was cut for arrears and may have power again is wanted closed at once."""
+    site = get_estate(unit.connection, estate_id)
+    for account_id in account_ids:
+        row = get_account(unit.connection, estate_id, account_id)
+        if row["kind"] != "household":
+            continue
+        if not may_close(row["balance_fen"], row["residue_nf"], row["close_allowed_fen"]):
+            continue
+        for meter in meters_of_account(unit.connection, estate_id, account_id):
+            known = kept.get_supply(unit.connection, estate_id, meter.meter_id)
+            if known is None or known["desired"] != "open" or known["cause"] != "arrears":
+                continue
+            _want_closed(unit, estate_id, site, meter.meter_id, meter.bus_id, "paid", "system", now)
+
+
+def _want_closed(
+    unit: Unit, estate_id: str, site: RowMapping, meter_id: str, bus_id: str, reason: str, actor: str, now: "Now"
+) -> int:
+    action = "close" if site["close_policy"] == "direct" else "allow"
+    return want(
+        unit, estate_id, meter_id, bus_id, state="closed", action=action, reason=reason, actor=actor, now=now
+    )  # fmt: skip
+
+
+def close_by_hand(unit: Unit, estate_id: str, meter_id: str, *, actor: str, reason: str, now: "Now") -> int:
+    """An operator gives the power back; refused for what was opened for safety or tamper. Returns the generation."""
+    if not reason.strip():
+        raise Refused("say why the power is given back")
+    meter = get_meter(unit.connection, estate_id, meter_id)
+    row = kept.get_supply(unit.connection, estate_id, meter_id)
+    if row is None:
+        raise NotFound(f"meter {meter_id!r} has no relay in this estate")
+    if row["cause"] in ("safety", "tamper"):
+        raise Refused(f"this meter was opened for {row['cause']}: it is closed on site, not from here")
+    if row["desired"] == "closed" and row["relay"] != "open":
+        raise Conflict("the relay is closed, or permitted to close, already")
+    site = get_estate(unit.connection, estate_id)
+    audit.record(unit.connection, estate_id, actor, "supply.close", meter_id, now, reason)
+    return _want_closed(unit, estate_id, site, meter_id, meter.bus_id, "by_hand", actor, now)
+
+
+def stop_all(unit: Unit, estate_id: str, *, actor: str, now: "Now") -> int:
+    """The red button: no trip is sent from now on, and wishes to cut that are still open are taken back."""
+    site = get_estate(unit.connection, estate_id)
+    kept.update_estate(unit.connection, estate_id, stopped=1)
+    audit.record(unit.connection, estate_id, actor, "supply.stop", estate_id, now)
+    taken_back = 0
+    for bus_id in kept.bus_ids(unit.connection, estate_id):
+        for order in kept.unfinished_orders(unit.connection, estate_id, bus_id):
+            if order["action"] == "trip":
+                _want_closed(unit, estate_id, site, order["meter_id"], bus_id, "stopped", actor, now)
+                taken_back += 1
+    return taken_back
+
+
+def trips_may_be_sent(site: RowMapping) -> bool:
+    """Whether the estate's switches let a trip go out at this moment."""
+    return site["mode"] == "armed" and not site["stopped"] and site["breaker"] == "closed"

@@ -1,0 +1,38 @@
+"""Reads and writes of acts that need a second person."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, select
+
+from server.store.schema import approval
+
+
+def add(connection: Connection, **values: Any) -> None:
+    """Insert one request."""
+    connection.execute(approval.insert().values(**values))
+
+
+def get(connection: Connection, estate_id: str, approval_id: str) -> RowMapping | None:
+    """One request."""
+    query = select(approval).where(approval.c.estate_id == estate_id, approval.c.approval_id == approval_id)
+    return connection.execute(query).mappings().one_or_none()
+
+
+def waiting(connection: Connection, estate_id: str, now_ms: int) -> Sequence[RowMapping]:
+    """Requests that wait for their second person and have not expired, newest first."""
+    query = (
+        select(approval)
+        .where(approval.c.estate_id == estate_id, approval.c.status == "waiting", approval.c.expires_ms > now_ms)
+        .order_by(approval.c.requested_ms.desc())
+    )
+    return connection.execute(query).mappings().all()
+
+
+def update(connection: Connection, estate_id: str, approval_id: str, **values: Any) -> None:
+    """Change the state of a request."""
+    connection.execute(
+        approval.update()
+        .where(approval.c.estate_id == estate_id, approval.c.approval_id == approval_id)
+        .values(**values)
+    )

@@ -1,0 +1,86 @@
+"""Reads and writes of notices; one row a notice and channel."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, func, select
+
+from server.store.bulk import insert_rows
+from server.store.schema import account, app_user, notice
+
+WAITING = ("queued", "sent")
+
+
+def add(connection: Connection, rows: Sequence[dict[str, object]]) -> None:
+    """Insert notices as given."""
+    if rows:
+        names = tuple(rows[0])
+        insert_rows(connection, notice, names, [tuple(row[name] for name in names) for row in rows])
+
+
+def queued(connection: Connection, estate_id: str, *, limit: int) -> Sequence[RowMapping]:
+    """Notices that no channel has taken yet, oldest first, with phone and language of the household."""
+    resident = (
+        select(app_user.c.account_id, func.min(app_user.c.language).label("language"))
+        .where(app_user.c.estate_id == estate_id, app_user.c.role == "resident")
+        .group_by(app_user.c.account_id)
+        .subquery()
+    )
+    query = (
+        select(notice, account.c.phone, account.c.room_id, resident.c.language)
+        .join(
+            account,
+            (account.c.estate_id == notice.c.estate_id) & (account.c.account_id == notice.c.account_id),
+        )
+        .outerjoin(resident, resident.c.account_id == notice.c.account_id)
+        .where(notice.c.estate_id == estate_id, notice.c.status == "queued", notice.c.channel != "page")
+        .order_by(notice.c.created_ms, notice.c.notice_id)
+        .limit(limit)
+    )
+    return connection.execute(query).mappings().all()
+
+
+def get(connection: Connection, estate_id: str, notice_id: str) -> RowMapping | None:
+    """One notice."""
+    query = select(notice).where(notice.c.estate_id == estate_id, notice.c.notice_id == notice_id)
+    return connection.execute(query).mappings().one_or_none()
+
+
+def update(connection: Connection, estate_id: str, notice_id: str, **values: Any) -> None:
+    """Change the delivery state of one notice."""
+    connection.execute(
+        notice.update().where(notice.c.estate_id == estate_id, notice.c.notice_id == notice_id).values(**values)
+    )
+
+
+def unseen_of_page(connection: Connection, estate_id: str, account_id: str) -> Sequence[str]:
+    """Notices of the page channel that the household has not been shown."""
+    query = select(notice.c.notice_id).where(
+        notice.c.estate_id == estate_id,
+        notice.c.account_id == account_id,
+        notice.c.channel == "page",
+        notice.c.status.in_(WAITING),
+    )
+    return list(connection.execute(query).scalars())
+
+
+def warned_at(connection: Connection, estate_id: str, account_ids: Sequence[str]) -> dict[str, int]:
+    """When the newest cut warning of each account was first delivered (world time); absent: it was not."""
+    newest: dict[str, int] = {}
+    delivered: dict[str, int] = {}
+    query = (
+        select(notice.c.account_id, notice.c.created_ms, notice.c.delivered_at)
+        .where(
+            notice.c.estate_id == estate_id,
+            notice.c.kind == "cut_warning",
+            notice.c.account_id.in_(account_ids),
+        )
+        .order_by(notice.c.created_ms)
+    )
+    for name, created_ms, at in connection.execute(query):
+        if newest.get(name) != created_ms:
+            newest[name] = created_ms
+            delivered.pop(name, None)
+        if at is not None:
+            delivered[name] = min(at, delivered.get(name, at))
+    return delivered

@@ -1,0 +1,300 @@
+"""Reads and writes of supply: what is wanted of each relay, what was tried, and what was read back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Select, and_, func, select
+
+from server.domain.calendar import ProtectedTimes
+from server.domain.supply import BUS_WINDOW_S, DAY_S, HOUR_S, TripFacts, trips_allowed
+from server.store.estates import get_estate
+from server.store.notices import warned_at
+from server.store.schema import account, bus, estate, meter, meter_live, reading, relay_attempt, relay_desired, supply
+
+HOUR_PERMILLE, DAY_PERMILLE = 10, 30
+HELD_LOOKBACK_S = 86400
+HELD_VERDICTS = ("backwards", "jump", "not_multiple")
+UNFINISHED = ("queued", "sent", "accepted", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A household that may be judged: its account, meter and bus, and the facts of the decision."""
+
+    account_id: str
+    meter_id: str
+    bus_id: str
+    room_id: str | None
+    facts: TripFacts
+
+
+def protected_times(site: RowMapping) -> ProtectedTimes:
+    """The protected times of an estate's row."""
+    return ProtectedTimes(
+        site["time_zone"],
+        site["protected_from_min"],
+        site["protected_to_min"],
+        bool(site["protect_weekends"]),
+        bool(site["protect_holidays"]),
+    )
+
+
+def households(connection: Connection, estate_id: str) -> int:
+    """How many household accounts the estate has."""
+    query = select(func.count()).where(account.c.estate_id == estate_id, account.c.kind == "household")
+    return int(connection.execute(query).scalar_one())
+
+
+def trips_since(connection: Connection, estate_id: str, from_s: int) -> list[tuple[str, int]]:
+    """(bus, world time) of each wish to cut that was decided after `from_s`."""
+    query = (
+        select(meter.c.bus_id, relay_desired.c.decided_at)
+        .join(meter, _same_meter(meter, relay_desired))
+        .where(
+            relay_desired.c.estate_id == estate_id,
+            relay_desired.c.action == "trip",
+            relay_desired.c.decided_at > from_s,
+        )
+    )
+    return [(row[0], row[1]) for row in connection.execute(query)]
+
+
+def _same_meter(left: Any, right: Any) -> Any:
+    return and_(left.c.estate_id == right.c.estate_id, left.c.meter_id == right.c.meter_id)
+
+
+def _joined(estate_id: str) -> Select[Any]:
+    return (
+        select(
+            account, meter.c.meter_id, meter.c.bus_id, meter_live.c.total_wh, meter_live.c.previous_wh,
+            meter_live.c.reading_at, meter_live.c.reading_ms, meter_live.c.previous_ms, meter_live.c.status3,
+            meter_live.c.status3_at, meter_live.c.clock_offset_s, supply.c.desired,
+        )
+        .join(meter, and_(meter.c.estate_id == account.c.estate_id, meter.c.account_id == account.c.account_id))
+        .join(meter_live, _same_meter(meter_live, meter))
+        .join(supply, _same_meter(supply, meter))
+        .where(account.c.estate_id == estate_id, account.c.kind == "household", meter.c.kind == "household")
+    )  # fmt: skip
+
+
+def overdrawn_accounts(connection: Connection, estate_id: str) -> list[str]:
+    """Household accounts at or below their limit (to the fen; the exact test is the decision's) and still supplied."""
+    query = (
+        select(account.c.account_id)
+        .join(meter, and_(meter.c.estate_id == account.c.estate_id, meter.c.account_id == account.c.account_id))
+        .join(supply, _same_meter(supply, meter))
+        .where(
+            account.c.estate_id == estate_id,
+            account.c.kind == "household",
+            account.c.balance_fen <= 1 - account.c.overdraft_fen,
+            supply.c.desired == "closed",
+        )
+        .order_by(account.c.balance_fen, account.c.account_id)
+    )
+    return list(dict.fromkeys(connection.execute(query).scalars()))
+
+
+def trip_candidates(
+    connection: Connection, estate_id: str, account_ids: Sequence[str], now_s: int, *, clock_sane: bool = True
+) -> list[Candidate]:
+    """The facts of these accounts, all of one consistent read, in the given order."""
+    if not account_ids:
+        return []
+    site = get_estate(connection, estate_id)
+    count = households(connection, estate_id)
+    trips = trips_since(connection, estate_id, now_s - DAY_S)
+    limits = {
+        "hour_trips": sum(at > now_s - HOUR_S for _, at in trips),
+        "hour_trips_max": trips_allowed(count, site["trips_per_hour_max"], HOUR_PERMILLE),
+        "day_trips": len(trips),
+        "day_trips_max": trips_allowed(count, site["trips_per_day_max"], DAY_PERMILLE),
+    }
+    by_bus: dict[str, int] = {}
+    for bus_id, at in trips:
+        by_bus[bus_id] = by_bus.get(bus_id, 0) + (at > now_s - BUS_WINDOW_S)
+    warned = warned_at(connection, estate_id, account_ids)
+    held = _held(connection, estate_id, now_s)
+    query = _joined(estate_id).where(account.c.account_id.in_(account_ids))
+    place = {name: number for number, name in enumerate(account_ids)}
+    found = [
+        _candidate(site, row, warned.get(row["account_id"]), by_bus, limits, held, clock_sane=clock_sane)
+        for row in connection.execute(query).mappings()
+    ]
+    return sorted(found, key=lambda one: (place[one.account_id], one.meter_id))
+
+
+def _held(connection: Connection, estate_id: str, now_s: int) -> dict[str, int]:
+    """Meters whose newest readings are held: how many after the last accepted one."""
+    query = (
+        select(reading.c.meter_id, func.count())
+        .join(meter_live, _same_meter(meter_live, reading))
+        .where(
+            reading.c.estate_id == estate_id,
+            reading.c.read_at > now_s - HELD_LOOKBACK_S,
+            reading.c.verdict.in_(HELD_VERDICTS),
+            reading.c.read_at >= func.coalesce(meter_live.c.reading_at, 0),
+        )
+        .group_by(reading.c.meter_id)
+    )
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def _candidate(
+    site: RowMapping,
+    row: RowMapping,
+    warned: int | None,
+    by_bus: dict[str, int],
+    limits: dict[str, int],
+    held: dict[str, int],
+    *,
+    clock_sane: bool,
+) -> Candidate:
+    facts = TripFacts(
+        mode=site["mode"],
+        stopped=bool(site["stopped"]),
+        breaker=site["breaker"],
+        clock_sane=clock_sane,
+        account_status=row["status"],
+        balance_fen=row["balance_fen"],
+        residue_nf=row["residue_nf"],
+        overdraft_fen=row["overdraft_fen"],
+        protected=bool(row["protected"]),
+        protected_until=row["protected_until"],
+        warned_at=warned,
+        grace_s=site["grace_s"],
+        reading_at=row["reading_at"],
+        reading_ms=row["reading_ms"],
+        previous_ms=row["previous_ms"],
+        total_wh=row["total_wh"],
+        previous_wh=row["previous_wh"],
+        reading_fresh_s=site["reading_fresh_s"],
+        status3=row["status3"],
+        status3_at=row["status3_at"],
+        clock_offset_s=row["clock_offset_s"],
+        command_ttl_s=site["command_ttl_s"],
+        bus_trips=by_bus.get(row["bus_id"], 0),
+        times=protected_times(site),
+        held_readings=held.get(row["meter_id"], 0),
+        **limits,
+    )
+    return Candidate(row["account_id"], row["meter_id"], row["bus_id"], row["room_id"], facts)
+
+
+def get_supply(connection: Connection, estate_id: str, meter_id: str) -> RowMapping | None:
+    """What is wanted and known of one relay."""
+    query = select(supply).where(supply.c.estate_id == estate_id, supply.c.meter_id == meter_id)
+    return connection.execute(query).mappings().one_or_none()
+
+
+def update_supply(connection: Connection, estate_id: str, meter_id: str, **values: Any) -> None:
+    """Change the current row of one relay."""
+    connection.execute(
+        supply.update().where(supply.c.estate_id == estate_id, supply.c.meter_id == meter_id).values(**values)
+    )
+
+
+def add_wish(connection: Connection, **values: Any) -> None:
+    """Append one generation; the key refuses a generation that exists."""
+    connection.execute(relay_desired.insert().values(**values))
+
+
+def get_wish(connection: Connection, estate_id: str, meter_id: str, gen: int) -> RowMapping | None:
+    """One generation of a relay."""
+    query = select(relay_desired).where(
+        relay_desired.c.estate_id == estate_id, relay_desired.c.meter_id == meter_id, relay_desired.c.gen == gen
+    )
+    return connection.execute(query).mappings().one_or_none()
+
+
+def add_attempt(
+    connection: Connection,
+    estate_id: str,
+    meter_id: str,
+    gen: int,
+    step: str,
+    world_at: int,
+    created_ms: int,
+    detail: str,
+) -> None:
+    """Append one step of carrying out a generation."""
+    last = connection.execute(
+        select(func.max(relay_attempt.c.step_no)).where(
+            relay_attempt.c.estate_id == estate_id,
+            relay_attempt.c.meter_id == meter_id,
+            relay_attempt.c.gen == gen,
+        )
+    ).scalar()
+    connection.execute(
+        relay_attempt.insert().values(
+            estate_id=estate_id,
+            meter_id=meter_id,
+            gen=gen,
+            step_no=(last or 0) + 1,
+            step=step,
+            world_at=world_at,
+            created_ms=created_ms,
+            detail=detail[:500],
+        )
+    )
+
+
+def unfinished_orders(connection: Connection, estate_id: str, bus_id: str) -> Sequence[RowMapping]:
+    """Current wishes of a bus that no read-back has confirmed: closes first, then by age."""
+    query = (
+        select(
+            relay_desired, meter.c.password, meter.c.password_level, estate.c.command_ttl_s, estate.c.stopped,
+            estate.c.mode, estate.c.breaker,
+        )
+        .join(supply, and_(_same_meter(supply, relay_desired), supply.c.gen == relay_desired.c.gen))
+        .join(meter, _same_meter(meter, relay_desired))
+        .join(estate, estate.c.estate_id == relay_desired.c.estate_id)
+        .where(
+            relay_desired.c.estate_id == estate_id,
+            meter.c.bus_id == bus_id,
+            supply.c.command.in_(UNFINISHED),
+        )
+        .order_by(relay_desired.c.state, relay_desired.c.created_ms)
+    )  # fmt: skip
+    return connection.execute(query).mappings().all()
+
+
+def near_meters(connection: Connection, estate_id: str, bus_id: str) -> set[str]:
+    """Meters whose account is close to a threshold, or whose relay is on its way: read them more often."""
+    query = (
+        select(meter.c.meter_id)
+        .join(account, and_(account.c.estate_id == meter.c.estate_id, account.c.account_id == meter.c.account_id))
+        .join(supply, _same_meter(supply, meter))
+        .where(
+            meter.c.estate_id == estate_id,
+            meter.c.bus_id == bus_id,
+            (account.c.balance_fen <= account.c.alarm2_fen)
+            | (supply.c.relay == "permitted")
+            | supply.c.command.in_(UNFINISHED),
+        )
+    )
+    return set(connection.execute(query).scalars())
+
+
+def bus_ids(connection: Connection, estate_id: str) -> list[str]:
+    """All buses of the estate."""
+    return list(connection.execute(select(bus.c.bus_id).where(bus.c.estate_id == estate_id)).scalars())
+
+
+def set_candidates(connection: Connection, estate_id: str, found: dict[str, str], now_s: int) -> None:
+    """Keep the last decision in words for these meters and clear it for all others that had one."""
+    stale = supply.update().where(supply.c.estate_id == estate_id, supply.c.candidate != "")
+    if found:
+        stale = stale.where(supply.c.meter_id.not_in(list(found)))
+    connection.execute(stale.values(candidate="", candidate_at=now_s))
+    for meter_id, words in found.items():
+        connection.execute(
+            supply.update()
+            .where(supply.c.estate_id == estate_id, supply.c.meter_id == meter_id, supply.c.candidate != words)
+            .values(candidate=words, candidate_at=now_s)
+        )
+
+
+def update_estate(connection: Connection, estate_id: str, **values: Any) -> None:
+    """Change the estate's switches: mode, stopped, breaker."""
+    connection.execute(estate.update().where(estate.c.estate_id == estate_id).values(**values))
