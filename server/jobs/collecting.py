@@ -1,0 +1,118 @@
+"""Where the collector meets storage: its sink and its orders, each call one unit of work of the writer.
+
+Both run in the collector's worker threads. A unit that fails raises there, and the collector offers the batch again;
+nothing read is lost and nothing is believed before it is committed.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from typing import cast
+
+from sqlalchemy import Connection, Engine
+
+from server.clock import Clock
+from server.collect.port import LineSettings
+from server.collect.work import Action, BusPlan, Cadence, ControlOrder, MeterPlan, timing_for
+from server.domain.readings import ContactFailure, MeterReading, MeterVariables, StatusRead
+from server.flows import readings, relays
+from server.store.engine import reader
+from server.store.estates import get_estate, list_buses
+from server.store.meters import meters_on_bus
+from server.store.supply import near_meters
+from server.store.unit import Writing
+
+NEAR_CYCLE_DIVISOR = 3  # meters near a threshold are read three times as often
+
+
+class FlowSink:
+    """Takes what the collector read into the store."""
+
+    def __init__(self, writer: Writing, clock: Clock, estate_id: str, *, on_readings: Callable[[], None]) -> None:
+        self._writer = writer
+        self._clock = clock
+        self._estate_id = estate_id
+        self._on_readings = on_readings
+
+    def energy(self, readings_: Sequence[MeterReading]) -> None:
+        """Keep and judge cumulative registers, then let billing look."""
+        self._writer.run(lambda unit: readings.record(unit, self._estate_id, readings_, self._clock.now()))
+        self._on_readings()
+
+    def variables(self, rows: Sequence[MeterVariables]) -> None:
+        """Keep momentary values."""
+        self._writer.run(lambda unit: readings.note_variables(unit, self._estate_id, rows, self._clock.now()))
+
+    def status(self, rows: Sequence[StatusRead]) -> None:
+        """Believe what was read back."""
+        self._writer.run(lambda unit: relays.record_status(unit, self._estate_id, rows, self._clock.now()))
+
+    def failures(self, rows: Sequence[ContactFailure]) -> None:
+        """Count silence."""
+        self._writer.run(lambda unit: readings.note_failures(unit, self._estate_id, rows, self._clock.now()))
+
+
+class FlowOrders:
+    """Tells the collector which relays are wanted otherwise, from committed rows only."""
+
+    def __init__(self, engine: Engine, writer: Writing, clock: Clock, estate_id: str) -> None:
+        self._engine = engine
+        self._writer = writer
+        self._clock = clock
+        self._estate_id = estate_id
+
+    def next(self, bus_id: str) -> Sequence[ControlOrder]:
+        """Unconfirmed wishes of this bus, closes first."""
+        with reader(self._engine) as connection:
+            orders = relays.next_orders(connection, self._estate_id, bus_id)
+        return [
+            ControlOrder(
+                order.meter_id,
+                order.gen,
+                cast(Action, order.action),
+                order.password,
+                order.password_level,
+                order.expires_at,
+                order.command_ttl_s,
+            )
+            for order in orders
+        ]
+
+    def still_current(self, meter_id: str, gen: int) -> bool:
+        """Asked just before a frame goes out."""
+        with reader(self._engine) as connection:
+            return relays.is_current(connection, self._estate_id, meter_id, gen)
+
+    def report(self, meter_id: str, gen: int, step: str, detail: str) -> None:
+        """Keep one step of an order."""
+        self._writer.run(
+            lambda unit: relays.record_attempt(unit, self._estate_id, meter_id, gen, step, detail, self._clock.now())
+        )
+
+    def near(self, bus_id: str) -> Collection[str]:
+        """Meters to read more often."""
+        with reader(self._engine) as connection:
+            return near_meters(connection, self._estate_id, bus_id)
+
+
+def bus_plans(connection: Connection, estate_id: str) -> list[BusPlan]:
+    """What the collector needs to know of every bus of an estate."""
+    site = get_estate(connection, estate_id)
+    cycle_s = site["reading_cycle_s"]
+    cadence = Cadence(reading_cycle_s=cycle_s, near_cycle_s=max(1, cycle_s // NEAR_CYCLE_DIVISOR))
+    plans = []
+    for row in list_buses(connection, estate_id):
+        line = LineSettings(row["baud"], row["parity"], row["stop_bits"])
+        plans.append(
+            BusPlan(
+                bus_id=row["bus_id"],
+                url=row["url"],
+                meters=tuple(
+                    MeterPlan(one.meter_id, one.password, one.password_level, one.kind)
+                    for one in meters_on_bus(connection, estate_id, row["bus_id"])
+                ),
+                line=line,
+                timing=timing_for(line, row["reply_delay_max_ms"], row["frame_gap_ms"]),
+                attempts_max=row["attempts_max"],
+                cadence=cadence,
+            )
+        )
+    return plans
