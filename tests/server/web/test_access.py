@@ -143,3 +143,12 @@ def test_a_resident_cannot_open_an_order_for_the_neighbour(web):
     client = web.signed_in("resident")
     answer = client.post("/api/v1/households/A2/orders", json={"amount_fen": 5000}, headers=web.csrf("resident"))
     assert answer.status_code == 404
+
+
+def test_a_kiosk_cannot_probe_accounts_through_the_api(web):
+    client = web.signed_in("kiosk")
+    answers = [
+        client.post(f"/api/v1/households/{name}/orders", json={"amount_fen": 5000}, headers=web.csrf("kiosk"))
+        for name in ("A1", "A9")
+    ]
+    assert [answer.status_code for answer in answers] == [404, 404]

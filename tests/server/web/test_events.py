@@ -2,14 +2,19 @@
 
 import asyncio
 import itertools
+import socket
+import threading
 
+import httpx
 import pytest
+import uvicorn
 
 from server.store.engine import reader
 from server.transport.memory import Bell
 from server.web.errors import TooManyRequests
 from server.web.events import BATCH_EVERY_S, EVERYTHING, KEYS_MAX, STREAMS_MAX, LiveHub, Stream, audience
 from server.web.principal import Principal
+from tests.server.web.browsing import PASSWORD
 from tests.server.web.conftest import ESTATE
 
 PATIENCE_S = 20
@@ -115,3 +120,31 @@ def test_staff_hear_everything_and_a_kiosk_nothing(web):
 
 def test_a_stranger_hears_nothing(web):
     assert web.client().get("/events").status_code == 401
+
+
+def test_a_real_server_streams_to_a_browser_and_stops_at_once(web):
+    listener = socket.create_server(("127.0.0.1", 0))
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    config = uvicorn.Config(web.site, log_level="error", access_log=False, ws="none", loop="asyncio")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        with httpx.Client(base_url=address, trust_env=False, timeout=PATIENCE_S) as browser:
+            form = {"login": "operator", "password": PASSWORD, "next": "/"}
+            assert browser.post("/login", data=form).status_code == 303
+            with browser.stream("GET", "/events") as stream:
+                assert stream.headers["content-type"].startswith("text/event-stream")
+                lines = stream.iter_lines()
+                assert next(lines) == "retry: 3000"
+                web.state.writer.run(lambda unit: unit.announce("balance", "A1"))
+                told = next(line for line in lines if line.startswith("data:"))
+                assert told == 'data: ["A1"]'
+                web.site.state.live.close()
+                assert [line for line in lines if line] == []
+    finally:
+        web.site.state.live.close()
+        server.should_exit = True
+        thread.join(PATIENCE_S)
+        listener.close()
+    assert not thread.is_alive()
