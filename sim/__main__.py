@@ -14,9 +14,11 @@ import resource
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 
 from sim.anchor import Anchor, WorldClock, read_anchor
 from sim.clock import Environment, RealEnvironment
@@ -34,6 +36,9 @@ FDS_PER_BUS = 3
 FDS_SPARE = 64
 FACTOR_MAX = 3600
 DAY_S = 86_400
+DAYS_MAX = 3660
+YEARS = (2000, 2099)
+"""A meter's clock has two digits for the year; the years between these leave a margin for any zone."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--control", type=_address, default=("127.0.0.1", 0), help="control API, HOST:PORT")
     parser.add_argument("--ready", type=Path, help="write this JSON file once everything is open")
     parser.add_argument("--wire-limit", choices=("on", "off"), default="on", help="off: answer at once, at any baud")
-    parser.add_argument("--virtual", type=float, metavar="DAYS", help="live through DAYS at once, without ports")
+    parser.add_argument("--virtual", type=_days, metavar="DAYS", help="live through DAYS at once, without ports")
     parser.add_argument("--truth-out", type=Path, help="with --virtual: write the truth there instead of printing it")
     return parser
 
@@ -94,33 +99,42 @@ def _run_real(scenario: Scenario, options: argparse.Namespace) -> int:
     _raise_fd_limit(len(scenario.buses))
     anchor = _anchor(options)
     run_path = options.run_dir or Path(tempfile.gettempdir()) / f"estate645-sim-{os.getpid()}"
-    run_directory = RunDirectory(run_path)
-    env = RealEnvironment()
-    world: World | None = None
-    control: Control | None = None
-    try:
+    with ExitStack() as cleanup:
+        env = RealEnvironment()
+        cleanup.callback(env.close)
+        _on_signals(lambda _number, _frame: env.stop())
+        cleanup.callback(_on_signals, signal.SIG_IGN)  # a second signal must not interrupt the last steps
+        cleanup.callback(RunDirectory(run_path).close)
+        _remove(options.ready)
         clock = WorldClock(anchor, datetime.now(UTC))
         world = World(scenario, options.seed, env, clock, {b.bus_id: _port(b, run_path) for b in scenario.buses})
+        cleanup.callback(world.close)
         world.open()
         control = Control(world, env, *options.control)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda _number, _frame: env.stop())
+        cleanup.callback(control.close)
         control.start()
         gc.collect()
         gc.freeze()
         _announce(world, control, run_path, options)
+        cleanup.callback(_remove, options.ready)
         env.run_real()
         _report(world, env)
-    finally:
-        if control is not None:
-            control.close()
-        if world is not None:
-            world.close()
-        if options.ready is not None:
-            options.ready.unlink(missing_ok=True)
-        env.close()
-        run_directory.close()
     return 0
+
+
+def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
+
+
+def _remove(ready: Path | None) -> None:
+    """Take away the ready file: a killed simulator's, which would announce ports that are gone, or our own."""
+    if ready is None:
+        return
+    try:
+        ready.unlink(missing_ok=True)
+    except OSError as error:
+        raise PortError(f"--ready {ready}: cannot be replaced: {error.strerror}") from error
 
 
 def _announce(world: World, control: Control, run_path: Path, options: argparse.Namespace) -> None:
@@ -195,6 +209,8 @@ def _write_atomically(path: Path, text: str) -> None:
         temporary.write_text(text, "utf-8")
         temporary.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise PortError(f"{path}: cannot be written: {error.strerror}") from error
 
 
@@ -204,6 +220,16 @@ def _factor(text: str) -> int:
     return int(text)
 
 
+def _days(text: str) -> float:
+    try:
+        days = float(text)
+    except ValueError:
+        days = 0.0
+    if not 0 < days <= DAYS_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed: a number of days above 0, up to {DAYS_MAX}")
+    return days
+
+
 def _instant(text: str) -> datetime:
     try:
         instant = datetime.fromisoformat(text)
@@ -211,6 +237,8 @@ def _instant(text: str) -> datetime:
         raise argparse.ArgumentTypeError(f"{text!r}; allowed: ISO 8601 such as 2026-10-13T09:05:00+08:00") from error
     if instant.tzinfo is None:
         raise argparse.ArgumentTypeError(f"{text!r} has no offset; write one, such as +08:00")
+    if not YEARS[0] < instant.year < YEARS[1]:
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed: years between {YEARS[0]} and {YEARS[1]}, as meters write")
     return instant
 
 

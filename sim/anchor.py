@@ -52,8 +52,10 @@ def read_anchor(path: Path) -> Anchor:
         anchor = Anchor(
             datetime.fromisoformat(raw["machine_utc"]),
             datetime.fromisoformat(raw["world_utc"]),
-            int(raw["factor"]),
+            raw["factor"],
         )
+        if type(anchor.factor) is not int:
+            raise TypeError(f"factor {anchor.factor!r}")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ScenarioError(
             f"{path}: not a clock anchor ({error!r}); expected an object with machine_utc and world_utc "

@@ -154,8 +154,8 @@ class Control:
 
     def stop(self, _query: dict[str, str], _body: Any) -> Steps:
         """End the simulator."""
-        self.env.stop()
         yield {"stopping": True}
+        self.env.stop()
 
 
 Route = Callable[[Control, dict[str, str], Any], Steps]
@@ -200,7 +200,7 @@ class _Handler(BaseHTTPRequestHandler):
             result = self.control.on_loop(route(self.control, query, self._body()))
         except UnknownMeter as error:
             self._answer(HTTPStatus.NOT_FOUND, {"error": str(error)})
-        except (SimError, ValueError, KeyError, TypeError) as error:
+        except (SimError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             self._answer(HTTPStatus.BAD_REQUEST, {"error": f"{type(error).__name__}: {error}"})
         except TimeoutError as error:
             self._answer(HTTPStatus.SERVICE_UNAVAILABLE, {"error": str(error)})
@@ -209,9 +209,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _body(self) -> Any:
         length = int(self.headers.get("Content-Length") or 0)
-        if length > BODY_BYTES_MAX:
+        if not 0 <= length <= BODY_BYTES_MAX:
             self.close_connection = True
-            raise ValueError(f"a body has at most {BODY_BYTES_MAX} bytes")
+            raise ValueError(f"a body has 0 to {BODY_BYTES_MAX} bytes")
         raw = self.rfile.read(length)
         return json.loads(raw) if raw else {}
 

@@ -216,9 +216,13 @@ def _real(env: Environment, name: str) -> RealEnvironment:
 def _publish(target: str, link: Path) -> None:
     """Put a symlink in place atomically; an older one of the same name is replaced."""
     temporary = link.with_name(f".{link.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(target)
-    temporary.replace(link)
+    try:
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(target)
+        temporary.replace(link)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise PortError(f"{link}: cannot be put in place: {error.strerror}; clear the run directory") from error
 
 
 def _host_port(url: str) -> tuple[str, int]:

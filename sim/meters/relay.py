@@ -68,9 +68,8 @@ class Relay:
             self._move(at_ms, True, "delayed trip")
 
     def allow_close(self) -> None:
-        """Permit closing by button; cancels a trip that still waits; nothing changes under keep-power."""
-        if not self.keep_power:
-            self._withdraw_command()
+        """Permit closing by button; cancels a trip that still waits (under keep-power there is none)."""
+        self._withdraw_command()
 
     def close(self, at_ms: int) -> None:
         """Close the contacts at once."""

@@ -28,6 +28,7 @@ from core.dlt645.identifiers import (
     VOLTAGE_BLOCK,
     encode_value,
 )
+from sim.meters.dlt645 import answer
 from tests.sim.rig import ADDRESS, GATE, OTHER, Virtual, bus, household, table
 
 KW = {"load": "constant", "mean_power_w": 1000}
@@ -117,6 +118,11 @@ def test_silence(estate, frame):
     assert estate.ask(frame) == []
 
 
+def test_meter_itself_passes_over_what_another_meter_says(estate):
+    heard = Frame(ADDRESS, 0x91, b"\x00\x00\x01\x00" + bytes(4))
+    assert answer(estate.household().meter, heard, estate.world.now_ms) is None
+
+
 def test_bad_checksum_is_met_with_silence_and_the_next_frame_is_heard(estate):
     wire = encode(Read(ADDRESS, ENERGY_TOTAL).to_frame())
     assert estate.send(wire[:-2] + bytes([wire[-2] ^ 1]) + wire[-1:]) == b""
@@ -135,9 +141,10 @@ def test_wildcard_and_shortened_address_answer_with_the_real_one():
 
 
 def test_all_meters_answer_a_wildcard_at_once_and_garble_each_other(estate):
-    wire = estate.send(encode(ReadAddress().to_frame()))
-    assert wire
-    assert Frame(ADDRESS, 0x93) not in [Frame(f.address, f.control) for f in estate.ask(ReadAddress().to_frame())]
+    alone = [estate.send(encode(ReadAddress(address).to_frame())) for address in (ADDRESS, OTHER, GATE)]
+    low = bytes(one & other & gate for one, other, gate in zip(*alone, strict=True))
+    assert len(set(alone)) == 3
+    assert estate.send(encode(ReadAddress().to_frame())) == low
 
 
 def test_refusals_carry_the_err_byte(estate):
@@ -236,6 +243,11 @@ def test_deadline_is_the_last_second_on_the_meters_own_clock(estate):
     assert estate.read(STATUS_WORD_3) == (0,)
     deadline = estate.civil() + timedelta(seconds=1)
     assert estate.switch(RelayAction.TRIP, deadline=deadline).control == 0x9C
+
+
+def test_deadline_second_itself_still_counts(estate):
+    assert estate.civil().microsecond == 0
+    assert estate.switch(RelayAction.TRIP, deadline=estate.civil()).control == 0x9C, "57 ms after the second began"
 
 
 def test_deadline_follows_a_meter_clock_that_is_wrong(estate):

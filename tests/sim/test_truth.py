@@ -89,6 +89,14 @@ def test_a_year_that_starts_in_december():
     assert charged(estate, 480_000) == before + 240_000 * 48_830_000
 
 
+def test_a_year_goes_on_above_its_limits_from_month_to_month():
+    tariff = BEIJING | {"tier_period": "year", "tier_limits_wh": [240000, 720000]}
+    estate, _, _ = lived(tariff, 50, datetime.fromisoformat("2026-10-20T00:00:00+08:00"))
+    # 24 kWh a day: October ends at 288, November at 1008 kWh, both limits are passed in November
+    expected = 240_000 * 48_830_000 + 480_000 * 53_830_000 + 480_000 * 78_830_000
+    assert charged(estate, 1_200_000) == expected
+
+
 def test_a_tier_day_in_the_middle_of_the_month():
     tariff = BEIJING | {"tier_period_start": 15}
     estate, _, _ = lived(tariff, 30, datetime.fromisoformat("2026-10-10T00:00:00+08:00"))
@@ -185,6 +193,15 @@ def test_a_register_shown_twice_is_told_apart_by_time():
     assert second is not None
     assert (first[0], second[0]) == (120_000, 125_000)
     assert second[1] - first[1] == 5 * 3_600_000
+
+
+def test_a_register_that_a_fault_takes_away_was_shown_until_the_fault():
+    estate, home, _ = lived({"price": "0.5"}, 1, start_register_wh=100_000)
+    estate.run_s(10)
+    now_ms = estate.world.now_ms
+    estate.world.faults.start(home, FaultConfig(FaultKind.REGISTER_BACKWARDS, now_ms, None, 5_000), now_ms)
+    estate.run_s(3600)
+    assert locate(home.meter.register, 124_000, now_ms, estate.world.now_ms) == (124_000, now_ms - 10_000, now_ms)
 
 
 def test_two_runs_of_one_seed_tell_the_same_truth():
