@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from core.dlt645.commands import Command, reply_value
-from core.errors import MeterRefused, NoReply
+from core.errors import NoReply
 from core.session import BusSession, RefusedByMeter, ReplyReceived, Sent, Stray, TimedOut, Timing
 from server.collect.port import Port, PortError, PortStatus
 from server.collect.tally import Tally
@@ -122,10 +122,10 @@ class BusLine:
                     self._tally.failures += 1
                     noise = f", only {garbage_bytes} bytes of noise" if garbage_bytes else ""
                     raise NoReply(f"meter {command.address} did not answer in time{noise}")
-                case RefusedByMeter(err=err):
+                case RefusedByMeter(frame=frame):
                     self._tally.refusals += 1
                     self._tally.last_reply_ms = self._clocks.machine_ms()
-                    raise MeterRefused(err)
+                    reply_value(command, frame)  # raises MeterRefused with the reason in words
                 case ReplyReceived():
                     return self._accept(event)
         return None

@@ -3,6 +3,7 @@
 The simulator's own truth says what each register and relay did; the collector must have seen the same.
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from time import monotonic, sleep, time
 import pytest
 
 from core.dlt645 import identifiers as di
+from server.cli import read
 from server.clock import anchor_from_file
 from server.collect.port import LineSettings
 from server.collect.ports import check_world
@@ -215,3 +217,32 @@ def test_read_now_gives_the_present_register(watch):
     assert snapshot.reading.source == "demand"
     assert snapshot.variables.voltage_mv > 180_000
     assert snapshot.status.status3 & di.RELAY_OPEN == 0
+
+
+def command_line(*arguments):
+    parser = argparse.ArgumentParser()
+    read.add_parser(parser.add_subparsers())
+    parsed = parser.parse_args(["read", *arguments])
+    return parsed.run(parsed)
+
+
+def test_the_read_command_asks_one_meter(simulator, capsys):
+    meter, url = METERS["bus-2"][2], simulator.urls["bus-2"]
+    assert command_line(url, meter, "00010000") == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"{meter} 00010000: forward active energy")
+    value = int(shown.split(": ")[2].split()[0])
+    assert 1_234_560 <= value <= simulator.truth(meter)["register_wh"]
+    assert command_line(url, meter, "0FFFFFFF") == 1
+    assert "no such data" in capsys.readouterr().err
+    assert command_line(simulator.urls["bus-1"], DEAD, "00010000", "--baud", "9600", "--wait-ms", "200") == 1
+    assert "did not answer in time" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments", [("x", "12", "00010000"), ("x", "202600010101", "0001"), ("x", "202600010101", "zz")]
+)
+def test_the_read_command_says_what_is_allowed(arguments, capsys):
+    with pytest.raises(SystemExit):
+        command_line(*arguments)
+    assert "allowed:" in capsys.readouterr().err
