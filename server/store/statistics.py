@@ -255,3 +255,17 @@ def recent_audit(connection: Connection, estate_id: str, *, limit: int = RECENT)
     """The newest acts of people, newest first."""
     query = select(audit).where(audit.c.estate_id == estate_id).order_by(audit.c.created_ms.desc()).limit(limit)
     return connection.execute(query).mappings().all()
+
+
+def charged_by_hour(connection: Connection, estate_id: str, since: int) -> dict[int, int]:
+    """Energy charged in each hour since `since` (a local midnight, world seconds), Wh by hour of the day."""
+    query = (
+        select(batch.c.event_at, func.sum(line.c.to_wh - line.c.from_wh))
+        .join(line, and_(batch.c.estate_id == line.c.estate_id, batch.c.batch_seq == line.c.batch_seq))
+        .where(batch.c.estate_id == estate_id, batch.c.kind == "charge", batch.c.event_at >= since)
+        .group_by(batch.c.batch_seq, batch.c.event_at)
+    )
+    found: Counter[int] = Counter()
+    for event_at, energy_wh in connection.execute(query):
+        found[min(23, (int(event_at) - since) // 3600)] += int(energy_wh or 0)
+    return dict(found)

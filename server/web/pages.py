@@ -14,6 +14,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from sqlalchemy import RowMapping
 from sqlalchemy.exc import SQLAlchemyError
 
 from server.errors import EstateError
@@ -43,6 +44,12 @@ class EstateFacts:
     phone: str = ""
     close_policy: str = "allow"
     reading_cycle_s: int = 900
+    grace_s: int = 86400
+    protected_from_min: int = 1020
+    protected_to_min: int = 540
+    trips_per_hour_max: int | None = None
+    trips_per_day_max: int | None = None
+    breaker_reason: str = ""
     known: bool = False
 
 
@@ -95,8 +102,12 @@ def estate_facts(request: Request) -> EstateFacts:
             row = get_estate(connection, state.estate_id)
     except (EstateError, SQLAlchemyError):
         return EstateFacts()
-    names = [name for name in EstateFacts.__dataclass_fields__ if name != "known"]
-    return EstateFacts(**{name: row[name] for name in names}, known=True)
+    return facts_from(row)
+
+
+def facts_from(row: RowMapping) -> EstateFacts:
+    """The facts from the estate's row."""
+    return EstateFacts(**{name: row[name] for name in EstateFacts.__dataclass_fields__ if name != "known"}, known=True)
 
 
 def render(request: Request, name: str, *, status_code: int = 200, **context: Any) -> HTMLResponse:
@@ -112,6 +123,7 @@ def render(request: Request, name: str, *, status_code: int = 200, **context: An
         path=request.url.path,
         principal=principal,
         csrf=principal.csrf if principal is not None else "",
+        may=principal.may if principal is not None else _nothing,
         estate=estate,
         now=now,
         factor=state.clock.anchor.factor,
@@ -119,6 +131,11 @@ def render(request: Request, name: str, *, status_code: int = 200, **context: An
         **context,
     )
     return HTMLResponse(html, status_code, headers={"Content-Language": i18n.TAGS[language], "Vary": "Cookie"})
+
+
+def _nothing(_verb: str) -> bool:
+    """What somebody may do who has not signed in."""
+    return False
 
 
 def formats_of(request: Request, estate: EstateFacts) -> Formats:

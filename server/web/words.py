@@ -41,6 +41,10 @@ CAUSES = {
     "safety": _("safety"),
     "tamper": _("tampering"),
     "order": _("by order"),
+    "paid": _("paid"),
+    "by_hand": _("by hand"),
+    "stopped": _("stopped by the red button"),
+    "trip_expired": _("the cut ran out of time"),
 }
 NOTICES = {
     "alarm1": _("Balance low"),

@@ -32,6 +32,11 @@ export function startForms() {
     const choice = event.target.closest("[data-amount]");
     if (choice) choose(choice);
   });
+  document.addEventListener("input", (event) => {
+    for (const shown of event.target.form?.querySelectorAll(`[data-shows="${event.target.name}"]`) ?? []) {
+      shown.textContent = event.target.value;
+    }
+  });
 }
 
 export function isTyping(target) {

@@ -1,13 +1,15 @@
 /* The live connection. Rings of the server become DOM events `live` and `live:<topic>` on the body, at most one of
    each in a batch; htmx triggers and the wall listen to them. When the line is lost, the page says so and since when. */
-const BATCH_MS = 700;
-const TOPICS = ["supply", "balance", "notice", "meter", "case", "order", "resync"];
+const BATCH_MS = 300;
+const PATIENCE_MS = 5000; // the server renews streams now and then; that is no loss
+const TOPICS = ["supply", "balance", "notice", "meter", "case", "order"];
 
 export function startLive() {
   const source = document.body.dataset.live;
   if (!source || !window.EventSource) return;
   const pending = new Map();
   let timer = 0;
+  let lost = 0;
   const flush = () => {
     timer = 0;
     const topics = [...pending.entries()];
@@ -15,29 +17,23 @@ export function startLive() {
     for (const [topic, keys] of topics) emit(`live:${topic}`, [...keys]);
     emit("live", topics.map(([topic]) => topic));
   };
-  const note = (topic, key) => {
+  const note = (topic, keys) => {
     if (!pending.has(topic)) pending.set(topic, new Set());
-    pending.get(topic).add(key);
+    for (const key of keys) pending.get(topic).add(key);
     if (!timer) timer = window.setTimeout(flush, BATCH_MS);
   };
   const events = new EventSource(source);
-  for (const topic of TOPICS) events.addEventListener(topic, (event) => note(topic, keyOf(event.data)));
-  events.addEventListener("message", (event) => note("message", keyOf(event.data)));
+  for (const topic of TOPICS) events.addEventListener(topic, (event) => note(topic, JSON.parse(event.data)));
   events.onopen = () => {
-    if (document.body.classList.contains("is-offline")) note("resync", "");
+    window.clearTimeout(lost);
+    lost = 0;
+    if (document.body.classList.contains("is-offline")) note("resync", []);
     setOffline(false);
   };
-  events.onerror = () => setOffline(true);
+  events.onerror = () => {
+    if (!lost) lost = window.setTimeout(() => setOffline(true), PATIENCE_MS);
+  };
   window.addEventListener("pagehide", () => events.close());
-}
-
-function keyOf(data) {
-  try {
-    const value = JSON.parse(data);
-    return typeof value === "object" && value !== null ? String(value.key ?? "") : String(value);
-  } catch {
-    return data;
-  }
 }
 
 function emit(name, detail) {

@@ -1,0 +1,11 @@
+"""Pages of the staff: today, room wall, household, counter, supply, statistics, cases, buses."""
+
+from fastapi import APIRouter
+
+from server.web.operator import buses, households, statistics, supply, today, wall
+
+__all__ = ["router"]
+
+router = APIRouter(include_in_schema=False)
+for part in (today, wall, households, supply, statistics, buses):
+    router.routes.extend(part.router.routes)

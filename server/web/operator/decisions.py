@@ -1,0 +1,184 @@
+"""Why a household is cut, or why not: the checks of a decision in words, the reason for a no as visible as a yes.
+
+Live decisions come from `domain.supply` over the facts of this moment, stored ones from the evidence of a cut; both
+are said with the same words, and their figures are formatted here.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from server.clock import Now
+from server.domain.supply import decide_trip
+from server.store import household as reads
+from server.store import supply as kept
+from server.store.wall import HouseholdRow
+from server.web.formats import Formats, amount
+from server.web.i18n import mark as _
+
+Gettext = Callable[[str], str]
+CHECKS = {  # name: (what must hold, said when it fails, head of the column)
+    "overdrawn": (_("Balance at or below the overdraft limit"), _("Within the overdraft limit"), _("debt")),
+    "account_normal": (_("Account in normal service"), _("Account not in normal service"), _("acct.")),
+    "not_protected": (_("Not a protected household"), _("Protected household"), _("prot.")),
+    "notice_delivered": (_("Cut warning delivered, grace over"), _("No delivered warning, or grace runs"), _("notice")),
+    "reading_fresh": (_("Reading is fresh"), _("Reading is too old"), _("fresh")),
+    "readings_agree": (_("Two readings agree"), _("Two readings do not agree yet"), _("twice")),
+    "relay_known_closed": (_("Relay read back as closed"), _("Relay not read back as closed"), _("relay")),
+    "no_keep_power": (_("Meter is not set to keep power"), _("Meter is set to keep power"), _("keep")),
+    "clock_sane": (_("Clocks agree"), _("Clocks do not agree"), _("clock")),
+    "allowed_time": (_("Outside protected times"), _("Protected time"), _("time")),
+    "armed": (_("Cutting is armed"), _("Cutting is not armed"), _("mode")),
+    "not_stopped": (_("Cutting is not stopped"), _("Cutting is stopped"), _("stop")),
+    "breaker_closed": (_("Breaker is closed"), _("Breaker is open"), _("brk.")),
+    "bus_limit": (_("Within the limit of the bus"), _("Limit of the bus reached"), _("bus")),
+    "hour_limit": (_("Within the limit of the hour"), _("Limit of the hour reached"), _("hour")),
+    "day_limit": (_("Within the limit of the day"), _("Limit of the day reached"), _("day")),
+}  # fmt: skip
+REASONS = {
+    "hours": _("protected hours"),
+    "weekend": _("weekend"),
+    "holiday": _("holiday"),
+    "unknown_year": _("holidays of this year are not known"),
+    "no cut warning was delivered": _("no warning was delivered"),
+    "never read": _("never read"),
+    "one reading only": _("one reading only"),
+    "status word 3 was never read": _("never read back"),
+    "server clock": _("the server's clock"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One condition of a cut: its name, its words, whether it holds, whether time alone may mend it."""
+
+    name: str
+    word: str
+    passed: bool
+    waiting: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One household as judged now: all checks, and the words of the first that says no ("" when it may be cut)."""
+
+    account_id: str
+    room_id: str
+    holder: str
+    balance_fen: int
+    limit_fen: int
+    checks: tuple[Check, ...]
+    refusal: str
+    detail: str
+    passed: int
+
+    @property
+    def allowed(self) -> bool:
+        """Whether every check has passed."""
+        return not self.refusal
+
+
+def detail_in_words(detail: str, f: Formats, gettext: Gettext) -> str:
+    """A check's detail: figures in project units become money, spans and words; anything else stays as it is."""
+    if detail in REASONS:
+        return gettext(REASONS[detail])
+    for pattern, say in _FIGURES:
+        found = pattern.fullmatch(detail)
+        if found:
+            return say(found, f, gettext)
+    return detail
+
+
+def _money(found: re.Match[str], _f: Formats, _gettext: Gettext) -> str:
+    return f"{amount(int(found[1]))} / {amount(-int(found[2]))}"
+
+
+def _grace(found: re.Match[str], f: Formats, _gettext: Gettext) -> str:
+    return f"{f.span(int(found[1]))} / {f.span(int(found[2]))}"
+
+
+def _counted(found: re.Match[str], _f: Formats, _gettext: Gettext) -> str:
+    return f"{found[1]} / {found[2]}"
+
+
+def _age(found: re.Match[str], f: Formats, gettext: Gettext) -> str:
+    return gettext("%(span)s old") % {"span": f.span(int(found[1]))}
+
+
+def _held(found: re.Match[str], _f: Formats, gettext: Gettext) -> str:
+    return gettext("%(n)s readings are held") % {"n": found[1]}
+
+
+def _silence(_found: re.Match[str], _f: Formats, _gettext: Gettext) -> str:
+    return ""
+
+
+_FIGURES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], Formats, Gettext], str]], ...] = (
+    (re.compile(r"balance (-?\d+) fen, overdraft (\d+) fen"), _money),
+    (re.compile(r"(-?\d+) of (\d+) s of grace"), _grace),
+    (re.compile(r"(\d+) of (\d+) (?:a|an) (?:minute|hour|day)"), _counted),
+    (re.compile(r"(?:status [0-9A-F]{4}, )?(-?\d+) s old"), _age),
+    (re.compile(r"(\d+) readings are held"), _held),
+    (re.compile(r"two readings -?\d+ ms apart|normal|armed|observe|dry_run|open|closed"), _silence),
+)
+
+
+def check_in_words(name: str, passed: bool, detail: str, waiting: bool, f: Formats, gettext: Gettext) -> Check:
+    """One check as people read it."""
+    holds, fails, _head = CHECKS.get(name, (name, name, name))
+    word = gettext(holds if passed else fails)
+    return Check(name, word, passed, waiting and not passed, detail_in_words(detail, f, gettext))
+
+
+def checks_in(evidence: str, f: Formats, gettext: Gettext) -> tuple[Check, ...]:
+    """The checks of stored evidence (JSON)."""
+    stored: Any = json.loads(evidence)
+    listed = stored.get("checks", []) if isinstance(stored, Mapping) else []
+    return tuple(
+        check_in_words(
+            str(one["name"]), bool(one["passed"]), str(one.get("detail", "")), bool(one.get("waiting")), f, gettext
+        )
+        for one in listed
+    )
+
+
+def verdicts_of(
+    conn: Connection, estate_id: str, accounts: Sequence[str], now: Now, f: Formats, gettext: Gettext,
+    holders: Mapping[str, str] | None = None,
+) -> list[Verdict]:  # fmt: skip
+    """Households judged at this moment, in the order of `accounts`."""
+    found = []
+    for one in kept.trip_candidates(conn, estate_id, list(accounts), now.world_s):
+        decision = decide_trip(one.facts, now.world_s, now.machine_ms)
+        checks = tuple(
+            check_in_words(check.name, check.passed, check.detail, check.waiting, f, gettext)
+            for check in decision.checks
+        )
+        first = next((check for check in checks if not check.passed), None)
+        found.append(
+            Verdict(
+                one.account_id, one.room_id or "", (holders or {}).get(one.account_id, ""), one.facts.balance_fen,
+                -one.facts.overdraft_fen, checks, first.word if first else "", first.detail if first else "",
+                sum(1 for check in checks if check.passed),
+            )
+        )  # fmt: skip
+    return found
+
+
+def checks_of(
+    conn: Connection, estate_id: str, row: HouseholdRow, now: Now, f: Formats, gettext: Gettext
+) -> tuple[str, tuple[Check, ...]]:
+    """The question that the drawer answers, and its checks: what says no first, then what holds."""
+    if row.relay == "open":
+        cut = next((w for w in reads.relay_history(conn, estate_id, row.meter_id) if w.action == "trip"), None)
+        return gettext("Why it was cut"), checks_in(cut.evidence, f, gettext) if cut is not None else ()
+    if row.relay == "permitted":
+        return "", ()
+    judged = verdicts_of(conn, estate_id, [row.account_id], now, f, gettext)
+    checks = [check for verdict in judged for check in verdict.checks]
+    return gettext("Why it is not cut now"), tuple(sorted(checks, key=lambda check: check.passed))

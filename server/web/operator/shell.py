@@ -1,0 +1,49 @@
+"""What all staff pages share: the figures of the navigation, and the way they are rendered."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from sqlalchemy import Connection
+
+from server.clock import Now
+from server.store import statistics, wall
+from server.store.estates import get_estate
+from server.web.pages import EstateFacts, facts_from, render
+
+MISSED_CYCLES = 2  # a reading counts as missed after so many cycles
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """Figures beside the pages: counts, completeness of readings, the newest seal in world seconds."""
+
+    counts: wall.ShellCounts
+    reading: statistics.ReadingCount
+    sealed_at: int | None
+
+
+def shell_of(connection: Connection, estate: EstateFacts, now: Now, factor: int) -> Shell:
+    """The figures as they are now; `factor` turns the age of the seal into world time."""
+    since = now.world_s - MISSED_CYCLES * estate.reading_cycle_s
+    sealed_ms = statistics.sealed_until_ms(connection, estate.estate_id)
+    sealed_at = None if sealed_ms is None else now.world_s - (now.machine_ms - sealed_ms) * factor // 1000
+    return Shell(
+        wall.shell_counts(connection, estate.estate_id),
+        statistics.reading_success(connection, estate.estate_id, since),
+        sealed_at,
+    )
+
+
+def staff_page(
+    request: Request, connection: Connection, name: str, section: str, *, status_code: int = 200, **context: Any
+) -> HTMLResponse:
+    """Render a staff page with the shell around it; `section` marks the entry of the navigation."""
+    state = request.app.state.web
+    now = state.clock.now()
+    estate = facts_from(get_estate(connection, state.estate_id))
+    shell = shell_of(connection, estate, now, state.clock.anchor.factor)
+    return render(
+        request, name, status_code=status_code, estate=estate, now=now, shell=shell, section=section, **context
+    )

@@ -1,0 +1,174 @@
+"""Supply: mode, red button, breaker, what waits for a second person, and every household with its checks."""
+
+import json
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Form, Request
+from sqlalchemy import RowMapping
+from starlette.responses import HTMLResponse, RedirectResponse
+
+from server.domain.supply import trips_allowed
+from server.flows import approvals as approval_flows
+from server.flows import supply as supply_flows
+from server.store import approvals, statistics, wall
+from server.store import supply as kept
+from server.store.estates import get_estate
+from server.store.unit import Unit
+from server.web import i18n, pages
+from server.web.deps import Reader, State, need
+from server.web.figures import token_bar
+from server.web.operator.decisions import CHECKS, verdicts_of
+from server.web.operator.households import household_row
+from server.web.operator.shell import staff_page
+from server.web.operator.today import midnight_s
+from server.web.principal import Principal
+from server.web.state import WebState
+
+router = APIRouter(include_in_schema=False)
+HOUR_S = 3600
+HOUR_PERMILLE, DAY_PERMILLE = 10, 30
+ROWS_MAX = 100
+MODES = ("observe", "dry_run", "armed")
+DAY_MINUTES = 1440
+
+Changer = Annotated[Principal, Depends(need("supply.mode"))]
+Reason = Annotated[str, Form(max_length=200)]
+
+
+def _payload(row: RowMapping) -> dict[str, Any]:
+    payload = json.loads(row["payload"])
+    return {"row": row, "payload": payload, "candidates": len(payload.get("candidates", []))}
+
+
+@router.get("/supply")
+def supply_page(
+    request: Request,
+    state: State,
+    conn: Reader,
+    who: Annotated[Principal, Depends(need("supply.view"))],
+    room: str = "",
+) -> HTMLResponse:
+    """Who would be cut and who not, with the reason of each; `room` is shown with all its checks."""
+    estate = pages.facts_from(get_estate(conn, who.estate_id))
+    f = pages.formats_of(request, estate)
+    now = state.clock.now()
+    gettext = i18n.translations(pages.language_of(request)).gettext
+    rows = {row.account_id: row for row in wall.households(conn, who.estate_id)}
+    accounts = kept.overdrawn_accounts(conn, who.estate_id)[:ROWS_MAX]
+    holders = {account: rows[account].holder for account in accounts if account in rows}
+    verdicts = verdicts_of(conn, who.estate_id, accounts, now, f, gettext, holders)
+    chosen = next((one for one in rows.values() if one.room_id == room), None)
+    listed = verdicts_of(conn, who.estate_id, [chosen.account_id], now, f, gettext) if chosen else []
+    hour_max = trips_allowed(len(rows), estate.trips_per_hour_max, HOUR_PERMILLE)
+    day_max = trips_allowed(len(rows), estate.trips_per_day_max, DAY_PERMILLE)
+    hour = statistics.trips_since(conn, who.estate_id, now.world_s - HOUR_S)
+    day = statistics.trips_since(conn, who.estate_id, now.world_s - 24 * HOUR_S)
+    return staff_page(
+        request,
+        conn,
+        "operator/supply.html",
+        "supply",
+        modes=MODES,
+        heads=[(name, gettext(words[2]), gettext(words[0])) for name, words in CHECKS.items()],
+        cuts=[one for one in verdicts if one.allowed],
+        keeps=[one for one in verdicts if not one.allowed],
+        proof=listed[0] if listed else None,
+        approvals=[_payload(row) for row in approvals.waiting(conn, who.estate_id, now.machine_ms)],
+        off=[row for row in rows.values() if row.relay in ("open", "permitted")],
+        commands=statistics.recent_commands(conn, who.estate_id, limit=20),
+        hour=hour,
+        hour_max=hour_max,
+        hour_bar=token_bar(hour, hour_max),
+        day=day,
+        day_max=day_max,
+        day_bar=token_bar(day, day_max),
+        minute=(now.world_s - midnight_s(now.world_s, estate.time_zone)) // 60,
+        windows=windows_of(estate.protected_from_min, estate.protected_to_min),
+    )
+
+
+def windows_of(from_min: int, to_min: int) -> list[tuple[int, int, bool]]:
+    """The day in pieces (start, end, protected), in minutes."""
+    if from_min == to_min:
+        return [(0, DAY_MINUTES, False)]
+    if from_min < to_min:
+        pieces = [(0, from_min, False), (from_min, to_min, True), (to_min, DAY_MINUTES, False)]
+    else:
+        pieces = [(0, to_min, True), (to_min, from_min, False), (from_min, DAY_MINUTES, True)]
+    return [piece for piece in pieces if piece[1] > piece[0]]
+
+
+def _act(state: WebState, work: Callable[[Unit], object], *, urgent: bool = False) -> RedirectResponse:
+    state.writer.run(work, urgent=urgent)
+    return RedirectResponse("/supply", 303)
+
+
+@router.post("/supply/stop")
+def stop(state: State, who: Annotated[Principal, Depends(need("supply.stop"))]) -> RedirectResponse:
+    """The red button: at once, without a question."""
+    now = state.clock.now()
+    return _act(state, lambda unit: supply_flows.stop_all(unit, who.estate_id, actor=who.login, now=now), urgent=True)
+
+
+@router.post("/supply/mode")
+def mode(state: State, who: Changer, mode: Annotated[str, Form(max_length=20)]) -> RedirectResponse:
+    """One step up is a request to a second person, a step down acts at once."""
+    now = state.clock.now()
+    return _act(state, lambda unit: approval_flows.request_mode(unit, who.estate_id, mode, actor=who.login, now=now))
+
+
+@router.post("/supply/start-again")
+def start_again(state: State, who: Changer) -> RedirectResponse:
+    """Ask to end the stop."""
+    now = state.clock.now()
+    return _act(state, lambda unit: approval_flows.request_start_again(unit, who.estate_id, actor=who.login, now=now))
+
+
+@router.post("/supply/breaker")
+def breaker(state: State, who: Changer, reason: Reason) -> RedirectResponse:
+    """Ask to close the breaker."""
+    now = state.clock.now()
+    return _act(
+        state,
+        lambda unit: approval_flows.request_breaker_reset(unit, who.estate_id, actor=who.login, reason=reason, now=now),
+    )
+
+
+@router.post("/supply/approve/{approval_id}")
+def approve(
+    state: State, who: Changer, approval_id: str, payload_sha256: Annotated[str, Form(max_length=64)]
+) -> RedirectResponse:
+    """The second person agrees to exactly the hash that the page showed."""
+    now = state.clock.now()
+    return _act(
+        state,
+        lambda unit: approval_flows.approve(unit, who.estate_id, approval_id, payload_sha256, actor=who.login, now=now),
+    )
+
+
+@router.post("/supply/withdraw/{approval_id}")
+def withdraw(state: State, who: Changer, approval_id: str) -> RedirectResponse:
+    """Take a request back."""
+    now = state.clock.now()
+    return _act(state, lambda unit: approval_flows.withdraw(unit, who.estate_id, approval_id, actor=who.login, now=now))
+
+
+@router.post("/households/{account_id}/close")
+def close_relay(
+    state: State,
+    conn: Reader,
+    who: Annotated[Principal, Depends(need("supply.close"))],
+    account_id: str,
+    reason: Reason,
+) -> RedirectResponse:
+    """Give the power back by hand, with a reason."""
+    row = household_row(conn, who.estate_id, account_id)
+    now = state.clock.now()
+    state.writer.run(
+        lambda unit: supply_flows.close_by_hand(
+            unit, who.estate_id, row.meter_id, actor=who.login, reason=reason, now=now
+        ),
+        urgent=True,
+    )
+    return RedirectResponse(f"/households/{account_id}", 303)

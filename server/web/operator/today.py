@@ -1,0 +1,140 @@
+"""Today: what was sold and used, how complete the readings are, how quickly power comes back, and what to do next."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Depends, Request
+from sqlalchemy import Connection
+from starlette.responses import HTMLResponse
+
+from server.clock import Now
+from server.store import approvals, statistics, wall
+from server.store.estates import get_estate
+from server.web import i18n, pages
+from server.web.deps import Reader, State, need
+from server.web.figures import bar_chart, strip
+from server.web.formats import percent
+from server.web.operator import tiles
+from server.web.operator.shell import MISSED_CYCLES, staff_page
+from server.web.principal import Principal
+
+router = APIRouter(include_in_schema=False)
+STRIP_ORDER = ("normal", "low", "vlow", "over", "cut", "allow", "lost")
+AXIS_S = 30  # the scale of pay-to-power: its goal
+AXIS_WIDTH = 700
+DAY_S = 86_400
+HOURS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class PayToPower:
+    """Times from credit to read-back, ms: every one as a dot on the axis, the median and the 95th percentile."""
+
+    count: int
+    p50_ms: int
+    p95_ms: int
+    dots: tuple[int, ...]
+
+    def at(self, ms: int) -> int:
+        """Where a time stands on the axis; beyond its end it stands at the end."""
+        return min(AXIS_WIDTH, ms * AXIS_WIDTH // (AXIS_S * 1000))
+
+
+def pay_to_power(times_ms: list[int]) -> PayToPower | None:
+    """Summary of sorted times; None where nobody without power paid."""
+    if not times_ms:
+        return None
+
+    def rank(percent: int) -> int:
+        return times_ms[min(len(times_ms) - 1, (len(times_ms) * percent + 99) // 100 - 1)]
+
+    found = PayToPower(len(times_ms), rank(50), rank(95), ())
+    return PayToPower(found.count, found.p50_ms, found.p95_ms, tuple(found.at(ms) for ms in times_ms))
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The key figures since local midnight: fen, Wh, counts, mW."""
+
+    sold_fen: int
+    sales: int
+    charged_fen: int
+    charged_wh: int
+    fresh: int
+    meters: int
+    power_mw: int
+    cases: int
+
+    @property
+    def success(self) -> str:
+        """Reading success in per cent with one decimal."""
+        return percent(self.fresh, self.meters)
+
+
+def midnight_s(now_s: int, time_zone: str) -> int:
+    """World second at which the local day of `now_s` began."""
+    local = datetime.fromtimestamp(now_s, UTC).astimezone(ZoneInfo(time_zone))
+    return int(local.replace(hour=0, minute=0, second=0, microsecond=0).timestamp())
+
+
+def figures_of(
+    conn: Connection, estate: pages.EstateFacts, rows: list[wall.HouseholdRow], now: Now, since: int
+) -> Figures:
+    """Gather the key figures."""
+    sold = statistics.topups(conn, estate.estate_id, since)
+    late = now.world_s - MISSED_CYCLES * estate.reading_cycle_s
+    return Figures(
+        sum(one.amount_fen for one in sold),
+        len(sold),
+        statistics.charged_fen(conn, estate.estate_id, since),
+        statistics.charged_wh(conn, estate.estate_id, since),
+        sum(1 for row in rows if row.reading_at is not None and row.reading_at >= late),
+        len(rows),
+        sum(row.power_mw or 0 for row in rows),
+        statistics.queue(conn, estate.estate_id, now.machine_ms).cases,
+    )
+
+
+def hours_chart(conn: Connection, estate_id: str, since: int, name: str) -> dict[str, object]:
+    """Energy charged in each hour of today; hours to come are gaps."""
+    by_hour = statistics.charged_by_hour(conn, estate_id, since)
+    values: list[int | None] = [by_hour.get(hour) for hour in range(HOURS)]
+    labels = [f"{hour:02d}:00" for hour in range(HOURS)]
+    last = max(by_hour, default=None)
+    return bar_chart(labels, values, name=name, unit="kWh", scale=1000, unfinished=last)
+
+
+@router.get("/today")
+def today(
+    request: Request, state: State, conn: Reader, who: Annotated[Principal, Depends(need("households.list"))]
+) -> HTMLResponse:
+    """The staff's home."""
+    estate = pages.facts_from(get_estate(conn, who.estate_id))
+    now = state.clock.now()
+    since = midnight_s(now.world_s, estate.time_zone)
+    rows = wall.households(conn, who.estate_id)
+    gettext = i18n.translations(pages.language_of(request)).gettext
+    words = dict.fromkeys(tiles.STATES, "")
+    shown = tiles.tiles_of(rows, wall.open_case_rooms(conn, who.estate_id), words, now.world_s, estate.reading_cycle_s)
+    counts = tiles.counts_of(shown)
+    paid = statistics.pay_to_power_ms(conn, who.estate_id, since - DAY_S)
+    return staff_page(
+        request,
+        conn,
+        "operator/today.html",
+        "today",
+        charts=True,
+        figures=figures_of(conn, estate, rows, now, since),
+        counts=counts,
+        states=tiles.STATES,
+        strip=strip(counts, STRIP_ORDER),
+        power=pay_to_power(paid),
+        axis_width=AXIS_WIDTH,
+        queue=statistics.queue(conn, who.estate_id, now.machine_ms),
+        approvals=approvals.waiting(conn, who.estate_id, now.machine_ms),
+        oldest_at=min((row.reading_at for row in rows if row.reading_at is not None), default=None),
+        commands=statistics.recent_commands(conn, who.estate_id),
+        hours=hours_chart(conn, who.estate_id, since, gettext("Energy")),
+    )

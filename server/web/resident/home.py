@@ -1,0 +1,204 @@
+"""A resident's own pages: home, use, bills, account, help; paying from them, and notices that count once seen."""
+
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Form, Request
+from sqlalchemy import Connection, RowMapping
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from server.domain.states import state_of
+from server.errors import NotFound, Refused
+from server.flows import notices as notice_flows
+from server.store import household as reads
+from server.store import wall
+from server.store.estates import get_estate
+from server.store.household import LedgerRow
+from server.store.wall import HouseholdRow
+from server.web import i18n, pages
+from server.web.deps import Reader, State, need
+from server.web.figures import bar_chart
+from server.web.formats import Formats
+from server.web.money import parse_fen
+from server.web.notice_words import told
+from server.web.payments import begin
+from server.web.principal import Principal
+from server.web.resident.story import story_of
+from server.web.standing import Standing, standing_of
+from server.web.state import WebState
+
+router = APIRouter(include_in_schema=False)
+Viewer = Annotated[Principal, Depends(need("household.view"))]
+DAYS_ON_PHONE = 14
+AMOUNTS = (50, 100, 200)
+LINES = 60
+NOTICES = 20
+STAYS_MS = 600_000  # a notice stays on the page for ten minutes after it was seen
+
+
+def own_household(conn: Connection, who: Principal) -> HouseholdRow:
+    """The resident's own household; NotFound for people without one."""
+    row = wall.household(conn, who.estate_id, who.account_id) if who.account_id else None
+    if row is None:
+        raise NotFound("this login has no household; staff find households on the room wall")
+    return row
+
+
+def _facts(request: Request, conn: Connection, who: Principal) -> tuple[HouseholdRow, pages.EstateFacts, Formats]:
+    estate = pages.facts_from(get_estate(conn, who.estate_id))
+    return own_household(conn, who), estate, pages.formats_of(request, estate)
+
+
+def use_chart(standing: Standing, f: Formats, name: str, limit: int) -> dict[str, Any]:
+    """Energy of the latest days, few enough for a phone."""
+    days = standing.days[-limit:]
+    labels = [f.day_of(day.day) for day in days]
+    unfinished = len(days) - 1 if standing.today_wh is not None else None
+    return bar_chart(labels, [d.energy_wh for d in days], name=name, unit="kWh", scale=1000, unfinished=unfinished)
+
+
+def messages(
+    conn: Connection, estate: pages.EstateFacts, account_id: str, f: Formats, gettext: Any, now_ms: int
+) -> list[dict[str, Any]]:
+    """In-page notices that wait to be seen or were seen just now, newest first, in words."""
+    found = []
+    for row in reads.notices(conn, estate.estate_id, account_id, limit=NOTICES):
+        waiting = row["status"] in ("queued", "sent")
+        lately = row["delivered_ms"] is not None and now_ms - row["delivered_ms"] < STAYS_MS
+        if row["channel"] == "page" and (waiting or lately):
+            found.append(
+                {
+                    "id": row["notice_id"],
+                    "kind": row["kind"],
+                    "waiting": waiting,
+                    "text": _text(row, estate, f, gettext),
+                }
+            )
+    return found
+
+
+def _text(row: RowMapping, estate: pages.EstateFacts, f: Formats, gettext: Any) -> str:
+    protected = (estate.protected_from_min, estate.protected_to_min)
+    return told(row["kind"], json.loads(row["arguments"]), f, gettext, protected)
+
+
+def announced_cut_at(conn: Connection, estate_id: str, account_id: str) -> int | None:
+    """The time from which the newest cut warning says that power may be cut."""
+    for row in reads.notices(conn, estate_id, account_id, limit=NOTICES):
+        if row["kind"] == "cut_warning":
+            at = json.loads(row["arguments"]).get("earliest_at")
+            return None if at is None else int(at)
+    return None
+
+
+@router.get("/me")
+def home(request: Request, state: State, conn: Reader, who: Viewer) -> HTMLResponse:
+    """State, balance, days, pay, tier, chart, price, history, help."""
+    row, estate, f = _facts(request, conn, who)
+    gettext = i18n.translations(pages.language_of(request)).gettext
+    standing = standing_of(conn, who.estate_id, row, f)
+    shown = state_of(row, f.now_s, estate.reading_cycle_s)
+    return pages.render(
+        request,
+        "resident/home.html",
+        tab="home",
+        estate=estate,
+        row=row,
+        state=shown,
+        story=story_of(row, shown, standing.left, f, gettext, announced_cut_at(conn, who.estate_id, row.account_id)),
+        standing=standing,
+        messages=messages(conn, estate, row.account_id, f, gettext, state.clock.now().machine_ms),
+        lines=daily_lines(reads.ledger(conn, who.estate_id, row.account_id, limit=LINES), f)[:5],
+        use_chart=use_chart(standing, f, gettext("Energy"), DAYS_ON_PHONE),
+        amounts=AMOUNTS,
+    )
+
+
+def daily_lines(lines: list[LedgerRow], f: Formats) -> list[dict[str, Any]]:
+    """The ledger for residents: charges of a day together, payments one by one; newest first."""
+    found: list[dict[str, Any]] = []
+    for line in lines:
+        day = f.iso_day(line.event_at)
+        last = found[-1] if found else None
+        if line.kind == "charge" and last and last["kind"] == "charge" and last["day"] == day:
+            last["amount_fen"] += line.amount_fen
+            last["energy_wh"] += line.energy_wh or 0
+            continue
+        found.append(
+            {
+                "kind": line.kind, "day": day, "event_at": line.event_at, "amount_fen": line.amount_fen,
+                "energy_wh": line.energy_wh or 0, "balance_after_fen": line.balance_after_fen, "memo": line.memo,
+            }
+        )  # fmt: skip
+    return found
+
+
+@router.get("/me/usage")
+def usage(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
+    """Energy by day."""
+    row, estate, f = _facts(request, conn, who)
+    gettext = i18n.translations(pages.language_of(request)).gettext
+    standing = standing_of(conn, who.estate_id, row, f)
+    chart = use_chart(standing, f, gettext("Energy"), len(standing.days))
+    return pages.render(
+        request, "resident/usage.html", tab="usage", estate=estate, row=row, standing=standing, use_chart=chart
+    )
+
+
+@router.get("/me/bills")
+def bills(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
+    """Charges by day and every payment."""
+    row, estate, f = _facts(request, conn, who)
+    lines = daily_lines(reads.ledger(conn, who.estate_id, row.account_id, limit=400), f)
+    return pages.render(request, "resident/bills.html", tab="bills", estate=estate, row=row, lines=lines)
+
+
+@router.get("/me/account")
+def account(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
+    """Who is signed in, the meter, the reminders, signing out."""
+    row, estate, f = _facts(request, conn, who)
+    standing = standing_of(conn, who.estate_id, row, f)
+    return pages.render(request, "resident/account.html", tab="account", estate=estate, row=row, standing=standing)
+
+
+@router.get("/me/help")
+def no_power(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
+    """Three steps when it is dark: arrears, the button, or the breaker inside the flat."""
+    row, estate, f = _facts(request, conn, who)
+    gettext = i18n.translations(pages.language_of(request)).gettext
+    shown = state_of(row, f.now_s, estate.reading_cycle_s)
+    story = story_of(row, shown, None, f, gettext)
+    return pages.render(request, "resident/help.html", tab="home", estate=estate, row=row, state=shown, story=story)
+
+
+@router.post("/me/pay")
+async def pay(
+    request: Request,
+    state: State,
+    who: Annotated[Principal, Depends(need("order.create"))],
+    amount: Annotated[str, Form(max_length=12)],
+) -> Response:
+    """Open an order for the own household and send the payer to the provider."""
+    if not who.account_id:
+        raise Refused("only residents pay here; the counter is for staff")
+    gettext = i18n.translations(pages.language_of(request)).gettext
+    begun = await begin(
+        state, who, who.account_id, parse_fen(amount), title=gettext("Electricity prepayment"), channel="online"
+    )
+    return RedirectResponse(begun.pay_url, 303)
+
+
+@router.post("/me/notices/{notice_id}/seen")
+def seen(state: State, conn: Reader, who: Viewer, notice_id: str) -> Response:
+    """The browser has shown a notice of the own household: only now it counts as delivered."""
+    row = own_household(conn, who)
+    known = {notice["notice_id"] for notice in reads.notices(conn, who.estate_id, row.account_id)}
+    if notice_id not in known:
+        raise NotFound(f"no notice {notice_id}")
+    _deliver(state, who.estate_id, notice_id)
+    return Response(status_code=204)
+
+
+def _deliver(state: WebState, estate_id: str, notice_id: str) -> None:
+    now = state.clock.now()
+    state.writer.run(lambda unit: notice_flows.mark_delivered(unit, estate_id, notice_id, now))
