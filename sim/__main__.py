@@ -170,9 +170,13 @@ def _report(world: World, env: RealEnvironment) -> None:
 def _anchor(options: argparse.Namespace) -> Anchor:
     """The anchor of the file if there is one, else one that starts now."""
     if options.anchor is not None and options.anchor.exists():
-        if options.factor is not None or options.world_start is not None:
-            raise ScenarioError(f"--anchor {options.anchor} exists: leave out --factor and --world-start, or remove it")
-        return read_anchor(options.anchor)
+        anchor = read_anchor(options.anchor)
+        if options.world_start is not None or options.factor not in (None, anchor.factor):
+            raise ScenarioError(
+                f"--anchor {options.anchor} exists with factor {anchor.factor}: "
+                "leave out --world-start and any other --factor, or remove the file"
+            )
+        return anchor
     now = datetime.now(UTC)
     anchor = Anchor(now, options.world_start or now, options.factor or 1)
     if options.anchor is not None:

@@ -11,6 +11,7 @@ from sim.rates import RateCalendar
 
 LOADS = ("family", "single", "vacant", "heavy", "constant")
 BUTTONS = ("prompt", "slow", "never")
+CLOCKS = ("world", "machine")
 WIRES = ("byte-true", "none")
 PARITIES = ("N", "E", "O")
 BAUDS = (600, 1200, 2400, 4800, 9600, 19200)
@@ -65,10 +66,11 @@ class FaultConfig:
 
 @dataclass(frozen=True, slots=True)
 class Resident:
-    """How somebody at home reacts once the meter permits closing; the delay is in world seconds."""
+    """How somebody at home reacts once the meter permits closing; `clock` says which seconds the delay counts."""
 
     button: str = "prompt"
     button_delay_s: tuple[int, int] = PROMPT_DELAY_S
+    clock: str = "world"
 
 
 @dataclass(frozen=True, slots=True)

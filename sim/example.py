@@ -45,7 +45,7 @@ max_current_a = 60
 password = "000000"
 password_level = 2                   # the lowest level that may write and switch; 0 is the highest
 trip_delay_min = 0
-resident = { button = "prompt", button_delay_s = [60, 300] }    # prompt, slow or never; world seconds
+resident = { button = "prompt", button_delay_s = [60, 300], clock = "world" }  # prompt, slow or never; or "machine"
 
 [[household]]
 id = "1-0102"

@@ -15,6 +15,7 @@ from sim.errors import ScenarioError
 from sim.estate import (
     BAUDS,
     BUTTONS,
+    CLOCKS,
     LOADS,
     PARITIES,
     PROMPT_DELAY_S,
@@ -172,7 +173,8 @@ def _resident(section: Section) -> Resident:
     inner = Section(section.path, f"{section.where}.resident", section.raw("resident"))
     button = inner.choice("button", BUTTONS, "prompt")
     default = SLOW_DELAY_S if button == "slow" else PROMPT_DELAY_S
-    resident = Resident(button, inner.span("button_delay_s", 0, TEN_YEARS_S, default))
+    delay_s = inner.span("button_delay_s", 0, TEN_YEARS_S, default)
+    resident = Resident(button, delay_s, inner.choice("clock", CLOCKS, "world"))
     inner.finish()
     return resident
 

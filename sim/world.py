@@ -148,6 +148,8 @@ class World:
             delay_s = draw(
                 self.seed, *resident.button_delay_s, household.config.household_id, "button", household.visits
             )
+            if resident.clock == "machine":
+                delay_s *= self.clock.anchor.factor
             self.call_at_ms(at_ms + delay_s * 1000, lambda when_ms: self._arrive(household, when_ms))
 
     def _arrive(self, household: Household, at_ms: int) -> None:

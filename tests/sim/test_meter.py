@@ -226,6 +226,18 @@ def test_resident_presses_after_the_stated_delay_and_only_then():
     assert [event.cause for event in estate.household().meter.relay.events] == ["trip", "button"]
 
 
+def test_resident_may_count_machine_seconds_in_a_fast_world():
+    resident = {"button": "prompt", "button_delay_s": 5, "clock": "machine"}
+    estate = Virtual(table([household(resident=resident, **KW)]), factor=100)
+    estate.switch(RelayAction.TRIP, lifetime_s=6000)
+    estate.switch(RelayAction.ALLOW_CLOSE, lifetime_s=6000)
+    pressed = estate.household().meter.relay.pressed_ms
+    estate.run_s(1.9)
+    assert pressed == []
+    estate.run_s(0.2)
+    assert len(pressed) == 1
+
+
 def test_resident_who_finds_power_revoked_does_not_press():
     resident = {"button": "prompt", "button_delay_s": 100}
     estate = Virtual(table([household(resident=resident, **KW)]))

@@ -300,3 +300,13 @@ def test_example_and_missing_scenario():
     assert "[[household]]" in stdout
     status, _, stderr = run_cli()
     assert (status, stderr) == (2, "estate645-sim: no scenario; name a TOML file, or print one with --example\n")
+
+
+def test_options_against_an_existing_anchor_are_refused(tmp_path):
+    path, anchor = tmp_path / "estate.toml", tmp_path / "anchor.json"
+    path.write_text(ESTATE)
+    anchor.write_text('{"machine_utc": "2026-10-13T01:00:00Z", "world_utc": "2026-10-13T01:05:00Z", "factor": 120}')
+    for options in (("--factor", "60"), ("--world-start", "2026-10-13T09:05:00+08:00")):
+        status, _, stderr = run_cli(str(path), "--anchor", str(anchor), *options)
+        assert status == 2
+        assert "exists with factor 120" in stderr
