@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse
 
-from server.web.api import cases, households, orders, statistics, supply, topups
+from server.web.api import cases, control, households, orders, statistics, supply, topups
 from server.web.deps import PUBLIC
 
 DESCRIPTION = """Prepaid electricity of a residential estate on DL/T 645 meters.
@@ -38,4 +38,5 @@ ROUTERS = (
     statistics.router,
     cases.router,
     supply.router,
+    control.router,
 )

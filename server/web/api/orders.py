@@ -49,7 +49,7 @@ class OrderState(Shape):
     paid_ms: int | None
     confirmed_ms: int | None
     button_ms: int | None
-    pay_to_power_ms: int | None
+    pay_to_power_ms: int | None = Field(description="from payment to the relay's read-back, if power was off")
     relay: str | None = Field(description="closed, permitted, open or unknown: as read back")
     command: str | None
 
@@ -81,12 +81,11 @@ def order_state(
     if row is None or not _may_watch(row, who, token):
         raise NotFound(f"no order {order_no}")
     household = wall.household(conn, estate_id, row["account_id"])
-    ended = [row[name] for name in ("confirmed_ms", "button_ms") if row[name] is not None]
-    power_ms = max(ended) - row["paid_ms"] if ended and row["paid_ms"] is not None else None
+    measured = row["confirmed_ms"] is not None and row["paid_ms"] is not None
     names = OrderState.model_fields.keys() & row.keys()
     return OrderState(
         **{name: row[name] for name in names},
-        pay_to_power_ms=power_ms,
+        pay_to_power_ms=row["confirmed_ms"] - row["paid_ms"] if measured else None,
         relay=household.relay if household is not None else None,
         command=household.command if household is not None else None,
     )
