@@ -67,7 +67,8 @@ def payment_page(order: Order) -> str:
 <body>
 <main>
 <h1>沙盒支付 · <span lang="en">Sandbox payment</span></h1>
-<p>仅供演示，不涉及真实资金。<span lang="en">For demonstration; no real money moves.</span></p>
+<p>仅供演示，不涉及真实资金。</p>
+<p lang="en">For demonstration; no real money moves.</p>
 <p class="amount">{yuan(order.terms.amount_fen)}</p>
 <dl>
 <div><dt>商品 · Item</dt><dd>{escape(order.terms.title)}</dd></div>
