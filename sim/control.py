@@ -208,11 +208,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.OK, result)
 
     def _body(self) -> Any:
-        length = int(self.headers.get("Content-Length") or 0)
-        if not 0 <= length <= BODY_BYTES_MAX:
+        length = self.headers.get("Content-Length") or "0"
+        if not length.isdecimal() or int(length) > BODY_BYTES_MAX:
             self.close_connection = True
-            raise ValueError(f"a body has 0 to {BODY_BYTES_MAX} bytes")
-        raw = self.rfile.read(length)
+            raise ValueError(f"a body has at most {BODY_BYTES_MAX} bytes, and says how many")
+        raw = self.rfile.read(int(length))
         return json.loads(raw) if raw else {}
 
     def _answer(self, status: HTTPStatus, result: Any) -> None:

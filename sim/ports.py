@@ -11,6 +11,7 @@ import pty
 import socket
 import tty
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -78,7 +79,8 @@ class PtyPort:
         """Unpublish and close both ends."""
         if self._fds is None:
             return
-        self._link.unlink(missing_ok=True)
+        if self._link.is_symlink():
+            self._link.unlink(missing_ok=True)
         if self._env is not None:
             self._env.unwatch(self._fds[0])
         for fd in self._fds:
@@ -221,7 +223,8 @@ def _publish(target: str, link: Path) -> None:
         temporary.symlink_to(target)
         temporary.replace(link)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise PortError(f"{link}: cannot be put in place: {error.strerror}; clear the run directory") from error
 
 

@@ -1,0 +1,148 @@
+"""Starting and ending badly: signals at any moment, remains of a killed simulator, taken names, bad requests."""
+
+import json
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.sim.rig import simulator
+
+HEAD = """
+[estate]
+id = "cuihu"
+[tariff]
+price = "0.5"
+[[bus]]
+id = "bus-1"
+"""
+HOUSEHOLD = """
+[[household]]
+id = "1-{number:04d}"
+meter = "2026{number:08d}"
+bus = "bus-1"
+"""
+ESTATE = HEAD + HOUSEHOLD.format(number=1)
+METER = "202600000001"
+WAIT_S = 60
+
+
+def start(tmp_path, *options, scenario=ESTATE, run="run", ready="ready.json"):
+    path = tmp_path / "estate.toml"
+    path.write_text(scenario, "utf-8")
+    command = [sys.executable, "-P", "-m", "sim", str(path), "--run-dir", str(tmp_path / run)]
+    return subprocess.Popen([*command, "--ready", str(tmp_path / ready), *options], stderr=subprocess.PIPE, text=True)
+
+
+def until(condition, process):
+    end = time.monotonic() + WAIT_S
+    while not condition():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def refused(tmp_path, *options, **keys):
+    """The only line that a simulator says when it cannot start."""
+    with start(tmp_path, *options, **keys) as process:
+        said = process.communicate(timeout=WAIT_S)[1]
+    assert process.returncode == 2, said
+    return said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_the_estate_is_built_leaves_nothing(tmp_path, number):
+    scenario = HEAD + "".join(HOUSEHOLD.format(number=n) for n in range(1, 250))
+    with start(tmp_path, scenario=scenario) as process:
+        until((tmp_path / "run").exists, process)
+        process.send_signal(number)
+        said = process.communicate(timeout=WAIT_S)[1]
+    assert process.returncode == 0, said
+    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "ready.json").exists()
+
+
+def test_signals_while_it_ends_change_nothing(tmp_path):
+    with start(tmp_path) as process:
+        until((tmp_path / "ready.json").exists, process)
+        for number in (signal.SIGINT, signal.SIGTERM) * 100:
+            process.send_signal(number)
+            time.sleep(0.002)
+        said = process.communicate(timeout=WAIT_S)[1]
+    assert process.returncode == 0, said
+    assert "Traceback" not in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_ready_file_of_a_killed_simulator_is_gone_before_the_next_one_opens_its_ports(tmp_path):
+    (tmp_path / "ready.json").write_text("{}")
+    scenario = HEAD + "".join(HOUSEHOLD.format(number=n) for n in range(1, 250))
+    with start(tmp_path, scenario=scenario) as process:
+        until((tmp_path / "run" / "bus-1").is_symlink, process)
+        ready = tmp_path / "ready.json"
+        assert not ready.exists() or json.loads(ready.read_text())["pid"] == process.pid
+        process.terminate()
+        process.communicate(timeout=WAIT_S)
+
+
+def test_a_ready_file_that_cannot_be_is_refused_and_nothing_is_left(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "--ready" in refused(tmp_path, ready="file/ready.json")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_port_name_that_is_taken_by_a_directory_is_refused(tmp_path):
+    (tmp_path / "run" / "bus-1").mkdir(parents=True)
+    assert "bus-1: cannot be put in place" in refused(tmp_path)
+    assert os.listdir(tmp_path / "run") == ["bus-1"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--virtual", "0"], "days above 0"),
+        (["--virtual", "-1"], "days above 0"),
+        (["--virtual", "nan"], "days above 0"),
+        (["--world-start", "0001-01-01T00:00:00+08:00"], "years between"),
+        (["--world-start", "2100-01-01T00:00:00Z"], "years between"),
+    ],
+)
+def test_impossible_options_are_refused_with_what_is_allowed(tmp_path, options, words):
+    said = refused(tmp_path, *options)
+    assert words in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("factor", [math.inf, 1.9, "2", True, None, 0])
+def test_an_anchor_with_another_factor_than_a_whole_number_is_refused(tmp_path, factor):
+    anchor = tmp_path / "anchor.json"
+    moment = "2026-10-13T01:05:00Z"
+    anchor.write_text(json.dumps({"machine_utc": moment, "world_utc": moment, "factor": factor}))
+    said = refused(tmp_path, "--virtual", "0.001", "--anchor", str(anchor))
+    assert "anchor.json" in said
+    assert "factor" in said
+
+
+def test_a_truth_file_that_cannot_be_written_leaves_no_half_of_it(tmp_path):
+    (tmp_path / "truth").mkdir()
+    assert "truth" in refused(tmp_path, "--virtual", "0.001", "--truth-out", str(tmp_path / "truth"))
+    assert sorted(os.listdir(tmp_path)) == ["estate.toml", "truth"]
+
+
+def test_bad_requests_are_answered_and_never_hang(tmp_path):
+    with simulator(tmp_path, ESTATE) as running:
+        far = {"meter": METER, "register_wh": 0, "at_s": math.inf}
+        assert running.error("/truth/charges", {"cursors": [far]})[0] == 400
+        port = int(running.ready["control_url"].rpartition(":")[2])
+        for length in ("-1", "many"):
+            with socket.create_connection(("127.0.0.1", port), timeout=20) as line:
+                line.sendall(f"POST /fault HTTP/1.1\r\nHost: sim\r\nContent-Length: {length}\r\n\r\n".encode())
+                assert b" 400 " in line.recv(1000)
+        assert running.post("/stop", {}) == {"stopping": True}
+        running.process.wait(WAIT_S)
+        assert running.process.returncode == 0
