@@ -1,0 +1,84 @@
+"""The way out: everything put in comes out exactly once, in order, whatever the sink does meanwhile."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from server.collect import delivery as module
+from server.collect.delivery import BATCH_MAX, Delivery
+from server.collect.work import StepReport
+from server.domain.readings import ContactFailure, MeterReading, MeterVariables, StatusRead
+from tests.server.collect.fake_bus import ChangingOrders, RememberingSink
+
+A = "202600000001"
+
+
+def reading(number):
+    return MeterReading(A, number, number, number * 10)
+
+
+def deliver(results, sink, orders=None, queue_max=256):
+    """Put all results and let the delivery finish."""
+
+    async def scenario():
+        with ThreadPoolExecutor(2) as executor:
+            out = Delivery(sink, orders or ChangingOrders(), executor, queue_max=queue_max, batch_wait_s=0.02)
+            running = asyncio.create_task(out.run())
+            for result in results:
+                await out.put(result)
+            await out.finish()
+            await asyncio.wait_for(running, 30)
+            return out
+
+    return asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("queue_max", [1, 7, 256])
+def test_batches_keep_order_and_size(queue_max):
+    sink = RememberingSink()
+    deliver([reading(n) for n in range(500)], sink, queue_max=queue_max)
+    assert [r.read_at for r in sink.readings] == list(range(500))
+    assert max(sink.batches) <= BATCH_MAX
+
+
+def test_a_failing_sink_loses_nothing_and_gets_nothing_twice(monkeypatch):
+    monkeypatch.setattr(module, "RETRY_MIN_S", 0.01)
+    sink = RememberingSink()
+    sink.failures_left = 3
+    out = deliver([reading(n) for n in range(100)], sink)
+    assert [r.read_at for r in sink.readings] == list(range(100))
+    assert (out.retries, out.last_error) == (3, "OSError: disk full")
+
+
+def test_each_kind_goes_to_its_own_method_and_steps_go_first():
+    sink, orders, told = RememberingSink(), ChangingOrders(), []
+    orders.report = lambda *step: told.append(("step", step))
+    take = sink.status
+    sink.status = lambda rows: (told.append(("status", len(rows))), take(rows))
+    status, failure = StatusRead(A, 1, 1, 0x50), ContactFailure(A, 1, 1, "no reply")
+    variables = MeterVariables(A, 1, 220_000, None, None)
+    steps = [StepReport(A, 3, "sent", "x"), StepReport(A, 3, "accepted", "y")]
+    deliver([status, reading(1), steps[0], variables, failure, steps[1]], sink, orders)
+    assert told == [("step", (A, 3, "sent", "x")), ("step", (A, 3, "accepted", "y")), ("status", 1)]
+    assert (sink.states, sink.rows, sink.lost) == ([status], [variables], [failure])
+
+
+def test_who_waits_goes_on_only_after_the_sink_has_taken_it():
+    async def scenario():
+        sink = RememberingSink()
+        sink.open_gate.clear()
+        with ThreadPoolExecutor(2) as executor:
+            out = Delivery(sink, ChangingOrders(), executor)
+            running = asyncio.create_task(out.run())
+            await out.put(reading(1))
+            waiting = asyncio.create_task(out.put_and_wait(StatusRead(A, 1, 1, 0)))
+            await asyncio.sleep(0.3)
+            assert not waiting.done()
+            sink.open_gate.set()
+            await asyncio.wait_for(waiting, 30)
+            assert (len(sink.readings), len(sink.states)) == (1, 1)
+            await out.finish()
+            await asyncio.wait_for(running, 30)
+
+    asyncio.run(scenario())
