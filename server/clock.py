@@ -70,6 +70,10 @@ class Clock:
         machine_s = time.time()
         return Now(int(self.anchor.world_at(machine_s)), int(machine_s * 1000))
 
+    def world_seconds(self) -> float:
+        """World time as epoch seconds with their fraction, for timing."""
+        return self.anchor.world_at(time.time())
+
     def world(self) -> datetime:
         """World time as an aware UTC datetime."""
         return datetime.fromtimestamp(0, UTC) + timedelta(seconds=self.now().world_s)

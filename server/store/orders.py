@@ -1,6 +1,6 @@
 """The pay-to-power clock of payment orders: it starts with the payment and stops at the read-back."""
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 
 from server.store.schema import payment_order
 
@@ -33,19 +33,3 @@ def mark_button(connection: Connection, estate_id: str, account_id: str, read_ms
         )
         .values(button_ms=read_ms)
     )
-
-
-def pay_to_power_ms(connection: Connection, estate_id: str, since_ms: int) -> list[int]:
-    """Machine milliseconds from payment to read-back of the orders paid since `since_ms`, sorted."""
-    query = select(payment_order.c.confirmed_ms - payment_order.c.paid_ms).where(
-        payment_order.c.estate_id == estate_id,
-        payment_order.c.confirmed_ms.is_not(None),
-        payment_order.c.paid_ms >= since_ms,
-    )
-    return sorted(int(value) for value in connection.execute(query).scalars())
-
-
-def open_orders(connection: Connection, estate_id: str) -> int:
-    """How many orders wait for their payment."""
-    query = select(func.count()).where(payment_order.c.estate_id == estate_id, payment_order.c.status == "created")
-    return int(connection.execute(query).scalar_one())

@@ -1,0 +1,172 @@
+"""The composition root: builds every part of one server process and starts and stops them in order.
+
+    config -> clock, engine, writer, bell -> collector (own thread) -> jobs (threads) -> site (HTTP, the main loop)
+
+Nothing else constructs these things. Stopping goes the other way round, so that what was read is kept and what was
+accepted is answered.
+"""
+
+import logging
+from collections.abc import Mapping
+from concurrent.futures import Future
+from pathlib import Path
+
+from fastapi import FastAPI
+from sqlalchemy import Engine
+
+from server.clock import Anchor, Clock, anchor_from_file
+from server.collect.ports import check_world
+from server.collect.supervisor import Supervisor
+from server.collect.work import Clocks
+from server.config import Config
+from server.errors import ConfigError, Refused
+from server.flows import notices as notice_flows
+from server.jobs.anomalies import AnomalyJob
+from server.jobs.collecting import FlowOrders, FlowSink, bus_plans
+from server.jobs.notices import NoticeJob
+from server.jobs.orders import OrderJob
+from server.jobs.runner import Runner
+from server.jobs.sealing import SealingJob
+from server.jobs.ticks import BillingTick
+from server.notify.sandbox import SandboxGateway, SandboxSender
+from server.pay.provider import Provider
+from server.pay.sandbox import open_sandbox
+from server.store.engine import open_engine, reader, upgrade
+from server.store.estates import get_estate, list_estates
+from server.store.writer import Writer
+from server.transport.memory import Bell
+from server.web.notice_words import render as render_notice
+from server.web.site import create_site
+from server.web.state import WebState
+
+log = logging.getLogger("estate645")
+
+
+class NoCollector:
+    """Stands for the collector in a process that reads no meters (`collect = false`)."""
+
+    def status(self) -> tuple[object, ...]:
+        """No bus."""
+        return ()
+
+    def read_now(self, meter_id: str) -> Future[object]:
+        """Say which process would have to read."""
+        promise: Future[object] = Future()
+        promise.set_exception(Refused("this server does not read meters; start one with collect = true"))
+        return promise
+
+    def wake(self, bus_id: str) -> None:
+        """Nothing to wake."""
+
+
+class Application:
+    """One running head-end for one estate."""
+
+    def __init__(self, config: Config) -> None:
+        """Open storage and build every part; raises ConfigError or StorageUnavailable, and then nothing runs."""
+        self.config = config
+        self.clock = Clock(_anchor(config))
+        self.engine: Engine = open_engine(config.database_url)
+        upgrade(self.engine)
+        self.estate_id = _only_estate(self.engine)
+        self.writer = Writer(self.engine)
+        self.bell = Bell()
+        self.writer.subscribe(self.bell.ring)
+        self.gateway = SandboxGateway(self._on_receipt)
+        self.providers = _providers(config)
+        self.jobs = Runner(self._jobs())
+        self.collector = self._collector() if config.collect else None
+        self.bell.listen("supply", self._on_supply)
+        self.site: FastAPI = create_site(
+            WebState(
+                config=config,
+                clock=self.clock,
+                engine=self.engine,
+                writer=self.writer,
+                bell=self.bell,
+                providers=self.providers,
+                collector=self.collector or NoCollector(),
+                estate_id=self.estate_id,
+                language=config.language,
+            )
+        )
+
+    def start(self) -> None:
+        """Start the collector and the jobs."""
+        self.jobs.start()
+        if self.collector is not None:
+            self.collector.start()
+
+    def stop(self) -> None:
+        """Stop reading, then the jobs, then writing; what was read is kept first."""
+        if self.collector is not None:
+            self.collector.stop()
+        self.jobs.stop()
+        self.gateway.close()
+        self.writer.stop()
+        self.engine.dispose()
+
+    def _collector(self) -> Supervisor:
+        factor = self.clock.anchor.factor
+        with reader(self.engine) as connection:
+            site = get_estate(connection, self.estate_id)
+            plans = bus_plans(connection, self.estate_id)
+        for plan in plans:
+            check_world(factor, site["command_ttl_s"], plan.url)
+        sink = FlowSink(self.writer, self.clock, self.estate_id, on_readings=lambda: self.jobs.poke("billing"))
+        orders = FlowOrders(self.engine, self.writer, self.clock, self.estate_id)
+        clocks = Clocks(
+            world_now=self.clock.world_seconds,
+            machine_ms=lambda: self.clock.now().machine_ms,
+            factor=factor,
+            time_zone=site["time_zone"],
+        )
+        return Supervisor(plans, sink, orders, clocks)
+
+    def _jobs(self) -> list[object]:
+        parts = (self.engine, self.writer, self.clock, self.estate_id)
+        return [
+            BillingTick(*parts),
+            NoticeJob(*parts, senders={"sandbox": SandboxSender(self.gateway)}, render=render_notice),
+            AnomalyJob(*parts),
+            OrderJob(*parts, providers=self.providers),
+            SealingJob(*parts),
+        ]
+
+    def _on_receipt(self, notice_id: str) -> None:
+        """A channel says that the person has the notice."""
+        self.writer.run(lambda unit: notice_flows.mark_delivered(unit, self.estate_id, notice_id, self.clock.now()))
+
+    def _on_supply(self, _topic: str, bus_id: str) -> None:
+        if self.collector is not None:
+            self.collector.wake(bus_id)
+
+
+def _anchor(config: Config) -> Anchor | None:
+    return anchor_from_file(Path(config.clock_anchor)) if config.clock_anchor else None
+
+
+def _only_estate(engine: Engine) -> str:
+    """The estate that this process serves; ConfigError when the database holds none."""
+    with reader(engine) as connection:
+        estates = list_estates(connection)
+    if not estates:
+        raise ConfigError(
+            "the database holds no estate yet; run: estate645 import estate.toml --config FILE "
+            "(docs/estate.example.toml is a complete example)"
+        )
+    return str(estates[0]["estate_id"])
+
+
+def _providers(config: Config) -> Mapping[str, Provider]:
+    if not config.sandbox_provider_url:
+        return {}
+    for name in ("sandbox_merchant_key", "sandbox_provider_public_key"):
+        if not getattr(config, name):
+            raise ConfigError(f"sandbox_provider_url is set, but {name} is not; name the PEM file")
+    sandbox = open_sandbox(
+        config.sandbox_provider_url,
+        merchant_key=config.sandbox_merchant_key,
+        provider_public_key=config.sandbox_provider_public_key,
+    )
+    return {sandbox.name: sandbox}

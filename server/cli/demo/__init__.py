@@ -1,0 +1,115 @@
+"""`estate645 demo`: a simulated estate, a payment provider and the server, with simulated people; nothing to set up.
+
+Two minutes show the whole story: somebody is warned, cut, pays and is back. `--check` plays it without a person,
+compares every number with the simulator's truth and ends with one line of JSON.
+"""
+
+import argparse
+import contextlib
+import json
+import logging
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from server.cli.demo import check, people
+from server.cli.demo.estate import CAST, ESTATE_ID
+from server.cli.demo.files import PASSWORD, STAFF
+from server.cli.demo.people import Person, PlayFailed
+from server.cli.demo.stage import Stage, raise_curtain
+from server.cli.demo.story import Story
+
+DEFAULT_PORT = 8645
+LOOK_EVERY_S = 0.3
+CHECK_LIMIT_S = 75.0  # the check takes about 35 s on a quiet machine; a busy one may take longer
+ROOMS_OF_CHECK = tuple(part.room for part in CAST if part.pays in check.EXPECTED_TRIPS)
+VISITOR = next(part.room for part in CAST if part.pays == "visitor")
+
+
+def add_parser(subparsers: Any) -> None:
+    """Describe the command."""
+    parser = subparsers.add_parser("demo", help="show the whole story on a simulated estate", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="play without a person and compare with the truth")
+    parser.add_argument(
+        "--port", type=int, help=f"port of the server (default {DEFAULT_PORT}; with --check a free one)"
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=Path(".demo"), help="where the demo keeps its files (default .demo)"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Play; Ctrl-C ends it and leaves no process, port or symlink behind."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    signal.signal(signal.SIGTERM, _interrupt)
+    port = arguments.port if arguments.port is not None else (0 if arguments.check else DEFAULT_PORT)
+    stage = raise_curtain(arguments.folder, port)
+    with contextlib.closing(stage):
+        return _check(stage) if arguments.check else _show(stage)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _show(stage: Stage) -> int:
+    """Print where to look, then play until Ctrl-C."""
+    with Person(stage.url, STAFF[0][0]) as first, Person(stage.url, STAFF[1][0]) as second:
+        people.arm(first, second)
+        print(_programme(stage.url), flush=True)
+        story = Story(stage.url, first, leave_alone=("visitor",))
+        with contextlib.suppress(KeyboardInterrupt):
+            _play(stage, story, until_s=None)
+    print("\nstopping; the database stays for: estate645 verify", flush=True)
+    return 0
+
+
+def _programme(url: str) -> str:
+    staff = "\n".join(f"    {login:8} {role:9} {name}" for login, role, name in STAFF)
+    return f"""
+estate645 demo: Tuesday 09:05 in an estate of 200 households, 120 times faster than life.
+
+  {url}/              sign in (password of everybody: {PASSWORD})
+{staff}
+    {VISITOR:8} resident  is cut after about a minute and a half and leaves the paying to you
+    kiosk    the hall  {url}/kiosk
+
+Within two minutes somebody is warned, cut, pays and is back: see the room wall. Ctrl-C ends it."""
+
+
+def _play(stage: Stage, story: Story, until_s: float | None) -> bool:
+    """Advance the story; True when it is over, False when the time is up."""
+    while until_s is None or time.monotonic() < until_s:
+        started = time.monotonic()
+        for child in stage.children:
+            if child.process.poll() is not None:
+                raise PlayFailed(f"the {child.name} ended unexpectedly:\n{child.tail()}")
+        story.advance(started)
+        if until_s is not None and story.over(ROOMS_OF_CHECK):
+            return True
+        time.sleep(max(0.0, LOOK_EVERY_S - (time.monotonic() - started)))
+    return False
+
+
+def _check(stage: Stage) -> int:
+    """Play to the end, stop the server, compare, and print the line."""
+    with Person(stage.url, STAFF[0][0]) as first, Person(stage.url, STAFF[1][0]) as second:
+        people.arm(first, second)
+        story = Story(stage.url, first, leave_alone=("visitor", "kiosk"))
+        over = _play(stage, story, until_s=time.monotonic() + CHECK_LIMIT_S)
+    code = stage.head_end().stop()
+    outcome = check.compare(stage, ESTATE_ID)
+    problems = list(outcome.mismatches)
+    if not over:
+        problems.append(f"the story was not over within {CHECK_LIMIT_S:.0f} s")
+    if code != 0:
+        problems.append(f"the server ended with code {code}")
+    for problem in problems:
+        print(f"  {problem}", file=sys.stderr)
+    print(json.dumps(outcome.as_json() | {"mismatches": len(problems)}))
+    return 0 if not problems else 1

@@ -1,0 +1,184 @@
+"""Sets the demo up: a fresh folder, keys, estate, database, clock; then the three processes that play it.
+
+Simulator, payment provider and head-end are processes of their own that meet on pseudo-terminals and HTTP only.
+The folder `.demo` keeps the last database until the next start; ports are symlinks that vanish with the simulator.
+"""
+
+import fcntl
+import json
+import shutil
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+import httpx
+import tomli_w
+
+from server.cli.demo import processes
+from server.cli.demo.estate import FACTOR, SEED, WORLD_START, households
+from server.cli.demo.files import write_head_end, write_simulator
+from server.cli.estate_file import read_estate
+from server.cli.import_ import hash_new_passwords
+from server.clock import Now
+from server.errors import ConfigError
+from server.flows.estates import import_estate
+from server.pay.signing import generate_key_pair
+from server.store.engine import open_engine, upgrade
+from server.store.writer import Writer
+
+LOCK = "lock"
+START_AHEAD_S = 0.2
+
+
+@dataclass(slots=True)
+class Stage:
+    """The running demo: where everything is, and the children in the order in which they are stopped."""
+
+    folder: Path
+    url: str
+    simulator_url: str
+    children: list[processes.Child]
+    lock: IO[str]
+
+    @property
+    def database_url(self) -> str:
+        """The demo's database."""
+        return database_url(self.folder)
+
+    def head_end(self) -> processes.Child:
+        """The server's process."""
+        return next(child for child in self.children if child.name == "server")
+
+    def truth(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Ask the simulator for the truth."""
+        url = f"{self.simulator_url}{path}"
+        answer = httpx.get(url, timeout=30) if body is None else httpx.post(url, json=body, timeout=60)
+        answer.raise_for_status()
+        return answer.json()
+
+    def close(self) -> dict[str, int]:
+        """Stop every child, the server first; returns exit codes."""
+        codes = processes.stop_all(self.children)
+        self.lock.close()
+        return codes
+
+
+def database_url(folder: Path) -> str:
+    """The database of a demo folder."""
+    return f"sqlite:///{(folder / 'estate645.db').resolve()}"
+
+
+def raise_curtain(folder: Path, port: int) -> Stage:
+    """Prepare a fresh folder and start everything; nothing is left running when it fails."""
+    lock = _prepare(folder)
+    children: list[processes.Child] = []
+    try:
+        ports, keys = folder / "ports", folder / "keys"
+        provider = processes.start(
+            "provider",
+            [
+                "-m", "server.pay.sandbox_provider", "--port", "0",
+                "--private-key", str(keys / "provider" / "private.pem"),
+                "--merchant-key", str(keys / "merchant" / "public.pem"),
+            ],
+            folder,
+        )  # fmt: skip
+        children.append(provider)
+        plan = households()
+        write_simulator(folder / "simulator.toml", plan)
+        write_head_end(folder / "estate", ports.resolve(), plan)
+        _import(folder)
+        pay_url = provider.wait_ready()["url"]
+        write_anchor(folder / "anchor.json")
+        simulator = processes.start(
+            "simulator",
+            [
+                "-m", "sim", str(folder / "simulator.toml"), "--seed", str(SEED), "--run-dir", str(ports),
+                "--anchor", str(folder / "anchor.json"),
+            ],
+            folder,
+        )  # fmt: skip
+        children.append(simulator)
+        simulator_url = simulator.wait_ready()["control_url"]
+        _write_settings(folder, pay_url, port)
+        server = processes.start("server", ["-m", "server", "serve", "--config", str(folder / "server.toml")], folder)
+        children.insert(0, server)
+        url = server.wait_ready()["url"]
+        _wait_for_http(url)
+    except BaseException:
+        processes.stop_all(children)
+        lock.close()
+        raise
+    return Stage(folder, url, simulator_url, children, lock)
+
+
+def _prepare(folder: Path) -> IO[str]:
+    """Lock the folder against a second demo and empty it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / LOCK).open("w", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"{folder}: cannot be written ({error.strerror}); run the demo where you may write"
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise ConfigError(f"a demo is running in {folder.resolve()} already; stop it with Ctrl-C there") from error
+    for path in folder.iterdir():
+        if path.name != LOCK:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    for name in ("merchant", "provider"):
+        generate_key_pair(folder / "keys" / name)
+    return lock
+
+
+def _import(folder: Path) -> None:
+    """Take the estate in, as `estate645 import` does, at the instant at which the world begins."""
+    begin = Now(int(datetime.fromisoformat(WORLD_START).timestamp()), int(time.time() * 1000))
+    document = read_estate(folder / "estate")
+    engine = open_engine(database_url(folder))
+    try:
+        upgrade(engine)
+        ready = hash_new_passwords(engine, document)
+        writer = Writer(engine)
+        try:
+            writer.run(lambda unit: import_estate(unit, ready, begin))
+        finally:
+            writer.stop()
+    finally:
+        engine.dispose()
+
+
+def write_anchor(path: Path) -> None:
+    """The world begins in a moment: Tuesday 09:05, at the demo's speed."""
+    machine = datetime.fromtimestamp(time.time() + START_AHEAD_S, UTC)
+    world = datetime.fromisoformat(WORLD_START).astimezone(UTC)
+    text = json.dumps({"machine_utc": machine.isoformat(), "world_utc": world.isoformat(), "factor": FACTOR})
+    path.write_text(text, "utf-8")
+
+
+def _write_settings(folder: Path, pay_url: str, port: int) -> None:
+    settings = {
+        "database_url": database_url(folder),
+        "port": port,
+        "clock_anchor": "anchor.json",
+        "sandbox_provider_url": pay_url,
+        "sandbox_merchant_key": "keys/merchant/private.pem",
+        "sandbox_provider_public_key": "keys/provider/public.pem",
+    }
+    (folder / "server.toml").write_text(tomli_w.dumps(settings), "utf-8")
+
+
+def _wait_for_http(url: str, timeout_s: float = 30) -> None:
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(f"{url}/livez", timeout=5).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise ConfigError(f"{url} does not answer; see server.log in the demo folder")
