@@ -9,7 +9,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-COMMANDS = ("demo", "serve", "import_", "verify")
+COMMANDS = ("demo", "serve", "import_", "verify", "read")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -28,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         parser = build_parser()
     except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in ("core", "server"):
+            raise
         print(f"estate645: {error.name} is missing; run: pip install 'estate645[server]'", file=sys.stderr)
         return 2
     arguments = parser.parse_args(argv)
