@@ -53,6 +53,7 @@ class Step(NamedTuple):
     terms: Terms
     start: Registers
     end: Registers
+    moved_wh: tuple[int, ...]  # forward steps of the priced registers: the total, or the four rates
     estimated: bool
 
 
@@ -99,19 +100,28 @@ def plan_steps(due: Due, calendar: TariffCalendar, freeze_at: FreezeAt) -> list[
     """The steps of one meter in order; None holds the meter: rates are missing or a step is no forward step."""
     steps: list[Step] = []
     start, terms = due.start, calendar.terms_at(due.start.at)
-    while terms.end_s is not None and terms.end_s < due.end.at:
-        frozen = freeze_at(due.meter_id, terms.end_s)
-        cut = frozen or split_by_time(start, due.end, terms.end_s)
-        steps.append(Step(due, terms, start, cut, frozen is None))
-        start, terms = cut, calendar.terms_at(terms.end_s)
-    steps.append(Step(due, terms, start, due.end, False))
-    return None if any(not _chargeable(step) for step in steps) else steps
+    while start is not due.end:
+        end, frozen = due.end, None
+        if terms.end_s is not None and terms.end_s < due.end.at:
+            frozen = freeze_at(due.meter_id, terms.end_s)
+            end = frozen or split_by_time(start, due.end, terms.end_s)
+        moved_wh = _moved(terms, start, end)
+        if moved_wh is None or max(moved_wh) > MAX_DELTA_WH:
+            return None
+        steps.append(Step(due, terms, start, end, moved_wh, end is not due.end and frozen is None))
+        if end is not due.end:
+            terms = calendar.terms_at(end.at)
+        start = end
+    return steps
 
 
-def _chargeable(step: Step) -> bool:
-    if step.terms.by_rates and (step.start.rates_wh is None or step.end.rates_wh is None):
-        return False
-    return all(delta <= MAX_DELTA_WH for delta in (*deltas(step), step_wh(step.start.total_wh, step.end.total_wh)))
+def _moved(terms: Terms, start: Registers, end: Registers) -> tuple[int, ...] | None:
+    """Forward steps of the priced registers; None where rates are priced but were not read."""
+    if not terms.by_rates:
+        return ((end.total_wh - start.total_wh) % REGISTER_MODULUS_WH,)
+    if start.rates_wh is None or end.rates_wh is None:
+        return None
+    return tuple(map(step_wh, start.rates_wh, end.rates_wh))
 
 
 def split_by_time(start: Registers, end: Registers, at: int) -> Registers:
@@ -131,13 +141,6 @@ def split_by_time(start: Registers, end: Registers, at: int) -> Registers:
 def step_wh(before_wh: int, after_wh: int) -> int:
     """Forward step of one register, through its modulus if need be."""
     return (after_wh - before_wh) % REGISTER_MODULUS_WH
-
-
-def deltas(step: Step) -> tuple[int, ...]:
-    """Forward steps of the priced registers: the total, or the four rates."""
-    if not step.terms.by_rates or step.start.rates_wh is None or step.end.rates_wh is None:
-        return (step_wh(step.start.total_wh, step.end.total_wh),)
-    return tuple(map(step_wh, step.start.rates_wh, step.end.rates_wh))
 
 
 def rounds(steps: Iterable[Step]) -> list[list[Step]]:
@@ -177,7 +180,6 @@ class Charging:
         """One call of the kernel for steps with the same number of registers."""
         states = [self.accounts[step.due.account_id] for step in steps]
         tiers = [self._tier(step) for step in steps]
-        moved = [deltas(step) for step in steps]
         numbers, rows = _rows(steps, states)
         wide = [
             abs(state.balance_fen) > KERNEL_BALANCE_MAX_FEN or tier.wh > KERNEL_PERIOD_MAX_WH
@@ -186,7 +188,9 @@ class Charging:
         size = len(steps)
         charge_nf, event = array("q", bytes(8 * size)), array("B", bytes(size))
         flags = array("B", [state.level for state in states])
-        new_wh = array("i", [delta for register in zip(*moved, strict=True) for delta in register])
+        new_wh = array(
+            "i", [delta for register in zip(*[step.moved_wh for step in steps], strict=True) for delta in register]
+        )
         deduct(
             array("i", bytes(4 * len(new_wh))),  # a step is a register that started at 0
             new_wh,
@@ -205,9 +209,9 @@ class Charging:
         )
         for i, step in enumerate(steps):
             if wide[i] or event[i] == EVENT_RANGE:
-                self._book(step, states[i], tiers[i], moved[i], *self._wide(step, states[i], tiers[i], moved[i]))
+                self._book(step, states[i], tiers[i], *self._wide(step, states[i], tiers[i]))
             else:
-                self._book(step, states[i], tiers[i], moved[i], charge_nf[i], flags[i], event[i])
+                self._book(step, states[i], tiers[i], charge_nf[i], flags[i], event[i])
 
     def _tier(self, step: Step) -> TierState:
         tier = self.tiers.get(step.due.meter_id)
@@ -218,11 +222,11 @@ class Charging:
             tier.period_start, tier.wh = step.terms.tier_period_start, 0
         return tier
 
-    def _wide(self, step: Step, state: AccountState, tier: TierState, moved: tuple[int, ...]) -> tuple[int, int, int]:
+    def _wide(self, step: Step, state: AccountState, tier: TierState) -> tuple[int, int, int]:
         """The same formula in Python integers, for a row beyond the kernel's ranges."""
         self.wide += 1
         row = step.terms.row(state.close_allowed_fen)
-        charge_nf = charge_exact(row, moved, tier.wh, ratio=step.due.ratio)
+        charge_nf = charge_exact(row, step.moved_wh, tier.wh, ratio=step.due.ratio)
         after_nf = max(-LEVEL_BALANCE_MAX_NF, min(LEVEL_BALANCE_MAX_NF, state.balance_nf - charge_nf))
         limits = (state.alarm1_fen, state.alarm2_fen, state.overdraft_fen, state.close_allowed_fen * NF_PER_FEN)
         return charge_nf, *level_after(after_nf, *limits, state.level)
@@ -232,18 +236,17 @@ class Charging:
         step: Step,
         state: AccountState,
         tier: TierState,
-        moved: tuple[int, ...],
         charge_nf: int,
         flags: int,
         event: int,
     ) -> None:
         due, start, end = step.due, step.start, step.end
         tier_from_wh = tier.wh
-        tier.wh += sum(moved) * due.ratio
+        tier.wh += sum(step.moved_wh) * due.ratio
         state.level = flags & FLAG_LEVEL_MASK
         if event != EVENT_NONE:
             self.crossings[due.account_id] = Crossing(due.account_id, due.meter_id, event)
-        if start.total_wh == end.total_wh and not any(moved):
+        if start.total_wh == end.total_wh and not any(step.moved_wh):
             return
         posted_fen, state.residue_nf = post_charge(charge_nf, state.residue_nf)
         state.balance_fen -= posted_fen

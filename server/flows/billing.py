@@ -15,6 +15,8 @@ from server.domain.ledger import REVENUE, Line
 from server.domain.tariff_calendar import TariffCalendar
 from server.errors import Conflict
 from server.flows.ledger import apply_balances, ensure_account
+from server.flows.notices import on_crossings
+from server.flows.supply import on_balances
 from server.store import ledger as journal
 from server.store.billing import advance_cursors, load_due, store_levels
 from server.store.estates import get_estate
@@ -139,11 +141,5 @@ def _consequences(
     """Notices and desired relay states that follow from the new balances, in the same unit."""
     changed = {crossing.account_id for crossing in crossings}
     concerned = [state.account_id for state in charged if state.level == EVENT_TRIP or state.account_id in changed]
-    for on_crossings in ON_CROSSINGS:
-        on_crossings(unit, estate_id, crossings, now)
-    for on_balances in ON_BALANCES:
-        on_balances(unit, estate_id, concerned, now)
-
-
-ON_CROSSINGS: list[Callable[[Unit, str, Sequence[Crossing], "Now"], object]] = []
-ON_BALANCES: list[Callable[[Unit, str, Sequence[str], "Now"], object]] = []
+    on_crossings(unit, estate_id, crossings, now)
+    on_balances(unit, estate_id, concerned, now)

@@ -62,9 +62,9 @@ def _state(row: Any) -> LiveState:
 
 def rates_of(values: Sequence[int | None]) -> Rates | None:
     """Four registers, or None when any is absent."""
-    if any(value is None for value in values):
+    sharp, peak, flat, valley = values
+    if sharp is None or peak is None or flat is None or valley is None:
         return None
-    sharp, peak, flat, valley = (int(value or 0) for value in values)
     return sharp, peak, flat, valley
 
 

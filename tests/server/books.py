@@ -1,0 +1,70 @@
+"""Shorthands of the ledger tests: read a meter, charge, top up, and look at the books."""
+
+from sqlalchemy import Engine, select
+
+from core.reading import Verdict
+from server.domain.ledger import PostedTopup
+from server.domain.readings import MeterReading
+from server.domain.verification import VerifyReport
+from server.flows.billing import ChargeOutcome, charge_due
+from server.flows.ledger import post_topup
+from server.flows.readings import record
+from server.flows.verification import verify
+from server.store import schema
+from server.store.engine import reader
+from server.store.estates import get_account
+from server.store.writer import Writer
+from tests.server.estates import ESTATE, MACHINE_MS, START_S, account_id, at, meter_id
+
+HOUR = 3600
+
+
+def reading(number: int, world_s: int, total_wh: int, rates: tuple[int, int, int, int] | None = None) -> MeterReading:
+    """A reading of household `number` at `world_s` after the start."""
+    return MeterReading(meter_id(number), START_S + world_s, MACHINE_MS + world_s * 1000, total_wh, rates)
+
+
+def read(writer: Writer, *readings: MeterReading) -> list[Verdict]:
+    """Record readings in one unit."""
+    return writer.run(lambda unit: record(unit, ESTATE, readings, at(0)))
+
+
+def charge(writer: Writer, world_s: int) -> ChargeOutcome:
+    """Charge what is due at `world_s` after the start."""
+    return writer.run(lambda unit: charge_due(unit, ESTATE, at(world_s)))
+
+
+def top_up(writer: Writer, number: int, amount_fen: int, key: str, provider: str = "cash") -> PostedTopup:
+    """Book a top-up of household `number`."""
+    return writer.run(
+        lambda unit: post_topup(
+            unit, ESTATE, account_id(number), amount_fen,
+            provider=provider, idem_key=key, event_at=START_S, actor="test", now=at(),
+        )
+    )  # fmt: skip
+
+
+def balance(engine: Engine, name: str) -> tuple[int, int]:
+    """(balance_fen, residue_nf) of an account."""
+    with reader(engine) as connection:
+        row = get_account(connection, ESTATE, name)
+        return row["balance_fen"], row["residue_nf"]
+
+
+def report(engine: Engine) -> VerifyReport:
+    """What verify finds."""
+    with reader(engine) as connection:
+        return verify(connection, ESTATE)
+
+
+def agrees(engine: Engine) -> VerifyReport:
+    """Verify, and demand that nothing is wrong."""
+    found = report(engine)
+    assert found.mismatches == ()
+    return found
+
+
+def rows(engine: Engine, name: str) -> list[dict[str, object]]:
+    """All rows of a table."""
+    with reader(engine) as connection:
+        return [dict(row) for row in connection.execute(select(schema.metadata.tables[name])).mappings()]
