@@ -25,8 +25,8 @@ from server.collect.port import Port, PortError
 from server.collect.readout import MeterState, Readout
 from server.collect.schedule import Item, Schedule
 from server.collect.tally import BusStatus, Tally, percentile_ms
-from server.collect.work import BusPlan, Clocks, ControlOrder, MeterSnapshot, Orders, StepReport
-from server.domain.readings import ContactFailure, StatusRead
+from server.collect.work import BusPlan, Clocks, ControlOrder, MeterUnread, Orders, StepReport
+from server.domain.readings import ContactFailure, MeterReading, StatusRead
 
 ORDERS_POLL_S = 2.0
 RECONNECT_MIN_S = 0.5
@@ -64,7 +64,7 @@ class Poller:
         self._readout = Readout(self._line, services.clocks)
         self._meters = {meter.meter_id: MeterState(meter) for meter in plan.meters}
         self._schedule = Schedule(plan.meters, plan.cadence, services.clocks, monotonic())
-        self._demands: deque[tuple[str, Future[MeterSnapshot]]] = deque()
+        self._demands: deque[tuple[str, Future[MeterReading]]] = deque()
         self._orders_due = float("-inf")
         self._lane = RelayLane(
             self._line,
@@ -79,11 +79,11 @@ class Poller:
         self._orders_due = float("-inf")
         self._bell.set()
 
-    def demand(self, meter_id: str, promise: Future[MeterSnapshot]) -> None:
-        """Read this meter before the schedule goes on; `promise` gets the snapshot or the reason."""
+    def demand(self, meter_id: str, promise: Future[MeterReading]) -> None:
+        """Read this meter before the schedule goes on; `promise` gets the reading or the reason."""
         if len(self._demands) >= DEMANDS_MAX:
             if promise.set_running_or_notify_cancel():
-                promise.set_exception(NoReply(f"bus {self.plan.bus_id} already has {DEMANDS_MAX} reads waiting"))
+                promise.set_exception(MeterUnread(f"bus {self.plan.bus_id} already has {DEMANDS_MAX} reads waiting"))
             return
         self._demands.append((meter_id, promise))
         self._bell.set()
@@ -218,27 +218,29 @@ class Poller:
         else:
             await self._services.delivery.put(result)
 
-    async def _serve_demand(self, meter_id: str, promise: Future[MeterSnapshot]) -> None:
+    async def _serve_demand(self, meter_id: str, promise: Future[MeterReading]) -> None:
         if not promise.set_running_or_notify_cancel():
             return
         meter = self._meters.get(meter_id)
         if meter is None:
-            promise.set_exception(NoReply(f"meter {meter_id} is no longer on bus {self.plan.bus_id}"))
+            promise.set_exception(MeterUnread(f"meter {meter_id} is no longer on bus {self.plan.bus_id}"))
             return
         try:
-            snapshot = await self._snapshot(meter)
-        except (CoreError, PortError) as error:
-            promise.set_exception(error)
-            if isinstance(error, PortError):
-                raise
+            reading = await self._read_all(meter)
+        except CoreError as error:
+            promise.set_exception(MeterUnread(str(error)))
             await self._fail(meter_id, Item.ENERGY, error)
             return
+        except PortError as error:
+            promise.set_exception(error)
+            raise
         except BaseException:
             promise.set_exception(PortError(f"bus {self.plan.bus_id} was closed while the meter was read"))
             raise
-        promise.set_result(snapshot)
+        promise.set_result(reading)
 
-    async def _snapshot(self, meter: MeterState) -> MeterSnapshot:
+    async def _read_all(self, meter: MeterState) -> MeterReading:
+        """Energy, variables and status of one meter, all of them handed to the sink."""
         attempts = self.plan.attempts_max
         reading = await self._readout.energy(meter, attempts, source="demand")
         await self._services.delivery.put(reading)
@@ -249,7 +251,7 @@ class Poller:
         if status is not None:
             self._note_status(status)
             await self._services.delivery.put_and_wait(status)
-        return MeterSnapshot(reading, status, variables)
+        return reading
 
     async def _serve_item(self, meter_id: str, item: Item) -> None:
         meter = self._meters[meter_id]

@@ -20,7 +20,8 @@ from server.collect.poller import Poller, Services
 from server.collect.port import Port, PortError
 from server.collect.ports import open_port
 from server.collect.tally import BusStatus
-from server.collect.work import BusPlan, Clocks, MeterSnapshot, Orders, Sink
+from server.collect.work import BusPlan, Clocks, Orders, Sink
+from server.domain.readings import MeterReading
 from server.errors import EstateError, NotFound
 
 WORKERS = 4  # threads for sink and orders; both end in one writer, more would only wait there
@@ -81,9 +82,9 @@ class Supervisor:
         """Something is wanted of this bus: look for orders now. Unknown buses and a stopped collector are ignored."""
         self._post(self._wake, bus_id)
 
-    def read_now(self, meter_id: str) -> Future[MeterSnapshot]:
-        """Read one meter before the schedule goes on; the future fails with `NotFound`, `NoReply` or `PortError`."""
-        promise: Future[MeterSnapshot] = Future()
+    def read_now(self, meter_id: str) -> Future[MeterReading]:
+        """Read one meter before the schedule goes on; fails with `NotFound`, `MeterUnread` or `PortError`."""
+        promise: Future[MeterReading] = Future()
         if not self._post(self._demand, meter_id, promise):
             promise.set_exception(PortError("the collector does not run; start the server with collect = true"))
         return promise
@@ -174,7 +175,7 @@ class Supervisor:
         if poller is not None:
             poller.wake()
 
-    def _demand(self, meter_id: str, promise: Future[MeterSnapshot]) -> None:
+    def _demand(self, meter_id: str, promise: Future[MeterReading]) -> None:
         for poller in self._pollers.values():
             if any(meter.meter_id == meter_id for meter in poller.plan.meters):
                 poller.demand(meter_id, promise)

@@ -15,6 +15,7 @@ from core.dlt645.commands import Password
 from core.session import Timing
 from server.collect.port import LineSettings
 from server.domain.readings import ContactFailure, MeterReading, MeterVariables, StatusRead
+from server.errors import EstateError
 
 Action = Literal["trip", "allow", "close"]
 Step = Literal["sent", "accepted", "refused", "no_reply", "read_back", "expired", "superseded"]
@@ -100,13 +101,8 @@ class StepReport:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class MeterSnapshot:
-    """Everything read from one meter at somebody's request; None where the meter has no such data."""
-
-    reading: MeterReading
-    status: StatusRead | None
-    variables: MeterVariables | None
+class MeterUnread(EstateError):
+    """A read that somebody asked for failed: the meter is silent, refuses, or says what cannot be read."""
 
 
 class Sink(Protocol):

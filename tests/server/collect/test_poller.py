@@ -8,6 +8,7 @@ from core.dlt645 import identifiers as di
 from core.dlt645.frame import Frame, encode
 from server.collect.work import Cadence
 from server.domain.readings import ContactFailure
+from server.errors import EstateError
 from tests.server.collect.fake_bus import FakeMeter, FakePort, RememberingSink, World, bench_test, running
 
 A, B, C, D = "202600000001", "202600000002", "202600000003", "202600000004"
@@ -236,11 +237,10 @@ async def test_a_demand_is_read_before_the_schedule_goes_on():
         before = len(bench.port.requests)
         bench.poller.demand(meters[-1].address, promise)
         await bench.until(promise.done)
-        snapshot = promise.result()
-        assert snapshot.reading.total_wh == 12_345_670
-        assert snapshot.reading.source == "demand"
-        assert snapshot.variables.voltage_mv == 220_100
-        assert snapshot.status.status3 == 0
+        reading = promise.result()
+        assert (reading.total_wh, reading.source) == (12_345_670, "demand")
+        assert reading in bench.sink.readings  # stored before the answer
+        assert [row.voltage_mv for row in bench.sink.rows if row.meter_id == meters[-1].address] == [220_100]
         assert bench.port.requests[before + 1].address == meters[-1].address
 
 
@@ -254,6 +254,7 @@ async def test_a_demand_of_a_silent_meter_or_a_closed_bus_says_why():
         promise = Future()
         bench.poller.demand(A, promise)
         await bench.until(promise.done)
+        assert isinstance(promise.exception(), EstateError)
         assert "did not answer" in str(promise.exception())
         port.missing = "memory: gone"
         port.lose()

@@ -7,10 +7,9 @@ from time import monotonic, sleep
 import pytest
 
 from core.dlt645 import identifiers as di
-from core.errors import NoReply
 from server.collect.port import PortError
 from server.collect.supervisor import Supervisor
-from server.collect.work import BusPlan, Cadence, MeterPlan
+from server.collect.work import BusPlan, Cadence, MeterPlan, MeterUnread
 from server.errors import EstateError, NotFound
 from tests.server.collect.fake_bus import FAST, ChangingOrders, FakeMeter, FakePort, RememberingSink, World
 
@@ -80,9 +79,9 @@ def test_read_now_answers_with_a_snapshot_or_with_the_reason(estate):
     estate.meters[B].silent = True
     assert isinstance(estate.collector.read_now(A).exception(1), PortError)  # not started yet
     estate.collector.start()
-    assert estate.collector.read_now(A).result(20).reading.total_wh == 12_345_670
+    assert estate.collector.read_now(A).result(20).total_wh == 12_345_670
     assert isinstance(estate.collector.read_now("209912312359").exception(20), NotFound)
-    assert isinstance(estate.collector.read_now(B).exception(20), NoReply)
+    assert isinstance(estate.collector.read_now(B).exception(20), MeterUnread)
 
 
 def test_reload_adds_removes_and_changes_while_running(estate):
@@ -144,4 +143,4 @@ def test_a_demand_cut_short_by_stop_is_answered(estate):
     estate.collector.start()
     promises = [estate.collector.read_now(A) for _ in range(30)]
     estate.collector.stop()
-    assert all(isinstance(promise.exception(5), NoReply | PortError) for promise in promises)
+    assert all(isinstance(promise.exception(5), MeterUnread | PortError) for promise in promises)
