@@ -19,6 +19,11 @@ from tests.server import postgres
 _numbers = count(1)
 
 
+def next_name(kind: str) -> str:
+    """A database name that nobody uses yet."""
+    return f"{kind}_{next(_numbers)}"
+
+
 @pytest.fixture(scope="session")
 def postgres_folder() -> Iterator[str]:
     """The socket folder of the session's server; skips with its reason when the wheel is absent."""
@@ -26,13 +31,14 @@ def postgres_folder() -> Iterator[str]:
     if folder is None:
         pytest.skip(postgres.ABSENT)
     with postgres.running_server(folder) as socket:
-        engine = open_engine(_create(socket, "template_estate645", "template1"))
+        engine = open_engine(create_database(socket, "template_estate645", "template1"))
         upgrade(engine)
         engine.dispose()
         yield socket
 
 
-def _create(socket: str, name: str, template: str) -> str:
+def create_database(socket: str, name: str, template: str) -> str:
+    """A new database as a copy of `template`; its URL."""
     with psycopg.connect(f"host={socket} user=postgres dbname=postgres", autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     return f"postgresql://postgres@/{name}?host={socket}"
@@ -59,7 +65,7 @@ def empty_url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> s
     """The URL of a database without tables."""
     if backend == "sqlite":
         return f"sqlite:///{tmp_path / 'empty.db'}"
-    return _create(request.getfixturevalue("postgres_folder"), f"empty_{next(_numbers)}", "template0")
+    return create_database(request.getfixturevalue("postgres_folder"), next_name("empty"), "template0")
 
 
 @pytest.fixture
@@ -70,7 +76,7 @@ def database_url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -
         shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
         return f"sqlite:///{path}"
     socket = request.getfixturevalue("postgres_folder")
-    return _create(socket, f"test_{next(_numbers)}", "template_estate645")
+    return create_database(socket, next_name("test"), "template_estate645")
 
 
 @pytest.fixture

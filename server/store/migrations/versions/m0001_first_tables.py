@@ -6,7 +6,7 @@ Revision 0001.
 from alembic import op
 
 from server.store.append_only import create_triggers
-from server.store.schema import APPEND_ONLY, metadata
+from server.store.migrations.tables_0001 import APPEND_ONLY, metadata
 
 revision = "0001"
 down_revision = None

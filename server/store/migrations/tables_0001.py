@@ -1,0 +1,324 @@
+"""The tables as revision 0001 made them; never edited again.
+
+A later change goes into `server.store.schema` and into a revision of its own; a test compares the migrated database
+with the schema on SQLite and PostgreSQL.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.types import TypeEngine
+
+Int64: TypeEngine[int] = BigInteger().with_variant(Integer(), "sqlite")
+
+metadata = MetaData()
+
+APPEND_ONLY = (
+    "batch", "line", "seal", "relay_desired", "relay_attempt", "callback_inbox", "case_event", "audit",
+)  # fmt: skip
+
+
+def _id(name: str, *, primary_key: bool = True, nullable: bool = False) -> Column[str]:
+    return Column(name, Text, primary_key=primary_key, nullable=nullable)
+
+
+def _int(name: str, *, nullable: bool = False, default: int | None = None) -> Column[int]:
+    server_default = None if default is None else str(default)
+    return Column(name, Int64, nullable=nullable, server_default=server_default)
+
+
+def _text(name: str, *, nullable: bool = False, default: str | None = None) -> Column[str]:
+    return Column(name, Text, nullable=nullable, server_default=default)
+
+
+estate = Table(
+    "estate", metadata,
+    _id("estate_id"),
+    _text("name"),
+    _text("time_zone"),
+    _text("mode", default="observe"),  # observe | dry_run | armed
+    _text("close_policy", default="allow"),  # allow (1BH, the resident presses the button) | direct (1CH)
+    _int("reading_cycle_s", default=900),
+    _int("billing_cycle_s", default=3600),
+    _int("grace_s", default=86400),  # from the delivered cut warning to the earliest trip, world seconds
+    _int("command_ttl_s", default=120),  # lifetime of a control frame in the meter's clock, at most 600
+    _int("reading_fresh_s", default=1800),  # a trip needs a confirmed reading at most this old
+    _int("protected_from_min", default=1020),  # 17:00, minutes of the local day
+    _int("protected_to_min", default=540),  # 09:00
+    _int("protect_weekends", default=1),
+    _int("protect_holidays", default=1),
+    _int("trips_per_hour_max", nullable=True),  # None: max(5, 1 % of households)
+    _int("trips_per_day_max", nullable=True),  # None: max(5, 3 % of households)
+    _text("breaker", default="closed"),  # closed | open
+    _text("breaker_reason", default=""),
+    _int("stopped", default=0),  # the red button: 1 = no trip is sent until two people start again
+    _text("phone", default=""),
+    CheckConstraint("mode IN ('observe','dry_run','armed')", name="estate_mode"),
+    CheckConstraint("command_ttl_s BETWEEN 1 AND 600", name="estate_command_ttl"),
+)  # fmt: skip
+
+building = Table(
+    "building", metadata,
+    _id("estate_id"), _id("building_id"), _text("name"), _int("position", default=0),
+)  # fmt: skip
+
+room = Table(
+    "room", metadata,
+    _id("estate_id"), _id("room_id"),  # room_id is the label people use, such as 1-1202
+    _text("building_id"), _int("floor"), _text("door"),
+    ForeignKeyConstraint(["estate_id", "building_id"], ["building.estate_id", "building.building_id"]),
+)  # fmt: skip
+
+bus = Table(
+    "bus", metadata,
+    _id("estate_id"), _id("bus_id"),
+    _text("url"),  # /dev/ttyUSB0, a pty path or tcp://host:port
+    _int("baud", default=2400), _text("parity", default="E"), _int("stop_bits", default=1),
+    _int("reply_delay_max_ms", default=1000), _int("frame_gap_ms", default=30), _int("attempts_max", default=3),
+)  # fmt: skip
+
+tariff = Table(
+    "tariff", metadata,
+    _id("estate_id"), _id("tariff_id"), _text("name"),
+    _text("definition"),  # JSON of core.tariff.tariff_to_dict
+    _int("created_ms"),
+)  # fmt: skip
+
+account = Table(
+    "account", metadata,
+    _id("estate_id"), _id("account_id"),
+    _text("kind"),  # household | revenue | opening | cash | provider:<name> | suspense
+    _text("room_id", nullable=True), _text("holder", default=""), _text("phone", default=""),
+    _text("status", default="normal"),  # initial | normal | paused | closed
+    _text("tariff_id", nullable=True),
+    _int("balance_fen", default=0), _int("residue_nf", default=0), _int("version", default=0),
+    _int("level", default=0),  # stored alarm level 0..3 of core.deduct
+    _int("alarm1_fen", default=3000), _int("alarm2_fen", default=1000), _int("overdraft_fen", default=0),
+    _int("close_allowed_fen", default=0),
+    _int("protected", default=0), _text("protected_reason", default=""), _int("protected_until", nullable=True),
+    CheckConstraint("residue_nf > -1000000000 AND residue_nf < 1000000000", name="account_residue"),
+    Index("account_room", "estate_id", "room_id"),
+)  # fmt: skip
+
+meter = Table(
+    "meter", metadata,
+    _id("estate_id"), _id("meter_id"),  # meter_id is the 12-digit communication address
+    _text("kind", default="household"),  # household | gate
+    _text("bus_id"), _text("account_id", nullable=True), _text("room_id", nullable=True),
+    _text("gate_id", nullable=True),  # the gate meter above this one
+    _int("install_no", default=1), _int("start_wh"), _int("start_rate1_wh", nullable=True),
+    _int("start_rate2_wh", nullable=True), _int("start_rate3_wh", nullable=True),
+    _int("start_rate4_wh", nullable=True), _int("installed_at"),
+    _int("ratio", default=1), _int("max_power_w", default=15840),  # 220 V x 60 A x 1.2
+    _text("edition", default="2007"), _int("password_level", default=2), _text("password", default="000000"),
+    Index("meter_bus", "estate_id", "bus_id"), Index("meter_account", "estate_id", "account_id"),
+)  # fmt: skip
+
+reading = Table(
+    "reading", metadata,
+    _id("estate_id"), Column("read_at", Int64, primary_key=True), _id("meter_id"),
+    _int("install_no"), _int("received_ms"),
+    _int("total_wh"), _int("rate1_wh", nullable=True), _int("rate2_wh", nullable=True),
+    _int("rate3_wh", nullable=True), _int("rate4_wh", nullable=True), _int("reverse_wh", nullable=True),
+    _text("source", default="live"),  # live | demand | import
+    _text("verdict"),  # core.reading.Verdict
+    _text("reason", default=""), _text("raw_hex", default=""),
+    Index("reading_meter", "estate_id", "meter_id", "read_at"),
+)  # fmt: skip
+
+meter_live = Table(
+    "meter_live", metadata,
+    _id("estate_id"), _id("meter_id"),
+    _int("contact_at", nullable=True), _int("contact_ms", nullable=True), _int("failures", default=0),
+    _int("total_wh", nullable=True), _int("reading_at", nullable=True), _int("reading_ms", nullable=True),
+    _int("previous_wh", nullable=True), _int("previous_ms", nullable=True),  # the accepted reading before
+    _int("voltage_mv", nullable=True), _int("current_ma", nullable=True), _int("power_mw", nullable=True),
+    _int("variables_at", nullable=True),
+    _int("status3", nullable=True), _int("status3_at", nullable=True), _int("status3_ms", nullable=True),
+    _int("clock_offset_s", nullable=True),  # meter clock minus world time
+)  # fmt: skip
+
+register_day = Table(
+    "register_day", metadata,
+    _id("estate_id"), _id("meter_id"), _id("day"),  # local date YYYY-MM-DD; last accepted register of that day
+    _int("first_wh"), _int("total_wh"), _int("read_at"), _text("source", default="live"),
+)  # fmt: skip
+
+meter_cursor = Table(
+    "meter_cursor", metadata,
+    _id("estate_id"), _id("meter_id"),
+    _int("install_no"), _int("seq", default=0), _int("read_at"), _int("total_wh"),
+    _int("rate1_wh", nullable=True), _int("rate2_wh", nullable=True), _int("rate3_wh", nullable=True),
+    _int("rate4_wh", nullable=True),
+    _int("tier_period_start"), _int("tier_period_wh", default=0),
+)  # fmt: skip
+
+batch = Table(
+    "batch", metadata,
+    _id("estate_id"), Column("batch_seq", Int64, primary_key=True, autoincrement=False),
+    _text("kind"),  # charge | topup | opening | reversal | correction
+    _int("event_at"), _int("created_ms"),
+    _text("idem_key"), _text("payload_sha256"), _int("lines"), _int("turnover_fen"),
+    _text("actor", default="system"), _text("memo", default=""),
+    UniqueConstraint("estate_id", "idem_key", name="batch_idem_key"),
+)  # fmt: skip
+
+line = Table(
+    "line", metadata,
+    _id("estate_id"), Column("batch_seq", Int64, primary_key=True, autoincrement=False),
+    Column("line_no", Int64, primary_key=True, autoincrement=False),
+    _text("account_id"), _int("amount_fen"), _int("balance_after_fen"), _int("account_version"),
+    _int("charge_nf", default=0), _int("residue_after_nf", default=0),
+    _text("meter_id", nullable=True), _int("install_no", nullable=True), _text("tariff_id", nullable=True),
+    _int("from_wh", nullable=True), _int("to_wh", nullable=True),
+    _text("from_rates_wh", nullable=True), _text("to_rates_wh", nullable=True),  # "r1,r2,r3,r4" for tou
+    _int("tier_period_start", nullable=True), _int("tier_from_wh", nullable=True),
+    _int("event_from", nullable=True), _int("event_to", nullable=True),
+    UniqueConstraint("estate_id", "account_id", "account_version", name="line_account_version"),
+)  # fmt: skip
+
+seal = Table(
+    "seal", metadata,
+    _id("estate_id"), Column("batch_seq", Int64, primary_key=True, autoincrement=False),
+    _text("lines_sha256"), _text("previous_hash"), _text("hash"), _int("sealed_ms"),
+)  # fmt: skip
+
+supply = Table(  # what is known and wanted now, one row a household meter
+    "supply", metadata,
+    _id("estate_id"), _id("meter_id"),
+    _int("gen", default=0),
+    _text("desired", default="closed"),  # closed | open
+    _text("relay", default="unknown"),  # closed | permitted | open | unknown: only a read-back sets it
+    _int("relay_at", nullable=True), _int("relay_ms", nullable=True),
+    _text("command", default="none"),  # none | queued | sent | accepted | confirmed | failed | expired
+    _text("cause", default="none"),  # why it is open or wanted open: none | arrears | safety | tamper | order
+    _text("candidate", default=""),  # the last decision in words: which check says no, or would_trip, quarantined
+    _int("candidate_at", nullable=True),
+)  # fmt: skip
+
+relay_desired = Table(
+    "relay_desired", metadata,
+    _id("estate_id"), _id("meter_id"), Column("gen", Int64, primary_key=True, autoincrement=False),
+    _text("state"),  # open | closed
+    _text("action"),  # trip | allow | close
+    _text("reason"), _text("actor", default="system"), _int("decided_at"), _int("created_ms"),
+    _int("expires_at"),  # world time after which the wish of a trip is void; closes do not expire
+    _text("batch_ref", default=""), _text("evidence", default="{}"),  # JSON: the checks as they stood
+)  # fmt: skip
+
+relay_attempt = Table(
+    "relay_attempt", metadata,
+    _id("estate_id"), _id("meter_id"), Column("gen", Int64, primary_key=True, autoincrement=False),
+    Column("step_no", Int64, primary_key=True, autoincrement=False),
+    _text("step"),  # sent | accepted | refused | no_reply | read_back | expired | superseded
+    _int("world_at"), _int("created_ms"), _text("detail", default=""),
+)  # fmt: skip
+
+notice = Table(
+    "notice", metadata,
+    _id("estate_id"), _id("notice_id"), _text("account_id"),
+    _text("kind"),  # alarm1 | alarm2 | cut_warning | cut | restored | topup
+    _text("channel"),  # page | sandbox
+    _text("arguments"),  # JSON of integers and ids for the wording
+    _text("status", default="queued"),  # queued | sent | delivered | failed
+    _int("event_at"), _int("created_ms"), _int("sent_ms", nullable=True),
+    _int("delivered_at", nullable=True), _int("delivered_ms", nullable=True), _int("attempts", default=0),
+    _text("failure", default=""),
+    Index("notice_account", "estate_id", "account_id", "created_ms"), Index("notice_status", "estate_id", "status"),
+)  # fmt: skip
+
+payment_order = Table(
+    "payment_order", metadata,
+    _id("estate_id"), _id("order_no"),
+    _text("account_id"), _int("amount_fen"), _text("provider"),
+    _text("channel"),  # online | kiosk | counter | third_party
+    _text("status", default="created"),  # created | paid | closed
+    _text("token_sha256", default=""),  # who may look at this order without a login
+    _int("created_ms"), _int("created_at"), _int("paid_ms", nullable=True), _text("payment_id", nullable=True),
+    _text("actor", default=""),
+    _int("powered_off", default=0),  # the household had no power when it paid
+    _int("confirmed_ms", nullable=True),  # relay read back (pay-to-power clock stops), if power was off
+    _int("button_ms", nullable=True),
+    CheckConstraint("amount_fen > 0", name="order_amount"),
+)  # fmt: skip
+
+payment = Table(
+    "payment", metadata,
+    _id("estate_id"), _id("payment_id"),
+    _text("provider"), _text("transaction_id"), _text("order_no", nullable=True), _text("account_id", nullable=True),
+    _int("amount_fen"), _int("batch_seq"), _int("event_at"), _int("created_ms"), _text("state"),  # credited | suspense
+    UniqueConstraint("estate_id", "provider", "transaction_id", name="payment_transaction"),
+)  # fmt: skip
+
+callback_inbox = Table(
+    "callback_inbox", metadata,
+    _id("estate_id"), _id("provider"), _id("event_id"), _text("body"), _text("verdict"), _int("received_ms"),
+)  # fmt: skip
+
+idempotency = Table(
+    "idempotency", metadata,
+    _id("estate_id"), _id("client_id"), _id("idem_key"), _text("body_sha256"), _int("status"), _text("answer"),
+    _int("created_ms"),
+)  # fmt: skip
+
+anomaly_case = Table(
+    "anomaly_case", metadata,
+    _id("estate_id"), _id("case_id"),
+    _text("kind"),  # open_relay_energy | backwards | silent | gate_loss
+    _text("subject"),  # meter_id the case is about
+    _text("room_id", nullable=True), _text("severity"), _text("status", default="open"),  # open | acknowledged | closed
+    _text("evidence"),  # JSON: figures with units, readings
+    _int("opened_at"), _int("opened_ms"), _text("owner", default=""), _text("resolution", default=""),
+    _int("closed_ms", nullable=True),
+    Index("case_status", "estate_id", "status"),
+)  # fmt: skip
+
+case_event = Table(
+    "case_event", metadata,
+    _id("estate_id"), _id("case_id"), Column("event_no", Int64, primary_key=True, autoincrement=False),
+    _text("verb"),  # opened | seen | acknowledged | closed
+    _text("actor"), _text("note", default=""), _int("world_at"), _int("created_ms"),
+)  # fmt: skip
+
+app_user = Table(
+    "app_user", metadata,
+    _id("estate_id"), _id("user_id"), _text("login"), _text("password_hash"),
+    _text("role"),  # admin | operator | cashier | reader | resident | kiosk
+    _text("name", default=""), _text("account_id", nullable=True), _text("language", default="zh_CN"),
+    _int("active", default=1), _int("failures", default=0), _int("locked_until_ms", default=0),
+    UniqueConstraint("login", name="user_login"),
+)  # fmt: skip
+
+login_session = Table(
+    "login_session", metadata,
+    _id("token_sha256"), _text("estate_id"), _text("user_id"), _int("created_ms"), _int("expires_ms"),
+    _text("csrf"),
+)  # fmt: skip
+
+api_client = Table(
+    "api_client", metadata,
+    _id("estate_id"), _id("client_id"), _text("name"), _text("secret"), _text("scopes"), _int("active", default=1),
+)  # fmt: skip
+
+approval = Table(
+    "approval", metadata,
+    _id("estate_id"), _id("approval_id"), _text("kind"),  # mode | start_again | breaker_reset
+    _text("payload"), _text("payload_sha256"), _text("requested_by"), _int("requested_ms"), _int("expires_ms"),
+    _text("approved_by", nullable=True), _int("approved_ms", nullable=True),
+    _text("status", default="waiting"),  # waiting | approved | withdrawn
+)  # fmt: skip
+
+audit = Table(
+    "audit", metadata,
+    _id("estate_id"), _id("audit_id"), _text("actor"), _text("verb"), _text("subject"), _text("detail", default=""),
+    _int("world_at"), _int("created_ms"),
+)  # fmt: skip
