@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.dlt645.frame import Frame, FrameDecoder, encode
+from core.dlt645.frame import OVERHEAD, Frame, FrameDecoder, encode
 from sim.clock import Environment
 from sim.estate import BusConfig
 from sim.meters import Meter
@@ -60,6 +60,7 @@ class Bus:
         self._world_ms = world_ms
         self._delays = delays
         self._received_s = 0.0
+        self._unheard_bytes = 0
         self._talking_until_s = 0.0
         self._speech = 0
 
@@ -67,6 +68,7 @@ class Bus:
         """Bytes from the master arrived just now."""
         now_s = self._env.time_s
         self.counters.bytes_in += len(data)
+        self._unheard_bytes += len(data)
         if self.decoder.pending and now_s - self._received_s > BYTE_GAP_S:
             self.decoder.reset()
         self._received_s = max(self._received_s, now_s) + self.config.wire_s(len(data))
@@ -79,53 +81,64 @@ class Bus:
             self._hear(frame)
 
     def _collide(self) -> None:
-        """The master speaks into an answer: neither is understood."""
+        """Somebody speaks into an answer: neither is understood."""
         self.counters.collisions += 1
         self.decoder.reset()
         self._speech += 1
         self._talking_until_s = 0.0
 
     def _hear(self, frame: Frame) -> None:
+        length = OVERHEAD + len(frame.data)
+        length += min(max(0, self._unheard_bytes - length), self.config.preamble)
+        self._unheard_bytes = 0
         if frame.is_reply:
             return
         self.counters.requests += 1
         if not self.config.byte_true:
-            self._say(frame, self._env.time_s)
+            self._say(frame, length, self._env.time_s)
             return
         least_ms, most_ms = self.config.reply_delay_ms
         delay_ms = least_ms if least_ms == most_ms else int(self._delays.integers(least_ms, most_ms, endpoint=True))
         begins_s = self._received_s + delay_ms / 1000
-        self._env.call_at(begins_s, lambda: self._say(frame, begins_s))
+        self._env.call_at(begins_s, lambda: self._say(frame, length, begins_s))
 
-    def _say(self, frame: Frame, begins_s: float) -> None:
-        """Let the meters answer at the moment when the answer begins."""
+    def _say(self, frame: Frame, length: int, begins_s: float) -> None:
+        """Let the meters answer a request of `length` bytes at the moment when the answer begins."""
         wire = self._answers(frame, self._world_ms(begins_s))
         if not wire:
             self.counters.unanswered += 1
             return
-        self.counters.answers += 1
-        self.counters.bytes_out += len(wire)
+        if begins_s < self._talking_until_s:
+            self._collide()
+            return
         if not self.config.byte_true:
             self.port.write(wire)
+            self._count_answer(0.0, wire)
             return
-        request_s = self.config.wire_s(len(encode(frame, self.config.preamble)))
-        self.counters.ideal_s += request_s + self.config.reply_delay_ms[0] / 1000 + self.config.wire_s(len(wire))
+        ideal_s = self.config.wire_s(length + len(wire)) + self.config.reply_delay_ms[0] / 1000
         self._talking_until_s = begins_s + self.config.wire_s(len(wire))
         self._speech += 1
-        self._send(self._speech, wire, 0, begins_s)
+        self._send(self._speech, wire, 0, begins_s, ideal_s)
 
-    def _send(self, speech: int, wire: bytes, start: int, begins_s: float) -> None:
+    def _count_answer(self, ideal_s: float, wire: bytes) -> None:
+        """Only an answer that went out whole counts, with the least time that its transaction needs."""
+        self.counters.answers += 1
+        self.counters.bytes_out += len(wire)
+        self.counters.ideal_s += ideal_s
+
+    def _send(self, speech: int, wire: bytes, start: int, begins_s: float, ideal_s: float) -> None:
         """Send the next chunk when its last byte has had its time, then the one after it."""
         end = min(start + (self.config.chunk_bytes or len(wire)), len(wire))
 
         def write_chunk() -> None:
             if speech != self._speech:
                 return
-            if end == len(wire):
-                self._talking_until_s = 0.0
             self.port.write(wire[start:end])
             if end < len(wire):
-                self._send(speech, wire, end, begins_s)
+                self._send(speech, wire, end, begins_s, ideal_s)
+            else:
+                self._talking_until_s = 0.0
+                self._count_answer(ideal_s, wire)
 
         self._env.call_at(begins_s + self.config.wire_s(end), write_chunk)
 

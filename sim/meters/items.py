@@ -25,6 +25,8 @@ FREEZE_DAYS = 62
 RATES = 4
 FREQUENCY_MHZ = 50_000
 UNITY_PERMILLE = 1000
+CURRENT_MAX_MA = 799_999
+POWER_MAX_MW = 79_999_900
 NO_REVERSE: list[Value] = [0] * (RATES + 1)
 
 Row = list[Value]
@@ -76,7 +78,8 @@ def _freeze(meter: Meter, di: int, at_ms: int) -> bytes | None:
         return None
     civil = meter.civil(at_ms)
     midnight = civil.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=number - 1)
-    frozen_ms = at_ms - round((civil - midnight).total_seconds() * 1000)
+    # the clock counts whole seconds, so the question's own milliseconds must not move the midnight
+    frozen_ms = at_ms // 1000 * 1000 - round((civil - midnight).total_seconds() * 1000)
     if frozen_ms < meter.register.origin_ms:
         return None
     if kind == 0:
@@ -93,6 +96,18 @@ def _status_word(number: int) -> Callable[[Meter, int], Row]:
     return lambda meter, _at_ms: [status_words(meter)[number - 1]]
 
 
+def _current(meter: Meter, at_ms: int) -> Value:
+    """Current in mA, or None (FF) beyond 799.999 A: a gate meter may carry more than the field can say."""
+    current_ma = meter.current_ma(at_ms)
+    return current_ma if current_ma <= CURRENT_MAX_MA else None
+
+
+def _power(meter: Meter, at_ms: int) -> Value:
+    """Power in mW, or None (FF) beyond 79.9999 kW."""
+    power_mw = meter.power_mw(at_ms)
+    return power_mw if power_mw <= POWER_MAX_MW else None
+
+
 def _clock(meter: Meter, at_ms: int) -> Row:
     now: datetime = meter.civil(at_ms)
     return [now]
@@ -105,11 +120,11 @@ def _readers() -> dict[int, Callable[[Meter, int], Row]]:
         0x0002FF00: _constant(*NO_REVERSE),
         ids.VOLTAGE_A: lambda meter, at_ms: [meter.voltage_mv(at_ms)],
         ids.VOLTAGE_BLOCK: lambda meter, at_ms: [meter.voltage_mv(at_ms), None, None],
-        ids.CURRENT_A: lambda meter, at_ms: [meter.current_ma(at_ms)],
-        ids.CURRENT_BLOCK: lambda meter, at_ms: [meter.current_ma(at_ms), None, None],
-        ids.POWER_TOTAL: lambda meter, at_ms: [meter.power_mw(at_ms)],
-        0x02030100: lambda meter, at_ms: [meter.power_mw(at_ms)],
-        ids.POWER_BLOCK: lambda meter, at_ms: [meter.power_mw(at_ms)] * 2 + [None, None],
+        ids.CURRENT_A: lambda meter, at_ms: [_current(meter, at_ms)],
+        ids.CURRENT_BLOCK: lambda meter, at_ms: [_current(meter, at_ms), None, None],
+        ids.POWER_TOTAL: lambda meter, at_ms: [_power(meter, at_ms)],
+        0x02030100: lambda meter, at_ms: [_power(meter, at_ms)],
+        ids.POWER_BLOCK: lambda meter, at_ms: [_power(meter, at_ms)] * 2 + [None, None],
         ids.POWER_FACTOR_TOTAL: _constant(UNITY_PERMILLE),
         ids.FREQUENCY: _constant(FREQUENCY_MHZ),
         ids.REMAINING_AMOUNT: _constant(0),
