@@ -2,7 +2,7 @@
 
 A reply belongs to a request when address, control code and, where one travels, identifier (and sequence
 number) match. A normal reply has the request's function with bit 7, an abnormal one bits 7 and 6 and the
-error in its first byte. Broadcasts (address 99..99) are never answered. AA pairs in a request's address
+error byte (or word of two). Broadcasts (address 99..99) are never answered. AA pairs in a request's address
 stand for any digits; the reply then carries the meter's real address.
 
 Passwords and operator codes are given as written, highest digits first; the wire takes the low byte first.
@@ -293,4 +293,4 @@ def _normal_follow(address: str, function: int, reply: Frame) -> bool:
 
 def _refused(address: str, function: int, reply: Frame) -> bool:
     abnormal = function | REPLY_BIT | ABNORMAL_BIT
-    return reply.control == abnormal and bool(reply.data) and address_matches(address, reply.address)
+    return reply.control == abnormal and len(reply.data) in (1, 2) and address_matches(address, reply.address)

@@ -6,6 +6,7 @@ digits of the year mean 2000 to 2099, and no time zone travels on the wire, so a
 naive. Everything is integer arithmetic.
 """
 
+import re
 from datetime import date, datetime, time
 
 from core.errors import ProtocolMisuse, ValueFormatError
@@ -13,6 +14,8 @@ from core.errors import ProtocolMisuse, ValueFormatError
 SIGN_BIT = 0x80
 FILLER = 0xFF
 CENTURY = 2000
+
+_ADDRESS = re.compile("(?:[0-9]{2}|AA){6}")
 
 
 def bcd_to_int(data: bytes) -> int:
@@ -56,13 +59,9 @@ def is_filler(data: bytes) -> bool:
 
 def address_to_bytes(address: str) -> bytes:
     """Turn 12 displayed digits (AA pairs are wildcards) into the six bytes A0..A5 of the wire."""
-    try:
-        wire = bytes.fromhex(address)[::-1]
-    except ValueError as error:
-        raise ProtocolMisuse(f"address {address!r} is not 12 digits") from error
-    if len(wire) != 6 or len(address) != 12:
-        raise ProtocolMisuse(f"address {address!r} is not 12 digits")
-    return wire
+    if not _ADDRESS.fullmatch(address):
+        raise ProtocolMisuse(f"address {address!r} is not 12 digits (AA for any two)")
+    return bytes.fromhex(address)[::-1]
 
 
 def address_from_bytes(data: bytes) -> str:

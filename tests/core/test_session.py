@@ -71,6 +71,14 @@ def test_a_refusal_carries_its_error() -> None:
     assert session.counters.refusals == 1
 
 
+@pytest.mark.parametrize("length", [0, 3, 200])
+def test_a_refusal_with_no_error_byte_or_word_is_no_refusal(length: int) -> None:
+    session = asked()
+    session.receive_data(encode(Frame(METER, 0xD1, b"\x02" * length)), 0.4)
+    assert [type(event) for event in events(session)] == [Stray]
+    assert session.busy
+
+
 def test_silence_times_out_at_the_stated_moment() -> None:
     session = asked()
     assert session.get_timer() == pytest.approx(GIVES_UP_S)
