@@ -4,10 +4,11 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol, cast
 
 from bench.machine import Load
-from bench.report import EXIT_FAILED, BenchFailed, Result, publish
+from bench.report import EXIT_FAILED, BenchFailed, Result, publish, unwritable
 
 BENCHES = {
     "bus": "reads over a simulated RS-485 line, beside the limit of the wire and a raw echo",
@@ -35,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", metavar="FILE", help="write the JSON document to FILE ('-': standard output)")
     parser.add_argument("--quick", action="store_true", help="small and without floors: does the bench work?")
     options = parser.parse_args(arguments)
+    if options.json not in (None, "-") and (wrong := unwritable(Path(options.json))):
+        parser.error(f"--json {options.json}: {wrong}")
     module = cast("Bench", importlib.import_module(f"bench.{options.bench}"))
     try:
         results, loads = module.run(quick=options.quick)

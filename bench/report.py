@@ -111,6 +111,13 @@ def publish(bench: str, results: Sequence[Result], loads: Sequence[Load], target
     return EXIT_MISSED if any(result.missed for result in results) else EXIT_OK
 
 
+def unwritable(target: Path) -> str | None:
+    """Why the document could not be written there, or None; asked before minutes are spent on measuring."""
+    if target.is_dir():
+        return "is a directory"
+    return None if target.parent.is_dir() else f"there is no directory {target.parent}"
+
+
 def table(bench: str, results: Sequence[Result]) -> str:
     """The results as aligned text."""
     rows = [("", "value", "unit", "peer", "ratio", "spread", "floor", "goal", "")]

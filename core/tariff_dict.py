@@ -43,6 +43,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def tariff_from_dict(data: Mapping[str, Any]) -> Tariff:
     """Read a tariff; `TariffError` names the tariff, the key and what is allowed."""
+    if not isinstance(data, Mapping):
+        raise TariffError(f"a tariff is a table of keys, not {data!r}")
     where = f"tariff {data.get('id', '')!r}"
     flat = "versions" not in data
     _check_keys(data, (*_HEAD_KEYS, *(_VERSION_KEYS if flat else ("versions",))), where)

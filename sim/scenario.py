@@ -218,8 +218,10 @@ def _gate(section: Section, names: list[str], bus_ids: list[str]) -> GateConfig:
     else:
         section.raw("prefix")
         chosen = section.raw("households")
-    if not isinstance(chosen, list) or not chosen or not set(chosen) <= set(names):
-        raise section.wrong("prefix" if section.has("prefix") else "households", "ids of households of this scenario")
+    known = isinstance(chosen, list) and all(name in names for name in chosen)
+    if not known or not chosen or len(set(chosen)) < len(chosen):
+        key = "prefix" if section.has("prefix") else "households"
+        raise section.wrong(key, "ids of households of this scenario, each once")
     gate = GateConfig(
         gate_id=section.text("id"),
         meter=_meter(section, bus_ids),

@@ -53,6 +53,14 @@ def test_the_document_goes_to_a_file(tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize("target", [".", "nowhere/x.json"])
+def test_a_place_that_cannot_take_the_document_is_refused_before_measuring(target, tmp_path, capsys):
+    with pytest.raises(SystemExit) as refused:
+        main(["deduct", "--quick", "--json", str(tmp_path / target)])
+    assert refused.value.code == 2
+    assert "directory" in capsys.readouterr().err
+
+
 def test_load_of_others_makes_a_run_void():
     assert Load(0.06, 0.05).void
     assert not Load(0.05, 0.05).void

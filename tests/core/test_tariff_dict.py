@@ -133,3 +133,9 @@ def test_what_is_wrong_is_named(changes, message):
 def test_versions_must_be_a_list_of_tables(versions):
     with pytest.raises(TariffError, match=r"must be a list|no table|no version"):
         tariff_from_dict({"id": "x", "versions": versions})
+
+
+@pytest.mark.parametrize("data", [None, [], "tariff", 5])
+def test_what_is_no_table_is_no_tariff(data):
+    with pytest.raises(TariffError, match="table of keys"):
+        tariff_from_dict(data)

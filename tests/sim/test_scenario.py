@@ -84,6 +84,15 @@ def test_wrong_scenario_is_refused_with_key_and_what_is_allowed(path, value, sai
         assert words in str(refused.value)
 
 
+@pytest.mark.parametrize("chosen", [["1-0101", "1-0101"], [["1-0101"]], [{}], [1], []])
+def test_gate_with_households_that_are_not_ids_each_once_is_refused(chosen):
+    wrong = copy.deepcopy(GOOD)
+    del wrong["gate"][0]["prefix"]
+    wrong["gate"][0]["households"] = chosen
+    with pytest.raises(ScenarioError, match="each once"):
+        scenario_from_dict(wrong)
+
+
 def test_too_many_meters_on_one_line_are_refused():
     many = table([household(f"1-{n:04d}", f"{n:012d}") for n in range(257)])
     with pytest.raises(ScenarioError, match="bus-1 has 257 meters; allowed: at most 256"):
