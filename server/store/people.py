@@ -1,0 +1,80 @@
+"""Reads and writes of people: who may sign in, and their open sessions.
+
+A login is unique over all estates, so that the login page needs no estate. Of a session only the SHA-256 of its
+token is stored.
+"""
+
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, and_, select
+
+from server.store.schema import app_user, login_session
+
+
+def user_by_login(connection: Connection, login: str) -> RowMapping | None:
+    """The active person with this login, or None."""
+    query = select(app_user).where(app_user.c.login == login, app_user.c.active == 1)
+    return connection.execute(query).mappings().one_or_none()
+
+
+def login_exists(connection: Connection, login: str) -> bool:
+    """Whether anybody has this login, active or not."""
+    return connection.execute(select(app_user.c.user_id).where(app_user.c.login == login)).first() is not None
+
+
+def get_user(connection: Connection, estate_id: str, user_id: str) -> RowMapping | None:
+    """One person of this estate, active or not."""
+    query = select(app_user).where(app_user.c.estate_id == estate_id, app_user.c.user_id == user_id)
+    return connection.execute(query).mappings().one_or_none()
+
+
+def session_of(connection: Connection, token_sha256: str, now_ms: int) -> RowMapping | None:
+    """The active person of a session that has not expired, with the session's csrf token; None for strangers."""
+    query = (
+        select(app_user, login_session.c.csrf, login_session.c.expires_ms)
+        .join(
+            login_session,
+            and_(
+                login_session.c.estate_id == app_user.c.estate_id,
+                login_session.c.user_id == app_user.c.user_id,
+            ),
+        )
+        .where(
+            login_session.c.token_sha256 == token_sha256,
+            login_session.c.expires_ms > now_ms,
+            app_user.c.active == 1,
+        )
+    )
+    return connection.execute(query).mappings().one_or_none()
+
+
+def add_user(connection: Connection, **values: Any) -> None:
+    """Insert one person."""
+    connection.execute(app_user.insert().values(**values))
+
+
+def update_user(connection: Connection, estate_id: str, user_id: str, **values: Any) -> None:
+    """Change one person."""
+    where = (app_user.c.estate_id == estate_id, app_user.c.user_id == user_id)
+    connection.execute(app_user.update().where(*where).values(**values))
+
+
+def add_session(connection: Connection, **values: Any) -> None:
+    """Insert one session."""
+    connection.execute(login_session.insert().values(**values))
+
+
+def drop_session(connection: Connection, token_sha256: str) -> None:
+    """Forget one session."""
+    connection.execute(login_session.delete().where(login_session.c.token_sha256 == token_sha256))
+
+
+def drop_sessions_of(connection: Connection, estate_id: str, user_id: str) -> None:
+    """Forget every session of one person."""
+    where = (login_session.c.estate_id == estate_id, login_session.c.user_id == user_id)
+    connection.execute(login_session.delete().where(*where))
+
+
+def drop_expired_sessions(connection: Connection, now_ms: int) -> None:
+    """Forget sessions that have ended by themselves."""
+    connection.execute(login_session.delete().where(login_session.c.expires_ms <= now_ms))
