@@ -34,7 +34,7 @@ STEPS = {
     "superseded": _("superseded"),
     "none": _("none"),
 }
-ACTIONS = {"trip": _("Cut"), "allow": _("Allow closing"), "close": _("Close")}
+ACTIONS = {"trip": _("Cut"), "allow": _("Allow closing"), "close": _("Close relay")}
 CAUSES = {
     "none": _("none"),
     "arrears": _("arrears"),
@@ -82,7 +82,7 @@ CASES = {
     "silent": _("Meter is silent"),
     "gate_loss": _("Gate meter against the sum of its meters"),
 }
-CASE_STATUS = {"open": _("open"), "acknowledged": _("acknowledged"), "closed": _("closed")}
+CASE_STATUS = {"open": _("new"), "acknowledged": _("acknowledged"), "closed": _("finished")}
 CASE_VERBS = {"opened": _("Opened"), "seen": _("Seen again"), "acknowledged": _("Acknowledged"), "closed": _("Closed")}
 SEVERITIES = {"high": _("high"), "medium": _("medium"), "low": _("low")}
 ROLES = {
@@ -93,10 +93,34 @@ ROLES = {
     "resident": _("Resident"),
     "kiosk": _("Kiosk"),
 }
+EVIDENCE = {
+    "gate_wh": _("gate meter"),
+    "sum_wh": _("sum of its meters"),
+    "loss_wh": _("difference"),
+    "loss_permille": _("loss"),
+    "allowed_permille": _("tolerance"),
+    "from": _("from"),
+    "to": _("to"),
+    "since": _("since"),
+    "previous_wh": _("register before"),
+    "read_wh": _("register read"),
+    "read_at": _("read at"),
+    "last_contact_at": _("last answer"),
+    "contact_at": _("last answer"),
+    "failures": _("attempts without an answer"),
+    "meters": _("meters"),
+    "reading_at": _("read at"),
+    "energy_wh": _("energy"),
+    "opened_at": _("opened at"),
+}
 VERDICTS = {
-    "accepted": _("accepted"),
-    "held": _("held"),
-    "rejected": _("rejected"),
+    "accepted": _("counted"),
+    "rolled_over": _("rolled over"),
+    "duplicate": _("the same again"),
+    "late": _("late"),
+    "backwards": _("held: backwards"),
+    "jump": _("held: jump"),
+    "not_multiple": _("held: not a step of the register"),
 }
 APPROVALS = {"mode": _("Change of mode"), "start_again": _("Start again"), "breaker_reset": _("Close the breaker")}
 GROUPS = {
@@ -118,6 +142,7 @@ GROUPS = {
     "severity_words": SEVERITIES,
     "role_words": ROLES,
     "verdict_words": VERDICTS,
+    "evidence_words": EVIDENCE,
     "approval_words": APPROVALS,
 }
 

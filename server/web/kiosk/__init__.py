@@ -1,7 +1,90 @@
-"""The kiosk in the hall."""
+"""The kiosk in the hall: room, amount and code, slip. No name and no balance; back to the start after a minute.
 
-from fastapi import APIRouter
+The step from room to amount is the same for a room that exists and one that does not; only the attempt to pay tells
+that a number is wrong, since money must not be sent to nobody.
+"""
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, Query, Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from server.errors import Refused
+from server.store import wall
+from server.store.engine import reader
+from server.web import i18n, pages
+from server.web.deps import Reader, State, need
+from server.web.money import parse_fen
+from server.web.payments import begin
+from server.web.principal import Principal
+from server.web.qr import svg_path
+from server.web.resident.progress import Token, progress_context
 
 __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
+User = Annotated[Principal, Depends(need("kiosk.use"))]
+AMOUNTS = (50, 100, 200, 300, 500)
+IDLE_S = 60
+ROOM = re.compile(r"[0-9A-Za-z]{1,8}(?:-[0-9A-Za-z]{1,8}){0,2}")
+
+
+@router.get("/kiosk")
+def start(request: Request, who: User) -> HTMLResponse:
+    """Which room?"""
+    return pages.render(request, "kiosk/room.html", step=1, wrong=False, idle=0)
+
+
+@router.post("/kiosk/room")
+def room(request: Request, who: User, room: Annotated[str, Form(max_length=24)]) -> Response:
+    """On to the amount, whatever room it is; only what cannot be a room number is asked for again."""
+    label = "-".join(room.replace("-", " ").split())
+    if not ROOM.fullmatch(label):
+        return pages.render(request, "kiosk/room.html", status_code=422, step=1, wrong=True, idle=IDLE_S)
+    return RedirectResponse(f"/kiosk/amount?room={label}", 303)
+
+
+@router.get("/kiosk/amount")
+def amount(request: Request, who: User, room: Annotated[str, Query(max_length=24)]) -> Response:
+    """How much?"""
+    if not ROOM.fullmatch(room):
+        return RedirectResponse("/kiosk", 303)
+    return pages.render(request, "kiosk/amount.html", step=2, room=room, amounts=AMOUNTS, idle=IDLE_S)
+
+
+@router.post("/kiosk/pay")
+async def pay(
+    request: Request,
+    state: State,
+    who: Annotated[Principal, Depends(need("order.create"))],
+    room: Annotated[str, Form(max_length=24)],
+    amount: Annotated[str, Form(max_length=12)],
+) -> Response:
+    """Open an order and show its code."""
+    with reader(state.engine) as conn:
+        row = wall.household_of_room(conn, who.estate_id, room)
+    try:
+        amount_fen = parse_fen(amount)
+    except Refused:
+        row = None
+    if row is None:
+        return pages.render(
+            request, "kiosk/amount.html", status_code=422, step=2, room=room, amounts=AMOUNTS, idle=IDLE_S, wrong=True
+        )
+    gettext = i18n.translations(pages.language_of(request)).gettext
+    begun = await begin(
+        state, who, row.account_id, amount_fen, title=gettext("Electricity prepayment"), channel="kiosk"
+    )
+    size, path = svg_path(begun.pay_url)
+    return pages.render(
+        request, "kiosk/code.html", step=2, room=room, amount_fen=begun.amount_fen, pay_url=begun.pay_url,
+        order_no=begun.order_no, token=begun.token, qr_size=size, qr_path=path, idle=IDLE_S,
+    )  # fmt: skip
+
+
+@router.get("/kiosk/order/{order_no}")
+def order(request: Request, state: State, conn: Reader, who: User, order_no: str, token: Token = "") -> HTMLResponse:
+    """How the order fares: the part of the page that changes."""
+    context = progress_context(conn, state, order_no, token, None)
+    return pages.render(request, "kiosk/order.html", **context)

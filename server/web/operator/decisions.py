@@ -21,24 +21,35 @@ from server.web.formats import Formats, amount
 from server.web.i18n import mark as _
 
 Gettext = Callable[[str], str]
-CHECKS = {  # name: (what must hold, said when it fails, head of the column)
-    "overdrawn": (_("Balance at or below the overdraft limit"), _("Within the overdraft limit"), _("debt")),
-    "account_normal": (_("Account in normal service"), _("Account not in normal service"), _("acct.")),
-    "not_protected": (_("Not a protected household"), _("Protected household"), _("prot.")),
-    "notice_delivered": (_("Cut warning delivered, grace over"), _("No delivered warning, or grace runs"), _("notice")),
-    "reading_fresh": (_("Reading is fresh"), _("Reading is too old"), _("fresh")),
-    "readings_agree": (_("Two readings agree"), _("Two readings do not agree yet"), _("twice")),
-    "relay_known_closed": (_("Relay read back as closed"), _("Relay not read back as closed"), _("relay")),
-    "no_keep_power": (_("Meter is not set to keep power"), _("Meter is set to keep power"), _("keep")),
-    "clock_sane": (_("Clocks agree"), _("Clocks do not agree"), _("clock")),
-    "allowed_time": (_("Outside protected times"), _("Protected time"), _("time")),
-    "armed": (_("Cutting is armed"), _("Cutting is not armed"), _("mode")),
-    "not_stopped": (_("Cutting is not stopped"), _("Cutting is stopped"), _("stop")),
-    "breaker_closed": (_("Breaker is closed"), _("Breaker is open"), _("brk.")),
-    "bus_limit": (_("Within the limit of the bus"), _("Limit of the bus reached"), _("bus")),
-    "hour_limit": (_("Within the limit of the hour"), _("Limit of the hour reached"), _("hour")),
-    "day_limit": (_("Within the limit of the day"), _("Limit of the day reached"), _("day")),
-}  # fmt: skip
+CHECKS = {  # name: (what must hold, said when it does not)
+    "overdrawn": (_("Balance at or below the overdraft limit"), _("Within the overdraft limit")),
+    "account_normal": (_("Account in normal service"), _("Account not in normal service")),
+    "not_protected": (_("Not a protected household"), _("Protected household")),
+    "notice_delivered": (_("Cut warning delivered, grace over"), _("No delivered warning, or grace runs")),
+    "reading_fresh": (_("Reading is fresh"), _("Reading is too old")),
+    "readings_agree": (_("Two readings agree"), _("Two readings do not agree yet")),
+    "relay_known_closed": (_("Relay read back as closed"), _("Relay not read back as closed")),
+    "no_keep_power": (_("Meter is not set to keep power"), _("Meter is set to keep power")),
+    "clock_sane": (_("Clocks agree"), _("Clocks do not agree")),
+    "allowed_time": (_("Outside protected times"), _("Protected time")),
+    "armed": (_("Cutting is armed"), _("Cutting is not armed")),
+    "not_stopped": (_("Cutting is not stopped"), _("Cutting is stopped")),
+    "breaker_closed": (_("Breaker is closed"), _("Breaker is open")),
+    "bus_limit": (_("Within the limit of the bus"), _("Limit of the bus reached")),
+    "hour_limit": (_("Within the limit of the hour"), _("Limit of the hour reached")),
+    "day_limit": (_("Within the limit of the day"), _("Limit of the day reached")),
+}
+COLUMNS = (  # head of a column of the table, and the checks that it sums up
+    (_("debt"), ("overdrawn", "account_normal")),
+    (_("twice"), ("readings_agree",)),
+    (_("fresh"), ("reading_fresh", "clock_sane")),
+    (_("relay"), ("relay_known_closed",)),
+    (_("notice"), ("notice_delivered",)),
+    (_("keep"), ("not_protected", "no_keep_power")),
+    (_("time"), ("allowed_time",)),
+    (_("mode"), ("armed", "not_stopped", "breaker_closed")),
+    (_("limits"), ("bus_limit", "hour_limit", "day_limit")),
+)
 REASONS = {
     "hours": _("protected hours"),
     "weekend": _("weekend"),
@@ -76,6 +87,16 @@ class Verdict:
     refusal: str
     detail: str
     passed: int
+
+    @property
+    def columns(self) -> tuple[Check, ...]:
+        """One check for each column of the table: the first of its checks that fails, or that all hold."""
+        by_name = {check.name: check for check in self.checks}
+        found = []
+        for head, names in COLUMNS:
+            failed = [by_name[name] for name in names if name in by_name and not by_name[name].passed]
+            found.append(failed[0] if failed else Check(head, "", True, False, ""))
+        return tuple(found)
 
     @property
     def allowed(self) -> bool:
@@ -130,7 +151,7 @@ _FIGURES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], Formats, Gettext
 
 def check_in_words(name: str, passed: bool, detail: str, waiting: bool, f: Formats, gettext: Gettext) -> Check:
     """One check as people read it."""
-    holds, fails, _head = CHECKS.get(name, (name, name, name))
+    holds, fails = CHECKS.get(name, (name, name))
     word = gettext(holds if passed else fails)
     return Check(name, word, passed, waiting and not passed, detail_in_words(detail, f, gettext))
 

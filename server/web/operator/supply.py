@@ -18,7 +18,7 @@ from server.store.unit import Unit
 from server.web import i18n, pages
 from server.web.deps import Reader, State, need
 from server.web.figures import token_bar
-from server.web.operator.decisions import CHECKS, verdicts_of
+from server.web.operator.decisions import COLUMNS, verdicts_of
 from server.web.operator.households import household_row
 from server.web.operator.shell import staff_page
 from server.web.operator.today import midnight_s
@@ -70,7 +70,7 @@ def supply_page(
         "operator/supply.html",
         "supply",
         modes=MODES,
-        heads=[(name, gettext(words[2]), gettext(words[0])) for name, words in CHECKS.items()],
+        heads=[gettext(head) for head, _ in COLUMNS],
         cuts=[one for one in verdicts if one.allowed],
         keeps=[one for one in verdicts if not one.allowed],
         proof=listed[0] if listed else None,

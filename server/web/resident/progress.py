@@ -56,7 +56,7 @@ def progress_of(order: RowMapping, row: HouseholdRow, wishes: list[RelayWish], n
     since = [
         wish for wish in wishes if paid_ms is not None and wish.created_ms >= paid_ms - 1000 and wish.state == "closed"
     ]
-    was_off = bool(since) or order["confirmed_ms"] is not None
+    was_off = bool(order["powered_off"]) or bool(since) or order["confirmed_ms"] is not None
     if order["status"] == "created":
         phase = "waiting"
     elif order["status"] != "paid" or paid_ms is None:

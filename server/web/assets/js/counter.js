@@ -3,9 +3,10 @@
 import { choose, isTyping } from "./forms.js";
 
 export function startCounter() {
-  const counter = document.querySelector("[data-counter]");
+  const counter = document.querySelector(".cnt[data-counter]");
   if (!counter) return;
   const sale = document.getElementById("sale");
+  counter.querySelector("[data-print]")?.addEventListener("click", () => window.print());
   document.addEventListener("keydown", (event) => {
     if (document.querySelector("dialog[open]")) return;
     const act = actOf(event, counter, sale);

@@ -11,11 +11,18 @@ export function startKiosk() {
     else if (value === "clear") field.value = "";
     else if (field.value.length < Number(field.maxLength)) field.value += value;
     field.focus();
+    field.dispatchEvent(new Event("input", { bubbles: true }));
   });
   if (!kiosk.dataset.idle) return;
   const allowed = Number(kiosk.dataset.idle) * 1000;
   const bar = kiosk.querySelector("[data-idle-bar]");
   let since = performance.now();
+  document.body.addEventListener("htmx:afterSwap", (event) => {
+    if (event.target.querySelector(".kstate:not(.waiting)") && !event.target.dataset.seen) {
+      event.target.dataset.seen = "1";
+      since = performance.now();
+    }
+  });
   for (const kind of ["pointerdown", "keydown"]) document.addEventListener(kind, () => { since = performance.now(); });
   window.setInterval(() => {
     const left = Math.max(0, allowed - (performance.now() - since));

@@ -1,0 +1,123 @@
+"""Cases: what the rules found, with figures; somebody takes a case and closes it with a resolution.
+
+Evidence is JSON of integers in project units; the names say the unit, so that each figure is shown with it.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Form, Query, Request
+from starlette.responses import HTMLResponse, RedirectResponse
+
+from server.errors import NotFound
+from server.flows import cases as flows
+from server.store import evidence, wall
+from server.store.estates import get_estate
+from server.store.household import days
+from server.web import i18n, pages
+from server.web.deps import Reader, State, need
+from server.web.figures import bar_chart
+from server.web.formats import Formats, kwh, volts, yuan
+from server.web.operator.shell import staff_page
+from server.web.principal import Principal
+
+router = APIRouter(include_in_schema=False)
+Viewer = Annotated[Principal, Depends(need("case.view"))]
+Handler = Annotated[Principal, Depends(need("case.handle"))]
+PERMILLE_PER_PERCENT = 10
+TIMES = ("from", "to", "since", "until")
+
+
+def figure(name: str, value: object, f: Formats) -> str:
+    """One figure of the evidence with its unit, by the ending of its name."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return str(value)
+    if name in TIMES:
+        return f.full(value)
+    said: dict[str, Callable[[int], str]] = {
+        "wh": kwh,
+        "fen": yuan,
+        "mv": lambda mv: f"{volts(mv)} V",
+        "permille": lambda share: f"{share // PERMILLE_PER_PERCENT}.{share % PERMILLE_PER_PERCENT} %",
+        "at": f.full,
+        "s": f.span,
+    }
+    return said.get(name.rpartition("_")[2], str)(value)
+
+
+def proof_of(text: str, f: Formats) -> list[tuple[str, str]]:
+    """The evidence as rows of name and figure; lists are counted, not printed."""
+    stored: Any = json.loads(text)
+    if not isinstance(stored, Mapping):
+        return []
+    rows = []
+    for name, value in stored.items():
+        if isinstance(value, list):
+            rows.append((name, str(len(value))))
+        elif not isinstance(value, Mapping):
+            rows.append((name, figure(name, value, f)))
+    return rows
+
+
+@router.get("/cases")
+def cases_page(
+    request: Request, conn: Reader, who: Viewer, status: Annotated[str, Query(pattern="^(all|)$")] = ""
+) -> HTMLResponse:
+    """Open and acknowledged cases; `status=all` with the closed ones."""
+    f = pages.formats_of(request, pages.facts_from(get_estate(conn, who.estate_id)))
+    rows = evidence.cases(conn, who.estate_id, with_closed=status == "all")
+    listed = [(row, proof_of(row["evidence"], f)[:3]) for row in rows]
+    return staff_page(request, conn, "operator/cases.html", "cases", rows=listed, everything=status == "all")
+
+
+@router.get("/cases/{case_id}")
+def case_page(request: Request, conn: Reader, who: Viewer, case_id: str) -> HTMLResponse:
+    """One case: evidence, the meter's days, what was done, and the next act."""
+    row = evidence.case(conn, who.estate_id, case_id)
+    if row is None:
+        raise NotFound(f"no case {case_id}")
+    f = pages.formats_of(request, pages.facts_from(get_estate(conn, who.estate_id)))
+    gettext = i18n.translations(pages.language_of(request)).gettext
+    use = days(conn, who.estate_id, row["subject"])
+    chart = bar_chart(
+        [f.day_of(day.day) for day in use],
+        [day.energy_wh for day in use],
+        name=gettext("Energy"),
+        unit="kWh",
+        scale=1000,
+    )
+    return staff_page(
+        request,
+        conn,
+        "operator/case.html",
+        "cases",
+        charts=True,
+        row=row,
+        proof=proof_of(row["evidence"], f),
+        steps=evidence.steps(conn, who.estate_id, case_id),
+        household=wall.household_of_room(conn, who.estate_id, row["room_id"]) if row["room_id"] else None,
+        use_chart=chart if use else None,
+    )
+
+
+@router.post("/cases/{case_id}/acknowledge")
+def acknowledge(
+    state: State, who: Handler, case_id: str, note: Annotated[str, Form(max_length=1000)] = ""
+) -> RedirectResponse:
+    """Take the case."""
+    now = state.clock.now()
+    state.writer.run(lambda unit: flows.acknowledge(unit, who.estate_id, case_id, actor=who.login, note=note, now=now))
+    return RedirectResponse(f"/cases/{case_id}", 303)
+
+
+@router.post("/cases/{case_id}/close")
+def close(
+    state: State, who: Handler, case_id: str, resolution: Annotated[str, Form(min_length=1, max_length=1000)]
+) -> RedirectResponse:
+    """Close it, with what was found."""
+    now = state.clock.now()
+    state.writer.run(
+        lambda unit: flows.close(unit, who.estate_id, case_id, resolution=resolution, actor=who.login, now=now)
+    )
+    return RedirectResponse(f"/cases/{case_id}", 303)

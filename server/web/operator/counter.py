@@ -1,0 +1,89 @@
+"""The cashier's counter: find a household, take cash, hand over a receipt; by keyboard as well as by mouse."""
+
+import secrets
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, Query, Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from server.domain.states import state_of
+from server.errors import NotFound
+from server.flows import payments as flows
+from server.store import household as reads
+from server.store import statistics, wall
+from server.store.estates import get_estate
+from server.web import pages
+from server.web.deps import Reader, State, need
+from server.web.money import parse_fen
+from server.web.operator.shell import staff_page
+from server.web.operator.today import midnight_s
+from server.web.principal import Principal
+from server.web.standing import standing_of
+
+router = APIRouter(include_in_schema=False)
+Cashier = Annotated[Principal, Depends(need("topup.sell"))]
+AMOUNTS = (50, 100, 200, 300)
+
+
+@router.get("/counter")
+def counter(
+    request: Request,
+    state: State,
+    conn: Reader,
+    who: Cashier,
+    room: Annotated[str, Query(max_length=80)] = "",
+    sold: Annotated[str, Query(max_length=64)] = "",
+) -> HTMLResponse:
+    """Without `room` the search; with one hit the sale; `sold` shows the receipt of an order."""
+    estate = pages.facts_from(get_estate(conn, who.estate_id))
+    f = pages.formats_of(request, estate)
+    found = wall.find(conn, who.estate_id, room) if room else []
+    exact = [row for row in found if row.room_id == room]
+    row = exact[0] if exact else (found[0] if len(found) == 1 else None)
+    order = reads.order(conn, who.estate_id, sold) if sold else None
+    paid_for = wall.household(conn, who.estate_id, order["account_id"]) if order is not None else None
+    since = midnight_s(f.now_s, estate.time_zone)
+    till = statistics.till(conn, who.estate_id, who.login, since)
+    rooms = {one.account_id: one.room_id for one in wall.households(conn, who.estate_id)}
+    return staff_page(
+        request,
+        conn,
+        "operator/counter.html",
+        "counter",
+        sought=room,
+        found=found if row is None else [],
+        row=row,
+        state=state_of(row, f.now_s, estate.reading_cycle_s) if row else "",
+        standing=standing_of(conn, who.estate_id, row, f) if row else None,
+        last=next(iter(reads.payments(conn, who.estate_id, row.account_id, limit=1)), None) if row else None,
+        amounts=AMOUNTS,
+        order=order,
+        paid_for=paid_for,
+        till=till,
+        till_fen=sum(one["amount_fen"] for one in till),
+        rooms=rooms,
+        sale_key=secrets.token_urlsafe(16),
+    )
+
+
+@router.post("/counter")
+def sell(
+    state: State,
+    conn: Reader,
+    who: Cashier,
+    account_id: Annotated[str, Form(max_length=64)],
+    amount: Annotated[str, Form(max_length=12)],
+    sale_key: Annotated[str, Form(min_length=8, max_length=64)],
+) -> Response:
+    """Credit the cash; the same sale sent twice is credited once."""
+    if wall.household(conn, who.estate_id, account_id) is None:
+        raise NotFound(f"no household {account_id}")
+    amount_fen = parse_fen(amount)
+    now = state.clock.now()
+    sale = state.writer.run(
+        lambda unit: flows.sell_at_counter(
+            unit, who.estate_id, account_id, amount_fen, idem_key=sale_key, actor=who.login, now=now
+        ),
+        urgent=True,
+    )
+    return RedirectResponse(f"/counter?sold={sale.order_no}", 303)
