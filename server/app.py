@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from sqlalchemy import Engine
@@ -17,15 +18,17 @@ from sqlalchemy import Engine
 from server.clock import Anchor, Clock, anchor_from_file
 from server.collect.ports import check_world
 from server.collect.supervisor import Supervisor
+from server.collect.tally import BusStatus
 from server.collect.work import Clocks
 from server.config import Config
+from server.domain.readings import MeterReading
 from server.errors import ConfigError, Refused
 from server.flows import notices as notice_flows
 from server.jobs.anomalies import AnomalyJob
 from server.jobs.collecting import FlowOrders, FlowSink, bus_plans
 from server.jobs.notices import NoticeJob
 from server.jobs.orders import OrderJob
-from server.jobs.runner import Runner
+from server.jobs.runner import Job, Runner
 from server.jobs.sealing import SealingJob
 from server.jobs.ticks import BillingTick
 from server.notify.sandbox import SandboxGateway, SandboxSender
@@ -35,7 +38,9 @@ from server.store.engine import open_engine, reader, upgrade
 from server.store.estates import get_estate, list_estates
 from server.store.writer import Writer
 from server.transport.memory import Bell
-from server.web.notice_words import render as render_notice
+from server.web.formats import Formats
+from server.web.i18n import translations
+from server.web.notice_words import told
 from server.web.site import create_site
 from server.web.state import WebState
 
@@ -45,13 +50,13 @@ log = logging.getLogger("estate645")
 class NoCollector:
     """Stands for the collector in a process that reads no meters (`collect = false`)."""
 
-    def status(self) -> tuple[object, ...]:
+    def status(self) -> tuple[BusStatus, ...]:
         """No bus."""
         return ()
 
-    def read_now(self, meter_id: str) -> Future[object]:
+    def read_now(self, meter_id: str) -> Future[MeterReading]:
         """Say which process would have to read."""
-        promise: Future[object] = Future()
+        promise: Future[MeterReading] = Future()
         promise.set_exception(Refused("this server does not read meters; start one with collect = true"))
         return promise
 
@@ -73,6 +78,7 @@ class Application:
         self.bell = Bell()
         self.writer.subscribe(self.bell.ring)
         self.gateway = SandboxGateway(self._on_receipt)
+        self.sandbox = SandboxSender(self.gateway)
         self.providers = _providers(config)
         self.jobs = Runner(self._jobs())
         self.collector = self._collector() if config.collect else None
@@ -123,18 +129,30 @@ class Application:
         )
         return Supervisor(plans, sink, orders, clocks)
 
-    def _jobs(self) -> list[object]:
+    def _words(self, kind: str, arguments: Mapping[str, Any], language: str) -> str:
+        """A notice in the language of its reader."""
+        with reader(self.engine) as connection:
+            site = get_estate(connection, self.estate_id)
+        gettext = translations(language).gettext
+        formats = Formats(gettext, site["time_zone"], self.clock.now().world_s)
+        protected = (site["protected_from_min"], site["protected_to_min"])
+        return told(kind, arguments, formats, gettext, protected)
+
+    def _jobs(self) -> list[Job]:
         parts = (self.engine, self.writer, self.clock, self.estate_id)
         return [
             BillingTick(*parts),
-            NoticeJob(*parts, senders={"sandbox": SandboxSender(self.gateway)}, render=render_notice),
+            NoticeJob(*parts, senders={self.sandbox.channel: self.sandbox}, render=self._words),
             AnomalyJob(*parts),
             OrderJob(*parts, providers=self.providers),
             SealingJob(*parts),
         ]
 
-    def _on_receipt(self, notice_id: str) -> None:
-        """A channel says that the person has the notice."""
+    def _on_receipt(self, notice_id: str, signature: str) -> None:
+        """A channel says that the person has the notice; a receipt that the channel did not sign is dropped."""
+        if not self.sandbox.is_genuine(notice_id, signature):
+            log.warning("a receipt for notice %s has a wrong signature", notice_id)
+            return
         self.writer.run(lambda unit: notice_flows.mark_delivered(unit, self.estate_id, notice_id, self.clock.now()))
 
     def _on_supply(self, _topic: str, bus_id: str) -> None:

@@ -100,6 +100,8 @@ def _believe(unit: Unit, estate_id: str, item: StatusRead, known: RowMapping, no
     waiting = known["command"] not in ("none", "confirmed")
     wish = kept.get_wish(unit.connection, estate_id, item.meter_id, known["gen"]) if waiting else None
     fulfilled = wish is not None and item.ms >= wish["created_ms"] and _is_fulfilled(wish["action"], item.status3)
+    if relay == "open" and known["relay"] != "open":
+        changes["opened_at"] = item.at
     if fulfilled:
         changes["command"] = "confirmed"
     if relay == "closed" and known["desired"] == "closed":
