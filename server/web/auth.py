@@ -76,8 +76,9 @@ async def login(request: Request, state: State, _who: Anybody) -> Response:
         page = render(request, "login.html", status_code=429, error="busy", login=name, next_path=target)
         page.headers["Retry-After"] = RETRY_AFTER_S
         return page
-    token = await run_in_threadpool(_enter, state, user, fits) if user is not None else None
+    token = await run_in_threadpool(_enter, state, user) if user is not None and fits else None
     if user is None or token is None:
+        _note_failure(state, user, fits=fits)
         return render(request, "login.html", status_code=401, error="wrong", login=name, next_path=target)
     reply = RedirectResponse(target, 303)
     _set_cookie(reply, state, token, session_s(user["role"]))
@@ -94,12 +95,22 @@ def _user(state: WebState, name: str) -> RowMapping | None:
         return people.user_by_login(conn, name)
 
 
-def _enter(state: WebState, user: RowMapping, fits: bool) -> str | None:
-    """Note success or failure and open the session; the token, or None when the person may not enter."""
+def _note_failure(state: WebState, user: RowMapping | None, *, fits: bool) -> None:
+    """Count a wrong password without waiting for the disk, so that the answer for unknown people is not quicker.
+
+    Units run in order: whoever tries again meets the count.
+    """
+    if user is not None and not fits:
+        now = state.clock.now()
+        state.writer.submit(lambda unit: flows.authenticate(unit, user["login"], False, now=now))
+
+
+def _enter(state: WebState, user: RowMapping) -> str | None:
+    """Open the session after the right password; the token, or None when the person is locked or not active."""
     token, csrf, now = secrets.token_urlsafe(TOKEN_BYTES), secrets.token_urlsafe(TOKEN_BYTES), state.clock.now()
 
     def work(unit: Unit) -> bool:
-        if not flows.authenticate(unit, user["login"], fits, now=now):
+        if not flows.authenticate(unit, user["login"], True, now=now):
             return False
         flows.open_session(
             unit,

@@ -1,7 +1,7 @@
 """Who is asking: a person with a session cookie, or an API client with a key.
 
 Tokens are opaque 256-bit values; only their SHA-256 is stored. A session is looked up on every request, so that a
-revoked one ends at once. A resident is bound to one account, a kiosk to none; everything else does not exist for them.
+revoked one ends at once. A resident is bound to one account, and everything else does not exist for them.
 """
 
 import hashlib
@@ -17,7 +17,6 @@ from server.store import listing, people
 from server.web.state import WebState
 
 BEARER = "bearer "
-BOUND_ROLES = ("resident", "kiosk")  # they may name their own account only; a kiosk has none
 COOKIE = "estate645_session"
 
 
@@ -46,7 +45,7 @@ class Principal:
 
     def own_account(self, account_id: str) -> str:
         """`account_id` if this principal may name it; raises NotFound, so that foreign accounts do not show."""
-        if self.role in BOUND_ROLES and account_id != self.account_id:
+        if self.role == "resident" and account_id != self.account_id:
             raise NotFound(f"no household {account_id}")
         return account_id
 

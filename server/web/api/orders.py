@@ -61,8 +61,15 @@ async def create(
     state: State, wish: OrderWish, account_id: AccountId, who: Annotated[Principal, Depends(need("order.create"))]
 ) -> OpenOrder:
     """Commit an order and ask the provider for its payment page."""
+    channel = "kiosk" if who.role == "kiosk" else "online"
     begun = await begin(
-        state, who, who.own_account(account_id), wish.amount_fen, title=account_id, provider=wish.provider
+        state,
+        who,
+        who.own_account(account_id),
+        wish.amount_fen,
+        title=account_id,
+        provider=wish.provider,
+        channel=channel,
     )
     return OpenOrder.model_validate(begun)
 
