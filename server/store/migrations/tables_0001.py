@@ -199,6 +199,7 @@ supply = Table(  # what is known and wanted now, one row a household meter
     _text("desired", default="closed"),  # closed | open
     _text("relay", default="unknown"),  # closed | permitted | open | unknown: only a read-back sets it
     _int("relay_at", nullable=True), _int("relay_ms", nullable=True),
+    _int("opened_at", nullable=True),  # when it was first read back open
     _text("command", default="none"),  # none | queued | sent | accepted | confirmed | failed | expired
     _text("cause", default="none"),  # why it is open or wanted open: none | arrears | safety | tamper | order
     _text("candidate", default=""),  # the last decision in words: which check says no, or would_trip, quarantined
