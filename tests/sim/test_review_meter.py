@@ -1,5 +1,6 @@
 """What a meter and its line must not do: let a question move midnight, refuse what it measures, flatter the wire."""
 
+import time
 from datetime import datetime
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from core.dlt645.commands import Read
 from core.dlt645.frame import FrameDecoder, encode
 from core.dlt645.identifiers import CURRENT_BLOCK, ENERGY_TOTAL, POWER_BLOCK, POWER_TOTAL
+from sim.clock import RealEnvironment
 from tests.sim.rig import ADDRESS, GATE, OTHER, Virtual, bus, household, table
 
 DAILY_FREEZE = 0x05060101
@@ -73,3 +75,25 @@ def test_a_sound_frame_with_an_address_that_is_no_number_is_passed_over():
     assert virtual.send(bytes(wire)) == b""
     assert virtual.world.buses["bus-1"].counters.unanswered == 1
     assert len(FrameDecoder().feed(virtual.send(ONE))) == 1
+
+
+def test_a_gate_meter_counts_the_losses_of_its_lines_too():
+    dwellings = [household(f"1-{n:04d}", f"{n:012d}", load="constant", mean_power_w=3600) for n in (1, 2)]
+    gate = {"id": "gate-1", "meter": GATE, "bus": "bus-1", "feeds": "all", "prefix": "1-", "loss_permille": 50}
+    virtual = Virtual(table(dwellings, gates=[gate]))
+    virtual.run_s(1000)
+    source = virtual.world.gates["gate-1"].meter.register.source
+    at_ms = virtual.world.origin_ms + 1_000_000
+    assert source.energy(at_ms) == 2 * 3_600_000 * 1_000_000 * 105 // 100
+    assert source.power_mw(at_ms) == 7_560_000
+
+
+def test_the_loop_admits_how_late_it_was():
+    env = RealEnvironment()
+    try:
+        env.call_at(0.0, lambda: time.sleep(0.05))
+        env.call_at(0.001, env.stop)
+        env.run_real()
+        assert env.lag.summary_ms()["max_ms"] >= 49
+    finally:
+        env.close()
