@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from core import EVENT_TRIP
-from server.domain.billing import AccountState, Charging, Crossing, Due, Registers, Step, plan_steps
+from server.domain.billing import Charging, Crossing, Due, Registers, Step, plan_steps
 from server.domain.ledger import REVENUE, Line
 from server.domain.tariff_calendar import TariffCalendar
 from server.errors import Conflict
@@ -69,7 +68,7 @@ def charge_due(unit: Unit, estate_id: str, now: "Now", *, limit: int = CHARGE_ME
     store_levels(connection, estate_id, [accounts[account_id] for account_id in sorted(silent)])
     for account_id in charged:
         unit.announce("balance", account_id)
-    _consequences(unit, estate_id, crossings, [accounts[name] for name in sorted(charged | silent)], now)
+    _consequences(unit, estate_id, crossings, now)
     return ChargeOutcome(
         len(charged), charging.charged_fen, crossings, len(moved), tuple(held), batch_seq, charging.wide,
         charging.estimated,
@@ -135,11 +134,7 @@ def _book(
     return batch_seq
 
 
-def _consequences(
-    unit: Unit, estate_id: str, crossings: Sequence[Crossing], charged: Sequence[AccountState], now: "Now"
-) -> None:
-    """Notices and desired relay states that follow from the new balances, in the same unit."""
-    changed = {crossing.account_id for crossing in crossings}
-    concerned = [state.account_id for state in charged if state.level == EVENT_TRIP or state.account_id in changed]
+def _consequences(unit: Unit, estate_id: str, crossings: Sequence[Crossing], now: "Now") -> None:
+    """Notices and desired relay states that follow from the new levels, in the same unit."""
     on_crossings(unit, estate_id, crossings, now)
-    on_balances(unit, estate_id, concerned, now)
+    on_balances(unit, estate_id, [crossing.account_id for crossing in crossings], now)

@@ -21,7 +21,7 @@ def load_due(
     """Meters with an accepted reading after their cursor whose cycle is over or whose account is near an alarm."""
     due: list[Due] = []
     accounts: dict[str, AccountState] = {}
-    for row in map(tuple, connection.execute(_due(estate_id, world_s - cycle_s, limit)).all()):
+    for row in connection.execute(_due(estate_id, world_s - cycle_s, limit)).all():
         start = Registers(row[6], row[7], rates_of(row[8:12]))
         end = Registers(row[12], row[13], rates_of(row[14:18]))
         due.append(Due(row[0], row[1], row[2], row[3], row[4], row[5], start, end, row[18], row[19]))
