@@ -8,9 +8,10 @@ import re
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Query, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from server.errors import Refused
+from server.errors import NotFound, Refused
 from server.store import wall
 from server.store.engine import reader
 from server.web import i18n, pages
@@ -20,6 +21,7 @@ from server.web.payments import begin
 from server.web.principal import Principal
 from server.web.qr import svg_path
 from server.web.resident.progress import Token, progress_context
+from server.web.state import WebState
 
 __all__ = ["router"]
 
@@ -62,25 +64,28 @@ async def pay(
     amount: Annotated[str, Form(max_length=12)],
 ) -> Response:
     """Open an order and show its code."""
-    with reader(state.engine) as conn:
-        row = wall.household_of_room(conn, who.estate_id, room)
+    gettext = i18n.translations(pages.language_of(request)).gettext
+    title = gettext("Electricity prepayment")
     try:
-        amount_fen = parse_fen(amount)
-    except Refused:
-        row = None
-    if row is None:
+        account_id = await run_in_threadpool(_account_of, state, who.estate_id, room)
+        begun = await begin(state, who, account_id, parse_fen(amount), title=title, channel="kiosk")
+    except (Refused, NotFound):
         return pages.render(
             request, "kiosk/amount.html", status_code=422, step=2, room=room, amounts=AMOUNTS, idle=IDLE_S, wrong=True
         )
-    gettext = i18n.translations(pages.language_of(request)).gettext
-    begun = await begin(
-        state, who, row.account_id, amount_fen, title=gettext("Electricity prepayment"), channel="kiosk"
-    )
     size, path = svg_path(begun.pay_url)
     return pages.render(
         request, "kiosk/code.html", step=2, room=room, amount_fen=begun.amount_fen, pay_url=begun.pay_url,
         order_no=begun.order_no, token=begun.token, qr_size=size, qr_path=path, idle=IDLE_S,
     )  # fmt: skip
+
+
+def _account_of(state: WebState, estate_id: str, room: str) -> str:
+    with reader(state.engine) as conn:
+        row = wall.household_of_room(conn, estate_id, room)
+    if row is None:
+        raise NotFound(f"no household in room {room}")
+    return row.account_id
 
 
 @router.get("/kiosk/order/{order_no}")

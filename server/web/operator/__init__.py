@@ -2,10 +2,10 @@
 
 from fastapi import APIRouter
 
-from server.web.operator import buses, counter, households, statistics, supply, today, wall
+from server.web.operator import buses, cases, counter, households, statistics, supply, today, wall
 
 __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
-for part in (today, wall, households, counter, supply, statistics, buses):
+for part in (today, wall, households, counter, supply, statistics, cases, buses):
     router.routes.extend(part.router.routes)
