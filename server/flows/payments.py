@@ -25,7 +25,7 @@ from server.domain.payments import (
 )
 from server.errors import Conflict, NotFound, Refused
 from server.flows import notices, supply
-from server.flows.ledger import post_topup
+from server.flows.ledger import ensure_account, post_topup
 from server.store import audit
 from server.store import payments as kept
 from server.store.unit import Unit
@@ -266,6 +266,7 @@ def _credit(unit: Unit, estate_id: str, account_id: str, money: _Money, order_no
 
 
 def _suspend(unit: Unit, estate_id: str, money: _Money, reason: str, now: "Now") -> PostedTopup:
+    ensure_account(unit, estate_id, SUSPENSE)
     payment_id, posted = _book(unit, estate_id, SUSPENSE, money, "suspense", now)
     detail = f"{money.amount_fen} fen of {money.provider}, transaction {money.transaction_id}: {reason}"
     audit.record(unit.connection, estate_id, money.actor, "payment.suspense", payment_id, now, detail)
@@ -356,6 +357,6 @@ def _keep_answer(
         idem_key=idem_key,
         body_sha256=request,
         status=200,
-        answer=json.dumps(answer, sort_keys=True),
+        answer=json.dumps(answer),
         created_ms=now.machine_ms,
     )
