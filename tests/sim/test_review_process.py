@@ -1,5 +1,6 @@
 """Starting and ending badly: signals at any moment, remains of a killed simulator, taken names, bad requests."""
 
+import contextlib
 import json
 import math
 import os
@@ -32,11 +33,17 @@ METER = "202600000001"
 WAIT_S = 60
 
 
+@contextlib.contextmanager
 def start(tmp_path, *options, scenario=ESTATE, run="run", ready="ready.json"):
     path = tmp_path / "estate.toml"
     path.write_text(scenario, "utf-8")
     command = [sys.executable, "-P", "-m", "sim", str(path), "--run-dir", str(tmp_path / run)]
-    return subprocess.Popen([*command, "--ready", str(tmp_path / ready), *options], stderr=subprocess.PIPE, text=True)
+    command += ["--ready", str(tmp_path / ready), *options]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def until(condition, process):
