@@ -257,7 +257,7 @@ API_CLIENT = (
     Key("id", "client_id", identifier, _IDENTIFIER, required=True),
     Key("name", "name", text, _TEXT, required=True),
     Key("secret", "secret", text, _TEXT, required=True),
-    Key("scopes", "scopes", scopes, "a list of scopes, such as topups:write", required=True),
+    Key("scopes", "scopes", scopes, "a list of scopes, such as topups.write", required=True),
 )
 HISTORY = (
     Key("meter", "meter_id", address, "the 12 digits of a meter's address", required=True),

@@ -4,9 +4,11 @@ import argparse
 import json
 import logging
 import os
+import signal
 import socket
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -64,7 +66,13 @@ def serve_site(application: Application, listener: socket.socket) -> None:
         server_header=False,
     )
     server = uvicorn.Server(settings)
+    for number in (signal.SIGINT, signal.SIGTERM):  # raised once more after the shutdown: it must not end us unclean
+        signal.signal(number, _already_stopping)
     server.run(sockets=[listener])
+
+
+def _already_stopping(_number: int, _frame: FrameType | None) -> None:
+    """The signal has been obeyed; what is left is to stop the parts in order."""
 
 
 def _with_options(config: Config, arguments: argparse.Namespace) -> Config:

@@ -21,6 +21,7 @@ DAILY_WH = {"family": 7200, "single": 4300, "heavy": 12500, "vacant": 300, "cons
 THIRD_PARTY = "wallet"
 THIRD_PARTY_SECRET = "demo-secret-of-the-third-party-wallet"  # noqa: S105  # a demo on loopback
 PASSWORD = "estate645"  # noqa: S105  # a demo on loopback
+NEIGHBOURS = ("1-0101", "2-0905")  # households outside the cast that also have a login; each costs a password hash
 STAFF = (
     ("zhou", "operator", "周敏"),
     ("he", "operator", "何军"),
@@ -72,7 +73,7 @@ def write_head_end(folder: Path, run_dir: Path, plan: list[Household]) -> None:
                 "id": THIRD_PARTY,
                 "name": "第三方钱包",
                 "secret": THIRD_PARTY_SECRET,
-                "scopes": ["topups:write", "households:read"],
+                "scopes": ["topups.write", "households.list"],
             }
         ],
     }
@@ -111,9 +112,7 @@ def _head_end_household(h: Household) -> dict[str, Any]:
         "overdraft": "0.00",
         "protected": bool(h.part and h.part.protected),
         "reason": "家有呼吸机" if h.part and h.part.protected else "",
-        "resident_login": h.room,
-        "resident_password": PASSWORD,
-    }
+    } | ({"resident_login": h.room, "resident_password": PASSWORD} if h.part or h.room in NEIGHBOURS else {})
 
 
 def write_simulator(path: Path, plan: list[Household]) -> None:
