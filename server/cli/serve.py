@@ -65,10 +65,23 @@ def serve_site(application: Application, listener: socket.socket) -> None:
         timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
         server_header=False,
     )
-    server = uvicorn.Server(settings)
+    server = _Server(settings, application)
     for number in (signal.SIGINT, signal.SIGTERM):  # raised once more after the shutdown: it must not end us unclean
         signal.signal(number, _already_stopping)
     server.run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Ends open event streams when the signal comes, since uvicorn would wait for them."""
+
+    def __init__(self, settings: uvicorn.Config, application: Application) -> None:
+        super().__init__(settings)
+        self._application = application
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin the shutdown."""
+        self._application.site.state.live.close()
+        super().handle_exit(sig, frame)
 
 
 def _already_stopping(_number: int, _frame: FrameType | None) -> None:
