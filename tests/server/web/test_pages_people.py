@@ -1,0 +1,197 @@
+"""Pages of residents, payers and the kiosk: what they are told, what they are not told, and paying."""
+
+import json
+import re
+
+import pytest
+
+from server.store import schema
+from tests.server.web.conftest import ESTATE, MACHINE_MS, WORLD_S
+
+RESIDENT_PAGES = ("/me", "/me/usage", "/me/bills", "/me/account", "/me/help")
+
+
+def account(web, **values):
+    web.execute(schema.account.update().where(schema.account.c.account_id == "A1").values(**values))
+
+
+def relay(web, **values):
+    web.execute(schema.supply.update().where(schema.supply.c.meter_id == "000000000001").values(**values))
+
+
+def warn(web):
+    arguments = {"balance_fen": -1462, "earliest_at": WORLD_S + 86_400, "pay_fen": 2000}
+    web.execute(
+        schema.notice.insert().values(
+            estate_id=ESTATE,
+            notice_id="n1",
+            account_id="A1",
+            kind="cut_warning",
+            channel="page",
+            arguments=json.dumps(arguments),
+            event_at=WORLD_S,
+            created_ms=MACHINE_MS,
+        )
+    )
+
+
+@pytest.mark.parametrize("language", ["zh_CN", "en"])
+@pytest.mark.parametrize("path", RESIDENT_PAGES)
+def test_every_page_of_a_resident_renders_in_both_languages(web, path, language):
+    client = web.signed_in("resident")
+    client.cookies.set("estate645_language", language)
+    page = client.get(path)
+    assert page.status_code == 200, page.text[:400]
+    assert f'<html lang="{ {"zh_CN": "zh-CN", "en": "en"}[language] }">' in page.text
+    assert "1-102" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({}, "供电正常"),
+        ({"balance_fen": -320, "level": 3}, "已透支 ¥3.20；充 ¥10 即可避免停电"),
+        ({"balance_fen": -320, "level": 3, "protected": 1}, "保电户，不会因欠费停电"),
+    ],
+)
+def test_the_state_is_told_in_one_thought(web, facts, words):
+    account(web, **{"balance_fen": 5000, **facts})
+    client = web.signed_in("resident")
+    client.cookies.set("estate645_language", "zh_CN")
+    assert words in client.get("/me").text
+
+
+def test_a_cut_household_is_told_why_and_what_helps(web):
+    account(web, balance_fen=-1462, level=3)
+    relay(web, relay="open", desired="open", cause="arrears", relay_at=WORLD_S)
+    client = web.signed_in("resident")
+    client.cookies.set("estate645_language", "en")
+    assert "Cut for arrears (13 Oct 09:05). Comes back after payment, usually in 10 s." in client.get("/me").text
+    relay(web, relay="permitted", desired="closed", cause="none")
+    assert "hold the meter" in client.get("/me").text
+
+
+def test_a_notice_of_the_page_counts_only_once_it_was_shown(web):
+    warn(web)
+    client = web.signed_in("resident")
+    client.cookies.set("estate645_language", "zh_CN")
+    page = client.get("/me").text
+    assert "已透支 ¥14.62。若未充值，将于 10月14日 09:05 后停电；17:00 至次日 09:00 不停电。充 ¥20 即可避免。" in page
+    assert web.rows(schema.notice.select())[0]["status"] == "queued"
+    assert client.post("/me/notices/n1/seen").status_code == 403
+    assert client.post("/me/notices/n1/seen", headers=web.csrf("resident")).status_code == 204
+    assert web.rows(schema.notice.select())[0]["status"] == "delivered"
+    assert client.post("/me/notices/other/seen", headers=web.csrf("resident")).status_code == 404
+
+
+def pay(web, amount="100"):
+    client = web.signed_in("resident")
+    answer = client.post("/me/pay", data={"amount": amount}, headers=web.csrf("resident"))
+    assert answer.status_code == 303, answer.text
+    return client, answer.headers["location"]
+
+
+def test_paying_leads_to_the_provider_and_back_to_the_progress(web):
+    client, location = pay(web)
+    assert location.startswith("http://payer.test/")
+    [order] = web.rows(schema.payment_order.select())
+    assert (order["amount_fen"], order["channel"], order["status"]) == (10_000, "online", "created")
+    client.cookies.set("estate645_language", "en")
+    page = client.get(f"/pay/{order['order_no']}")
+    assert page.status_code == 200
+    assert 'data-phase="waiting"' in page.text
+    assert web.client().get(f"/pay/{order['order_no']}?token=guess").status_code == 404
+    assert web.client().get("/pay/unknown?token=guess").status_code == 404
+
+
+def test_progress_follows_the_read_back_and_never_the_wish(web):
+    client, _ = pay(web)
+    [order] = web.rows(schema.payment_order.select())
+    path = f"/pay/{order['order_no']}/card"
+    mine = schema.payment_order.c.order_no == order["order_no"]
+    relay(web, relay="open", desired="closed", cause="arrears")
+    web.execute(schema.payment_order.update().where(mine).values(status="paid", paid_ms=MACHINE_MS, powered_off=1))
+    web.clock.move(4)
+    assert 'data-phase="switching"' in client.get(path).text
+    web.clock.move(120)
+    assert "do not pay again" in client.get(path).text.lower() or "不用再付一次" in client.get(path).text
+    relay(web, relay="permitted")
+    assert 'data-phase="button"' in client.get(path).text
+    relay(web, relay="closed")
+    web.execute(
+        schema.payment_order.update().where(mine).values(confirmed_ms=MACHINE_MS + 4000, button_ms=MACHINE_MS + 6200)
+    )
+    done = client.get(path).text
+    assert 'data-phase="on"' in done
+    assert "6.2 s" in done
+
+
+def test_a_payer_with_the_link_sees_no_balance_and_no_name(web):
+    account(web, balance_fen=123_456)
+    kiosk = web.signed_in("kiosk")
+    page = kiosk.post("/kiosk/pay", data={"room": "1-101", "amount": "50"}, headers=web.csrf("kiosk")).text
+    order_no, token = re.search(r"/kiosk/order/([^?]+)\?token=([^\"]+)\"", page).groups()
+    mine = schema.payment_order.c.order_no == order_no
+    web.execute(schema.payment_order.update().where(mine).values(status="paid", paid_ms=MACHINE_MS))
+    for text in (page, kiosk.get(f"/kiosk/order/{order_no}?token={token}").text,
+                 web.client().get(f"/pay/{order_no}?token={token}").text):  # fmt: skip
+        assert "1,234.56" not in text
+        assert "张三" not in text
+    assert "1,234.56" in web.signed_in("resident").get(f"/pay/{order_no}").text
+
+
+def test_the_kiosk_answers_the_same_for_rooms_that_exist_and_rooms_that_do_not(web):
+    kiosk = web.signed_in("kiosk")
+    answers = []
+    for room in ("1-101", "9-999"):
+        step = kiosk.post("/kiosk/room", data={"room": room}, headers=web.csrf("kiosk"))
+        answers.append((step.status_code, kiosk.get(step.headers["location"]).text.replace(room, "ROOM")))
+    assert answers[0] == answers[1]
+    assert kiosk.post("/kiosk/room", data={"room": "<b>"}, headers=web.csrf("kiosk")).status_code == 422
+    assert kiosk.get("/me").status_code in (403, 404)
+
+
+@pytest.mark.parametrize(
+    "form", [{"room": "9-999", "amount": "50"}, {"room": "1-101", "amount": "x"}, {"room": "1-101", "amount": "0"}]
+)
+def test_the_kiosk_takes_no_money_for_nobody_or_nothing(web, form):
+    kiosk = web.signed_in("kiosk")
+    assert kiosk.post("/kiosk/pay", data=form, headers=web.csrf("kiosk")).status_code == 422
+    assert web.rows(schema.payment_order.select()) == []
+
+
+def test_days_left_come_from_complete_days(web):
+    web.execute(
+        schema.tariff.insert().values(
+            estate_id=ESTATE,
+            tariff_id="t",
+            name="Plain",
+            created_ms=0,
+            definition=json.dumps(
+                {
+                    "id": "t",
+                    "valid_from": "2020-01-01T00:00:00+08:00",
+                    "kind": "single",
+                    "price": "0.50",
+                    "tier_period": "none",
+                }
+            ),
+        )
+    )
+    account(web, tariff_id="t", balance_fen=3500)
+    for day in range(4, 13):
+        web.execute(
+            schema.register_day.insert().values(
+                estate_id=ESTATE,
+                meter_id="000000000001",
+                day=f"2026-10-{day:02d}",
+                first_wh=day * 10_000,
+                total_wh=(day + 1) * 10_000,
+                read_at=WORLD_S,
+            )
+        )
+    client = web.signed_in("resident")
+    client.cookies.set("estate645_language", "zh_CN")
+    page = client.get("/me").text
+    assert "<b>7 天</b>" in page
+    assert "¥0.5000" in page

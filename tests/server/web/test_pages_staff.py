@@ -1,0 +1,199 @@
+"""Staff pages: what they show, who may see them, and that acting on them goes through the flows."""
+
+import json
+import re
+
+import pytest
+from sqlalchemy import event
+
+from server.store import schema
+from tests.server.web.conftest import ESTATE, MACHINE_MS, WORLD_S
+
+STAFF_PAGES = ("/today", "/wall", "/wall?room=1-101", "/drawer/A1", "/households/A1", "/supply", "/supply?room=1-101",
+               "/statistics", "/cases", "/buses", "/counter", "/counter?room=1-101", "/find?q=1-10")  # fmt: skip
+
+
+def put(web, table, **values):
+    web.execute(table.insert().values(estate_id=ESTATE, **values))
+
+
+def open_case(web):
+    evidence = json.dumps({"loss_wh": 11140, "loss_permille": 61, "from_at": WORLD_S - 3600})
+    put(
+        web, schema.anomaly_case, case_id="C1", kind="gate_loss", subject="000000000001", room_id="1-101",
+        severity="high", evidence=evidence, opened_at=WORLD_S, opened_ms=MACHINE_MS,
+    )  # fmt: skip
+
+
+def set_up_overdraft(web):
+    web.execute(schema.account.update().where(schema.account.c.account_id == "A1").values(balance_fen=-1894, level=3))
+
+
+@pytest.mark.parametrize("language", ["zh_CN", "en"])
+@pytest.mark.parametrize("path", STAFF_PAGES)
+def test_every_staff_page_renders_in_both_languages(web, path, language):
+    set_up_overdraft(web)
+    client = web.signed_in("operator")
+    client.cookies.set("estate645_language", language)
+    page = client.get(path)
+    assert page.status_code == 200, page.text[:400]
+    assert page.headers["content-language"] == {"zh_CN": "zh-CN", "en": "en"}[language]
+    assert not re.search(r'\sstyle="|<script(?![^>]*(?:src=|application/json))', page.text)
+    assert "style-src 'self'" in page.headers["content-security-policy"]
+    if path == "/wall":
+        assert ("房态墙" in page.text) == (language == "zh_CN")
+
+
+def test_strangers_are_sent_to_the_login_and_residents_are_refused(web):
+    assert web.client().get("/wall").headers["location"].startswith("/login")
+    resident = web.signed_in("resident")
+    assert {path: resident.get(path).status_code for path in ("/today", "/wall", "/supply", "/counter", "/cases")} == {
+        "/today": 403, "/wall": 403, "/supply": 403, "/counter": 403, "/cases": 403,
+    }  # fmt: skip
+
+
+def test_a_tile_says_room_state_balance_and_flags(web):
+    set_up_overdraft(web)
+    web.execute(schema.account.update().where(schema.account.c.account_id == "A1").values(protected=1))
+    client = web.signed_in("operator")
+    client.cookies.set("estate645_language", "zh_CN")
+    news = client.get("/wall/tiles").json()
+    tile = next(tile for tile in news["tiles"] if tile["room"] == "1-101")
+    assert tile["label"] == "1-101，已透支，−¥18.94，保电"
+    assert (tile["state"], tile["figure"], tile["flags"]) == ("over", "−19", ["keep"])
+    assert (news["counts"]["all"], news["counts"]["over"], news["counts"]["keep"]) == (2, 1, 1)
+
+
+def test_the_first_state_of_the_order_is_shown(web):
+    client = web.signed_in("operator")
+
+    def state():
+        return next(t["state"] for t in client.get("/wall/tiles").json()["tiles"] if t["room"] == "1-101")
+
+    assert state() == "normal"
+    set_up_overdraft(web)
+    assert state() == "over"
+    mine = schema.meter_live.c.meter_id == "000000000001"
+    web.execute(schema.meter_live.update().where(mine).values(contact_at=WORLD_S - 100_000))
+    assert state() == "lost"
+    web.execute(schema.supply.update().where(schema.supply.c.meter_id == "000000000001").values(relay="permitted"))
+    assert state() == "allow"
+    web.execute(schema.supply.update().where(schema.supply.c.meter_id == "000000000001").values(relay="open"))
+    assert state() == "cut"
+
+
+def test_the_wall_asks_the_database_the_same_few_questions_for_any_number_of_households(web):
+    for number in range(200):
+        room, account, meter = f"1-{number + 200}", f"B{number}", f"{number + 500:012d}"
+        put(web, schema.room, room_id=room, building_id="1", floor=2 + number // 8, door=f"{number % 8:02d}")
+        put(web, schema.account, account_id=account, kind="household", room_id=room)
+        put(web, schema.meter, meter_id=meter, bus_id="bus1", account_id=account, room_id=room, start_wh=0,
+            installed_at=0)  # fmt: skip
+    client = web.signed_in("operator")
+    asked = []
+    event.listen(web.state.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
+    page = client.get("/wall")
+    assert page.text.count('role="gridcell" class="t ') >= 202
+    assert len([statement for statement in asked if statement.startswith("SELECT")]) <= 16
+
+
+def test_the_drawer_shows_the_check_that_keeps_the_power_on(web):
+    set_up_overdraft(web)
+    client = web.signed_in("operator")
+    client.cookies.set("estate645_language", "en")
+    drawer = client.get("/drawer/A1").text
+    assert "Why it is not cut now" in drawer
+    assert "Cutting is not armed" in client.get("/supply?room=1-101").text
+    assert "No delivered warning, or grace runs" in drawer
+
+
+def test_reading_now_shows_the_outcome(web):
+    client = web.signed_in("operator")
+    client.cookies.set("estate645_language", "en")
+    answer = client.post("/households/A1/read", headers=web.csrf("operator"))
+    assert "The meter has answered" in answer.text
+
+
+def test_the_counter_takes_cash_once_and_gives_a_receipt(web):
+    client = web.signed_in("cashier")
+    client.cookies.set("estate645_language", "en")
+    sale_key = re.search(r'name="sale_key" value="([^"]+)"', client.get("/counter?room=1-101").text)[1]
+    form = {"account_id": "A1", "amount": "100.50", "sale_key": sale_key}
+    first = client.post("/counter", data=form, headers=web.csrf("cashier"))
+    again = client.post("/counter", data=form, headers=web.csrf("cashier"))
+    assert first.status_code == again.status_code == 303
+    assert first.headers["location"] == again.headers["location"]
+    receipt = client.get(first.headers["location"]).text
+    assert "¥100.50" in receipt
+    assert web.rows(schema.account.select().where(schema.account.c.account_id == "A1"))[0]["balance_fen"] == 10_050
+
+
+def test_a_wrong_sum_is_refused_and_nothing_is_booked(web):
+    client = web.signed_in("cashier")
+    for amount in ("", "-5", "1e3", "1.005", "abc", "99999999"):
+        form = {"account_id": "A1", "amount": amount, "sale_key": "12345678"}
+        assert client.post("/counter", data=form, headers=web.csrf("cashier")).status_code == 422
+    assert web.rows(schema.batch.select()) == []
+
+
+def test_the_red_button_stops_at_once_and_two_people_start_again(web):
+    put(web, schema.app_user, user_id="second", login="second", password_hash=_hash_of(web), role="operator")
+    first, second = web.signed_in("operator"), web.signed_in("second")
+    assert first.post("/supply/stop", headers=web.csrf("operator")).status_code == 303
+    assert web.rows(schema.estate.select())[0]["stopped"] == 1
+    assert first.post("/supply/start-again", headers=web.csrf("operator")).status_code == 303
+    [asked] = web.rows(schema.approval.select())
+    path, form = f"/supply/approve/{asked['approval_id']}", {"payload_sha256": asked["payload_sha256"]}
+    assert first.post(path, data=form, headers=web.csrf("operator")).status_code == 422
+    assert second.post(path, data={"payload_sha256": "0" * 64}, headers=web.csrf("second")).status_code == 409
+    assert asked["payload_sha256"] in second.get("/supply").text
+    assert second.post(path, data=form, headers=web.csrf("second")).status_code == 303
+    assert web.rows(schema.estate.select())[0]["stopped"] == 0
+
+
+def _hash_of(web):
+    return web.rows(schema.app_user.select().where(schema.app_user.c.login == "operator"))[0]["password_hash"]
+
+
+def test_a_case_is_taken_and_closed_with_a_result(web):
+    open_case(web)
+    client = web.signed_in("operator")
+    client.cookies.set("estate645_language", "en")
+    page = client.get("/cases/C1").text
+    assert "11.14 kWh" in page
+    assert "6.1 %" in page
+    assert (
+        client.post("/cases/C1/acknowledge", data={"note": "on my way"}, headers=web.csrf("operator")).status_code
+        == 303
+    )
+    assert client.post("/cases/C1/close", data={"resolution": ""}, headers=web.csrf("operator")).status_code == 422
+    assert (
+        client.post("/cases/C1/close", data={"resolution": "loose wire"}, headers=web.csrf("operator")).status_code
+        == 303
+    )
+    assert "loose wire" in client.get("/cases/C1").text
+    assert web.rows(schema.anomaly_case.select())[0]["status"] == "closed"
+
+
+def test_search_finds_by_room_name_and_meter(web):
+    client = web.signed_in("operator")
+    assert client.get("/find?q=1-101").headers["location"] == "/households/A1"
+    assert client.get("/find?q=1%20101").headers["location"] == "/households/A1"
+    assert client.get("/find?q=000000000002").headers["location"] == "/households/A2"
+    assert client.get("/find?q=%25").status_code == 200
+
+
+def test_names_are_escaped(web):
+    web.execute(schema.account.update().values(holder="<script>alert(1)</script>"))
+    client = web.signed_in("operator")
+    for path in ("/wall?room=1-101", "/households/A1", "/counter?room=1-101", "/find?q=script"):
+        assert "<script>alert" not in client.get(path).text
+
+
+def test_unknown_things_are_a_page_in_the_language_of_the_person(web):
+    client = web.signed_in("operator")
+    client.cookies.set("estate645_language", "zh_CN")
+    for path in ("/households/NOBODY", "/drawer/NOBODY", "/cases/C9", "/nowhere"):
+        answer = client.get(path)
+        assert answer.status_code == 404
+        assert "没有找到" in answer.text
