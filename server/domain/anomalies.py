@@ -1,19 +1,35 @@
 """Anomaly rules: from figures that were read to findings with their evidence. A finding is a question, never a cut.
 
 Rules: energy through an open relay, a register that ran backwards, a silent meter, a gate meter against the sum of
-its meters. All figures carry their unit in the name; tolerances are named here.
+its meters. Each judges only what was accepted and read after the last case of its kind was closed. Figures are
+integers with their unit in the name. Where readings do not coincide in time, a rule takes the bound that speaks
+for the household: doubt opens no case.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
-OPEN_RELAY_WH = 20  # two register steps: one may complete just after the relay opened
+from core.units import REGISTER_MODULUS_WH, WH_PER_STEP
+
+OPEN_RELAY_WH = 2 * WH_PER_STEP  # one step may complete from energy that flowed before the relay opened
 SILENT_CYCLES = 3
 SILENT_FAILURES = 3
 LOSS_PERMILLE = 50
 LOSS_FLOOR_WH = 1000
 PERMILLE = 1000
+EVIDENCE_READINGS_MAX = 20
 
-Evidence = dict[str, int | str | list[str]]
+OPEN_RELAY, BACKWARDS, SILENT, GATE_LOSS = "open_relay_energy", "backwards", "silent", "gate_loss"
+
+Evidence = dict[str, object]
+
+
+class Register(NamedTuple):
+    """An accepted register: world time and Wh."""
+
+    at: int
+    wh: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,19 +40,28 @@ class Finding:
     subject: str
     room_id: str | None
     severity: str
-    evidence: Evidence = field(hash=False)
+    evidence: Evidence
 
 
 @dataclass(frozen=True, slots=True)
 class OpenRelay:
-    """A meter whose relay was read back open at `open_at`, and its registers at that time and now."""
+    """Accepted registers of a meter, oldest first, all between two read-backs that said open."""
 
     meter_id: str
     room_id: str | None
-    open_at: int
-    from_wh: int
-    to_wh: int
-    to_at: int
+    opened_at: int
+    registers: tuple[Register, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldReading:
+    """A register that was held as backwards, and the accepted one before it."""
+
+    meter_id: str
+    room_id: str | None
+    previous: Register
+    read: Register
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,69 +76,88 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class GateBalance:
-    """Steps of a gate meter and of the sum of its meters over one span of world time."""
+    """A gate's step between two of its readings, and the most that each of its meters can have counted meanwhile.
 
-    meter_id: str
+    `meters` holds (meter_id, Wh) between the readings just before and just after the gate's, so that readings at
+    other instants can only make the loss look smaller. `steps_wh` is one register step of each of them together.
+    """
+
+    gate_id: str
+    room_id: str | None
     from_at: int
     to_at: int
     gate_wh: int
-    meters_wh: int
-    meters: int
+    meters: tuple[tuple[str, int], ...]
+    steps_wh: int
+
+
+def step_wh(earlier: Register, later: Register) -> int:
+    """Energy between two accepted registers, through a roll-over if there was one."""
+    return (later.wh - earlier.wh) % REGISTER_MODULUS_WH
 
 
 def open_relay_energy(seen: OpenRelay) -> Finding | None:
-    """Energy flows although the relay was read back open: stuck contacts or a bypass."""
-    energy_wh = seen.to_wh - seen.from_wh
+    """Energy flows although the relay was read back open before and after: stuck contacts or a bypass."""
+    if len(seen.registers) < 2:
+        return None
+    first, last = seen.registers[0], seen.registers[-1]
+    energy_wh = step_wh(first, last)
     if energy_wh < OPEN_RELAY_WH:
         return None
     evidence: Evidence = {
         "energy_wh": energy_wh,
-        "open_at": seen.open_at,
-        "register_then_wh": seen.from_wh,
-        "register_now_wh": seen.to_wh,
-        "read_at": seen.to_at,
+        "opened_at": seen.opened_at,
+        "read_at": last.at,
+        "previous_wh": first.wh,
+        "read_wh": last.wh,
+        "readings": _listed(seen.registers),
     }
-    return Finding("open_relay_energy", seen.meter_id, seen.room_id, "high", evidence)
+    return Finding(OPEN_RELAY, seen.meter_id, seen.room_id, "high", evidence)
 
 
-def backwards(
-    meter_id: str, room_id: str | None, accepted_wh: int, accepted_at: int, read_wh: int, read_at: int
-) -> Finding:
+def _listed(registers: Sequence[Register]) -> list[list[int]]:
+    """The newest registers as [world time, Wh], oldest first."""
+    return [[register.at, register.wh] for register in registers[-EVIDENCE_READINGS_MAX:]]
+
+
+def backwards(held: HeldReading) -> Finding:
     """A reading below the accepted register: held, never charged."""
     evidence: Evidence = {
-        "step_back_wh": accepted_wh - read_wh,
-        "register_accepted_wh": accepted_wh,
-        "accepted_at": accepted_at,
-        "register_read_wh": read_wh,
-        "read_at": read_at,
+        "previous_wh": held.previous.wh,
+        "read_wh": held.read.wh,
+        "read_at": held.read.at,
+        "since": held.previous.at,
+        "reason": held.reason,
+        "readings": _listed((held.previous, held.read)),
     }
-    return Finding("backwards", meter_id, room_id, "high", evidence)
+    return Finding(BACKWARDS, held.meter_id, held.room_id, "high", evidence)
 
 
-def silent(seen: Contact, now_s: int, cycle_s: int) -> Finding | None:
-    """No answer for more than three reading cycles and at least three items in a row."""
-    quiet_s = now_s - seen.contact_at
+def silent(seen: Contact, since_s: int, now_s: int, cycle_s: int) -> Finding | None:
+    """No answer for more than three reading cycles (after `since_s`), and at least three items in a row."""
+    quiet_s = now_s - max(seen.contact_at, since_s)
     if quiet_s <= SILENT_CYCLES * cycle_s or seen.failures < SILENT_FAILURES:
         return None
-    evidence: Evidence = {"last_answer_at": seen.contact_at, "silent_s": quiet_s, "unanswered_items": seen.failures}
-    return Finding("silent", seen.meter_id, seen.room_id, "medium", evidence)
+    evidence: Evidence = {"last_contact_at": seen.contact_at, "failures": seen.failures, "silent_s": quiet_s}
+    return Finding(SILENT, seen.meter_id, seen.room_id, "medium", evidence)
 
 
 def gate_loss(balance: GateBalance) -> Finding | None:
-    """The gate measured more than its meters together, beyond 5 % and 1 kWh."""
-    loss_wh = balance.gate_wh - balance.meters_wh
-    if balance.gate_wh <= 0 or loss_wh <= LOSS_FLOOR_WH:
-        return None
-    loss_permille = loss_wh * PERMILLE // balance.gate_wh
-    if loss_permille <= LOSS_PERMILLE:
+    """The gate counted more than its meters can have, by more than 5 % and 1 kWh and the steps of the registers."""
+    sum_wh = sum(energy_wh for _, energy_wh in balance.meters)
+    loss_wh = balance.gate_wh - sum_wh
+    allowed_wh = balance.gate_wh * LOSS_PERMILLE // PERMILLE + LOSS_FLOOR_WH + balance.steps_wh
+    if loss_wh <= allowed_wh:
         return None
     evidence: Evidence = {
         "loss_wh": loss_wh,
-        "loss_permille": loss_permille,
         "gate_wh": balance.gate_wh,
-        "meters_wh": balance.meters_wh,
-        "meters": balance.meters,
-        "from_at": balance.from_at,
-        "to_at": balance.to_at,
+        "sum_wh": sum_wh,
+        "loss_permille": loss_wh * PERMILLE // balance.gate_wh,
+        "allowed_permille": LOSS_PERMILLE,
+        "allowed_wh": allowed_wh,
+        "from": balance.from_at,
+        "to": balance.to_at,
+        "meters": [[meter_id, energy_wh] for meter_id, energy_wh in balance.meters],
     }
-    return Finding("gate_loss", balance.meter_id, None, "high", evidence)
+    return Finding(GATE_LOSS, balance.gate_id, balance.room_id, "high", evidence)
