@@ -69,7 +69,9 @@ class TripFacts:
     day_trips: int
     day_trips_max: int
     times: ProtectedTimes
-    held_readings: int = 0
+    held_readings: int = 0  # read after the last accepted one and not believed
+    unconfirmed_fen: int = 0  # charged up to the newest reading, which no later reading has confirmed
+    quarantined: bool = False  # exceeded a limit before; only two people release it
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +91,30 @@ class Decision:
         return next((check.name for check in self.checks if not check.passed), "")
 
     @property
-    def only_mode_or_limits(self) -> bool:
-        """Whether nothing but the mode of the estate stands against the cut."""
-        return all(check.passed or check.name == "armed" for check in self.checks)
+    def refusals(self) -> tuple[str, ...]:
+        """The names of all checks that say no."""
+        return tuple(check.name for check in self.checks if not check.passed)
 
 
-LIMITS = ("bus_limit", "hour_limit", "day_limit")
+MODE = "armed"
+QUARANTINED, WOULD_TRIP = "quarantined", "would_trip"
+LIMITS = frozenset({"hour_limit", "day_limit"})  # what exceeds them is quarantined; the bus limit is only a queue
+
+
+def candidate_words(facts: TripFacts, decision: Decision) -> str:
+    """The decision in one word: empty for a cut, quarantined, would_trip (dry run), or the check that says no."""
+    refusals = [name for name in decision.refusals if not (name == MODE and facts.mode == "dry_run")]
+    if facts.quarantined or (refusals and LIMITS.issuperset(refusals)):
+        return QUARANTINED
+    if not refusals:
+        return "" if decision.allowed else WOULD_TRIP
+    return refusals[0]
+
+
+def is_candidate(facts: TripFacts) -> bool:
+    """Whether the household counts as about to be cut, when it is judged whether there are too many at once."""
+    overdrawn = is_overdrawn(facts.balance_fen, facts.residue_nf, facts.overdraft_fen)
+    return overdrawn and facts.account_status == "normal" and not facts.protected
 
 
 def decide_trip(facts: TripFacts, now_s: int, now_ms: int) -> Decision:
@@ -151,6 +171,10 @@ def _agreeing(facts: TripFacts, _now_s: int, _now_ms: int) -> Check:
         return Check("readings_agree", False, f"{facts.held_readings} readings are held", waiting=True)
     if facts.reading_ms is None or facts.previous_ms is None or None in known:
         return Check("readings_agree", False, "one reading only", waiting=True)
+    limits = (facts.residue_nf, facts.overdraft_fen)
+    confirmed_fen = facts.balance_fen + facts.unconfirmed_fen
+    if is_overdrawn(facts.balance_fen, *limits) and not is_overdrawn(confirmed_fen, *limits):
+        return Check("readings_agree", False, "one reading only", waiting=True)
     apart_ms = facts.reading_ms - facts.previous_ms
     agree = apart_ms >= AGREEING_READINGS_MS
     return Check("readings_agree", agree, f"two readings {apart_ms} ms apart", waiting=True)
@@ -203,6 +227,8 @@ def _hour_limit(facts: TripFacts, _now_s: int, _now_ms: int) -> Check:
 
 
 def _day_limit(facts: TripFacts, _now_s: int, _now_ms: int) -> Check:
+    if facts.quarantined:
+        return Check("day_limit", False)
     passed = facts.day_trips < facts.day_trips_max
     return Check("day_limit", passed, f"{facts.day_trips} of {facts.day_trips_max} a day", waiting=True)
 

@@ -1,7 +1,8 @@
 """Acts that need two people: a step up of the mode, starting again after the red button, closing the breaker.
 
 The request fixes a payload and its hash; the second person approves exactly that hash, within 30 minutes, and is
-never the one who asked. Steps down need nobody else.
+never the one who asked. Steps down need nobody else. What two people approved also releases the households that a
+limit had quarantined.
 """
 
 import json
@@ -12,10 +13,11 @@ from uuid import uuid4
 from sqlalchemy import RowMapping
 
 from server.errors import Conflict, NotFound, Refused
+from server.flows.supply import take_back_trips
 from server.store import approvals as kept
 from server.store import audit
 from server.store.estates import get_estate
-from server.store.supply import households, overdrawn_accounts, update_estate
+from server.store.supply import households, overdrawn_accounts, release_quarantined, update_estate
 from server.store.unit import Unit
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ def request_mode(unit: Unit, estate_id: str, mode: str, *, actor: str, now: "Now
     if step < 0:
         update_estate(unit.connection, estate_id, mode=mode)
         audit.record(unit.connection, estate_id, actor, "mode.lowered", mode, now)
+        take_back_trips(unit, estate_id, "mode", actor, now)
         return ""
     candidates = overdrawn_accounts(unit.connection, estate_id)
     payload = {
@@ -120,10 +123,12 @@ def _carry_out(unit: Unit, estate_id: str, row: RowMapping) -> None:
         if get_estate(unit.connection, estate_id)["mode"] != payload["from"]:
             raise Conflict("the mode has changed since this was asked; ask again")
         update_estate(unit.connection, estate_id, mode=payload["to"])
+        release_quarantined(unit.connection, estate_id)
     elif row["kind"] == "start_again":
         update_estate(unit.connection, estate_id, stopped=0)
     else:
         update_estate(unit.connection, estate_id, breaker="closed", breaker_reason="")
+        release_quarantined(unit.connection, estate_id)
 
 
 def withdraw(unit: Unit, estate_id: str, approval_id: str, *, actor: str, now: "Now") -> None:

@@ -5,12 +5,23 @@ out. An acknowledgement never changes the state of a relay: `record_status` does
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sqlalchemy import RowMapping
 
-from server.domain.supply import LIMITS, TRIP_WISH_S, Decision, decide_trip, may_close
+from server.domain.supply import (
+    TRIP_WISH_S,
+    WOULD_TRIP,
+    Decision,
+    TripFacts,
+    candidate_words,
+    decide_trip,
+    is_candidate,
+    may_close,
+)
 from server.errors import Conflict, NotFound, Refused
 from server.store import audit
 from server.store import supply as kept
@@ -29,50 +40,56 @@ CLOSE_NEVER_EXPIRES_S = 10**10
 def decide(unit: Unit, estate_id: str, now: "Now", *, clock_sane: bool = True) -> list[tuple[Candidate, Decision]]:
     """Judge every overdrawn household that still has power; cut those that every check allows.
 
-    A mass event opens the breaker instead; what exceeds the limits waits as `quarantined`.
+    All facts are of one consistent read; each cut of this run counts against the limits of the next household.
+    In mode observe nobody is judged. A mass event opens the breaker; what exceeds a limit is quarantined.
     """
     connection = unit.connection
+    if get_estate(connection, estate_id)["mode"] == "observe":
+        kept.set_candidates(connection, estate_id, {}, now.world_s)
+        return []
     accounts = kept.overdrawn_accounts(connection, estate_id)
+    found = kept.trip_candidates(connection, estate_id, accounts, now.world_s, clock_sane=clock_sane)
+    if _is_mass_event(unit, estate_id, found, now):
+        found = [replace(one, facts=replace(one.facts, breaker="open")) for one in found]
     judged: list[tuple[Candidate, Decision]] = []
     words: dict[str, str] = {}
-    if _is_mass_event(unit, estate_id, accounts, now):
-        accounts_now = kept.trip_candidates(connection, estate_id, accounts, now.world_s, clock_sane=clock_sane)
-        judged = [(one, decide_trip(one.facts, now.world_s, now.machine_ms)) for one in accounts_now]
-        words = {one.meter_id: _words(one, decision) for one, decision in judged}
-    else:
-        for account_id in accounts:
-            found = kept.trip_candidates(connection, estate_id, [account_id], now.world_s, clock_sane=clock_sane)
-            for candidate in found:
-                decision = decide_trip(candidate.facts, now.world_s, now.machine_ms)
-                judged.append((candidate, decision))
-                if decision.allowed:
-                    _cut(unit, estate_id, candidate, decision, now)
-                else:
-                    words[candidate.meter_id] = _words(candidate, decision)
+    cuts: Counter[str] = Counter()
+    for one in found:
+        candidate = replace(one, facts=_after(one.facts, cuts[one.bus_id], cuts.total()))
+        decision = decide_trip(candidate.facts, now.world_s, now.machine_ms)
+        word = candidate_words(candidate.facts, decision)
+        cuts[one.bus_id] += word in ("", WOULD_TRIP)
+        if decision.allowed:
+            _cut(unit, estate_id, candidate, decision, now)
+        else:
+            words[one.meter_id] = word
+        judged.append((candidate, decision))
     kept.set_candidates(connection, estate_id, words, now.world_s)
     return judged
 
 
-def _is_mass_event(unit: Unit, estate_id: str, accounts: Sequence[str], now: "Now") -> bool:
-    """Open the breaker when implausibly many households would be cut; True while it is open."""
-    site = get_estate(unit.connection, estate_id)
-    if site["breaker"] != "closed":
-        return True
+def _after(facts: TripFacts, bus_cuts: int, cuts: int) -> TripFacts:
+    """The facts after the cuts that this run has decided already."""
+    return replace(
+        facts,
+        bus_trips=facts.bus_trips + bus_cuts,
+        hour_trips=facts.hour_trips + cuts,
+        day_trips=facts.day_trips + cuts,
+    )
+
+
+def _is_mass_event(unit: Unit, estate_id: str, found: Sequence[Candidate], now: "Now") -> bool:
+    """Whether implausibly many households would be cut at once; opens the breaker if it is closed."""
     limit = max(MASS_EVENT_MIN, kept.households(unit.connection, estate_id) * MASS_EVENT_PERMILLE // 1000)
-    if len(accounts) <= limit:
+    count = len({one.account_id for one in found if is_candidate(one.facts)})
+    if count <= limit:
         return False
-    reason = f"{len(accounts)} households are candidates at once, {limit} are plausible"
-    kept.update_estate(unit.connection, estate_id, breaker="open", breaker_reason=reason)
-    audit.record(unit.connection, estate_id, "system", "breaker.opened", estate_id, now, reason)
+    if found[0].facts.breaker == "closed":
+        reason = f"{count} households are candidates at once, {limit} are plausible"
+        kept.update_estate(unit.connection, estate_id, breaker="open", breaker_reason=reason)
+        audit.record(unit.connection, estate_id, "system", "breaker.opened", estate_id, now, reason)
+        take_back_trips(unit, estate_id, "breaker", "system", now)
     return True
-
-
-def _words(candidate: Candidate, decision: Decision) -> str:
-    if decision.refusal == "armed" and decision.only_mode_or_limits and candidate.facts.mode == "dry_run":
-        return "would_trip"
-    if decision.refusal in LIMITS:
-        return "quarantined"
-    return decision.refusal
 
 
 def _cut(unit: Unit, estate_id: str, candidate: Candidate, decision: Decision, now: "Now") -> None:
@@ -182,14 +199,19 @@ def close_by_hand(unit: Unit, estate_id: str, meter_id: str, *, actor: str, reas
 
 def stop_all(unit: Unit, estate_id: str, *, actor: str, now: "Now") -> int:
     """The red button: no trip is sent from now on, and wishes to cut that are still open are taken back."""
-    site = get_estate(unit.connection, estate_id)
     kept.update_estate(unit.connection, estate_id, stopped=1)
     audit.record(unit.connection, estate_id, actor, "supply.stop", estate_id, now)
+    return take_back_trips(unit, estate_id, "stopped", actor, now)
+
+
+def take_back_trips(unit: Unit, estate_id: str, reason: str, actor: str, now: "Now") -> int:
+    """Wish every household closed whose cut has not been read back; returns how many."""
+    site = get_estate(unit.connection, estate_id)
     taken_back = 0
     for bus_id in kept.bus_ids(unit.connection, estate_id):
         for order in kept.unfinished_orders(unit.connection, estate_id, bus_id):
             if order["action"] == "trip":
-                _want_closed(unit, estate_id, site, order["meter_id"], bus_id, "stopped", actor, now)
+                _want_closed(unit, estate_id, site, order["meter_id"], bus_id, reason, actor, now)
                 taken_back += 1
     return taken_back
 

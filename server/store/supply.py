@@ -2,19 +2,31 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, RowMapping, Select, and_, func, select
 
 from server.domain.calendar import ProtectedTimes
-from server.domain.supply import BUS_WINDOW_S, DAY_S, HOUR_S, TripFacts, trips_allowed
+from server.domain.supply import BUS_WINDOW_S, DAY_S, HOUR_S, QUARANTINED, TripFacts, trips_allowed
 from server.store.estates import get_estate
 from server.store.notices import warned_at
-from server.store.schema import account, bus, estate, meter, meter_live, reading, relay_attempt, relay_desired, supply
+from server.store.schema import (
+    account,
+    bus,
+    estate,
+    line,
+    meter,
+    meter_live,
+    reading,
+    relay_attempt,
+    relay_desired,
+    supply,
+)
 
 HOUR_PERMILLE, DAY_PERMILLE = 10, 30
 HELD_LOOKBACK_S = 86400
 HELD_VERDICTS = ("backwards", "jump", "not_multiple")
+LAST_LINES = 16  # a charge has few lines even over several tariff boundaries
 UNFINISHED = ("queued", "sent", "accepted", "failed")
 
 
@@ -27,6 +39,13 @@ class Candidate:
     bus_id: str
     room_id: str | None
     facts: TripFacts
+
+
+class Doubts(NamedTuple):
+    """By meter: readings that are held, and what was charged up to a reading that none has confirmed yet."""
+
+    held: dict[str, int]
+    unconfirmed_fen: dict[str, int]
 
 
 def protected_times(site: RowMapping) -> ProtectedTimes:
@@ -69,7 +88,7 @@ def _joined(estate_id: str) -> Select[Any]:
         select(
             account, meter.c.meter_id, meter.c.bus_id, meter_live.c.total_wh, meter_live.c.previous_wh,
             meter_live.c.reading_at, meter_live.c.reading_ms, meter_live.c.previous_ms, meter_live.c.status3,
-            meter_live.c.status3_at, meter_live.c.clock_offset_s, supply.c.desired,
+            meter_live.c.status3_at, meter_live.c.clock_offset_s, supply.c.desired, supply.c.candidate,
         )
         .join(meter, and_(meter.c.estate_id == account.c.estate_id, meter.c.account_id == account.c.account_id))
         .join(meter_live, _same_meter(meter_live, meter))
@@ -114,11 +133,11 @@ def trip_candidates(
     for bus_id, at in trips:
         by_bus[bus_id] = by_bus.get(bus_id, 0) + (at > now_s - BUS_WINDOW_S)
     warned = warned_at(connection, estate_id, account_ids)
-    held = _held(connection, estate_id, now_s)
+    doubts = Doubts(_held(connection, estate_id, now_s), _unconfirmed(connection, estate_id, account_ids))
     query = _joined(estate_id).where(account.c.account_id.in_(account_ids))
     place = {name: number for number, name in enumerate(account_ids)}
     found = [
-        _candidate(site, row, warned.get(row["account_id"]), by_bus, limits, held, clock_sane=clock_sane)
+        _candidate(site, row, warned.get(row["account_id"]), by_bus, limits, doubts, clock_sane=clock_sane)
         for row in connection.execute(query).mappings()
     ]
     return sorted(found, key=lambda one: (place[one.account_id], one.meter_id))
@@ -140,13 +159,30 @@ def _held(connection: Connection, estate_id: str, now_s: int) -> dict[str, int]:
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
+def _unconfirmed(connection: Connection, estate_id: str, account_ids: Sequence[str]) -> dict[str, int]:
+    """Fen charged up to the newest accepted reading of each meter: a later reading has yet to confirm it."""
+    query = (
+        select(line.c.meter_id, func.sum(-line.c.amount_fen))
+        .join(account, and_(account.c.estate_id == line.c.estate_id, account.c.account_id == line.c.account_id))
+        .join(meter_live, _same_meter(meter_live, line))
+        .where(
+            line.c.estate_id == estate_id,
+            line.c.account_id.in_(account_ids),
+            line.c.account_version > account.c.version - LAST_LINES,
+            line.c.event_to >= meter_live.c.reading_at,
+        )
+        .group_by(line.c.meter_id)
+    )
+    return {row[0]: int(row[1]) for row in connection.execute(query)}
+
+
 def _candidate(
     site: RowMapping,
     row: RowMapping,
     warned: int | None,
     by_bus: dict[str, int],
     limits: dict[str, int],
-    held: dict[str, int],
+    doubts: "Doubts",
     *,
     clock_sane: bool,
 ) -> Candidate:
@@ -175,7 +211,9 @@ def _candidate(
         command_ttl_s=site["command_ttl_s"],
         bus_trips=by_bus.get(row["bus_id"], 0),
         times=protected_times(site),
-        held_readings=held.get(row["meter_id"], 0),
+        held_readings=doubts.held.get(row["meter_id"], 0),
+        unconfirmed_fen=doubts.unconfirmed_fen.get(row["meter_id"], 0),
+        quarantined=row["candidate"] == QUARANTINED,
         **limits,
     )
     return Candidate(row["account_id"], row["meter_id"], row["bus_id"], row["room_id"], facts)
@@ -293,6 +331,12 @@ def set_candidates(connection: Connection, estate_id: str, found: dict[str, str]
             .where(supply.c.estate_id == estate_id, supply.c.meter_id == meter_id, supply.c.candidate != words)
             .values(candidate=words, candidate_at=now_s)
         )
+
+
+def release_quarantined(connection: Connection, estate_id: str) -> int:
+    """Let households that exceeded a limit be judged anew; returns how many."""
+    where = (supply.c.estate_id == estate_id, supply.c.candidate == QUARANTINED)
+    return connection.execute(supply.update().where(*where).values(candidate="")).rowcount
 
 
 def update_estate(connection: Connection, estate_id: str, **values: Any) -> None:
