@@ -59,16 +59,6 @@ def _days(connection: Connection, estate_id: str, first_day: str, last_day: str)
     return [one for one in daily(connection.execute(query)) if one.day >= first_day]
 
 
-def energy_by_day(connection: Connection, estate_id: str, first_day: str, last_day: str) -> list[DayEnergy]:
-    """Energy of the estate's households by local day (both inclusive), oldest first; days without readings lack."""
-    energy: Counter[str] = Counter()
-    meters: Counter[str] = Counter()
-    for one in _days(connection, estate_id, first_day, last_day):
-        energy[one.day] += one.energy_wh
-        meters[one.day] += 1
-    return [DayEnergy(day, energy[day], meters[day]) for day in sorted(meters)]
-
-
 @dataclass(frozen=True, slots=True)
 class HouseholdEnergy:
     """Energy of one household between two days, Wh."""
@@ -79,20 +69,40 @@ class HouseholdEnergy:
     days: int
 
 
-def energy_by_household(connection: Connection, estate_id: str, first_day: str, last_day: str) -> list[HouseholdEnergy]:
-    """Energy of each household between two local dates (inclusive), most first."""
-    energy: Counter[str] = Counter()
+def energy(
+    connection: Connection, estate_id: str, first_day: str, last_day: str
+) -> tuple[list[DayEnergy], list[HouseholdEnergy]]:
+    """Energy by local day (oldest first) and by household (most first), both ends inclusive, in one pass.
+
+    Days without readings are absent.
+    """
+    by_day: Counter[str] = Counter()
+    meters: Counter[str] = Counter()
+    by_meter: Counter[str] = Counter()
     days: Counter[str] = Counter()
     for one in _days(connection, estate_id, first_day, last_day):
-        energy[one.meter_id] += one.energy_wh
+        by_day[one.day] += one.energy_wh
+        meters[one.day] += 1
+        by_meter[one.meter_id] += one.energy_wh
         days[one.meter_id] += 1
     owners = connection.execute(
         select(meter.c.meter_id, account.c.room_id, account.c.account_id)
         .join(account, and_(account.c.estate_id == meter.c.estate_id, account.c.account_id == meter.c.account_id))
         .where(meter.c.estate_id == estate_id, account.c.kind == "household")
     )
-    found = [HouseholdEnergy(str(r), str(a), energy[m], days[m]) for m, r, a in owners if m in days]
-    return sorted(found, key=lambda one: (-one.energy_wh, one.room_id))
+    found = [HouseholdEnergy(str(r), str(a), by_meter[m], days[m]) for m, r, a in owners if m in days]
+    ordered = sorted(found, key=lambda one: (-one.energy_wh, one.room_id))
+    return [DayEnergy(day, by_day[day], meters[day]) for day in sorted(meters)], ordered
+
+
+def energy_by_day(connection: Connection, estate_id: str, first_day: str, last_day: str) -> list[DayEnergy]:
+    """Energy of the estate's households by local day (both inclusive), oldest first; days without readings lack."""
+    return energy(connection, estate_id, first_day, last_day)[0]
+
+
+def energy_by_household(connection: Connection, estate_id: str, first_day: str, last_day: str) -> list[HouseholdEnergy]:
+    """Energy of each household between two local dates (inclusive), most first."""
+    return energy(connection, estate_id, first_day, last_day)[1]
 
 
 @dataclass(frozen=True, slots=True)

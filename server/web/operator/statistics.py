@@ -42,8 +42,8 @@ def statistics_page(
     first = last - timedelta(days=days - 1)
     calendar = _days(first, last)
     labels = [f.day_of(day) for day in calendar]
-    energy = {d.day: d for d in statistics.energy_by_day(conn, who.estate_id, first.isoformat(), last.isoformat())}
-    by_household = statistics.energy_by_household(conn, who.estate_id, first.isoformat(), last.isoformat())
+    by_day, by_household = statistics.energy(conn, who.estate_id, first.isoformat(), last.isoformat())
+    energy = {one.day: one for one in by_day}
     paid = statistics.topups(
         conn, who.estate_id, int(datetime(first.year, first.month, first.day, tzinfo=zone).timestamp())
     )

@@ -57,15 +57,25 @@ def use_chart(standing: Standing, f: Formats, name: str, limit: int) -> dict[str
     return bar_chart(labels, [d.energy_wh for d in days], name=name, unit="kWh", scale=1000, unfinished=unfinished)
 
 
+def still_true(kind: str, row: HouseholdRow) -> bool:
+    """Whether what a notice says still holds; a warning that a payment has settled is not shown any more."""
+    return {
+        "alarm1": row.level > 0,
+        "alarm2": row.level > 0,
+        "cut_warning": row.balance_fen <= row.close_allowed_fen,
+        "cut": row.relay == "open",
+    }.get(kind, True)
+
+
 def messages(
-    conn: Connection, estate: pages.EstateFacts, account_id: str, f: Formats, gettext: Any, now_ms: int
+    conn: Connection, estate: pages.EstateFacts, household: HouseholdRow, f: Formats, gettext: Any, now_ms: int
 ) -> list[dict[str, Any]]:
     """In-page notices that wait to be seen or were seen just now, newest first, in words."""
     found = []
-    for row in reads.notices(conn, estate.estate_id, account_id, limit=NOTICES):
+    for row in reads.notices(conn, estate.estate_id, household.account_id, limit=NOTICES):
         waiting = row["status"] in ("queued", "sent")
         lately = row["delivered_ms"] is not None and now_ms - row["delivered_ms"] < STAYS_MS
-        if row["channel"] == "page" and (waiting or lately):
+        if row["channel"] == "page" and (waiting or lately) and still_true(row["kind"], household):
             found.append(
                 {
                     "id": row["notice_id"],
@@ -107,7 +117,7 @@ def home(request: Request, state: State, conn: Reader, who: Viewer) -> HTMLRespo
         state=shown,
         story=story_of(row, shown, standing.left, f, gettext, announced_cut_at(conn, who.estate_id, row.account_id)),
         standing=standing,
-        messages=messages(conn, estate, row.account_id, f, gettext, state.clock.now().machine_ms),
+        messages=messages(conn, estate, row, f, gettext, state.clock.now().machine_ms),
         lines=daily_lines(reads.ledger(conn, who.estate_id, row.account_id, limit=LINES), f)[:5],
         use_chart=use_chart(standing, f, gettext("Energy"), DAYS_ON_PHONE),
         amounts=AMOUNTS,

@@ -94,6 +94,9 @@ function startFilters(wall) {
   for (const chip of chips) {
     chip.addEventListener("click", () => apply(chip.getAttribute("aria-pressed") === "true" ? chips[0] : chip));
   }
+  const asked = new URLSearchParams(window.location.search).get("only");
+  const wanted = chips.find((chip) => chip.dataset.filter === asked);
+  if (wanted) apply(wanted);
   document.addEventListener("keydown", (event) => {
     if (event.key.toLowerCase() !== "f" || event.ctrlKey || event.metaKey || event.target.closest?.("input,textarea,select")) return;
     chips[0]?.focus();
