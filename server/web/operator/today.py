@@ -14,7 +14,7 @@ from server.store import approvals, statistics, wall
 from server.store.estates import get_estate
 from server.web import i18n, pages
 from server.web.deps import Reader, State, need
-from server.web.figures import bar_chart, strip
+from server.web.figures import Segment, bar_chart, share_bar, strip
 from server.web.formats import percent
 from server.web.operator import tiles
 from server.web.operator.shell import MISSED_CYCLES, staff_page
@@ -97,6 +97,26 @@ def figures_of(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """How complete the readings of one bus are."""
+
+    bus_id: str
+    fresh: int
+    meters: int
+    bar: list[Segment]
+
+
+def lines_of(rows: list[wall.HouseholdRow], since: int) -> list[Line]:
+    """Households' meters by bus, and how many of them were read from `since` on."""
+    found = []
+    for bus_id in sorted({row.bus_id for row in rows}):
+        here = [row for row in rows if row.bus_id == bus_id]
+        fresh = sum(1 for row in here if row.reading_at is not None and row.reading_at >= since)
+        found.append(Line(bus_id, fresh, len(here), share_bar((("f1s", fresh), ("fo", len(here) - fresh)), 400)))
+    return found
+
+
 def hours_chart(conn: Connection, estate_id: str, since: int, name: str) -> dict[str, object]:
     """Energy charged in each hour of today; hours to come are gaps."""
     by_hour = statistics.charged_by_hour(conn, estate_id, since)
@@ -136,5 +156,6 @@ def today(
         approvals=approvals.waiting(conn, who.estate_id, now.machine_ms),
         oldest_at=min((row.reading_at for row in rows if row.reading_at is not None), default=None),
         commands=statistics.recent_commands(conn, who.estate_id),
+        lines=lines_of(rows, now.world_s - MISSED_CYCLES * estate.reading_cycle_s),
         hours=hours_chart(conn, who.estate_id, since, gettext("Energy")),
     )
