@@ -97,7 +97,7 @@ def mark_sent(unit: Unit, estate_id: str, notice_id: str, now: "Now") -> None:
 
 
 def mark_failed(unit: Unit, estate_id: str, notice_id: str, reason: str, now: "Now", *, final: bool) -> None:
-    """The channel did not take it; it is tried again unless `final`."""
+    """The channel did not take it, or no receipt came; it is tried again unless `final`."""
     row = _get(unit, estate_id, notice_id)
     if row["status"] == "delivered":
         return
@@ -106,7 +106,7 @@ def mark_failed(unit: Unit, estate_id: str, notice_id: str, reason: str, now: "N
         estate_id,
         notice_id,
         status="failed" if final else "queued",
-        attempts=row["attempts"] + 1,
+        attempts=row["attempts"] + (row["status"] == "queued"),  # a notice that was marked sent is counted already
         failure=reason[:200],
     )
 

@@ -1,26 +1,35 @@
-"""Hands queued notices to their channels; the receipt, not the hand-over, makes them delivered."""
+"""Hands queued notices to their channels; the receipt, not the hand-over, makes them delivered.
+
+A notice that a channel refused, or whose receipt does not come, is tried again after a growing pause, three times in
+all. One notice that cannot be worded or sent holds up no other.
+"""
 
 import json
+import logging
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, RowMapping
 
 from server.clock import Clock
 from server.flows import notices as flows
 from server.notify.sender import Dispatch, Outgoing, Sender
 from server.store import notices as kept
 from server.store.engine import reader
-from server.store.unit import Unit, Writing
+from server.store.unit import Writing
 
 BATCH_MAX = 200
 ATTEMPTS_MAX = 3
+PAUSES_MS = (0, 5_000, 60_000)  # before the first, second and third attempt
+RECEIPT_WAIT_MS = 10 * 60 * 1000
+
 Render = Callable[[str, Mapping[str, Any], str], str]
+
+log = logging.getLogger("estate645.jobs")
 
 
 class NoticeJob:
-    """Sends what is queued, each notice at most three times."""
+    """Sends what is queued; `render(kind, arguments, language)` words a notice for its reader."""
 
     name = "notices"
     interval_s = 0.5
@@ -38,33 +47,46 @@ class NoticeJob:
     ) -> None:
         self._engine, self._writer, self._clock, self._estate_id = engine, writer, clock, estate_id
         self._senders, self._render, self._language = senders, render, language
+        self._not_before_ms: dict[str, int] = {}
 
     def run_once(self) -> None:
-        """Send one batch. The row says "sent" before the channel has it, so that a receipt cannot overtake it."""
+        """Send what is due, then take back what got no receipt in time."""
+        now_ms = self._clock.now().machine_ms
         with reader(self._engine) as connection:
-            rows = kept.queued(connection, self._estate_id, limit=BATCH_MAX)
-        for row in rows:
-            sender = self._senders.get(row["channel"])
-            notice_id = row["notice_id"]
-            if sender is None:
-                self._fail(notice_id, f"no sender for the channel {row['channel']}", final=True)
-                continue
-            self._writer.run(partial(self._mark_sent, notice_id))
-            done = self._send(sender, row)
-            if not done.sent:
-                self._fail(notice_id, done.failure, final=row["attempts"] + 1 >= ATTEMPTS_MAX)
+            queued = kept.queued(connection, self._estate_id, limit=BATCH_MAX)
+            unanswered = kept.unanswered(connection, self._estate_id, now_ms - RECEIPT_WAIT_MS, limit=BATCH_MAX)
+        waiting = {row["notice_id"]: self._not_before_ms.get(row["notice_id"], 0) for row in queued}
+        self._not_before_ms = {name: at_ms for name, at_ms in waiting.items() if at_ms}
+        for row in queued:
+            if waiting[row["notice_id"]] <= now_ms:
+                self._hand_over(row, now_ms)
+        for row in unanswered:
+            self._fail(row["notice_id"], "no receipt came", attempts=row["attempts"])
 
-    def _mark_sent(self, notice_id: str, unit: Unit) -> None:
-        flows.mark_sent(unit, self._estate_id, notice_id, self._clock.now())
+    def _hand_over(self, row: RowMapping, now_ms: int) -> None:
+        """Send one notice. The row says "sent" before the channel has it, so that a receipt cannot overtake it."""
+        notice_id, attempts = row["notice_id"], row["attempts"] + 1
+        self._writer.run(lambda unit: flows.mark_sent(unit, self._estate_id, notice_id, self._clock.now()))
+        done = self._send(row)
+        if not done.sent:
+            self._not_before_ms[notice_id] = now_ms + PAUSES_MS[min(attempts, len(PAUSES_MS) - 1)]
+            self._fail(notice_id, done.failure, attempts=attempts)
 
-    def _send(self, sender: Sender, row: Any) -> Dispatch:
-        language = row["language"] or self._language
-        text = self._render(row["kind"], json.loads(row["arguments"]), language)
-        return sender.send(
-            Outgoing(self._estate_id, row["notice_id"], row["account_id"], row["kind"], row["phone"], text)
-        )
+    def _send(self, row: RowMapping) -> Dispatch:
+        sender = self._senders.get(row["channel"])
+        if sender is None:
+            return Dispatch(sent=False, delivered=False, failure=f"no sender for the channel {row['channel']}")
+        try:
+            text = self._render(row["kind"], json.loads(row["arguments"]), row["language"] or self._language)
+            return sender.send(
+                Outgoing(self._estate_id, row["notice_id"], row["account_id"], row["kind"], row["phone"], text)
+            )
+        except Exception as error:
+            log.exception("notice %s (%s) could not be sent", row["notice_id"], row["kind"])
+            return Dispatch(sent=False, delivered=False, failure=f"{type(error).__name__}: {error}")
 
-    def _fail(self, notice_id: str, reason: str, *, final: bool) -> None:
+    def _fail(self, notice_id: str, reason: str, *, attempts: int) -> None:
+        final = attempts >= ATTEMPTS_MAX
         self._writer.run(
             lambda unit: flows.mark_failed(unit, self._estate_id, notice_id, reason, self._clock.now(), final=final)
         )

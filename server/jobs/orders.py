@@ -1,7 +1,8 @@
 """Asks providers what became of open orders whose callback has not come, and closes those that nobody paid.
 
 The questions come at growing delays. An answer is taken in exactly as a callback is, so that an order is credited
-once however the news arrives.
+once however the news arrives. An order is closed only on the provider's word that it is not paid; while the
+provider cannot be asked, it stays open for a day.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from dataclasses import asdict
 from sqlalchemy import Engine, RowMapping
 
 from server.clock import Clock
+from server.domain.payments import is_overdue, poll_is_due
 from server.errors import EstateError
 from server.flows import payments
 from server.pay.provider import PaidEvent, Provider
@@ -20,9 +22,8 @@ from server.store import payments as kept
 from server.store.engine import reader
 from server.store.unit import Unit, Writing
 
-ASK_AFTER_MS = (30_000, 120_000, 600_000, 1_500_000)
-LIFETIME_MS = 30 * 60 * 1000
 ORDERS_MAX = 500
+GIVE_UP_MS = 25 * 3600 * 1000  # providers repeat their callbacks for about a day
 
 log = logging.getLogger("estate645.jobs")
 
@@ -41,37 +42,49 @@ class OrderJob:
         self._asked: dict[str, int] = {}
 
     def run_once(self) -> None:
-        """Ask for every order whose next question is due."""
+        """Ask for every order whose next question is due; a provider that does not answer is asked once a run."""
         with reader(self._engine) as connection:
             orders = kept.open_orders(connection, self._estate_id, limit=ORDERS_MAX)
         self._asked = {row["order_no"]: self._asked.get(row["order_no"], 0) for row in orders}
+        unreachable: set[str] = set()
         for row in orders:
-            self._look(row)
+            now_ms = self._clock.now().machine_ms
+            if not poll_is_due(row["created_ms"], self._asked[row["order_no"]], now_ms):
+                continue
+            try:
+                self._look(row, unreachable, now_ms)
+            except Exception:
+                log.exception("order %s could not be looked after, the others go on", row["order_no"])
 
-    def _look(self, row: RowMapping) -> None:
-        order_no, provider = row["order_no"], self._providers.get(row["provider"])
-        age_ms = self._clock.now().machine_ms - row["created_ms"]
-        asked = self._asked[order_no]
-        if provider is not None and asked < len(ASK_AFTER_MS) and age_ms >= ASK_AFTER_MS[asked]:
-            self._asked[order_no] = asked + 1
-            self._ask(provider, order_no)
-        if age_ms >= LIFETIME_MS:
-            self._writer.run(
-                lambda unit: payments.close_order(
-                    unit, self._estate_id, order_no, self._clock.now(), reason="not paid within 30 minutes"
-                )
-            )
+    def _look(self, row: RowMapping, unreachable: set[str], now_ms: int) -> None:
+        order_no, name = row["order_no"], row["provider"]
+        provider = None if name in unreachable else self._providers.get(name)
+        known = provider is not None and self._ask(provider, order_no)
+        if known:
+            self._asked[order_no] += 1
+        else:
+            unreachable.add(name)
+        if (known and is_overdue(row["created_ms"], now_ms)) or now_ms - row["created_ms"] >= GIVE_UP_MS:
+            self._close(order_no, "not paid in time" if known else "the provider could not be asked for a day")
 
-    def _ask(self, provider: Provider, order_no: str) -> None:
+    def _ask(self, provider: Provider, order_no: str) -> bool:
+        """Take in what the provider says of an order; False when it could not be asked."""
         try:
             event = asyncio.run(provider.query(order_no))
         except EstateError as error:
             log.warning("order %s: the provider %s cannot be asked: %s", order_no, provider.name, error)
-            return
-        if event is not None and event.paid:
+            return False
+        if event is not None:
             self._writer.run(lambda unit: self._take(unit, event), urgent=True)
+        return True
 
     def _take(self, unit: Unit, event: PaidEvent) -> None:
         body = json.dumps(asdict(event) | {"asked": True})
         result = payments.record_callback(unit, self._estate_id, event, body, now=self._clock.now())
         log.info("order %s was asked for: %s", event.order_no, result)
+
+    def _close(self, order_no: str, reason: str) -> None:
+        """Close it unless it was paid meanwhile, which the flow looks at."""
+        self._writer.run(
+            lambda unit: payments.close_order(unit, self._estate_id, order_no, self._clock.now(), reason=reason)
+        )

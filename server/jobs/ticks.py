@@ -1,7 +1,8 @@
 """The tick of billing and supply: charge what is due, then judge who may be cut.
 
-Two units: charging never waits for decisions. When the machine's wall clock has jumped against its monotonic clock,
-or world time ran backwards, no cut is decided any more until the process is started again; charging goes on.
+Two units: charging never waits for decisions. Once the machine's wall clock has jumped against its monotonic clock,
+or world time lies before what the journal has booked, nobody is cut until the process is started again; charging
+and giving power back go on.
 """
 
 import logging
@@ -12,6 +13,8 @@ from sqlalchemy import Engine
 
 from server.clock import Clock
 from server.flows import billing, supply
+from server.store.engine import reader
+from server.store.ledger import newest_event_at
 from server.store.unit import Writing
 
 CLOCK_JUMP_MAX_S = 60.0
@@ -29,11 +32,16 @@ class ClockGuard:
 
     def look(self) -> bool:
         """Whether the clock has been steady since the start."""
-        drift_s = abs(self._wall_s() - self._steady_s() - self._difference_s)
-        if self.sane and drift_s > CLOCK_JUMP_MAX_S:
-            self.sane = False
-            log.error("the wall clock jumped by %.0f s: nobody is cut until the server is started again", drift_s)
+        drift_s = self._wall_s() - self._steady_s() - self._difference_s
+        if abs(drift_s) > CLOCK_JUMP_MAX_S:
+            self.distrust(f"the wall clock jumped by {drift_s:.0f} s")
         return self.sane
+
+    def distrust(self, reason: str) -> None:
+        """Stop trusting the clock, for a reason that is logged once."""
+        if self.sane:
+            log.error("%s: nobody is cut until the server is started again", reason)
+        self.sane = False
 
 
 class BillingTick:
@@ -53,9 +61,17 @@ class BillingTick:
 
     def run_once(self) -> None:
         """Charge everything that is due, then decide once."""
-        sane = self._guard.look()
+        sane = self._look_at_clock()
         while True:
             outcome = self._writer.run(lambda unit: billing.charge_due(unit, self._estate_id, self._clock.now()))
             if outcome.meters < billing.CHARGE_METERS_MAX:
                 break
         self._writer.run(lambda unit: supply.decide(unit, self._estate_id, self._clock.now(), clock_sane=sane))
+
+    def _look_at_clock(self) -> bool:
+        with reader(self._engine) as connection:
+            booked_at = newest_event_at(connection, self._estate_id)
+        behind_s = 0 if booked_at is None else booked_at - self._clock.now().world_s
+        if behind_s > CLOCK_JUMP_MAX_S * self._clock.anchor.factor:
+            self._guard.distrust(f"world time is {behind_s} s before the journal's newest batch")
+        return self._guard.look()

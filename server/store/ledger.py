@@ -72,6 +72,12 @@ def accounts_by_id(connection: Connection, estate_id: str, account_ids: Sequence
     return {str(row["account_id"]): row for row in connection.execute(query).mappings()}
 
 
+def newest_event_at(connection: Connection, estate_id: str) -> int | None:
+    """World time of what the newest batch booked; None for an empty journal."""
+    query = select(batch.c.event_at).where(batch.c.estate_id == estate_id).order_by(batch.c.batch_seq.desc()).limit(1)
+    return connection.execute(query).scalar_one_or_none()
+
+
 def last_seal(connection: Connection, estate_id: str) -> RowMapping | None:
     """The newest link of the estate's hash chain."""
     query = select(seal).where(seal.c.estate_id == estate_id).order_by(seal.c.batch_seq.desc()).limit(1)

@@ -1,6 +1,6 @@
 """Reads and writes of notices; one row a notice and channel."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, select
@@ -40,6 +40,22 @@ def queued(connection: Connection, estate_id: str, *, limit: int) -> Sequence[Ro
     return connection.execute(query).mappings().all()
 
 
+def unanswered(connection: Connection, estate_id: str, before_ms: int, *, limit: int) -> Sequence[RowMapping]:
+    """Notices that a channel took before `before_ms` and for which no receipt has come, oldest first."""
+    query = (
+        select(notice.c.notice_id, notice.c.attempts)
+        .where(
+            notice.c.estate_id == estate_id,
+            notice.c.status == "sent",
+            notice.c.channel != "page",
+            notice.c.sent_ms < before_ms,
+        )
+        .order_by(notice.c.sent_ms, notice.c.notice_id)
+        .limit(limit)
+    )
+    return connection.execute(query).mappings().all()
+
+
 def get(connection: Connection, estate_id: str, notice_id: str) -> RowMapping | None:
     """One notice."""
     query = select(notice).where(notice.c.estate_id == estate_id, notice.c.notice_id == notice_id)
@@ -64,10 +80,15 @@ def unseen_of_page(connection: Connection, estate_id: str, account_id: str) -> S
     return list(connection.execute(query).scalars())
 
 
-def warned_at(connection: Connection, estate_id: str, account_ids: Sequence[str]) -> dict[str, int]:
-    """When the newest cut warning of each account was first delivered (world time); absent: it was not."""
+def cut_warnings(
+    connection: Connection, estate_id: str, account_ids: Sequence[str], since_ms: Mapping[str, int]
+) -> dict[str, int | None]:
+    """When the newest cut warning of each account was first delivered (world time), None if it was not.
+
+    Warnings of before the account's `since_ms` (machine time) do not count; an account without one is absent.
+    """
     newest: dict[str, int] = {}
-    delivered: dict[str, int] = {}
+    delivered: dict[str, int | None] = {}
     query = (
         select(notice.c.account_id, notice.c.created_ms, notice.c.delivered_at)
         .where(
@@ -78,9 +99,12 @@ def warned_at(connection: Connection, estate_id: str, account_ids: Sequence[str]
         .order_by(notice.c.created_ms)
     )
     for name, created_ms, at in connection.execute(query):
+        if created_ms < since_ms.get(name, 0):
+            continue
         if newest.get(name) != created_ms:
             newest[name] = created_ms
-            delivered.pop(name, None)
+            delivered[name] = None
+        known = delivered[name]
         if at is not None:
-            delivered[name] = min(at, delivered.get(name, at))
+            delivered[name] = at if known is None else min(at, known)
     return delivered
