@@ -58,6 +58,23 @@ def is_current(connection: Connection, estate_id: str, meter_id: str, gen: int) 
     return wish["action"] != "trip" or trips_may_be_sent(get_estate(connection, estate_id))
 
 
+def clear_trip(unit: Unit, estate_id: str, meter_id: str, gen: int, now: "Now") -> bool:
+    """The last question before the frame of a trip: still current, and durably written that it was asked.
+
+    A store that cannot be written answers with its error, and then no trip is sent.
+    """
+    if not is_current(unit.connection, estate_id, meter_id, gen):
+        return False
+    kept.update_supply(unit.connection, estate_id, meter_id, candidate_at=now.world_s)
+    return True
+
+
+def is_trip(connection: Connection, estate_id: str, meter_id: str, gen: int) -> bool:
+    """Whether this generation wants the power off."""
+    wish = kept.get_wish(connection, estate_id, meter_id, gen)
+    return wish is not None and wish["action"] == "trip"
+
+
 def record_attempt(unit: Unit, estate_id: str, meter_id: str, gen: int, step: str, detail: str, now: "Now") -> None:
     """Keep one step. It may say how the command fares, never what the relay does."""
     kept.add_attempt(unit.connection, estate_id, meter_id, gen, step, now.world_s, now.machine_ms, detail)

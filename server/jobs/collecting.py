@@ -77,9 +77,15 @@ class FlowOrders:
         ]
 
     def still_current(self, meter_id: str, gen: int) -> bool:
-        """Asked just before a frame goes out."""
+        """Asked just before a frame goes out; for a trip the durable store must answer, not a reader alone."""
         with reader(self._engine) as connection:
-            return relays.is_current(connection, self._estate_id, meter_id, gen)
+            current = relays.is_current(connection, self._estate_id, meter_id, gen)
+            trip = relays.is_trip(connection, self._estate_id, meter_id, gen)
+        if not current or not trip:
+            return current
+        return self._writer.run(
+            lambda unit: relays.clear_trip(unit, self._estate_id, meter_id, gen, self._clock.now()), urgent=True
+        )
 
     def report(self, meter_id: str, gen: int, step: str, detail: str) -> None:
         """Keep one step of an order."""
