@@ -64,11 +64,13 @@ def wall_tiles(request: Request, state: State, conn: Reader, who: Viewer) -> JSO
         rows, wall.open_case_rooms(conn, who.estate_id), _words(request), now_s, estate.reading_cycle_s
     )
     ages = tiles.ages_of(rows, now_s, estate.reading_cycle_s, str)
+    counts = wall.shell_counts(conn, who.estate_id)
     return JSONResponse(
         {
             "tiles": [tile.as_json() for tile in shown],
             "counts": tiles.counts_of(shown),
             "ages": {age.name: age.count for age in ages},
+            "nav": {"supply": counts.cut, "cases": counts.cases_open},
         }
     )
 

@@ -152,13 +152,11 @@ function paint(wall, news) {
     tile.replaceChildren(...glyphs(one), document.createTextNode(one.figure));
     if (was !== one.state) said.push(one.label);
   }
-  for (const [name, count] of Object.entries(news.counts)) {
-    const shown = document.querySelector(`[data-count="${name}"]`);
-    if (shown) shown.textContent = String(count);
-  }
-  for (const [name, count] of Object.entries(news.ages)) {
-    const shown = document.querySelector(`[data-age="${name}"]`);
-    if (shown) shown.textContent = String(count);
+  for (const [kind, figures] of [["count", news.counts], ["age", news.ages], ["nav", news.nav]]) {
+    for (const [name, count] of Object.entries(figures)) {
+      const shown = document.querySelector(`[data-${kind}="${name}"]`);
+      if (shown) shown.textContent = String(count);
+    }
   }
   return said;
 }
