@@ -1,6 +1,6 @@
 """How figures are written, and the small figures the server draws itself."""
 
-import hashlib
+import re
 
 import pytest
 from hypothesis import given
@@ -143,30 +143,24 @@ def test_unknown_words_show_as_themselves():
     assert words["state_words"]["brand_new"] == "brand new"
 
 
-@pytest.mark.parametrize(
-    ("length", "size", "digest"),
-    [
-        (1, 21, "848f621f7ecfca7e"),
-        (14, 21, "7228662beed7c211"),
-        (26, 25, "9e597acf4a57a0cb"),
-        (42, 29, "562df3bc95e40d81"),
-        (62, 33, "b6edd84eabb938f6"),
-        (84, 37, "05bbe7868718d72c"),
-        (106, 41, "fb51dd1c03fbbc15"),
-        (122, 45, "da17721d59955540"),
-        (152, 49, "135b60fb9b7ab9ec"),
-        (180, 53, "4e75f10adc9ea92d"),
-        (213, 57, "a11ae1ccb8ac375a"),
-    ],
-)
-def test_payment_codes_are_those_of_another_encoder(length, size, digest):
-    """Pinned from codes that python-qrcode (level M, byte mode) draws for the same text, mask for mask."""
-    modules = qr.matrix(("http://127.0.0.1:8645/pay/" + "ab3XYZ" * 60)[:length])
-    assert len(modules) == size
-    text = "\n".join("".join("01"[value] for value in row) for row in modules)
-    assert hashlib.sha256(text.encode()).hexdigest()[:16] == digest
+def dark_modules(text):
+    width, path = qr.svg_path(text)
+    return width, {tuple(map(int, place)) for place in re.findall(r"M(\d+) (\d+)h1v1h-1z", path)}
+
+
+def test_a_payment_code_has_its_quiet_zone_and_its_three_finder_patterns():
+    width, dark = dark_modules("http://127.0.0.1:8645/pay/4f2a?token=Zm9v")
+    assert all(4 <= column < width - 4 and 4 <= row < width - 4 for column, row in dark)
+    ring = {(c, r) for c in range(7) for r in range(7) if c in (0, 6) or r in (0, 6) or (2 <= c <= 4 and 2 <= r <= 4)}
+    for left, top in ((4, 4), (width - 11, 4), (4, width - 11)):
+        seen = {(c - left, r - top) for c, r in dark if left <= c < left + 7 and top <= r < top + 7}
+        assert seen == ring
+
+
+def test_another_address_makes_another_code():
+    assert dark_modules("http://a/pay/1") != dark_modules("http://a/pay/2")
 
 
 def test_an_address_that_is_too_long_is_refused():
     with pytest.raises(Refused):
-        qr.matrix("x" * 214)
+        qr.svg_path("x" * 501)
