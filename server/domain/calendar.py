@@ -62,3 +62,16 @@ def earliest_allowed(times: ProtectedTimes, from_s: int) -> int | None:
             return at_s
         moment += QUARTER
     return None
+
+
+def allowed_until(times: ProtectedTimes, from_s: int, until_s: int) -> int:
+    """The world time at which the allowed time around `from_s` ends, `until_s` if it lasts longer.
+
+    Protected times begin on whole minutes. `from_s` itself when nobody may be cut then.
+    """
+    moment_s = from_s
+    while moment_s < until_s:
+        if protected_because(times, moment_s) is not None:
+            return moment_s
+        moment_s += 60 - moment_s % 60
+    return until_s

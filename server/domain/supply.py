@@ -38,7 +38,8 @@ class Check:
 class TripFacts:
     """Everything that the decision depends on, read at once.
 
-    World times end in `_at`, machine times in `_ms`; None means never or unknown and always keeps the power on.
+    World times end in `_at`, machine times in `_ms`; None means never or unknown and keeps the power on, except for
+    `clock_offset_s`: a meter's clock is read just before a cut is sent, and the cut refused then.
     """
 
     mode: str
@@ -100,6 +101,13 @@ MODE = "armed"
 QUARANTINED, WOULD_TRIP = "quarantined", "would_trip"
 LIMITS = frozenset({"hour_limit", "day_limit"})  # what exceeds them is quarantined; the bus limit is only a queue
 
+RECHECKED = frozenset(
+    {
+        "overdrawn", "account_normal", "not_protected", "notice_delivered", "readings_agree", "no_keep_power",
+        "clock_sane", "allowed_time", "armed", "not_stopped", "breaker_closed",
+    }
+)  # fmt: skip
+
 
 def candidate_words(facts: TripFacts, decision: Decision) -> str:
     """The decision in one word: empty for a cut, quarantined, would_trip (dry run), or the check that says no."""
@@ -111,10 +119,24 @@ def candidate_words(facts: TripFacts, decision: Decision) -> str:
     return refusals[0]
 
 
-def is_candidate(facts: TripFacts) -> bool:
+def is_candidate(facts: TripFacts, now_s: int) -> bool:
     """Whether the household counts as about to be cut, when it is judged whether there are too many at once."""
     overdrawn = is_overdrawn(facts.balance_fen, facts.residue_nf, facts.overdraft_fen)
-    return overdrawn and facts.account_status == "normal" and not facts.protected
+    return overdrawn and facts.account_status == "normal" and not is_protected(facts, now_s)
+
+
+def is_protected(facts: TripFacts, now_s: int) -> bool:
+    """Whether the household must not be cut at all; such a promise may have an end."""
+    over = facts.protected_until is not None and facts.protected_until <= now_s
+    return facts.protected and not over
+
+
+def may_still_be_sent(decision: Decision) -> bool:
+    """Whether a cut that was decided may go out: nothing that would forbid deciding it now has come up.
+
+    The limits counted it already, and the collector itself reads the relay's status just before it sends.
+    """
+    return RECHECKED.isdisjoint(decision.refusals)
 
 
 def decide_trip(facts: TripFacts, now_s: int, now_ms: int) -> Decision:
@@ -147,8 +169,7 @@ def _account(facts: TripFacts, _now_s: int, _now_ms: int) -> Check:
 
 
 def _unprotected(facts: TripFacts, now_s: int, _now_ms: int) -> Check:
-    over = facts.protected_until is not None and facts.protected_until <= now_s
-    return Check("not_protected", not facts.protected or over)
+    return Check("not_protected", not is_protected(facts, now_s))
 
 
 def _warned(facts: TripFacts, now_s: int, _now_ms: int) -> Check:

@@ -13,11 +13,11 @@ from uuid import uuid4
 from sqlalchemy import RowMapping
 
 from server.errors import Conflict, NotFound, Refused
-from server.flows.supply import take_back_trips
+from server.flows.supply import count_candidates, take_back_trips
 from server.store import approvals as kept
 from server.store import audit
 from server.store.estates import get_estate
-from server.store.supply import households, overdrawn_accounts, release_quarantined, update_estate
+from server.store.supply import households, overdrawn_accounts, release_quarantined, trip_candidates, update_estate
 from server.store.unit import Unit
 
 if TYPE_CHECKING:
@@ -63,13 +63,20 @@ def request_start_again(unit: Unit, estate_id: str, *, actor: str, now: "Now") -
 
 
 def request_breaker_reset(unit: Unit, estate_id: str, *, actor: str, reason: str, now: "Now") -> str:
-    """Ask to close the breaker; the reason is part of what the second person approves."""
+    """Ask to close the breaker; the reason and the number of candidates are what the second person approves."""
     site = get_estate(unit.connection, estate_id)
     if site["breaker"] == "closed":
         raise Conflict("the breaker is closed already")
     if not reason.strip():
         raise Refused("say why the breaker may be closed")
-    payload = {"kind": "breaker_reset", "reason": reason, "opened_because": site["breaker_reason"]}
+    overdrawn = overdrawn_accounts(unit.connection, estate_id)
+    found = trip_candidates(unit.connection, estate_id, overdrawn, now.world_s)
+    payload = {
+        "kind": "breaker_reset",
+        "reason": reason,
+        "opened_because": site["breaker_reason"],
+        "candidates": count_candidates(found, now),
+    }
     return _request(unit, estate_id, "breaker_reset", payload, actor, now)
 
 
@@ -119,14 +126,19 @@ def approve(unit: Unit, estate_id: str, approval_id: str, payload_sha256: str, *
 
 def _carry_out(unit: Unit, estate_id: str, row: RowMapping) -> None:
     payload = json.loads(row["payload"])
+    site = get_estate(unit.connection, estate_id)
     if row["kind"] == "mode":
-        if get_estate(unit.connection, estate_id)["mode"] != payload["from"]:
+        if site["mode"] != payload["from"]:
             raise Conflict("the mode has changed since this was asked; ask again")
         update_estate(unit.connection, estate_id, mode=payload["to"])
         release_quarantined(unit.connection, estate_id)
     elif row["kind"] == "start_again":
+        if not site["stopped"]:
+            raise Conflict("cutting has been started again already")
         update_estate(unit.connection, estate_id, stopped=0)
     else:
+        if site["breaker"] == "closed" or site["breaker_reason"] != payload["opened_because"]:
+            raise Conflict("the breaker has changed since this was asked; ask again")
         update_estate(unit.connection, estate_id, breaker="closed", breaker_reason="")
         release_quarantined(unit.connection, estate_id)
 

@@ -52,9 +52,6 @@ def enqueue(
 
 def on_crossings(unit: Unit, estate_id: str, crossings: Sequence[Crossing], now: "Now") -> None:
     """One notice for each alarm level that an account has just crossed downwards."""
-    if not crossings:
-        return
-    site = get_estate(unit.connection, estate_id)
     for crossing in crossings:
         kind = KIND_OF_EVENT.get(crossing.event)
         if kind is None:
@@ -62,18 +59,32 @@ def on_crossings(unit: Unit, estate_id: str, crossings: Sequence[Crossing], now:
         row = get_account(unit.connection, estate_id, crossing.account_id)
         if row["kind"] != "household":
             continue
-        arguments: dict[str, int | str] = {"balance_fen": row["balance_fen"], "room": row["room_id"] or ""}
-        if kind == "cut_warning":
-            if row["protected"]:
-                kind = "alarm2"
-            else:
-                earliest = earliest_allowed(protected_times(site), now.world_s + site["grace_s"])
-                arguments |= {
-                    "overdraft_fen": row["overdraft_fen"],
-                    "earliest_at": earliest if earliest is not None else now.world_s + site["grace_s"],
-                    "pay_fen": suggested_fen(row["balance_fen"], row["close_allowed_fen"]),
-                }
-        enqueue(unit, estate_id, crossing.account_id, kind, arguments, now)
+        if kind == "cut_warning" and not is_protected(row, now):
+            warn(unit, estate_id, crossing.account_id, now)
+        else:
+            arguments: dict[str, int | str] = {"balance_fen": row["balance_fen"], "room": row["room_id"] or ""}
+            enqueue(unit, estate_id, crossing.account_id, "alarm1" if kind == "alarm1" else "alarm2", arguments, now)
+
+
+def is_protected(row: RowMapping, now: "Now") -> bool:
+    """Whether the household of this account's row is never cut at present, and so never warned of a cut."""
+    over = row["protected_until"] is not None and row["protected_until"] <= now.world_s
+    return bool(row["protected"]) and not over
+
+
+def warn(unit: Unit, estate_id: str, account_id: str, now: "Now") -> None:
+    """The warning before a cut: when it can happen at the earliest, and what to pay until then."""
+    site = get_estate(unit.connection, estate_id)
+    row = get_account(unit.connection, estate_id, account_id)
+    earliest = earliest_allowed(protected_times(site), now.world_s + site["grace_s"])
+    arguments: dict[str, int | str] = {
+        "balance_fen": row["balance_fen"],
+        "room": row["room_id"] or "",
+        "overdraft_fen": row["overdraft_fen"],
+        "earliest_at": earliest if earliest is not None else now.world_s + site["grace_s"],
+        "pay_fen": suggested_fen(row["balance_fen"], row["close_allowed_fen"]),
+    }
+    enqueue(unit, estate_id, account_id, "cut_warning", arguments, now)
 
 
 def suggested_fen(balance_fen: int, close_allowed_fen: int) -> int:

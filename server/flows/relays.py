@@ -8,8 +8,9 @@ from sqlalchemy import Connection, RowMapping
 
 from core.dlt645.identifiers import COMMAND_OPEN, RELAY_OPEN
 from server.domain.readings import StatusRead
+from server.domain.supply import COMMAND_TTL_MAX_S, decide_trip, may_still_be_sent
 from server.flows import notices
-from server.flows.supply import trips_may_be_sent, want
+from server.flows.supply import trips_may_be_sent, want_closed
 from server.store import supply as kept
 from server.store.estates import get_account, get_estate
 from server.store.meters import MeterRow, get_meter
@@ -21,6 +22,7 @@ from server.store.unit import Unit
 if TYPE_CHECKING:
     from server.clock import Now
 
+LATE_S = 2 * COMMAND_TTL_MAX_S  # after it no frame is on its way any more: its deadline, and a clock as far off
 COMMAND_OF_STEP = {"sent": "sent", "accepted": "accepted", "refused": "failed"}
 
 
@@ -59,11 +61,19 @@ def is_current(connection: Connection, estate_id: str, meter_id: str, gen: int) 
 
 
 def clear_trip(unit: Unit, estate_id: str, meter_id: str, gen: int, now: "Now") -> bool:
-    """The last question before the frame of a trip: still current, and durably written that it was asked.
+    """The last question before the frame of a trip: still current, still justified, and durably written.
 
-    A store that cannot be written answers with its error, and then no trip is sent.
+    The household is judged once more, since a payment, a protected hour or a doubt may have come meanwhile. A store
+    that cannot be written answers with its error, and then no trip is sent.
     """
     if not is_current(unit.connection, estate_id, meter_id, gen):
+        return False
+    account_id = get_meter(unit.connection, estate_id, meter_id).account_id
+    accounts = [] if account_id is None else [account_id]
+    for one in kept.trip_candidates(unit.connection, estate_id, accounts, now.world_s):
+        if one.meter_id == meter_id and may_still_be_sent(decide_trip(one.facts, now.world_s, now.machine_ms)):
+            break
+    else:
         return False
     kept.update_supply(unit.connection, estate_id, meter_id, candidate_at=now.world_s)
     return True
@@ -83,25 +93,23 @@ def record_attempt(unit: Unit, estate_id: str, meter_id: str, gen: int, step: st
         return
     unit.announce("meter", meter_id)
     if step == "expired" and row["desired"] == "open":
-        meter = get_meter(unit.connection, estate_id, meter_id)
-        want(
-            unit, estate_id, meter_id, meter.bus_id,
-            state="closed", action="allow", reason="trip_expired", actor="system", now=now,
-        )  # fmt: skip
+        _give_back(unit, estate_id, meter_id, "trip_expired", now)
     elif step in COMMAND_OF_STEP:
         kept.update_supply(unit.connection, estate_id, meter_id, command=COMMAND_OF_STEP[step])
 
 
 def record_status(unit: Unit, estate_id: str, rows: Sequence[StatusRead], now: "Now") -> None:
     """Take status words in: the only place that says what a relay does and that a wish is fulfilled."""
-    newest = {item.meter_id: item for item in sorted(rows, key=lambda one: one.ms)}
-    save_status(unit.connection, estate_id, list(newest.values()))
-    note_contact(unit.connection, estate_id, {item.meter_id: (item.at, item.ms) for item in newest.values()})
-    for item in newest.values():
+    fresh: list[tuple[StatusRead, RowMapping | None]] = []
+    for item in {item.meter_id: item for item in sorted(rows, key=lambda one: one.ms)}.values():
         known = kept.get_supply(unit.connection, estate_id, item.meter_id)
-        if known is None or (known["relay_ms"] is not None and item.ms < known["relay_ms"]):
-            continue
-        _believe(unit, estate_id, item, known, now)
+        if known is None or known["relay_ms"] is None or item.ms >= known["relay_ms"]:
+            fresh.append((item, known))
+    save_status(unit.connection, estate_id, [item for item, _ in fresh])
+    note_contact(unit.connection, estate_id, {item.meter_id: (item.at, item.ms) for item, _ in fresh})
+    for item, known in fresh:
+        if known is not None:
+            _believe(unit, estate_id, item, known, now)
 
 
 def relay_of(status3: int) -> str:
@@ -121,12 +129,35 @@ def _believe(unit: Unit, estate_id: str, item: StatusRead, known: RowMapping, no
         changes["opened_at"] = item.at
     if fulfilled:
         changes["command"] = "confirmed"
-    if relay == "closed" and known["desired"] == "closed":
+    if known["desired"] == "closed" and not item.status3 & (RELAY_OPEN | COMMAND_OPEN):
         changes["cause"] = "none"
     kept.update_supply(unit.connection, estate_id, item.meter_id, **changes)
     if relay != known["relay"] or fulfilled:
         unit.announce("meter", item.meter_id)
         _tell(unit, estate_id, item, known, relay, fulfilled=fulfilled, now=now)
+    if not waiting:
+        _react(unit, estate_id, item, known, now)
+
+
+def _react(unit: Unit, estate_id: str, item: StatusRead, known: RowMapping, now: "Now") -> None:
+    """The relay has moved without a wish: a frame of ours came late, or somebody closed it on site.
+
+    A late cut is taken back; a relay that others opened is left alone. A household that has power again is judged
+    and warned anew before it can be cut.
+    """
+    if known["desired"] == "closed" and item.status3 & RELAY_OPEN and item.status3 & COMMAND_OPEN:
+        sent_at = kept.trip_sent_at(unit.connection, estate_id, item.meter_id)
+        last_at = known["relay_at"] if known["relay_at"] is not None else item.at
+        if sent_at is not None and sent_at + LATE_S >= last_at:
+            _give_back(unit, estate_id, item.meter_id, "late_trip", now)
+    elif known["desired"] == "open" and not item.status3 & (RELAY_OPEN | COMMAND_OPEN):
+        _give_back(unit, estate_id, item.meter_id, "closed_on_site", now)
+
+
+def _give_back(unit: Unit, estate_id: str, meter_id: str, reason: str, now: "Now") -> None:
+    site = get_estate(unit.connection, estate_id)
+    bus_id = get_meter(unit.connection, estate_id, meter_id).bus_id
+    want_closed(unit, estate_id, site, meter_id, bus_id, reason, "system", now)
 
 
 def _is_fulfilled(action: str, status3: int) -> bool:

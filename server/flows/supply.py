@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import RowMapping
 
+from server.domain.calendar import allowed_until
 from server.domain.supply import (
     TRIP_WISH_S,
     WOULD_TRIP,
@@ -20,11 +21,14 @@ from server.domain.supply import (
     candidate_words,
     decide_trip,
     is_candidate,
+    is_overdrawn,
     may_close,
 )
 from server.errors import Conflict, NotFound, Refused
+from server.flows import notices
 from server.store import audit
 from server.store import supply as kept
+from server.store.approvals import newest_approved, withdraw_waiting
 from server.store.estates import get_account, get_estate
 from server.store.meters import get_meter, meters_of_account
 from server.store.supply import Candidate
@@ -35,22 +39,28 @@ if TYPE_CHECKING:
 
 MASS_EVENT_MIN, MASS_EVENT_PERMILLE = 5, 150  # more candidates at once look like our own mistake
 CLOSE_NEVER_EXPIRES_S = 10**10
+ACCEPTED_MS = 24 * 3600 * 1000  # for so long two people accept an implausible number of candidates
 
 
 def decide(unit: Unit, estate_id: str, now: "Now", *, clock_sane: bool = True) -> list[tuple[Candidate, Decision]]:
     """Judge every overdrawn household that still has power; cut those that every check allows.
 
     All facts are of one consistent read; each cut of this run counts against the limits of the next household.
-    In mode observe nobody is judged. A mass event opens the breaker; what exceeds a limit is quarantined.
+    In mode observe nobody is judged. A mass event opens the breaker; what exceeds a limit is quarantined. A clock
+    that is not trusted takes back the cuts that were not read back. Who owes and was never warned of it is warned.
     """
     connection = unit.connection
+    if not clock_sane:
+        take_back_trips(unit, estate_id, "clock", "system", now)
     if get_estate(connection, estate_id)["mode"] == "observe":
         kept.set_candidates(connection, estate_id, {}, now.world_s)
         return []
     accounts = kept.overdrawn_accounts(connection, estate_id)
-    found = kept.trip_candidates(connection, estate_id, accounts, now.world_s, clock_sane=clock_sane)
+    supplied = kept.trip_candidates(connection, estate_id, accounts, now.world_s, clock_sane=clock_sane)
+    found = [one for one in supplied if one.desired == "closed"]
     if _is_mass_event(unit, estate_id, found, now):
         found = [replace(one, facts=replace(one.facts, breaker="open")) for one in found]
+    _warn(unit, estate_id, found, now)
     judged: list[tuple[Candidate, Decision]] = []
     words: dict[str, str] = {}
     cuts: Counter[str] = Counter()
@@ -68,6 +78,18 @@ def decide(unit: Unit, estate_id: str, now: "Now", *, clock_sane: bool = True) -
     return judged
 
 
+def _warn(unit: Unit, estate_id: str, found: Sequence[Candidate], now: "Now") -> None:
+    """Write the cut warning that no crossing wrote: the debt was brought along, or its protection has ended."""
+    missing = [
+        one.account_id
+        for one in found
+        if not one.is_warned and is_candidate(one.facts, now.world_s)
+        and one.facts.breaker == "closed" and one.facts.clock_sane
+    ]  # fmt: skip
+    for account_id in dict.fromkeys(missing):
+        notices.warn(unit, estate_id, account_id, now)
+
+
 def _after(facts: TripFacts, bus_cuts: int, cuts: int) -> TripFacts:
     """The facts after the cuts that this run has decided already."""
     return replace(
@@ -78,11 +100,19 @@ def _after(facts: TripFacts, bus_cuts: int, cuts: int) -> TripFacts:
     )
 
 
+def count_candidates(found: Sequence[Candidate], now: "Now") -> int:
+    """How many households count as about to be cut."""
+    return len({one.account_id for one in found if is_candidate(one.facts, now.world_s)})
+
+
 def _is_mass_event(unit: Unit, estate_id: str, found: Sequence[Candidate], now: "Now") -> bool:
-    """Whether implausibly many households would be cut at once; opens the breaker if it is closed."""
+    """Whether implausibly many households would be cut at once; opens the breaker if it is closed.
+
+    Two people who close the breaker accept as many candidates as there were, for a day.
+    """
     limit = max(MASS_EVENT_MIN, kept.households(unit.connection, estate_id) * MASS_EVENT_PERMILLE // 1000)
-    count = len({one.account_id for one in found if is_candidate(one.facts)})
-    if count <= limit:
+    count = count_candidates(found, now)
+    if count <= limit or count <= _accepted(unit, estate_id, now):
         return False
     if found[0].facts.breaker == "closed":
         reason = f"{count} households are candidates at once, {limit} are plausible"
@@ -90,6 +120,11 @@ def _is_mass_event(unit: Unit, estate_id: str, found: Sequence[Candidate], now: 
         audit.record(unit.connection, estate_id, "system", "breaker.opened", estate_id, now, reason)
         take_back_trips(unit, estate_id, "breaker", "system", now)
     return True
+
+
+def _accepted(unit: Unit, estate_id: str, now: "Now") -> int:
+    row = newest_approved(unit.connection, estate_id, "breaker_reset", now.machine_ms - ACCEPTED_MS)
+    return 0 if row is None else int(json.loads(row["payload"]).get("candidates", 0))
 
 
 def _cut(unit: Unit, estate_id: str, candidate: Candidate, decision: Decision, now: "Now") -> None:
@@ -126,7 +161,10 @@ def want(
     if row is None:
         raise NotFound(f"meter {meter_id!r} has no relay in this estate")
     gen = int(row["gen"]) + 1
-    lifetime_s = TRIP_WISH_S if action == "trip" else CLOSE_NEVER_EXPIRES_S
+    expires_at = now.world_s + CLOSE_NEVER_EXPIRES_S
+    if action == "trip":
+        times = kept.protected_times(get_estate(unit.connection, estate_id))
+        expires_at = allowed_until(times, now.world_s, now.world_s + TRIP_WISH_S)
     kept.add_wish(
         unit.connection,
         estate_id=estate_id,
@@ -138,7 +176,7 @@ def want(
         actor=actor,
         decided_at=now.world_s,
         created_ms=now.machine_ms,
-        expires_at=now.world_s + lifetime_s,
+        expires_at=expires_at,
         evidence=json.dumps(evidence or {}),
     )
     kept.update_supply(
@@ -156,24 +194,32 @@ def want(
 
 
 def on_balances(unit: Unit, estate_id: str, account_ids: Sequence[str], now: "Now") -> None:
-    """After balances moved: whoever was cut for arrears and may have power again is wanted closed at once."""
+    """After balances moved: whoever was cut for arrears and may have power again is wanted closed at once.
+
+    A cut that no read-back has confirmed is taken back already when the household is no longer overdrawn; once it
+    is dark, the power returns above the close-allowed amount.
+    """
     site = get_estate(unit.connection, estate_id)
     for account_id in account_ids:
         row = get_account(unit.connection, estate_id, account_id)
         if row["kind"] != "household":
             continue
-        if not may_close(row["balance_fen"], row["residue_nf"], row["close_allowed_fen"]):
+        lifted = may_close(row["balance_fen"], row["residue_nf"], row["close_allowed_fen"])
+        overdrawn = is_overdrawn(row["balance_fen"], row["residue_nf"], row["overdraft_fen"])
+        if overdrawn and not lifted:
             continue
         for meter in meters_of_account(unit.connection, estate_id, account_id):
             known = kept.get_supply(unit.connection, estate_id, meter.meter_id)
             if known is None or known["desired"] != "open" or known["cause"] != "arrears":
                 continue
-            _want_closed(unit, estate_id, site, meter.meter_id, meter.bus_id, "paid", "system", now)
+            if lifted or known["command"] != "confirmed":
+                want_closed(unit, estate_id, site, meter.meter_id, meter.bus_id, "paid", "system", now)
 
 
-def _want_closed(
+def want_closed(
     unit: Unit, estate_id: str, site: RowMapping, meter_id: str, bus_id: str, reason: str, actor: str, now: "Now"
 ) -> int:
+    """Wish the power back in the way of the estate: the resident presses the button, or the relay closes itself."""
     action = "close" if site["close_policy"] == "direct" else "allow"
     return want(
         unit, estate_id, meter_id, bus_id, state="closed", action=action, reason=reason, actor=actor, now=now
@@ -194,12 +240,16 @@ def close_by_hand(unit: Unit, estate_id: str, meter_id: str, *, actor: str, reas
         raise Conflict("the relay is closed, or permitted to close, already")
     site = get_estate(unit.connection, estate_id)
     audit.record(unit.connection, estate_id, actor, "supply.close", meter_id, now, reason)
-    return _want_closed(unit, estate_id, site, meter_id, meter.bus_id, "by_hand", actor, now)
+    return want_closed(unit, estate_id, site, meter_id, meter.bus_id, "by_hand", actor, now)
 
 
 def stop_all(unit: Unit, estate_id: str, *, actor: str, now: "Now") -> int:
-    """The red button: no trip is sent from now on, and wishes to cut that are still open are taken back."""
+    """The red button: no trip is sent from now on, and wishes to cut that are still open are taken back.
+
+    Whoever asked to start again before it was pressed has to ask anew.
+    """
     kept.update_estate(unit.connection, estate_id, stopped=1)
+    withdraw_waiting(unit.connection, estate_id, "start_again")
     audit.record(unit.connection, estate_id, actor, "supply.stop", estate_id, now)
     return take_back_trips(unit, estate_id, "stopped", actor, now)
 
@@ -211,7 +261,7 @@ def take_back_trips(unit: Unit, estate_id: str, reason: str, actor: str, now: "N
     for bus_id in kept.bus_ids(unit.connection, estate_id):
         for order in kept.unfinished_orders(unit.connection, estate_id, bus_id):
             if order["action"] == "trip":
-                _want_closed(unit, estate_id, site, order["meter_id"], bus_id, reason, actor, now)
+                want_closed(unit, estate_id, site, order["meter_id"], bus_id, reason, actor, now)
                 taken_back += 1
     return taken_back
 

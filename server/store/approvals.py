@@ -36,3 +36,25 @@ def update(connection: Connection, estate_id: str, approval_id: str, **values: A
         .where(approval.c.estate_id == estate_id, approval.c.approval_id == approval_id)
         .values(**values)
     )
+
+
+def newest_approved(connection: Connection, estate_id: str, kind: str, since_ms: int) -> RowMapping | None:
+    """The last act of this kind that two people agreed to after `since_ms`."""
+    query = (
+        select(approval)
+        .where(
+            approval.c.estate_id == estate_id,
+            approval.c.kind == kind,
+            approval.c.status == "approved",
+            approval.c.approved_ms > since_ms,
+        )
+        .order_by(approval.c.approved_ms.desc())
+        .limit(1)
+    )
+    return connection.execute(query).mappings().one_or_none()
+
+
+def withdraw_waiting(connection: Connection, estate_id: str, kind: str) -> None:
+    """Take back every waiting request of this kind."""
+    where = (approval.c.estate_id == estate_id, approval.c.kind == kind, approval.c.status == "waiting")
+    connection.execute(approval.update().where(*where).values(status="withdrawn"))

@@ -2,31 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, and_, func, select
 
 from server.domain.calendar import ProtectedTimes
 from server.domain.supply import BUS_WINDOW_S, DAY_S, HOUR_S, QUARANTINED, TripFacts, trips_allowed
+from server.store.doubts import Doubts, load_doubts
 from server.store.estates import get_estate
-from server.store.notices import warned_at
 from server.store.schema import (
     account,
     bus,
     estate,
-    line,
     meter,
     meter_live,
-    reading,
     relay_attempt,
     relay_desired,
     supply,
 )
 
 HOUR_PERMILLE, DAY_PERMILLE = 10, 30
-HELD_LOOKBACK_S = 86400
-HELD_VERDICTS = ("backwards", "jump", "not_multiple")
-LAST_LINES = 16  # a charge has few lines even over several tariff boundaries
 UNFINISHED = ("queued", "sent", "accepted", "failed")
 
 
@@ -39,13 +34,8 @@ class Candidate:
     bus_id: str
     room_id: str | None
     facts: TripFacts
-
-
-class Doubts(NamedTuple):
-    """By meter: readings that are held, and what was charged up to a reading that none has confirmed yet."""
-
-    held: dict[str, int]
-    unconfirmed_fen: dict[str, int]
+    desired: str = "closed"  # of the relay: open, when its cut is wanted already
+    is_warned: bool = True  # a cut warning was written for the present debt, delivered or not
 
 
 def protected_times(site: RowMapping) -> ProtectedTimes:
@@ -132,57 +122,22 @@ def trip_candidates(
     by_bus: dict[str, int] = {}
     for bus_id, at in trips:
         by_bus[bus_id] = by_bus.get(bus_id, 0) + (at > now_s - BUS_WINDOW_S)
-    warned = warned_at(connection, estate_id, account_ids)
-    doubts = Doubts(_held(connection, estate_id, now_s), _unconfirmed(connection, estate_id, account_ids))
+    doubts = load_doubts(connection, estate_id, account_ids)
     query = _joined(estate_id).where(account.c.account_id.in_(account_ids))
     place = {name: number for number, name in enumerate(account_ids)}
     found = [
-        _candidate(site, row, warned.get(row["account_id"]), by_bus, limits, doubts, clock_sane=clock_sane)
+        _candidate(site, row, by_bus, limits, doubts, clock_sane=clock_sane)
         for row in connection.execute(query).mappings()
     ]
     return sorted(found, key=lambda one: (place[one.account_id], one.meter_id))
 
 
-def _held(connection: Connection, estate_id: str, now_s: int) -> dict[str, int]:
-    """Meters whose newest readings are held: how many after the last accepted one."""
-    query = (
-        select(reading.c.meter_id, func.count())
-        .join(meter_live, _same_meter(meter_live, reading))
-        .where(
-            reading.c.estate_id == estate_id,
-            reading.c.read_at > now_s - HELD_LOOKBACK_S,
-            reading.c.verdict.in_(HELD_VERDICTS),
-            reading.c.read_at >= func.coalesce(meter_live.c.reading_at, 0),
-        )
-        .group_by(reading.c.meter_id)
-    )
-    return {row[0]: row[1] for row in connection.execute(query)}
-
-
-def _unconfirmed(connection: Connection, estate_id: str, account_ids: Sequence[str]) -> dict[str, int]:
-    """Fen charged up to the newest accepted reading of each meter: a later reading has yet to confirm it."""
-    query = (
-        select(line.c.meter_id, func.sum(-line.c.amount_fen))
-        .join(account, and_(account.c.estate_id == line.c.estate_id, account.c.account_id == line.c.account_id))
-        .join(meter_live, _same_meter(meter_live, line))
-        .where(
-            line.c.estate_id == estate_id,
-            line.c.account_id.in_(account_ids),
-            line.c.account_version > account.c.version - LAST_LINES,
-            line.c.event_to >= meter_live.c.reading_at,
-        )
-        .group_by(line.c.meter_id)
-    )
-    return {row[0]: int(row[1]) for row in connection.execute(query)}
-
-
 def _candidate(
     site: RowMapping,
     row: RowMapping,
-    warned: int | None,
     by_bus: dict[str, int],
     limits: dict[str, int],
-    doubts: "Doubts",
+    doubts: Doubts,
     *,
     clock_sane: bool,
 ) -> Candidate:
@@ -197,7 +152,7 @@ def _candidate(
         overdraft_fen=row["overdraft_fen"],
         protected=bool(row["protected"]),
         protected_until=row["protected_until"],
-        warned_at=warned,
+        warned_at=doubts.warned_at.get(row["account_id"]),
         grace_s=site["grace_s"],
         reading_at=row["reading_at"],
         reading_ms=row["reading_ms"],
@@ -212,11 +167,14 @@ def _candidate(
         bus_trips=by_bus.get(row["bus_id"], 0),
         times=protected_times(site),
         held_readings=doubts.held.get(row["meter_id"], 0),
-        unconfirmed_fen=doubts.unconfirmed_fen.get(row["meter_id"], 0),
+        unconfirmed_fen=doubts.unconfirmed_fen.get(row["account_id"], 0),
         quarantined=row["candidate"] == QUARANTINED,
         **limits,
     )
-    return Candidate(row["account_id"], row["meter_id"], row["bus_id"], row["room_id"], facts)
+    is_warned = row["account_id"] in doubts.warned_at
+    return Candidate(
+        row["account_id"], row["meter_id"], row["bus_id"], row["room_id"], facts, row["desired"], is_warned
+    )
 
 
 def get_supply(connection: Connection, estate_id: str, meter_id: str) -> RowMapping | None:
@@ -275,6 +233,24 @@ def add_attempt(
             detail=detail[:500],
         )
     )
+
+
+def trip_sent_at(connection: Connection, estate_id: str, meter_id: str) -> int | None:
+    """World time at which the last frame that wanted this meter open went out; None: none ever did."""
+    query = (
+        select(func.max(relay_attempt.c.world_at))
+        .join(
+            relay_desired, and_(_same_meter(relay_attempt, relay_desired), relay_attempt.c.gen == relay_desired.c.gen)
+        )
+        .where(
+            relay_attempt.c.estate_id == estate_id,
+            relay_attempt.c.meter_id == meter_id,
+            relay_attempt.c.step == "sent",
+            relay_desired.c.action == "trip",
+        )
+    )
+    at: int | None = connection.execute(query).scalar()
+    return at
 
 
 def unfinished_orders(connection: Connection, estate_id: str, bus_id: str) -> Sequence[RowMapping]:

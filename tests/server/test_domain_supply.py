@@ -196,9 +196,9 @@ def test_the_bus_limit_is_a_queue_and_no_quarantine():
 
 
 def test_who_counts_towards_a_mass_event():
-    assert is_candidate(replace(GOOD, warned_at=None, mode="observe"))
+    assert is_candidate(replace(GOOD, warned_at=None, mode="observe"), NOW_S)
     for changes in ({"balance_fen": 1}, {"account_status": "paused"}, {"protected": True}):
-        assert not is_candidate(replace(GOOD, **changes))
+        assert not is_candidate(replace(GOOD, **changes), NOW_S)
 
 
 def test_a_check_tells_its_figures():

@@ -15,7 +15,7 @@ from server.jobs.collecting import FlowOrders
 from server.store import approvals as approval_rows
 from server.store import schema
 from server.store.writer import Writer
-from tests.server.estates import ESTATE, account_id, at, meter_id
+from tests.server.estates import ESTATE, account_id, meter_id
 from tests.server.supply_stage import CLOSED, OPEN, Stage
 
 
@@ -347,15 +347,18 @@ class FullDisk:
         raise StorageUnavailable("the disk is full")
 
 
-class StoppedClock:
+class StageClock:
+    def __init__(self, stage):
+        self.stage = stage
+
     def now(self):
-        return at()
+        return self.stage.now
 
 
 def probe_21(stage, engine, expected=StorageUnavailable):
     ready(stage, 1, 2)
     stage.decide()
-    orders = FlowOrders(engine, FullDisk(), StoppedClock(), ESTATE)
+    orders = FlowOrders(engine, FullDisk(), StageClock(stage), ESTATE)
     sent = True
     try:
         sent = orders.still_current(meter_id(1), 1)
@@ -378,9 +381,9 @@ def test_invariant_21_fails_when_a_reader_alone_clears_a_trip(stage, sqlite_engi
 def test_invariant_21_clearing_a_trip_is_itself_a_write(stage, sqlite_engine):
     ready(stage, 1)
     stage.decide()
-    orders = FlowOrders(sqlite_engine, stage.writer, StoppedClock(), ESTATE)
+    orders = FlowOrders(sqlite_engine, stage.writer, StageClock(stage), ESTATE)
     assert orders.still_current(meter_id(1), 1)
-    assert stage.supply(1)["candidate_at"] == at().world_s
+    assert stage.supply(1)["candidate_at"] == stage.now.world_s
     stage.set(schema.estate, stopped=1)
     assert not orders.still_current(meter_id(1), 1)
 

@@ -1,0 +1,121 @@
+"""What a decision to cut must doubt: readings that are held, charges that nothing confirmed, warnings of old debts.
+
+Each is looked up for the accounts at hand only, through the indexes of their meters and lines, since the decision is
+taken every second.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, and_, func, select
+
+from server.store.notices import cut_warnings
+from server.store.schema import account, batch, line, meter, meter_live, reading, relay_desired
+
+HELD_VERDICTS = ("backwards", "jump", "not_multiple")
+GIVEN_BACK = ("by_hand", "closed_on_site")  # wishes after which a household is warned anew
+LAST_LINES = 16  # a charge has few lines even over several tariff boundaries
+
+
+class Doubts(NamedTuple):
+    """Held readings by meter; by account: fen that no later reading has confirmed, delivery of the cut warning."""
+
+    held: dict[str, int]
+    unconfirmed_fen: dict[str, int]
+    warned_at: dict[str, int | None]
+
+
+def load_doubts(connection: Connection, estate_id: str, account_ids: Sequence[str]) -> Doubts:
+    """The doubts about these accounts."""
+    since_ms = _owing_since_ms(connection, estate_id, account_ids)
+    return Doubts(
+        _held(connection, estate_id, account_ids),
+        _unconfirmed(connection, estate_id, account_ids),
+        cut_warnings(connection, estate_id, account_ids, since_ms),
+    )
+
+
+def _same_meter(left: Any, right: Any) -> Any:
+    return and_(left.c.estate_id == right.c.estate_id, left.c.meter_id == right.c.meter_id)
+
+
+def _same_account(left: Any, right: Any) -> Any:
+    return and_(left.c.estate_id == right.c.estate_id, left.c.account_id == right.c.account_id)
+
+
+def _held(connection: Connection, estate_id: str, account_ids: Sequence[str]) -> dict[str, int]:
+    """Meters whose newest readings are held: how many after the last accepted one."""
+    query = (
+        select(reading.c.meter_id, func.count())
+        .select_from(reading)
+        .join(meter, _same_meter(meter, reading))
+        .join(meter_live, _same_meter(meter_live, reading))
+        .where(
+            meter.c.estate_id == estate_id,
+            meter.c.account_id.in_(account_ids),
+            reading.c.verdict.in_(HELD_VERDICTS),
+            reading.c.read_at >= func.coalesce(meter_live.c.reading_at, 0),
+        )
+        .group_by(reading.c.meter_id)
+    )
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def _unconfirmed(connection: Connection, estate_id: str, account_ids: Sequence[str]) -> dict[str, int]:
+    """Fen charged up to the newest accepted readings of an account's meters: later ones have yet to confirm them."""
+    query = (
+        select(line.c.account_id, func.sum(-line.c.amount_fen))
+        .select_from(line)
+        .join(account, _same_account(account, line))
+        .join(meter_live, _same_meter(meter_live, line))
+        .where(
+            line.c.estate_id == estate_id,
+            line.c.account_id.in_(account_ids),
+            line.c.account_version > account.c.version - LAST_LINES,
+            line.c.event_to >= meter_live.c.reading_at,
+        )
+        .group_by(line.c.account_id)
+    )
+    return {row[0]: int(row[1]) for row in connection.execute(query)}
+
+
+def _owing_since_ms(connection: Connection, estate_id: str, account_ids: Sequence[str]) -> dict[str, int]:
+    """Machine time from which a cut warning is about the present debt.
+
+    Warnings of before the balance was last above its limit, or of before somebody gave the power back by hand or on
+    site, were about another one. Looked up backwards from the newest line, so that it ends after the present debt.
+    """
+    last_above = (
+        select(line.c.batch_seq)
+        .where(
+            line.c.estate_id == account.c.estate_id,
+            line.c.account_id == account.c.account_id,
+            line.c.balance_after_fen > -account.c.overdraft_fen,
+        )
+        .order_by(line.c.account_version.desc())
+        .limit(1)
+        .correlate(account)
+        .scalar_subquery()
+    )
+    above = (
+        select(account.c.account_id, batch.c.created_ms)
+        .select_from(account)
+        .join(batch, and_(batch.c.estate_id == account.c.estate_id, batch.c.batch_seq == last_above))
+        .where(account.c.estate_id == estate_id, account.c.account_id.in_(account_ids))
+    )
+    given_back = (
+        select(meter.c.account_id, func.max(relay_desired.c.created_ms))
+        .select_from(relay_desired)
+        .join(meter, _same_meter(meter, relay_desired))
+        .where(
+            meter.c.estate_id == estate_id,
+            meter.c.account_id.in_(account_ids),
+            relay_desired.c.reason.in_(GIVEN_BACK),
+        )
+        .group_by(meter.c.account_id)
+    )
+    since_ms: dict[str, int] = {}
+    for query in (above, given_back):
+        for name, created_ms in connection.execute(query):
+            since_ms[name] = max(created_ms, since_ms.get(name, created_ms))
+    return since_ms
