@@ -28,6 +28,7 @@ from server.flows import notices, supply
 from server.flows.ledger import ensure_account, post_topup
 from server.store import audit
 from server.store import payments as kept
+from server.store.estates import get_account
 from server.store.unit import Unit
 
 if TYPE_CHECKING:
@@ -106,17 +107,20 @@ def close_order(unit: Unit, estate_id: str, order_no: str, now: "Now", *, reason
 def record_callback(unit: Unit, estate_id: str, event: Paid, body: str, *, now: "Now") -> CallbackResult:
     """Take a verified message in: kept as it came, credited at most once.
 
-    A repeat changes nothing. Unknown order, other amount, other provider, closed or paid order: suspense and audit.
+    A repeat changes nothing. Unknown order, other amount, other provider, closed or paid order, closed account:
+    suspense and audit.
     """
     known = kept.payment_of_transaction(unit.connection, estate_id, event.provider, event.transaction_id)
     if known is not None:
         return _repeat(unit, estate_id, event, body, known, now)
-    if not event.paid:
+    if not event.paid or event.amount_fen <= 0:
         _to_inbox(unit, estate_id, event, body, "failed", now)
         return CallbackResult.IGNORED
     row = kept.get_order(unit.connection, estate_id, event.order_no)
     order = OrderFacts(row["provider"], row["amount_fen"], row["status"]) if row is not None else None
     reason = suspense_reason(order, event)
+    if row is not None and kept.household_account(unit.connection, estate_id, row["account_id"]) is None:
+        reason = reason or f"the account {row['account_id']} is closed"
     money = _Money(
         event.provider, event.transaction_id, event.amount_fen, event.order_no, event.provider, event.paid_ms
     )
@@ -259,7 +263,12 @@ def _credit(unit: Unit, estate_id: str, account_id: str, money: _Money, order_no
         payment_id=payment_id,
         powered_off=int(bool(dark & wanted)),
     )
-    arguments: dict[str, int | str] = {"amount_fen": money.amount_fen, "balance_fen": posted.balance_fen}
+    room = get_account(unit.connection, estate_id, account_id)["room_id"] or ""
+    arguments: dict[str, int | str] = {
+        "amount_fen": money.amount_fen,
+        "balance_fen": posted.balance_fen,
+        "room": room,
+    }
     notices.enqueue(unit, estate_id, account_id, "topup", arguments, now)
     unit.announce("order", order_no)
     return posted
