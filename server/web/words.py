@@ -45,6 +45,11 @@ CAUSES = {
     "by_hand": _("by hand"),
     "stopped": _("stopped by the red button"),
     "trip_expired": _("the cut ran out of time"),
+    "late_trip": _("the cut came too late"),
+    "closed_on_site": _("closed on site"),
+    "mode": _("the mode was lowered"),
+    "breaker": _("the breaker opened"),
+    "clock": _("the clock is in doubt"),
 }
 NOTICES = {
     "alarm1": _("Balance low"),
