@@ -1,10 +1,11 @@
 """Mistakes of newcomers: each command says what is wrong, where, and what to do, and never shows a traceback."""
 
+import signal
 import socket
 
 import pytest
 
-from tests.e2e.processes import ROOT, estate645
+from tests.e2e.processes import ROOT, estate645, start, wait_until
 
 
 def refused(answer, *words):
@@ -66,6 +67,27 @@ def test_a_database_that_cannot_be_written(tmp_path):
 
 def test_verify_without_any_database(tmp_path):
     refused(estate645("verify", cwd=tmp_path), "estate645 demo")
+
+
+def test_the_demo_leaves_a_folder_alone_that_is_not_its_own(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    (tmp_path / "photos").mkdir()
+    refused(estate645("demo", "--folder", tmp_path, cwd=tmp_path), str(tmp_path), "empty folder")
+    refused(estate645("demo", "--folder", tmp_path / "thesis.txt", cwd=tmp_path), "thesis.txt")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "thesis.txt"]
+
+
+@pytest.mark.timeout(120)
+def test_the_demo_ignores_the_settings_of_a_real_server(tmp_path, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'real.db'}")
+    monkeypatch.setenv("ESTATE645_PORT", "99999")
+    demo = start("demo", "--port", "0", "--folder", tmp_path / "demo", cwd=tmp_path)
+    try:
+        wait_until(lambda: (tmp_path / "demo" / "server.ready.json").exists(), "the server is ready")
+    finally:
+        demo.send_signal(signal.SIGINT)
+        demo.communicate(timeout=60)
+    assert not (tmp_path / "real.db").exists()
 
 
 @pytest.mark.parametrize("command", ["demo", "serve", "import", "verify", "read"])

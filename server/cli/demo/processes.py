@@ -7,6 +7,7 @@ it is ready by writing its ready file; a child that dies first ends the demo wit
 
 import ctypes
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -73,6 +74,15 @@ class Child:
         return int(self.process.returncode)
 
 
+def _environment() -> dict[str, str]:
+    """Ours without the settings of a real server: the demo must never touch that server's database or port."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name != "DATABASE_URL" and not name.startswith("ESTATE645_")
+    }
+
+
 def start(name: str, command: Sequence[str], folder: Path) -> Child:
     """Start `python -P COMMAND --ready FILE` with its log in `folder`."""
     ready = folder / f"{name}.ready.json"
@@ -84,6 +94,7 @@ def start(name: str, command: Sequence[str], folder: Path) -> Child:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            env=_environment(),
             start_new_session=True,
             preexec_fn=_die_with_parent,  # noqa: PLW1509  # no threads yet when the demo starts its children
         )

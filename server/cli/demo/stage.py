@@ -115,7 +115,8 @@ def raise_curtain(folder: Path, port: int) -> Stage:
 
 
 def _prepare(folder: Path) -> IO[str]:
-    """Lock the folder against a second demo and empty it."""
+    """Lock the folder against a second demo and empty it; a folder that no demo has made is left as it is."""
+    _refuse_foreign(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / LOCK).open("w", encoding="utf-8")
@@ -134,6 +135,18 @@ def _prepare(folder: Path) -> IO[str]:
     for name in ("merchant", "provider"):
         generate_key_pair(folder / "keys" / name)
     return lock
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """ConfigError for a folder with somebody's files: each start of the demo empties its own."""
+    try:
+        foreign = folder.exists() and any(folder.iterdir()) and not (folder / LOCK).is_file()
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be read ({error.strerror}); name a folder of its own") from error
+    if foreign:
+        raise ConfigError(
+            f"{folder} holds files that are not the demo's; it would delete them, so name a new or an empty folder"
+        )
 
 
 def _import(folder: Path) -> None:
