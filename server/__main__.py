@@ -24,7 +24,14 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
+    """Run one command; returns the exit code. Ctrl-C at any moment, loading included, ends it without a traceback."""
+    try:
+        return _run(argv)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(argv: Sequence[str] | None) -> int:
     try:
         parser = build_parser()
     except ModuleNotFoundError as error:
@@ -40,8 +47,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EstateError as error:
         print(f"estate645 {arguments.command}: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        return 130
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+import server.__main__
 from tests.e2e.processes import ROOT, estate645, start, wait_until
 
 
@@ -88,6 +89,15 @@ def test_the_demo_ignores_the_settings_of_a_real_server(tmp_path, monkeypatch):
         demo.send_signal(signal.SIGINT)
         demo.communicate(timeout=60)
     assert not (tmp_path / "real.db").exists()
+
+
+def test_ctrl_c_while_the_command_is_still_loading(monkeypatch, capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(server.__main__, "build_parser", interrupted)
+    assert server.__main__.main(["verify"]) == 130
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("command", ["demo", "serve", "import", "verify", "read"])
