@@ -1,0 +1,180 @@
+"""Relays that move without a wish, and requests that a second person answers too late for the state of things."""
+
+import json
+
+import pytest
+
+from core.dlt645.identifiers import COMMAND_OPEN
+from server.domain.readings import StatusRead
+from server.errors import Conflict
+from server.flows import approvals, relays, supply
+from server.store import schema
+from server.store.writer import Writer
+from tests.server.estates import ESTATE, meter_id
+from tests.server.supply_acts import again, ready, wanted
+from tests.server.supply_stage import CLOSED, OPEN, PERMITTED, Stage
+
+
+@pytest.fixture
+def writer(sqlite_engine):
+    writer = Writer(sqlite_engine)
+    yield writer
+    writer.stop()
+
+
+@pytest.fixture
+def stage(writer):
+    return Stage(writer, households=6)
+
+
+# relays that move without a wish
+
+
+def paid(stage):
+    stage.cut(1)
+    stage.pay(1, 5000)
+    stage.wait(2)
+    stage.status(1, CLOSED)
+    assert stage.supply(1)["command"] == "confirmed"
+
+
+def test_a_frame_that_comes_late_after_the_payment_is_taken_back(stage):
+    paid(stage)
+    stage.wait(60)
+    stage.status(1, OPEN)
+    assert [(wish["gen"], wish["reason"]) for wish in stage.wishes(1)] == [
+        (1, "arrears"), (2, "paid"), (3, "late_trip"),
+    ]  # fmt: skip
+    assert (stage.supply(1)["relay"], stage.supply(1)["desired"]) == ("open", "closed")
+    assert [order.action for order in stage.orders()] == ["allow"]
+
+
+def test_a_relay_that_others_opened_is_left_alone(stage):
+    paid(stage)
+    for _ in range(3):
+        stage.wait(700)
+        stage.status(1, CLOSED)
+    stage.wait(1)
+    stage.status(1, OPEN)
+    stage.status(2, OPEN)
+    assert len(stage.wishes(1)) == 2
+    assert stage.wishes(2) == []
+
+
+def test_a_relay_closed_on_site_is_wanted_closed_and_warned_anew(stage):
+    stage.cut(1)
+    stage.wait(600)
+    stage.status(1, CLOSED)
+    assert [wish["reason"] for wish in stage.wishes(1)] == ["arrears", "closed_on_site"]
+    stage.wait(1)
+    again(stage, 1)
+    stage.decide()
+    assert len(stage.trips()) == 1
+    assert stage.supply(1)["candidate"] == "notice_delivered"
+
+
+def test_a_pending_trip_delay_is_no_open_relay_and_keeps_its_cause(stage):
+    wanted(stage, 1)
+    stage.attempt(1, "accepted")
+    stage.wait(2)
+    stage.status(1, COMMAND_OPEN)
+    assert (stage.supply(1)["relay"], stage.supply(1)["command"]) == ("closed", "accepted")
+    stage.pay(1, 5000)
+    stage.wait(2)
+    stage.status(1, COMMAND_OPEN)
+    assert (stage.supply(1)["command"], stage.supply(1)["cause"]) == ("queued", "arrears")
+    stage.wait(2)
+    stage.status(1, OPEN)
+    stage.wait(2)
+    stage.status(1, PERMITTED)
+    assert (stage.supply(1)["relay"], stage.supply(1)["command"]) == ("permitted", "confirmed")
+
+
+def test_a_late_status_changes_neither_relay_nor_live_values(stage):
+    stage.wait(10)
+    stage.status(1, OPEN)
+    now = stage.now
+    old = StatusRead(meter_id(1), now.world_s - 5, now.machine_ms - 5000, CLOSED)
+    stage.writer.run(lambda unit: relays.record_status(unit, ESTATE, [old], now))
+    [live] = stage.rows(schema.meter_live, schema.meter_live.c.meter_id == meter_id(1))
+    assert (stage.supply(1)["relay"], live["status3"], live["status3_at"]) == ("open", OPEN, now.world_s)
+
+
+def test_an_expired_cut_is_given_back_in_the_way_of_the_estate(stage):
+    stage.set(schema.estate, close_policy="direct")
+    wanted(stage, 1)
+    stage.attempt(1, "expired")
+    assert [(wish["action"], wish["reason"]) for wish in stage.wishes(1)] == [
+        ("trip", "arrears"), ("close", "trip_expired"),
+    ]  # fmt: skip
+
+
+# two people
+
+
+def decide_approval(stage, asked, actor="boris"):
+    [row] = stage.rows(schema.approval, schema.approval.c.approval_id == asked)
+    sha = str(row["payload_sha256"])
+    stage.writer.run(lambda unit: approvals.approve(unit, ESTATE, asked, sha, actor=actor, now=stage.now))
+
+
+def ask_again(stage):
+    return stage.writer.run(lambda unit: approvals.request_start_again(unit, ESTATE, actor="anna", now=stage.now))
+
+
+def press(stage):
+    stage.writer.run(lambda unit: supply.stop_all(unit, ESTATE, actor="anna", now=stage.now))
+
+
+def test_invariant_17_the_red_button_ends_older_requests_to_start_again(stage):
+    press(stage)
+    first, second = ask_again(stage), ask_again(stage)
+    decide_approval(stage, first)
+    assert stage.site()["stopped"] == 0
+    press(stage)
+    with pytest.raises(Conflict):
+        decide_approval(stage, second)
+    assert stage.site()["stopped"] == 1
+
+
+def test_invariant_17_what_is_started_already_is_not_started_by_an_older_request(stage):
+    press(stage)
+    first, second = ask_again(stage), ask_again(stage)
+    decide_approval(stage, first)
+    with pytest.raises(Conflict, match="already"):
+        decide_approval(stage, second)
+
+
+def reset(stage, reason="a cold night"):
+    return stage.writer.run(
+        lambda unit: approvals.request_breaker_reset(unit, ESTATE, actor="anna", reason=reason, now=stage.now)
+    )
+
+
+def test_two_people_who_close_the_breaker_accept_its_candidates_and_no_more(writer):
+    stage = Stage(writer, households=8)
+    ready(stage, 1, 2, 3, 4, 5, 6)
+    stage.decide()
+    assert stage.site()["breaker"] == "open"
+    asked = reset(stage)
+    [row] = stage.rows(schema.approval)
+    assert json.loads(str(row["payload"]))["candidates"] == 6
+    decide_approval(stage, asked)
+    stage.decide()
+    assert stage.site()["breaker"] == "closed"
+    assert len(stage.trips()) == 2
+    ready(stage, 7, 8)
+    stage.pay(7, 5000)
+    stage.decide()
+    assert stage.site()["breaker"] == "closed"
+
+
+def test_a_breaker_that_opened_anew_is_not_closed_by_an_older_request(writer):
+    stage = Stage(writer, households=8)
+    ready(stage, 1, 2, 3, 4, 5, 6)
+    stage.decide()
+    asked = reset(stage)
+    stage.set(schema.estate, breaker_reason="something else")
+    with pytest.raises(Conflict, match="breaker"):
+        decide_approval(stage, asked)
+    assert stage.site()["breaker"] == "open"
