@@ -83,7 +83,6 @@ class GateBalance:
     """
 
     gate_id: str
-    room_id: str | None
     from_at: int
     to_at: int
     gate_wh: int
@@ -106,10 +105,10 @@ def open_relay_energy(seen: OpenRelay) -> Finding | None:
         return None
     evidence: Evidence = {
         "energy_wh": energy_wh,
-        "opened_at": seen.opened_at,
+        "open_at": seen.opened_at,
+        "register_then_wh": first.wh,
+        "register_now_wh": last.wh,
         "read_at": last.at,
-        "previous_wh": first.wh,
-        "read_wh": last.wh,
         "readings": _listed(seen.registers),
     }
     return Finding(OPEN_RELAY, seen.meter_id, seen.room_id, "high", evidence)
@@ -121,15 +120,17 @@ def _listed(registers: Sequence[Register]) -> list[list[int]]:
 
 
 def backwards(held: HeldReading) -> Finding:
-    """A reading below the accepted register: held, never charged."""
+    """A reading below the accepted register: held, never charged. `reason` names a rate whose register went back."""
+    step_back_wh = held.previous.wh - held.read.wh
     evidence: Evidence = {
-        "previous_wh": held.previous.wh,
-        "read_wh": held.read.wh,
+        "step_back_wh": step_back_wh,
+        "register_accepted_wh": held.previous.wh,
+        "accepted_at": held.previous.at,
+        "register_read_wh": held.read.wh,
         "read_at": held.read.at,
-        "since": held.previous.at,
-        "reason": held.reason,
-        "readings": _listed((held.previous, held.read)),
     }
+    if step_back_wh <= 0:
+        evidence = {"reason": held.reason} | {name: evidence[name] for name in ("register_read_wh", "read_at")}
     return Finding(BACKWARDS, held.meter_id, held.room_id, "high", evidence)
 
 
@@ -138,26 +139,25 @@ def silent(seen: Contact, since_s: int, now_s: int, cycle_s: int) -> Finding | N
     quiet_s = now_s - max(seen.contact_at, since_s)
     if quiet_s <= SILENT_CYCLES * cycle_s or seen.failures < SILENT_FAILURES:
         return None
-    evidence: Evidence = {"last_contact_at": seen.contact_at, "failures": seen.failures, "silent_s": quiet_s}
+    evidence: Evidence = {"last_answer_at": seen.contact_at, "silent_s": quiet_s, "unanswered_items": seen.failures}
     return Finding(SILENT, seen.meter_id, seen.room_id, "medium", evidence)
 
 
 def gate_loss(balance: GateBalance) -> Finding | None:
     """The gate counted more than its meters can have, by more than 5 % and 1 kWh and the steps of the registers."""
-    sum_wh = sum(energy_wh for _, energy_wh in balance.meters)
-    loss_wh = balance.gate_wh - sum_wh
+    meters_wh = sum(energy_wh for _, energy_wh in balance.meters)
+    loss_wh = balance.gate_wh - meters_wh
     allowed_wh = balance.gate_wh * LOSS_PERMILLE // PERMILLE + LOSS_FLOOR_WH + balance.steps_wh
     if loss_wh <= allowed_wh:
         return None
     evidence: Evidence = {
         "loss_wh": loss_wh,
-        "gate_wh": balance.gate_wh,
-        "sum_wh": sum_wh,
         "loss_permille": loss_wh * PERMILLE // balance.gate_wh,
-        "allowed_permille": LOSS_PERMILLE,
-        "allowed_wh": allowed_wh,
-        "from": balance.from_at,
-        "to": balance.to_at,
+        "tolerance_permille": LOSS_PERMILLE,
+        "gate_wh": balance.gate_wh,
+        "meters_wh": meters_wh,
+        "from_at": balance.from_at,
+        "to_at": balance.to_at,
         "meters": [[meter_id, energy_wh] for meter_id, energy_wh in balance.meters],
     }
-    return Finding(GATE_LOSS, balance.gate_id, balance.room_id, "high", evidence)
+    return Finding(GATE_LOSS, balance.gate_id, None, "high", evidence)

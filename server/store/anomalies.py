@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, and_, case, func, or_, select
 
 from core.units import WH_PER_STEP
 from server.domain.anomalies import (
@@ -31,6 +31,7 @@ GATE_SPAN_MIN_S = 3600
 BRACKET_CYCLES = 4  # a meter must have been read so close before and after the gate
 
 Since = Mapping[tuple[str, str], int]
+ROOM = case((meter.c.kind == "household", meter.c.room_id), else_=None)  # of a gate it is only a name
 
 
 def _same(left: Any, right: Any) -> Any:
@@ -40,7 +41,7 @@ def _same(left: Any, right: Any) -> Any:
 def open_relays(connection: Connection, estate_id: str, since: Since) -> list[OpenRelay]:
     """Meters that were read back open at least twice, with their registers between the first and the last time."""
     query = (
-        select(supply.c.meter_id, meter.c.room_id, supply.c.opened_at, supply.c.relay_at)
+        select(supply.c.meter_id, ROOM, supply.c.opened_at, supply.c.relay_at)
         .join(meter, _same(meter, supply))
         .where(supply.c.estate_id == estate_id, supply.c.relay == "open", supply.c.opened_at < supply.c.relay_at)
     )
@@ -70,7 +71,7 @@ def held_backwards(connection: Connection, estate_id: str, since: Since, now_s: 
     """The newest reading of each meter that was held as backwards, with the accepted register before it."""
     query = (
         select(
-            reading.c.meter_id, reading.c.read_at, reading.c.total_wh, reading.c.reason, meter.c.room_id,
+            reading.c.meter_id, reading.c.read_at, reading.c.total_wh, reading.c.reason, ROOM.label("room_id"),
             meter.c.installed_at, meter.c.start_wh,
         )
         .join(meter, _same(meter, reading))
@@ -112,7 +113,7 @@ def contacts(connection: Connection, estate_id: str, failures_min: int) -> list[
     query = (
         select(
             meter.c.meter_id,
-            meter.c.room_id,
+            ROOM,
             func.coalesce(meter_live.c.contact_at, meter.c.installed_at),
             meter_live.c.failures,
         )
@@ -127,7 +128,6 @@ class _Metered:
     """A gate or one of its meters."""
 
     meter_id: str
-    room_id: str | None
     gate_id: str | None
     kind: str
     ratio: int
@@ -140,7 +140,7 @@ class _Metered:
 def gate_balances(connection: Connection, estate_id: str, since: Since, now_s: int, cycle_s: int) -> list[GateBalance]:
     """Each gate that can be judged over the last day: every meter below it was read close before and after."""
     columns = (
-        meter.c.meter_id, meter.c.room_id, meter.c.gate_id, meter.c.kind, meter.c.ratio, meter.c.install_no,
+        meter.c.meter_id, meter.c.gate_id, meter.c.kind, meter.c.ratio, meter.c.install_no,
         meter.c.installed_at, meter.c.start_wh, meter_live.c.reading_at,
     )  # fmt: skip
     query = (
@@ -183,7 +183,7 @@ def _balance(
         steps.append((one.meter_id, step_wh(before, after) * one.ratio))
     coarse_wh = WH_PER_STEP * sum(one.ratio for one in (gate, *below))
     energy_wh = step_wh(first, last) * gate.ratio
-    return GateBalance(gate.meter_id, gate.room_id, first.at, last.at, energy_wh, tuple(steps), coarse_wh)
+    return GateBalance(gate.meter_id, first.at, last.at, energy_wh, tuple(steps), coarse_wh)
 
 
 def _around(

@@ -120,6 +120,8 @@ EVIDENCE = {
     "from_at": _("from"),
     "to_at": _("to"),
     "bus_id": _("bus"),
+    "readings": _("Readings"),
+    "reason": _("Reason"),
 }
 VERDICTS = {
     "accepted": _("counted"),

@@ -13,7 +13,7 @@ from server.flows.readings import note_failures, record
 from server.store import schema
 from server.store.engine import reader
 from server.store.writer import Writer
-from tests.server.estates import ESTATE, MACHINE_MS, START_S, at, meter_id, plant
+from tests.server.estates import ESTATE, MACHINE_MS, START_S, at, household, meter_id, plant
 
 GATE = "202699000001"
 OPEN = RELAY_OPEN | COMMAND_OPEN
@@ -115,19 +115,28 @@ def test_a_register_that_ran_backwards_opens_a_case(estate):
     estate.detect(1000)
     case = estate.the_case()
     assert (case["kind"], case["subject"]) == ("backwards", meter_id(2))
-    assert (case["evidence"]["previous_wh"], case["evidence"]["read_wh"]) == (1_000_100, 999_000)
+    assert (case["evidence"]["register_accepted_wh"], case["evidence"]["register_read_wh"]) == (1_000_100, 999_000)
 
 
 def test_a_step_back_is_found_even_when_the_next_reading_is_fine(estate):
     estate.read((meter_id(2), 60, 1_000_100), (meter_id(2), 900, 999_000), (meter_id(2), 1800, 1_000_300))
     estate.detect(1900)
-    assert estate.the_case()["evidence"]["previous_wh"] == 1_000_100
+    assert estate.the_case()["evidence"]["register_accepted_wh"] == 1_000_100
+
+
+def test_a_rate_register_that_ran_backwards_opens_a_case(engine, writer):
+    plant(writer, [household(1, tariff_id="tou", start_rates_wh=(100_000, 200_000, 300_000, 400_000))])
+    estate = Estate(engine, writer)
+    row = MeterReading(meter_id(1), at(60).world_s, at(60).machine_ms, 1_000_100, (100_100, 200_100, 299_900, 400_000))
+    estate.writer.run(lambda unit: record(unit, ESTATE, [row], at(60)))
+    estate.detect(100)
+    assert "rate 3" in estate.the_case()["evidence"]["reason"]
 
 
 def test_the_first_reading_of_a_meter_may_go_back_behind_its_installation(estate):
     estate.read((meter_id(2), 60, 999_000))
     estate.detect(100)
-    assert estate.the_case()["evidence"]["previous_wh"] == 1_000_000
+    assert estate.the_case()["evidence"]["register_accepted_wh"] == 1_000_000
 
 
 def test_a_silent_meter_opens_a_case_after_three_cycles(estate):
@@ -137,8 +146,15 @@ def test_a_silent_meter_opens_a_case_after_three_cycles(estate):
     estate.detect(3 * CYCLE_S + 1)
     case = estate.the_case()
     assert (case["kind"], case["severity"]) == ("silent", "medium")
-    assert case["evidence"]["last_contact_at"] == START_S
-    assert case["evidence"]["failures"] == 3
+    assert case["evidence"]["last_answer_at"] == START_S
+    assert case["evidence"]["unanswered_items"] == 3
+
+
+def test_a_silent_gate_has_no_room(estate):
+    estate.fail(GATE, 900, times=3)
+    estate.detect(DAY_S)
+    case = estate.the_case()
+    assert (case["kind"], case["subject"], case["room_id"]) == ("silent", GATE, None)
 
 
 def test_a_meter_that_was_not_asked_is_not_silent(estate):
@@ -170,9 +186,9 @@ def test_a_gate_that_counted_more_than_its_meters_opens_a_case(estate, skew_s):
     a_day_of_readings(estate, 40_000, (10_000, 10_000, 10_000), skew_s=skew_s)
     [_] = estate.detect(DAY_S + 300)
     case = estate.the_case()
-    assert (case["kind"], case["subject"]) == ("gate_loss", GATE)
+    assert (case["kind"], case["subject"], case["room_id"]) == ("gate_loss", GATE, None)
     evidence = case["evidence"]
-    assert evidence["gate_wh"] - evidence["sum_wh"] == evidence["loss_wh"]
+    assert evidence["gate_wh"] - evidence["meters_wh"] == evidence["loss_wh"]
     assert 8_000 <= evidence["loss_wh"] <= 10_000
     assert [name for name, _ in evidence["meters"]] == [meter_id(n) for n in (1, 2, 3)]
 

@@ -47,10 +47,10 @@ def test_the_evidence_of_an_open_relay_names_both_registers_and_lists_the_readin
     assert finding.severity == "high"
     assert finding.evidence == {
         "energy_wh": 30,
-        "opened_at": 1000,
+        "open_at": 1000,
+        "register_then_wh": 5000,
+        "register_now_wh": 5030,
         "read_at": 1120,
-        "previous_wh": 5000,
-        "read_wh": 5030,
         "readings": [[1000, 5000], [1060, 5010], [1120, 5030]],
     }
 
@@ -58,17 +58,26 @@ def test_the_evidence_of_an_open_relay_names_both_registers_and_lists_the_readin
 def test_long_evidence_keeps_the_newest_readings():
     finding = open_relay_energy(relay(*range(0, 1000, 10)))
     assert len(finding.evidence["readings"]) == 20
-    assert finding.evidence["readings"][-1][1] == finding.evidence["read_wh"] == 990
-    assert finding.evidence["previous_wh"] == 0
+    assert finding.evidence["readings"][-1][1] == finding.evidence["register_now_wh"] == 990
+    assert finding.evidence["register_then_wh"] == 0
 
 
 def test_the_evidence_of_a_step_back_names_what_was_held():
     held = HeldReading("202600000001", None, Register(10, 900), Register(20, 400), "went back by 500 Wh")
     finding = backwards(held)
     assert (finding.kind, finding.severity) == ("backwards", "high")
-    assert finding.evidence["previous_wh"] == 900
-    assert finding.evidence["read_wh"] == 400
-    assert finding.evidence["reason"] == "went back by 500 Wh"
+    assert finding.evidence == {
+        "step_back_wh": 500,
+        "register_accepted_wh": 900,
+        "accepted_at": 10,
+        "register_read_wh": 400,
+        "read_at": 20,
+    }
+
+
+def test_a_rate_that_went_back_is_named_when_the_total_did_not():
+    held = HeldReading("202600000001", None, Register(10, 900), Register(20, 950), "rate 3: went back")
+    assert backwards(held).evidence == {"reason": "rate 3: went back", "register_read_wh": 950, "read_at": 20}
 
 
 @pytest.mark.parametrize(
@@ -88,7 +97,7 @@ def test_silence_needs_more_than_three_cycles_and_three_failures(quiet_s, failur
 
 def balance(gate_wh, *meters_wh, steps_wh=0):
     meters = tuple((f"{number:012d}", wh) for number, wh in enumerate(meters_wh))
-    return GateBalance("202699000001", None, 0, 86_400, gate_wh, meters, steps_wh)
+    return GateBalance("202699000001", 0, 86_400, gate_wh, meters, steps_wh)
 
 
 @pytest.mark.parametrize(
@@ -109,9 +118,9 @@ def test_a_gate_may_lose_five_percent_and_one_kilowatt_hour(gate_wh, sum_wh, ste
 
 def test_the_evidence_of_a_gate_adds_up():
     evidence = gate_loss(balance(100_000, 30_000, 40_000)).evidence
-    assert evidence["loss_wh"] == evidence["gate_wh"] - evidence["sum_wh"] == 30_000
+    assert evidence["loss_wh"] == evidence["gate_wh"] - evidence["meters_wh"] == 30_000
     assert evidence["loss_permille"] == 300
-    assert evidence["sum_wh"] == sum(wh for _, wh in evidence["meters"])
+    assert evidence["meters_wh"] == sum(wh for _, wh in evidence["meters"])
 
 
 @given(st.integers(0, REGISTER_MODULUS_WH - 1), st.integers(0, REGISTER_MODULUS_WH - 1))
