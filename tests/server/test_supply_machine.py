@@ -26,6 +26,10 @@ KEEP = 1 << 12
 RELAY_OF = {CLOSED: "closed", OPEN: "open", PERMITTED: "permitted", KEEP: "closed"}
 STORY_STEPS = 40
 NUMBERS = (1, 2, 3)
+OBSTACLES = (
+    None, None, None, None, "credit", "notice", "grace", "reading", "confirmation", "held", "status", "keep", "open",
+    "clock", "jump", "protected", "paused", "night", "mode", "stop", "breaker",
+)  # fmt: skip
 Number = st.sampled_from(NUMBERS)
 TALLY: Counter[str] = Counter()
 
@@ -55,6 +59,11 @@ class SupplyMachine(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1, 30, 60, 300, 1200, 3600, 20_000]))
     def time_passes(self, seconds):
         self.stage.wait(seconds)
+
+    @rule()
+    def everything_is_switched_on(self):
+        self.stage.set(schema.estate, mode="armed", stopped=0, breaker="closed")
+        self.stage.set(schema.account, schema.account.c.kind == "household", protected=0, status="normal")
 
     @rule()
     def the_next_working_morning_comes(self):
@@ -120,12 +129,7 @@ class SupplyMachine(RuleBasedStateMachine):
     @rule(number=Number)
     def credit_is_used_up(self, number):
         self.stage.wait(900)
-        self._read(number, 0)
-        self.stage.wait(900)
-        balance = self.stage.balance(number)
-        self._read(number, 1000 * max(0, balance // FEN_PER_KWH + 1))
-        self._charge()
-        self.stage.wait(2)
+        self._use_up(number)
         self.stage.receive(number)
 
     @rule(numbers=st.sets(Number, min_size=1))
@@ -136,15 +140,54 @@ class SupplyMachine(RuleBasedStateMachine):
             self._status(number, OPEN if self.relay[number] == "open" else CLOSED)
         self._charge()
 
-    @rule(number=Number, sends=st.booleans(), pays=st.booleans())
-    def a_debt_takes_its_course(self, number, sends, pays):
-        self.credit_is_used_up(number)
-        self.grace_passes_and_all_is_seen({number})
-        self.cuts_are_decided()
+    @rule(number=Number, missing=st.sampled_from(OBSTACLES), sends=st.booleans(), pays=st.booleans())
+    def a_debt_takes_its_course(self, number, missing, sends, pays):
+        """The whole way to a cut, with at most one thing wrong; then perhaps a frame and a payment."""
+        self.everything_is_switched_on()
+        self.the_next_working_morning_comes()
+        if self.stage.supply(number)["desired"] == "open":
+            self.household_pays(number, 1 - self.stage.balance(number))
+        if missing == "credit":
+            self.household_pays(number, 5000)
+        self._use_up(number)
+        if missing != "notice":
+            self.stage.receive(number)
+        self.stage.wait(GRACE_S // 2 if missing == "grace" else GRACE_S)
+        self._obstruct(number, missing)
+        if missing != "reading":
+            self._read(number, 100 if missing == "confirmation" else 0)
+        if missing == "held":
+            self._hold(number)
+        if missing != "status":
+            word = {"keep": KEEP, "open": OPEN}.get(missing, CLOSED)
+            self._status(number, word, 100 if missing == "clock" else 0)
+        self._charge()
+        self._decide(clock_sane=missing != "jump")
         if sends:
             self.collector_sends(number)
         if pays:
             self.household_pays(number, 500)
+
+    def _use_up(self, number):
+        self._read(number, 0)
+        self.stage.wait(900)
+        self._read(number, 1000 * max(0, self.stage.balance(number) // FEN_PER_KWH + 1))
+        self._charge()
+        self.stage.wait(2)
+
+    def _obstruct(self, number, missing):
+        switches = {"mode": {"mode": "dry_run"}, "stop": {"stopped": 1}, "breaker": {"breaker": "open"}}
+        households = {"protected": {"protected": 1}, "paused": {"status": "paused"}}
+        if missing in switches:
+            self.stage.set(schema.estate, **switches[missing])
+        if missing in households:
+            self.stage.set_account(number, **households[missing])
+        if missing == "night":
+            self.stage.wait(9 * 3600)
+
+    def _hold(self, number):
+        self.stage.wait(5)
+        self._read(number, -500)
 
     @rule(number=Number, channel=st.sampled_from(["page", "sandbox"]))
     def notice_is_received(self, number, channel):
