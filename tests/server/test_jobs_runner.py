@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 
 import pytest
 
@@ -128,6 +129,20 @@ def test_a_failing_job_cannot_be_poked_out_of_its_pause(started):
     runner.poke("broken")
     threading.Event().wait(0.2)
     assert job.runs == 1
+
+
+def test_a_failing_job_pauses_before_it_is_tried_again(started):
+    times = []
+
+    class Timed(Counting):
+        def run_once(self):
+            times.append(time.monotonic())
+            super().run_once()
+
+    job = Timed("broken", interval_s=0.01, failures=10**9)
+    started(job)
+    job.wait_for(2)
+    assert times[1] - times[0] >= 0.9
 
 
 def test_stopping_ends_every_thread():
