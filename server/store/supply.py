@@ -297,16 +297,14 @@ def bus_ids(connection: Connection, estate_id: str) -> list[str]:
 
 def set_candidates(connection: Connection, estate_id: str, found: dict[str, str], now_s: int) -> None:
     """Keep the last decision in words for these meters and clear it for all others that had one."""
-    stale = supply.update().where(supply.c.estate_id == estate_id, supply.c.candidate != "")
-    if found:
-        stale = stale.where(supply.c.meter_id.not_in(list(found)))
-    connection.execute(stale.values(candidate="", candidate_at=now_s))
-    for meter_id, words in found.items():
-        connection.execute(
-            supply.update()
-            .where(supply.c.estate_id == estate_id, supply.c.meter_id == meter_id, supply.c.candidate != words)
-            .values(candidate=words, candidate_at=now_s)
-        )
+    query = select(supply.c.meter_id, supply.c.candidate).where(
+        supply.c.estate_id == estate_id, supply.c.candidate != ""
+    )
+    known = {row[0]: row[1] for row in connection.execute(query)}
+    for meter_id in sorted(known.keys() | found.keys()):
+        words = found.get(meter_id, "")
+        if words != known.get(meter_id, ""):
+            update_supply(connection, estate_id, meter_id, candidate=words, candidate_at=now_s)
 
 
 def release_quarantined(connection: Connection, estate_id: str) -> int:
