@@ -36,6 +36,7 @@ from server.pay.provider import Provider
 from server.pay.sandbox import open_sandbox
 from server.store.engine import open_engine, reader, upgrade
 from server.store.estates import get_estate, list_estates
+from server.store.ownership import claim
 from server.store.writer import Writer
 from server.transport.memory import Bell
 from server.web.formats import Formats
@@ -74,6 +75,7 @@ class Application:
         self.engine: Engine = open_engine(config.database_url)
         upgrade(self.engine)
         self.estate_id = _only_estate(self.engine)
+        self._give_back = claim(self.engine)
         self.writer = Writer(self.engine)
         self.bell = Bell()
         self.writer.subscribe(self.bell.ring)
@@ -110,6 +112,7 @@ class Application:
         self.jobs.stop()
         self.gateway.close()
         self.writer.stop()
+        self._give_back()
         self.engine.dispose()
 
     def _collector(self) -> Supervisor:

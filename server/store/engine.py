@@ -1,11 +1,13 @@
 """Opening the truth: SQLite through a driver that bundles a current library, or PostgreSQL, by one URL.
 
 SQLite runs in WAL with synchronous=FULL and enforced foreign keys; transactions are begun by us (BEGIN for
-readers, BEGIN IMMEDIATE for the writer), never by the driver. A reader connection sees one consistent state and
-cannot write. `upgrade` brings the schema to the newest migration. Nothing here knows a table.
+readers, BEGIN IMMEDIATE for the writer), never by the driver, and only while the file is still the one that was
+opened. A reader connection sees one consistent state and cannot write. `upgrade` brings the schema to the newest
+migration. Nothing here knows a table.
 """
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,6 +64,7 @@ def wal_reset_warning(version: tuple[int, ...]) -> str | None:
 
 
 def _open_sqlite(url: str) -> Engine:
+    same_file = _FileWatch(url.removeprefix("sqlite:///"))
     engine = create_engine(
         url, module=pysqlite3, pool_size=20, max_overflow=20, connect_args={"check_same_thread": False}
     )
@@ -80,13 +83,39 @@ def _open_sqlite(url: str) -> Engine:
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
+        same_file.check()
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
+        same_file.check()
         how = connection.get_execution_options().get(BEGIN_OPTION, "DEFERRED")
         connection.exec_driver_sql(f"BEGIN {how}")
 
     return engine
+
+
+class _FileWatch:
+    """Notices that an SQLite file was deleted or replaced: what is written after that reaches nobody any more."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._first: tuple[int, int] | None = None
+
+    def check(self) -> None:
+        """StorageUnavailable unless the path still names the file of the first call."""
+        try:
+            found = os.stat(self._path)
+        except OSError as error:
+            raise self._gone(error.strerror or "gone") from error
+        if (found.st_dev, found.st_ino) != (self._first or (found.st_dev, found.st_ino)):
+            raise self._gone("another file has its name now")
+        self._first = (found.st_dev, found.st_ino)
+
+    def _gone(self, reason: str) -> StorageUnavailable:
+        return StorageUnavailable(
+            f"the database file {self._path} was removed under the running server ({reason}); "
+            "nothing more is written, read or cut: put it back and start the server again"
+        )
 
 
 @contextmanager
