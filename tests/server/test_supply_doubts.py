@@ -8,7 +8,7 @@ import pytest
 from core.dlt645.identifiers import KEEP_POWER
 from server.domain.calendar import ProtectedTimes, allowed_until
 from server.domain.readings import MeterReading
-from server.flows import readings
+from server.flows import notices, readings
 from server.store import schema
 from server.store.writer import Writer
 from tests.server.estates import ESTATE, START_S, account_id, meter_id
@@ -208,6 +208,14 @@ def test_a_warning_of_an_old_debt_warns_of_no_new_one(stage):
     again(stage, 1)
     stage.decide()
     assert len(stage.trips()) == 1
+
+
+def test_a_newer_warning_that_nobody_received_outdates_the_older_one(stage):
+    ready(stage, 1)
+    stage.writer.run(lambda unit: notices.warn(unit, ESTATE, account_id(1), stage.now))
+    stage.decide()
+    assert stage.trips() == []
+    assert stage.supply(1)["candidate"] == "notice_delivered"
 
 
 def test_the_end_of_a_protection_brings_the_warning_that_was_not_written(stage):
