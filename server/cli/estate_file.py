@@ -159,6 +159,7 @@ def _check(source: Path, document: EstateDocument) -> None:
     meters = [home.meter_id for home in homes]
     _unique(source, "tariff id", (entry.tariff_id for entry in document.tariffs))
     _unique(source, "bus id", (entry.bus_id for entry in document.buses))
+    _unique(source, "bus url", (entry.url for entry in document.buses))
     _unique(source, "building id", (entry.building_id for entry in document.buildings))
     _unique(source, "room id", (entry.room_id for entry in document.rooms))
     _unique(source, "household account", (home.account_id for home in homes))
@@ -181,6 +182,7 @@ def _check(source: Path, document: EstateDocument) -> None:
         by_rates = any(version.kind == "tou" for version in tariffs[home.tariff_id].versions)
         if by_rates and home.start_rates_wh is None:
             raise ConfigError(f"{source}: {where}: start_rates_wh is missing; its tariff charges by time of use")
+        _limits(f"{source}: {where}", home)
     for gate in document.gates:
         _known(source, f"gate {gate.meter_id}: bus", gate.bus_id, buses)
         for meter_id in gate.meter_ids:
@@ -189,6 +191,18 @@ def _check(source: Path, document: EstateDocument) -> None:
     for user in document.users:
         if user.account_id is not None:
             _known(source, f"user {user.login}: account", user.account_id, accounts)
+        elif user.role == "resident":
+            raise ConfigError(f"{source}: user {user.login}: account is missing; a resident belongs to a household")
+
+
+def _limits(where: str, home: HouseholdEntry) -> None:
+    """Refuse limits out of order: they would warn after the cut, or cut and close in turn at one balance."""
+    if home.overdraft_fen < 0:
+        raise ConfigError(f"{where}: overdraft is negative; allowed: how far below 0.00 the balance may go")
+    if not home.alarm1_fen >= home.alarm2_fen >= -home.overdraft_fen:
+        raise ConfigError(f"{where}: alarm1 must be at least alarm2, and alarm2 at least the overdraft below 0.00")
+    if home.close_allowed_fen < -home.overdraft_fen:
+        raise ConfigError(f"{where}: close_allowed lies beyond the overdraft; power would come back and go again")
 
 
 def _unique(source: Path, what: str, values: Iterable[str]) -> None:

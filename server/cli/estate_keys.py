@@ -12,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from core.units import REGISTER_MODULUS_WH, parse_yuan
+from server.collect.serial_port import BAUDS
 from server.errors import ConfigError
 
 AMOUNT_MAX_FEN = 2**31 - 1  # thresholds are int32 in the deduction kernel
@@ -83,6 +84,28 @@ def integer(low: int, high: int) -> Callable[[object], int]:
         return number
 
     return read
+
+
+def baud(value: object) -> int:
+    """A speed that serial ports have."""
+    number = integer(min(BAUDS), max(BAUDS))(value)
+    if number not in BAUDS:
+        raise ValueError
+    return number
+
+
+def digits(value: object) -> str:
+    """The six digits of a meter's password."""
+    if not re.fullmatch(r"[0-9]{6}", text(value)):
+        raise ValueError
+    return str(value)
+
+
+def filled(value: object) -> str:
+    """Text that is not empty."""
+    if not text(value):
+        raise ValueError
+    return str(value)
 
 
 def one_of(*choices: str) -> Callable[[object], str]:
@@ -167,6 +190,7 @@ REGISTER = integer(0, REGISTER_MODULUS_WH - 1)
 _REGISTER_RANGE = f"an integer of Wh, 0 to {REGISTER_MODULUS_WH - 1}"
 _YUAN = 'yuan as quoted text, such as "30.00"'
 _TEXT = "quoted text"
+_FILLED = "quoted text that is not empty"
 _IDENTIFIER = "quoted text of 1 to 64 characters without spaces"
 _FLAG = "true or false"
 
@@ -192,7 +216,7 @@ ESTATE = (
 BUS = (
     Key("id", "bus_id", identifier, _IDENTIFIER, required=True),
     Key("url", "url", text, "/dev/ttyUSB0, the path of a pty, or tcp://host:port", required=True),
-    Key("baud", "baud", integer(300, 115_200), "300 to 115200"),
+    Key("baud", "baud", baud, ", ".join(map(str, BAUDS))),
     Key("parity", "parity", one_of("E", "N", "O"), "E, N or O"),
     Key("stop_bits", "stop_bits", integer(1, 2), "1 or 2"),
     Key("reply_delay_max_ms", "reply_delay_max_ms", integer(20, 60_000), "20 to 60000 ms"),
@@ -229,10 +253,10 @@ HOUSEHOLD = (
     Key("protected", "protected", flag, _FLAG),
     Key("reason", "protected_reason", text, _TEXT),
     Key("max_power_w", "max_power_w", integer(1, 10**9), "1 to 1000000000 W"),
-    Key("password", "password", text, "the meter's password, 6 digits"),
+    Key("password", "password", digits, "the 6 digits of the meter's password, quoted"),
     Key("password_level", "password_level", integer(0, 9), "0 to 9"),
     Key("resident_login", "resident_login", identifier, _IDENTIFIER),
-    Key("resident_password", "resident_password", text, _TEXT),
+    Key("resident_password", "resident_password", filled, _FILLED),
 )
 GATE = (
     Key("meter", "meter_id", address, "the 12 digits of the meter's address, quoted", required=True),
@@ -247,7 +271,7 @@ GATE = (
 _ROLES = ("admin", "operator", "cashier", "reader", "resident", "kiosk")
 USER = (
     Key("login", "login", identifier, _IDENTIFIER, required=True),
-    Key("password", "password", text, _TEXT, required=True),
+    Key("password", "password", filled, _FILLED, required=True),
     Key("role", "role", one_of(*_ROLES), ", ".join(_ROLES), required=True),
     Key("name", "name", text, _TEXT),
     Key("account", "account_id", identifier, "the account of a [[household]], for residents"),
@@ -256,7 +280,7 @@ USER = (
 API_CLIENT = (
     Key("id", "client_id", identifier, _IDENTIFIER, required=True),
     Key("name", "name", text, _TEXT, required=True),
-    Key("secret", "secret", text, _TEXT, required=True),
+    Key("secret", "secret", filled, _FILLED, required=True),
     Key("scopes", "scopes", scopes, "a list of scopes, such as topups.write", required=True),
 )
 HISTORY = (

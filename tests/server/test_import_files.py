@@ -38,7 +38,7 @@ def estate(**changes: Any) -> dict[str, Any]:
         "household": [HOUSEHOLD],
         "gate": [{"meter": "000000000900", "bus": "b1", "name": "总表", "building": "1", "start_wh": 0}],
         "user": [{"login": "op", "password": "pw", "role": "operator"}],
-        "api_client": [{"id": "wallet", "name": "钱包", "secret": "s", "scopes": "topups:write,households:read"}],
+        "api_client": [{"id": "wallet", "name": "钱包", "secret": "s", "scopes": "topups.write,households.list"}],
         **changes,
     }
 
@@ -116,6 +116,15 @@ def changed(**values: Any) -> list[dict[str, Any]]:
         (estate(gate=[{"meter": "000000000001", "bus": "b1", "name": "g", "building": "1", "start_wh": 0}]), "twice"),
         (estate(gate=[{"meter": "000000000900", "bus": "b1", "name": "g", "start_wh": 0}]), "exactly one of meters"),
         (estate(user=[{"login": "op", "password": "p", "role": "god"}]), "role = 'god' .* admin, operator"),
+        (estate(user=[{"login": "op", "password": "", "role": "admin"}]), "password = '' .* not empty"),
+        (estate(user=[{"login": "li", "password": "p", "role": "resident"}]), "user li: account is missing"),
+        (estate(household=changed(password="12345")), "password = '12345' .* 6 digits"),
+        (estate(household=changed(overdraft="-5.00")), "household H1: overdraft is negative"),
+        (estate(household=changed(alarm1="9.99")), "household H1: alarm1 must be at least alarm2"),
+        (estate(household=changed(alarm2="-0.01")), "household H1: alarm1 must be at least alarm2"),
+        (estate(household=changed(close_allowed="-1.00")), "household H1: close_allowed lies beyond the overdraft"),
+        (estate(bus=[{"id": "b1", "url": "x", "baud": 2401}]), r"baud = 2401 is wrong; allowed: 600, 1200, 2400"),
+        (estate(bus=[{"id": "b1", "url": "x"}, {"id": "b2", "url": "x"}]), "bus url 'x' is given twice"),
     ],
 )
 def test_mistakes_name_file_key_and_allowed_values(tmp_path: Path, document: dict[str, Any], message: str) -> None:
