@@ -1,0 +1,71 @@
+"""The counter by keyboard: find, amount, take, receipt; the same sale sent twice is credited once; power comes back."""
+
+import re
+
+from playwright.sync_api import expect
+
+CUT = "H20503"
+
+
+def open_sale(window, room):
+    window.go("/counter")
+    window.page.keyboard.press("/")
+    window.page.keyboard.type(room)
+    window.page.keyboard.press("Enter")
+    expect(window.page.locator("#sale")).to_be_visible()
+
+
+def test_cash_brings_the_power_back(visit, demo):
+    demo.wait_for_relay(CUT, "open")
+    window = visit("lin", language="zh_CN")
+    open_sale(window, "2-0503")
+    page = window.page
+    page.locator("h1").click()
+    page.keyboard.press("1")
+    expect(page.locator("[name=amount]")).to_have_value("50")
+    expect(page.locator("[data-sum=total]")).to_have_text("¥50.00")
+    page.keyboard.press("F8")
+    receipt = page.locator(".rcpt")
+    expect(receipt).to_contain_text("¥50.00")
+    expect(receipt).to_contain_text("2 栋 0503")
+    assert demo.topups(CUT) == [5000]
+    page.locator("a.btn[href^='/pay/']").click()
+    card = page.locator("#progress")
+    expect(card).to_have_attribute("data-phase", "on", timeout=90_000)
+    expect(card).to_contain_text("已通电")
+    demo.wait_for_relay(CUT, "closed")
+
+
+def test_one_sale_sent_twice_is_credited_once(visit, demo):
+    window = visit("lin")
+    open_sale(window, "3-0101")
+    page = window.page
+    before = demo.topups("H30101")
+    page.keyboard.press("F2")
+    page.keyboard.type("61.20")
+    fields = page.evaluate("Object.fromEntries(new FormData(document.getElementById('sale')))")
+    page.get_by_role("button", name=re.compile("Take payment")).dblclick()
+    expect(page.locator(".rcpt")).to_contain_text("¥61.20")
+    order_no = page.locator(".rcpt .mono").first.inner_text()
+    again = window.context.request.post(
+        f"{demo.url}/counter",
+        form=fields,
+        headers={"Origin": demo.url, "Sec-Fetch-Site": "same-origin"},
+        max_redirects=0,
+    )
+    assert again.status == 303
+    assert again.headers["location"] == f"/counter?sold={order_no}"
+    assert demo.topups("H30101") == [6120, *before]
+    page.go_back()
+    assert demo.topups("H30101") == [6120, *before]
+
+
+def test_an_amount_beyond_the_limits_is_refused_and_nothing_is_booked(visit, demo):
+    window = visit("lin")
+    window.forgives = ("422",)
+    for amount in ("0", "5000.01", "12.345", "1e3"):
+        open_sale(window, "3-0102")
+        window.page.fill("#sale [name=amount]", amount)
+        window.page.keyboard.press("Enter")
+        expect(window.page.get_by_role("alert")).to_contain_text("Nothing was changed")
+    assert demo.topups("H30102") == []

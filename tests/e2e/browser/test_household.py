@@ -1,0 +1,52 @@
+"""The household page: facts with units, charts, the ledger that adds up, and the dialog that asks for a reason."""
+
+import re
+
+from playwright.sync_api import expect
+
+LEDGER = """() => [...document.querySelectorAll("#ledger tbody tr")].map((row) =>
+  [...row.querySelectorAll("td.r")].map((cell) => cell.textContent.replace("\\u2212", "-").replaceAll(",", "")))"""
+
+
+def fen(text):
+    sign = -1 if text.startswith("-") else 1
+    yuan, rest = text.lstrip("+-").split(".")
+    return sign * (int(yuan) * 100 + int(rest))
+
+
+def test_the_page_shows_facts_charts_and_a_ledger_that_adds_up(visit):
+    window = visit("zhou")
+    window.go("/households/H30604")
+    page = window.page
+    expect(page.get_by_role("heading", level=1)).to_have_text("3-0604")
+    window.charts_drawn()
+    assert page.locator("[data-chart] canvas").count() == 2
+    expect(page.locator(".facts")).to_contain_text("kW")
+    rows = [(fen(amount), fen(after)) for amount, after in page.evaluate(LEDGER)]
+    assert len(rows) >= 2
+    for (amount_fen, after_fen), (_, before_fen) in zip(rows, rows[1:], strict=False):
+        assert before_fen + amount_fen == after_fen
+    expect(page.locator(".facts")).to_contain_text(re.compile(r"¥\d+\.\d\d"))
+
+
+def test_closing_by_hand_asks_for_a_reason_and_can_be_left(visit):
+    window = visit("zhou")
+    window.go("/households/H10405")
+    page = window.page
+    page.get_by_role("button", name="Close relay…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    dialog.get_by_role("button", name="Close relay").click()
+    expect(dialog, "without a reason nothing is sent").to_be_visible()
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(dialog).to_be_hidden()
+
+
+def test_the_search_finds_by_room_and_opens_the_only_hit(visit, demo):
+    window = visit("zhou")
+    window.go("/today")
+    window.page.keyboard.press("/")
+    expect(window.page.get_by_role("searchbox").or_(window.page.locator("input[name=q]"))).to_be_focused()
+    window.page.keyboard.type("2-0808")
+    window.page.keyboard.press("Enter")
+    expect(window.page).to_have_url(f"{demo.url}/households/H20808")
