@@ -1,8 +1,8 @@
 """Build of the compiled kernels; everything static about the project is in pyproject.toml.
 
-Two extensions, `core._crc` and `core._deduct`, are translated by Cython and compiled for the
-baseline of the target: the same wheel must run on every machine of its platform, so there is no
-`-march=native`. NumPy is not needed to build, the kernels take their arrays by the buffer protocol.
+The extensions of `core` are translated by Cython and compiled for the baseline of the target: the same
+wheel must run on every machine of its platform, so there is no `-march=native`. Single C functions carry
+wider instruction sets as attributes and are chosen at run time (`core/_isa.h`). NumPy is not needed to build, the kernels take their arrays by the buffer protocol.
 """
 
 import sys
@@ -15,8 +15,16 @@ if sys.platform == "win32":
 else:
     COMPILE_ARGS = ["-O3", "-fno-math-errno", "-Wall", "-Wsign-compare"]
 
+HEADERS = {"_isa": ["_isa.h"], "_crc": ["_isa.h", "_crc.h"], "_deduct": ["_isa.h", "_deduct.h"]}
 EXTENSIONS = [
-    Extension(f"core.{name}", [f"core/{name}.pyx"], extra_compile_args=COMPILE_ARGS) for name in ("_crc", "_deduct")
+    Extension(
+        f"core.{name}",
+        [f"core/{name}.pyx"],
+        depends=[f"core/{header}" for header in headers],
+        include_dirs=["core"],
+        extra_compile_args=COMPILE_ARGS,
+    )
+    for name, headers in HEADERS.items()
 ]
 
 setup(
@@ -29,7 +37,7 @@ setup(
     py_modules=[],
     include_package_data=False,
     package_data={
-        "core": ["*.pyi", "*.pyx", "*.pxd", "py.typed"],
+        "core": ["*.pyi", "*.pyx", "*.pxd", "*.h", "py.typed"],
         "server": [
             "store/migrations/*.py",
             "store/migrations/*.mako",

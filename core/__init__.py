@@ -30,11 +30,11 @@ try:
         RATIO_MAX,
         ROW_BYTES,
         deduct,
-        isa,
         level_after,
         post_fen,
         update_levels,
     )
+    from core._isa import isa
 except ModuleNotFoundError as missing:
     raise ImportError(
         f"the compiled module {missing.name} is missing; build it with `make setup` "

@@ -14,6 +14,7 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uintptr_t
 from libc.string cimport memcpy
 
+from core._isa cimport tier
 from core._meter cimport (
     E_MAX,
     HALF_FEN,
@@ -23,7 +24,9 @@ from core._meter cimport (
     TOP_BIT,
     Batch,
     Row,
+    SimdPass,
     charge_meter,
+    deduct_passes,
     relevel,
 )
 
@@ -46,9 +49,13 @@ cdef enum:
     TARIFFS_MAX = 65535
 
 
-cdef void _pass_gathered(Batch b, Py_ssize_t lo, Py_ssize_t hi) noexcept nogil:
+cdef void _pass_scalar(const Batch *batch, const Row *row, Py_ssize_t lo, Py_ssize_t hi) noexcept nogil:
+    cdef Batch b = batch[0]
     cdef Py_ssize_t i
-    if b.rates == 4:
+    if row != NULL:
+        for i in range(lo, hi):
+            charge_meter(b, row, i, b.rates)
+    elif b.rates == 4:
         for i in range(lo, hi):
             charge_meter(b, &b.rows[b.tariff[i]], i, 4)
     else:
@@ -63,12 +70,12 @@ cdef void _pass_indexed(Batch b, const int64_t *index, Py_ssize_t lo, Py_ssize_t
 
 
 cdef void _pass_runs(
-    Batch b, const int64_t *runs, Py_ssize_t tariffs, Py_ssize_t lo, Py_ssize_t hi
+    SimdPass run, const Batch *b, const int64_t *runs, Py_ssize_t tariffs, Py_ssize_t lo, Py_ssize_t hi
 ) noexcept nogil:
-    cdef Py_ssize_t t, i
+    cdef Py_ssize_t t
     for t in range(tariffs):
-        for i in range(max(lo, runs[t]), min(hi, runs[t + 1])):
-            charge_meter(b, &b.rows[t], i, b.rates)
+        if max(lo, runs[t]) < min(hi, runs[t + 1]):
+            run(b, &b.rows[t], max(lo, runs[t]), min(hi, runs[t + 1]), _pass_scalar)
 
 
 cdef inline uint32_t _outside(int32_t value, int32_t low, int32_t high) noexcept nogil:
@@ -83,7 +90,7 @@ cdef uint32_t _bad_values(Batch b, Py_ssize_t lo, Py_ssize_t hi, Py_ssize_t tari
     cdef int r
     for r in range(b.rates):
         for i in range(lo, hi):
-            bad |= _outside(b.prev[r * b.meters + i], 0, last) | _outside(b.new[r * b.meters + i], 0, last)
+            bad |= _outside(b.prev[r * b.meters + i], 0, last) | _outside(b.now[r * b.meters + i], 0, last)
     for i in range(lo, hi):
         bad |= _outside(b.ratio[i], 1, 1 << 20) | _outside(b.tariff[i], 0, last_tariff)
     return bad
@@ -97,7 +104,7 @@ cdef int _check_values(Batch b, Py_ssize_t lo, Py_ssize_t hi, Py_ssize_t tariffs
         return 0
     for i in range(lo, hi):
         for r in range(b.rates):
-            for name, value in (("prev_wh", b.prev[r * b.meters + i]), ("new_wh", b.new[r * b.meters + i])):
+            for name, value in (("prev_wh", b.prev[r * b.meters + i]), ("new_wh", b.now[r * b.meters + i])):
                 if not 0 <= value < b.modulus:
                     raise ValueError(f"{name}[{r}, {i}] = {value} is not in 0..{b.modulus - 1}")
         if not 1 <= b.ratio[i] <= RATIO_MAX:
@@ -201,7 +208,7 @@ cdef int _check_apart(Batch b, const int64_t[::1] index, const int64_t[::1] runs
         ("balance_nf", <uintptr_t>b.balance, 8 * n),
         ("charge_nf", <uintptr_t>b.charge, 8 * n),
         ("flags", <uintptr_t>b.flags, n), ("event", <uintptr_t>b.event, n),
-        ("prev_wh", <uintptr_t>b.prev, by_rate), ("new_wh", <uintptr_t>b.new, by_rate),
+        ("prev_wh", <uintptr_t>b.prev, by_rate), ("new_wh", <uintptr_t>b.now, by_rate),
         ("ratio", <uintptr_t>b.ratio, 4 * n), ("tariff", <uintptr_t>b.tariff, 2 * n),
         ("alarm1_fen", <uintptr_t>b.alarm1, 4 * n), ("alarm2_fen", <uintptr_t>b.alarm2, 4 * n),
         ("overdraft_fen", <uintptr_t>b.overdraft, 4 * n),
@@ -279,7 +286,7 @@ def deduct(
     prev_rows, new_rows = _by_rate("prev_wh", prev_wh, n), _by_rate("new_wh", new_wh, n)
     b.meters, b.rates = n, _rates(prev_rows.shape[0], new_rows.shape[0])
     b.modulus, b.max_delta = <uint32_t>modulus_wh, <uint32_t>max_delta_wh
-    b.prev, b.new, b.ratio, b.tariff = &prev_rows[0, 0], &new_rows[0, 0], &ratio[0], &tariff[0]
+    b.prev, b.now, b.ratio, b.tariff = &prev_rows[0, 0], &new_rows[0, 0], &ratio[0], &tariff[0]
     b.alarm1, b.alarm2, b.overdraft = &alarm1_fen[0], &alarm2_fen[0], &overdraft_fen[0]
     b.period, b.balance, b.charge = &tier_period_wh[0], &balance_nf[0], &charge_nf[0]
     b.flags, b.event = &flags[0], &event[0]
@@ -318,9 +325,9 @@ cdef int _dispatch(
         if index is not None:
             _pass_indexed(b, order, lo, hi)
         elif runs is not None:
-            _pass_runs(b, order, tariffs, lo, hi)
+            _pass_runs(deduct_passes[tier], &b, order, tariffs, lo, hi)
         else:
-            _pass_gathered(b, lo, hi)
+            deduct_passes[tier](&b, NULL, lo, hi, _pass_scalar)
     return 0
 
 
@@ -389,8 +396,3 @@ def post_fen(
                 posted -= 1
             posted_fen[i] = posted
             residue_nf[i] = total - posted * NF_PER_FEN
-
-
-def isa():
-    """The instruction set tier of the kernels in use: "scalar" is portable compiled code."""
-    return "scalar"

@@ -7,21 +7,45 @@ Under them charge <= 2^62 and balance - charge >= -2^63.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-cdef extern from *:
-    """
-    #define E645_E_MAX ((int64_t)0x7FFFFFFF)
-    #define E645_MONEY_MAX ((int64_t)1 << 62)
-    #define E645_PERIOD_MAX ((int64_t)1 << 53)
-    #define E645_NF_PER_FEN ((int64_t)1000000000)
-    #define E645_HALF_FEN ((int64_t)500000000)
-    #define E645_TOP_BIT ((uint32_t)1 << 31)
-    """
+cdef extern from "_deduct.h" nogil:
     const int64_t E_MAX "E645_E_MAX"
     const int64_t MONEY_MAX "E645_MONEY_MAX"
     const int64_t PERIOD_MAX "E645_PERIOD_MAX"
     const int64_t NF_PER_FEN "E645_NF_PER_FEN"
     const int64_t HALF_FEN "E645_HALF_FEN"
     const uint32_t TOP_BIT "E645_TOP_BIT"
+
+    ctypedef struct Row "e645_row":
+        int32_t price[4]
+        int32_t step[3]
+        int32_t fifth_price
+        int64_t boundary[3]
+        int64_t close_allowed_nf
+
+    ctypedef struct Batch "e645_batch":
+        Py_ssize_t meters
+        int rates
+        uint32_t modulus
+        uint32_t max_delta
+        const Row *rows
+        const int32_t *prev
+        const int32_t *now
+        const int32_t *ratio
+        const uint16_t *tariff
+        const int32_t *alarm1
+        const int32_t *alarm2
+        const int32_t *overdraft
+        int64_t *period
+        int64_t *balance
+        int64_t *charge
+        uint8_t *flags
+        uint8_t *event
+
+    ctypedef void (*Pass "e645_pass")(const Batch *, const Row *, Py_ssize_t, Py_ssize_t) noexcept nogil
+    ctypedef void (*SimdPass "e645_simd_pass")(
+        const Batch *, const Row *, Py_ssize_t, Py_ssize_t, Pass
+    ) noexcept nogil
+    const SimdPass *deduct_passes "e645_deduct_passes"
 
 cdef enum:
     TRIP = 3
@@ -31,33 +55,6 @@ cdef enum:
     RANGE = 7
     LEVEL_MASK = 3
     KEEP_POWER = 4
-
-cdef struct Row:
-    int32_t price[4]
-    int32_t step[3]
-    int32_t fifth_price
-    int64_t boundary[3]
-    int64_t close_allowed_nf
-
-cdef struct Batch:
-    Py_ssize_t meters
-    int rates
-    uint32_t modulus
-    uint32_t max_delta
-    const Row *rows
-    const int32_t *prev
-    const int32_t *new
-    const int32_t *ratio
-    const uint16_t *tariff
-    const int32_t *alarm1
-    const int32_t *alarm2
-    const int32_t *overdraft
-    int64_t *period
-    int64_t *balance
-    int64_t *charge
-    uint8_t *flags
-    uint8_t *event
-
 
 cdef inline int64_t _above(int64_t energy, int64_t boundary) noexcept nogil:
     return energy - boundary if energy > boundary else 0
@@ -90,7 +87,7 @@ cdef inline int64_t _tiers(const Row *row, int64_t before, int64_t after) noexce
 
 cdef inline uint32_t _step(Batch b, Py_ssize_t at) noexcept nogil:
     """Forward step of one register, through the modulus if it stands lower than before."""
-    cdef int32_t step = b.new[at] - b.prev[at]
+    cdef int32_t step = b.now[at] - b.prev[at]
     return <uint32_t>step + (b.modulus & -<uint32_t>(step < 0))
 
 
@@ -102,7 +99,7 @@ cdef inline uint8_t _anomaly(Batch b, Py_ssize_t i) noexcept nogil:
     for r in range(b.rates):
         at = r * b.meters + i
         if _step(b, at) > b.max_delta:
-            if b.new[at] < b.prev[at]:
+            if b.now[at] < b.prev[at]:
                 return BACKWARDS
             event = JUMP
     return event

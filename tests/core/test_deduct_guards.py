@@ -225,4 +225,4 @@ def test_rows_at_an_odd_address_are_read_right():
 
 
 def test_the_instruction_set_is_named():
-    assert core.isa() == "scalar"
+    assert core.isa() in ("scalar", "avx2", "avx512")
