@@ -92,6 +92,7 @@ class SupplyLoop(RuleBasedStateMachine):
         if paid:
             for number in sorted(numbers):
                 self.household_pays(number, 3000)
+            self.collector_works("fine", 0)
             self.world_settles()
 
     @rule(number=Number, channel=st.sampled_from(["page", "sandbox"]))
@@ -307,3 +308,17 @@ def test_the_loop_cuts_nobody_wrongly_and_gives_everybody_back(sqlite_engine):
 @pytest.mark.timeout(600)
 def test_the_loop_over_many_histories(sqlite_engine):
     play(sqlite_engine, 120, 50)
+
+
+@pytest.mark.parametrize("policy", ["allow", "direct"])
+@pytest.mark.parametrize("delay_s", [0, 120])
+@pytest.mark.parametrize(("fate", "late_s"), [("fine", 0), ("lost", 0), ("late", 30), ("late", 590), ("reply lost", 0)])
+def test_whatever_becomes_of_the_frame_a_payment_brings_the_power_back(sqlite_engine, policy, delay_s, fate, late_s):
+    loop = SupplyLoop(sqlite_engine)
+    try:
+        loop.estate_is_set_up(policy, (delay_s,) * 3)
+        loop.debt_runs_its_whole_course({1, 2}, 10, fate, late_s, paid=True)
+        loop.nobody_is_cut_outside_the_allowed_time()
+        assert [len(loop.meters[number].trips_done_s) for number in NUMBERS] == [int(fate != "lost")] * 2 + [0]
+    finally:
+        loop.teardown()
