@@ -34,13 +34,12 @@ def test_the_check_agrees_with_the_truth_and_verify_with_the_check(tmp_path):
 
 @pytest.mark.timeout(240)
 def test_ctrl_c_leaves_no_process_port_or_symlink_and_a_second_start_works(tmp_path):
+    ready = tmp_path / "demo" / "server.ready.json"
     for _ in range(2):
+        ready.unlink(missing_ok=True)  # the last demo's folder stays until the next start
         demo = start("demo", "--port", "0", "--folder", tmp_path / "demo", cwd=tmp_path)
         try:
-            ready = tmp_path / "demo" / "server.ready.json"
-            url = wait_until(
-                lambda ready=ready: ready.exists() and json.loads(ready.read_text())["url"], "server ready"
-            )
+            url = wait_until(lambda: ready.exists() and json.loads(ready.read_text())["url"], "server ready")
             wait_until(lambda url=url: httpx.get(f"{url}/livez").status_code == 200, "HTTP answers")
             assert len(processes_of(tmp_path / "demo")) >= 4
         finally:
