@@ -2,7 +2,8 @@
 
 The extensions of `core` are translated by Cython and compiled for the baseline of the target: the same
 wheel must run on every machine of its platform, so there is no `-march=native`. Single C functions carry
-wider instruction sets as attributes and are chosen at run time (`core/_isa.h`). NumPy is not needed to build, the kernels take their arrays by the buffer protocol.
+wider instruction sets as attributes and are chosen at run time (`core/_isa.h`). NumPy is not needed to
+build, the kernels take their arrays by the buffer protocol.
 """
 
 import sys

@@ -34,7 +34,9 @@ try:
         post_fen,
         update_levels,
     )
+    from core._isa import available as isa_available
     from core._isa import isa
+    from core._isa import use as use_isa
 except ModuleNotFoundError as missing:
     raise ImportError(
         f"the compiled module {missing.name} is missing; build it with `make setup` "
@@ -64,8 +66,10 @@ __all__ = [
     "deduct",
     "dlt_sum",
     "isa",
+    "isa_available",
     "level_after",
     "post_fen",
     "sum_batch",
     "update_levels",
+    "use_isa",
 ]

@@ -12,6 +12,8 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uintptr_t
 
+from core._isa cimport tier
+
 CRC_MODBUS = 0
 CRC_X25 = 1
 
@@ -23,37 +25,29 @@ cdef enum:
     FRAME_START = 0x68
     FRAME_END = 0x16
 
-cdef uint16_t _tables[2][256]
+cdef extern from "_crc.h" nogil:
+    ctypedef struct Crc "e645_crc":
+        uint16_t final_xor
+    ctypedef void (*CrcPass "e645_crc_pass")(
+        const Crc *, const uint8_t *, const int64_t *, Py_ssize_t, uint16_t *
+    ) noexcept nogil
+    ctypedef void (*SumPass "e645_sum_pass")(const uint8_t *, const int64_t *, Py_ssize_t, uint8_t *) noexcept nogil
+    const CrcPass *crc_passes "e645_crc_passes"
+    const SumPass *sum_passes "e645_sum_passes"
+    void _fill "e645_crc_fill"(Crc *kind, uint16_t polynomial, uint16_t final_xor)
+    void _fill_window "e645_window_fill"()
+    uint16_t _crc_bytes "e645_crc_bytes"(const Crc *kind, const uint8_t *data, Py_ssize_t length, uint16_t crc)
+    uint8_t _sum "e645_sum_bytes"(const uint8_t *data, Py_ssize_t length)
 
+cdef Crc _kinds[2]
 
-cdef void _fill_table(uint16_t *table, uint16_t polynomial) noexcept nogil:
-    cdef int byte, bit
-    cdef uint16_t crc
-    for byte in range(256):
-        crc = <uint16_t>byte
-        for bit in range(8):
-            crc = (crc >> 1) ^ (polynomial if crc & 1 else 0)
-        table[byte] = crc
-
-
-_fill_table(_tables[MODBUS], 0xA001)
-_fill_table(_tables[X25], 0x8408)
-
-
-cdef inline uint8_t _sum(const uint8_t *data, Py_ssize_t length) noexcept nogil:
-    cdef uint8_t total = 0
-    cdef Py_ssize_t i
-    for i in range(length):
-        total += data[i]
-    return total
+_fill(&_kinds[MODBUS], 0xA001, 0)
+_fill(&_kinds[X25], 0x8408, 0xFFFF)
+_fill_window()
 
 
 cdef inline uint16_t _crc(int kind, const uint8_t *data, Py_ssize_t length) noexcept nogil:
-    cdef uint16_t crc = 0xFFFF
-    cdef Py_ssize_t i
-    for i in range(length):
-        crc = (crc >> 8) ^ _tables[kind][(crc ^ data[i]) & 0xFF]
-    return crc ^ 0xFFFF if kind == X25 else crc
+    return _crc_bytes(&_kinds[kind], data, length, 0xFFFF) ^ _kinds[kind].final_xor
 
 
 cdef inline uint8_t _frame_ok(const uint8_t *frame, Py_ssize_t length) noexcept nogil:
@@ -139,15 +133,15 @@ def sum_batch(
     out : uint8[n], overwritten, sharing no memory with the others.
     ValueError if that does not hold; then nothing is written.
     """
-    cdef Py_ssize_t i, n = out.shape[0]
+    cdef Py_ssize_t n = out.shape[0]
     _check_offsets(buf.shape[0], off, n)
     if n:
         _check_apart(&out[0], n * <Py_ssize_t>sizeof(out[0]), buf, off)
     cdef uint8_t nothing = 0
     cdef const uint8_t *data = &buf[0] if buf.shape[0] else &nothing
     with nogil:
-        for i in range(n):
-            out[i] = _sum(data + off[i], off[i + 1] - off[i])
+        if n:
+            sum_passes[tier](data, &off[0], n, &out[0])
 
 
 def check_batch(
@@ -175,7 +169,7 @@ def crc_batch(
     int kind, const uint8_t[::1] buf not None, const int64_t[::1] off not None, uint16_t[::1] out not None
 ) -> None:
     """CRC of each frame; kind is CRC_MODBUS or CRC_X25, out : uint16[n], the rest as in `sum_batch`."""
-    cdef Py_ssize_t i, n = out.shape[0]
+    cdef Py_ssize_t n = out.shape[0]
     if kind != MODBUS and kind != X25:
         raise ValueError(f"kind must be CRC_MODBUS (0) or CRC_X25 (1), got {kind}")
     _check_offsets(buf.shape[0], off, n)
@@ -184,5 +178,5 @@ def crc_batch(
     cdef uint8_t nothing = 0
     cdef const uint8_t *data = &buf[0] if buf.shape[0] else &nothing
     with nogil:
-        for i in range(n):
-            out[i] = _crc(kind, data + off[i], off[i + 1] - off[i])
+        if n:
+            crc_passes[tier](&_kinds[kind], data, &off[0], n, &out[0])
