@@ -139,7 +139,7 @@ class Application:
         gettext = translations(language).gettext
         formats = Formats(gettext, site["time_zone"], self.clock.now().world_s)
         protected = (site["protected_from_min"], site["protected_to_min"])
-        return told(kind, arguments, formats, gettext, protected)
+        return told(kind, arguments, formats, gettext, protected, site["phone"])
 
     def _jobs(self) -> list[Job]:
         parts = (self.engine, self.writer, self.clock, self.estate_id)

@@ -134,6 +134,10 @@ class Formats:
         self.time_zone = time_zone
         self.now_s = now_s
 
+    def said(self, message: str) -> str:
+        """A marked message in the language of these formats."""
+        return self._gettext(message)
+
     def _local(self, at_s: int) -> datetime:
         return (_EPOCH + timedelta(seconds=at_s)).astimezone(self.zone)
 
@@ -181,6 +185,18 @@ class Formats:
     def full(self, at_s: int) -> str:
         """Always with the date: 10月8日 14:05."""
         return f"{self.short_day(at_s)} {self.clock(at_s)}"
+
+    def local_day(self, day: str) -> str:
+        """A local date YYYY-MM-DD in a table: 10月8日 周四, Thu 8 Oct; with the year where it is another one."""
+        noon = datetime.fromisoformat(f"{day}T12:00").replace(tzinfo=self.zone)
+        return self.long_day(int(noon.timestamp()))
+
+    def place(self, room: str) -> str:
+        """A room as people say it: 1 栋 1202, 1-1202; other spellings stay as they are."""
+        building, dash, door = room.partition("-")
+        if not (dash and building.isdigit() and door.isdigit()):
+            return room
+        return self._gettext("%(building)s-%(door)s") % {"building": building, "door": door}
 
     def day_of(self, day: str) -> str:
         """A local date YYYY-MM-DD as 10/8, for axes."""

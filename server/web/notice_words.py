@@ -11,8 +11,10 @@ from server.web.formats import Formats, round_yuan, yuan
 Gettext = Callable[[str], str]
 
 
-def told(kind: str, arguments: Mapping[str, Any], f: Formats, gettext: Gettext, protected: tuple[int, int]) -> str:
-    """The text of a notice of `kind`; `protected` are the minutes of the day between which nobody is cut off."""
+def told(
+    kind: str, arguments: Mapping[str, Any], f: Formats, gettext: Gettext, protected: tuple[int, int], phone: str = ""
+) -> str:
+    """The text of a notice; nobody is cut off between the minutes `protected`, `phone` is the office's."""
     _ = gettext
     balance_fen = int(arguments.get("balance_fen", 0))
     fields = {
@@ -22,6 +24,8 @@ def told(kind: str, arguments: Mapping[str, Any], f: Formats, gettext: Gettext, 
         "from": f.minute_of_day(protected[0]),
         "to": f.minute_of_day(protected[1]),
         "pay": round_yuan(int(arguments.get("pay_fen", 0))),
+        "at": f.moment(int(arguments["at"])) if "at" in arguments else "",
+        "phone": phone,
     }
     texts = {
         "alarm1": _("%(money)s left. Please top up in time."),
@@ -31,7 +35,13 @@ def told(kind: str, arguments: Mapping[str, Any], f: Formats, gettext: Gettext, 
             "%(pay)s prevents it."
         ),
         "cut": _("Cut for arrears. Comes back after payment."),
+        "cut_at": _("Cut for arrears at %(at)s. Comes back after payment."),
+        "cut_at_call": _(
+            "Cut for arrears at %(at)s. Comes back after payment. Someone old or ill at home: call %(phone)s."
+        ),
         "restored": _("The power is back on, or the meter permits closing."),
         "topup": _("Payment received. The balance is %(money)s."),
     }
+    if kind == "cut" and fields["at"]:
+        kind = "cut_at_call" if phone else "cut_at"
     return texts.get(kind, kind) % fields

@@ -21,6 +21,7 @@ from server.errors import EstateError
 from server.store.engine import reader
 from server.store.estates import get_estate
 from server.web import formats, i18n, words
+from server.web.details import detail_said
 from server.web.formats import Formats
 
 HERE = Path(__file__).parent
@@ -118,6 +119,8 @@ def render(request: Request, name: str, *, status_code: int = 200, **context: An
     estate = context.pop("estate", None) or estate_facts(request)
     now = context.pop("now", None) or state.clock.now()
     principal = getattr(request.state, "principal", None)
+    gettext = i18n.translations(language).gettext
+    f = Formats(gettext, estate.time_zone, now.world_s)
     html = env.get_template(name).render(
         request=request,
         path=request.url.path,
@@ -127,7 +130,8 @@ def render(request: Request, name: str, *, status_code: int = 200, **context: An
         estate=estate,
         now=now,
         factor=state.clock.anchor.factor,
-        f=Formats(i18n.translations(language).gettext, estate.time_zone, now.world_s),
+        f=f,
+        detail_said=lambda detail: detail_said(detail, f, gettext),
         **context,
     )
     return HTMLResponse(html, status_code, headers={"Content-Language": i18n.TAGS[language], "Vary": "Cookie"})

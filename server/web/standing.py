@@ -29,7 +29,13 @@ from server.web.figures import TierBar, tier_bar
 from server.web.formats import Formats
 
 FORECAST_DAYS = 7
+MISSED_CYCLES = 2  # an age is shown in warning ink after so many
 RATE_LETTERS = {1: "sharp", 2: "peak", 3: "flat", 4: "valley"}
+
+
+def is_late(reading_at: int | None, now_s: int, cycle_s: int) -> bool:
+    """Whether a reading has missed two cycles, or there is none."""
+    return reading_at is None or now_s - reading_at > MISSED_CYCLES * cycle_s
 
 
 @dataclass(frozen=True, slots=True)

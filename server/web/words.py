@@ -133,7 +133,9 @@ VERDICTS = {
     "not_multiple": _("held: not a step of the register"),
 }
 APPROVALS = {"mode": _("Change of mode"), "start_again": _("Start again"), "breaker_reset": _("Close the breaker")}
+TIERS = {"1": _("Tier 1"), "2": _("Tier 2"), "3": _("Tier 3"), "4": _("Tier 4"), "5": _("Tier 5")}
 GROUPS = {
+    "tier_words": TIERS,
     "state_words": STATES,
     "resident_words": RESIDENT_STATES,
     "mode_words": MODES,

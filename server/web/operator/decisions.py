@@ -17,6 +17,7 @@ from server.domain.supply import decide_trip
 from server.store import household as reads
 from server.store import supply as kept
 from server.store.wall import HouseholdRow
+from server.web.details import detail_said
 from server.web.formats import Formats, amount
 from server.web.i18n import mark as _
 
@@ -25,7 +26,7 @@ CHECKS = {  # name: (what must hold, said when it does not)
     "overdrawn": (_("Balance at or below the overdraft limit"), _("Within the overdraft limit")),
     "account_normal": (_("Account in normal service"), _("Account not in normal service")),
     "not_protected": (_("Not a protected household"), _("Protected household")),
-    "notice_delivered": (_("Cut warning delivered, grace over"), _("No delivered warning, or grace runs")),
+    "notice_delivered": (_("Final notice delivered, grace over"), _("Final notice delivered, grace still runs")),
     "reading_fresh": (_("Reading is fresh"), _("Reading is too old")),
     "readings_agree": (_("Two readings agree"), _("Two readings do not agree yet")),
     "relay_known_closed": (_("Relay read back as closed"), _("Relay not read back as closed")),
@@ -50,15 +51,17 @@ COLUMNS = (  # head of a column of the table, and the checks that it sums up
     (_("mode"), ("armed", "not_stopped", "breaker_closed")),
     (_("limits"), ("bus_limit", "hour_limit", "day_limit")),
 )
+NEVER = {  # said instead where not even the first step was made
+    "no cut warning was delivered": _("Final notice not delivered"),
+    "status word 3 was never read": _("Relay never read back"),
+}
 REASONS = {
     "hours": _("protected hours"),
     "weekend": _("weekend"),
     "holiday": _("holiday"),
     "unknown_year": _("holidays of this year are not known"),
-    "no cut warning was delivered": _("no warning was delivered"),
     "never read": _("never read"),
     "one reading only": _("one reading only"),
-    "status word 3 was never read": _("never read back"),
     "server clock": _("the server's clock"),
 }
 
@@ -105,26 +108,29 @@ class Verdict:
 
 
 def detail_in_words(detail: str, f: Formats, gettext: Gettext) -> str:
-    """A check's detail: figures in project units become money, spans and words; anything else stays as it is."""
+    """A check's detail: figures in project units become money, spans and words of the language."""
     if detail in REASONS:
         return gettext(REASONS[detail])
     for pattern, say in _FIGURES:
         found = pattern.fullmatch(detail)
         if found:
             return say(found, f, gettext)
-    return detail
+    return detail_said(detail, f, gettext)
 
 
-def _money(found: re.Match[str], _f: Formats, _gettext: Gettext) -> str:
-    return f"{amount(int(found[1]))} / {amount(-int(found[2]))}"
+def _money(found: re.Match[str], _f: Formats, gettext: Gettext) -> str:
+    figures = {"balance": amount(int(found[1])), "limit": amount(-int(found[2]))}
+    return gettext("¥ %(balance)s, limit %(limit)s") % figures
 
 
-def _grace(found: re.Match[str], f: Formats, _gettext: Gettext) -> str:
-    return f"{f.span(int(found[1]))} / {f.span(int(found[2]))}"
+def _grace(found: re.Match[str], f: Formats, gettext: Gettext) -> str:
+    spans = {"done": f.span(max(0, int(found[1]))), "whole": f.span(int(found[2]))}
+    return gettext("%(done)s of %(whole)s") % spans
 
 
-def _counted(found: re.Match[str], _f: Formats, _gettext: Gettext) -> str:
-    return f"{found[1]} / {found[2]}"
+def _counted(found: re.Match[str], _f: Formats, gettext: Gettext) -> str:
+    units = {"minute": gettext("a minute"), "hour": gettext("an hour"), "day": gettext("a day")}
+    return f"{found[1]} / {found[2]} {units[found[3]]}"
 
 
 def _age(found: re.Match[str], f: Formats, gettext: Gettext) -> str:
@@ -142,17 +148,18 @@ def _silence(_found: re.Match[str], _f: Formats, _gettext: Gettext) -> str:
 _FIGURES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], Formats, Gettext], str]], ...] = (
     (re.compile(r"balance (-?\d+) fen, overdraft (\d+) fen"), _money),
     (re.compile(r"(-?\d+) of (\d+) s of grace"), _grace),
-    (re.compile(r"(\d+) of (\d+) (?:a|an) (?:minute|hour|day)"), _counted),
+    (re.compile(r"(\d+) of (\d+) (?:a|an) (minute|hour|day)"), _counted),
     (re.compile(r"(?:status [0-9A-F]{4}, )?(-?\d+) s old"), _age),
     (re.compile(r"(\d+) readings are held"), _held),
     (re.compile(r"two readings -?\d+ ms apart|normal|armed|observe|dry_run|open|closed"), _silence),
+    (re.compile("|".join(NEVER)), _silence),
 )
 
 
 def check_in_words(name: str, passed: bool, detail: str, waiting: bool, f: Formats, gettext: Gettext) -> Check:
     """One check as people read it."""
     holds, fails = CHECKS.get(name, (name, name))
-    word = gettext(holds if passed else fails)
+    word = gettext(holds if passed else NEVER.get(detail, fails))
     return Check(name, word, passed, waiting and not passed, detail_in_words(detail, f, gettext))
 
 

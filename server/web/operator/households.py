@@ -24,7 +24,7 @@ from server.web.operator.decisions import Check, checks_of
 from server.web.operator.shell import staff_page
 from server.web.operator.tiles import flags_of
 from server.web.principal import Principal
-from server.web.standing import Standing, standing_of
+from server.web.standing import Standing, is_late, standing_of
 from server.web.state import WebState
 
 router = APIRouter(include_in_schema=False)
@@ -44,6 +44,7 @@ class Drawer:
     today_wh: int | None
     question: str
     checks: tuple[Check, ...]
+    late: bool
     wishes: list[RelayWish]
     ledger: list[LedgerRow]
     notices: list[RowMapping]
@@ -67,6 +68,7 @@ def drawer_of(request: Request, conn: Connection, state: WebState, row: Househol
         days[-1].energy_wh if days and days[-1].day == f.iso_day(f.now_s) else None,
         question,
         checks,
+        is_late(row.reading_at, f.now_s, estate.reading_cycle_s),
         reads.relay_history(conn, state.estate_id, row.meter_id),
         reads.ledger(conn, state.estate_id, row.account_id, limit=4),
         list(reads.notices(conn, state.estate_id, row.account_id, limit=3)),
@@ -101,6 +103,7 @@ def household_page(request: Request, state: State, conn: Reader, who: Viewer, ac
         state=state_of(row, f.now_s, estate.reading_cycle_s),
         flags=flags_of(row, wall.open_case_rooms(conn, who.estate_id)),
         standing=standing,
+        variables_late=is_late(row.variables_at, f.now_s, estate.reading_cycle_s),
         ledger=ledger,
         question=question,
         checks=checks,

@@ -10,6 +10,8 @@ from sqlalchemy import Connection
 from server.clock import Now
 from server.store import statistics, wall
 from server.store.estates import get_estate
+from server.web.formats import Formats
+from server.web.i18n import mark as _
 from server.web.pages import EstateFacts, facts_from, render
 
 MISSED_CYCLES = 2  # a reading counts as missed after so many cycles
@@ -22,6 +24,16 @@ class Shell:
     counts: wall.ShellCounts
     reading: statistics.ReadingCount
     sealed_at: int | None
+
+    def read_said(self, f: Formats) -> str:
+        """How many meters were read lately."""
+        return f.said(_("Read %(fresh)d / %(meters)d")) % {"fresh": self.reading.fresh, "meters": self.reading.meters}
+
+    def sealed_said(self, f: Formats) -> str:
+        """How old the newest seal of the ledger is."""
+        if self.sealed_at is None:
+            return f.said(_("Ledger not sealed yet"))
+        return f.said(_("Ledger sealed %(age)s")) % {"age": f.age(self.sealed_at)}
 
 
 def shell_of(connection: Connection, estate: EstateFacts, now: Now, factor: int) -> Shell:

@@ -57,6 +57,7 @@ class Floor:
 class Building:
     """A building from the top floor down."""
 
+    building_id: str
     name: str
     households: int
     power_mw: int
@@ -101,9 +102,17 @@ def buildings_of(rows: Sequence[HouseholdRow], tiles: Mapping[str, Tile]) -> lis
             Floor(number, _places([tiles[row.account_id] for row in here if row.floor == number], doors))
             for number in dict.fromkeys(row.floor for row in here)
         )
-        power = sum(row.power_mw or 0 for row in here)
-        found.append(Building(here[0].building_name, len(here), power, max(1, len(doors)), doors, floors))
+        power = power_of(here)[building_id]
+        found.append(Building(building_id, here[0].building_name, len(here), power, max(1, len(doors)), doors, floors))
     return found
+
+
+def power_of(rows: Iterable[HouseholdRow]) -> dict[str, int]:
+    """Power by building, mW: the sum of the last values."""
+    found: Counter[str] = Counter()
+    for row in rows:
+        found[row.building_id] += row.power_mw or 0
+    return dict(found)
 
 
 def _places(tiles: Iterable[Tile], doors: Sequence[str]) -> tuple[Tile | None, ...]:

@@ -139,6 +139,7 @@ def today(
     words = dict.fromkeys(tiles.STATES, "")
     shown = tiles.tiles_of(rows, wall.open_case_rooms(conn, who.estate_id), words, now.world_s, estate.reading_cycle_s)
     counts = tiles.counts_of(shown)
+    oldest_at = min((row.reading_at for row in rows if row.reading_at is not None), default=None)
     paid = statistics.pay_to_power_ms(conn, who.estate_id, since - DAY_S)
     return staff_page(
         request,
@@ -154,7 +155,8 @@ def today(
         axis_width=AXIS_WIDTH,
         queue=statistics.queue(conn, who.estate_id, now.machine_ms),
         approvals=approvals.waiting(conn, who.estate_id, now.machine_ms),
-        oldest_at=min((row.reading_at for row in rows if row.reading_at is not None), default=None),
+        oldest_at=oldest_at,
+        oldest_late=oldest_at is None or oldest_at < now.world_s - MISSED_CYCLES * estate.reading_cycle_s,
         commands=statistics.recent_commands(conn, who.estate_id),
         lines=lines_of(rows, now.world_s - MISSED_CYCLES * estate.reading_cycle_s),
         hours=hours_chart(conn, who.estate_id, since, gettext("Energy")),

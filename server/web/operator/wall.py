@@ -10,9 +10,10 @@ from server.store import wall
 from server.store.estates import get_estate
 from server.web import i18n, pages
 from server.web.deps import Reader, State, need
+from server.web.formats import kw_figure
 from server.web.operator import tiles
 from server.web.operator.households import drawer_of
-from server.web.operator.shell import staff_page
+from server.web.operator.shell import shell_of, staff_page
 from server.web.principal import Principal
 from server.web.words import said_in
 
@@ -64,13 +65,22 @@ def wall_tiles(request: Request, state: State, conn: Reader, who: Viewer) -> JSO
         rows, wall.open_case_rooms(conn, who.estate_id), _words(request), now_s, estate.reading_cycle_s
     )
     ages = tiles.ages_of(rows, now_s, estate.reading_cycle_s, str)
-    counts = wall.shell_counts(conn, who.estate_id)
+    shell = shell_of(conn, estate, state.clock.now(), state.clock.anchor.factor)
+    f = pages.formats_of(request, estate)
+    bar = [{"tone": piece.tone, "x": piece.x, "width": piece.width} for piece in tiles.age_bar(ages)]
     return JSONResponse(
         {
             "tiles": [tile.as_json() for tile in shown],
             "counts": tiles.counts_of(shown),
             "ages": {age.name: age.count for age in ages},
-            "nav": {"supply": counts.cut, "cases": counts.cases_open},
+            "bar": bar,
+            "power": {name: kw_figure(power_mw) for name, power_mw in tiles.power_of(rows).items()},
+            "nav": {
+                "supply": shell.counts.cut,
+                "cases": shell.counts.cases_open,
+                "read": shell.read_said(f),
+                "sealed": shell.sealed_said(f),
+            },
         }
     )
 

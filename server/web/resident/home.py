@@ -23,8 +23,8 @@ from server.web.money import parse_fen
 from server.web.notice_words import told
 from server.web.payments import begin
 from server.web.principal import Principal
-from server.web.resident.story import story_of
-from server.web.standing import Standing, standing_of
+from server.web.resident.story import cut_since, story_of
+from server.web.standing import Standing, is_late, standing_of
 from server.web.state import WebState
 
 router = APIRouter(include_in_schema=False)
@@ -89,7 +89,7 @@ def messages(
 
 def _text(row: RowMapping, estate: pages.EstateFacts, f: Formats, gettext: Any) -> str:
     protected = (estate.protected_from_min, estate.protected_to_min)
-    return told(row["kind"], json.loads(row["arguments"]), f, gettext, protected)
+    return told(row["kind"], json.loads(row["arguments"]), f, gettext, protected, estate.phone)
 
 
 def announced_cut_at(conn: Connection, estate_id: str, account_id: str) -> int | None:
@@ -115,7 +115,16 @@ def home(request: Request, state: State, conn: Reader, who: Viewer) -> HTMLRespo
         estate=estate,
         row=row,
         state=shown,
-        story=story_of(row, shown, standing.left, f, gettext, announced_cut_at(conn, who.estate_id, row.account_id)),
+        story=story_of(
+            row,
+            shown,
+            standing.left,
+            f,
+            gettext,
+            announced_cut_at(conn, who.estate_id, row.account_id),
+            cut_since(reads.relay_history(conn, who.estate_id, row.meter_id)),
+        ),
+        late=is_late(row.reading_at, f.now_s, estate.reading_cycle_s),
         standing=standing,
         messages=messages(conn, estate, row, f, gettext, state.clock.now().machine_ms),
         lines=daily_lines(reads.ledger(conn, who.estate_id, row.account_id, limit=LINES), f)[:5],
@@ -177,7 +186,8 @@ def no_power(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
     row, estate, f = _facts(request, conn, who)
     gettext = i18n.translations(pages.language_of(request)).gettext
     shown = state_of(row, f.now_s, estate.reading_cycle_s)
-    story = story_of(row, shown, None, f, gettext)
+    off_since = cut_since(reads.relay_history(conn, who.estate_id, row.meter_id))
+    story = story_of(row, shown, None, f, gettext, off_since=off_since)
     return pages.render(request, "resident/help.html", tab="home", estate=estate, row=row, state=shown, story=story)
 
 

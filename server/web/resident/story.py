@@ -1,9 +1,10 @@
 """What a resident is told about the own household, in one thought: what is, since when, how much helps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from server.domain.forecast import DaysLeft
+from server.store.household import RelayWish
 from server.store.wall import HouseholdRow
 from server.web.formats import Formats, round_yuan, yuan
 
@@ -26,12 +27,13 @@ def helpful_fen(row: HouseholdRow) -> int:
 
 
 def story_of(
-    row: HouseholdRow, state: str, left: DaysLeft | None, f: Formats, gettext: Gettext, cut_at: int | None = None
-) -> Story:
-    """The sentence for `row` in `state`; `cut_at` is the time that the last warning announced."""
+    row: HouseholdRow, state: str, left: DaysLeft | None, f: Formats, gettext: Gettext,
+    cut_at: int | None = None, off_since: int | None = None,
+) -> Story:  # fmt: skip
+    """The sentence for `row`; `cut_at` is the time that the last warning announced, `off_since` that of the cut."""
     helps = helpful_fen(row)
     if state == "cut":
-        return Story(_cut(row, f, gettext), helps)
+        return Story(_cut(row, off_since, f, gettext), helps)
     if state == "over":
         return Story(_over(row, helps, cut_at, f, gettext), helps)
     if state == "vlow":
@@ -43,8 +45,17 @@ def story_of(
     return Story(sentences.get(state, gettext("Power is on")), 0)
 
 
-def _cut(row: HouseholdRow, f: Formats, gettext: Gettext) -> str:
-    since = f.full(row.relay_at) if row.relay_at is not None else ""
+def cut_since(wishes: Sequence[RelayWish]) -> int | None:
+    """When the newest cut was read back; the relay itself is read again and again, which is not the time of the cut."""
+    for wish in wishes:
+        if wish.action == "trip":
+            return next((step.world_at for step in wish.steps if step.step == "read_back"), wish.decided_at)
+    return None
+
+
+def _cut(row: HouseholdRow, off_since: int | None, f: Formats, gettext: Gettext) -> str:
+    at = row.relay_at if off_since is None else off_since
+    since = f.full(at) if at is not None else ""
     if row.cause != "arrears":
         return gettext("The power is off (%(since)s), not for arrears. Please call the office.") % {"since": since}
     return gettext("Cut for arrears (%(since)s). Comes back after payment, usually in 10 s.") % {"since": since}

@@ -32,11 +32,22 @@ export function startForms() {
     const choice = event.target.closest("[data-amount]");
     if (choice) choose(choice);
   });
+  document.body.addEventListener("htmx:afterSettle", () => {
+    for (const field of document.querySelectorAll("form [name=amount]")) showFor(field);
+  });
   document.addEventListener("input", (event) => {
+    if (event.target.name === "amount") showFor(event.target);
     for (const shown of event.target.form?.querySelectorAll(`[data-shows="${event.target.name}"]`) ?? []) {
       shown.textContent = event.target.value;
     }
   });
+}
+
+/* What holds for one amount only is shown while that amount is in the field; without any, `data-for=""` is shown. */
+function showFor(field) {
+  const places = [...(field.form?.querySelectorAll("[data-for]") ?? [])];
+  const fits = places.find((place) => place.dataset.for && Number(place.dataset.for) === Number(field.value));
+  for (const place of places) place.hidden = fits ? place !== fits : place.dataset.for !== "";
 }
 
 export function isTyping(target) {

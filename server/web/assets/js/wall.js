@@ -2,6 +2,7 @@
    batches and touch only tiles that differ, and a screen reader hears at most one sentence in ten seconds. */
 const REFRESH_MS = 1500;
 const SAY_MS = 10000;
+const SVG = "http://www.w3.org/2000/svg";
 const SELECTOR = "[role=gridcell][data-room]";
 
 export function startWall(htmx) {
@@ -152,13 +153,26 @@ function paint(wall, news) {
     tile.replaceChildren(...glyphs(one), document.createTextNode(one.figure));
     if (was !== one.state) said.push(one.label);
   }
-  for (const [kind, figures] of [["count", news.counts], ["age", news.ages], ["nav", news.nav]]) {
+  for (const [kind, figures] of [["count", news.counts], ["age", news.ages], ["nav", news.nav], ["power", news.power]]) {
     for (const [name, count] of Object.entries(figures)) {
       const shown = document.querySelector(`[data-${kind}="${name}"]`);
       if (shown) shown.textContent = String(count);
+      if (shown?.parentElement.hasAttribute("data-late")) shown.parentElement.classList.toggle("fail", count > 0);
     }
   }
+  paintBar(document.querySelector("#age-bar svg"), news.bar);
   return said;
+}
+
+function paintBar(place, pieces) {
+  if (!place) return;
+  place.replaceChildren(...pieces.map((piece) => {
+    const part = document.createElementNS(SVG, "rect");
+    for (const [name, value] of Object.entries({ class: piece.tone, x: piece.x, width: piece.width, height: 10 })) {
+      part.setAttribute(name, String(value));
+    }
+    return part;
+  }));
 }
 
 function glyphs(one) {
@@ -170,12 +184,11 @@ function glyphs(one) {
 }
 
 function glyph(name, classes) {
-  const space = "http://www.w3.org/2000/svg";
-  const svg = document.createElementNS(space, "svg");
+  const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("class", classes);
   svg.setAttribute("viewBox", "0 0 12 12");
   svg.setAttribute("aria-hidden", "true");
-  const use = document.createElementNS(space, "use");
+  const use = document.createElementNS(SVG, "use");
   use.setAttribute("href", `#${name}`);
   svg.append(use);
   return svg;

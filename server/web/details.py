@@ -1,0 +1,117 @@
+"""Technical details in words: what lines, meters and judges noted down, said in the language of the page.
+
+Details are stored as short English sentences with figures. Each known sentence is taken apart and said again; what
+follows a colon is looked up in turn. A sentence that nobody foresaw is shown as it stands, marked as English.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+
+from markupsafe import Markup
+
+from server.web.formats import Formats, kwh
+from server.web.i18n import mark as _
+
+Gettext = Callable[[str], str]
+FIXED = {
+    "the meter has accepted; the relay is read back": _("the meter has answered; the relay is read back"),
+    "the meter has no status word: the relay's state is unknown": _("the meter has no status word; relay unknown"),
+    "a newer wish exists": _("a newer wish exists"),
+    "the wish to trip is too old": _("the wish to cut is too old"),
+    "the meter's clock cannot be read": _("the meter's clock cannot be read"),
+    "forward within the meter's power": _("forward within the meter's power"),
+    "the same reading again": _("the same reading again"),
+    "no reason given": _("no reason given"),
+    "other error": _("other error"),
+    "no such data": _("no such data"),
+    "wrong password or not authorised": _("wrong password or not authorised"),
+    "baud rate cannot be changed": _("baud rate cannot be changed"),
+    "too many zones of the year": _("too many zones of the year"),
+    "too many slots of the day": _("too many slots of the day"),
+    "too many rates": _("too many rates"),
+    "the collector is stopping": _("reading is being stopped"),
+}
+POSITIONS = {"open": _("open"), "closed": _("closed")}
+PATTERNS = tuple(
+    (re.compile(pattern, re.DOTALL), text)
+    for pattern, text in (
+        (
+            r"status (?P<word>[0-9A-F]{4}): relay (?P<relay>\w+), command (?P<command>\w+)",
+            _("status word %(word)s: relay %(relay)s, command %(command)s"),
+        ),
+        (
+            r"(?:trip|allow|close) until (?P<time>[0-9 :-]+) of the meter's clock",
+            _("valid until %(time)s on the meter's clock"),
+        ),
+        (r"not sent: already (?P<rest>.+)", _("not sent, as it is so already: %(rest)s")),
+        (r"not sent: (?P<rest>.+)", _("not sent: %(rest)s")),
+        (
+            r"the meter's clock is off by (?P<off>-?\d+) s, allowed are (?P<allowed>\d+) s",
+            _("the meter's clock is off by %(off)s s, allowed are %(allowed)s s"),
+        ),
+        (r"the meter's clock is off by (?P<off>-?\d+) s", _("the meter's clock is off by %(off)s s")),
+        (r"ERR (?P<code>[0-9A-F]{2}): (?P<names>.+)", _("meter's error %(code)s: %(names)s")),
+        (r"the port went away: (?P<rest>.+)", _("the port went away: %(rest)s")),
+        (
+            r"read-back failed, the relay's state is unknown: (?P<rest>.+)",
+            _("no read-back, relay unknown: %(rest)s"),
+        ),
+        (r"meter \w+ did not answer in time", _("the meter did not answer in time")),
+        (
+            r"meter \w+ did not answer in time, only (?P<bytes>\d+) bytes of noise",
+            _("the meter did not answer in time; %(bytes)s bytes of noise"),
+        ),
+        (r"meter \w+ was not asked: no attempts left", _("the meter was not asked again")),
+        (r"(?P<wh>\d+) Wh is no multiple of (?P<step_wh>\d+) Wh", _("%(wh)s is no multiple of %(step_wh)s")),
+        (
+            r"(?P<wh>\d+) Wh forward, at most (?P<limit_wh>\d+) Wh are plausible",
+            _("%(wh)s forward, at most %(limit_wh)s are plausible"),
+        ),
+        (r"through (?P<end_wh>\d+) Wh, (?P<wh>\d+) Wh forward", _("rolled over at %(end_wh)s, %(wh)s forward")),
+        (
+            r"(?P<wh>\d+) Wh backwards: reset or replacement suspected",
+            _("%(wh)s backwards: reset or replacement suspected"),
+        ),
+        (
+            r"(?P<age_s>-?\d+) s older than the last accepted reading",
+            _("%(age_s)s older than the last accepted reading"),
+        ),
+        (r"rate (?P<rate>\d+): (?P<rest>.+)", _("rate %(rate)s: %(rest)s")),
+        (
+            r"(?P<count>\d+) households are candidates at once, (?P<limit>\d+) are plausible",
+            _("%(count)s households would be cut at once, %(limit)s are plausible"),
+        ),
+        (
+            r"(?P<count>\d+) steps split by time at a tariff boundary",
+            _("%(count)s steps split by time at a tariff boundary (estimate)"),
+        ),
+    )
+)
+
+
+def detail_said(detail: str, f: Formats, gettext: Gettext) -> str:
+    """`detail` in the language of `gettext`; unknown sentences come back as English text, marked as such."""
+    if detail in FIXED:
+        return Markup.escape(gettext(FIXED[detail]))
+    for pattern, text in PATTERNS:
+        found = pattern.fullmatch(detail)
+        if found:
+            return Markup.escape(gettext(text)) % _fields(found.groupdict(), f, gettext)
+    return Markup('<span lang="en">{}</span>').format(detail) if detail.isascii() and detail else detail
+
+
+def _fields(parts: Mapping[str, str], f: Formats, gettext: Gettext) -> dict[str, str]:
+    """Each part of a sentence by its name: energies with unit, ages as spans, nested sentences said in turn."""
+    said = {}
+    for name, value in parts.items():
+        if name.endswith("wh"):
+            said[name] = kwh(int(value))
+        elif name == "age_s":
+            said[name] = f.span(int(value))
+        elif name == "rest":
+            said[name] = detail_said(value, f, gettext)
+        elif name == "names":
+            said[name] = Markup(", ").join(detail_said(one, f, gettext) for one in value.split(", "))
+        else:
+            said[name] = gettext(POSITIONS[value]) if value in POSITIONS else value
+    return said

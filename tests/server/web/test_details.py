@@ -1,0 +1,61 @@
+"""Technical details are said in the language of the page: every sentence that the program writes down is known."""
+
+import pytest
+
+from core.dlt645.commands import ERROR_NAMES_EN
+from core.reading import judge
+from server.collect.control import describe
+from server.web.details import FIXED, detail_said
+from server.web.formats import Formats
+from server.web.i18n import translations
+
+CHINESE = translations("zh_CN").gettext
+ENGLISH = translations("en").gettext
+F = Formats(CHINESE, "Asia/Shanghai", 0)
+
+
+@pytest.mark.parametrize(
+    ("detail", "said"),
+    [
+        (describe(0x0050), "状态字 0050：继电器分，命令分"),
+        (describe(0x0000), "状态字 0000：继电器合，命令合"),
+        ("trip until 2026-10-13 09:48:22 of the meter's clock", "有效至电表时间 2026-10-13 09:48:22"),
+        ("the meter has accepted; the relay is read back", "电表已应答，随后回读"),
+        ("not sent: a newer wish exists", "未发：已有更新的指令"),
+        (f"not sent: already {describe(0x0010)}", "未发，已是此状态：状态字 0010：继电器分，命令合"),
+        (
+            "not sent: the meter's clock is off by -400 s, allowed are 300 s",
+            "未发：电表时钟偏差 -400 秒，允许 300 秒",
+        ),
+        ("ERR 04: wrong password or not authorised", "电表错误字 04：密码错或未授权"),
+        (
+            "read-back failed, the relay's state is unknown: meter 202601080002 did not answer in time",
+            "没有回读，继电器未知：电表未按时应答",
+        ),
+        ("5 Wh is no multiple of 10 Wh", "0.01 kWh 不是 0.01 kWh 的整数倍"),
+        ("49550 Wh backwards: reset or replacement suspected", "倒走 49.55 kWh，疑似清零或换表"),
+        ("120 s older than the last accepted reading", "比上次采纳的读数早 2 分钟"),
+        ("", ""),
+    ],
+)
+def test_a_detail_is_said_in_chinese(detail, said):
+    assert detail_said(detail, F, CHINESE) == said
+
+
+@pytest.mark.parametrize("name", ERROR_NAMES_EN[:-1])
+def test_every_error_of_a_meter_has_words(name):
+    assert name in FIXED
+    assert detail_said(name, F, CHINESE) != name
+
+
+@pytest.mark.parametrize("new_wh", [1_000, 1_010, 900, 10_000_000, 1_005])
+def test_every_reason_of_a_judged_reading_is_known(new_wh):
+    reason = judge(1_000, 0, new_wh, 900, max_power_w=13_200, step_wh=10, modulus_wh=10**9).reason
+    assert "<span" not in detail_said(reason, F, CHINESE)
+    assert "<span" not in detail_said(f"rate 1: {reason}", F, CHINESE)
+
+
+def test_an_unknown_sentence_is_shown_as_english_and_escaped():
+    assert detail_said("<b>smoke</b>", F, CHINESE) == '<span lang="en">&lt;b&gt;smoke&lt;/b&gt;</span>'
+    assert detail_said("not sent: <b>", F, CHINESE) == '未发：<span lang="en">&lt;b&gt;</span>'
+    assert detail_said("由物业更正", F, ENGLISH) == "由物业更正"
