@@ -26,7 +26,7 @@ class Unit:
     def announce(self, topic: str, key: str) -> None:
         """Ring `topic` for `key` after the commit; lost announcements must be harmless (rows are the truth).
 
-        Topics: "supply" (key: bus_id), "balance" (account_id), "notice" (estate_id), "meter" (meter_id),
+        Topics: "supply" (key: bus_id), "balance" (account_id), "notice" (account_id), "meter" (meter_id),
         "case" (case_id), "order" (order_no).
         """
         self.announcements.append((topic, key))

@@ -132,9 +132,8 @@ def audience(principal: Principal, conn: Connection) -> Wanted:
         return lambda topic, key: True
     account_id = principal.account_id or ""
     meters = meters_of_account(conn, principal.estate_id, account_id)
-    own = {("balance", account_id)}
+    own = {("balance", account_id), ("notice", account_id)}
     own |= {("meter", meter.meter_id) for meter in meters} | {("supply", meter.bus_id) for meter in meters}
-    own.add(("notice", principal.estate_id))
     return lambda topic, key: (topic, key) in own
 
 

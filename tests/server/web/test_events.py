@@ -102,19 +102,19 @@ def heard(web, role, account_id=None):
         wanted = audience(principal, conn)
     rings = [
         ("balance", "A1"), ("balance", "A2"), ("meter", "000000000001"), ("meter", "000000000002"),
-        ("supply", "bus1"), ("notice", ESTATE), ("case", "c1"), ("order", "o1"),
+        ("supply", "bus1"), ("notice", "A1"), ("notice", "A2"), ("case", "c1"), ("order", "o1"),
     ]  # fmt: skip
     return [ring for ring in rings if wanted(*ring)]
 
 
 def test_a_resident_hears_of_the_own_household_only(web):
     assert heard(web, "resident", "A1") == [
-        ("balance", "A1"), ("meter", "000000000001"), ("supply", "bus1"), ("notice", ESTATE),
+        ("balance", "A1"), ("meter", "000000000001"), ("supply", "bus1"), ("notice", "A1"),
     ]  # fmt: skip
 
 
 def test_staff_hear_everything_and_a_kiosk_nothing(web):
-    assert len(heard(web, "operator")) == 8
+    assert len(heard(web, "operator")) == 9
     assert heard(web, "kiosk") == []
 
 
