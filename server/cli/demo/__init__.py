@@ -8,14 +8,12 @@ import argparse
 import contextlib
 import json
 import logging
-import signal
 import sys
 import time
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
-from server.cli.demo import check, people
+from server.cli.demo import check, interrupt, people
 from server.cli.demo.estate import CAST, ESTATE_ID
 from server.cli.demo.files import PASSWORD, STAFF
 from server.cli.demo.people import Person, PlayFailed
@@ -46,15 +44,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Play; Ctrl-C ends it and leaves no process, port or symlink behind."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt.watch()
     port = arguments.port if arguments.port is not None else (0 if arguments.check else DEFAULT_PORT)
     stage = raise_curtain(arguments.folder, port)
     with contextlib.closing(stage):
-        return _check(stage) if arguments.check else _show(stage)
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
+        try:
+            return _check(stage) if arguments.check else _show(stage)
+        finally:
+            interrupt.settle()
 
 
 def _show(stage: Stage) -> int:
@@ -65,6 +62,7 @@ def _show(stage: Stage) -> int:
         story = Story(stage.url, first, leave_alone=("visitor",))
         with contextlib.suppress(KeyboardInterrupt):
             _play(stage, story, until_s=None)
+        interrupt.settle()
     print("\nstopping; the database stays for: estate645 verify", flush=True)
     return 0
 

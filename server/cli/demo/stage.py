@@ -16,7 +16,7 @@ from typing import IO, Any
 import httpx
 import tomli_w
 
-from server.cli.demo import processes
+from server.cli.demo import interrupt, processes
 from server.cli.demo.estate import FACTOR, SEED, WORLD_START, households
 from server.cli.demo.files import write_head_end, write_simulator
 from server.cli.estate_file import read_estate
@@ -108,6 +108,7 @@ def raise_curtain(folder: Path, port: int) -> Stage:
         url = server.wait_ready()["url"]
         _wait_for_http(url)
     except BaseException:
+        interrupt.settle()
         processes.stop_all(children)
         lock.close()
         raise
