@@ -9,7 +9,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-COMMANDS = ("demo", "serve", "import_", "verify", "read")
+COMMANDS = ("demo", "serve", "import_", "verify", "read", "frame")
 
 
 def build_parser() -> argparse.ArgumentParser:

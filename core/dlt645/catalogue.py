@@ -7,36 +7,19 @@ minute (8); status words are 16 bits (2). Signed are combined energies, currents
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import lru_cache
+
+from core.dlt645.catalogue_events import event_entries
+from core.dlt645.catalogue_freezes import freeze_entries, freezes_of
+from core.dlt645.catalogue_parameters import holiday, parameter_entries
+from core.dlt645.entry import Field, Identifier, raw
+
+__all__ = ["Field", "Identifier", "derived", "entries"]
 
 RATES_MAX = 63  # a block over rates holds the total and as many rates as the meter has
-
-
-@dataclass(frozen=True, slots=True)
-class Identifier:
-    """One data identifier. `length` is the usual number of bytes, `items` the members of a block."""
-
-    di: int
-    name_en: str
-    name_zh: str
-    length: int
-    kind: str
-    unit: str = ""
-    scale: int = 1
-    items: tuple[int, ...] = ()
-    members_max: int = 1
-    tail: int = 0  # bytes that some meters append to a block and that are not its members
-
-    @property
-    def item_length(self) -> int:
-        """Bytes of one member (of the value itself when this is no block)."""
-        return self.length // max(1, len(self.items))
-
-    @property
-    def values_per_member(self) -> int:
-        """How many decoded values one member has: a demand is a power and the minute it was reached."""
-        return 2 if self.kind == "demand" else 1
-
+USUAL_RATES = 4
+DERIVED_KEPT_MAX = 1024
 
 _RATES = (("total", "总"), ("sharp", "尖"), ("peak", "峰"), ("flat", "平"), ("valley", "谷"))
 _PHASES = (("total", "总"), ("phase A", "A相"), ("phase B", "B相"), ("phase C", "C相"))
@@ -58,7 +41,23 @@ _ENERGIES = (
     (0x0A, "reverse apparent energy", "反向视在", "VAh", False),
 )
 
-_DEMANDS = ((0x01, "forward active demand", "正向有功"), (0x02, "reverse active demand", "反向有功"))
+# DI2 of phase A's energies; phases B and C follow 14H and 28H above it. Phases have no rates.
+_PHASE_ENERGY = 0x15
+_PHASE_STEP = 0x14
+
+# DI2, English, Chinese, unit, signed, stated by more than one source
+_DEMANDS = (
+    (0x01, "forward active demand", "正向有功", "mW", False, True),
+    (0x02, "reverse active demand", "反向有功", "mW", False, True),
+    (0x03, "combined reactive demand 1", "组合无功1", "mvar", True, False),
+    (0x04, "combined reactive demand 2", "组合无功2", "mvar", True, False),
+    (0x05, "reactive demand of quadrant 1", "第一象限无功", "mvar", False, False),
+    (0x06, "reactive demand of quadrant 2", "第二象限无功", "mvar", False, False),
+    (0x07, "reactive demand of quadrant 3", "第三象限无功", "mvar", False, False),
+    (0x08, "reactive demand of quadrant 4", "第四象限无功", "mvar", False, False),
+    (0x09, "forward apparent demand", "正向视在", "mVA", False, False),
+    (0x0A, "reverse apparent demand", "反向视在", "mVA", False, False),
+)
 
 # DI2, English, Chinese, bytes, kind, unit, scale, first member of the block (0 = total, 1 = phase A)
 _VARIABLES = (
@@ -69,6 +68,8 @@ _VARIABLES = (
     (0x05, "apparent power", "视在功率", 3, "signed", "mVA", 100, 0),
     (0x06, "power factor", "功率因数", 2, "signed", "permille", 1, 0),
     (0x07, "phase angle", "相角", 2, "number", "mdeg", 100, 1),
+    (0x08, "voltage distortion", "电压波形失真度", 2, "number", "bp", 1, 1),
+    (0x09, "current distortion", "电流波形失真度", 2, "number", "bp", 1, 1),
 )
 
 _SINGLE = (
@@ -80,6 +81,8 @@ _SINGLE = (
     (0x02800002, "frequency", "电网频率", 2, "number", "mHz", 10),
     (0x02800003, "one-minute mean active power", "一分钟有功总平均功率", 3, "signed", "mW", 100),
     (0x02800004, "active demand now", "当前有功需量", 3, "signed", "mW", 100),
+    (0x02800005, "reactive demand now", "当前无功需量", 3, "signed", "mvar", 100),
+    (0x02800006, "apparent demand now", "当前视在需量", 3, "signed", "mVA", 100),
     (0x02800007, "temperature inside the meter", "表内温度", 2, "signed", "m°C", 100),
     (0x02800008, "clock battery voltage", "时钟电池电压", 2, "number", "mV", 10),
     (0x02800009, "backup battery voltage", "停电抄表电池电压", 2, "number", "mV", 10),
@@ -87,56 +90,65 @@ _SINGLE = (
     (0x0280000B, "current tier price", "当前阶梯电价", 4, "number", "nf/Wh", 10_000),
     (0x02800020, "current price", "当前电价", 4, "number", "nf/Wh", 10_000),
     (0x02800021, "current rate price", "当前费率电价", 4, "number", "nf/Wh", 10_000),
-    (0x04000101, "date and weekday", "日期及星期", 4, "date", "", 1),
-    (0x04000102, "time", "时间", 3, "time", "s", 1),
-    (0x04000103, "demand period", "最大需量周期", 1, "number", "min", 1),
-    (0x04000104, "demand slip time", "滑差时间", 1, "number", "min", 1),
-    (0x0400010C, "date and time", "日期时间", 7, "datetime", "", 1),
-    (0x04000201, "zones of the year", "年时区数", 1, "number", "", 1),
-    (0x04000202, "day tables", "日时段表数", 1, "number", "", 1),
-    (0x04000203, "slots of the day", "日时段数", 1, "number", "", 1),
-    (0x04000204, "number of rates", "费率数", 1, "number", "", 1),
-    (0x04000205, "public holidays", "公共假日数", 2, "number", "", 1),
-    (0x04000207, "number of tiers", "阶梯数", 1, "number", "", 1),
-    (0x04000306, "current transformer ratio", "电流互感器变比", 3, "number", "", 1),
-    (0x04000307, "voltage transformer ratio", "电压互感器变比", 3, "number", "", 1),
-    (0x04000401, "communication address", "通信地址", 6, "address", "", 1),
-    (0x04000402, "meter number", "表号", 6, "address", "", 1),
-    (0x04000403, "asset id", "资产管理编码", 32, "ascii", "", 1),
-    (0x04000404, "rated voltage", "额定电压", 6, "ascii", "", 1),
-    (0x04000405, "rated current", "额定电流", 6, "ascii", "", 1),
-    (0x04000406, "maximum current", "最大电流", 6, "ascii", "", 1),
-    (0x04000407, "active accuracy class", "有功准确度等级", 4, "ascii", "", 1),
-    (0x04000408, "reactive accuracy class", "无功准确度等级", 4, "ascii", "", 1),
-    (0x04000409, "active pulse constant", "有功常数", 3, "number", "imp/kWh", 1),
-    (0x0400040A, "reactive pulse constant", "无功常数", 3, "number", "imp/kvarh", 1),
-    (0x0400040B, "meter model", "电表型号", 10, "ascii", "", 1),
-    (0x0400040C, "production date", "生产日期", 10, "ascii", "", 1),
-    (0x0400040D, "protocol version", "协议版本号", 16, "ascii", "", 1),
-    (0x0400040E, "customer number", "客户编号", 6, "address", "", 1),
-    (0x04001001, "alarm amount 1", "报警金额1限值", 4, "amount", "fen", 1),
-    (0x04001002, "alarm amount 2", "报警金额2限值", 4, "amount", "fen", 1),
-    (0x04001003, "overdraft limit", "透支金额限值", 4, "amount", "fen", 1),
-    (0x04001004, "hoarding limit", "囤积金额限值", 4, "amount", "fen", 1),
-    (0x04001005, "close-allowed amount", "合闸允许金额限值", 4, "amount", "fen", 1),
-    (0x04001401, "trip delay", "跳闸延时时间", 2, "number", "min", 1),
-    (0x1D000001, "number of trips", "跳闸总次数", 3, "number", "", 1),
-    (0x1E000001, "number of closes", "合闸总次数", 3, "number", "", 1),
 )
 
-# DI2 of freezes, English, Chinese, depth
-_FREEZES = ((0x00, "timed freeze", "定时冻结", 60), (0x06, "daily freeze", "日冻结", 62))
+# One firmware only: authentication left, and what the current and last month, year and settlement period took.
+_ONE_SOURCE = (
+    (0x02800022, "authentication time left, RS-485", "身份认证剩余时间", 2, "number", "min", 1),
+    (0x02800023, "authentication time left, infrared", "红外认证剩余时间", 1, "number", "min", 1),
+    (0x000B0000, "consumption of this settlement period", "当前结算周期用电量", 4, "number", "Wh", 10),
+    (0x000B0001, "consumption of the last settlement period", "上1结算周期用电量", 4, "number", "Wh", 10),
+    (0x000C0000, "consumption of this month", "当前月度用电量", 4, "number", "Wh", 10),
+    (0x000C0001, "consumption of the last month", "上1月度用电量", 4, "number", "Wh", 10),
+)
+
+_LOAD_RECORDS = ((0, "earliest", "最早"), (1, "from a given time", "给定时间"), (2, "latest", "最近"))
+_LOAD_CLASSES = 6
+_HARMONICS = ((0x0A, "voltage harmonic", "电压谐波含量"), (0x0B, "current harmonic", "电流谐波含量"))
 
 
 def entries() -> Iterator[Identifier]:
-    """All entries of the table, each identifier once."""
+    """All entries of the table, each identifier once. Further rates and freezes come from `derived`."""
     yield from _energies()
+    yield from _phase_energies()
     yield from _demands()
     yield from _variables()
+    yield from _harmonics()
     for di, name_en, name_zh, length, kind, unit, scale in _SINGLE:
         yield Identifier(di, name_en, name_zh, length, kind, unit, scale)
-    yield from _status_words()
-    yield from _freezes()
+    for di, name_en, name_zh, length, kind, unit, scale in _ONE_SOURCE:
+        yield Identifier(di, name_en, name_zh, length, kind, unit, scale, uncertain=True)
+    yield from event_entries()
+    yield from parameter_entries()
+    yield from freeze_entries()
+    yield from _load_records()
+
+
+@lru_cache(maxsize=DERIVED_KEPT_MAX)
+def derived(di: int) -> Identifier | None:
+    """The entry of an identifier that follows a rule instead of a row: rates 5..63, single freezes, holidays."""
+    if di >> 24 == 0x05:
+        return next((entry for entry in freezes_of(di >> 16 & 0xFF, di & 0xFF) if entry.di == di), None)
+    if di >> 16 == 0x0403:
+        return holiday(di)
+    rate, day = di >> 8 & 0xFF, di & 0xFF
+    if di >> 24 > 0x01 or not USUAL_RATES < rate <= RATES_MAX or _SETTLEMENTS < day < _BLOCK:
+        return None
+    sources = _ENERGIES if di >> 24 == 0 else _DEMANDS
+    if not any(row[0] == di >> 16 & 0xFF for row in sources):
+        return None
+    return _of_rate(di, rate)
+
+
+def _of_rate(di: int, rate: int) -> Identifier | None:
+    sharp = di & ~0xFF00 | 0x0100
+    makers = _energies() if di >> 24 == 0 else _demands()
+    entry = next((entry for entry in makers if entry.di == sharp), None)
+    if entry is None:
+        return None
+    items = tuple(item & ~0xFF00 | rate << 8 for item in entry.items)
+    name_en, name_zh = entry.name_en.replace(", sharp", f", rate {rate}"), entry.name_zh.replace("尖", f"费率{rate}")
+    return replace(entry, di=di, name_en=name_en, name_zh=name_zh, items=items)
 
 
 def _energies() -> Iterator[Identifier]:
@@ -158,16 +170,33 @@ def _energies() -> Iterator[Identifier]:
             yield Identifier(base | _BLOCK, name_en, name_zh, size, kind, unit, 10, days, len(days))
 
 
+def _phase_energies() -> Iterator[Identifier]:
+    for phase in range(1, 4):
+        phase_en, phase_zh = _PHASES[phase]
+        for di2, en, zh, unit, signed in _ENERGIES[1:]:
+            kind = "signed" if signed else "number"
+            base = (_PHASE_ENERGY + (phase - 1) * _PHASE_STEP + di2 - 1) << 16
+            for day in range(_SETTLEMENTS + 1):
+                when_en, when_zh = _settlement(day)
+                name_en, name_zh = f"{en}, {phase_en}{when_en}", f"{when_zh}{phase_zh}{zh}电能"
+                yield Identifier(base | day, name_en, name_zh, 4, kind, unit, 10)
+            days = tuple(base | day for day in range(_SETTLEMENTS + 1))
+            name_en, name_zh = f"{en}, {phase_en}, all settlement days", f"{phase_zh}{zh}电能结算日数据块"
+            yield Identifier(base | _BLOCK, name_en, name_zh, 4 * len(days), kind, unit, 10, days, len(days))
+
+
 def _demands() -> Iterator[Identifier]:
-    for di2, en, zh in _DEMANDS:
+    for di2, en, zh, unit, signed, sure in _DEMANDS:
+        kind = "signed demand" if signed else "demand"
         for day in range(_SETTLEMENTS + 1):
             base = 0x01 << 24 | di2 << 16 | day
             when_en, when_zh = _settlement(day)
             for rate, (rate_en, rate_zh) in enumerate(_RATES):
                 name_en, name_zh = f"maximum {en}, {rate_en}{when_en}", f"{when_zh}{zh}{rate_zh}最大需量"
-                yield Identifier(base | rate << 8, name_en, name_zh, 8, "demand", "mW", 100)
+                yield Identifier(base | rate << 8, name_en, name_zh, 8, kind, unit, 100, uncertain=not sure)
             name_en, name_zh = f"maximum {en}, block{when_en}", f"{when_zh}{zh}最大需量数据块"
-            yield _rate_block(base, name_en, name_zh, 8, kind="demand", unit="mW", scale=100)
+            block = _rate_block(base, name_en, name_zh, 8, kind=kind, unit=unit, scale=100)
+            yield replace(block, uncertain=not sure)
 
 
 def _variables() -> Iterator[Identifier]:
@@ -190,25 +219,23 @@ def _variables() -> Iterator[Identifier]:
         )
 
 
-def _status_words() -> Iterator[Identifier]:
-    words = tuple(0x04000500 | word for word in range(1, 8))
-    for word in words:
-        number = word & 0xFF
-        yield Identifier(word, f"status word {number}", f"电表运行状态字{number}", 2, "bits")
-    # One firmware appends its four-byte key state to the block.
-    yield Identifier(0x040005FF, "status words, block", "电表运行状态字数据块", 14, "bits", "", 1, words, len(words), 4)
+def _harmonics() -> Iterator[Identifier]:
+    """Harmonic nn of phase ph. From 10 on, no source says whether DI0 counts in BCD or in binary: left out."""
+    for di2, en, zh in _HARMONICS:
+        for phase in range(1, 4):
+            phase_en, phase_zh = _PHASES[phase]
+            for order in range(1, 10):
+                di = 0x02 << 24 | di2 << 16 | phase << 8 | order
+                yield Identifier(di, f"{en} {order}, {phase_en}", f"{phase_zh}{order}次{zh}", 2, "number", "bp", 1)
 
 
-def _freezes() -> Iterator[Identifier]:
-    for di2, en, zh, depth in _FREEZES:
-        for back in range(1, depth + 1):
-            base = 0x05 << 24 | di2 << 16 | back
-            yield Identifier(base, f"{en} {back}, time", f"上{back}次{zh}时间", 5, "minute")
-            for di1, what_en, what_zh in ((1, "forward", "正向"), (2, "reverse", "反向")):
-                name_en, name_zh = f"{en} {back}, {what_en} active energy", f"上{back}次{zh}{what_zh}有功电能"
-                members = tuple(di1 << 16 | rate << 8 for rate in range(len(_RATES)))
-                di = base | di1 << 8
-                yield Identifier(di, name_en, name_zh, 20, "number", "Wh", 10, members, RATES_MAX + 1)
+def _load_records() -> Iterator[Identifier]:
+    """Load records come as blocks with marks of their own, which no two sources describe alike."""
+    for which, en, zh in _LOAD_RECORDS:
+        yield raw(0x06 << 24 | which, f"load record, {en}", f"{zh}负荷记录块")
+        for number in range(1, _LOAD_CLASSES + 1):
+            di = 0x06 << 24 | number << 16 | which
+            yield raw(di, f"load record of class {number}, {en}", f"第{number}类{zh}负荷记录块")
 
 
 def _settlement(day: int) -> tuple[str, str]:

@@ -10,10 +10,11 @@ One DI is XX XX XX XX = DI3 DI2 DI1 DI0, high byte first. The entries are built 
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from types import MappingProxyType
 
 from core.dlt645 import values
-from core.dlt645.catalogue import Identifier, entries
+from core.dlt645.catalogue import Field, Identifier, derived, entries
 from core.errors import ProtocolMisuse, ValueFormatError
 
 Value = int | datetime | str | None
@@ -59,7 +60,7 @@ TABLE: Mapping[int, Identifier] = MappingProxyType({entry.di: entry for entry in
 
 def lookup(di: int) -> Identifier | None:
     """The entry of an identifier, or None for one that the table does not hold."""
-    return TABLE.get(di)
+    return TABLE.get(di) or derived(di)
 
 
 def decode_value(di: int, data: bytes) -> tuple[Value, ...]:
@@ -67,18 +68,27 @@ def decode_value(di: int, data: bytes) -> tuple[Value, ...]:
 
     `ValueFormatError` for an unknown identifier, a wrong length or bytes that are no value.
     """
-    entry = TABLE.get(di)
+    entry = TABLE.get(di) or derived(di)
     if entry is None:
         raise ValueFormatError(f"identifier {di:08X} is not in the table; its data is {data.hex().upper()}")
+    return decode_entry(entry, data)
+
+
+def decode_entry(entry: Identifier, data: bytes) -> tuple[Value, ...]:
+    """Read data as one entry of any table says; `ValueFormatError` as for `decode_value`."""
+    if entry.kind == "raw" and len(data) == (entry.length or len(data)):
+        return (data.hex(" ").upper(),)
+    if entry.kind == "record":
+        return _decode_record(entry, data)
     if entry.tail and len(data) == entry.length + entry.tail:
         data = data[: entry.length]
     size = entry.item_length
-    whole, rest = divmod(len(data), size)
+    whole, rest = divmod(len(data), size or 1)
     if rest == 1 and whole == 1 and data[-1] == 0 and not entry.items:
         # One vendor widens a field by a zero byte (seen: a voltage of three bytes); the value is the same.
         data, rest = data[:size], 0
     if rest or not 1 <= whole <= entry.members_max:
-        raise ValueFormatError(f"{entry.name_en} ({di:08X}): {len(data)} bytes, expected {entry.length}")
+        raise _wrong_length(entry, data)
     decode = _DECODERS[entry.kind]
     found: list[Value] = []
     for start in range(0, len(data), size):
@@ -92,18 +102,48 @@ def decode_value(di: int, data: bytes) -> tuple[Value, ...]:
 
 def encode_value(di: int, row: Sequence[Value]) -> bytes:
     """Write values as a meter does; None becomes FF. `ProtocolMisuse` for what the identifier cannot hold."""
-    entry = TABLE.get(di)
+    entry = TABLE.get(di) or derived(di)
     if entry is None:
         raise ProtocolMisuse(f"identifier {di:08X} is not in the table")
+    if entry.kind == "raw":
+        return bytes.fromhex(_text(row[0])) if len(row) == 1 else b""
     width = entry.values_per_member
     if not row or len(row) % width or len(row) // width > entry.members_max:
         raise ProtocolMisuse(f"{entry.name_en} ({di:08X}) does not hold {len(row)} values")
+    if entry.kind == "record":
+        return b"".join(_encode_field(entry, field, value) for field, value in zip(entry.fields, row, strict=True))
     encode = _ENCODERS[entry.kind]
     members = (row[start : start + width] for start in range(0, len(row), width))
     return b"".join(_encode_member(entry, encode, member) for member in members)
 
 
+def _wrong_length(entry: Identifier, data: bytes) -> ValueFormatError:
+    return ValueFormatError(f"{entry.name_en} ({entry.di:08X}): {len(data)} bytes, expected {entry.length}")
+
+
+def _decode_record(entry: Identifier, data: bytes) -> tuple[Value, ...]:
+    """A row of unlike fields; a meter may leave out whole fields at the end."""
+    found: list[Value] = []
+    start = 0
+    for field in entry.fields:
+        if start == len(data) and found:
+            break
+        part = data[start : start + field.length]
+        if len(part) < field.length:
+            raise _wrong_length(entry, data)
+        found.append(None if values.is_filler(part) else _DECODERS[field.kind](part, field.scale)[0])
+        start += field.length
+    if start != len(data):
+        raise _wrong_length(entry, data)
+    return tuple(found)
+
+
 _Encoder = Callable[[Sequence[Value], int, int], bytes]
+
+
+def _encode_field(entry: Identifier, field: Field, value: Value) -> bytes:
+    alone = Identifier(entry.di, f"{entry.name_en}: {field.name_en}", "", field.length, field.kind, "", field.scale)
+    return _encode_member(alone, _ENCODERS[field.kind], (value,))
 
 
 def _encode_member(entry: Identifier, encode: _Encoder, member: Sequence[Value]) -> bytes:
@@ -127,6 +167,13 @@ def _encode_demand(member: Sequence[Value], length: int, scale: int) -> bytes:
     if at is not None and not isinstance(at, datetime):
         raise TypeError
     return values.int_to_bcd(_counts(power, scale), length - 5) + values.encode_minute(at)
+
+
+def _encode_signed_demand(member: Sequence[Value], length: int, scale: int) -> bytes:
+    power, at = member
+    if at is not None and not isinstance(at, datetime):
+        raise TypeError
+    return values.signed_to_bcd(_counts(power, scale), length - 5) + values.encode_minute(at)
 
 
 def _encode_datetime_with_weekday(member: Sequence[Value], _length: int, _scale: int) -> bytes:
@@ -187,6 +234,36 @@ def _decode_ascii(field: bytes, _scale: int) -> tuple[Value, ...]:
     return (text.decode("ascii"),)
 
 
+# Digits that are neither number nor date: how they are written, highest byte first.
+_PATTERNS = {
+    "digits": "{}{}{}{}",
+    "yearless": "{}-{} {}:{}",
+    "dayhour": "day {} hour {}",
+    "hourminute": "{}:{}",
+    "zone": "{}-{} table {}",
+    "slot": "{}:{} rate {}",
+    "holiday": "20{}-{}-{} table {}",
+}
+
+
+def _decode_pattern(pattern: str, field: bytes, _scale: int) -> tuple[Value, ...]:
+    values.bcd_to_int(field)
+    return (pattern.format(*(f"{byte:02x}" for byte in field[::-1])),)
+
+
+def _encode_pattern(member: Sequence[Value], length: int, _scale: int) -> bytes:
+    digits = "".join(character for character in _text(member[0]) if character.isdecimal())[-2 * length :]
+    if len(digits) != 2 * length:
+        raise TypeError
+    return bytes.fromhex(digits)[::-1]
+
+
+def _whole(value: Value) -> int:
+    if not isinstance(value, int):
+        raise TypeError
+    return value
+
+
 _DECODERS: Mapping[str, Callable[[bytes, int], tuple[Value, ...]]] = {
     "number": lambda field, scale: (values.bcd_to_int(field) * scale,),
     "amount": lambda field, scale: (values.bcd_to_int(field) * scale,),
@@ -197,8 +274,15 @@ _DECODERS: Mapping[str, Callable[[bytes, int], tuple[Value, ...]]] = {
     "datetime": _decode_datetime_with_weekday,
     "minute": lambda field, _scale: (values.decode_minute(field),),
     "demand": lambda field, scale: (values.bcd_to_int(field[:-5]) * scale, values.decode_minute(field[-5:])),
+    "signed demand": lambda field, scale: (values.bcd_to_signed(field[:-5]) * scale, values.decode_minute(field[-5:])),
     "address": _decode_address,
     "ascii": _decode_ascii,
+    "moment": lambda field, _scale: (values.decode_datetime(field) if any(field) else None,),
+    "raw": lambda field, _scale: (field.hex(" ").upper(),),
+    "di": lambda field, _scale: (field[::-1].hex().upper() if any(field) else None,),
+    "baud": lambda field, _scale: (values.decode_baud(field[0]),),
+    "secret": lambda field, _scale: ("*" * 2 * len(field),),
+    **{kind: partial(_decode_pattern, pattern) for kind, pattern in _PATTERNS.items()},
 }
 
 _ENCODERS: Mapping[str, _Encoder] = {
@@ -211,6 +295,12 @@ _ENCODERS: Mapping[str, _Encoder] = {
     "datetime": _encode_datetime_with_weekday,
     "minute": lambda member, _length, _scale: values.encode_minute(_civil(member[0])),
     "demand": _encode_demand,
+    "signed demand": _encode_signed_demand,
     "address": _encode_address,
     "ascii": _encode_ascii,
+    "moment": lambda member, _length, _scale: values.encode_datetime(_civil(member[0])),
+    "raw": lambda member, _length, _scale: bytes.fromhex(_text(member[0])),
+    "di": lambda member, _length, _scale: bytes.fromhex(_text(member[0]))[::-1],
+    "baud": lambda member, _length, _scale: bytes((values.encode_baud(_whole(member[0])),)),
+    **dict.fromkeys(_PATTERNS, _encode_pattern),
 }

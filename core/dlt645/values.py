@@ -15,6 +15,9 @@ SIGN_BIT = 0x80
 FILLER = 0xFF
 CENTURY = 2000
 
+# The bit of the baud word, not a number of 300s: 4800 is 10H.
+BAUD_WORDS = {600: 0x02, 1200: 0x04, 2400: 0x08, 4800: 0x10, 9600: 0x20, 19200: 0x40}
+
 _ADDRESS = re.compile("(?:[0-9]{2}|AA){6}")
 
 
@@ -67,6 +70,21 @@ def address_to_bytes(address: str) -> bytes:
 def address_from_bytes(data: bytes) -> str:
     """Turn A0..A5 into the displayed digits; leading zeros stay, since an address is not a number."""
     return data[::-1].hex().upper()
+
+
+def encode_baud(baud: int) -> int:
+    """The baud word, one bit set; `ProtocolMisuse` for a rate that has none."""
+    if baud not in BAUD_WORDS:
+        raise ProtocolMisuse(f"baud {baud} has no word; there are {', '.join(map(str, BAUD_WORDS))}")
+    return BAUD_WORDS[baud]
+
+
+def decode_baud(word: int) -> int:
+    """The rate of a baud word; `ValueFormatError` unless exactly one of its known bits is set."""
+    for baud, known in BAUD_WORDS.items():
+        if word == known:
+            return baud
+    raise ValueFormatError(f"baud word {word:02X}H: exactly one of bits 1 to 6 must be set")
 
 
 def decode_datetime(data: bytes) -> datetime:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
+from importlib import import_module
 from itertools import count
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -26,7 +27,8 @@ UNIT_FACTOR = {
     "yuan": 100, "": 1000, "min": 1, "imp/kWh": 1, "imp/kvarh": 1,
 }  # fmt: skip
 
-_MODULES = ("values", "frame", "catalogue", "identifiers", "commands")
+_TABLES = ("entry", "catalogue_events", "catalogue_parameters", "catalogue_freezes", "catalogue")
+_MODULES = ("values", "frame", *_TABLES, "identifiers", "commands", "edition1997")
 _serial = count()
 
 Codec = SimpleNamespace
@@ -60,9 +62,7 @@ def forget_codec(codec: Codec) -> None:
 
 def real_codec() -> Codec:
     """The codec as it is imported by everybody."""
-    from core.dlt645 import catalogue, commands, frame, identifiers, values
-
-    return Codec(values=values, frame=frame, catalogue=catalogue, identifiers=identifiers, commands=commands)
+    return Codec(**{name: import_module(f"core.dlt645.{name}") for name in _MODULES})
 
 
 def captured() -> list[dict[str, Any]]:

@@ -1,0 +1,130 @@
+"""What is wrong with bytes that should be one frame, in English and Chinese.
+
+`anatomy` cuts the bytes as well as they allow, so that a broken frame can still be explained; `problems` names every
+defect that the cut shows. There is none exactly when `frame.parse` accepts the bytes. `suspicions` looks at a sound
+frame for the known mistakes of other programs: an offset that was forgotten or added twice.
+"""
+
+from dataclasses import dataclass
+
+from core.dlt645.frame import END, OVERHEAD, START, WAKE, Frame
+from core.dlt645.identifiers import lookup
+
+Text = tuple[str, str]
+
+HEADER = 10  # from the first 68H to L
+OFFSET = 0x33
+
+
+@dataclass(frozen=True, slots=True)
+class Anatomy:
+    """The bytes of one frame as far as they go; `data` as on the wire, `trailing` what follows the end mark."""
+
+    preamble: int
+    body: bytes
+    data: bytes
+    trailing: bytes
+
+    @property
+    def has_header(self) -> bool:
+        """Whether both 68H, address, control code and length are there."""
+        return len(self.body) >= HEADER and self.body[0] == START and self.body[7] == START
+
+    @property
+    def size(self) -> int:
+        """Bytes that a frame of the stated length has."""
+        return OVERHEAD + self.body[9]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether as many bytes are there as the length asks for."""
+        return self.has_header and len(self.body) == self.size
+
+    @property
+    def checksum(self) -> int | None:
+        """The sum that the bytes have, or None where they are not all there."""
+        return sum(self.body[:-2]) & 0xFF if self.is_complete else None
+
+    @property
+    def checksum_ok(self) -> bool:
+        """Whether the sum that was sent is the sum of the bytes."""
+        return self.is_complete and self.body[-2] == self.checksum
+
+    @property
+    def plain(self) -> bytes:
+        """The data field without the offset."""
+        return bytes((byte - OFFSET) & 0xFF for byte in self.data)
+
+
+def anatomy(wire: bytes) -> Anatomy:
+    """Cut the bytes of one frame; never fails."""
+    body = wire.lstrip(bytes((WAKE,)))
+    preamble = len(wire) - len(body)
+    if len(body) < HEADER:
+        return Anatomy(preamble, body, b"", b"")
+    size = OVERHEAD + body[9]
+    return Anatomy(preamble, body[:size], body[HEADER : min(size - 2, len(body))], body[size:])
+
+
+def problems(parts: Anatomy) -> tuple[Text, ...]:
+    """Everything that is wrong, most telling first; empty for a sound frame."""
+    body = parts.body
+    if not body:
+        return (("no bytes of a frame", "没有帧数据"),)
+    if body[0] != START:
+        return (_wrong_start(body),)
+    if len(body) >= 8 and body[7] != START:
+        return (
+            (f"second 68H missing: {body[7]:02X}H after the address", f"地址域后缺少第二个68H，收到{body[7]:02X}H"),
+        )
+    if len(body) < OVERHEAD:
+        text = f"short: {len(body)} bytes after the preamble, a frame has at least {OVERHEAD}"
+        return ((text, f"帧太短：{len(body)}字节，至少{OVERHEAD}字节"),)
+    if len(body) < parts.size:
+        missing = parts.size - len(body)
+        text = f"length: L = {body[9]} needs {parts.size} bytes, {missing} missing"
+        return ((text, f"长度不符：L={body[9]}应有{parts.size}字节，缺{missing}字节"),)
+    found = list(_wrong_end(parts))
+    if parts.trailing:
+        count = len(parts.trailing)
+        found.append((f"{count} trailing bytes after the frame", f"帧后多出{count}字节"))
+    return tuple(found)
+
+
+def _wrong_start(body: bytes) -> Text:
+    where = body.find(START)
+    text, text_zh = f"does not start with 68H but with {body[0]:02X}H", f"起始符不是68H而是{body[0]:02X}H"
+    if where > 0:
+        return f"{text}; the first 68H is byte {where + 1}", f"{text_zh}；第一个68H在第{where + 1}字节"
+    return text, text_zh
+
+
+def _wrong_end(parts: Anatomy) -> list[Text]:
+    body, found = parts.body, []
+    if not parts.checksum_ok:
+        en = f"checksum: expected {parts.checksum:02X}H, got {body[-2]:02X}H"
+        zh = f"校验和错：应为{parts.checksum:02X}H，收到{body[-2]:02X}H"
+        if parts.preamble and body[-2] == (sum(body[:-2]) + parts.preamble * WAKE) & 0xFF:
+            en, zh = f"{en} (the waking FE bytes were counted)", f"{zh}（误将前导FE计入）"
+        elif body[-2] == sum(body[1:-2]) & 0xFF:
+            en, zh = f"{en} (the first 68H was left out)", f"{zh}（漏计第一个68H）"
+        found.append((en, zh))
+    if body[-1] != END:
+        found.append((f"missing 16H at the end: got {body[-1]:02X}H", f"结束符不是16H而是{body[-1]:02X}H"))
+    return found
+
+
+def suspicions(frame: Frame) -> tuple[Text, ...]:
+    """Mistakes of other programs: an identifier of 2007 that makes sense only with another offset."""
+    di = frame.identifier
+    if di is None or lookup(di) is not None:
+        return ()
+    plain = di.to_bytes(4, "little")
+    for by, en, zh in (
+        (OFFSET, "the data was sent without the +33H offset", "数据域未加33H"),
+        (-OFFSET, "the +33H offset was added twice", "数据域重复加33H"),
+    ):
+        meant = int.from_bytes(bytes((byte + by) & 0xFF for byte in plain), "little")
+        if lookup(meant) is not None:
+            return ((f"{en}: {meant:08X} was meant", f"{zh}：应为{meant:08X}"),)
+    return ()

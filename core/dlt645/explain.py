@@ -1,0 +1,122 @@
+"""Says what one DL/T 645 frame means, field by field, in English and Chinese, and what is wrong with a broken one.
+
+`explain` never fails: whatever can be cut from the bytes is explained and every defect is named. Both editions are
+read; a code of neither is shown as a vendor's. Passwords are never shown.
+"""
+
+from dataclasses import dataclass, field
+
+from core.dlt645 import diagnosis
+from core.dlt645.display import Reading
+from core.dlt645.explain_data import Row, explain_data
+from core.dlt645.frame import ABNORMAL_BIT, FOLLOW_BIT, REPLY_BIT, Frame
+from core.dlt645.layouts import FUNCTIONS_1997, FUNCTIONS_2007, edition_of
+from core.dlt645.values import address_from_bytes
+
+__all__ = ["Explanation", "Reading", "Row", "explain"]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One frame explained. `error_en` is the meter's refusal or, first, what is wrong with the bytes."""
+
+    rows: tuple[Row, ...]
+    address: str | None = None
+    control: int | None = None
+    edition: str = ""
+    identifier: str | None = None
+    values: tuple[Reading, ...] = ()
+    err: str | None = None
+    error_en: str | None = None
+    error_zh: str | None = None
+    checksum_ok: bool = False
+    problems: tuple[diagnosis.Text, ...] = field(default=())
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether the bytes are one whole frame."""
+        return not self.problems
+
+
+def explain(wire: bytes) -> Explanation:
+    """Explain the bytes of one frame, waking bytes allowed in front."""
+    parts = diagnosis.anatomy(wire)
+    wrong = diagnosis.problems(parts)
+    if not parts.has_header:
+        nothing = Row(parts.body, "bytes", "数据", "no frame can be read", "无法识别为帧")
+        return Explanation((nothing,), problems=wrong, error_en=_joined(wrong, 0), error_zh=_joined(wrong, 1))
+    body = parts.body
+    frame = Frame(address_from_bytes(body[1:7]), body[8], parts.plain)
+    edition = edition_of(frame.control, len(frame.data))
+    told = explain_data(frame, edition)
+    rows = (*_head(parts, frame, edition), *told.rows, *_tail(parts))
+    complaints = wrong or told.refusal or told.problems or (diagnosis.suspicions(frame) if edition == "2007" else ())
+    return Explanation(
+        rows=rows,
+        address=frame.address,
+        control=frame.control,
+        edition=edition,
+        identifier=told.identifier,
+        values=told.values,
+        err=frame.data[::-1].hex().upper() if told.refusal else None,
+        error_en=_joined(complaints, 0),
+        error_zh=_joined(complaints, 1),
+        checksum_ok=parts.checksum_ok,
+        problems=wrong,
+    )
+
+
+def _joined(texts: tuple[diagnosis.Text, ...], language: int) -> str | None:
+    return "; ".join(text[language] for text in texts) or None
+
+
+def _head(parts: diagnosis.Anatomy, frame: Frame, edition: str) -> list[Row]:
+    body, rows = parts.body, []
+    if parts.preamble:
+        count = parts.preamble
+        rows.append(Row(b"\xfe" * count, "waking bytes", "前导字节", str(count), str(count)))
+    rows.append(Row(body[0:1], "start", "起始符"))
+    rows.append(Row(body[1:7], "address", "地址域", *_address(frame.address)))
+    rows.append(Row(body[7:8], "start", "起始符"))
+    rows.append(Row(body[8:9], "control code", "控制码", *_control(frame, edition)))
+    count = body[9]
+    rows.append(Row(body[9:10], "length", "数据域长度", f"{count} bytes", f"{count}字节"))
+    return rows
+
+
+def _tail(parts: diagnosis.Anatomy) -> list[Row]:
+    rows = []
+    rest = parts.body[diagnosis.HEADER + len(parts.data) :]
+    if rest:
+        right = parts.checksum_ok
+        rows.append(Row(rest[:1], "checksum", "校验码", "right" if right else "WRONG", "正确" if right else "错误"))
+    if len(rest) > 1:
+        rows.append(Row(rest[1:2], "end", "结束符"))
+    if parts.trailing:
+        rows.append(Row(parts.trailing, "trailing bytes", "多余字节"))
+    return rows
+
+
+def _address(address: str) -> diagnosis.Text:
+    if address == "9" * 12:
+        return f"{address} (broadcast)", f"{address}（广播）"
+    if address == "A" * 12:
+        return f"{address} (any meter)", f"{address}（通配）"
+    if address.startswith("AA"):
+        return f"{address} (shortened: any meter ending in the digits)", f"{address}（缩位寻址）"
+    if not address.isdecimal():
+        return f"{address} (not BCD)", f"{address}（非BCD）"
+    return address, address
+
+
+def _control(frame: Frame, edition: str) -> diagnosis.Text:
+    table = FUNCTIONS_1997 if edition == "1997" else FUNCTIONS_2007
+    known = table.get(frame.function) if edition else None
+    en, zh = (known.name_en, known.name_zh) if known else ("vendor code", "厂家自定义")
+    who = ("reply", "从站应答") if frame.control & REPLY_BIT else ("request", "主站请求")
+    en, zh = f"{en}, {who[0]}", f"{zh}，{who[1]}"
+    if frame.control & ABNORMAL_BIT:
+        en, zh = f"{en}, abnormal", f"{zh}，异常"
+    if frame.control & FOLLOW_BIT:
+        en, zh = f"{en}, more follows", f"{zh}，有后续"
+    return (f"{en} ({edition})", f"{zh}（{edition}）") if edition else (en, zh)

@@ -1,0 +1,322 @@
+"""Explains the data field of a frame: its pieces by control code, its values by identifier.
+
+Rows hold the bytes without the 33H offset, in wire order (low byte first). What cannot be read stays as bytes with
+the reason beside it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from core.dlt645 import values
+from core.dlt645.catalogue_events import FAMILIES
+from core.dlt645.commands import error_names, error_names_zh
+from core.dlt645.display import Reading, readings
+from core.dlt645.edition1997 import decode_value_97, error_names_97, lookup_97
+from core.dlt645.frame import Frame
+from core.dlt645.identifiers import decode_value, lookup
+from core.dlt645.layouts import (
+    ACTIONS,
+    FUNCTIONS_1997,
+    FUNCTIONS_2007,
+    LEVELS,
+    SEALED_BYTES,
+    SEALED_LEVELS,
+    TERMINALS,
+    split,
+)
+from core.dlt645.security import EXECUTION, EXECUTION_ERRORS, SECURITY, SERR, bit_names
+from core.errors import ValueFormatError
+
+Text = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Some bytes and what they are."""
+
+    data: bytes
+    name_en: str
+    name_zh: str
+    text_en: str = ""
+    text_zh: str = ""
+
+
+@dataclass(slots=True)
+class Told:
+    """What a data field says, gathered piece by piece."""
+
+    rows: list[Row] = field(default_factory=list)
+    values: tuple[Reading, ...] = ()
+    identifier: str | None = None
+    refusal: tuple[Text, ...] = ()
+    problems: tuple[Text, ...] = ()
+    di: int = 0
+    level: int = 0
+
+    def add(self, data: bytes, name: Text, text: Text = ("", "")) -> None:
+        """Note some bytes with their name and meaning."""
+        self.rows.append(Row(data, *name, *text))
+
+    def complain(self, en: str, zh: str) -> None:
+        """Note something that the bytes should not be."""
+        self.problems += ((en, zh),)
+
+    def add_values(self, data: bytes, found: tuple[Reading, ...]) -> None:
+        """Note decoded values under the bytes that they came from."""
+        self.values = found
+        for at, reading in enumerate(found):
+            text = (reading.text_en, reading.text_zh)
+            self.add(data if at == 0 else b"", (reading.name_en, reading.name_zh), text)
+
+
+def explain_data(frame: Frame, edition: str) -> Told:
+    """Explain the data field of a frame of an edition ("" for a vendor's)."""
+    told = Told()
+    if frame.abnormal and frame.is_reply and edition:
+        _refusal(told, frame, edition)
+        return told
+    function = (FUNCTIONS_1997 if edition == "1997" else FUNCTIONS_2007).get(frame.function) if edition else None
+    if function is None:
+        if frame.data:
+            told.add(frame.data, ("data", "数据域"), ("vendor code: no layout is known", "厂家自定义，格式未知"))
+        return told
+    data, pieces = frame.data, function.reply if frame.is_reply else function.request
+    if _is_sealed(frame):
+        pieces = (*pieces[: len(pieces) - (3 if frame.function == 0x1C else 1)], ("cipher", SEALED_BYTES))
+    parts, rest = split(pieces, data)
+    for role, piece in parts:
+        _ROLES[role](told, piece, frame)
+    needed = sum(size for _, size in pieces if size > 0)
+    if rest:
+        hidden = any(role == "secret" for role, _ in pieces)  # what is left may be a piece of a password
+        told.add(b"" if hidden else rest, ("surplus bytes", "多余数据"))
+    if len(data) < needed:
+        told.complain(f"data of {len(data)} bytes, expected {needed}", f"数据域{len(data)}字节，应为{needed}字节")
+    elif rest:
+        told.complain(f"{len(rest)} bytes more than the command has", f"数据域多出{len(rest)}字节")
+    return told
+
+
+def _is_sealed(frame: Frame) -> bool:
+    sealed = len(frame.data) == 8 + SEALED_BYTES and frame.data[0] in SEALED_LEVELS
+    return sealed and frame.function == 0x1C and not frame.is_reply
+
+
+def _refusal(told: Told, frame: Frame, edition: str) -> None:
+    data = frame.data
+    word = int.from_bytes(data, "little")
+    if not 1 <= len(data) <= 2:
+        told.complain(f"a refusal has 1 or 2 bytes, not {len(data)}", f"异常应答应为1或2字节，收到{len(data)}字节")
+    if edition == "1997":
+        label, names = "ERR", error_names_97(word)
+    elif frame.function == 0x03:
+        label, names = "SERR", bit_names(SERR, word)
+    elif frame.function == 0x1C and len(data) == 2:
+        label, names = "ERR", bit_names(EXECUTION_ERRORS, word)
+    else:
+        label, names = "ERR", tuple(zip(error_names(word), error_names_zh(word), strict=True))
+    shown = f"{label} {data[::-1].hex().upper()}H"
+    en = f"{shown}: {', '.join(name for name, _ in names) or 'no reason given'}"
+    zh = f"{shown}：{'，'.join(name for _, name in names) or '未说明原因'}"
+    told.refusal = ((en, zh),)
+    told.add(data, ("error", "错误信息字"), (en, zh))
+
+
+def _identifier(told: Told, piece: bytes, frame: Frame) -> None:
+    told.di = int.from_bytes(piece, "little")
+    told.identifier = f"{told.di:08X}"
+    entry = SECURITY.get(told.di) if frame.function == 0x03 else lookup(told.di)
+    if entry is None:
+        family = next((row for row in FAMILIES if told.di & row[0] == row[1]), None)
+        en, zh = (f" ({family[2]})", f"（{family[3]}）") if family else ("", "")
+        text = f"{told.identifier}, not in the table{en}", f"{told.identifier}，未收录{zh}"
+    else:
+        mark = (" (uncertain)", "（待核实）") if getattr(entry, "uncertain", False) else ("", "")
+        text = f"{told.identifier}, {entry.name_en}{mark[0]}", f"{told.identifier}，{entry.name_zh}{mark[1]}"
+    told.add(piece, ("identifier", "数据标识"), text)
+
+
+def _identifier_97(told: Told, piece: bytes, _frame: Frame) -> None:
+    told.di = int.from_bytes(piece, "little")
+    told.identifier = f"{told.di:04X}"
+    entry = lookup_97(told.di)
+    names = (entry.name_en, entry.name_zh) if entry else ("not in the table", "未收录")
+    told.add(piece, ("identifier", "数据标识"), (f"{told.identifier}, {names[0]}", f"{told.identifier}，{names[1]}"))
+
+
+def _value(told: Told, piece: bytes, frame: Frame) -> None:
+    entry = lookup(told.di)
+    if frame.follow:
+        why = "first part of a longer answer: join it with what 12H brings", "首帧，需与12H后续帧拼接"
+        told.add(piece, ("value", "数据"), why)
+        return
+    if told.level in LEVELS:
+        told.add(piece, ("value and MAC", "数据及MAC"))
+        return
+    if entry is None:
+        told.add(piece, ("value", "数据"), ("unknown identifier, bytes as sent", "数据标识未收录，原样显示"))
+        return
+    try:
+        row = decode_value(told.di, piece)
+    except ValueFormatError as error:
+        _unreadable(told, piece, error)
+    else:
+        told.add_values(b"" if entry.kind == "secret" else piece, readings(entry, row, lookup))
+
+
+def _value_97(told: Told, piece: bytes, _frame: Frame) -> None:
+    entry = lookup_97(told.di)
+    if entry is None:
+        told.add(piece, ("value", "数据"), ("unknown identifier, bytes as sent", "数据标识未收录，原样显示"))
+        return
+    try:
+        row = decode_value_97(told.di, piece)
+    except ValueFormatError as error:
+        _unreadable(told, piece, error)
+    else:
+        told.add_values(piece, readings(entry, row, lookup_97))
+
+
+def _unreadable(told: Told, piece: bytes, error: ValueFormatError) -> None:
+    told.add(piece, ("value", "数据"), (f"cannot be read: {error}", f"无法解析：{error}"))
+    told.complain(f"value cannot be read: {error}", f"数据无法解析：{error}")
+
+
+def _security(told: Told, piece: bytes, frame: Frame) -> None:
+    item = SECURITY.get(told.di)
+    fields = None if item is None else (item.reply if frame.is_reply else item.request)
+    if not fields or sum(one.length for one in fields) != len(piece):
+        told.add(piece, ("data", "数据"), ("layout not confirmed", "格式待核实"))
+        return
+    start = 0
+    for one in fields:
+        part = piece[start : start + one.length]
+        start += one.length
+        told.add(part, (one.name_en, one.name_zh), _security_text(one.kind, one.unit, part))
+
+
+def _security_text(kind: str, unit: str, part: bytes) -> Text:
+    if kind == "binary":
+        number = int.from_bytes(part, "little")
+        yuan = f"{number // 100}.{number % 100:02d}"
+        return (f"{yuan} yuan", f"{yuan}元") if unit == "fen" else (str(number), str(number))
+    digits = part[::-1].hex().upper()
+    if kind == "number":
+        return f"{digits} {unit}", f"{digits}{unit}"
+    return (digits, digits) if kind == "address" else ("", "")
+
+
+def _load(told: Told, piece: bytes, _frame: Frame) -> None:
+    told.add(piece[:1], ("number of blocks", "负荷记录块数"), (f"{piece[0]:02X}", f"{piece[0]:02X}"))
+    if len(piece) == 6:
+        told.add(piece[1:], ("from", "给定时间"), _date_text(values.decode_minute, piece[1:]))
+    elif len(piece) > 1:
+        told.complain(f"a read has 4, 5 or 10 bytes, not {4 + len(piece)}", f"读命令数据域{4 + len(piece)}字节有误")
+
+
+def _date_text(decode: Callable[[bytes], object], piece: bytes) -> Text:
+    try:
+        text = str(decode(piece))
+    except ValueFormatError as error:
+        return f"{piece[::-1].hex().upper()}: {error}", f"{piece[::-1].hex().upper()}：无效时间"
+    return text, text
+
+
+def _moment(told: Told, piece: bytes, _frame: Frame) -> None:
+    blank = ("none (all zero)", "无（全零）")
+    told.add(
+        piece, ("deadline", "命令有效截止时间"), _date_text(values.decode_datetime, piece) if any(piece) else blank
+    )
+
+
+def _time(told: Told, piece: bytes, _frame: Frame) -> None:
+    text = _date_text(values.decode_datetime, piece)
+    told.add(piece, ("date and time", "日期时间"), text)
+    if ": " in text[0]:
+        told.complain(f"no date and time: {text[0]}", f"日期时间无效：{text[1]}")
+
+
+def _level(told: Told, piece: bytes, _frame: Frame) -> None:
+    en, zh = LEVELS.get(piece[0], ("", ""))
+    told.level, shown = piece[0], f"{piece[0]:02X}"
+    told.add(piece, ("password level", "密级"), (f"{shown} {en}".strip(), f"{shown} {zh}".strip()))
+
+
+def _freeze(told: Told, piece: bytes, _frame: Frame) -> None:
+    minute, hour, day, month = (f"{byte:02X}" for byte in piece)
+    en, zh = f"every month on day {day} at {hour}:{minute}", f"每月{day}日{hour}:{minute}"
+    if (month, day, hour, minute) == ("99",) * 4:
+        en, zh = "at once", "立即冻结"
+    elif (month, day, hour) == ("99",) * 3:
+        en, zh = f"every hour at minute {minute}", f"每小时{minute}分"
+    elif (month, day) == ("99",) * 2:
+        en, zh = f"every day at {hour}:{minute}", f"每日{hour}:{minute}"
+    elif month != "99":
+        en, zh = f"{month}{day}{hour}{minute}: not a freeze time", f"{month}{day}{hour}{minute}：无效冻结时间"
+        told.complain(f"freeze time {en}", f"冻结时间{zh}")
+    told.add(piece, ("freeze time", "冻结时间"), (en, zh))
+
+
+def _baud(told: Told, piece: bytes, _frame: Frame) -> None:
+    try:
+        text = f"{values.decode_baud(piece[0])} bd"
+    except ValueFormatError as error:
+        told.complain(str(error), f"通信速率特征字{piece[0]:02X}H无效")
+        text = "?"
+    told.add(piece, ("baud word", "通信速率特征字"), (text, text))
+
+
+def _events(told: Told, piece: bytes, _frame: Frame) -> None:
+    di = piece[::-1].hex().upper()
+    told.add(piece, ("what to clear", "事件总清零"), ("all events", "全部事件") if di == "F" * 8 else (di, di))
+
+
+def _execution(told: Told, piece: bytes, _frame: Frame) -> None:
+    names = bit_names(EXECUTION, int.from_bytes(piece, "little"))
+    text = ", ".join(en for en, _ in names), "，".join(zh for _, zh in names)
+    told.add(piece, ("execution word", "执行状态字"), text)
+
+
+def _named(name: Text, table: dict[int, Text]) -> Callable[[Told, bytes, Frame], None]:
+    def tell(told: Told, piece: bytes, _frame: Frame) -> None:
+        en, zh = table.get(piece[0], ("unknown", "未知"))
+        if piece[0] not in table:
+            told.complain(f"{name[0]} {piece[0]:02X}H is unknown", f"{name[1]}{piece[0]:02X}H未知")
+        told.add(piece, name, (f"{piece[0]:02X} {en}", f"{piece[0]:02X} {zh}"))
+
+    return tell
+
+
+def _plain(en: str, zh: str, *, shown: bool = True) -> Callable[[Told, bytes, Frame], None]:
+    def tell(told: Told, piece: bytes, _frame: Frame) -> None:
+        digits = piece[::-1].hex().upper()
+        told.add(piece if shown else b"", (en, zh), (digits, digits) if shown else ("not shown", "不显示"))
+
+    return tell
+
+
+_ROLES: dict[str, Callable[[Told, bytes, Frame], None]] = {
+    "di": _identifier,
+    "di97": _identifier_97,
+    "value": _value,
+    "value97": _value_97,
+    "security": _security,
+    "load": _load,
+    "moment": _moment,
+    "datetime": _time,
+    "pa": _level,
+    "freeze": _freeze,
+    "baud": _baud,
+    "events": _events,
+    "execution": _execution,
+    "action": _named(("action", "控制命令"), ACTIONS),
+    "terminal": _named(("output", "输出信号"), TERMINALS),
+    "secret": _plain("password", "密码", shown=False),
+    "operator": _plain("operator", "操作者代码"),
+    "parameter": _plain("parameter N2", "参数N2"),
+    "address": _plain("address", "通信地址"),
+    "seq": _plain("sequence number", "帧序号"),
+    "part": _plain("part of the data", "后续数据"),
+    "cipher": _plain("ciphertext and MAC", "密文及MAC"),
+    "rest": _plain("data", "数据"),
+}
