@@ -1,0 +1,153 @@
+"""Invariants 17, 21 and 22: two people, a durable store and a sane clock stand before every cut.
+
+Each has a probe that holds and that fails once its guard is taken away.
+"""
+
+import pytest
+
+from server.domain import supply as rules
+from server.errors import Conflict, Refused, StorageUnavailable
+from server.flows import approvals, relays
+from server.jobs.collecting import FlowOrders
+from server.store import approvals as approval_rows
+from server.store import schema
+from server.store.writer import Writer
+from tests.server.estates import ESTATE, meter_id
+from tests.server.supply_stage import Stage
+
+
+@pytest.fixture
+def writer(sqlite_engine):
+    writer = Writer(sqlite_engine)
+    yield writer
+    writer.stop()
+
+
+@pytest.fixture
+def stage(writer):
+    return Stage(writer, households=6)
+
+
+def without_guard(probe, *args):
+    with pytest.raises(AssertionError):
+        probe(*args)
+
+
+def ready(stage, *numbers):
+    stage.overdraw(*numbers)
+    stage.be_ready(*numbers)
+
+
+# 17: an act of two people needs two people, the same payload, in time
+
+
+def probe_17(stage, actor="bert", sha=None, wait_s=0):
+    stage.set(schema.estate, mode="dry_run")
+    asked = stage.writer.run(lambda unit: approvals.request_mode(unit, ESTATE, "armed", actor="anna", now=stage.now))
+    [row] = stage.rows(schema.approval)
+    stage.wait(wait_s)
+    refused = False
+    try:
+        stage.writer.run(
+            lambda unit: approvals.approve(
+                unit, ESTATE, asked, sha or row["payload_sha256"], actor=actor, now=stage.now
+            )
+        )
+    except (Refused, Conflict):
+        refused = True
+    assert refused
+    assert stage.site()["mode"] == "dry_run"
+
+
+WRONG = {"the same person": {"actor": "anna"}, "another payload": {"sha": "0" * 64}, "too late": {"wait_s": 1801}}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_invariant_17_without_a_second_person_nothing_happens(stage, case):
+    probe_17(stage, **WRONG[case])
+
+
+@pytest.mark.parametrize(
+    ("case", "blind"),
+    [
+        ("the same person", {"requested_by": "somebody"}),
+        ("another payload", {"payload_sha256": "0" * 64}),
+        ("too late", {"expires_ms": 2**62}),
+    ],
+)
+def test_invariant_17_fails_when_a_guard_is_blind(stage, monkeypatch, case, blind):
+    real = approval_rows.get
+    monkeypatch.setattr(approval_rows, "get", lambda *args: {**real(*args), **blind})
+    with pytest.raises(AssertionError):
+        probe_17(stage, **WRONG[case])
+
+
+# 21: while the durable store cannot be written, no trip is sent
+
+
+class FullDisk:
+    """Refuses every write."""
+
+    def run(self, _work, *, urgent=False):
+        raise StorageUnavailable("the disk is full")
+
+
+class StageClock:
+    def __init__(self, stage):
+        self.stage = stage
+
+    def now(self):
+        return self.stage.now
+
+
+def probe_21(stage, engine, expected=StorageUnavailable):
+    ready(stage, 1, 2)
+    stage.decide()
+    orders = FlowOrders(engine, FullDisk(), StageClock(stage), ESTATE)
+    sent = True
+    try:
+        sent = orders.still_current(meter_id(1), 1)
+    except expected:
+        sent = False
+    assert not sent
+    stage.pay(2, 2000)
+    assert orders.still_current(meter_id(2), 2)
+
+
+def test_invariant_21_without_a_durable_store_no_trip_is_sent_and_closes_are(stage, sqlite_engine):
+    probe_21(stage, sqlite_engine)
+
+
+def test_invariant_21_fails_when_a_reader_alone_clears_a_trip(stage, sqlite_engine, monkeypatch):
+    monkeypatch.setattr(relays, "is_trip", lambda *_: False)
+    without_guard(probe_21, stage, sqlite_engine)
+
+
+def test_invariant_21_clearing_a_trip_is_itself_a_write(stage, sqlite_engine):
+    ready(stage, 1)
+    stage.decide()
+    orders = FlowOrders(sqlite_engine, stage.writer, StageClock(stage), ESTATE)
+    assert orders.still_current(meter_id(1), 1)
+    assert stage.supply(1)["candidate_at"] == stage.now.world_s
+    stage.set(schema.estate, stopped=1)
+    assert not orders.still_current(meter_id(1), 1)
+
+
+# 22: while a clock is in doubt, nobody is cut
+
+
+def probe_22(stage):
+    ready(stage, 1)
+    stage.decide(clock_sane=False)
+    assert stage.trips() == []
+    stage.decide()
+    assert len(stage.trips()) == 1
+
+
+def test_invariant_22_a_clock_in_doubt_cuts_nobody(stage):
+    probe_22(stage)
+
+
+def test_invariant_22_fails_without_the_check_of_the_clock(stage, monkeypatch):
+    monkeypatch.setattr(rules, "RULES", tuple(one for one in rules.RULES if one.__name__ != "_clock"))
+    without_guard(probe_22, stage)
