@@ -12,9 +12,9 @@ export function startForms() {
     for (const form of document.querySelectorAll("form[data-once]")) delete form.dataset.sent;
   });
   document.addEventListener("keydown", (event) => {
-    if (event.key !== "/" || isTyping(event.target)) return;
-    const field = document.querySelector("[data-find]");
-    if (!field) return;
+    const field = document.querySelector("main [data-find]") ?? document.querySelector("[data-find]");
+    if (event.key !== "/" || !field) return;
+    if (isTyping(event.target) && (event.target !== field || field.value)) return;
     event.preventDefault();
     field.focus();
     field.select();
