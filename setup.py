@@ -16,7 +16,13 @@ if sys.platform == "win32":
 else:
     COMPILE_ARGS = ["-O3", "-fno-math-errno", "-Wall", "-Wsign-compare"]
 
-HEADERS = {"_isa": ["_isa.h"], "_crc": ["_isa.h", "_crc.h"], "_deduct": ["_isa.h", "_deduct.h"]}
+HEADERS = {
+    "_roofline": ["_isa.h", "_roofline.h"],
+    "_isa": ["_isa.h"],
+    "_scan": ["_scan.h"],
+    "_crc": ["_isa.h", "_crc.h"],
+    "_deduct": ["_isa.h", "_deduct.h"],
+}
 EXTENSIONS = [
     Extension(
         f"core.{name}",

@@ -37,6 +37,7 @@ try:
     from core._isa import available as isa_available
     from core._isa import isa
     from core._isa import use as use_isa
+    from core._scan import ABSENT, NO_IDENTIFIER, decode_dlt645, encode_dlt645
 except ModuleNotFoundError as missing:
     raise ImportError(
         f"the compiled module {missing.name} is missing; build it with `make setup` "
@@ -44,6 +45,7 @@ except ModuleNotFoundError as missing:
     ) from missing
 
 __all__ = [
+    "ABSENT",
     "CRC_MODBUS",
     "CRC_X25",
     "EVENT_ALARM1",
@@ -57,14 +59,17 @@ __all__ = [
     "E_MAX_WH",
     "FLAG_KEEP_POWER",
     "FLAG_LEVEL_MASK",
+    "NO_IDENTIFIER",
     "RATIO_MAX",
     "ROW_BYTES",
     "check_batch",
     "crc16_modbus",
     "crc16_x25",
     "crc_batch",
+    "decode_dlt645",
     "deduct",
     "dlt_sum",
+    "encode_dlt645",
     "isa",
     "isa_available",
     "level_after",

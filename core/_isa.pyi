@@ -1,3 +1,6 @@
+from typing import Any
+
+__pyx_capi__: dict[str, Any]
 TIERS: tuple[str, ...]
 
 def available() -> tuple[str, ...]: ...

@@ -29,7 +29,7 @@ def import_core(folder):
     )
 
 
-@pytest.mark.parametrize("missing", ["_crc", "_deduct", "_isa"])
+@pytest.mark.parametrize("missing", ["_crc", "_deduct", "_isa", "_scan"])
 def test_a_missing_extension_fails_loudly(tmp_path, missing):
     copy_without(tmp_path, missing)
     result = import_core(tmp_path)
