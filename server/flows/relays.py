@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from server.clock import Now
 
 LATE_S = 2 * COMMAND_TTL_MAX_S  # after it no frame is on its way any more: its deadline, and a clock as far off
+DISORDER_MAX_MS = 600_000  # what is older by more was not overtaken: the machine's clock was set back
 COMMAND_OF_STEP = {"sent": "sent", "accepted": "accepted", "refused": "failed"}
 
 
@@ -103,13 +104,19 @@ def record_status(unit: Unit, estate_id: str, rows: Sequence[StatusRead], now: "
     fresh: list[tuple[StatusRead, RowMapping | None]] = []
     for item in {item.meter_id: item for item in sorted(rows, key=lambda one: one.ms)}.values():
         known = kept.get_supply(unit.connection, estate_id, item.meter_id)
-        if known is None or known["relay_ms"] is None or item.ms >= known["relay_ms"]:
+        if known is None or known["relay_ms"] is None or not _is_before(item.ms, known["relay_ms"]):
             fresh.append((item, known))
     save_status(unit.connection, estate_id, [item for item, _ in fresh])
     note_contact(unit.connection, estate_id, {item.meter_id: (item.at, item.ms) for item, _ in fresh})
     for item, known in fresh:
         if known is not None:
             _believe(unit, estate_id, item, known, now)
+
+
+def _is_before(ms: int, other_ms: int) -> bool:
+    """Whether one machine time lies before another. After the clock was set back by far, nothing does: what is read
+    then is new, and must not be disbelieved until the clock has caught up."""
+    return 0 < other_ms - ms <= DISORDER_MAX_MS
 
 
 def relay_of(status3: int) -> str:
@@ -124,7 +131,8 @@ def _believe(unit: Unit, estate_id: str, item: StatusRead, known: RowMapping, no
     changes: dict[str, object] = {"relay": relay, "relay_at": item.at, "relay_ms": item.ms}
     waiting = known["command"] not in ("none", "confirmed")
     wish = kept.get_wish(unit.connection, estate_id, item.meter_id, known["gen"]) if waiting else None
-    fulfilled = wish is not None and item.ms >= wish["created_ms"] and _is_fulfilled(wish["action"], item.status3)
+    after = wish is not None and not _is_before(item.ms, wish["created_ms"])
+    fulfilled = wish is not None and after and _is_fulfilled(wish["action"], item.status3)
     if relay == "open" and known["relay"] != "open":
         changes["opened_at"] = item.at
     if fulfilled:

@@ -296,6 +296,17 @@ def test_a_status_from_before_the_wish_does_not_confirm_it(stage):
     assert stage.supply(1)["command"] == "confirmed"
 
 
+def test_a_clock_that_was_set_back_does_not_hide_that_the_power_is_on_again(stage):
+    stage.cut(1)
+    stage.pay(1, 2000)
+    stage.wait(-3600)
+    stage.status(1, PERMITTED)
+    assert (stage.supply(1)["relay"], stage.supply(1)["command"]) == ("permitted", "confirmed")
+    stage.wait(5)
+    stage.status(1, CLOSED)
+    assert (stage.supply(1)["relay"], stage.supply(1)["cause"]) == ("closed", "none")
+
+
 def test_power_by_hand_needs_a_reason_and_an_open_relay(stage):
     def close(number, reason="the family has a sick child", actor="anna"):
         return stage.writer.run(
