@@ -140,6 +140,22 @@ def test_a_payer_with_the_link_sees_no_balance_and_no_name(web):
     assert "1,234.56" in web.signed_in("resident").get(f"/pay/{order_no}").text
 
 
+def test_nobody_is_told_that_an_order_is_paid_before_it_is_and_the_code_goes_away_afterwards(web):
+    kiosk = web.signed_in("kiosk")
+    page = kiosk.post("/kiosk/pay", data={"room": "1-101", "amount": "50"}, headers=web.csrf("kiosk")).text
+    order_no, token = re.search(r"/kiosk/order/([^?]+)\?token=([^\"]+)\"", page).groups()
+    card = web.client().get(f"/pay/{order_no}?token={token}").text
+    assert "应付 ¥50.00" in card
+    assert "已支付" not in card
+    waiting = kiosk.get(f"/kiosk/order/{order_no}?token={token}").text
+    assert "kcode" not in waiting
+    mine = schema.payment_order.c.order_no == order_no
+    web.execute(schema.payment_order.update().where(mine).values(status="paid", paid_ms=MACHINE_MS))
+    paid = kiosk.get(f"/kiosk/order/{order_no}?token={token}").text
+    assert '<div id="kcode" hx-swap-oob="true" hidden></div>' in paid
+    assert 'id="ksteps" hx-swap-oob="true"' in paid
+
+
 def test_the_kiosk_answers_the_same_for_rooms_that_exist_and_rooms_that_do_not(web):
     kiosk = web.signed_in("kiosk")
     answers = []

@@ -38,7 +38,7 @@ export function startForms() {
   document.addEventListener("input", (event) => {
     if (event.target.name === "amount") showFor(event.target);
     for (const shown of event.target.form?.querySelectorAll(`[data-shows="${event.target.name}"]`) ?? []) {
-      shown.textContent = event.target.value;
+      shown.textContent = event.target.value || "—";
     }
   });
 }
