@@ -44,8 +44,13 @@ def check_world(factor: int, ttl_s: int, url: str) -> None:
             f" a factor up to {int(ttl_s // COMMAND_LIFETIME_MIN_S)}, or a lifetime from"
             f" {int(COMMAND_LIFETIME_MIN_S * factor)} s (at most 600 s)"
         )
-    if factor > 1 and _is_real_tty(url):
+    if factor > 1 and (_is_real_tty(url) or _is_elsewhere(url)):
         raise ConfigError(str(scaled_world_error(url, factor)))
+
+
+def _is_elsewhere(url: str) -> bool:
+    """Whether `url` names a serial server that is not on this machine, where only a simulator could be fast."""
+    return url.startswith("tcp://") and urlsplit(url).hostname not in ("127.0.0.1", "::1", "localhost")
 
 
 def _is_real_tty(url: str) -> bool:

@@ -223,6 +223,13 @@ def test_impossible_line_settings_name_the_possible_ones(settings):
         SerialPort("/dev/ttyS0", settings)
 
 
+def test_a_scaled_world_is_refused_on_a_serial_server_elsewhere():
+    check_world(120, 600, "tcp://127.0.0.1:4196")
+    check_world(1, 600, "tcp://10.0.0.17:4196")
+    with pytest.raises(ConfigError, match=r"10\.0\.0\.17"):
+        check_world(120, 600, "tcp://10.0.0.17:4196")
+
+
 def test_check_world_refuses_what_cannot_work(monkeypatch):
     check_world(120, 600, "/dev/ttyUSB93")
     check_world(1, 120, "tcp://127.0.0.1:4001")
