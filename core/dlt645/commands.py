@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
+from typing import Protocol
 
 from core.dlt645.frame import ABNORMAL_BIT, FOLLOW_BIT, REPLY_BIT, Frame
 from core.dlt645.values import encode_datetime, encode_deadline, int_to_bcd
@@ -28,6 +29,7 @@ BROADCAST_ADDRESS = "9" * 12
 ANY_ADDRESS = "A" * 12
 NO_OPERATOR = "0" * 8
 SEQUENCE_MAX = 255
+ACTIVE_REPORT = 0x04001501  # what 12H brings when the follow bit of a complete answer meant "events pending"
 
 ERROR_NAMES_EN = (
     "other error",
@@ -57,6 +59,8 @@ class RelayAction(IntEnum):
     TRIP = 0x1A
     ALLOW_CLOSE = 0x1B
     CLOSE = 0x1C
+    TRIP_AND_RESTORE = 0x1D
+    TRIP_AND_RESTORE_1E = 0x1E
     ALARM_ON = 0x2A
     ALARM_OFF = 0x2B
     KEEP_POWER = 0x3A
@@ -121,7 +125,8 @@ class ReadFollow:
         if _refused(self.address, READ_FOLLOW, reply):
             return True
         normal = _normal_follow(self.address, READ_FOLLOW, reply)
-        return normal and len(reply.data) > 4 and reply.identifier == self.di and reply.data[-1] == self.seq
+        asked = reply.identifier in (self.di, ACTIVE_REPORT)  # the second: the follow bit meant "events pending"
+        return normal and len(reply.data) > 4 and asked and reply.data[-1] == self.seq
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +209,7 @@ class RelayControl:
     deadline: datetime
     password: Password
     operator: str = NO_OPERATOR
+    restore_steps: int = 0
 
     @property
     def expects_reply(self) -> bool:
@@ -211,16 +217,34 @@ class RelayControl:
         return _answered(self.address)
 
     def to_frame(self) -> Frame:
-        """The request: PA P0..P2, operator, N1, N2 = 0, deadline."""
+        """The request: PA P0..P2, operator, N1, N2 (steps of five minutes until a restore), deadline."""
         who = self.password.to_bytes() + _digits(self.operator, 8, "an operator code")
-        return Frame(self.address, RELAY, who + bytes((self.action, 0)) + encode_deadline(self.deadline))
+        if not 0 <= self.restore_steps <= 0xFF:
+            raise ProtocolMisuse(f"{self.restore_steps} steps of five minutes do not fit into a byte")
+        what = bytes((self.action, self.restore_steps))
+        return Frame(self.address, RELAY, who + what + encode_deadline(self.deadline))
 
     def match(self, reply: Frame) -> bool:
         """Whether `reply` answers a relay command to this meter (the reply does not name the action)."""
         return _normal(self.address, RELAY, reply) or _refused(self.address, RELAY, reply)
 
 
-Command = Read | ReadFollow | ReadAddress | Write | BroadcastTime | RelayControl
+class Command(Protocol):
+    """What a session can send: the requests of this module, of `service` and of `edition1997`."""
+
+    @property
+    def address(self) -> str:
+        """12 digits, AA for any two."""
+
+    @property
+    def expects_reply(self) -> bool:
+        """Whether any meter answers."""
+
+    def to_frame(self) -> Frame:
+        """The request."""
+
+    def match(self, reply: Frame) -> bool:
+        """Whether `reply` answers this request, normally or not."""
 
 
 def reply_value(command: Command, reply: Frame) -> bytes:
@@ -234,11 +258,9 @@ def reply_value(command: Command, reply: Frame) -> bytes:
         err = int.from_bytes(reply.data, "little")
         names = ", ".join(error_names(err)) or "no reason given"
         raise MeterRefused(err, f"meter {reply.address} refused with ERR {err:02X}H: {names}")
-    if isinstance(command, Read):
-        return reply.data[4:]
-    if isinstance(command, ReadFollow):
+    if reply.function == READ_FOLLOW:
         return reply.data[4:-1]
-    return reply.data
+    return reply.data[4:] if reply.identifier is not None else reply.data
 
 
 def error_names(err: int) -> tuple[str, ...]:

@@ -27,8 +27,20 @@ UNIT_FACTOR = {
     "yuan": 100, "": 1000, "min": 1, "imp/kWh": 1, "imp/kvarh": 1,
 }  # fmt: skip
 
+_TYPED = ("service", "requests", "security", "replies")
 _TABLES = ("entry", "catalogue_events", "catalogue_parameters", "catalogue_freezes", "catalogue")
-_MODULES = ("values", "frame", *_TABLES, "identifiers", "commands", "edition1997")
+_MODULES = (
+    "values",
+    "frame",
+    *_TABLES,
+    "identifiers",
+    "commands",
+    *_TYPED,
+    "edition1997",
+    "follow",
+    "profiles",
+    "detection",
+)
 _serial = count()
 
 Codec = SimpleNamespace

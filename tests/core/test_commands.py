@@ -217,7 +217,7 @@ def test_every_error_bit_has_a_name_in_both_languages() -> None:
 def test_the_relay_actions_are_those_of_the_standard() -> None:
     assert {action.name: int(action) for action in RelayAction} == {
         "TRIP": 0x1A, "ALLOW_CLOSE": 0x1B, "CLOSE": 0x1C, "ALARM_ON": 0x2A, "ALARM_OFF": 0x2B,
-        "KEEP_POWER": 0x3A, "CANCEL_KEEP_POWER": 0x3B,
+        "KEEP_POWER": 0x3A, "CANCEL_KEEP_POWER": 0x3B, "TRIP_AND_RESTORE": 0x1D, "TRIP_AND_RESTORE_1E": 0x1E,
     }  # fmt: skip
     codes = (commands.READ, commands.READ_FOLLOW, commands.READ_ADDRESS, commands.WRITE, commands.BROADCAST_TIME)
     assert (*codes, commands.RELAY) == (0x11, 0x12, 0x13, 0x14, 0x08, 0x1C)

@@ -107,8 +107,8 @@ PLANTED = {
     ),
     "the operator goes before the password": (
         "commands",
-        "return Frame(self.address, RELAY, who + bytes",
-        "return Frame(self.address, RELAY, who[4:] + who[:4] + bytes",
+        "return Frame(self.address, RELAY, who + what",
+        "return Frame(self.address, RELAY, who[4:] + who[:4] + what",
     ),
     "the deadline is sent year first": (
         "values",

@@ -1,0 +1,155 @@
+"""Answers in several frames, and the finding of edition and habits by asking."""
+
+import pytest
+
+from core.dlt645.commands import Read, ReadAddress, ReadFollow
+from core.dlt645.detection import Detection, Found
+from core.dlt645.edition1997 import Read97
+from core.dlt645.follow import LongRead
+from core.dlt645.frame import Frame, parse
+from core.dlt645.profiles import PROFILES
+from core.errors import FrameError, MeterRefused, ProtocolMisuse
+from core.session import BusSession, ReplyReceived, Timing
+from tests.core.codec_checks import captured
+
+METER = "201412345678"
+DI = 0x03300201
+HEAD = bytes.fromhex("01023003")
+
+
+def reply(control: int, data: bytes) -> Frame:
+    return Frame(METER, control, data)
+
+
+def test_frames_are_joined_in_order_and_the_sequence_number_goes() -> None:
+    reading = LongRead(METER, DI)
+    assert reading.next_command() == Read(METER, DI)
+    reading.take(reply(0xB1, HEAD + b"abc"))
+    assert reading.next_command() == ReadFollow(METER, DI, 1)
+    reading.take(reply(0xB2, HEAD + b"de\x01"))
+    assert reading.next_command() == ReadFollow(METER, DI, 2)
+    reading.take(reply(0x92, HEAD + b"f\x02"))
+    assert (reading.next_command(), reading.data, reading.report) == (None, b"abcdef", None)
+    with pytest.raises(ProtocolMisuse, match="complete"):
+        reading.take(reply(0x92, HEAD + b"f\x02"))
+
+
+def test_a_captured_first_frame_asks_for_the_second() -> None:
+    (vector,) = [v for v in captured() if v["decoded"]["control"] == "B1"]
+    reading = LongRead("000037102084", DI)
+    reading.take(parse(bytes.fromhex(vector["hex"])))
+    assert (reading.next_command(), len(reading.data)) == (ReadFollow("000037102084", DI, 1), 196)
+
+
+def test_pending_events_are_kept_apart_from_the_data() -> None:
+    reading = LongRead(METER, 0x00010000)
+    reading.take(reply(0xB1, bytes.fromhex("00000100 78563412")))
+    reading.take(reply(0x92, bytes.fromhex("01150004 AABB 01")))
+    assert (reading.next_command(), reading.data) == (None, bytes.fromhex("78563412"))
+    assert reading.report == b"\xaa\xbb"
+
+
+def test_the_status_itself_may_be_read_in_parts() -> None:
+    reading = LongRead(METER, 0x04001501)
+    reading.take(reply(0xB1, bytes.fromhex("01150004 AA")))
+    reading.take(reply(0x92, bytes.fromhex("01150004 BB 01")))
+    assert (reading.data, reading.report) == (b"\xaa\xbb", None)
+
+
+def test_a_wrong_sequence_number_or_a_refusal_ends_it() -> None:
+    reading = LongRead(METER, DI)
+    reading.take(reply(0xB1, HEAD))
+    with pytest.raises(ProtocolMisuse):
+        reading.take(reply(0x92, HEAD + b"\x02"))
+    reading = LongRead(METER, DI)
+    with pytest.raises(MeterRefused, match="no such data"):
+        reading.take(reply(0xD1, b"\x02"))
+
+
+def test_an_answer_without_end_is_given_up() -> None:
+    reading = LongRead(METER, DI)
+    reading.take(reply(0xB1, HEAD))
+    for seq in range(1, 255):
+        reading.take(reply(0xB2, HEAD + bytes((7, seq))))
+    with pytest.raises(FrameError, match="without end"):
+        reading.take(reply(0xB2, HEAD + b"\x07\xff"))
+    assert len(reading.data) == 255
+
+
+def test_a_session_carries_commands_of_1997() -> None:
+    session = BusSession(Timing(baud=1200))
+    session.request(Read97("000014359743", 0x9010), 0.0)
+    session.receive_data(bytes.fromhex("6843973514000068810643C37B9657331B16"), 0.5)
+    event = session.next_event()
+    assert isinstance(event, ReplyReceived)
+    assert event.frame.data[2:] == bytes.fromhex("48632400")
+
+
+def ask(detection: Detection, meter) -> list[tuple[int, str, object]]:
+    asked = []
+    while (step := detection.next_step()) is not None:
+        asked.append((step.baud, step.edition, step.command))
+        answer = meter(step)
+        if answer is None:
+            detection.silent()
+        else:
+            detection.answered(answer, 0.2)
+    return asked
+
+
+def test_a_meter_of_2007_is_found_with_its_habits() -> None:
+    def meter(step):
+        if step.baud != 9600:
+            return None
+        if isinstance(step.command, ReadAddress):
+            return reply(0x93, bytes.fromhex("785634121420"))
+        if step.command.di == 0x0001FF00:
+            return reply(0x91, bytes.fromhex("00FF0100 00000000"))
+        return reply(0xD1, b"\x02")
+
+    detection = Detection()
+    asked = ask(detection, meter)
+    assert detection.found == Found("2007", 9600, METER, True, False, 0.2)
+    assert [row[:2] for row in asked] == [(2400, "2007")] * 2 + [(2400, "1997")] * 2 + [(9600, "2007")] * 3
+    assert asked[-1][2] == Read(METER, 0x00900200)
+
+
+def test_a_meter_of_1997_is_found_even_when_it_echoes_the_wildcard() -> None:
+    def meter(step):
+        if step.edition == "1997" and step.baud == 1200:
+            return parse(bytes.fromhex("68AAAAAAAAAAAA68810643C394A53533FA16"))
+        return None
+
+    detection = Detection(bauds=(1200,))
+    ask(detection, meter)
+    assert detection.found == Found("1997", 1200, None, None, None, 0.2)
+
+
+def test_a_refusal_names_the_edition_too_and_silence_none() -> None:
+    detection = Detection(METER, (2400,))
+    ask(detection, lambda step: reply(0xC1, b"\x02") if step.edition == "1997" else None)
+    assert (detection.found.edition, detection.found.address) == ("1997", METER)
+    detection = Detection(METER, (2400, 1200))
+    assert len(ask(detection, lambda step: None)) == 6
+    assert detection.found is None
+    with pytest.raises(ProtocolMisuse, match="nothing was asked"):
+        detection.silent()
+    with pytest.raises(ProtocolMisuse, match="at least one"):
+        Detection(METER, ())
+
+
+def test_a_habit_that_is_not_answered_stays_unknown() -> None:
+    detection = Detection(METER, (2400,))
+    detection.answered(reply(0xD1, b"\x02"))
+    detection.silent()
+    with pytest.raises(ProtocolMisuse, match="no question"):
+        detection.answered(reply(0x91, bytes.fromhex("00000100 00000000")))
+    detection.answered(reply(0x91, bytes.fromhex("00029000 56980100")))
+    assert detection.found == Found("2007", 2400, METER, None, True, 0.0)
+
+
+def test_every_profile_names_its_evidence() -> None:
+    assert len(PROFILES) == 9
+    assert all(profile.evidence and PROFILES[name] is profile for name, profile in PROFILES.items())
+    assert {profile.edition for profile in PROFILES.values()} == {"1997", "2007"}
+    assert PROFILES["state-grid-three-phase"].relay_reply_sizes == (0, 2)
