@@ -86,6 +86,7 @@ def case_page(request: Request, conn: Reader, who: Viewer, case_id: str) -> HTML
         name=gettext("Energy"),
         unit="kWh",
         scale=1000,
+        unfinished=len(use) - 1 if use and use[-1].day == f.iso_day(f.now_s) else None,
     )
     return staff_page(
         request,
