@@ -1,7 +1,9 @@
 """Bulk deduction: ns per meter of the kernel, beside chunked NumPy and a Python loop over the same meters.
 
 Four rates, 64 tariffs in random order, tiers, 5 % with a transformer ratio, a few roll-overs, steps back and
-jumps. Candidates run in turns on the same rows; their results are compared before the first timing. The
+jumps. Candidates run in turns on the same rows; their results are compared before the first timing. Every tier of
+the host is measured with meters in random order and grouped by tariff, beside chunked NumPy and beside its own
+roofline: the same arrays with trivial arithmetic in the same tier (a ratio of 1 is the limit of the memory). The
 floor is what a busy shared machine still reaches; the goal is what a quiet one should.
 """
 
@@ -19,10 +21,13 @@ from bench.deduct_peers import (
     by_kernel,
     by_numpy,
     by_python,
+    by_stream,
+    grouped,
     python_rows,
 )
 from bench.machine import Load, LoadMeter
 from bench.report import BenchFailed, Peer, Result, interleave, seconds, spread
+from core import isa, isa_available, use_isa
 
 SIZES = (50_000, 1_000_000)
 QUICK_SIZES = (20_000,)
@@ -32,8 +37,13 @@ TARIFFS = 64
 SEED = 645
 NS_PER_S = 1e9
 NUMPY, PYTHON = "NumPy in chunks of 8192", "Python loop"
-FLOORS = {NUMPY: 4.0, PYTHON: 60.0}
-GOALS = {NUMPY: 12.0, PYTHON: 200.0}
+ROOFLINE = "roofline"
+IN_MEMORY = 1_000_000  # fewer meters fit a cache, whose streams say nothing about memory
+ORDERS = ("random", "grouped")
+# of random order against NumPy and the roofline, and of grouped meters against both
+FLOORS = {"avx512": (10.0, 0.3, 10.0, 0.3), "avx2": (4.0, 0.15, 4.0, 0.15), "scalar": (3.0, 0.1, 3.0, 0.1)}
+GOALS = {"avx512": (35.0, 0.7, 50.0, 0.9), "avx2": (20.0, 0.5, 25.0, 0.6), "scalar": (12.0, 0.25, 12.0, 0.25)}
+PYTHON_FLOOR, PYTHON_GOAL = 60.0, 1_000.0
 
 
 def run(*, quick: bool) -> tuple[list[Result], list[Load]]:
@@ -80,45 +90,65 @@ def batch(meters: int, seed: int) -> Columns:
 
 def _size(meters: int, *, quick: bool) -> tuple[list[Result], Load]:
     columns, fresh = batch(meters, SEED), batch(meters, SEED)
+    sorted_columns, runs = grouped(columns)
+    sorted_fresh, _ = grouped(fresh)
     count = min(meters, QUICK_PYTHON_ROWS if quick else PYTHON_ROWS)
     rows, terms = python_rows(fresh, count), _terms(fresh)
-    compare(columns, fresh, count)
+    chosen = isa()
 
-    def timed(action: Callable[[], object], rows_done: int) -> Callable[[], float]:
+    def timed(tier: str, action: Callable[[], object], rows_done: int) -> Callable[[], float]:
         def once() -> float:
+            use_isa(tier)
             columns.restore(fresh)
+            sorted_columns.restore(sorted_fresh)
             return seconds(action) / rows_done * NS_PER_S
 
         return once
 
     candidates = {
-        "kernel": timed(lambda: by_kernel(columns), meters),
-        NUMPY: timed(lambda: by_numpy(columns), meters),
-        PYTHON: timed(lambda: by_python(rows, terms), count),
+        NUMPY: timed(chosen, lambda: by_numpy(columns), meters),
+        PYTHON: timed(chosen, lambda: by_python(rows, terms), count),
     }
+    for tier in isa_available():
+        use_isa(tier)
+        compare(columns, fresh, count)
+        candidates |= {
+            f"{tier} random": timed(tier, lambda: by_kernel(columns), meters),
+            f"{tier} grouped": timed(tier, lambda: by_kernel(sorted_columns, runs), meters),
+            f"{tier} {ROOFLINE}": timed(tier, lambda: by_stream(columns), meters),
+        }
     repetitions = QUICK_REPETITIONS if quick else REPETITIONS
     with LoadMeter() as meter:
         samples = interleave(candidates, repetitions, f"deduct {meters} meters")
-    return [_result(meters, samples, peer, quick, meter.load) for peer in (NUMPY, PYTHON)], meter.load
+    use_isa(chosen)
+    medians = {name: statistics.median(values) for name, values in samples.items()}
+
+    def result(tier: str, order: str, peer: str, value: float, floor: float, goal: float) -> Result:
+        mine = medians[f"{tier} {order}"]
+        return Result(
+            name=f"deduct, {meters} meters, {tier}, {order}, against {peer}",
+            value=mine,
+            unit="ns/meter",
+            peer=Peer(peer, value),
+            ratio=value / mine,
+            spread=spread(samples[f"{tier} {order}"]),
+            floor=None if quick or (peer == ROOFLINE and meters < IN_MEMORY) else floor,
+            goal=goal,
+            void=meter.load.void,
+        )
+
+    results = []
+    for tier in isa_available():
+        limits = list(zip(FLOORS[tier], GOALS[tier], strict=True))
+        for position, order in enumerate(ORDERS):
+            results.append(result(tier, order, NUMPY, medians[NUMPY], *limits[2 * position]))
+            results.append(result(tier, order, ROOFLINE, medians[f"{tier} {ROOFLINE}"], *limits[2 * position + 1]))
+    results.append(result(chosen, "random", PYTHON, medians[PYTHON], PYTHON_FLOOR, PYTHON_GOAL))
+    return results, meter.load
 
 
 def _terms(columns: Columns) -> list[tuple[list[int], list[int], list[int], int]]:
     return [(r["price"].tolist(), r["step"].tolist(), r["limit"].tolist(), int(r["close"])) for r in columns.tariffs]
-
-
-def _result(meters: int, samples: dict[str, list[float]], peer: str, quick: bool, load: Load) -> Result:
-    kernel, other = statistics.median(samples["kernel"]), statistics.median(samples[peer])
-    return Result(
-        name=f"deduct, {meters} meters, against {peer}",
-        value=kernel,
-        unit="ns/meter",
-        peer=Peer(peer, other),
-        ratio=other / kernel,
-        spread=spread(samples["kernel"]),
-        floor=None if quick else FLOORS[peer],
-        goal=GOALS[peer],
-        void=load.void,
-    )
 
 
 def compare(columns: Columns, fresh: Columns, python_count: int) -> None:

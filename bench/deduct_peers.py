@@ -19,6 +19,7 @@ from core import (
     FLAG_KEEP_POWER,
     deduct,
 )
+from core._roofline import stream
 from core.units import NF_PER_FEN
 
 MODULUS_WH = 10**9
@@ -55,12 +56,31 @@ class Columns:
             getattr(self, name)[:] = getattr(other, name)
 
 
-def by_kernel(c: Columns) -> None:
-    """One call of the compiled kernel."""
+def by_kernel(c: Columns, runs: NDArray[np.int64] | None = None) -> None:
+    """One call of the compiled kernel; `runs` where the meters stand grouped by tariff."""
     deduct(
         *(c.prev, c.new, c.ratio, c.tariff, c.period, c.balance, c.alarm1, c.alarm2, c.overdraft),
         *(c.flags, c.charge, c.event, c.tariffs),
+        runs=runs,
     )
+
+
+def by_stream(c: Columns) -> None:
+    """The same arrays with trivial arithmetic: the roofline. Leaves nonsense in the columns."""
+    stream(
+        *(c.prev, c.new, c.ratio, c.tariff, c.period, c.balance, c.alarm1, c.alarm2, c.overdraft),
+        *(c.flags, c.charge, c.event),
+    )
+
+
+def grouped(c: Columns) -> tuple[Columns, NDArray[np.int64]]:
+    """The same meters in the order of their tariffs, and where the run of each tariff begins."""
+    order = np.argsort(c.tariff, kind="stable")
+    columns = {name: getattr(c, name) for name in c.__dataclass_fields__}
+    tariffs = columns.pop("tariffs")
+    moved = {name: np.ascontiguousarray(column[..., order]) for name, column in columns.items()}
+    runs = np.searchsorted(moved["tariff"], np.arange(len(tariffs) + 1)).astype(np.int64)
+    return Columns(**moved, tariffs=tariffs), runs
 
 
 def by_numpy(c: Columns) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Self
 
+from core import isa, isa_available
+
 VOID_CORES = 0.10
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
@@ -21,6 +23,8 @@ def describe() -> dict[str, Any]:
     """The machine as the JSON document shows it."""
     return {
         "cpu": _cpu_model(),
+        "isa": isa(),
+        "isa_available": list(isa_available()),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),

@@ -25,6 +25,34 @@ static inline uint64_t e645_low_first(const uint8_t *data, ptrdiff_t count)
     return word;
 }
 
+static inline void e645_store_low_first(uint8_t *to, uint64_t word)
+{
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    memcpy(to, &word, 8);
+#else
+    for (int k = 0; k < 8; k++)
+        to[k] = (uint8_t)(word >> 8 * k);
+#endif
+}
+
+static inline uint8_t e645_sum_word(uint64_t word)
+{
+    const uint64_t even = 0x00FF00FF00FF00FFu;
+    return (uint8_t)(((word & even) + (word >> 8 & even)) * 0x0001000100010001u >> 48);
+}
+
+/* A frame of sixteen bytes: 68H, address and 68H are one word, `rest` (with sum 0) is the other. */
+static inline void e645_request(uint8_t *to, ptrdiff_t waking, uint64_t address, uint64_t rest, uint8_t fixed)
+{
+    const uint64_t sum = (uint8_t)(e645_sum_word(address) + fixed);
+    if (waking == 4)
+        memset(to, 0xFE, 4);
+    else
+        memset(to, 0xFE, (size_t)waking);
+    e645_store_low_first(to + waking, address << 8 | (uint64_t)0x68 << 56 | 0x68);
+    e645_store_low_first(to + waking + 8, rest | sum << 48);
+}
+
 /* Sum modulo 256 of 8 to 512 bytes: sixteen-bit counters cannot overflow; the last word overlaps. */
 static inline uint8_t e645_sum_words(const uint8_t *data, ptrdiff_t length)
 {

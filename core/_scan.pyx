@@ -16,6 +16,9 @@ cdef extern from "_scan.h" nogil:
     uint64_t plain_word "e645_plain"(uint64_t word)
     uint64_t not_decimal "e645_not_decimal"(uint64_t bcd)
     int64_t number "e645_number"(uint64_t bcd)
+    void request "e645_request"(
+        uint8_t *to, Py_ssize_t waking, uint64_t address, uint64_t rest, uint8_t fixed
+    )
 
 ABSENT = INT64_MIN
 NO_IDENTIFIER = 0xFFFFFFFF
@@ -23,7 +26,6 @@ NO_IDENTIFIER = 0xFFFFFFFF
 cdef enum:
     START = 0x68
     END = 0x16
-    WAKE = 0xFE
     OFFSET = 0x33
     OVERHEAD = 12
     REQUEST = 16
@@ -192,6 +194,8 @@ cdef inline bint _is_address(uint64_t address) noexcept nogil:
     cdef uint8_t byte
     if address >> 48:
         return False
+    if not not_decimal(address):
+        return True
     for k in range(6):
         byte = <uint8_t>(address >> 8 * k)
         if byte != 0xAA and not_decimal(byte):
@@ -208,8 +212,8 @@ def encode_dlt645(const uint64_t[::1] addr not None, uint32_t di, uint8_t[:, ::1
     """
     cdef Py_ssize_t i, n = addr.shape[0], preamble = out.shape[1] - REQUEST
     cdef int k
-    cdef uint8_t *frame
-    cdef uint8_t fixed, total
+    cdef uint8_t fixed
+    cdef uint64_t rest
     if out.shape[0] != n or not 0 <= preamble <= PREAMBLE_MAX:
         raise ValueError(f"out must be uint8[{n}, 16..32], not uint8[{out.shape[0]}, {out.shape[1]}]")
     for i in range(n):
@@ -222,20 +226,10 @@ def encode_dlt645(const uint64_t[::1] addr not None, uint32_t di, uint8_t[:, ::1
     ):
         raise ValueError("out shares memory with addr; it must be an array of its own")
     fixed = <uint8_t>(2 * START + 0x11 + 4)
+    rest = 0x11 | 4 << 8 | <uint64_t>END << 56
     for k in range(4):
         fixed += <uint8_t>((di >> 8 * k) + OFFSET)
+        rest |= <uint64_t><uint8_t>((di >> 8 * k) + OFFSET) << 8 * (2 + k)
     with nogil:
         for i in range(n):
-            frame = &out[i, 0]
-            for k in range(preamble):
-                frame[k] = WAKE
-            frame += preamble
-            frame[0] = frame[7] = START
-            frame[8], frame[9] = 0x11, 4
-            total = fixed
-            for k in range(6):
-                frame[1 + k] = <uint8_t>(addr[i] >> 8 * k)
-                total += frame[1 + k]
-            for k in range(4):
-                frame[10 + k] = <uint8_t>((di >> 8 * k) + OFFSET)
-            frame[14], frame[15] = total, END
+            request(&out[i, 0], preamble, addr[i], rest, fixed)

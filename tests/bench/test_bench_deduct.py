@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.deduct import batch, compare
-from bench.deduct_peers import ROW, by_kernel
+from bench.deduct_peers import ROW, by_kernel, grouped
 from bench.report import BenchFailed
 from core import EVENT_BACKWARDS, EVENT_CLOSE_ALLOWED, EVENT_JUMP, EVENT_TRIP, ROW_BYTES
 
@@ -40,5 +40,17 @@ def test_a_quick_run_writes_only_the_document():
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
     document = json.loads(done.stdout)
     assert document["bench"] == "deduct"
-    assert [result["floor"] for result in document["results"]] == [None, None]
-    assert all(result["ratio"] > 1 for result in document["results"])
+    results = document["results"]
+    assert len(results) == 4 * len(document["machine"]["isa_available"]) + 1
+    assert {result["floor"] for result in results} == {None}
+    assert all(result["ratio"] > 1 for result in results if result["peer"]["name"] != "roofline")
+
+
+def test_grouped_meters_are_charged_as_the_scattered_ones():
+    columns = batch(5_000, 3)
+    order = np.argsort(columns.tariff, kind="stable")
+    sorted_columns, runs = grouped(columns)
+    by_kernel(columns)
+    by_kernel(sorted_columns, runs)
+    for name in ("charge", "period", "balance", "flags", "event"):
+        assert np.array_equal(getattr(columns, name)[order], getattr(sorted_columns, name))
