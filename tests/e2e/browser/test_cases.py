@@ -17,7 +17,7 @@ def test_a_case_is_taken_and_closed_with_a_result(visit, demo):
     address = page.url
     expect(page.locator(".evi li").first).to_be_visible()
     page.fill("input[name=note]", "已派电工现场查看")
-    page.get_by_role("button", name="受理").click()
+    page.get_by_role("button", name="接手").click()
     expect(page).to_have_url(address)
     expect(page.locator(".cmds")).to_contain_text("已派电工现场查看")
     expect(page.locator("input[name=note]")).to_have_count(0)

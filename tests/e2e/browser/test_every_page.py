@@ -1,0 +1,101 @@
+"""Every page at desk and phone width in both languages: whole, translated, quiet, and never wider than the window."""
+
+import re
+
+import pytest
+from babel.messages.pofile import read_po
+from playwright.sync_api import expect
+
+from server.web.i18n import LOCALE
+from tests.e2e.pages import DESK, PHONE, TAGS
+
+STAFF = (
+    "/today", "/wall", "/wall?room=1-0405", "/households/H10802", "/households/H20905", "/counter",
+    "/counter?room=1-0101", "/supply", "/supply?room=1-0405", "/statistics", "/cases?status=all", "/buses",
+    "/find?q=0101", "/no-such-page",
+)  # fmt: skip
+RESIDENT = ("/me", "/me/usage", "/me/bills", "/me/account", "/me/help", "/no-such-page")
+KIOSK = ("/kiosk", "/kiosk/amount?room=1-0101")
+PAGES = {"zhou": STAFF, "2-0905": RESIDENT, "kiosk": KIOSK, None: ("/login",)}
+WORDS = """() => {
+  const found = [];
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) {
+    const place = walk.currentNode.parentElement;
+    if (place.closest("script, style, [lang]:not(html)")) continue;
+    found.push(walk.currentNode.textContent);
+  }
+  for (const place of document.querySelectorAll("[aria-label], [title], [placeholder]")) {
+    for (const name of ["aria-label", "title", "placeholder"]) found.push(place.getAttribute(name) ?? "");
+  }
+  return [document.title, ...found].map((text) => text.trim().replace(/\\s+/g, " ")).filter(Boolean);
+}"""
+PROSE = re.compile(r"[A-Za-z']{3,} (?:[A-Za-z']+ )*[A-Za-z']{2,}")  # two English words in a row
+WIDTH = "() => [document.documentElement.scrollWidth, window.innerWidth]"
+
+
+@pytest.fixture(scope="module")
+def catalogue():
+    """English message to Chinese message, where they differ."""
+    with (LOCALE / "zh_CN" / "LC_MESSAGES" / "messages.po").open("rb") as file:
+        return {
+            message.id: message.string
+            for message in read_po(file, locale="zh_CN")
+            if isinstance(message.id, str) and message.id and message.id != message.string
+        }
+
+
+def not_translated(texts, language, catalogue):
+    """Texts of a page that stand in the other language."""
+    if language == "en":
+        other = {chinese for chinese in catalogue.values() if not chinese.isascii()}
+        return [text for text in texts if text in other]
+    return [text for text in texts if text in catalogue or PROSE.search(text)]
+
+
+@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize("language", ["zh_CN", "en"])
+@pytest.mark.parametrize("login", PAGES, ids=str)
+def test_every_page_is_whole_translated_and_fits(visit, catalogue, login, language, viewport):
+    window = visit(login, viewport=viewport, language=language)
+    window.forgives = ("404",)
+    wrong = []
+    for path in PAGES[login]:
+        answer = window.go(path)
+        if answer.status != (404 if "no-such" in path else 200):
+            wrong.append(f"{path}: answers {answer.status}")
+        if "content-security-policy" not in answer.headers:
+            wrong.append(f"{path}: no page policy")
+        if "charts" in (window.page.locator("body").get_attribute("data-charts") or ""):
+            window.charts_drawn()
+        if window.page.locator("html").get_attribute("lang") != TAGS[language]:
+            wrong.append(f"{path}: lang is not {TAGS[language]}")
+        wide, room = window.page.evaluate(WIDTH)
+        if wide > room:
+            wrong.append(f"{path}: {wide} px wide in a window of {room}")
+        if window.page.locator("h1").count() < 1:
+            wrong.append(f"{path}: no heading")
+        wrong += [f"{path}: “{text}”" for text in not_translated(window.page.evaluate(WORDS), language, catalogue)]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("login", PAGES, ids=str)
+def test_the_language_switch_stays_on_the_page(visit, demo, login):
+    window = visit(login, language="zh_CN")
+    window.forgives = ("404",)
+    switch = window.page.locator("form[action='/language'] button")
+    for path in PAGES[login]:
+        for button, tag in (("English", "en"), ("中文", "zh-CN")):
+            if button == "English":
+                window.go(path)
+            switch.click()
+            expect(window.page.locator("html")).to_have_attribute("lang", tag)
+        if login == "kiosk":
+            continue  # the kiosk begins anew, so that nobody is left in the middle of a sale
+        assert window.page.url.removeprefix(demo.url).split("?")[0] == path.split("?")[0]
+
+
+def test_the_heuristic_for_missing_translations_can_fail(catalogue):
+    assert not_translated(["Room wall", "SHA-256", "bus-1", "p50, ms"], "zh_CN", catalogue) == ["Room wall"]
+    assert not_translated(["the meter has accepted"], "zh_CN", catalogue) == ["the meter has accepted"]
+    assert not_translated([catalogue["Room wall"], "翠湖苑"], "en", catalogue) == [catalogue["Room wall"]]
