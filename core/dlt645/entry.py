@@ -52,7 +52,7 @@ class Identifier:
         """How many decoded values one member has: a demand is a power and the minute it was reached."""
         if self.fields:
             return len(self.fields)
-        return 2 if self.kind == "demand" else 1
+        return 2 if self.kind in ("demand", "signed demand") else 1
 
 
 def record(

@@ -105,13 +105,11 @@ def encode_value(di: int, row: Sequence[Value]) -> bytes:
     entry = TABLE.get(di) or derived(di)
     if entry is None:
         raise ProtocolMisuse(f"identifier {di:08X} is not in the table")
-    if entry.kind == "raw":
-        return bytes.fromhex(_text(row[0])) if len(row) == 1 else b""
+    if entry.kind == "record" and 1 <= len(row) <= len(entry.fields):
+        return b"".join(_encode_field(entry, field, value) for field, value in zip(entry.fields, row, strict=False))
     width = entry.values_per_member
     if not row or len(row) % width or len(row) // width > entry.members_max:
         raise ProtocolMisuse(f"{entry.name_en} ({di:08X}) does not hold {len(row)} values")
-    if entry.kind == "record":
-        return b"".join(_encode_field(entry, field, value) for field, value in zip(entry.fields, row, strict=True))
     encode = _ENCODERS[entry.kind]
     members = (row[start : start + width] for start in range(0, len(row), width))
     return b"".join(_encode_member(entry, encode, member) for member in members)
@@ -151,7 +149,7 @@ def _encode_member(entry: Identifier, encode: _Encoder, member: Sequence[Value])
         return bytes((values.FILLER,)) * entry.item_length
     try:
         return encode(member, entry.item_length, entry.scale)
-    except (TypeError, AttributeError, UnicodeEncodeError) as error:
+    except (TypeError, AttributeError, ValueError) as error:
         raise ProtocolMisuse(f"{entry.name_en} ({entry.di:08X}) cannot hold {member!r}") from error
 
 

@@ -188,6 +188,61 @@ def test_status_words_are_sixteen_bits_low_byte_first() -> None:
     assert decode_value(ids.STATUS_BLOCK, block + b"\xff" * 4) == (1, 2, 0x1050, 0, 0, 0, 0x8000)
 
 
+@pytest.mark.parametrize(
+    ("di", "data", "row"),
+    [
+        (0x00013F00, "78563412", (123456780,)),
+        (0x002A000C, "00000001", (10_000_000,)),
+        (0x01030500, "005080 3012241126", (-500_000, NOON)),
+        (0x02080100, "2305", (523,)),
+        (0x020A0109, "0001", (100,)),
+        (0x03010000, "010000 020000 030000 040000 050000 060000", (1, 2, 3, 4, 5, 6)),
+        (0x03050000, "120000", (12,)),
+        (0x03110001, "003012241126 000000000000", (NOON, None)),
+        (0x03300301, "003012241126 01000000 FFFFFFFF", (NOON, "00000001", None)),
+        (0x0330000A, "003012241126 01000000 01100004", (NOON, "00000001", "04001001")),
+        (0x03330201, "0300", (3,)),
+        (0x0333FF01, "3012241126 0300 00500000 00000000 00500000 00000100", (NOON, 3, 5000, 0, 5000, 10000)),
+        (0x03320301, "00500000", (50_000,)),
+        (0x1D00FF01, "003012241126 01000000" + "01000000" * 6, (NOON, "00000001", *[10] * 6)),
+        (0x1E000302, "01000000", (10,)),
+        (0x04000703, "20", (9600,)),
+        (0x04000B02, "9999", ("day 99 hour 99",)),
+        (0x04000A01, "30122411", ("11-24 12:30",)),
+        (0x04001203, "3012", ("12:30",)),
+        (0x04010000, "010101 020107", ("01-01 table 01", "07-01 table 02")),
+        (0x04020003, "010000 033008", ("00:00 rate 01", "08:30 rate 03")),
+        (0x04030002, "01011026", ("2026-10-01 table 01",)),
+        (0x04050103, "86662800", (2_866_860_000,)),
+        (0x050400FE, "3012241126", (NOON,)),
+        (0x05020A01, "500000 3012241126", (5000, NOON)),
+        (0x05061001, "500000" * 8, (5000,) * 8),
+        (0x06010002, "A0A0", ("A0 A0",)),
+    ],
+)
+def test_the_deeper_identifiers_are_read_and_written(di: int, data: str, row: tuple[ids.Value, ...]) -> None:
+    assert decode_value(di, bytes.fromhex(data)) == row
+    assert encode_value(di, row) == bytes.fromhex(data) or None in row
+
+
+def test_identifiers_by_rule_are_like_those_of_the_table_and_no_more() -> None:
+    assert lookup(0x00010500).name_zh == "当前正向有功费率5电能"
+    assert lookup(0x0001050C).name_en == "forward active energy, rate 5, settlement day -12"
+    assert lookup(0x000105FF).items[1] == 0x00010501
+    assert lookup(0x00010500) is lookup(0x00010500)
+    for di in (0x00014000, 0x0001050D, 0x00150500, 0x00B10500, 0x05080001, 0x05040000, 0x050400FF, 0x04030000):
+        assert lookup(di) is None
+    assert decode_value(0x04000C03, bytes.fromhex("02563412")) == ("********",)  # a password stays secret
+
+
+def test_access_is_that_of_the_standard() -> None:
+    access = {di: TABLE[di].access for di in (0x00010000, 0x04000101, 0x04000503, 0x04000C01, 0x04800001)}
+    assert list(access.values()) == ["R", "RW", "R", "W", "R"]
+    assert all(entry.access == "R" for di, entry in TABLE.items() if di >> 24 != 4)
+    assert TABLE[0x03300201].uncertain
+    assert not TABLE[0x00010000].uncertain
+
+
 def test_dates_times_and_addresses_are_read() -> None:
     assert decode_value(ids.DATE, bytes.fromhex("02241126")) == (NOON.replace(hour=0, minute=0),)
     assert decode_value(ids.TIME, bytes.fromhex("003012")) == (45000,)
@@ -256,6 +311,11 @@ def test_a_meter_writes_values_as_the_standard_has_them(di: int, row: tuple[ids.
         (ids.ADDRESS, (1,), "cannot hold"),
         (0x01010000, (1, 2), "cannot hold"),
         (ids.STATUS_WORD_3, (0x10000,), "cannot hold"),
+        (0x03300001, (1,), "cannot hold"),
+        (0x03300001, (NOON,) * 13, "does not hold 13 values"),
+        (0x06010002, ("zz",), "cannot hold"),
+        (0x04000703, (300,), "no word"),
+        (0x04010000, ("01-01",), "cannot hold"),
         (0x04000404, ("220 volts",), "do not fit"),
         (0x04000404, ("電",), "cannot hold"),
     ],

@@ -123,6 +123,52 @@ PLANTED = {
         "    if pattern == address:\n",
         "    if pattern != address:\n        return True\n    if pattern == address:\n",
     ),
+    "identifiers of 1997 are read high byte first": (
+        "edition1997",
+        'return int.from_bytes(frame.data[:2], "little")',
+        'return int.from_bytes(frame.data[:2], "big")',
+    ),
+    "identifiers of 1997 are sent high byte first": (
+        "edition1997",
+        'di.to_bytes(2, "little")',
+        'di.to_bytes(2, "big")',
+    ),
+    "errors of 1997 are those of 2007": ("edition1997", '1: ("identifier error"', '3: ("identifier error"'),
+    "voltages of 1997 have a decimal": (
+        "edition1997",
+        '(0xB611, "voltage", "电压", 2, "mV", 1000)',
+        '(0xB611, "voltage", "电压", 2, "mV", 100)',
+    ),
+    "a write of 1997 lacks half its password": ("edition1997", "PASSWORD_BYTES = 4", "PASSWORD_BYTES = 2"),
+    "broadcast reads of 1997 are not answered": (
+        "edition1997",
+        "if pattern in (BROADCAST_ADDRESS, ANY_ADDRESS):",
+        "if pattern == ANY_ADDRESS:",
+    ),
+    "a refusal of 1997 is an answer": ("edition1997", "    if reply.abnormal:\n", "    if reply.follow:\n"),
+    "baud words count in 300s": ("values", "9600: 0x20", "9600: 0x32"),
+    "the operator of 03H is sent high byte first": (
+        "service",
+        "return bytes.fromhex(text)[::-1]",
+        "return bytes.fromhex(text)",
+    ),
+    "freeze fields go month first": ("service", "for value in reversed(row))", "for value in row)"),
+    "amounts of 03H lose their place": ("requests", "_di(data), data[8:], _operator", "_di(data), data[4:], _operator"),
+    "errors of 03H are those of reads": ("replies", "    if function == 0x03:\n", "    if function == 0x33:\n"),
+    "the follow bit of a typed reply is dropped": ("replies", "seq, frame.follow)", "seq, False)"),
+    "the typed reply keeps its sequence number": (
+        "replies",
+        "data[-1] if function == 0x12 else None",
+        "data[-1] if function == 0x32 else None",
+    ),
+    "follow-ups all ask for the first": ("follow", "self._seq += 1", "self._seq = 1"),
+    "follow-ups stop after the first": ("follow", "if not reply.follow:", "if self._seq:"),
+    "pending events are mixed into the data": (
+        "follow",
+        "if reply.identifier == ACTIVE_REPORT != self._di:",
+        "if reply.identifier is None:",
+    ),
+    "pending events are not recognised": ("commands", "in (self.di, ACTIVE_REPORT)", "in (self.di,)"),
     "wildcards match only themselves": ("commands", 'in ("AA", address[i : i + 2])', "in (address[i : i + 2],)"),
 }
 

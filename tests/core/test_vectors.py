@@ -6,12 +6,12 @@ import pytest
 
 from core.dlt645 import frame, identifiers
 from core.errors import FrameError, ValueFormatError
-from tests.core import codec_checks, synthetic_checks
+from tests.core import codec_checks, edition_checks, synthetic_checks
 from tests.core.codec_checks import captured, in_scope, real_codec, rebuilt, stated_values, synthetic
 
 CHECKS = {
     name: check
-    for module in (codec_checks, synthetic_checks)
+    for module in (codec_checks, synthetic_checks, edition_checks)
     for name, check in vars(module).items()
     if name.startswith("check_")
 }
@@ -23,7 +23,7 @@ def test_no_vector_and_no_oracle_contradicts_the_codec(name: str) -> None:
 
 
 def test_no_check_has_dropped_out() -> None:
-    assert len(CHECKS) == 11
+    assert len(CHECKS) == 17
 
 
 def test_the_captured_frames_are_all_there() -> None:
