@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from tests.core.deduct_batch import ROW
 
 TIERS = ("avx2", "avx512")
 LIMIT = 2**31 - 1
+HERE = Path(__file__).parent
 IN_PLACE = ("tier_period_wh", "balance_nf", "flags", "charge_nf", "event")
 
 
@@ -206,3 +208,21 @@ def test_a_switch_to_an_unknown_tier_is_refused_and_changes_nothing():
     with pytest.raises(ValueError, match="no instruction set tier"):
         _isa.use("mmx")
     assert core.isa() == before
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.isa) for name in _isa.TIERS])
+def test_the_suites_of_the_kernels_pass_in_every_tier(name):
+    if name not in _isa.available():
+        pytest.skip(f"the host lacks the instruction set {name}")
+    suites = sorted(str(path) for kind in ("crc", "deduct", "scan") for path in HERE.glob(f"test_{kind}*.py"))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-m", "not ci and not long", "-p", "no:cacheprovider", *suites],
+        env={**os.environ, "CORE_ISA": name},
+        cwd=HERE.parents[1],
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
