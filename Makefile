@@ -49,13 +49,15 @@ check: setup
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
-	@$(PY) -m mypy.stubtest core._crc core._deduct
+	@$(PY) -m mypy.stubtest core._crc core._deduct core._isa core._scan core._roofline
 	@$(VENV)/bin/lint-imports --no-cache
 	@$(PY) -m pytest -q tests/house
 
 bench: setup
 	@mkdir -p .bench
 	@$(PY) -m bench deduct --json .bench/deduct.json
+	@$(PY) -m bench crc --json .bench/crc.json
+	@$(PY) -m bench codec --json .bench/codec.json
 	@$(PY) -m bench bus --json .bench/bus.json
 
 screenshots: setup

@@ -49,9 +49,7 @@ def browser() -> Iterator[Browser]:
 class Visitor:
     """Somebody at a browser; `troubles` collects what went wrong unseen, save what `forgives` names."""
 
-    def __init__(
-        self, running: Browser, url: str, *, viewport: dict[str, int], language: str, scale: int = 1
-    ) -> None:
+    def __init__(self, running: Browser, url: str, *, viewport: dict[str, int], language: str, scale: int = 1) -> None:
         self.url = url
         self.language = language
         self.context = running.new_context(

@@ -105,15 +105,18 @@ def payment_pictures(running: Browser, demo: Playing) -> None:
 def take_all() -> None:
     """Play the demo and take every picture at its moment."""
     PICTURES.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="estate645-") as folder:
-        with playing(Path(folder) / "demo", leave_alone=ACTS_LATER) as demo, browser() as running:
-            demo.wait_for_relay(CUT, "open")
-            for language in LANGUAGES:
-                resident_picture(running, demo, language)
-            demo.wait_for_relay(KIOSK_CUT, "open")
-            for language in LANGUAGES:
-                staff_pictures(running, demo, language)
-            payment_pictures(running, demo)
+    with (
+        tempfile.TemporaryDirectory(prefix="estate645-") as folder,
+        playing(Path(folder) / "demo", leave_alone=ACTS_LATER) as demo,
+        browser() as running,
+    ):
+        demo.wait_for_relay(CUT, "open")
+        for language in LANGUAGES:
+            resident_picture(running, demo, language)
+        demo.wait_for_relay(KIOSK_CUT, "open")
+        for language in LANGUAGES:
+            staff_pictures(running, demo, language)
+        payment_pictures(running, demo)
 
 
 def main() -> int:

@@ -1,6 +1,7 @@
 """The household page: facts with units, charts, the ledger that adds up, and the dialog that asks for a reason."""
 
 import re
+from itertools import pairwise
 
 from playwright.sync_api import expect
 
@@ -24,7 +25,7 @@ def test_the_page_shows_facts_charts_and_a_ledger_that_adds_up(visit):
     expect(page.locator(".facts")).to_contain_text("kW")
     rows = [(fen(amount), fen(after)) for amount, after in page.evaluate(LEDGER)]
     assert len(rows) >= 2
-    for (amount_fen, after_fen), (_, before_fen) in zip(rows, rows[1:], strict=False):
+    for (amount_fen, after_fen), (_, before_fen) in pairwise(rows):
         assert before_fen + amount_fen == after_fen
     expect(page.locator(".facts")).to_contain_text(re.compile(r"¥\d+\.\d\d"))
 

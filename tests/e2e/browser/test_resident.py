@@ -75,6 +75,11 @@ def test_a_household_without_anything_wrong_reads_calmly(visit):
     window.go("/me")
     window.charts_drawn()
     expect(window.page.locator("#standing .note.bad")).to_have_count(0)
-    for path, words in (("/me/usage", "用电"), ("/me/bills", "期初余额"), ("/me/account", "电表"), ("/me/help", "没电")):
+    for path, words in (
+        ("/me/usage", "用电"),
+        ("/me/bills", "期初余额"),
+        ("/me/account", "电表"),
+        ("/me/help", "没电"),
+    ):
         window.go(path)
         expect(window.page.locator("main")).to_contain_text(words)
