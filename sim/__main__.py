@@ -24,9 +24,9 @@ from sim.anchor import Anchor, WorldClock, read_anchor
 from sim.clock import Environment, RealEnvironment
 from sim.control import Control
 from sim.errors import PortError, ScenarioError, SimError
-from sim.estate import BusConfig, Scenario
+from sim.estate import Scenario
 from sim.example import EXAMPLE
-from sim.ports import MemoryPort, Port, PtyPort, TcpPort
+from sim.ports import MemoryPort, make_port
 from sim.rundir import RunDirectory
 from sim.scenario import load_scenario
 from sim.truth import estate_truth
@@ -98,6 +98,7 @@ def _run_real(scenario: Scenario, options: argparse.Namespace) -> int:
     """Open everything, run until told to stop, and leave nothing behind."""
     _raise_fd_limit(len(scenario.buses))
     anchor = _anchor(options)
+    _refuse_scaled_hardware(scenario, anchor)
     run_path = options.run_dir or Path(tempfile.gettempdir()) / f"estate645-sim-{os.getpid()}"
     with ExitStack() as cleanup:
         env = RealEnvironment()
@@ -107,7 +108,7 @@ def _run_real(scenario: Scenario, options: argparse.Namespace) -> int:
         cleanup.callback(RunDirectory(run_path).close)
         _remove(options.ready)
         clock = WorldClock(anchor, datetime.now(UTC))
-        world = World(scenario, options.seed, env, clock, {b.bus_id: _port(b, run_path) for b in scenario.buses})
+        world = World(scenario, options.seed, env, clock, {b.bus_id: make_port(b, run_path) for b in scenario.buses})
         cleanup.callback(world.close)
         world.open()
         control = Control(world, env, *options.control)
@@ -120,6 +121,13 @@ def _run_real(scenario: Scenario, options: argparse.Namespace) -> int:
         env.run_real()
         _report(world, env)
     return 0
+
+
+def _refuse_scaled_hardware(scenario: Scenario, anchor: Anchor) -> None:
+    """Real hardware knows one speed of the world."""
+    real = [bus for bus in scenario.buses if bus.port.startswith("/")]
+    if real and anchor.factor != 1:
+        raise ScenarioError(f"bus {real[0].bus_id}: {real[0].port} is a real port: allowed there is only --factor 1")
 
 
 def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
@@ -182,12 +190,6 @@ def _anchor(options: argparse.Namespace) -> Anchor:
     if options.anchor is not None:
         _write_atomically(options.anchor, json.dumps(anchor.to_json()) + "\n")
     return anchor
-
-
-def _port(bus: BusConfig, run_path: Path) -> Port:
-    if bus.port.startswith("tcp://"):
-        return TcpPort(bus.port)
-    return PtyPort(run_path / bus.bus_id) if bus.port == "pty" else MemoryPort(bus.bus_id)
 
 
 def _without_wire(scenario: Scenario) -> Scenario:

@@ -19,6 +19,7 @@ import numpy as np
 from core.dlt645.frame import OVERHEAD, Frame, FrameDecoder, encode
 from sim.clock import Environment
 from sim.estate import BusConfig
+from sim.line import Line
 from sim.meters import Meter
 from sim.meters.dlt645 import answer
 from sim.ports import Port
@@ -50,6 +51,7 @@ class Bus:
         port: Port,
         world_ms: Callable[[float], int],
         delays: np.random.Generator,
+        noise: np.random.Generator,
     ) -> None:
         self.config = config
         self.port = port
@@ -59,6 +61,7 @@ class Bus:
         self._env = env
         self._world_ms = world_ms
         self._delays = delays
+        self.line = Line(config, port, noise)
         self._received_s = 0.0
         self._unheard_bytes = 0
         self._talking_until_s = 0.0
@@ -69,16 +72,21 @@ class Bus:
         now_s = self._env.time_s
         self.counters.bytes_in += len(data)
         self._unheard_bytes += len(data)
+        heard = self.line.to_meters(data)
         if self.decoder.pending and now_s - self._received_s > BYTE_GAP_S:
             self.decoder.reset()
-        self._received_s = max(self._received_s, now_s) + self.config.wire_s(len(data))
+        self._received_s = max(self._received_s, now_s) + self._wire_s(len(data))
         if self.config.echo:
             self.port.write(data)
         if now_s < self._talking_until_s:
             self._collide()
             return
-        for frame in self.decoder.feed(data):
+        for frame in self.decoder.feed(heard):
             self._hear(frame)
+
+    def _wire_s(self, count: int) -> float:
+        """The time that we have to give `count` bytes; a UART gives it by itself."""
+        return 0.0 if self.port.takes_time else self.config.wire_s(count)
 
     def _collide(self) -> None:
         """Somebody speaks into an answer: neither is understood."""
@@ -112,7 +120,7 @@ class Bus:
             self._collide()
             return
         if not self.config.byte_true:
-            self.port.write(wire)
+            self.port.write(self.line.to_master(wire))
             self._count_answer(0.0, wire)
             return
         ideal_s = self.config.wire_s(length + len(wire)) + self.config.reply_delay_ms[0] / 1000
@@ -128,19 +136,19 @@ class Bus:
 
     def _send(self, speech: int, wire: bytes, start: int, begins_s: float, ideal_s: float) -> None:
         """Send the next chunk when its last byte has had its time, then the one after it."""
-        end = min(start + (self.config.chunk_bytes or len(wire)), len(wire))
+        end = len(wire) if self.port.takes_time else min(start + (self.config.chunk_bytes or len(wire)), len(wire))
 
         def write_chunk() -> None:
             if speech != self._speech:
                 return
-            self.port.write(wire[start:end])
+            self.port.write(self.line.to_master(wire[start:end]))
             if end < len(wire):
                 self._send(speech, wire, end, begins_s, ideal_s)
             else:
                 self._talking_until_s = 0.0
                 self._count_answer(ideal_s, wire)
 
-        self._env.call_at(begins_s + self.config.wire_s(end), write_chunk)
+        self._env.call_at(begins_s + self._wire_s(end), write_chunk)
 
     def _answers(self, frame: Frame, at_ms: int) -> bytes:
         said = []
@@ -173,6 +181,8 @@ class Bus:
             "bytes_in": counters.bytes_in,
             "bytes_out": counters.bytes_out,
             "dropped_bytes": self.port.dropped_bytes,
+            "flipped_bits": self.line.flipped_bits,
+            "mismatched_bytes": self.line.mismatched_bytes,
             "ideal_s": round(counters.ideal_s, 6),
             "utilisation": round(counters.ideal_s / elapsed_s, 4) if elapsed_s > 0 else 0.0,
         }

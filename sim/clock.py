@@ -83,6 +83,11 @@ class RealEnvironment(Environment):
         self._handlers[fd] = handler
         self._epoll.register(fd, select.EPOLLIN)
 
+    def watch_writable(self, fd: int, handler: Handler) -> None:
+        """Call `handler` once `fd` can be written, or has failed; it must unwatch."""
+        self._handlers[fd] = handler
+        self._epoll.register(fd, select.EPOLLOUT)
+
     def unwatch(self, fd: int) -> None:
         """Forget `fd`; harmless when it is not watched."""
         if self._handlers.pop(fd, None) is not None:

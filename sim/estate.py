@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from sim.rates import RateCalendar
+from sim.uart import LineSettings
 
 LOADS = ("family", "single", "vacant", "heavy", "constant")
 BUTTONS = ("prompt", "slow", "never")
 CLOCKS = ("world", "machine")
 WIRES = ("byte-true", "none")
+PARITY_ERRORS = ("lost", "passed")
+MISMATCHES = ("garble", "ignore")
 PARITIES = ("N", "E", "O")
 BAUDS = (600, 1200, 2400, 4800, 9600, 19200)
 PROMPT_DELAY_S = (60, 300)
@@ -30,27 +33,47 @@ class FaultKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Dialling:
+    """How a DTU behaves: what it says first, and what it says when it has been silent; machine seconds."""
+
+    registration: bytes = b""
+    heartbeat: bytes = b""
+    heartbeat_s: int = 30
+    redial_s: int = 5
+
+
+@dataclass(frozen=True, slots=True)
 class BusConfig:
-    """One RS-485 line and how its meters answer; delays are machine milliseconds."""
+    """One RS-485 line and how its meters answer; delays are machine milliseconds.
+
+    `bit_errors_ppm` bits of a million are flipped on the way; `parity_errors` says whether a byte with wrong parity
+    is lost or passed on as it came, as serial servers do; `mismatch` what happens when the client sets its line
+    otherwise than the bus, as far as the port shows it.
+    """
 
     bus_id: str
     port: str = "pty"
     baud: int = 9600
     parity: str = "E"
+    stop_bits: int = 1
     reply_delay_ms: tuple[int, int] = (20, 20)
     preamble: int = 4
     byte_true: bool = True
     chunk_bytes: int = 5
     echo: bool = False
+    bit_errors_ppm: int = 0
+    parity_errors: str = "lost"
+    mismatch: str = "garble"
+    dialling: Dialling = Dialling()
 
     @property
-    def bits_per_byte(self) -> int:
-        """Bits that one byte takes on the line, start and stop included."""
-        return 10 if self.parity == "N" else 11
+    def line(self) -> LineSettings:
+        """How every meter of the bus sends and listens."""
+        return LineSettings(self.baud, self.parity, self.stop_bits)
 
     def wire_s(self, count: int) -> float:
         """Machine seconds that `count` bytes take on the line; 0 without a wire model."""
-        return count * self.bits_per_byte / self.baud if self.byte_true else 0.0
+        return count * self.line.bits_per_byte / self.baud if self.byte_true else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ tier_period = "month"                # month, year or none; tier_period_start = 
 
 [[bus]]
 id = "bus-1"                         # the name of the port in the run directory
-port = "pty"                         # or tcp://127.0.0.1:0
+port = "pty"                         # or tcp://127.0.0.1:0, dtu://127.0.0.1:9645 (dials in), /dev/ttyUSB0, memory
 baud = 9600                          # 600 to 19200
 parity = "E"                         # E, O or N: 11, 11 or 10 bits a byte
 reply_delay_ms = [20, 60]            # Td, fixed or [least, most]
@@ -32,6 +32,11 @@ preamble = 4                         # FE bytes before an answer
 wire = "byte-true"                   # or "none": answers at once
 chunk_bytes = 5                      # bytes per write; 0 writes whole frames
 echo = false                         # repeat what the master sends, as some adapters do
+stop_bits = 1
+bit_errors_ppm = 0                   # bits of a million that the line flips: 100 is a bit error rate of 1e-4
+parity_errors = "lost"               # or "passed": wrong bytes come through, as on most serial servers
+mismatch = "garble"                  # or "ignore": take any baud, parity and stop bits that a client sets
+# a bus that dials also knows registration = "..." and heartbeat = "hex:FE", heartbeat_s = 30, redial_s = 5
 
 [[household]]
 id = "1-0101"

@@ -17,11 +17,14 @@ from sim.estate import (
     BUTTONS,
     CLOCKS,
     LOADS,
+    MISMATCHES,
     PARITIES,
+    PARITY_ERRORS,
     PROMPT_DELAY_S,
     SLOW_DELAY_S,
     WIRES,
     BusConfig,
+    Dialling,
     FaultConfig,
     FaultKind,
     GateConfig,
@@ -35,7 +38,13 @@ from sim.tariff_text import read_calendar
 
 TEN_YEARS_S = 10 * 366 * 86400
 METERS_PER_BUS_MAX = 256
-SCHEMES = ("pty", "tcp://HOST:PORT (PORT 0 takes a free one)", "memory")
+SCHEMES = (
+    "pty",
+    "tcp://HOST:PORT (PORT 0 takes a free one)",
+    "dtu://HOST:PORT (dials in to a head-end)",
+    "/dev/ttyUSB0 or another serial port",
+    "memory",
+)
 
 
 def load_scenario(path: Path) -> Scenario:
@@ -102,7 +111,7 @@ def _check_bus_loads(path: str, buses: tuple[BusConfig, ...], meters: list[Meter
 
 def _bus(section: Section) -> BusConfig:
     port = section.text("port", "pty")
-    if port not in ("pty", "memory") and not port.startswith("tcp://"):
+    if port not in ("pty", "memory") and not port.startswith(("tcp://", "dtu://", "/")):
         raise section.wrong("port", ", ".join(SCHEMES))
     baud = section.whole("baud", 600, 19200, 9600)
     if baud not in BAUDS:
@@ -117,9 +126,38 @@ def _bus(section: Section) -> BusConfig:
         byte_true=section.choice("wire", WIRES, "byte-true") == "byte-true",
         chunk_bytes=section.whole("chunk_bytes", 0, 255, 5),
         echo=section.flag("echo", False),
+        stop_bits=section.whole("stop_bits", 1, 2, 1),
+        bit_errors_ppm=section.whole("bit_errors_ppm", 0, 100_000, 0),
+        parity_errors=section.choice("parity_errors", PARITY_ERRORS, "lost"),
+        mismatch=section.choice("mismatch", MISMATCHES, "garble"),
+        dialling=_dialling(section, port),
     )
     section.finish()
     return bus
+
+
+def _dialling(section: Section, port: str) -> Dialling:
+    """The keys of a DTU, allowed only where the bus dials."""
+    if not port.startswith("dtu://"):
+        return Dialling()
+    return Dialling(
+        registration=_packet(section, "registration"),
+        heartbeat=_packet(section, "heartbeat"),
+        heartbeat_s=section.whole("heartbeat_s", 1, 3600, 30),
+        redial_s=section.whole("redial_s", 1, 3600, 5),
+    )
+
+
+def _packet(section: Section, key: str) -> bytes:
+    """Bytes written as text, or in hex behind `hex:`; nothing where the key is absent."""
+    if not section.has(key):
+        section.raw(key)
+        return b""
+    text = section.text(key)
+    try:
+        return bytes.fromhex(text.removeprefix("hex:")) if text.startswith("hex:") else text.encode("utf-8")
+    except ValueError as error:
+        raise section.wrong(key, 'a text, or bytes in hex such as "hex:FE FE 01"') from error
 
 
 def _file_name(section: Section, key: str) -> str:

@@ -57,7 +57,14 @@ class World:
         self.origin_ms = epoch_us(clock.anchor.world_utc) // 1000
         self.calendar = scenario.calendar
         self.buses = {
-            bus.bus_id: Bus(env, bus, ports[bus.bus_id], clock.world_ms, stream(seed, bus.bus_id, "delay"))
+            bus.bus_id: Bus(
+                env,
+                bus,
+                ports[bus.bus_id],
+                clock.world_ms,
+                stream(seed, bus.bus_id, "delay"),
+                stream(seed, bus.bus_id, "noise"),
+            )
             for bus in scenario.buses
         }
         weather = Weather(seed)
