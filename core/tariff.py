@@ -3,12 +3,14 @@
 Instants are epoch seconds; calendar rules (season months, settlement days, windows of the day) hold in
 the tariff's time zone. A step that crosses a boundary must be split by the caller at the reading taken on
 it (`next_boundary_s`); the two calls telescope, so the sum is exact (R22-R24 of the tariff rules).
-`charge_exact` is the wide way: the kernel's formula in Python integers, for rows that are too large for it.
+`charge_exact` is the wide way: the kernel's formula in Python integers, for rows that are too large for it;
+`core.tariff_order.charge_step` charges every tariff, those included that have no row.
 """
 
 import struct
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from core.tariff_dict import tariff_from_dict, tariff_to_dict
@@ -16,6 +18,7 @@ from core.tariff_terms import (
     DEFAULT_TIME_ZONE,
     FLAT,
     PEAK,
+    PROPORTIONAL,
     SHARP,
     TIER_STEPS_MAX,
     VALLEY,
@@ -43,10 +46,12 @@ __all__ = [
     "compile_row",
     "compile_rows",
     "next_boundary_s",
+    "order_start_s",
     "rate_at",
     "tariff_from_dict",
     "tariff_to_dict",
     "tier_period_start_s",
+    "tiers_at",
     "validate",
     "version_at",
 ]
@@ -81,14 +86,18 @@ def version_at(tariff: Tariff, at_s: int) -> tuple[TariffVersion, Season]:
 
 def _period_start_s(version: TariffVersion, at_s: int, zone: ZoneInfo, periods_later: int) -> int:
     """Start of the version's tier period that holds at_s, or of a later one; local midnight."""
-    local = _local(at_s, zone)
     if version.tier_period == "month":
-        day = int(version.tier_period_start)
-        month = local.month - (local.day < day) + periods_later
-        return _midnight_s(local.year, month, day, zone)
+        return _month_start_s(int(version.tier_period_start), at_s, zone, periods_later)
+    local = _local(at_s, zone)
     month, day = int(str(version.tier_period_start)[:2]), int(str(version.tier_period_start)[2:])
     year = local.year - ((local.month, local.day) < (month, day)) + periods_later
     return _midnight_s(year, month, day, zone)
+
+
+def _month_start_s(day: int, at_s: int, zone: ZoneInfo, months_later: int) -> int:
+    """Start of the month, counted from `day`, that holds at_s, or of a later one; local midnight."""
+    local = _local(at_s, zone)
+    return _midnight_s(local.year, local.month - (local.day < day) + months_later, day, zone)
 
 
 def tier_period_start_s(tariff: Tariff, at_s: int) -> int:
@@ -99,13 +108,39 @@ def tier_period_start_s(tariff: Tariff, at_s: int) -> int:
     return _period_start_s(version, at_s, ZoneInfo(tariff.time_zone), 0)
 
 
+def _shares_by_month(version: TariffVersion) -> bool:
+    """Whether the settlement period matters: tier prices by rate, shared in proportion."""
+    return bool(version.tier_prices_nf_per_wh) and version.order_rule == PROPORTIONAL
+
+
+def order_start_s(tariff: Tariff, at_s: int) -> int:
+    """From when on a proportional order rule shares the energy that is used at `at_s`.
+
+    The latest start of the settlement period, tier period, version or season; 0 for any other tariff.
+    """
+    version, season = version_at(tariff, at_s)
+    if not _shares_by_month(version):
+        return 0
+    zone = ZoneInfo(tariff.time_zone)
+    starts = [version.valid_from_s, _month_start_s(version.settlement_day, at_s, zone, 0)]
+    if _local(starts[1], zone).month not in season.months:
+        local = _local(at_s, zone)
+        starts.append(_midnight_s(local.year, local.month, 1, zone))
+    return max(*starts, _period_start_s(version, at_s, zone, 0))
+
+
 def next_boundary_s(tariff: Tariff, at_s: int) -> int | None:
-    """The first instant after `at_s` at which version, season or tier period changes, or None."""
+    """The first instant after `at_s` at which version, season or tier period changes, or None.
+
+    The settlement period counts too, where a proportional order rule makes it matter.
+    """
     version, season = version_at(tariff, at_s)
     zone = ZoneInfo(tariff.time_zone)
     boundaries = [later.valid_from_s for later in tariff.versions if later.valid_from_s > at_s]
     if version.tier_period != "none":
         boundaries.append(_period_start_s(version, at_s, zone, 1))
+    if _shares_by_month(version):
+        boundaries.append(_month_start_s(version.settlement_day, at_s, zone, 1))
     if len(version.seasons) > 1:
         local = _local(at_s, zone)
         months = range(local.month + 1, local.month + _MONTHS_A_YEAR)
@@ -139,16 +174,27 @@ def compile_row(version: TariffVersion, season: Season, close_allowed_nf: int = 
         raise TariffError(f"{season} is no season of this version; take the pair that version_at returns")
     if abs(close_allowed_nf) > CLOSE_ALLOWED_MAX_NF:
         raise TariffError(f"close_allowed_nf = {close_allowed_nf} is beyond 2^62; use a smaller level")
-    unused = (0,) * (TIER_STEPS_MAX - len(version.tier_steps_nf_per_wh))
-    return _ROW.pack(
-        *version.rate_prices_nf_per_wh,
-        *version.tier_steps_nf_per_wh,
-        *unused,
-        version.rate_prices_nf_per_wh[FLAT - 1],  # a fifth register, should a meter have one, is not free
-        *season.tier_limits_wh,
-        *unused,
-        close_allowed_nf,
-    )
+    if version.tier_prices_nf_per_wh:
+        raise TariffError("tiers that cost each rate differently have no row; charge_step of core.tariff_order can")
+    tiers, limits_wh = tiers_at(version, season, FLAT)
+    steps = tuple(upper - lower for lower, upper in pairwise(tiers))
+    prices = (0,) * len(version.rate_prices_nf_per_wh) if version.free_quota_wh else version.rate_prices_nf_per_wh
+    unused = (0,) * (TIER_STEPS_MAX - len(steps))
+    # A fifth register, should a meter have one, costs as flat: it is not free.
+    return _ROW.pack(*prices, *steps, *unused, prices[FLAT - 1], *limits_wh, *unused, close_allowed_nf)
+
+
+def tiers_at(version: TariffVersion, season: Season, rate: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Prices of the tiers at a rate 1..4, and the inclusive upper limits of all but the last.
+
+    A free quota is the first tier and costs nothing.
+    """
+    prices = tuple(version.tier_price_nf_per_wh(tier, rate) for tier in range(version.tier_count + 1))
+    limits_wh, quota_wh = season.tier_limits_wh, version.free_quota_wh
+    if not quota_wh:
+        return prices, limits_wh
+    later = tuple(limit if version.quota_fills_tier else limit + quota_wh for limit in limits_wh)
+    return (0, *prices), (quota_wh, *later)
 
 
 def compile_rows(rows: Iterable[tuple[TariffVersion, Season, int]]) -> bytes:

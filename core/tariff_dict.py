@@ -3,11 +3,15 @@
 A tariff is {"id", "name", "time_zone", "versions": [...]}; where "versions" is missing, the table itself is
 the only version. Prices of a version are given one way: `price_nf_per_wh` or `rate_prices_nf_per_wh`
 (integers), `price` or `prices` (yuan/kWh text, such as "0.58886875"). Limits are `tier_limits_wh`, for the
-whole year or for each of `seasons`. An unknown key is an error, because a misspelt one would change bills.
+whole year or for each of `seasons`; `household_wh` is what a large household has more at every limit. What a
+tier costs is `tier_steps` (added at each limit) or `tier_prices` (each tier's own, by rate if need be); prices
+that differ from the first tier's by the same step at every rate become steps. An unknown key is an error,
+because a misspelt one would change bills.
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -24,7 +28,8 @@ from core.units import parse_price
 
 RATE_NAMES = ("sharp", "peak", "flat", "valley")
 _PRICE_KEYS = ("price_nf_per_wh", "rate_prices_nf_per_wh", "price", "prices")
-_STEP_KEYS = ("tier_steps_nf_per_wh", "tier_steps")
+_STEP_KEYS = ("tier_steps_nf_per_wh", "tier_steps", "tier_prices_nf_per_wh", "tier_prices")
+_ORDER_KEYS = ("order_rule", "settlement_day", "free_quota_wh", "quota_fills_tier")
 _HEAD_KEYS = ("id", "name", "time_zone")
 _VERSION_KEYS = (
     "valid_from",
@@ -32,6 +37,8 @@ _VERSION_KEYS = (
     "kind",
     *_PRICE_KEYS,
     *_STEP_KEYS,
+    *_ORDER_KEYS,
+    "household_wh",
     "tier_limits_wh",
     "seasons",
     "tier_period",
@@ -74,7 +81,11 @@ def tariff_to_dict(tariff: Tariff) -> dict[str, Any]:
                 "valid_from_s": version.valid_from_s,
                 "kind": version.kind,
                 "rate_prices_nf_per_wh": list(version.rate_prices_nf_per_wh),
-                "tier_steps_nf_per_wh": list(version.tier_steps_nf_per_wh),
+                **_tiers_to_dict(version),
+                "order_rule": version.order_rule,
+                "settlement_day": version.settlement_day,
+                "free_quota_wh": version.free_quota_wh,
+                "quota_fills_tier": version.quota_fills_tier,
                 "seasons": [
                     {"months": list(season.months), "tier_limits_wh": list(season.tier_limits_wh)}
                     for season in version.seasons
@@ -89,6 +100,12 @@ def tariff_to_dict(tariff: Tariff) -> dict[str, Any]:
             for version in tariff.versions
         ],
     }
+
+
+def _tiers_to_dict(version: TariffVersion) -> dict[str, Any]:
+    if version.tier_prices_nf_per_wh:
+        return {"tier_prices_nf_per_wh": [list(prices) for prices in version.tier_prices_nf_per_wh]}
+    return {"tier_steps_nf_per_wh": list(version.tier_steps_nf_per_wh)}
 
 
 def _check_keys(table: object, allowed: Sequence[str], where: str) -> None:
@@ -128,16 +145,28 @@ def _version(table: object, time_zone: str, where: str) -> TariffVersion:
     single, prices = _prices(table, where)
     kind = table.get("kind", "single" if single else "tou")
     period = table.get("tier_period", "none")
+    steps, tier_prices = _tiers(table, prices, where)
     return TariffVersion(
         valid_from_s=_valid_from_s(table, time_zone, where),
         kind=kind,
         rate_prices_nf_per_wh=prices,
-        tier_steps_nf_per_wh=_tier_steps(table, where),
+        tier_steps_nf_per_wh=steps,
         seasons=_seasons(table, where),
         tier_period=period,
         tier_period_start=table.get("tier_period_start", "0101" if period == "year" else 1),
         periods=_periods(table.get("periods", ()), where),
+        tier_prices_nf_per_wh=tier_prices,
+        order_rule=table.get("order_rule", "none"),
+        settlement_day=table.get("settlement_day", 1),
+        free_quota_wh=table.get("free_quota_wh", 0),
+        quota_fills_tier=_truth(table.get("quota_fills_tier", True), "quota_fills_tier", where),
     )
+
+
+def _truth(value: object, key: str, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise TariffError(f"{where}: {key} = {value!r} must be true or false")
+    return value
 
 
 def _prices(table: Mapping[str, Any], where: str) -> tuple[bool, tuple[int, int, int, int]]:
@@ -170,31 +199,66 @@ def _named_prices(value: object, where: str) -> tuple[int, int, int, int]:
     return sharp, peak, flat, valley
 
 
-def _tier_steps(table: Mapping[str, Any], where: str) -> tuple[int, ...]:
+_Four = tuple[int, int, int, int]
+
+
+def _tiers(table: Mapping[str, Any], first: _Four, where: str) -> tuple[tuple[int, ...], tuple[_Four, ...]]:
+    """Steps, or prices of the later tiers where they do not follow from the first tier's by one step for all rates."""
     key = _one_of(table, _STEP_KEYS, where, required=False)
     if key is None:
-        return ()
+        return (), ()
+    value = table[key]
     if key == "tier_steps_nf_per_wh":
-        return _integers(table[key], key, where)
-    if not isinstance(table[key], Sequence) or isinstance(table[key], str):
-        raise TariffError(f'{where}: tier_steps must be a list of text in yuan/kWh, such as ["0.05", "0.25"]')
-    return tuple(_price(text, key, where) for text in table[key])
+        return _integers(value, key, where), ()
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise TariffError(f'{where}: {key} must be a list of text in yuan/kWh, such as ["0.05", "0.25"]')
+    if key == "tier_steps":
+        return tuple(_price(text, key, where) for text in value), ()
+    read = _tier_integers if key == "tier_prices_nf_per_wh" else _tier_price
+    tiers = tuple(read(item, where) for item in value)
+    steps = [{upper - lower for lower, upper in zip(*two, strict=True)} for two in pairwise((first, *tiers))]
+    if all(len(step) == 1 for step in steps):
+        return tuple(step.pop() for step in steps), ()
+    return (), tiers
+
+
+def _tier_price(value: object, where: str) -> _Four:
+    """Prices of one tier: text for all rates, or text by rate name."""
+    if isinstance(value, Mapping):
+        return _named_prices(value, where)
+    price = _price(value, "tier_prices", where)
+    return price, price, price, price
+
+
+def _tier_integers(value: object, where: str) -> _Four:
+    prices = _integers(value, "tier_prices_nf_per_wh", where)
+    if len(prices) != len(RATE_NAMES):
+        raise TariffError(f"{where}: a tier of tier_prices_nf_per_wh holds {len(prices)} prices, not four")
+    return prices[0], prices[1], prices[2], prices[3]
 
 
 def _seasons(table: Mapping[str, Any], where: str) -> tuple[Season, ...]:
+    more_wh = _integers([table.get("household_wh", 0)], "household_wh", where)[0]
+    if more_wh < 0:
+        raise TariffError(f"{where}: household_wh = {more_wh} would lower the limits; give 0 or more")
     key = _one_of(table, ("tier_limits_wh", "seasons"), where, required=False)
     if key is None:
         return (Season(),)
     if key == "tier_limits_wh":
-        return (Season(tier_limits_wh=_integers(table[key], key, where)),)
+        return (Season(tier_limits_wh=_limits(table, more_wh, where)),)
     if not isinstance(table[key], Sequence) or not table[key]:
         raise TariffError(f"{where}: seasons must be a list of tables with months and tier_limits_wh")
     seasons = []
     for season in table[key]:
         _check_keys(season, ("months", "tier_limits_wh"), f"{where}, seasons")
         months = _integers(season.get("months"), "seasons.months", where)
-        seasons.append(Season(months, _integers(season.get("tier_limits_wh", ()), "tier_limits_wh", where)))
+        seasons.append(Season(months, _limits(season, more_wh, where)))
     return tuple(seasons)
+
+
+def _limits(table: Mapping[str, Any], more_wh: int, where: str) -> tuple[int, ...]:
+    limits = _integers(table.get("tier_limits_wh", ()), "tier_limits_wh", where)
+    return tuple(limit + more_wh for limit in limits)
 
 
 def _valid_from_s(table: Mapping[str, Any], time_zone: str, where: str) -> int:

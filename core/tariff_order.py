@@ -1,10 +1,11 @@
-"""Charges that one uniform surcharge cannot express: tier prices of each rate, and the free quota.
+"""One charge for every tariff: the kernel's formula, or tier prices of each rate under an order rule.
 
 Where a tier costs each rate differently (Shanghai), it matters which rate's energy crosses a limit (rule
 R26). Proportional: the energy of an interval that falls in a tier is shared among the rates as their energy
-not yet placed stands, by largest remainder, ties to the first rate. Chronological: intervals in the order of
-time, each by that rule. A low-income quota (R28) is free energy of the first tier. All of it is the wide way:
-Python integers, in nanofen, Wh and nanofen per Wh.
+not yet placed stands, by largest remainder, ties to the first rate. The order rule "chronological" takes
+every metering interval by itself, in the order of time; "proportional" takes the settlement period to date as
+one interval, and a step costs the value to date less the value before it. A free quota (R28) is a tier that costs
+nothing, so it needs no rule of its own. Python integers throughout: nanofen, Wh, nanofen per Wh.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from core.tariff import TariffError, TariffVersion, charge_exact
-from core.tariff_terms import LIMIT_MAX_WH, PRICE_MAX_NF_PER_WH
+from core.tariff_terms import LIMIT_MAX_WH, PRICE_MAX_NF_PER_WH, PROPORTIONAL, RATES, Season
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,53 @@ class TierPrices:
             raise TariffError(f"tier limits {self.limits_wh} must be positive")
         if any(lower >= upper for lower, upper in pairwise(self.limits_wh)):
             raise TariffError(f"tier limits {self.limits_wh} do not ascend; list them from the lowest")
+
+
+def tier_prices(version: TariffVersion, season: Season) -> TierPrices:
+    """All prices of a version by rate and tier, with the limits of one of its seasons."""
+    tiers = range(version.tier_count + 1)
+    prices = tuple(tuple(version.tier_price_nf_per_wh(tier, rate) for tier in tiers) for rate in range(1, RATES + 1))
+    return TierPrices(prices, season.tier_limits_wh)
+
+
+def has_row(version: TariffVersion) -> bool:
+    """Whether the deduction kernel can charge this version; else only `charge_step` can."""
+    return not version.tier_prices_nf_per_wh
+
+
+def counts_rates(version: TariffVersion) -> bool:
+    """Whether a charge depends on what each rate has used in the settlement period, and not on the sum alone."""
+    return not has_row(version) and version.order_rule == PROPORTIONAL
+
+
+def charge_step(
+    version: TariffVersion,
+    season: Season,
+    steps_wh: Sequence[int],
+    before_wh: int,
+    *,
+    settled_wh: Sequence[int] | None = None,
+    ratio: int = 1,
+) -> int:
+    """Charge of one step of a meter in nanofen, whatever its tariff; the one entry for billing and its checks.
+
+    steps_wh: the step of each register, rates in order; before_wh: energy of the tier period before the step;
+    settled_wh: of that, the energy of each rate since `core.tariff.order_start_s`, which a version that
+    `counts_rates` asks for; both with the ratio. `ValueError` for a negative amount, a ratio below 1, or no
+    `settled_wh` where it is needed.
+    """
+    if has_row(version):
+        return charge_exact(version, steps_wh, before_wh, season=season, ratio=ratio)
+    if ratio < 1:
+        raise ValueError(f"a ratio of {ratio} cannot be charged")
+    terms, moved = tier_prices(version, season), [step * ratio for step in steps_wh]
+    if not counts_rates(version):
+        return charge_proportional(terms, moved, before_wh)
+    if settled_wh is None or len(settled_wh) != len(moved) or min(moved) < 0:
+        raise ValueError(f"steps {tuple(steps_wh)} Wh: the proportional rule needs what each rate has used so far")
+    after = [was + step for was, step in zip(settled_wh, moved, strict=True)]
+    start_wh = before_wh - sum(settled_wh)
+    return charge_proportional(terms, after, start_wh) - charge_proportional(terms, settled_wh, start_wh)
 
 
 def share(energy_wh: Sequence[int], amount_wh: int) -> list[int]:
@@ -80,21 +128,3 @@ def charge_chronological(terms: TierPrices, intervals_wh: Sequence[Sequence[int]
         charge_nf += charge_proportional(terms, energy_wh, before_wh)
         before_wh += sum(energy_wh)
     return charge_nf
-
-
-def charge_with_quota(
-    version: TariffVersion, energy_wh: int, quota_wh: int, *, counts_toward_tier: bool = True, before_wh: int = 0
-) -> int:
-    """Charge of energy at a single price when `quota_wh` of it is free, in nanofen.
-
-    counts_toward_tier: the free energy fills the first tier; else it is not counted at all. `ValueError` for a
-    negative amount; `TariffError` for a time-of-use version, whose quota no rule gives to a rate.
-    """
-    if version.kind != "single":
-        raise TariffError("a free quota needs a single price; no rule says which rate it would free")
-    if min(energy_wh, quota_wh, before_wh) < 0:
-        raise ValueError(f"{energy_wh} Wh with {quota_wh} Wh free after {before_wh} Wh cannot be charged")
-    free_wh = min(energy_wh, quota_wh)
-    if not counts_toward_tier:
-        return charge_exact(version, (energy_wh - free_wh,), before_wh)
-    return charge_exact(version, (energy_wh,), before_wh) - free_wh * version.rate_prices_nf_per_wh[0]

@@ -1,10 +1,11 @@
 """What a tariff says: dated versions with rates, tiers, seasons and tier periods, and the guard G0.
 
 Prices are integers of nanofen per Wh, limits integers of Wh, instants integers of epoch seconds. A tariff
-that exists is a tariff that can be compiled: every `Tariff` is validated when it is made, and what breaks a
+that exists is a tariff that can be charged: every `Tariff` is validated when it is made, and what breaks a
 rule raises `TariffError` naming the tariff, the place and the remedy. G0 keeps every product of the
 deduction kernel inside 64 bits: prices are not negative, and the dearest price plus the sum of the tier
-steps is at most 2^31 - 1 nanofen per Wh (21.47 yuan/kWh).
+steps is at most 2^31 - 1 nanofen per Wh (21.47 yuan/kWh). Tiers that cost each rate differently are said
+with `tier_prices_nf_per_wh` and need an order rule; such a version is charged the wide way only.
 """
 
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ ALL_MONTHS = tuple(range(1, 13))
 SHARP, PEAK, FLAT, VALLEY = 1, 2, 3, 4
 KINDS = ("single", "tou")
 TIER_PERIODS = ("month", "year", "none")
+PROPORTIONAL, CHRONOLOGICAL = "proportional", "chronological"
+ORDER_RULES = ("none", PROPORTIONAL, CHRONOLOGICAL)
 DEFAULT_TIME_ZONE = "Asia/Shanghai"
 
 
@@ -53,7 +56,12 @@ class TariffVersion:
     """Prices in force from `valid_from_s` (inclusive, epoch seconds) until the next version starts.
 
     rate_prices_nf_per_wh: tier-1 prices of the rates sharp, peak, flat, valley; a single price four times.
-    tier_steps_nf_per_wh: the price difference at each limit, the same for every rate.
+    tier_steps_nf_per_wh: the price difference at each limit, the same for every rate; or instead of it
+    tier_prices_nf_per_wh: the four prices of each tier above the first, with an order rule that says which
+    rate's energy crosses a limit (`core.tariff_order`); "proportional" shares over the settlement period,
+    which begins on `settlement_day` (1..28) of each month.
+    free_quota_wh: energy of each month that costs nothing; it fills the first tier unless `quota_fills_tier`
+    is False, and then is not counted at all.
     tier_period_start: 'MMDD' for 'year', the day of the month 1..28 for 'month', ignored for 'none'.
     periods: the windows of a TOU tariff, covering the day, or () where only the meter knows them.
     """
@@ -66,6 +74,22 @@ class TariffVersion:
     tier_period: str = "none"
     tier_period_start: str | int = 1
     periods: tuple[Period, ...] = ()
+    tier_prices_nf_per_wh: tuple[tuple[int, int, int, int], ...] = ()
+    order_rule: str = "none"
+    settlement_day: int = 1
+    free_quota_wh: int = 0
+    quota_fills_tier: bool = True
+
+    @property
+    def tier_count(self) -> int:
+        """How many limits each season has: one less than the tiers."""
+        return len(self.tier_steps_nf_per_wh) or len(self.tier_prices_nf_per_wh)
+
+    def tier_price_nf_per_wh(self, tier: int, rate: int) -> int:
+        """Price of a tier (0 is the first) at a rate 1..4."""
+        if tier and self.tier_prices_nf_per_wh:
+            return self.tier_prices_nf_per_wh[tier - 1][rate - 1]
+        return self.rate_prices_nf_per_wh[rate - 1] + sum(self.tier_steps_nf_per_wh[:tier])
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +130,8 @@ def validate_version(version: TariffVersion, where: str = "tariff version") -> N
     """Check one version, guard G0 included; `where` opens the message of the `TariffError`."""
     _check_words(version, where)
     _check_prices(version, where)
+    _check_order(version, where)
+    _check_quota(version, where)
     _check_seasons(version, where)
     _check_tier_period_start(version, where)
     if version.periods:
@@ -118,8 +144,8 @@ def _check_words(version: TariffVersion, where: str) -> None:
     if version.tier_period not in TIER_PERIODS:
         what = f"tier_period {version.tier_period!r} is unknown"
         raise _refuse(where, what, f"use one of {', '.join(TIER_PERIODS)}")
-    if (version.tier_period == "none") != (not version.tier_steps_nf_per_wh):
-        what = f"tier_period is {version.tier_period!r} with {len(version.tier_steps_nf_per_wh)} tier steps"
+    if (version.tier_period == "none") != (not version.tier_count and not version.free_quota_wh):
+        what = f"tier_period is {version.tier_period!r} with {version.tier_count} tier steps"
         raise _refuse(where, what, "tiers need a month or year to count over, and no tiers need 'none'")
     if version.kind == "single" and (len(set(version.rate_prices_nf_per_wh)) > 1 or version.periods):
         raise _refuse(where, "a single price with several rates", "give one price and no periods, or kind 'tou'")
@@ -143,14 +169,51 @@ def _check_prices(version: TariffVersion, where: str) -> None:
             raise _refuse(where, f"tier {count + 1} costs {marginal} nanofen/Wh", "no tier may be negative")
 
 
+def _check_order(version: TariffVersion, where: str) -> None:
+    """Tiers that cost each rate differently: four prices a tier, an order rule, and a tariff by rates."""
+    rows = version.tier_prices_nf_per_wh
+    if version.order_rule not in ORDER_RULES:
+        what = f"order_rule {version.order_rule!r} is unknown"
+        raise _refuse(where, what, f"use one of {', '.join(ORDER_RULES)}")
+    if type(version.settlement_day) is not int or not 1 <= version.settlement_day <= SETTLEMENT_DAY_MAX:
+        raise _refuse(where, f"settlement_day {version.settlement_day!r}", f"use a day 1..{SETTLEMENT_DAY_MAX}")
+    if not rows:
+        return
+    if version.tier_steps_nf_per_wh:
+        raise _refuse(where, "both tier steps and tier prices", "give one of them")
+    if version.kind != "tou" or version.order_rule == "none":
+        remedy = "use kind 'tou' and the order_rule of the price list, proportional or chronological"
+        raise _refuse(where, f"tier prices by rate, kind {version.kind!r}, order_rule {version.order_rule!r}", remedy)
+    if any(len(row) != RATES or any(type(price) is not int for price in row) for row in rows):
+        raise _refuse(where, "tier prices must be integers, four in each tier", "use nanofen per Wh")
+    if any(not 0 <= price <= PRICE_MAX_NF_PER_WH for row in rows for price in row):
+        raise _refuse(where, f"tier prices {rows}", f"prices are 0..{PRICE_MAX_NF_PER_WH} nanofen/Wh")
+
+
+def _check_quota(version: TariffVersion, where: str) -> None:
+    quota_wh = version.free_quota_wh
+    if type(quota_wh) is not int or not 0 <= quota_wh <= LIMIT_MAX_WH:
+        raise _refuse(where, f"free_quota_wh = {quota_wh!r}", "give Wh, 0 for none")
+    if not quota_wh:
+        return
+    if version.kind != "single":
+        raise _refuse(where, "a free quota with several rates", "no rule says which rate it frees: use a single price")
+    if version.tier_period != "month" or version.tier_count >= TIER_STEPS_MAX:
+        what = f"a free quota with tier_period {version.tier_period!r} and {version.tier_count} tier steps"
+        raise _refuse(where, what, f"it counts by the month, beside at most {TIER_STEPS_MAX - 1} tier steps")
+    first_wh = min((season.tier_limits_wh[0] for season in version.seasons if season.tier_limits_wh), default=quota_wh)
+    if version.quota_fills_tier and quota_wh > first_wh:
+        raise _refuse(where, f"a free quota of {quota_wh} Wh beyond the first limit", f"at most {first_wh} Wh fit")
+
+
 def _check_seasons(version: TariffVersion, where: str) -> None:
     months = sorted(month for season in version.seasons for month in season.months)
     if months != list(ALL_MONTHS):
         raise _refuse(where, f"the seasons name the months {months}", "name each month 1..12 exactly once")
     for season in version.seasons:
         limits = season.tier_limits_wh
-        if len(limits) != len(version.tier_steps_nf_per_wh):
-            what = f"{len(limits)} tier limits for {len(version.tier_steps_nf_per_wh)} tier steps"
+        if len(limits) != version.tier_count:
+            what = f"{len(limits)} tier limits for {version.tier_count} tier steps"
             raise _refuse(where, what, "each limit has its step")
         if any(type(limit) is not int or not 0 < limit <= LIMIT_MAX_WH for limit in limits):
             raise _refuse(where, f"tier limits {limits}", "limits are positive integers of Wh")

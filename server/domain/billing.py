@@ -2,7 +2,8 @@
 
 A step lies within one span of terms. Where a step of a meter crosses a boundary it is split at the reading taken on
 the boundary, else by time in whole Wh; the parts telescope, so no energy is lost or charged twice. The kernel
-charges thousands of steps at once; a row too large for it goes the wide way in Python integers.
+charges thousands of steps at once; a row too large for it, or a tariff that has no row, goes the wide way in Python
+integers.
 """
 
 from array import array
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from core import EVENT_NONE, EVENT_RANGE, FLAG_LEVEL_MASK, deduct, level_after
-from core.tariff import charge_exact
+from core.tariff_order import charge_step
 from core.units import NF_PER_FEN, REGISTER_MODULUS_WH, post_charge
 from server.domain.ledger import Line
 from server.domain.readings import Rates
@@ -20,6 +21,7 @@ from server.domain.tariff_calendar import TariffCalendar, Terms
 MAX_DELTA_WH = REGISTER_MODULUS_WH // 2 - 1
 KERNEL_BALANCE_MAX_FEN = 4_611_686_017
 KERNEL_PERIOD_MAX_WH = 2**53
+NO_RATES: Rates = (0, 0, 0, 0)
 LEVEL_BALANCE_MAX_NF = 2**62  # beyond it every alarm has the same answer
 
 
@@ -44,6 +46,8 @@ class Due(NamedTuple):
     end: Registers
     tier_period_start: int
     tier_period_wh: int
+    order_start: int = 0
+    order_rates_wh: Rates | None = None  # what each rate used since then, for a proportional order rule
 
 
 class Step(NamedTuple):
@@ -87,10 +91,28 @@ class AccountState:
 
 @dataclass(slots=True)
 class TierState:
-    """The tier counter of a meter while a batch is computed."""
+    """The counters of a meter while a batch is computed: the tier period's, and each rate's since `order_start`."""
 
     period_start: int
     wh: int
+    order_start: int = 0
+    rates_wh: Rates | None = None
+
+    def enter(self, terms: Terms) -> None:
+        """Begin anew what begins anew with these terms."""
+        if self.period_start != terms.tier_period_start:
+            self.period_start, self.wh = terms.tier_period_start, 0
+        if self.order_start != terms.order_start:
+            self.order_start, self.rates_wh = terms.order_start, None
+
+    def count(self, moved_wh: Sequence[int], ratio: int) -> None:
+        """Add a step that was charged."""
+        self.wh += sum(moved_wh) * ratio
+        if self.order_start:
+            sharp, peak, flat, valley = (
+                was + step * ratio for was, step in zip(self.rates_wh or NO_RATES, moved_wh, strict=True)
+            )
+            self.rates_wh = (sharp, peak, flat, valley)
 
 
 FreezeAt = Callable[[str, int], Registers | None]
@@ -172,9 +194,13 @@ class Charging:
         """Charge all steps."""
         for batch in rounds(steps):
             for by_rates in (False, True):
-                same = [step for step in batch if step.terms.by_rates == by_rates]
+                same = [step for step in batch if step.terms.by_rates == by_rates and step.terms.has_row]
                 if same:
                     self._pass(same)
+            for step in batch:
+                if not step.terms.has_row:
+                    state, tier = self.accounts[step.due.account_id], self._tier(step)
+                    self._book(step, state, tier, *self._wide(step, state, tier))
 
     def _pass(self, steps: Sequence[Step]) -> None:
         """One call of the kernel for steps with the same number of registers."""
@@ -216,17 +242,19 @@ class Charging:
     def _tier(self, step: Step) -> TierState:
         tier = self.tiers.get(step.due.meter_id)
         if tier is None:
-            tier = TierState(step.due.tier_period_start, step.due.tier_period_wh)
-            self.tiers[step.due.meter_id] = tier
-        if tier.period_start != step.terms.tier_period_start:
-            tier.period_start, tier.wh = step.terms.tier_period_start, 0
+            due = step.due
+            tier = TierState(due.tier_period_start, due.tier_period_wh, due.order_start, due.order_rates_wh)
+            self.tiers[due.meter_id] = tier
+        tier.enter(step.terms)
         return tier
 
     def _wide(self, step: Step, state: AccountState, tier: TierState) -> tuple[int, int, int]:
-        """The same formula in Python integers, for a row beyond the kernel's ranges."""
+        """The charge in Python integers, for a row beyond the kernel's ranges or a tariff without one."""
         self.wide += 1
-        row = step.terms.row(state.close_allowed_fen)
-        charge_nf = charge_exact(row, step.moved_wh, tier.wh, ratio=step.due.ratio)
+        terms, settled_wh = step.terms, tier.rates_wh or NO_RATES
+        charge_nf = charge_step(
+            terms.version, terms.season, step.moved_wh, tier.wh, settled_wh=settled_wh, ratio=step.due.ratio
+        )
         after_nf = max(-LEVEL_BALANCE_MAX_NF, min(LEVEL_BALANCE_MAX_NF, state.balance_nf - charge_nf))
         limits = (state.alarm1_fen, state.alarm2_fen, state.overdraft_fen, state.close_allowed_fen * NF_PER_FEN)
         return charge_nf, *level_after(after_nf, *limits, state.level)
@@ -242,7 +270,7 @@ class Charging:
     ) -> None:
         due, start, end = step.due, step.start, step.end
         tier_from_wh = tier.wh
-        tier.wh += sum(step.moved_wh) * due.ratio
+        tier.count(step.moved_wh, due.ratio)
         state.level = flags & FLAG_LEVEL_MASK
         if event != EVENT_NONE:
             self.crossings[due.account_id] = Crossing(due.account_id, due.meter_id, event)
@@ -281,6 +309,14 @@ class Charging:
 def rates_text(rates_wh: Rates | None) -> str | None:
     """Rate registers as a line keeps them: "1,2,3,4"."""
     return None if rates_wh is None else ",".join(map(str, rates_wh))
+
+
+def rates_from(text: str | None) -> Rates | None:
+    """Rate registers from that text."""
+    if text is None:
+        return None
+    sharp, peak, flat, valley = map(int, text.split(","))
+    return sharp, peak, flat, valley
 
 
 def _rows(steps: Sequence[Step], states: Sequence[AccountState]) -> tuple[list[int], list[bytes]]:

@@ -5,7 +5,17 @@ Terms hold over a half-open span of world time; at its end version, season or ti
 
 from dataclasses import dataclass
 
-from core.tariff import Season, Tariff, TariffVersion, compile_row, next_boundary_s, tier_period_start_s, version_at
+from core.tariff import (
+    Season,
+    Tariff,
+    TariffVersion,
+    compile_row,
+    next_boundary_s,
+    order_start_s,
+    tier_period_start_s,
+    version_at,
+)
+from core.tariff_order import has_row
 from core.units import NF_PER_FEN
 
 
@@ -18,11 +28,17 @@ class Terms:
     season: Season
     tier_period_start: int
     end_s: int | None
+    order_start: int = 0  # since when a proportional order rule shares energy; 0 where none does
 
     @property
     def by_rates(self) -> bool:
         """Whether the four rate registers are priced, rather than the total."""
         return self.version.kind == "tou"
+
+    @property
+    def has_row(self) -> bool:
+        """Whether the kernel can charge these terms."""
+        return has_row(self.version)
 
     def row(self, close_allowed_fen: int) -> bytes:
         """The kernel's row for accounts with this closing limit."""
@@ -45,6 +61,7 @@ class TariffCalendar:
         end_s = next_boundary_s(self.tariff, at_s)
         period_start = tier_period_start_s(self.tariff, at_s)
         known = self._spans.get(end_s)
-        terms = known[1] if known else Terms(self.tariff.tariff_id, version, season, period_start, end_s)
+        order_start = order_start_s(self.tariff, at_s)
+        terms = known[1] if known else Terms(self.tariff.tariff_id, version, season, period_start, end_s, order_start)
         self._spans[end_s] = (at_s, terms)
         return terms

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from core.reading import plausible_wh
-from core.tariff import TariffError, charge_exact
+from core.tariff import TariffError
+from core.tariff_order import charge_step
 from core.units import NF_PER_FEN, REGISTER_MODULUS_WH, post_charge
+from server.domain.billing import NO_RATES
 from server.domain.ledger import Line
 from server.domain.tariff_calendar import TariffCalendar, Terms
 
@@ -123,6 +125,8 @@ class MeterChain:
     rates: str | None = None
     tier_period_start: int | None = None
     tier_wh: int = 0
+    order_start: int = 0
+    settled_wh: tuple[int, ...] = NO_RATES
     charged_wh: int = 0
     lines: int = 0
     estimated: int = 0
@@ -193,9 +197,14 @@ class MeterChain:
             self.tier_period_start, self.tier_wh = terms.tier_period_start, 0
         found.expect(6, subject, "tier_period_start", line.tier_period_start, terms.tier_period_start)
         found.expect(6, subject, "tier_from_wh", line.tier_from_wh, self.tier_wh)
-        exact_nf = charge_exact(terms.version, steps, self.tier_wh, season=terms.season, ratio=self.meter.ratio)
+        if self.order_start != terms.order_start:
+            self.order_start, self.settled_wh = terms.order_start, NO_RATES
+        ratio, settled_wh = self.meter.ratio, self.settled_wh
+        exact_nf = charge_step(terms.version, terms.season, steps, self.tier_wh, settled_wh=settled_wh, ratio=ratio)
         found.expect(6, subject, "charge in nanofen", line.charge_nf, exact_nf)
-        self.tier_wh += sum(steps) * self.meter.ratio
+        self.tier_wh += sum(steps) * ratio
+        if self.order_start:
+            self.settled_wh = tuple(was + step * ratio for was, step in zip(settled_wh, steps, strict=True))
 
     def close(self, found: Findings, cursor: Reached | None, read_wh: int | None) -> None:
         """Compare with the cursor; `read_wh` is the accepted register at its instant, None where none was read."""

@@ -58,8 +58,7 @@ def charge_due(unit: Unit, estate_id: str, now: "Now", *, limit: int = CHARGE_ME
     versions = {account_id: state.version for account_id, state in accounts.items()}
     charging = Charging(accounts)
     charging.run(steps)
-    tiers = {meter_id: (tier.period_start, tier.wh) for meter_id, tier in charging.tiers.items()}
-    if advance_cursors(connection, estate_id, moved, tiers) != len(moved):
+    if advance_cursors(connection, estate_id, moved, charging.tiers) != len(moved):
         raise Conflict("a meter was charged by somebody else at the same time; nothing was booked, try again")
     batch_seq = _book(unit, estate_id, moved, charging, versions, now) if charging.lines else None
     crossings = tuple(charging.crossings.values())

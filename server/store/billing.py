@@ -5,13 +5,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, and_, or_, select
 
-from server.domain.billing import AccountState, Due, Registers
+from server.domain.billing import AccountState, Due, Registers, TierState, rates_from, rates_text
 from server.store.bulk import update_rows
 from server.store.readings import rates_of
 from server.store.schema import account, meter, meter_cursor, meter_live, reading
 
 _MOVING = (
     "read_at", "total_wh", "rate1_wh", "rate2_wh", "rate3_wh", "rate4_wh", "tier_period_start", "tier_period_wh",
+    "order_start", "order_rates_wh",
 )  # fmt: skip
 
 
@@ -24,9 +25,10 @@ def load_due(
     for row in connection.execute(_due(estate_id, world_s - cycle_s, limit)).all():
         start = Registers(row[6], row[7], rates_of(row[8:12]))
         end = Registers(row[12], row[13], rates_of(row[14:18]))
-        due.append(Due(row[0], row[1], row[2], row[3], row[4], row[5], start, end, row[18], row[19]))
+        counters = (row[18], row[19], row[20], rates_from(row[21]))
+        due.append(Due(row[0], row[1], row[2], row[3], row[4], row[5], start, end, *counters))
         if row[1] not in accounts:
-            accounts[row[1]] = AccountState(row[1], *row[20:28])
+            accounts[row[1]] = AccountState(row[1], *row[22:30])
     return due, accounts
 
 
@@ -36,7 +38,7 @@ def _due(estate_id: str, before_s: int, limit: int) -> "Select[Any]":
         meter.c.meter_id, meter.c.account_id, account.c.tariff_id, cursor.install_no, cursor.seq, meter.c.ratio,
         cursor.read_at, cursor.total_wh, cursor.rate1_wh, cursor.rate2_wh, cursor.rate3_wh, cursor.rate4_wh,
         live.reading_at, live.total_wh, taken.rate1_wh, taken.rate2_wh, taken.rate3_wh, taken.rate4_wh,
-        cursor.tier_period_start, cursor.tier_period_wh,
+        cursor.tier_period_start, cursor.tier_period_wh, cursor.order_start, cursor.order_rates_wh,
         account.c.balance_fen, account.c.residue_nf, account.c.version, account.c.level, account.c.alarm1_fen,
         account.c.alarm2_fen, account.c.overdraft_fen, account.c.close_allowed_fen,
     )  # fmt: skip
@@ -70,18 +72,22 @@ def _due(estate_id: str, before_s: int, limit: int) -> "Select[Any]":
 
 
 def advance_cursors(
-    connection: Connection, estate_id: str, moved: Sequence[Due], tiers: Mapping[str, tuple[int, int]]
+    connection: Connection, estate_id: str, moved: Sequence[Due], tiers: Mapping[str, TierState]
 ) -> int:
     """Move each cursor to the end of its charge, if nobody else did (CAS on its number); returns how many moved."""
     rows = [
         (
-            item.end.at, item.end.total_wh, *(item.end.rates_wh or (None,) * 4), *tiers[item.meter_id],
+            item.end.at, item.end.total_wh, *(item.end.rates_wh or (None,) * 4), *_counters(tiers[item.meter_id]),
             estate_id, item.meter_id, item.install_no, item.seq,
         )
         for item in moved
     ]  # fmt: skip
     key = ("estate_id", "meter_id", "install_no", "seq")
     return update_rows(connection, meter_cursor, _MOVING, key, rows, increment=("seq",))
+
+
+def _counters(tier: TierState) -> tuple[int, int, int, str | None]:
+    return tier.period_start, tier.wh, tier.order_start, rates_text(tier.rates_wh)
 
 
 def store_levels(connection: Connection, estate_id: str, states: Sequence[AccountState]) -> None:

@@ -164,6 +164,7 @@ meter_cursor = Table(
     _int("rate1_wh", nullable=True), _int("rate2_wh", nullable=True), _int("rate3_wh", nullable=True),
     _int("rate4_wh", nullable=True),
     _int("tier_period_start"), _int("tier_period_wh", default=0),
+    _int("order_start", default=0), _text("order_rates_wh", nullable=True),  # "r1,r2,r3,r4" used since order_start
 )  # fmt: skip
 
 batch = Table(

@@ -12,13 +12,12 @@ from sqlalchemy import Connection
 
 from core.errors import CoreError
 from core.tariff import (
-    Season,
     Tariff,
-    TariffVersion,
     next_boundary_s,
     rate_at,
     tariff_from_dict,
     tier_period_start_s,
+    tiers_at,
     version_at,
 )
 from server.domain.forecast import DaysLeft, days_left
@@ -89,19 +88,12 @@ def prices_of(definition: str, at_s: int, used_wh: int) -> Prices | None:
         rate = rate_at(version, at_s, tariff.time_zone)
     except CoreError:
         return None
-    tiers = _tier_prices(version, season, rate)
-    tier = sum(1 for limit in season.tier_limits_wh if used_wh > limit)
+    tiers, limits_wh = tiers_at(version, season, rate)
+    tier = sum(1 for limit in limits_wh if used_wh > limit)
     return Prices(
-        tariff.name, version.kind, tiers[min(tier, len(tiers) - 1)], tiers, season.tier_limits_wh,
+        tariff.name, version.kind, tiers[tier], tiers, limits_wh,
         version.tier_period, tier_period_start_s(tariff, at_s), next_boundary_s(tariff, at_s), RATE_LETTERS[rate],
     )  # fmt: skip
-
-
-def _tier_prices(version: TariffVersion, season: Season, rate: int) -> tuple[int, ...]:
-    prices = [version.rate_prices_nf_per_wh[rate - 1]]
-    for step in version.tier_steps_nf_per_wh[: len(season.tier_limits_wh)]:
-        prices.append(prices[-1] + step)
-    return tuple(prices)
 
 
 def standing_of(conn: Connection, estate_id: str, row: HouseholdRow, f: Formats) -> Standing:

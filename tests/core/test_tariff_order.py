@@ -1,4 +1,4 @@
-"""The golden rows that one uniform surcharge cannot express: order rules and the free quota, to the nanofen."""
+"""The golden rows that one uniform surcharge cannot express: the two order rules, to the nanofen."""
 
 from fractions import Fraction
 
@@ -6,17 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.tariff import TariffError, TariffVersion
+from core.tariff import TariffError
 from core.tariff_order import (
     TierPrices,
     charge_chronological,
     charge_proportional,
-    charge_with_quota,
     place,
     share,
 )
 from core.units import post_charge
-from tests.core.test_tariff_golden import CASES, EXPRESSIBLE, GOLDEN, RATES, left_out, prices_of, version_of
+from tests.core.test_tariff_golden import CASES, EXPRESSIBLE, GOLDEN, RATES, left_out, prices_of
 
 ORDERED = [i for i, case in CASES.items() if left_out(case) and "free_quota" not in case]
 QUOTAS = [i for i, case in CASES.items() if "free_quota" in case]
@@ -67,22 +66,6 @@ def test_the_order_matters():
     assert charges == {"proportional": 174_374_000_000_000, "chronological": 174_830_000_000_000}
 
 
-@pytest.mark.parametrize("case_id", QUOTAS)
-def test_a_free_quota_comes_out_to_the_nanofen(case_id):
-    case = CASES[case_id]
-    (segment,) = case["segments"]
-    quota = case["free_quota"]
-    charge = charge_with_quota(
-        version_of(segment),
-        segment["energy_wh"]["all"],
-        quota["quota_wh"],
-        counts_toward_tier=quota["counts_toward_tier"],
-        before_wh=segment["counter_before_wh"],
-    )
-    assert charge == segment["exact_nanofen"] == case["expected"]["exact_nanofen"]
-    assert_billed(case, charge)
-
-
 energies = st.lists(st.integers(0, 10**7), min_size=4, max_size=4)
 
 
@@ -125,8 +108,3 @@ def test_what_cannot_be_charged_is_refused():
     for energy, before in (((1,), 0), ((-1, 2), 0), ((1, 2), -1)):
         with pytest.raises(ValueError, match="do not fit"):
             charge_proportional(terms, energy, before)
-    single = TariffVersion(0, "single", (5, 5, 5, 5))
-    with pytest.raises(ValueError, match="cannot be charged"):
-        charge_with_quota(single, -1, 0)
-    with pytest.raises(TariffError, match="free quota"):
-        charge_with_quota(TariffVersion(0, "tou", (5, 6, 7, 8)), 1, 0)

@@ -1,0 +1,75 @@
+"""Tariffs that the kernel has no row for, charged and verified: tier prices by rate in either order, and the quota."""
+
+from datetime import datetime
+
+from sqlalchemy import Engine
+
+from server.store.writer import Writer
+from tests.server.books import HOUR, agrees, balance, charge, read, reading, rows
+from tests.server.estates import BY_RATES, SINGLE, START_S, household, plant
+from tests.server.test_billing import charges
+
+SHANGHAI = {
+    "id": "shanghai", "valid_from": "2012-07-01", "prices": {"peak": "0.617", "valley": "0.307"},
+    "tier_prices": [{"peak": "0.677", "valley": "0.337"}, {"peak": "0.977", "valley": "0.487"}],
+    "tier_limits_wh": [3_120_000, 4_800_000], "tier_period": "year", "order_rule": "chronological",
+}  # fmt: skip
+MIDNIGHT_NOV = int(datetime.fromisoformat("2026-11-01T00:00:00+08:00").timestamp()) - START_S
+DAY = 24 * HOUR
+
+
+def shanghai(writer: Writer, rule: str) -> None:
+    own = household(1, tariff_id="shanghai", start_rates_wh=(0, 0, 0, 0), opening_fen=1_000_000)
+    plant(writer, [own], tariffs=(SINGLE, BY_RATES, SHANGHAI | {"order_rule": rule}))
+
+
+def use(writer: Writer, at: int, peak: int, valley: int) -> None:
+    read(writer, reading(1, at, 1_000_000 + peak + valley, (0, peak, 0, valley)))
+    assert charge(writer, at).wide >= 1
+
+
+def charged(engine: Engine) -> list[object]:
+    return [line["charge_nf"] for line in charges(engine)]
+
+
+def test_chronological_intervals_cross_the_limit_one_by_one(engine: Engine, writer: Writer) -> None:
+    shanghai(writer, "chronological")
+    use(writer, 7 * DAY, 0, 1_400_000)
+    use(writer, 18 * DAY, 2_100_000, 1_400_000)
+    assert sum(charged(engine)) == 174_830_000_000_000  # SH-T-02: all that is over the limit is peak
+    assert balance(engine, "H0001")[0] == 1_000_000 - 174_830
+    agrees(engine)
+
+
+def test_proportional_shares_hold_over_the_settlement_period(engine: Engine, writer: Writer) -> None:
+    shanghai(writer, "proportional")
+    use(writer, 7 * DAY, 0, 1_400_000)
+    use(writer, 18 * DAY, 2_100_000, 1_400_000)
+    assert sum(charged(engine)) == 174_374_000_000_000  # SH-T-01, though the valley came first
+    (cursor,) = rows(engine, "meter_cursor")
+    assert cursor["order_rates_wh"] == "0,2100000,0,1400000"
+    agrees(engine)
+
+
+def test_the_next_settlement_period_begins_with_shares_of_its_own(engine: Engine, writer: Writer) -> None:
+    shanghai(writer, "proportional")
+    read(writer, reading(1, MIDNIGHT_NOV, 4_000_000, (0, 2_000_000, 0, 1_000_000)))
+    use(writer, MIDNIGHT_NOV + DAY, 2_060_000, 1_080_000)
+    use(writer, MIDNIGHT_NOV + 2 * DAY, 2_120_000, 1_080_000)
+    assert sum(charged(engine)[1:]) == 10_244_000_000_000  # SH-T-04: 120 kWh peak and 80 valley after 3000
+    (cursor,) = rows(engine, "meter_cursor")
+    assert (cursor["order_start"], cursor["order_rates_wh"]) == (START_S + MIDNIGHT_NOV, "0,120000,0,80000")
+    agrees(engine)
+
+
+def test_a_free_quota_is_charged_by_the_kernel_and_comes_back_each_month(engine: Engine, writer: Writer) -> None:
+    low = SINGLE["versions"][0] | {"free_quota_wh": 15_000}  # type: ignore[index, operator]
+    plant(writer, [household(1, opening_fen=100_000)], tariffs=({**SINGLE, "versions": [low]}, BY_RATES))
+    read(writer, reading(1, HOUR, 1_010_000))
+    assert charge(writer, HOUR).wide == 0
+    read(writer, reading(1, MIDNIGHT_NOV, 1_020_000))
+    charge(writer, MIDNIGHT_NOV)
+    read(writer, reading(1, MIDNIGHT_NOV + 4 * HOUR, 1_036_000))
+    charge(writer, MIDNIGHT_NOV + 4 * HOUR)
+    assert charged(engine) == [0, 5_000 * 58_886_875, 1_000 * 58_886_875]
+    agrees(engine)
