@@ -21,6 +21,7 @@ from pathlib import Path
 from types import FrameType
 
 from sim.anchor import Anchor, WorldClock, read_anchor
+from sim.cli import Command, compare, replay
 from sim.clock import Environment, RealEnvironment
 from sim.control import Control
 from sim.errors import PortError, ScenarioError, SimError
@@ -37,13 +38,22 @@ FDS_SPARE = 64
 FACTOR_MAX = 3600
 DAY_S = 86_400
 DAYS_MAX = 3660
+COMMANDS: dict[str, Command] = {"replay": replay, "compare": compare}
 YEARS = (2000, 2099)
 """A meter's clock has two digits for the year; the years between these leave a margin for any zone."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status is 0, or 2 with one message on standard error."""
-    options = _parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    command = COMMANDS.get(words[0]) if words else None
+    if command is not None:
+        try:
+            return command.run(command.parser().parse_args(words[1:]))
+        except SimError as error:
+            print(f"estate645-sim: {error}", file=sys.stderr)
+            return 2
+    options = _parser().parse_args(words)
     if options.example:
         print(EXAMPLE, end="")
         return 0
@@ -62,7 +72,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="estate645-sim", description="Whole estates of virtual DL/T 645 meters.")
+    parser = argparse.ArgumentParser(
+        prog="estate645-sim",
+        description="Whole estates of virtual DL/T 645 meters.",
+        epilog=f"Other commands, each with its own --help: {', '.join(COMMANDS)}.",
+    )
     parser.add_argument("scenario", type=Path, nargs="?", help="scenario file (TOML)")
     parser.add_argument("--example", action="store_true", help="print a scenario with every key explained, and end")
     parser.add_argument("--seed", type=int, default=1, help="same seed, same world (default 1)")
@@ -72,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--run-dir", type=Path, help="where the ports appear (default: a temporary directory)")
     parser.add_argument("--control", type=_address, default=("127.0.0.1", 0), help="control API, HOST:PORT")
     parser.add_argument("--ready", type=Path, help="write this JSON file once everything is open")
+    parser.add_argument("--record", type=Path, metavar="DIR", help="record every bus to DIR/BUS.pcap")
     parser.add_argument("--wire-limit", choices=("on", "off"), default="on", help="off: answer at once, at any baud")
     parser.add_argument("--virtual", type=_days, metavar="DAYS", help="live through DAYS at once, without ports")
     parser.add_argument("--truth-out", type=Path, help="with --virtual: write the truth there instead of printing it")
@@ -110,6 +125,8 @@ def _run_real(scenario: Scenario, options: argparse.Namespace) -> int:
         clock = WorldClock(anchor, datetime.now(UTC))
         world = World(scenario, options.seed, env, clock, {b.bus_id: make_port(b, run_path) for b in scenario.buses})
         cleanup.callback(world.close)
+        if options.record is not None:
+            _record(world, options.record)
         world.open()
         control = Control(world, env, *options.control)
         cleanup.callback(control.close)
@@ -121,6 +138,16 @@ def _run_real(scenario: Scenario, options: argparse.Namespace) -> int:
         env.run_real()
         _report(world, env)
     return 0
+
+
+def _record(world: World, directory: Path) -> None:
+    """Give every bus a recorder."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PortError(f"--record {directory}: cannot be used: {error.strerror}") from error
+    for bus in world.buses.values():
+        bus.record(directory / f"{bus.config.bus_id}.pcap", world.origin_ms * 1000)
 
 
 def _refuse_scaled_hardware(scenario: Scenario, anchor: Anchor) -> None:

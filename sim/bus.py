@@ -13,6 +13,7 @@ used.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from sim.line import Line
 from sim.meters import Meter
 from sim.meters.dlt645 import answer
 from sim.ports import Port
+from sim.recording import MASTER, METERS, Recorder
 
 BYTE_GAP_S = 0.5
 """Tb: after this silence a half frame is dropped (DL/T 645-2007)."""
@@ -62,6 +64,7 @@ class Bus:
         self._world_ms = world_ms
         self._delays = delays
         self.line = Line(config, port, noise)
+        self._recorder: Recorder | None = None
         self._received_s = 0.0
         self._unheard_bytes = 0
         self._talking_until_s = 0.0
@@ -72,12 +75,14 @@ class Bus:
         now_s = self._env.time_s
         self.counters.bytes_in += len(data)
         self._unheard_bytes += len(data)
+        if self._recorder is not None:
+            self._recorder.note(now_s, MASTER, data)
         heard = self.line.to_meters(data)
         if self.decoder.pending and now_s - self._received_s > BYTE_GAP_S:
             self.decoder.reset()
         self._received_s = max(self._received_s, now_s) + self._wire_s(len(data))
         if self.config.echo:
-            self.port.write(data)
+            self._put(data)
         if now_s < self._talking_until_s:
             self._collide()
             return
@@ -87,6 +92,28 @@ class Bus:
     def _wire_s(self, count: int) -> float:
         """The time that we have to give `count` bytes; a UART gives it by itself."""
         return 0.0 if self.port.takes_time else self.config.wire_s(count)
+
+    def record(self, path: Path, origin_us: int) -> None:
+        """Write everything from now on to a file; RecordingError when it cannot be written."""
+        self.stop_recording()
+        self._recorder = Recorder(path, origin_us)
+
+    def stop_recording(self) -> None:
+        """Finish the file, if there is one."""
+        if self._recorder is not None:
+            self._recorder.close()
+            self._recorder = None
+
+    def close(self) -> None:
+        """Finish the recording and give the port back."""
+        self.stop_recording()
+        self.port.close()
+
+    def _put(self, data: bytes) -> None:
+        """Hand bytes to the port and note them."""
+        if self._recorder is not None and data:
+            self._recorder.note(self._env.time_s, METERS, data)
+        self.port.write(data)
 
     def _collide(self) -> None:
         """Somebody speaks into an answer: neither is understood."""
@@ -120,7 +147,7 @@ class Bus:
             self._collide()
             return
         if not self.config.byte_true:
-            self.port.write(self.line.to_master(wire))
+            self._put(self.line.to_master(wire))
             self._count_answer(0.0, wire)
             return
         ideal_s = self.config.wire_s(length + len(wire)) + self.config.reply_delay_ms[0] / 1000
@@ -141,7 +168,7 @@ class Bus:
         def write_chunk() -> None:
             if speech != self._speech:
                 return
-            self.port.write(self.line.to_master(wire[start:end]))
+            self._put(self.line.to_master(wire[start:end]))
             if end < len(wire):
                 self._send(speech, wire, end, begins_s, ideal_s)
             else:

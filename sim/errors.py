@@ -15,3 +15,7 @@ class PortError(SimError):
 
 class UnknownMeter(SimError):
     """A request named a meter that this estate does not have."""
+
+
+class RecordingError(SimError):
+    """A recording cannot be written, read or understood; the message names the file."""

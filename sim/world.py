@@ -102,9 +102,9 @@ class World:
         self.env.call_at(self.clock.now_s(world_ms), lambda: callback(world_ms))
 
     def close(self) -> None:
-        """Close all ports."""
+        """Close all buses."""
         for bus in self.buses.values():
-            bus.port.close()
+            bus.close()
 
     def open(self) -> None:
         """Open all ports; PortError when one cannot be had."""

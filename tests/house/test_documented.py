@@ -6,6 +6,7 @@ import re
 from bench.__main__ import BENCHES
 from server.__main__ import build_parser
 from server.config import SETTINGS
+from sim.__main__ import COMMANDS as SIMULATOR_COMMANDS
 from sim.__main__ import _parser as simulator_parser
 from tests.house.sources import ROOT
 
@@ -28,6 +29,10 @@ def test_every_command_is_documented():
 
 def test_every_option_of_the_simulator_is_documented():
     assert sorted(o for o in options_of(simulator_parser()) - {"--help"} if f"`{o}" not in REFERENCE) == []
+
+
+def test_every_command_of_the_simulator_is_documented():
+    assert [name for name in SIMULATOR_COMMANDS if f"`estate645-sim {name} " not in REFERENCE] == []
 
 
 def test_every_bench_is_documented():
