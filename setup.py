@@ -41,7 +41,7 @@ setup(
     ),
     package_dir={"": "."},
     packages=find_packages(include=["core*", "sim*", "server*"]),
-    py_modules=[],
+    py_modules=["pytest_estate645"],
     include_package_data=False,
     package_data={
         "core": ["*.pyi", "*.pyx", "*.pxd", "*.h", "py.typed"],
