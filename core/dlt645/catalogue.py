@@ -12,8 +12,10 @@ from functools import lru_cache
 
 from core.dlt645.catalogue_events import event_entries
 from core.dlt645.catalogue_freezes import freeze_entries, freezes_of
-from core.dlt645.catalogue_parameters import holiday, parameter_entries
-from core.dlt645.entry import Field, Identifier, raw
+from core.dlt645.catalogue_loads import load_entries
+from core.dlt645.catalogue_parameters import holiday, parameter_entries, screen
+from core.dlt645.catalogue_records import extended
+from core.dlt645.entry import Field, Identifier
 
 __all__ = ["Field", "Identifier", "derived", "entries"]
 
@@ -44,6 +46,17 @@ _ENERGIES = (
 # DI2 of phase A's energies; phases B and C follow 14H and 28H above it. Phases have no rates.
 _PHASE_ENERGY = 0x15
 _PHASE_STEP = 0x14
+
+# DI2 of the total; phases A, B and C follow 14H, 28H and 3CH above it. No source of ours says which are signed.
+_OTHER_ENERGIES = (
+    (0x80, "associated energy", "关联"),
+    (0x81, "forward fundamental active energy", "正向有功基波"),
+    (0x82, "reverse fundamental active energy", "反向有功基波"),
+    (0x83, "forward harmonic active energy", "正向有功谐波"),
+    (0x84, "reverse harmonic active energy", "反向有功谐波"),
+    (0x85, "copper loss compensation", "铜损有功补偿"),
+    (0x86, "iron loss compensation", "铁损有功补偿"),
+)
 
 # DI2, English, Chinese, unit, signed, stated by more than one source
 _DEMANDS = (
@@ -102,8 +115,7 @@ _ONE_SOURCE = (
     (0x000C0001, "consumption of the last month", "上1月度用电量", 4, "number", "Wh", 10),
 )
 
-_LOAD_RECORDS = ((0, "earliest", "最早"), (1, "from a given time", "给定时间"), (2, "latest", "最近"))
-_LOAD_CLASSES = 6
+_HARMONICS_MAX = 63  # a meter sends as many as 04 00 02 06 says, the first being the fundamental
 _HARMONICS = ((0x0A, "voltage harmonic", "电压谐波含量"), (0x0B, "current harmonic", "电流谐波含量"))
 
 
@@ -111,7 +123,9 @@ def entries() -> Iterator[Identifier]:
     """All entries of the table, each identifier once. Further rates and freezes come from `derived`."""
     yield from _energies()
     yield from _phase_energies()
+    yield from _other_energies()
     yield from _demands()
+    yield from _phase_demands()
     yield from _variables()
     yield from _harmonics()
     for di, name_en, name_zh, length, kind, unit, scale in _SINGLE:
@@ -121,16 +135,21 @@ def entries() -> Iterator[Identifier]:
     yield from event_entries()
     yield from parameter_entries()
     yield from freeze_entries()
-    yield from _load_records()
+    yield from load_entries()
 
 
 @lru_cache(maxsize=DERIVED_KEPT_MAX)
 def derived(di: int) -> Identifier | None:
-    """The entry of an identifier that follows a rule instead of a row: rates 5..63, single freezes, holidays."""
-    if di >> 24 == 0x05:
+    """The entry of an identifier that follows a rule: rates 5..63, freezes, holidays, screens, extended events."""
+    group = di >> 24
+    if group == 0x05:
         return next((entry for entry in freezes_of(di >> 16 & 0xFF, di & 0xFF) if entry.di == di), None)
-    if di >> 16 == 0x0403:
-        return holiday(di)
+    if group == 0x04:
+        return holiday(di) or screen(di)
+    return extended(di) if group >= 0x10 else _further_rate(di)
+
+
+def _further_rate(di: int) -> Identifier | None:
     rate, day = di >> 8 & 0xFF, di & 0xFF
     if di >> 24 > 0x01 or not USUAL_RATES < rate <= RATES_MAX or _SETTLEMENTS < day < _BLOCK:
         return None
@@ -185,6 +204,28 @@ def _phase_energies() -> Iterator[Identifier]:
             yield Identifier(base | _BLOCK, name_en, name_zh, 4 * len(days), kind, unit, 10, days, len(days))
 
 
+def _other_energies() -> Iterator[Identifier]:
+    for di2, en, zh in _OTHER_ENERGIES:
+        for phase, (phase_en, phase_zh) in enumerate(_PHASES):
+            base = (di2 + phase * _PHASE_STEP) << 16
+            for day in range(_SETTLEMENTS + 1):
+                when_en, when_zh = _settlement(day)
+                name_en, name_zh = f"{en}, {phase_en}{when_en}", f"{when_zh}{phase_zh}{zh}电能"
+                yield Identifier(base | day, name_en, name_zh, 4, "signed", "Wh", 10, uncertain=True)
+
+
+def _phase_demands() -> Iterator[Identifier]:
+    for phase in range(1, 4):
+        phase_en, phase_zh = _PHASES[phase]
+        for di2, en, zh, unit, signed, _sure in _DEMANDS:
+            kind = "signed demand" if signed else "demand"
+            base = 0x01 << 24 | (_PHASE_ENERGY + (phase - 1) * _PHASE_STEP + di2 - 1) << 16
+            for day in range(_SETTLEMENTS + 1):
+                when_en, when_zh = _settlement(day)
+                name_en, name_zh = f"maximum {en}, {phase_en}{when_en}", f"{when_zh}{phase_zh}{zh}最大需量"
+                yield Identifier(base | day, name_en, name_zh, 8, kind, unit, 100, uncertain=True)
+
+
 def _demands() -> Iterator[Identifier]:
     for di2, en, zh, unit, signed, sure in _DEMANDS:
         kind = "signed demand" if signed else "demand"
@@ -197,6 +238,12 @@ def _demands() -> Iterator[Identifier]:
             name_en, name_zh = f"maximum {en}, block{when_en}", f"{when_zh}{zh}最大需量数据块"
             block = _rate_block(base, name_en, name_zh, 8, kind=kind, unit=unit, scale=100)
             yield replace(block, uncertain=not sure)
+        for rate, (rate_en, rate_zh) in enumerate(_RATES):
+            base = 0x01 << 24 | di2 << 16 | rate << 8
+            days = tuple(base | day for day in range(_SETTLEMENTS + 1))
+            name_en, name_zh = f"maximum {en}, {rate_en}, all settlement days", f"{zh}{rate_zh}最大需量结算日数据块"
+            size, unsure = 8 * len(days), not sure
+            yield Identifier(base | _BLOCK, name_en, name_zh, size, kind, unit, 100, days, len(days), uncertain=unsure)
 
 
 def _variables() -> Iterator[Identifier]:
@@ -227,15 +274,8 @@ def _harmonics() -> Iterator[Identifier]:
             for order in range(1, 10):
                 di = 0x02 << 24 | di2 << 16 | phase << 8 | order
                 yield Identifier(di, f"{en} {order}, {phase_en}", f"{phase_zh}{order}次{zh}", 2, "number", "bp", 1)
-
-
-def _load_records() -> Iterator[Identifier]:
-    """Load records come as blocks with marks of their own, which no two sources describe alike."""
-    for which, en, zh in _LOAD_RECORDS:
-        yield raw(0x06 << 24 | which, f"load record, {en}", f"{zh}负荷记录块")
-        for number in range(1, _LOAD_CLASSES + 1):
-            di = 0x06 << 24 | number << 16 | which
-            yield raw(di, f"load record of class {number}, {en}", f"第{number}类{zh}负荷记录块")
+            di, name_en = 0x02 << 24 | di2 << 16 | phase << 8 | _BLOCK, f"{en}s, {phase_en}"
+            yield Identifier(di, name_en, f"{phase_zh}{zh}数据块", 2, "number", "bp", 1, (), _HARMONICS_MAX)
 
 
 def _settlement(day: int) -> tuple[str, str]:

@@ -1,85 +1,98 @@
 """Entries of the event identifiers: 03 (standard), 1D and 1E (relay), purchases 03 32 and 03 33.
 
-DI0 = 00 counts the events (with their minutes where the meter keeps them), DI0 = 01..0A is the n-th last record.
-Records whose layout no two sources agree on keep their bytes. The extended groups 10..1C and 22 have a layout of
-their own in every meter; only their names are known (`FAMILIES`).
+DI0 = 00 counts the events (with their minutes where the meter keeps them), DI0 = 01..0A is the n-th last record; what
+a record holds stands in `catalogue_records`, the extended groups 10..1C too. Records whose layout no two sources agree
+on keep their bytes. Group 22 has a layout of its own in every meter; only its name is known (`FAMILIES`).
 """
 
 from collections.abc import Iterator
 
+from core.dlt645 import catalogue_records as layouts
+from core.dlt645.catalogue_records import COUNT, MINUTES, OPERATOR, PHASES, RECORDS_MAX, REST, TIME
 from core.dlt645.entry import Field, Identifier, raw, record
 
-RECORDS_MAX = 10
-PHASES = (("phase A", "A相"), ("phase B", "B相"), ("phase C", "C相"))
-
-# DI2 of groups by phase, English, Chinese, bytes of a record (0: not known), confirmed twice that DI1 is the phase
+# DI2 of groups by phase, English, Chinese, fields of a record, confirmed twice that the totals are by phase
 _BY_PHASE = (
-    (0x01, "loss of voltage", "失压", 131, True),
-    (0x02, "undervoltage", "欠压", 131, True),
-    (0x03, "overvoltage", "过压", 131, True),
-    (0x04, "phase break", "断相", 131, True),
-    (0x0B, "loss of current", "失流", 0, False),
-    (0x0C, "overcurrent", "过流", 0, False),
-    (0x0D, "open current", "断流", 0, False),
-    (0x0E, "reverse flow", "潮流反向", 0, False),
-    (0x0F, "overload", "过载", 0, False),
+    (0x01, "loss of voltage", "失压", layouts.VOLTAGE),
+    (0x02, "undervoltage", "欠压", layouts.VOLTAGE),
+    (0x03, "overvoltage", "过压", layouts.VOLTAGE),
+    (0x04, "phase break", "断相", layouts.VOLTAGE),
+    (0x0B, "loss of current", "失流", layouts.CURRENT),
+    (0x0C, "overcurrent", "过流", layouts.CURRENT),
+    (0x0D, "open current", "断流", layouts.CURRENT),
+    (0x0E, "reverse flow", "潮流反向", layouts.FLOW),
+    (0x0F, "overload", "过载", layouts.FLOW),
 )
 
-# DI2 and DI1, English, Chinese, bytes of a record (0: not known)
-_SINGLE = (
-    (0x0500, "all-phase voltage loss", "全失压", 0),
-    (0x0600, "auxiliary power loss", "辅助电源失电", 0),
-    (0x0700, "reverse voltage sequence", "电压逆相序", 0),
-    (0x0800, "reverse current sequence", "电流逆相序", 0),
-    (0x0900, "voltage unbalance", "电压不平衡", 78),
-    (0x0A00, "current unbalance", "电流不平衡", 78),
-    (0x1200, "demand over limit", "需量超限", 0),
-    (0x3004, "clock setting", "校时", 0),
-    (0x3005, "slot table programming", "时段表编程", 0),
-    (0x3006, "zone table programming", "时区表编程", 0),
-    (0x3007, "weekend programming", "周休日编程", 0),
-    (0x3008, "holiday programming", "节假日编程", 0),
-    (0x3009, "active combination word programming", "有功组合方式编程", 0),
-    (0x300A, "reactive combination word 1 programming", "无功组合方式1编程", 0),
-    (0x300B, "reactive combination word 2 programming", "无功组合方式2编程", 0),
-    (0x300C, "settlement day programming", "结算日编程", 0),
-    (0x300D, "meter cover opening", "开表盖", 0),
-    (0x300E, "terminal cover opening", "开端钮盒", 0),
-    (0x300F, "price table programming", "费率电价表编程", 0),
-    (0x3010, "tier table programming", "阶梯表编程", 0),
-    (0x3012, "key update", "密钥更新", 0),
-    (0x3013, "bad card", "异常插卡", 0),
-    (0x3014, "illegal card insertion", "非法插卡", 0),
-    (0x3400, "refund", "退费", 0),
-    (0x3500, "magnetic interference", "恒定磁场干扰", 0),
-    (0x3600, "relay malfunction", "负荷开关误动作", 0),
-    (0x3700, "internal power fault", "电源异常", 0),
-)
-
-_TIME = Field("time", "发生时刻", 6, "moment")
-_OPERATOR = Field("operator", "操作者代码", 4, "digits")
-_COUNT = Field("count", "总次数", 3, "number")
-_MINUTES = Field("total time", "总累计时间", 3, "number", "min")
-_TOTALS = (_COUNT, _MINUTES)
+_TOTALS = (COUNT, MINUTES)
 _PROGRAMMED = tuple(Field(f"identifier {n}", f"编程项目{n}", 4, "di") for n in range(1, 11))
-_CLEARED = tuple(Field(f"register {n}", f"清零前数据{n}", 4, "raw") for n in range(1, 25))
-_DEMANDS = tuple(Field(f"demand {n}", f"清零前需量{n}", 8, "raw") for n in range(1, 25))
+_WORD = (TIME, OPERATOR, Field("word before", "编程前特征字", 1, "bits"))
+_TABLE = (TIME, OPERATOR, REST)
 
-# DI2 and DI1, English, Chinese, fields, uncertain
-_RECORDS = (
-    (0x1100, "power failure", "掉电", (Field("begin", "发生时刻", 6, "moment"), Field("end", "结束时刻", 6, "moment"))),
-    (0x3000, "programming", "编程", (_TIME, _OPERATOR, *_PROGRAMMED)),
-    (0x3001, "meter clearing", "电表清零", (_TIME, _OPERATOR, *_CLEARED)),
-    (0x3002, "demand clearing", "需量清零", (_TIME, _OPERATOR, *_DEMANDS)),
-    (0x3003, "event clearing", "事件清零", (_TIME, _OPERATOR, Field("identifier", "事件清零数据标识", 4, "di"))),
+# DI2 and DI1, English, Chinese, fields of a record, uncertain
+_SINGLE = (
+    (0x0500, "all-phase voltage loss", "全失压", layouts.BLACKOUT, False),
+    (0x0600, "auxiliary power loss", "辅助电源失电", layouts.SPAN, False),
+    (0x0700, "reverse voltage sequence", "电压逆相序", layouts.FLOW, False),
+    (0x0800, "reverse current sequence", "电流逆相序", layouts.FLOW, False),
+    (0x0900, "voltage unbalance", "电压不平衡", layouts.UNBALANCE, False),
+    (0x0A00, "current unbalance", "电流不平衡", layouts.UNBALANCE, False),
+    (0x1100, "power failure", "掉电", layouts.SPAN, False),
+    (0x3000, "programming", "编程", (TIME, OPERATOR, *_PROGRAMMED), False),
+    (0x3001, "meter clearing", "电表清零", (TIME, OPERATOR, *layouts.CLEARED), False),
+    (0x3002, "demand clearing", "需量清零", (TIME, OPERATOR, *layouts.DEMANDS_CLEARED), True),
+    (0x3003, "event clearing", "事件清零", (TIME, OPERATOR, Field("identifier", "事件清零数据标识", 4, "di")), False),
+    (0x3004, "clock setting", "校时", layouts.CLOCK, False),
+    (0x3005, "slot table programming", "时段表编程", _TABLE, True),
+    (0x3006, "zone table programming", "时区表编程", _TABLE, True),
+    (0x3007, "weekend programming", "周休日编程",
+     (TIME, OPERATOR, Field("slot table before", "编程前采用的日时段表号", 1, "number")), False),
+    (0x3008, "holiday programming", "节假日编程", _TABLE, True),
+    (0x3009, "active combination word programming", "有功组合方式编程", _WORD, False),
+    (0x300A, "reactive combination word 1 programming", "无功组合方式1编程", _WORD, False),
+    (0x300B, "reactive combination word 2 programming", "无功组合方式2编程", _WORD, False),
+    (0x300C, "settlement day programming", "结算日编程", layouts.SETTLEMENT, False),
+    (0x300D, "meter cover opening", "开表盖", layouts.COVER, False),
+    (0x300E, "terminal cover opening", "开端钮盒", layouts.COVER, False),
+)  # fmt: skip
+
+# Later additions whose records no two sources describe alike.
+_RAW = (
+    (0x300F, "price table programming", "费率电价表编程"),
+    (0x3010, "tier table programming", "阶梯表编程"),
+    (0x3012, "key update", "密钥更新"),
+    (0x3013, "bad card", "异常插卡"),
+    (0x3014, "illegal card insertion", "非法插卡"),
+    (0x3400, "refund", "退费"),
+    (0x3500, "magnetic interference", "恒定磁场干扰"),
+    (0x3600, "relay malfunction", "负荷开关误动作"),
+    (0x3700, "internal power fault", "电源异常"),
 )
-_UNCERTAIN_RECORDS = frozenset((0x3001, 0x3002))  # the first has one source, the second is computed
+
+# DI1 of the demands that may be over their limit
+_DEMANDS = (
+    ("forward active", "正向有功"), ("reverse active", "反向有功"),
+    *((f"reactive of quadrant {number}", f"第{name}象限无功") for number, name in enumerate("一二三四", 1)),
+)  # fmt: skip
+
+_VOLTAGE_QUALITY = (
+    Field("time watched", "电压监测时间", 3, "number", "min"),
+    Field("share within limits", "电压合格率", 3, "number", "bp"),
+    Field("share beyond limits", "电压超限率", 3, "number", "bp"),
+    Field("time above", "电压超上限时间", 3, "number", "min"),
+    Field("time below", "电压超下限时间", 3, "number", "min"),
+    Field("highest voltage", "最高电压", 2, "number", "mV", 100),
+    Field("highest voltage at", "最高电压出现时间", 4, "yearless"),
+    Field("lowest voltage", "最低电压", 2, "number", "mV", 100),
+    Field("lowest voltage at", "最低电压出现时间", 4, "yearless"),
+)
+_MONTHS = 12
 
 _AMOUNT = ("amount", "fen", 1)
 _ENERGY = ("number", "Wh", 10)
 _RELAY = (
-    _TIME,
-    _OPERATOR,
+    TIME,
+    OPERATOR,
     Field("forward active energy", "正向有功总电能", 4, "number", "Wh", 10),
     Field("reverse active energy", "反向有功总电能", 4, "number", "Wh", 10),
     *(Field(f"reactive energy of quadrant {q}", f"第{q}象限无功总电能", 4, "number", "varh", 10) for q in range(1, 5)),
@@ -87,7 +100,6 @@ _RELAY = (
 
 # What the first bytes of an identifier tell where the table holds no entry: (mask, value, English, Chinese)
 FAMILIES = (
-    (0xFFFF0000, 0x03100000, "voltage quality statistics", "电压合格率统计"),
     (0xFF000000, 0x03000000, "event record", "事件记录"),
     (0xFF000000, 0x10000000, "extended record of voltage loss", "失压扩展记录"),
     (0xFF000000, 0x11000000, "extended record of undervoltage", "欠压扩展记录"),
@@ -113,39 +125,52 @@ FAMILIES = (
 
 def event_entries() -> Iterator[Identifier]:
     """All event entries, each identifier once."""
-    for di2, en, zh, length, sure in _BY_PHASE:
+    for di2, en, zh, fields in _BY_PHASE:
         base = 0x03 << 24 | di2 << 16
-        yield _phase_totals(base, en, zh, sure=sure)
-        for phase, (phase_en, phase_zh) in enumerate(PHASES, 1):
-            yield from _raw_records(base | phase << 8, f"{en}, {phase_en}", phase_zh + zh, length)
-    for group, en, zh, length in _SINGLE:
+        yield _phase_totals(base, en, zh)
+        yield from layouts.phase_records(base, en, zh, fields)
+    for group, en, zh, fields, unsure in _SINGLE:
         base = 0x03 << 24 | group << 8
         yield record(base, f"{en}, totals", f"{zh}总次数", _TOTALS)
-        yield from _raw_records(base, en, zh, length)
-    for group, en, zh, fields in _RECORDS:
+        yield from layouts.records(base, en, zh, fields, uncertain=unsure)
+    for group, en, zh in _RAW:
         base = 0x03 << 24 | group << 8
         yield record(base, f"{en}, totals", f"{zh}总次数", _TOTALS)
-        unsure = group in _UNCERTAIN_RECORDS
         for back in range(1, RECORDS_MAX + 1):
-            yield record(base | back, f"{en}, record -{back}", f"上{back}次{zh}记录", fields, uncertain=unsure)
+            yield raw(base | back, f"{en}, record -{back}", f"上{back}次{zh}记录")
+    yield from _demands_over()
+    yield from _voltage_quality()
     yield from _purchases(0x0332, "energy", "电量", _ENERGY)
     yield from _purchases(0x0333, "money", "金额", _AMOUNT)
     yield from _relay_records(0x1D, "trip", "跳闸")
     yield from _relay_records(0x1E, "close", "合闸")
 
 
-def _phase_totals(base: int, en: str, zh: str, *, sure: bool) -> Identifier:
+def _phase_totals(base: int, en: str, zh: str) -> Identifier:
     fields = tuple(
         Field(f"{what.name_en}, {phase_en}", phase_zh + what.name_zh, 3, "number", what.unit)
         for phase_en, phase_zh in PHASES
         for what in _TOTALS
     )
-    return record(base, f"{en}, totals", f"{zh}总次数及累计时间", fields, uncertain=not sure)
+    return record(base, f"{en}, totals", f"{zh}总次数及累计时间", fields)
 
 
-def _raw_records(base: int, en: str, zh: str, length: int) -> Iterator[Identifier]:
-    for back in range(1, RECORDS_MAX + 1):
-        yield raw(base | back, f"{en}, record -{back}", f"上{back}次{zh}记录", length)
+def _demands_over() -> Iterator[Identifier]:
+    base = 0x03120000
+    fields = tuple(Field(f"count, {en}", f"{zh}需量超限总次数", 3, "number") for en, zh in _DEMANDS)
+    yield record(base, "demand over limit, totals", "需量超限总次数", fields)
+    for di1, (en, zh) in enumerate(_DEMANDS, 1):
+        title = f"{en} demand over limit", f"{zh}需量超限"
+        yield from layouts.records(base | di1 << 8, *title, layouts.DEMAND_OVER)
+
+
+def _voltage_quality() -> Iterator[Identifier]:
+    """Statistics of this month and the twelve before; sources differ in the width of the shares of a phase."""
+    for phase, (of_en, of_zh) in enumerate((("total", "总"), *PHASES)):
+        for month in range(_MONTHS + 1):
+            when_en, when_zh = (f", month -{month}", f"上{month}月") if month else ("", "本月")
+            names = f"voltage quality, {of_en}{when_en}", f"{when_zh}{of_zh}电压合格率统计数据"
+            yield record(0x03100000 | phase << 8 | month, *names, _VOLTAGE_QUALITY, uncertain=bool(phase))
 
 
 def _purchases(di32: int, en: str, zh: str, amount: tuple[str, str, int]) -> Iterator[Identifier]:

@@ -6,13 +6,23 @@ or one firmware is the only source, the row is marked uncertain.
 
 from collections.abc import Iterator
 
-from core.dlt645.entry import READ_ONLY, READ_WRITE, WRITE_ONLY, Identifier
+from core.dlt645.entry import READ_ONLY, READ_WRITE, WRITE_ONLY, Field, Identifier, record
 
 ZONES_MAX = 14
 SLOTS_MAX = 14
 SLOT_TABLES = 8
 RATES_MAX = 63
 HOLIDAYS_MAX = 254
+SCREENS_MAX = 254
+
+_SCREEN = (Field("identifier", "显示数据项", 4, "di"), Field("number", "数据项序号", 1, "number"))
+
+_LINE = (
+    ("conductance", "电导系数"),
+    ("susceptance", "电纳系数"),
+    ("resistance", "电阻系数"),
+    ("reactance", "电抗系数"),
+)
 
 # DI, English, Chinese, bytes, kind, unit, scale
 _ROWS = (
@@ -33,6 +43,11 @@ _ROWS = (
     (0x04000205, "public holidays", "公共假日数", 2, "number", "", 1),
     (0x04000206, "number of harmonics", "谐波分析次数", 1, "number", "", 1),
     (0x04000207, "number of tiers", "阶梯数", 1, "number", "", 1),
+    (0x04000301, "screens shown by themselves", "自动循环显示屏数", 1, "number", "", 1),
+    (0x04000302, "time of a screen", "每屏显示时间", 1, "number", "s", 1),
+    (0x04000303, "decimals of energies shown", "显示电能小数位数", 1, "number", "", 1),
+    (0x04000304, "decimals of powers shown", "显示功率小数位数", 1, "number", "", 1),
+    (0x04000305, "screens shown by key", "按键循环显示屏数", 1, "number", "", 1),
     (0x04000306, "current transformer ratio", "电流互感器变比", 3, "number", "", 1),
     (0x04000307, "voltage transformer ratio", "电压互感器变比", 3, "number", "", 1),
     (0x04000401, "communication address", "通信地址", 6, "address", "", 1),
@@ -67,6 +82,23 @@ _ROWS = (
         for n in range(1, 7)
     ),
     *((0x04000B00 | n, f"settlement day {n}", f"每月第{n}结算日", 2, "dayhour", "", 1) for n in range(1, 4)),
+    *(
+        (
+            0x04000D01 + 4 * phase + n,
+            f"{en} of phase {'ABC'[phase]}",
+            f"{'ABC'[phase]}相{zh}",
+            2,
+            "number",
+            "permille",
+            1,
+        )
+        for phase in range(3)
+        for n, (en, zh) in enumerate(_LINE)
+    ),
+    (0x04000E01, "limit of forward active power", "正向有功功率上限值", 3, "number", "mW", 100),
+    (0x04000E02, "limit of reverse active power", "反向有功功率上限值", 3, "number", "mW", 100),
+    (0x04000E03, "upper limit of the voltage", "电压上限值", 2, "number", "mV", 100),
+    (0x04000E04, "lower limit of the voltage", "电压下限值", 2, "number", "mV", 100),
     (0x04001001, "alarm amount 1", "报警金额1限值", 4, "amount", "fen", 1),
     (0x04001002, "alarm amount 2", "报警金额2限值", 4, "amount", "fen", 1),
     (0x04001003, "overdraft limit", "透支金额限值", 4, "amount", "fen", 1),
@@ -81,6 +113,19 @@ _ROWS = (
     (0x04800001, "vendor software version", "厂家软件版本号", 32, "ascii", "", 1),
     (0x04800002, "vendor hardware version", "厂家硬件版本号", 32, "ascii", "", 1),
     (0x04800003, "vendor id", "厂家编号", 32, "ascii", "", 1),
+)
+
+# Later filings, one firmware: limits, prices and settlement dates of the tiers in one piece of 70 bytes.
+_LADDER = (
+    *(Field(f"tier limit {n}", f"第{n}阶梯值", 4, "number", "Wh", 10) for n in range(1, 7)),
+    *(Field(f"tier price {n}", f"第{n}阶梯电价", 4, "number", "nf/Wh", 10_000) for n in range(1, 8)),
+    *(Field(f"settlement date {n}", f"第{n}年结算日", 3, "monthdayhour") for n in range(1, 7)),
+)
+_LADDERS = (
+    (0x040606FF, "tier table in use, 1", "当前套第1张阶梯表"),
+    (0x040607FF, "tier table in use, 2", "当前套第2张阶梯表"),
+    (0x04060AFF, "spare tier table, 1", "备用套第1张阶梯表"),
+    (0x04060BFF, "spare tier table, 2", "备用套第2张阶梯表"),
 )
 
 _READ_ONLY = frozenset((0x04800001, 0x04800002, 0x04800003))
@@ -98,6 +143,8 @@ def parameter_entries() -> Iterator[Identifier]:
     for number in (1, 2):
         yield from _tables(number)
         yield from _prices(number)
+    for di, en, zh in _LADDERS:
+        yield record(di, en, zh, _LADDER, access=READ_WRITE, uncertain=True)
 
 
 def holiday(di: int) -> Identifier | None:
@@ -107,6 +154,15 @@ def holiday(di: int) -> Identifier | None:
         return None
     return Identifier(di, f"public holiday {number}", f"第{number}公共假日日期及日时段表号", 4, "holiday",
                       access=READ_WRITE)  # fmt: skip
+
+
+def screen(di: int) -> Identifier | None:
+    """The entry of what one screen shows, 04 04 01 nn (by itself) and 04 04 02 nn (by key)."""
+    number, which = di & 0xFF, di >> 8 & 0xFF
+    if di >> 16 != 0x0404 or which not in (1, 2) or not 1 <= number <= SCREENS_MAX:
+        return None
+    en, zh = (("by itself", "自动循环"), ("by key", "按键循环"))[which - 1]
+    return record(di, f"screen {number} shown {en}", f"{zh}显示第{number}屏", _SCREEN, access=READ_WRITE)
 
 
 def _status_words() -> Iterator[Identifier]:

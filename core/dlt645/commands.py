@@ -283,6 +283,13 @@ def address_matches(pattern: str, address: str) -> bool:
     return all(pattern[i : i + 2] in ("AA", address[i : i + 2]) for i in pairs)
 
 
+def shortened_address(digits: str) -> str:
+    """The pattern for meters whose address ends in `digits`: AA in all bytes above them, as meters want it."""
+    if len(digits) % 2 or len(digits) > 12 or (digits and not (digits.isascii() and digits.isdecimal())):
+        raise ProtocolMisuse(f"{digits!r} is not 0 to 12 digits in pairs, the last ones of an address")
+    return digits.rjust(12, "A")
+
+
 def _bit_names(err: int, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for bit, name in enumerate(names) if err >> bit & 1)
 

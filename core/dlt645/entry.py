@@ -14,7 +14,7 @@ WRITE_ONLY = "W"
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One member of a record; `length` in bytes."""
+    """One member of a record; `length` in bytes, 0 for the rest of the data (the last field only)."""
 
     name_en: str
     name_zh: str

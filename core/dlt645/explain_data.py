@@ -4,10 +4,10 @@ Rows hold the bytes without the 33H offset, in wire order (low byte first). What
 the reason beside it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from core.dlt645 import values
+from core.dlt645 import blocks, values
 from core.dlt645.catalogue_events import FAMILIES
 from core.dlt645.commands import error_names, error_names_zh
 from core.dlt645.display import Reading, readings
@@ -156,12 +156,37 @@ def _value(told: Told, piece: bytes, frame: Frame) -> None:
     if entry is None:
         told.add(piece, ("value", "数据"), ("unknown identifier, bytes as sent", "数据标识未收录，原样显示"))
         return
+    if blocks.is_freeze_block(told.di) or blocks.is_load_record(told.di):
+        _block(told, piece)
+        return
     try:
         row = decode_value(told.di, piece)
     except ValueFormatError as error:
         _unreadable(told, piece, error)
     else:
         told.add_values(b"" if entry.kind == "secret" else piece, readings(entry, row, lookup))
+
+
+def _block(told: Told, piece: bytes) -> None:
+    """A whole freeze or load records, item by item."""
+    try:
+        if blocks.is_freeze_block(told.di):
+            found = _section_readings(blocks.decode_freeze(told.di, piece))
+        else:
+            found = tuple(one for part in blocks.decode_load_records(told.di, piece) for one in _of_record(part))
+    except ValueFormatError as error:
+        _unreadable(told, piece, error)
+    else:
+        told.add_values(piece, found)
+
+
+def _section_readings(sections: Sequence[blocks.Section]) -> tuple[Reading, ...]:
+    return tuple(one for part in sections for one in readings(part.entry, part.values, lookup))
+
+
+def _of_record(part: blocks.LoadRecord) -> tuple[Reading, ...]:
+    text = ("not recorded", "无记录") if part.at is None else (str(part.at), str(part.at))
+    return (Reading("recorded at", "记录时间", part.at, "", *text), *_section_readings(part.sections))
 
 
 def _value_97(told: Told, piece: bytes, _frame: Frame) -> None:

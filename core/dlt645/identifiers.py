@@ -105,11 +105,16 @@ def encode_value(di: int, row: Sequence[Value]) -> bytes:
     entry = TABLE.get(di) or derived(di)
     if entry is None:
         raise ProtocolMisuse(f"identifier {di:08X} is not in the table")
+    return encode_entry(entry, row)
+
+
+def encode_entry(entry: Identifier, row: Sequence[Value]) -> bytes:
+    """Write values as one entry of any table says; `ProtocolMisuse` as for `encode_value`."""
     if entry.kind == "record" and 1 <= len(row) <= len(entry.fields):
         return b"".join(_encode_field(entry, field, value) for field, value in zip(entry.fields, row, strict=False))
     width = entry.values_per_member
     if not row or len(row) % width or len(row) // width > entry.members_max:
-        raise ProtocolMisuse(f"{entry.name_en} ({di:08X}) does not hold {len(row)} values")
+        raise ProtocolMisuse(f"{entry.name_en} ({entry.di:08X}) does not hold {len(row)} values")
     encode = _ENCODERS[entry.kind]
     members = (row[start : start + width] for start in range(0, len(row), width))
     return b"".join(_encode_member(entry, encode, member) for member in members)
@@ -126,11 +131,11 @@ def _decode_record(entry: Identifier, data: bytes) -> tuple[Value, ...]:
     for field in entry.fields:
         if start == len(data) and found:
             break
-        part = data[start : start + field.length]
+        part = data[start : start + (field.length or len(data))]
         if len(part) < field.length:
             raise _wrong_length(entry, data)
         found.append(None if values.is_filler(part) else _DECODERS[field.kind](part, field.scale)[0])
-        start += field.length
+        start += len(part)
     if start != len(data):
         raise _wrong_length(entry, data)
     return tuple(found)
@@ -237,6 +242,7 @@ _PATTERNS = {
     "digits": "{}{}{}{}",
     "yearless": "{}-{} {}:{}",
     "dayhour": "day {} hour {}",
+    "monthdayhour": "{}-{} hour {}",
     "hourminute": "{}:{}",
     "zone": "{}-{} table {}",
     "slot": "{}:{} rate {}",

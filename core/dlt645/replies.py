@@ -1,16 +1,17 @@
-"""Reads a reply frame of 2007 into what it says, without knowing the request.
+"""The replies of 2007 as values: read from a frame without knowing the request, and written as a meter sends them.
 
 One class for each shape of answer: data, follow-up data, an address, a baud rate, a done, an execution word, a
-refusal with its reasons in English and Chinese. `ValueFormatError` when the frame is no reply of the edition.
+refusal with its reasons in English and Chinese. `parse_reply` and `to_frame` are each other's reverse.
+`ValueFormatError` when a frame is no reply of the edition, `ProtocolMisuse` for what no meter can send.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from core.dlt645.commands import error_names, error_names_zh
-from core.dlt645.frame import Frame
+from core.dlt645.commands import READ, READ_FOLLOW, SEQUENCE_MAX, error_names, error_names_zh
+from core.dlt645.frame import ABNORMAL_BIT, FOLLOW_BIT, REPLY_BIT, Frame
 from core.dlt645.security import EXECUTION, EXECUTION_ERRORS, SERR, bit_names
-from core.dlt645.values import address_from_bytes, bcd_to_int, decode_baud
-from core.errors import ValueFormatError
+from core.dlt645.values import address_from_bytes, address_to_bytes, bcd_to_int, decode_baud, encode_baud
+from core.errors import ProtocolMisuse, ValueFormatError
 
 Names = tuple[tuple[str, str], ...]
 
@@ -24,6 +25,17 @@ class Data:
     data: bytes
     seq: int | None = None
     more: bool = False
+    function: int = READ
+
+    def to_frame(self) -> Frame:
+        """The reply; 12H carries its sequence number as the last byte."""
+        if (self.seq is None) == (self.function == READ_FOLLOW) or self.function not in _LEAST:
+            raise ProtocolMisuse(f"function {self.function:02X}H with sequence number {self.seq} is no data reply")
+        if self.seq is not None and not 1 <= self.seq <= SEQUENCE_MAX:
+            raise ProtocolMisuse(f"sequence number {self.seq} is not within 1..{SEQUENCE_MAX}")
+        tail = b"" if self.seq is None else bytes((self.seq,))
+        control = self.function | REPLY_BIT | (FOLLOW_BIT if self.more else 0)
+        return Frame(self.address, control, self.di.to_bytes(4, "little") + self.data + tail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +45,29 @@ class Named:
     address: str
     meter_address: str
 
+    def to_frame(self) -> Frame:
+        """The reply."""
+        return Frame(self.address, 0x13 | REPLY_BIT, address_to_bytes(self.meter_address))
+
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Accepted: 08, 14, 15, 16, 18, 19, 1A, 1B, 1C. `execution` are the bits of 1CH's word, where one came."""
+    """Accepted: 08, 14, 15, 16, 18, 19, 1A, 1B, 1C. `data` is the new password of 18H or the word of a sealed 1CH."""
 
     address: str
     function: int
-    execution: Names = ()
+    data: bytes = field(default=b"", repr=False)
+
+    @property
+    def execution(self) -> Names:
+        """What the execution word of 1CH says, where one came."""
+        return bit_names(EXECUTION, int.from_bytes(self.data, "little")) if self.function == 0x1C else ()
+
+    def to_frame(self) -> Frame:
+        """The reply; that of 15H comes from the new address, which `address` then is."""
+        if len(self.data) not in _DONE_SIZES.get(self.function, ()):
+            raise ProtocolMisuse(f"{self.function:02X}H is not accepted with {len(self.data)} bytes")
+        return Frame(self.address, self.function | REPLY_BIT, self.data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +77,10 @@ class Baud:
     address: str
     baud: int
 
+    def to_frame(self) -> Frame:
+        """The reply, to be sent at the old rate."""
+        return Frame(self.address, 0x17 | REPLY_BIT, bytes((encode_baud(self.baud),)))
+
 
 @dataclass(frozen=True, slots=True)
 class Output:
@@ -58,15 +89,31 @@ class Output:
     address: str
     output: int
 
+    def to_frame(self) -> Frame:
+        """The reply."""
+        return Frame(self.address, 0x1D | REPLY_BIT, bytes((self.output,)))
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An abnormal reply: `err` of one byte, or the word of 03H (SERR) and of sealed 1CH, with what its bits mean."""
+    """An abnormal reply: `err` of `size` bytes, two for 03H (SERR) and for sealed 1CH."""
 
     address: str
     function: int
     err: int
-    reasons: Names
+    size: int = 1
+
+    @property
+    def reasons(self) -> Names:
+        """What the bits of `err` mean, English and Chinese."""
+        return refusal_names(self.function, self.err.to_bytes(self.size, "little"))
+
+    def to_frame(self) -> Frame:
+        """The reply. 13H and 15H have none: these commands are refused by silence."""
+        if self.function not in _FUNCTIONS - _SILENT or self.size not in _ERROR_SIZES.get(self.function, (1,)):
+            raise ProtocolMisuse(f"{self.function:02X}H is not refused with {self.size} bytes")
+        control = self.function | REPLY_BIT | ABNORMAL_BIT
+        return Frame(self.address, control, self.err.to_bytes(self.size, "little"))
 
 
 Reply = Data | Named | Done | Baud | Output | Refused
@@ -74,6 +121,8 @@ Reply = Data | Named | Done | Baud | Output | Refused
 _DONE_SIZES = {0x08: (0,), 0x14: (0,), 0x15: (0,), 0x16: (0,), 0x18: (4,), 0x19: (0,), 0x1A: (0,), 0x1B: (0,),
                0x1C: (0, 2)}  # fmt: skip
 _FUNCTIONS = frozenset((*_DONE_SIZES, 0x03, 0x11, 0x12, 0x13, 0x17, 0x1D))
+_SILENT = frozenset((0x13, 0x15))
+_ERROR_SIZES = {0x03: (2,), 0x1C: (1, 2)}
 _LEAST = {0x03: 4, 0x11: 4, 0x12: 5}
 _EXACT = {0x13: 6, 0x17: 1, 0x1D: 1}
 
@@ -96,11 +145,11 @@ def parse_reply(frame: Frame) -> Reply:
     if frame.abnormal:
         if len(data) not in (1, 2):
             raise ValueFormatError(f"a refusal has 1 or 2 bytes, not {len(data)}")
-        return Refused(address, function, int.from_bytes(data, "little"), refusal_names(function, data))
+        return Refused(address, function, int.from_bytes(data, "little"), len(data))
     _check_size(frame)
     if function in _LEAST:
         di, seq = int.from_bytes(data[:4], "little"), data[-1] if function == 0x12 else None
-        return Data(address, di, data[4:-1] if seq is not None else data[4:], seq, frame.follow)
+        return Data(address, di, data[4:-1] if seq is not None else data[4:], seq, frame.follow, function)
     if function == 0x13:
         bcd_to_int(data)
         return Named(address, address_from_bytes(data))
@@ -108,8 +157,7 @@ def parse_reply(frame: Frame) -> Reply:
         return Baud(address, decode_baud(data[0]))
     if function == 0x1D:
         return Output(address, data[0])
-    execution = bit_names(EXECUTION, int.from_bytes(data, "little")) if function == 0x1C else ()
-    return Done(address, function, execution)
+    return Done(address, function, data)
 
 
 def _check_size(frame: Frame) -> None:

@@ -28,12 +28,16 @@ UNIT_FACTOR = {
 }  # fmt: skip
 
 _TYPED = ("service", "requests", "security", "replies")
-_TABLES = ("entry", "catalogue_events", "catalogue_parameters", "catalogue_freezes", "catalogue")
+_TABLES = (
+    "entry", "catalogue_records", "catalogue_events", "catalogue_loads", "catalogue_parameters", "catalogue_freezes",
+    "catalogue",
+)  # fmt: skip
 _MODULES = (
     "values",
     "frame",
     *_TABLES,
     "identifiers",
+    "blocks",
     "commands",
     *_TYPED,
     "edition1997",

@@ -221,3 +221,16 @@ def test_the_relay_actions_are_those_of_the_standard() -> None:
     }  # fmt: skip
     codes = (commands.READ, commands.READ_FOLLOW, commands.READ_ADDRESS, commands.WRITE, commands.BROADCAST_TIME)
     assert (*codes, commands.RELAY) == (0x11, 0x12, 0x13, 0x14, 0x08, 0x1C)
+
+
+def test_a_shortened_address_has_its_wildcards_above_the_digits() -> None:
+    assert [commands.shortened_address(tail) for tail in ("", "45", "345678", OTHER)] == [
+        "A" * 12, "AAAAAAAAAA45", "AAAAAA345678", OTHER,
+    ]  # fmt: skip
+    frame = Read(commands.shortened_address("1062"), 0x00010000).to_frame()
+    assert frame.address == "AAAAAAAA1062"
+    assert address_matches(frame.address, "151230011062")
+    assert not address_matches(frame.address, "151230011162")
+    for tail in ("5", "1" * 14, "4A", "٤٥"):
+        with pytest.raises(ProtocolMisuse, match="in pairs"):
+            commands.shortened_address(tail)

@@ -69,7 +69,7 @@ def test_the_table_is_about_what_a_prepaid_head_end_needs() -> None:
     bits = {"RELAY_OPEN", "COMMAND_OPEN", "PRE_TRIP_ALARM", "KEEP_POWER"}
     missing = [name for name, value in named.items() if name not in bits and lookup(value) is None]
     assert missing == []
-    assert (len(named) - len(bits), len(TABLE)) == (29, 5095)
+    assert (len(named) - len(bits), len(TABLE)) == (29, 6032)
 
 
 @pytest.mark.parametrize(
@@ -218,6 +218,20 @@ def test_status_words_are_sixteen_bits_low_byte_first() -> None:
         (0x05020A01, "500000 3012241126", (5000, NOON)),
         (0x05061001, "500000" * 8, (5000,) * 8),
         (0x06010002, "A0A0", ("A0 A0",)),
+        (0x00800000, "00000180", (-100_000,)),
+        (0x00C2000C, "00010000", (1000,)),
+        (0x01150000, "500000 3012241126", (5000, NOON)),
+        (0x010100FF, "500000 3012241126" * 2, (5000, NOON, 5000, NOON)),
+        (0x020A01FF, "0001 5000", (100, 50)),
+        (0x04000302, "05", (5,)),
+        (0x04000D0C, "0010", (1000,)),
+        (0x04000E03, "2023", (232_000,)),
+        (0x04040201, "00000100 00", ("00010000", 0)),
+        (
+            0x040606FF,
+            "00002400" * 6 + "83480000" * 7 + "000101" * 6,
+            (2_400_000,) * 6 + (48_830_000,) * 7 + ("01-01 hour 00",) * 6,
+        ),
     ],
 )
 def test_the_deeper_identifiers_are_read_and_written(di: int, data: str, row: tuple[ids.Value, ...]) -> None:

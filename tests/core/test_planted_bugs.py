@@ -155,7 +155,7 @@ PLANTED = {
     "freeze fields go month first": ("service", "for value in reversed(row))", "for value in row)"),
     "amounts of 03H lose their place": ("requests", "_di(data), data[8:], _operator", "_di(data), data[4:], _operator"),
     "errors of 03H are those of reads": ("replies", "    if function == 0x03:\n", "    if function == 0x33:\n"),
-    "the follow bit of a typed reply is dropped": ("replies", "seq, frame.follow)", "seq, False)"),
+    "the follow bit of a typed reply is dropped": ("replies", "seq, frame.follow,", "seq, False,"),
     "the typed reply keeps its sequence number": (
         "replies",
         "data[-1] if function == 0x12 else None",

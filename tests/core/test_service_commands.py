@@ -22,7 +22,7 @@ from core.dlt645.commands import (
     reply_value,
 )  # fmt: skip
 from core.dlt645.frame import Frame, encode, parse
-from core.dlt645.replies import Baud, Data, Done, Named, Output, Refused, parse_reply
+from core.dlt645.replies import Baud, Data, Done, Named, Output, Refused, Reply, parse_reply
 from core.dlt645.requests import parse_request
 from core.dlt645.service import (
     Authenticate,
@@ -116,14 +116,71 @@ def test_a_reply_is_typed_without_its_request(command: Command, reply: tuple[int
 
 
 def test_replies_say_what_they_hold() -> None:
-    assert parse_reply(frame(0xB2, "00000100 1122 05")) == Data(METER, 0x00010000, b"\x11\x22", 5, True)
+    assert parse_reply(frame(0xB2, "00000100 1122 05")) == Data(METER, 0x00010000, b"\x11\x22", 5, True, 0x12)
     assert parse_reply(frame(0x93, "674860100000")) == Named(METER, "000010604867")
     assert parse_reply(frame(0x97, "08")) == Baud(METER, 2400)
     assert parse_reply(frame(0x9C, "0801")).execution == (("delayed trip (timer)", "延时跳闸(延时时间)"),
                                                          ("keep power", "保电"))  # fmt: skip
-    assert parse_reply(frame(0xC3, "2000")) == Refused(METER, 3, 0x20, (("wrong recharge count", "充值次数错误"),))
+    assert parse_reply(frame(0xC3, "2000")) == Refused(METER, 3, 0x20, 2)
+    assert parse_reply(frame(0xC3, "2000")).reasons == (("wrong recharge count", "充值次数错误"),)
     assert parse_reply(frame(0xDC, "20")).reasons == (("too many slots of the day", "日时段数超"),)
     assert parse_reply(frame(0xDC, "2000")).reasons == (("trip failed (keep power)", "跳闸失败(保电)"),)
+
+
+# what a meter says, and its bytes on paper
+SAID = [
+    (Data(METER, 0x00010000, b"\x78\x56"), 0x91, "00000100 7856"),
+    (Data(METER, 0x03300201, b"\x11", more=True), 0xB1, "01023003 11"),
+    (Data(METER, 0x03300201, b"\x22", 1, True, 0x12), 0xB2, "01023003 22 01"),
+    (Data(METER, 0x03300201, b"", 255, False, 0x12), 0x92, "01023003 FF"),
+    (Data(METER, 0x070102FF, b"", function=0x03), 0x83, "FF020107"),
+    (Named(METER, "000010604867"), 0x93, "674860100000"),
+    *((Done(METER, function), function | 0x80, "") for function in (0x08, 0x14, 0x15, 0x16, 0x19, 0x1A, 0x1B, 0x1C)),
+    (Done(METER, 0x18, b"\x03\x21\x43\x65"), 0x98, "03214365"),
+    (Done(METER, 0x1C, b"\x04\x00"), 0x9C, "0400"),
+    (Baud(METER, 9600), 0x97, "20"),
+    (Output(METER, 2), 0x9D, "02"),
+    *((Refused(METER, function, 2), function | 0xC0, "02")
+      for function in (0x08, 0x11, 0x12, 0x14, 0x16, 0x17, 0x18, 0x19, 0x1A, 0x1B, 0x1C, 0x1D)),
+    (Refused(METER, 0x03, 0x0200, 2), 0xC3, "0002"),
+    (Refused(METER, 0x1C, 0x0020, 2), 0xDC, "2000"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("said", "control", "data"), SAID)
+def test_a_meter_writes_its_replies(said: Reply, control: int, data: str) -> None:
+    assert said.to_frame() == frame(control, data)
+    assert parse_reply(frame(control, data)) == said
+
+
+def test_every_control_code_is_answered_and_refused_by_a_typed_reply() -> None:
+    codes = {0x03, 0x08, *range(0x11, 0x1E)}
+    assert {row[1] & 0x1F for row in SAID if not row[1] & 0x40} == codes
+    assert {row[1] & 0x1F for row in SAID if row[1] & 0x40} == codes - {0x13, 0x15}  # these two refuse by silence
+
+
+@pytest.mark.parametrize(
+    "said",
+    [Data(METER, 1, b"", seq=1), Data(METER, 1, b"", function=0x12), Data(METER, 1, b"", 0, False, 0x12),
+     Data(METER, 1, b"", 256, False, 0x12), Data(METER, 1, b"", function=0x14), Done(METER, 0x11),
+     Done(METER, 0x14, b"1"), Baud(METER, 300), Refused(METER, 0x13, 1), Refused(METER, 0x15, 1),
+     Refused(METER, 0x03, 1), Refused(METER, 0x11, 1, 2), Refused(METER, 0x1E, 1), Named(METER, "1")],
+)  # fmt: skip
+def test_what_no_meter_says_is_our_mistake(said: Reply) -> None:
+    with pytest.raises(ProtocolMisuse):
+        said.to_frame()
+
+
+def test_captured_and_synthetic_replies_are_read_and_sent_again_byte_for_byte() -> None:
+    kinds = Counter()
+    for vector in [v for v in captured() if in_scope(v)] + synthetic():
+        if vector["direction"] != "response":
+            continue
+        wire = bytes.fromhex(vector["hex"])
+        said = parse_reply(parse(wire))
+        assert encode(said.to_frame(), vector["decoded"].get("preamble_fe", 0)) == wire
+        kinds[type(said).__name__] += 1
+    assert kinds == {"Data": 82, "Refused": 10, "Named": 4, "Done": 2, "Baud": 1}
 
 
 @pytest.mark.parametrize(
@@ -175,8 +232,11 @@ def test_no_data_makes_reading_fail_in_another_way(control: int, data: bytes) ->
     except ValueFormatError:
         command = None
     assert command is None or command.to_frame() == Frame(METER, control, data)
-    with suppress(ValueFormatError):
-        parse_reply(Frame(METER, control | 0x80, data))
+    for reply in (Frame(METER, control | 0x80, data), Frame(METER, control | 0xC0, data)):
+        with suppress(ValueFormatError):
+            said = parse_reply(reply)
+            if not isinstance(said, Refused):  # a meter may refuse with a size that no standard has
+                assert said.to_frame() == reply
 
 
 @pytest.mark.parametrize(
