@@ -8,21 +8,24 @@ that arrives before `handle_timer` has given up still counts, so a busy caller l
     idle --request--> waiting --matching reply--> idle      (then the guard gap, see `ready_at`)
                          \\------handle_timer----> idle      (TimedOut)
 
-A reply counts only if address, control code and identifier match. Everything else that is a frame (echo of
-our own request, another meter's late reply) is reported as `Stray` and matches nothing.
+A reply counts only if its command says so. Everything else that is a frame (echo of our own request, another
+meter's late reply) is reported as `Stray` and matches nothing. The session knows no protocol: each frame brings its
+own framing (see `framing`), so meters of DL/T 645 and of Modbus RTU can share the line. What is heard is read by the
+framing of the last request (DL/T 645 before the first): a late reply of the other protocol is garbage.
 
 What the protocol cannot tell apart, neither can we: refusals and the replies to writes and relay commands name no
-identifier, so a late one may end a later request of the same function to the same meter. Read back what matters.
+identifier, and no Modbus reply to a read names its register. So a late one may end a later request of the same
+function to the same meter. Read back what matters.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Generic
 
-from core.dlt645.commands import Command
-from core.dlt645.frame import FRAME_MAX, OVERHEAD, Frame, FrameDecoder, encode
+from core.dlt645.frame import FrameDecoder
 from core.errors import ProtocolMisuse
-
-REPLY_PREAMBLE = 4  # FE bytes that a meter may send before its reply
+from core.framing import BusFrame, Command, Decoder, F
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,28 +52,28 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
-class ReplyReceived:
+class ReplyReceived(Generic[F]):
     """The reply to the request; `latency_s` counts from the request's first byte to the reply's last."""
 
-    command: Command
-    frame: Frame
+    command: Command[F]
+    frame: F
     latency_s: float
 
 
 @dataclass(frozen=True, slots=True)
-class RefusedByMeter:
+class RefusedByMeter(Generic[F]):
     """The meter's abnormal reply to the request."""
 
-    command: Command
+    command: Command[F]
     err: int
-    frame: Frame
+    frame: F
 
 
 @dataclass(frozen=True, slots=True)
 class TimedOut:
     """No reply came; `garbage_bytes` came instead (noise, a collision, or a frame with a bad sum)."""
 
-    command: Command
+    command: Command[Any]
     garbage_bytes: int
 
 
@@ -78,18 +81,18 @@ class TimedOut:
 class Sent:
     """A request that nobody answers has been handed over; the bus is free after its wire time."""
 
-    command: Command
+    command: Command[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Stray:
     """A sound frame that answers nothing: `reason` is echo, request, foreign, late or unasked."""
 
-    frame: Frame
+    frame: BusFrame
     reason: str
 
 
-Event = ReplyReceived | RefusedByMeter | TimedOut | Sent | Stray
+Event = ReplyReceived[Any] | RefusedByMeter[Any] | TimedOut | Sent | Stray
 
 
 @dataclass(slots=True)
@@ -106,21 +109,23 @@ class Counters:
 
 
 class BusSession:
-    """The state of one bus. Not thread-safe; one caller drives it."""
+    """The state of one bus. Not thread-safe; one caller drives it. `preamble` waking bytes lead a DL/T 645 request."""
 
     def __init__(self, timing: Timing, preamble: int = 4) -> None:
         self._timing = timing
         self._preamble = preamble
-        self._decoder = FrameDecoder()
+        self._decoder: Decoder[BusFrame] = FrameDecoder()
+        self._garbage_of_others = 0
+        self._bad_sums_of_others = 0
         self._events: deque[Event] = deque()
-        self._command: Command | None = None
-        self._sent_frame: Frame | None = None
+        self._command: Command[Any] | None = None
+        self._sent_frame: BusFrame | None = None
         self._sent_at = 0.0
         self._deadline = 0.0
         self._deadline_last = 0.0
         self._gap_deadline: float | None = None
-        self._ready_at = float("-inf")
-        self._ready_last = float("-inf")
+        self._quiet_from = float("-inf")
+        self._quiet_last = float("-inf")
         self._garbage_before = 0
         self.counters = Counters()
 
@@ -132,33 +137,35 @@ class BusSession:
     @property
     def garbage_bytes(self) -> int:
         """Received bytes that belonged to no frame, since the session began."""
-        return self._decoder.garbage_bytes
+        return self._garbage_of_others + self._decoder.garbage_bytes
 
     @property
     def bad_sums(self) -> int:
         """Candidates with the right marks and the wrong checksum, since the session began."""
-        return self._decoder.bad_sums
+        return self._bad_sums_of_others + self._decoder.bad_sums
 
-    def ready_at(self) -> float:
+    def ready_at(self, command: Command[Any] | None = None) -> float:
         """Earliest time for the next request: the line was quiet for the guard gap.
 
-        Noise moves it on by at most `byte_gap_max_s` altogether, so that a babbling node cannot silence us.
+        Pass the command: its framing may need more silence than the bus (Modbus RTU needs 3.5 characters). Noise
+        moves it on by at most `byte_gap_max_s` altogether, so that a babbling node cannot silence us.
         """
-        return self._ready_at
+        return self._ready_for(command.to_frame() if command is not None else None)
 
-    def request(self, command: Command, now: float) -> bytes:
+    def request(self, command: Command[Any], now: float) -> bytes:
         """Begin a transaction and return the bytes to write at once.
 
-        `ProtocolMisuse` while another is out or before `ready_at()`.
+        `ProtocolMisuse` while another is out or before `ready_at(command)`.
         """
         if self._command is not None:
             raise ProtocolMisuse(f"the bus still waits for the reply to {self._command!r}")
-        if now < self._ready_at:
-            raise ProtocolMisuse(f"the line needs quiet until {self._ready_at:.3f} s, it is {now:.3f} s")
-        frame = command.to_frame()
-        wire = encode(frame, self._preamble)
+        frame: BusFrame = command.to_frame()
+        ready_at = self._ready_for(frame)
+        if now < ready_at:
+            raise ProtocolMisuse(f"the line needs quiet until {ready_at:.3f} s, it is {now:.3f} s")
+        wire: bytes = frame.to_wire(self._preamble)
         self._take(self._decoder.flush(), now)
-        self._gap_deadline = None
+        self._listen(frame)
         self.counters.requests += 1
         self._sent_frame, self._sent_at = frame, now
         on_line_until = now + self._timing.wire_time_s(len(wire))
@@ -168,8 +175,8 @@ class BusSession:
             self._events.append(Sent(command))
             return wire
         self._command = command
-        self._garbage_before = self._decoder.garbage_bytes
-        self._set_deadlines(on_line_until)
+        self._garbage_before = self.garbage_bytes
+        self._set_deadlines(on_line_until, *frame.reply_sizes)
         return wire
 
     def receive_data(self, data: bytes, now: float) -> None:
@@ -180,8 +187,7 @@ class BusSession:
         gap_end = now + self._timing.byte_gap_max_s
         self._gap_deadline = gap_end if self._decoder.pending else None
         if self._command is None:
-            quiet_from = now + self._timing.frame_gap_s
-            self._ready_at = max(self._ready_at, min(quiet_from, self._ready_last))
+            self._quiet_from = max(self._quiet_from, min(now, self._quiet_last))
         elif self._decoder.pending:
             self._deadline = min(max(self._deadline, gap_end), self._deadline_last)
 
@@ -203,27 +209,38 @@ class BusSession:
             self._gap_deadline = None
             self._take(self._decoder.flush(), now)
         if overdue and self._command is not None:
-            garbage_bytes = self._decoder.garbage_bytes - self._garbage_before
+            garbage_bytes = self.garbage_bytes - self._garbage_before
             self.counters.timeouts += 1
             self._events.append(TimedOut(self._command, garbage_bytes))
             self._command = None
             self._settle(now)
 
-    def _set_deadlines(self, on_line_until: float) -> None:
+    def _ready_for(self, frame: BusFrame | None) -> float:
+        """When the line has been quiet for the bus, for the frame before and for this one."""
+        byte_s = self._timing.wire_time_s(1)
+        neighbours = (one for one in (self._sent_frame, frame) if one is not None)
+        return self._quiet_from + max(self._timing.frame_gap_s, *(one.quiet_s(byte_s) for one in neighbours), 0.0)
+
+    def _listen(self, frame: BusFrame) -> None:
+        """Read the line as this request's framing says, beginning with nothing."""
+        self._garbage_of_others = self.garbage_bytes
+        self._bad_sums_of_others = self.bad_sums
+        self._decoder = frame.reply_decoder()
+        self._gap_deadline = None
+
+    def _set_deadlines(self, on_line_until: float, shortest: int, longest: int) -> None:
         """The reply must begin by the first deadline; while its bytes come, it may extend to the last one."""
         timing = self._timing
-        begin = timing.wire_time_s(REPLY_PREAMBLE + OVERHEAD)
-        longest = timing.wire_time_s(REPLY_PREAMBLE + FRAME_MAX)
         latest_start = on_line_until + timing.reply_delay_max_s + timing.margin_s
-        self._deadline = latest_start + begin
-        self._deadline_last = latest_start + longest + timing.byte_gap_max_s
+        self._deadline = latest_start + timing.wire_time_s(shortest)
+        self._deadline_last = latest_start + timing.wire_time_s(longest) + timing.byte_gap_max_s
 
     def _settle(self, line_used_until: float) -> None:
         """Begin the guard gap that separates this transaction from the next."""
-        self._ready_at = line_used_until + self._timing.frame_gap_s
-        self._ready_last = self._ready_at + self._timing.byte_gap_max_s
+        self._quiet_from = line_used_until
+        self._quiet_last = line_used_until + self._timing.byte_gap_max_s
 
-    def _take(self, frames: list[Frame], now: float) -> None:
+    def _take(self, frames: Sequence[BusFrame], now: float) -> None:
         for frame in frames:
             command = self._command
             if command is None or not command.match(frame):
@@ -233,13 +250,12 @@ class BusSession:
             self._settle(now)
             if frame.abnormal:
                 self.counters.refusals += 1
-                err = int.from_bytes(frame.data, "little")
-                self._events.append(RefusedByMeter(command, err, frame))
+                self._events.append(RefusedByMeter(command, frame.err, frame))
             else:
                 self.counters.replies += 1
                 self._events.append(ReplyReceived(command, frame, now - self._sent_at))
 
-    def _stray(self, frame: Frame) -> None:
+    def _stray(self, frame: BusFrame) -> None:
         """Report a frame that answers nothing."""
         if frame == self._sent_frame:
             reason = "echo"

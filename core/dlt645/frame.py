@@ -28,6 +28,7 @@ ABNORMAL_BIT = 0x40
 FOLLOW_BIT = 0x20
 FUNCTION_MASK = 0x1F
 FUNCTIONS_WITH_IDENTIFIER = frozenset((0x03, 0x11, 0x12, 0x14))
+REPLY_PREAMBLE = 4  # FE bytes that a meter may send before its reply
 
 _ADD_OFFSET = bytes((byte + 0x33) & 0xFF for byte in range(256))
 _REMOVE_OFFSET = bytes((byte - 0x33) & 0xFF for byte in range(256))
@@ -67,6 +68,28 @@ class Frame:
         if self.abnormal or len(self.data) < 4 or self.function not in FUNCTIONS_WITH_IDENTIFIER:
             return None
         return int.from_bytes(self.data[:4], "little")
+
+    @property
+    def err(self) -> int:
+        """The error byte of an abnormal reply, or its word of two."""
+        return int.from_bytes(self.data, "little")
+
+    @property
+    def reply_sizes(self) -> tuple[int, int]:
+        """Bytes of the shortest and of the longest reply, waking bytes included."""
+        return REPLY_PREAMBLE + OVERHEAD, REPLY_PREAMBLE + FRAME_MAX
+
+    def to_wire(self, preamble: int) -> bytes:
+        """The wire bytes, see `encode`."""
+        return encode(self, preamble)
+
+    def reply_decoder(self) -> "FrameDecoder":
+        """What reads the line after this request."""
+        return FrameDecoder()
+
+    def quiet_s(self, byte_s: float) -> float:
+        """No silence is asked for: a frame has its own start and end marks."""
+        return 0.0
 
 
 def encode(frame: Frame, preamble: int = 4) -> bytes:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from core.dlt645.commands import Command, reply_value
+from core.dlt645.frame import Frame
 from core.errors import NoReply
 from core.session import BusSession, RefusedByMeter, ReplyReceived, Sent, Stray, TimedOut, Timing
 from server.collect.port import Port, PortError, PortStatus
@@ -62,7 +63,7 @@ class BusLine:
 
     async def ask(self, command: Command) -> Answer:
         """Send and wait. `NoReply`, `MeterRefused`, or `PortError` when the port goes away meanwhile."""
-        await self.quiet()
+        await self.quiet(command)
         self._fail_if_lost()
         wire = self._session.request(command, monotonic())
         self._tally.transactions += 1
@@ -75,9 +76,9 @@ class BusLine:
             await self._wait_until(self._session.get_timer())
             self._session.handle_timer(monotonic())
 
-    async def quiet(self) -> None:
-        """Wait until the guard gap of the line has passed."""
-        while (wait_s := self._session.ready_at() - monotonic()) > 0:
+    async def quiet(self, command: Command | None = None) -> None:
+        """Wait until the guard gap of the line has passed, and the silence that `command` needs before it."""
+        while (wait_s := self._session.ready_at(command) - monotonic()) > 0:
             await asyncio.sleep(wait_s)
 
     async def _wait_until(self, deadline: float | None) -> None:
@@ -130,7 +131,7 @@ class BusLine:
                     return self._accept(event)
         return None
 
-    def _accept(self, event: ReplyReceived) -> Answer:
+    def _accept(self, event: ReplyReceived[Frame]) -> Answer:
         on_line_s = min(event.latency_s, self._timing.wire_time_s(len(event.frame.data) + 12))
         self._tally.replied(event.latency_s, self._clocks.machine_ms())
         at_world = self._clocks.world_now() - on_line_s * self._clocks.factor
