@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.estate645-setup
-SOURCES := $(wildcard core/*.pyx core/*.pxd core/*.h)
+SOURCES := $(wildcard core/*.pyx core/*.pxd core/*.h sim/*.pyx sim/*.pxd)
 
 .PHONY: help setup demo test test-ci test-long check bench screenshots assets clean
 
@@ -49,7 +49,7 @@ check: setup
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
-	@$(PY) -m mypy.stubtest core._crc core._deduct core._isa core._scan core._roofline
+	@$(PY) -m mypy.stubtest core._crc core._deduct core._isa core._scan core._roofline sim._load
 	@$(VENV)/bin/lint-imports --no-cache
 	@$(PY) -m pytest -q tests/house
 
@@ -66,5 +66,5 @@ screenshots: setup
 clean:
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .demo .bench
 	@rm -rf server/web/assets/dist server/web/assets/node_modules
-	@find core -name '*.so' -delete; find core -name '_*.c' -delete
+	@find core sim -name '*.so' -delete; find core sim -name '_*.c' -delete
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

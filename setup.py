@@ -1,9 +1,9 @@
 """Build of the compiled kernels; everything static about the project is in pyproject.toml.
 
-The extensions of `core` are translated by Cython and compiled for the baseline of the target: the same
-wheel must run on every machine of its platform, so there is no `-march=native`. Single C functions carry
-wider instruction sets as attributes and are chosen at run time (`core/_isa.h`). NumPy is not needed to
-build, the kernels take their arrays by the buffer protocol.
+The extensions of `core` and the loads of `sim` are translated by Cython and compiled for the baseline of
+the target: the same wheel must run on every machine of its platform, so there is no `-march=native`. Single
+C functions carry wider instruction sets as attributes and are chosen at run time (`core/_isa.h`). NumPy is
+not needed to build, the kernels take their arrays by the buffer protocol.
 """
 
 import sys
@@ -33,6 +33,7 @@ EXTENSIONS = [
     )
     for name, headers in HEADERS.items()
 ]
+EXTENSIONS.append(Extension("sim._load", ["sim/_load.pyx"], depends=["sim/_day.pxd"], extra_compile_args=COMPILE_ARGS))
 
 setup(
     ext_modules=cythonize(
@@ -53,6 +54,6 @@ setup(
             "web/assets/dist/*",
             "web/locale/**/*",
         ],
-        "sim": ["py.typed"],
+        "sim": ["*.pyi", "*.pyx", "*.pxd", "py.typed"],
     },
 )

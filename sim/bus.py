@@ -54,10 +54,11 @@ class Bus:
         world_ms: Callable[[float], int],
         delays: np.random.Generator,
         noise: np.random.Generator,
+        meters: Mapping[str, Meter],
     ) -> None:
         self.config = config
         self.port = port
-        self.meters: dict[str, Meter] = {}
+        self.meters = meters
         self.counters = BusCounters()
         self.decoder = FrameDecoder()
         self._env = env

@@ -6,11 +6,15 @@ the living estate from them and a seed.
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from sim.rates import RateCalendar
 from sim.uart import LineSettings
 
-LOADS = ("family", "single", "vacant", "heavy", "constant")
+if TYPE_CHECKING:
+    from sim.columns import Households, Members
+
+LOADS = ("family", "single", "vacant", "heavy", "constant", "replay")
 BUTTONS = ("prompt", "slow", "never")
 CLOCKS = ("world", "machine")
 WIRES = ("byte-true", "none")
@@ -118,6 +122,8 @@ class HouseholdConfig:
     load: str = "family"
     mean_power_w: int | None = None
     tier_used_wh: int = 0
+    solar_w: int = 0
+    profile: int = 0
     resident: Resident = Resident()
     fault: FaultConfig | None = None
 
@@ -129,7 +135,7 @@ class GateConfig:
     gate_id: str
     meter: MeterConfig
     feeds: str
-    households: tuple[str, ...]
+    households: "Members"
     loss_permille: int = 0
 
 
@@ -141,5 +147,5 @@ class Scenario:
     name: str
     calendar: RateCalendar
     buses: tuple[BusConfig, ...]
-    households: tuple[HouseholdConfig, ...]
+    households: "Households"
     gates: tuple[GateConfig, ...] = ()

@@ -57,14 +57,14 @@ class FaultBoard:
         elif config.kind is FaultKind.REGISTER_BACKWARDS:
             meter.register.set_back(at_ms, config.drop_wh)
         else:
-            household.taps.start(at_ms, None, config.tap_power_w * 1000)
+            household.start_tap(at_ms, config.tap_power_w * 1000)
         if config.until_ms is not None:
             self._world.call_at_ms(config.until_ms, lambda when_ms: self._end(fault, when_ms))
 
     def clear(self, household: "Household", at_ms: int) -> None:
         """End every fault of a household that runs."""
         for fault in self.faults:
-            if fault.household is household and fault.until_ms is None:
+            if fault.household == household and fault.until_ms is None:
                 self._end(fault, at_ms)
 
     def labels(self, at_ms: int) -> list[dict[str, Any]]:
@@ -82,7 +82,7 @@ class FaultBoard:
         ]
 
     def _running(self, household: "Household", kind: FaultKind) -> bool:
-        return any(f.household is household and f.config.kind is kind and f.until_ms is None for f in self.faults)
+        return any(f.household == household and f.config.kind is kind and f.until_ms is None for f in self.faults)
 
     def _end(self, fault: ActiveFault, at_ms: int) -> None:
         if fault.until_ms is not None:
@@ -96,7 +96,7 @@ class FaultBoard:
         elif kind is FaultKind.REGISTER_BACKWARDS:
             household.meter.register.set_back(at_ms, 0)
         else:
-            household.taps.end(at_ms)
+            household.end_taps(at_ms)
 
     def _energy_wh(self, fault: ActiveFault, at_ms: int) -> int:
         end_ms = at_ms if fault.until_ms is None else fault.until_ms

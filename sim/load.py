@@ -1,137 +1,105 @@
 """Energy as a function of time, exact and lazy: nothing is integrated until somebody reads.
 
-A curve answers "how much until t" in O(1) from integer prefix sums: whole blocks of days, whole quarter-hours,
-and the power of the running quarter-hour times the milliseconds gone. The unit is mW x ms (3.6e9 of them make
-one Wh), so no remainder is ever lost. Curves are strictly increasing, which makes the inverse ("when was this
-reached") well defined. Habits follow the civil day of the estate's standard time.
+`Loads` holds the loads of a whole estate as arrays and answers "how much until t" for one of them (`curve`) or for
+many at the boundaries of a day's quarter-hours. The unit is mW x ms (3.6e9 of them make one Wh), so no remainder is
+ever lost. Curves are strictly increasing, which makes the inverse ("when was this reached") well defined. Habits
+follow the civil day of the estate's standard time. What roofs give back is a second set of curves.
 """
 
-from bisect import bisect_right
-from functools import lru_cache
-from typing import Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from sim.estate import HouseholdConfig
-from sim.habits import BLOCK_DAYS, SLOTS, block_power_mw, draw_traits
-from sim.streams import stream
+from sim._load import LoadTable
+from sim.estate import LOADS
+from sim.habits import CONSTANT, MEAN_MW_PER_UNIT, REPLAY, draw_keys, draw_traits
 from sim.weather import Weather
+
+if TYPE_CHECKING:
+    from sim.columns import Households
 
 MWMS_PER_WH = 3_600_000_000
 SLOT_MS = 900_000
+SLOTS = 96
 DAY_MS = SLOTS * SLOT_MS
-BLOCK_MS = BLOCK_DAYS * DAY_MS
-BLOCKS_KEPT = 4
-"""Blocks of days whose quarter-hours a household keeps; older ones are drawn again when asked for."""
-MEAN_MW_PER_SIZE = {"family": 328, "single": 292, "heavy": 347}
-"""Yearly mean mW of a household divided by its size in per mille (measured), the base of `mean_power_w`."""
-VACANT_MW = (4_000, 15_000)
+KIND, SIZE_PPM, SOLAR_W, LEVEL = 0, 1, 11, 13
+NO_PROFILES = np.zeros((1, 1), np.int32)
+REPLAY_SIZE_PPM = 1_000_000
 
 
-class Curve(Protocol):
-    """Cumulative energy of a load that is always switched on."""
+class Curve:
+    """The load of one household that is always switched on."""
+
+    __slots__ = ("_index", "_table")
+
+    def __init__(self, table: LoadTable, index: int) -> None:
+        self._table = table
+        self._index = index
 
     def energy(self, at_ms: int) -> int:
-        """mW x ms from the curve's own origin to world time `at_ms`."""
+        """mW x ms from the world's origin to world time `at_ms`."""
+        return self._table.energy(self._index, at_ms)
 
     def reached_ms(self, energy: int) -> int:
         """First world millisecond at which `energy(t) >= energy`."""
+        return self._table.reached_ms(self._index, energy)
 
     def power_mw(self, at_ms: int) -> int:
         """Power in mW at world time `at_ms`."""
+        return self._table.power_mw(self._index, at_ms)
 
 
-class ConstantCurve:
-    """The same power for ever."""
+class Loads:
+    """All loads of an estate; `table` takes from the grid, `given_back` feeds into it."""
 
-    def __init__(self, power_mw: int, origin_ms: int) -> None:
-        self._power_mw = power_mw
-        self._origin_ms = origin_ms
+    def __init__(
+        self,
+        seed: int,
+        households: "Households",
+        weather: Weather,
+        *,
+        origin_ms: int,
+        offset_ms: int,
+        profiles: NDArray[np.int32] | None = None,
+    ) -> None:
+        self.keys = draw_keys(seed, households.ids)
+        self.traits = traits = household_traits(self.keys, households)
+        self.offset_ms = offset_ms
+        self.solar = traits[:, SOLAR_W] > 0
+        shared: tuple[Any, ...] = (self.keys, traits, NO_PROFILES if profiles is None else profiles, weather.table)
+        self.table = LoadTable(*shared, origin_ms=origin_ms, offset_ms=offset_ms)
+        self.given_back = LoadTable(*shared, origin_ms=origin_ms, offset_ms=offset_ms, export=True)
 
-    def energy(self, at_ms: int) -> int:
-        """mW x ms since the origin."""
-        return self._power_mw * (at_ms - self._origin_ms)
+    def curve(self, index: int) -> Curve:
+        """What a household takes."""
+        return Curve(self.table, index)
 
-    def reached_ms(self, energy: int) -> int:
-        """First millisecond at which that much has flowed."""
-        return self._origin_ms - (-energy // self._power_mw)
+    def export_curve(self, index: int) -> Curve | None:
+        """What a household's roof gives back, or None without one."""
+        return Curve(self.given_back, index) if self.solar[index] else None
 
-    def power_mw(self, at_ms: int) -> int:
-        """The power, whenever."""
-        return self._power_mw
-
-
-class HouseholdCurve:
-    """A household with habits; blocks of days are drawn when first needed."""
-
-    def __init__(self, seed: int, config: HouseholdConfig, weather: Weather, *, origin_ms: int, offset_ms: int) -> None:
-        self._seed = seed
-        self._id = config.household_id
-        self._traits = draw_traits(seed, config.household_id, config.load)
-        self._weather = weather
-        self._offset_ms = offset_ms
-        self._first = (origin_ms + offset_ms) // BLOCK_MS
-        self._wanted_mw = None if config.mean_power_w is None else config.mean_power_w * 1000
-        self._nominal_mw = MEAN_MW_PER_SIZE[config.load] * self._traits.size_permille
-        self._limit_mw = config.meter.max_current_a * 220_000
-        self._totals = [0]
-        self._block = lru_cache(maxsize=BLOCKS_KEPT)(self._draw_block)
-
-    def energy(self, at_ms: int) -> int:
-        """mW x ms from midnight of the first block to `at_ms`."""
-        block, slot, rest_ms = self._locate(at_ms)
-        powers, prefix = self._block(block)
-        return self._total(block) + prefix[slot] * SLOT_MS + powers[slot] * rest_ms
-
-    def power_mw(self, at_ms: int) -> int:
-        """Power of the running quarter-hour."""
-        block, slot, _ = self._locate(at_ms)
-        return self._block(block)[0][slot]
-
-    def prepare(self, at_ms: int) -> int:
-        """Draw the block of days that holds `at_ms` ahead of time; returns when the next one begins."""
-        block = self._locate(at_ms)[0]
-        self._total(block)
-        self._block(block)
-        return (block + 1) * BLOCK_MS - self._offset_ms
-
-    def reached_ms(self, energy: int) -> int:
-        """First millisecond at which that much has flowed; draws further blocks until it has."""
-        while self._totals[-1] < energy:
-            self._total(self._first + len(self._totals))
-        index = max(0, bisect_right(self._totals, energy) - 1)
-        powers, prefix = self._block(self._first + index)
-        within = energy - self._totals[index]
-        slot = min(bisect_right(prefix, within // SLOT_MS), len(powers)) - 1
-        rest_ms = -((prefix[slot] * SLOT_MS - within) // powers[slot])
-        return (self._first + index) * BLOCK_MS - self._offset_ms + slot * SLOT_MS + rest_ms
-
-    def _locate(self, at_ms: int) -> tuple[int, int, int]:
-        block, within = divmod(at_ms + self._offset_ms, BLOCK_MS)
-        slot, rest_ms = divmod(within, SLOT_MS)
-        return block, slot, rest_ms
-
-    def _total(self, block: int) -> int:
-        """Energy of all blocks before this one."""
-        while len(self._totals) <= block - self._first:
-            self._totals.append(self._totals[-1] + self._block(self._first + len(self._totals) - 1)[1][-1] * SLOT_MS)
-        return self._totals[block - self._first]
-
-    def _draw_block(self, block: int) -> tuple[list[int], list[int]]:
-        """Powers of the block's quarter-hours in mW and their prefix sums, as lists (fast to index)."""
-        power = block_power_mw(self._seed, self._id, self._traits, self._weather, block)
-        if self._wanted_mw is not None:
-            power = np.maximum(power * self._wanted_mw // self._nominal_mw, 1)
-        power = np.minimum(power, self._limit_mw).ravel()
-        prefix = np.concatenate(([0], np.cumsum(power)))
-        return power.tolist(), prefix.tolist()
+    def boundaries(self, indices: NDArray[np.int32], day: int) -> NDArray[np.int64]:
+        """Energy at the 97 boundaries of a day (since 1970, standard time): int64[m, 97]."""
+        out = np.empty((len(indices), SLOTS + 1), np.int64)
+        self.table.boundaries(indices, day, out)
+        return out
 
 
-def household_curve(seed: int, config: HouseholdConfig, weather: Weather, *, origin_ms: int, offset_ms: int) -> Curve:
-    """The load of a household; `offset_ms` is the estate's standard offset from UTC."""
-    if config.load == "constant":
-        return ConstantCurve((config.mean_power_w or 1) * 1000, origin_ms)
-    if config.load == "vacant":
-        drawn_mw = int(stream(seed, config.household_id, "traits").integers(*VACANT_MW))
-        return ConstantCurve(drawn_mw if config.mean_power_w is None else config.mean_power_w * 1000, origin_ms)
-    return HouseholdCurve(seed, config, weather, origin_ms=origin_ms, offset_ms=offset_ms)
+def household_traits(keys: NDArray[np.uint64], households: "Households") -> NDArray[np.int32]:
+    """What the scenario says about loads laid over what was drawn: int32[n, TRAITS]."""
+    rows = households.rows
+    traits = draw_traits(keys, LOADS, rows["load"], rows["max_current_a"])
+    wanted_mw = rows["mean_power_w"].astype(np.int64) * 1000
+    for kind, mean_mw in MEAN_MW_PER_UNIT.items():
+        chosen = (rows["load"] == LOADS.index(kind)) & (wanted_mw > 0)
+        traits[chosen, SIZE_PPM] = wanted_mw[chosen] * 1_000_000 // mean_mw
+    flat = np.isin(rows["load"], [LOADS.index("constant"), LOADS.index("vacant")])
+    traits[rows["load"] == LOADS.index("constant"), KIND] = CONSTANT
+    traits[flat & (wanted_mw > 0), LEVEL] = wanted_mw[flat & (wanted_mw > 0)]
+    replayed = rows["load"] == LOADS.index("replay")
+    traits[replayed, KIND] = REPLAY
+    traits[replayed, LEVEL] = rows["profile"][replayed]
+    traits[replayed, SIZE_PPM] = REPLAY_SIZE_PPM
+    traits[:, SOLAR_W] = rows["solar_w"]
+    return traits

@@ -5,12 +5,15 @@ is an error. Civil times without an offset are in the estate's time zone.
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import numpy as np
+
 from core.units import REGISTER_MODULUS_WH, WH_PER_STEP
+from sim.columns import HouseholdRows, Households, Ids, Members
 from sim.errors import ScenarioError
 from sim.estate import (
     BAUDS,
@@ -66,13 +69,15 @@ def scenario_from_dict(table: Mapping[str, Any], path: str = "scenario") -> Scen
     buses = tuple(_bus(section) for section in top.sections("bus"))
     if not buses:
         raise top.wrong("bus", "at least one table [[bus]]")
-    bus_ids = _distinct(path, "bus", [bus.bus_id for bus in buses])
-    households = tuple(_household(section, zone, bus_ids) for section in top.sections("household"))
-    names = _distinct(path, "household", [household.household_id for household in households])
-    gates = tuple(_gate(section, names, bus_ids) for section in top.sections("gate"))
-    meters = [h.meter for h in households] + [g.meter for g in gates]
-    _distinct(path, "meter", [meter.address for meter in meters])
-    _check_bus_loads(path, buses, meters)
+    bus_ids = [bus.bus_id for bus in buses]
+    _refuse_twice(path, "bus", sorted({bus_id for bus_id in bus_ids if bus_ids.count(bus_id) > 1}))
+    rows = HouseholdRows(bus_ids)
+    for section in top.sections("household"):
+        rows.add(_household(section, zone, bus_ids))
+    households = rows.finish()
+    _refuse_twice(path, "household", households.ids.twice())
+    gates = tuple(_gate(section, households.ids, bus_ids) for section in top.sections("gate"))
+    _check_meters(path, bus_ids, households, gates)
     scenario = Scenario(
         estate_id=estate.text("id"),
         name=estate.text("name", estate.text("id")),
@@ -93,19 +98,23 @@ def _zone(estate: Section) -> ZoneInfo:
         raise estate.wrong("time_zone", "an IANA name such as Asia/Shanghai") from error
 
 
-def _distinct(path: str, what: str, names: list[str]) -> list[str]:
-    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
-    if twice:
-        raise ScenarioError(f"{path}: {what} {', '.join(twice)} appears more than once; each needs its own")
-    return names
+def _refuse_twice(path: str, what: str, names: Sequence[str]) -> None:
+    if names:
+        raise ScenarioError(f"{path}: {what} {', '.join(names)} appears more than once; each needs its own")
 
 
-def _check_bus_loads(path: str, buses: tuple[BusConfig, ...], meters: list[MeterConfig]) -> None:
-    for bus in buses:
-        count = sum(meter.bus_id == bus.bus_id for meter in meters)
+def _check_meters(path: str, bus_ids: Sequence[str], households: Households, gates: Sequence[GateConfig]) -> None:
+    """Every address once, and no line with more meters than it can carry."""
+    addresses = np.append(households.rows["address"], [int(gate.meter.address) for gate in gates]).astype(np.int64)
+    found, times = np.unique(addresses, return_counts=True)
+    _refuse_twice(path, "meter", [f"{address:012d}" for address in found[times > 1]])
+    counts = np.bincount(households.rows["bus"], minlength=len(bus_ids))
+    for gate in gates:
+        counts[bus_ids.index(gate.meter.bus_id)] += 1
+    for bus_id, count in zip(bus_ids, counts, strict=True):
         if count > METERS_PER_BUS_MAX:
             raise ScenarioError(
-                f"{path}: bus {bus.bus_id} has {count} meters; allowed: at most {METERS_PER_BUS_MAX} on one line"
+                f"{path}: bus {bus_id} has {count} meters; allowed: at most {METERS_PER_BUS_MAX} on one line"
             )
 
 
@@ -245,27 +254,30 @@ def _world_ms(section: Section, key: str, zone: ZoneInfo) -> int | None:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()) * 1000
 
 
-def _gate(section: Section, names: list[str], bus_ids: list[str]) -> GateConfig:
-    feeds = section.text("feeds", section.raw("id"))
-    if section.has("households") == section.has("prefix"):
-        raise section.wrong("households", 'either households = ["1-0101", ...] or prefix = "1-"')
-    if section.has("prefix"):
-        prefix = section.text("prefix")
-        section.raw("households")
-        chosen = [name for name in names if name.startswith(prefix)]
-    else:
-        section.raw("prefix")
-        chosen = section.raw("households")
-    known = isinstance(chosen, list) and all(name in names for name in chosen)
-    if not known or not chosen or len(set(chosen)) < len(chosen):
-        key = "prefix" if section.has("prefix") else "households"
-        raise section.wrong(key, "ids of households of this scenario, each once")
+def _gate(section: Section, ids: Ids, bus_ids: list[str]) -> GateConfig:
     gate = GateConfig(
         gate_id=section.text("id"),
         meter=_meter(section, bus_ids),
-        feeds=feeds,
-        households=tuple(chosen),
+        feeds=section.text("feeds", section.raw("id")),
+        households=_members(section, ids),
         loss_permille=section.whole("loss_permille", 0, 500, 0),
     )
     section.finish()
     return gate
+
+
+def _members(section: Section, ids: Ids) -> Members:
+    """The households behind a main meter, by name or by the beginning of their names."""
+    chosen, prefix = section.raw("households"), section.raw("prefix")
+    if (chosen is None) == (prefix is None):
+        raise section.wrong("households", 'either households = ["1-0101", ...] or prefix = "1-"')
+    if prefix is not None:
+        found = list(ids.with_prefix(section.text("prefix")))
+    else:
+        names = chosen if isinstance(chosen, list) and all(isinstance(name, str) for name in chosen) else []
+        found = [ids.find(name) for name in names]
+    if not found or None in found or len(set(found)) < len(found):
+        raise section.wrong(
+            "households" if prefix is None else "prefix", "ids of households of this scenario, each once"
+        )
+    return Members(ids, np.array(found, np.int32))

@@ -1,124 +1,102 @@
-"""What physically flows: a household's supply behind its meter, and the sum that a gate meter sees.
+"""What physically flows behind a household's meter: its load, switched by contacts.
 
-A supply is switched by contacts. It keeps one segment for each switching, with the energy so far and where
-the load's curve stood, so that reading is O(1), no remainder is lost, and every past instant can be asked
-about again. A tap draws before the meter: it adds to the gate meter's sum and never to the household's.
+Most meters never switch, and then the load's own curve is the answer. One that did keeps a segment for each
+switching, with the energy so far and where the curve stood, so that reading is O(1), no remainder is lost, and every
+past instant can be asked about again. What a roof gives back flows only while the contacts are closed, too.
 """
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import NamedTuple
+from itertools import pairwise
 
+from sim.fleet import CONTACTS_OPEN, Fleet, Segment
 from sim.load import Curve
 
 
-class Segment(NamedTuple):
-    """From `at_ms` on: `energy` had flowed, the curve stood at `curve`, and the contacts are so."""
-
-    at_ms: int
-    energy: int
-    curve: int
-    on: bool
-
-
 class Supply:
-    """Energy through one household's meter (unit mW x ms, see `sim.load`)."""
+    """Energy through one household's meter (unit mW x ms, see `sim.load`): a view."""
 
-    def __init__(self, curve: Curve, origin_ms: int) -> None:
-        self.curve = curve
-        self._segments = [Segment(origin_ms, 0, curve.energy(origin_ms), True)]
+    __slots__ = ("_fleet", "_index")
+
+    def __init__(self, fleet: Fleet, index: int) -> None:
+        self._fleet = fleet
+        self._index = index
+
+    @property
+    def curve(self) -> Curve:
+        """The load itself, always switched on."""
+        return self._fleet.loads.curve(self._index)
 
     @property
     def on(self) -> bool:
         """Whether the contacts are physically closed now."""
-        return self._segments[-1].on
+        return not self._fleet.has(self._index, CONTACTS_OPEN)
 
     def switch(self, at_ms: int, on: bool) -> None:
         """Open or close the contacts; nothing happens when they are so already."""
-        at_ms = max(at_ms, self._segments[-1].at_ms)
-        if on != self.on:
-            energy = self.energy(at_ms)
-            self._segments.append(Segment(at_ms, energy, self.curve.energy(at_ms), on))
+        if on == self.on:
+            return
+        segments = self._fleet.remember(self._index).segments
+        if not segments:
+            segments.append(Segment(self._fleet.origin_ms, 0, 0, True))
+        at_ms = max(at_ms, segments[-1].at_ms)
+        segments.append(Segment(at_ms, self.energy(at_ms), self.curve.energy(at_ms), on))
+        self._fleet.put(self._index, CONTACTS_OPEN, not on)
 
     def energy(self, at_ms: int) -> int:
         """Energy since the origin at any instant from the origin on."""
-        segment = self._segments[max(0, bisect_right(self._segments, at_ms, key=_start) - 1)]
+        segments = self._segments()
+        if not segments:
+            return self._fleet.loads.table.energy(self._index, at_ms)
+        segment = segments[max(0, bisect_right(segments, at_ms, key=_start) - 1)]
         if not segment.on:
             return segment.energy
-        return segment.energy + self.curve.energy(at_ms) - segment.curve
+        return segment.energy + self._fleet.loads.table.energy(self._index, at_ms) - segment.curve
 
     def power_mw(self, at_ms: int) -> int:
         """Power now; 0 with open contacts."""
-        return self.curve.power_mw(at_ms) if self.on else 0
+        return self._fleet.loads.table.power_mw(self._index, at_ms) if self.on else 0
 
     def reached_ms(self, energy: int, until_ms: int) -> int | None:
         """First millisecond up to `until_ms` at which `energy` had flowed, or None."""
         if self.energy(until_ms) < energy:
             return None
-        index = bisect_right(self._segments, energy, key=lambda segment: segment.energy) - 1
-        while index > 0 and self._segments[index].energy == energy:
+        segments = self._segments() or [Segment(self._fleet.origin_ms, 0, 0, True)]
+        index = bisect_right(segments, energy, key=lambda segment: segment.energy) - 1
+        while index > 0 and segments[index].energy == energy:
             index -= 1
-        segment = self._segments[max(index, 0)]
+        segment = segments[max(index, 0)]
         if energy <= segment.energy:
             return segment.at_ms
         return self.curve.reached_ms(segment.curve + energy - segment.energy)
 
+    def given_back(self, at_ms: int) -> int:
+        """Energy that the roof fed into the grid since the origin."""
+        curve = self._fleet.loads.export_curve(self._index)
+        if curve is None:
+            return 0
+        origin_ms = self._fleet.origin_ms
+        edges = [segment for segment in self._segments() if segment.at_ms <= at_ms]
+        edges = edges or [Segment(origin_ms, 0, 0, True)]
+        spans = pairwise([*edges, Segment(max(at_ms, origin_ms), 0, 0, False)])
+        return sum(curve.energy(after.at_ms) - curve.energy(before.at_ms) for before, after in spans if before.on)
 
-class Taps:
-    """Energy drawn before a household's meter by taps, each a span with a power."""
-
-    def __init__(self) -> None:
-        self._taps: list[tuple[int, int | None, int]] = []
-
-    def start(self, at_ms: int, until_ms: int | None, power_mw: int) -> None:
-        """A tap of some power from `at_ms` to `until_ms` (None: until further notice)."""
-        self._taps.append((at_ms, until_ms, power_mw))
-
-    def end(self, at_ms: int) -> None:
-        """All taps that run end now."""
-        self._taps = [
-            (start, at_ms if until is None or until > at_ms else until, power) for start, until, power in self._taps
-        ]
-
-    def energy(self, at_ms: int) -> int:
-        """mW x ms drawn by taps up to an instant."""
-        return sum(
-            power * max(0, (at_ms if until is None else min(at_ms, until)) - start)
-            for start, until, power in self._taps
-        )
-
-    def power_mw(self, at_ms: int) -> int:
-        """Power of the taps that run at an instant."""
-        return sum(p for start, until, p in self._taps if start <= at_ms and (until is None or at_ms < until))
+    def _segments(self) -> Sequence[Segment]:
+        memory = self._fleet.recall(self._index)
+        return memory.segments if memory is not None else ()
 
 
-class GateSource:
-    """What a main meter measures: its households and their taps, plus losses in per mille of that."""
+class GivenBack:
+    """What a household's roof gave back, as a source of a register."""
 
-    def __init__(self, members: Sequence[tuple[Supply, Taps]], loss_permille: int, origin_ms: int) -> None:
-        self._members = tuple(members)
-        self._loss_permille = loss_permille
-        self._origin_ms = origin_ms
+    __slots__ = ("_supply",)
+
+    def __init__(self, supply: Supply) -> None:
+        self._supply = supply
 
     def energy(self, at_ms: int) -> int:
-        """Energy through the main meter since the origin."""
-        drawn = sum(supply.energy(at_ms) + taps.energy(at_ms) for supply, taps in self._members)
-        return drawn * (1000 + self._loss_permille) // 1000
-
-    def power_mw(self, at_ms: int) -> int:
-        """Power through the main meter."""
-        drawn = sum(supply.power_mw(at_ms) + taps.power_mw(at_ms) for supply, taps in self._members)
-        return drawn * (1000 + self._loss_permille) // 1000
-
-    def reached_ms(self, energy: int, until_ms: int) -> int | None:
-        """First millisecond up to `until_ms` at which `energy` had flowed, by bisection."""
-        if self.energy(until_ms) < energy:
-            return None
-        low, high = self._origin_ms, until_ms
-        while low < high:
-            middle = (low + high) // 2
-            low, high = (low, middle) if self.energy(middle) >= energy else (middle + 1, high)
-        return low
+        """mW x ms since the origin."""
+        return self._supply.given_back(at_ms)
 
 
 def _start(segment: Segment) -> int:

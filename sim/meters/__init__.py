@@ -1,18 +1,21 @@
 """The meter itself: registers, relay, button, clock, counters. No protocol here.
 
 A meter is passive: it answers for an instant that it is given and never looks at a clock. What must happen by
-itself (a delayed trip, a resident at the button) is asked of the world through `on_change`, which is called
-after every command that may have changed the relay. Contacts move the supply, unless they are stuck.
+itself (a delayed trip, a resident at the button) is asked of the world through the fleet's `on_change`, called
+after every command that may have changed the relay. Contacts move the supply, unless they are stuck. A meter is a
+view of the fleet's columns, made when asked for; what it must keep beyond them goes into `remember`.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from sim.estate import MeterConfig
+from sim.fleet import SILENT, STUCK_CLOSED, Fleet, Memory
+from sim.gate import GateSource
 from sim.meters.register import Register
 from sim.meters.relay import Relay
-from sim.rates import RateCalendar
+from sim.supply import Supply
 
 __all__ = ["Load", "Meter"]
 
@@ -33,42 +36,96 @@ class Load(Protocol):
 class Meter:
     """One meter on one bus. Instants are world epoch milliseconds."""
 
-    def __init__(
-        self,
-        config: MeterConfig,
-        register: Register,
-        load: Load,
-        calendar: RateCalendar,
-        *,
-        switch: Callable[[int, bool], None] | None = None,
-    ) -> None:
-        self.config = config
-        self.address = config.address
-        self.register = register
-        self.load = load
-        self.relay = Relay()
-        self.stuck_closed = False
-        self.silent = False
-        self.clock_offset_s = 0
-        self.trip_delay_min = config.trip_delay_min
-        self.parameters: dict[int, bytes] = {}
-        self.on_change: Callable[[int], None] = lambda _at_ms: None
-        self._calendar = calendar
-        self._switch = switch
-        self._synced_day: tuple[int, int] | None = None
+    __slots__ = ("_fleet", "index")
+
+    def __init__(self, fleet: Fleet, index: int) -> None:
+        self._fleet = fleet
+        self.index = index
+
+    @property
+    def address(self) -> str:
+        """Twelve digits."""
+        return f"{self._fleet.address[self.index]:012d}"
+
+    @property
+    def config(self) -> MeterConfig:
+        """What the scenario says about this meter."""
+        return self._fleet.config(self.index)
 
     @property
     def has_relay(self) -> bool:
         """Gate meters have none."""
-        return self._switch is not None
+        return not self._fleet.is_gate(self.index)
+
+    @property
+    def load(self) -> "Load":
+        """What hangs on the meter."""
+        return self._source()
+
+    @property
+    def register(self) -> Register:
+        """Energy taken: total and rates."""
+        return Register(self._fleet, self.index, self._source())
+
+    @property
+    def relay(self) -> Relay:
+        """The relay as the meter knows it."""
+        return Relay(self._fleet, self.index)
+
+    @property
+    def memory(self) -> Memory | None:
+        """What the meter remembers beyond its columns, if anything; read only."""
+        return self._fleet.recall(self.index)
+
+    def remember(self) -> Memory:
+        """The meter's memory, to be changed."""
+        return self._fleet.remember(self.index)
+
+    @property
+    def parameters(self) -> Mapping[int, bytes]:
+        """Values that were written, by identifier."""
+        memory = self.memory
+        return memory.parameters if memory is not None else {}
+
+    def set_parameter(self, di: int, value: bytes) -> None:
+        """Keep a written value."""
+        self.remember().parameters[di] = value
+
+    @property
+    def silent(self) -> bool:
+        """Whether the meter answers nothing."""
+        return self._fleet.has(self.index, SILENT)
+
+    @silent.setter
+    def silent(self, on: bool) -> None:
+        self._fleet.put(self.index, SILENT, on)
+
+    @property
+    def stuck_closed(self) -> bool:
+        """Whether the contacts are welded."""
+        return self._fleet.has(self.index, STUCK_CLOSED)
+
+    @property
+    def clock_offset_s(self) -> int:
+        """By how much the meter's clock is ahead."""
+        return self._fleet.clock_offset_s[self.index]
+
+    @property
+    def trip_delay_min(self) -> int:
+        """The meter's own delay before a trip."""
+        return self._fleet.trip_delay_min[self.index]
+
+    @trip_delay_min.setter
+    def trip_delay_min(self, delay_min: int) -> None:
+        self._fleet.trip_delay_min[self.index] = delay_min
 
     def civil(self, at_ms: int) -> datetime:
         """What the meter's clock shows: naive civil time of the estate."""
-        return self._calendar.civil(at_ms).replace(tzinfo=None) + timedelta(seconds=self.clock_offset_s)
+        return self._fleet.calendar.civil(at_ms).replace(tzinfo=None) + timedelta(seconds=self.clock_offset_s)
 
     def set_clock(self, at_ms: int, civil: datetime) -> None:
         """Set the clock to a naive civil time."""
-        self.clock_offset_s += round((civil - self.civil(at_ms)).total_seconds())
+        self._fleet.clock_offset_s[self.index] += round((civil - self.civil(at_ms)).total_seconds())
 
     def sync_clock(self, at_ms: int, civil: datetime) -> bool:
         """Follow a broadcast time if its guards allow it; whether it was followed."""
@@ -78,9 +135,9 @@ class Meter:
         since_s = (mine - midnight).total_seconds()
         day = (mine.year, mine.timetuple().tm_yday)
         near_midnight = since_s < SYNC_LIMIT_S or since_s > 86400 - SYNC_LIMIT_S
-        if drift_s > SYNC_LIMIT_S or near_midnight or self._synced_day == day:
+        if drift_s > SYNC_LIMIT_S or near_midnight or (self.memory is not None and self.memory.synced_day == day):
             return False
-        self._synced_day = day
+        self.remember().synced_day = day
         self.set_clock(at_ms, civil)
         return True
 
@@ -121,7 +178,7 @@ class Meter:
 
     def set_stuck_closed(self, at_ms: int, stuck: bool) -> None:
         """Weld the contacts where they are closed, or free them again."""
-        self.stuck_closed = stuck
+        self._fleet.put(self.index, STUCK_CLOSED, stuck)
         self._settle(at_ms)
 
     def power_mw(self, at_ms: int) -> int:
@@ -131,7 +188,7 @@ class Meter:
     def voltage_mv(self, at_ms: int) -> int:
         """Supply voltage: 220 V with a slow ripple of its own, in steps of 0.1 V."""
         minute = at_ms // MINUTE_MS
-        ripple = (minute * 7919 + int(self.address[-4:]) * 104729) % (2 * SWING_MV)
+        ripple = (minute * 7919 + self._fleet.address[self.index] % 10_000 * 104729) % (2 * SWING_MV)
         return (NOMINAL_MV - SWING_MV + ripple) // 100 * 100
 
     def current_ma(self, at_ms: int) -> int:
@@ -140,6 +197,12 @@ class Meter:
 
     def _settle(self, at_ms: int) -> None:
         """Let the contacts follow what the relay shows, and tell the world."""
-        if self._switch is not None:
-            self._switch(at_ms, not self.relay.shown_open or self.stuck_closed)
-        self.on_change(at_ms)
+        if self.has_relay:
+            closed = not self.relay.shown_open or self.stuck_closed
+            Supply(self._fleet, self.index).switch(at_ms, closed)
+        self._fleet.on_change(self.index, at_ms)
+
+    def _source(self) -> Supply | GateSource:
+        if self.has_relay:
+            return Supply(self._fleet, self.index)
+        return self._fleet.gate_sources[self.index - len(self._fleet.households)]

@@ -195,7 +195,7 @@ def _write_amount(meter: Meter, di: int, value: bytes, _at_ms: int) -> None:
     if len(value) != 4:
         raise RefusedError(ERR_OTHER)
     bcd_to_int(value)
-    meter.parameters[di] = value
+    meter.set_parameter(di, value)
 
 
 Handler = Callable[[Meter, Frame, int], bytes | None]

@@ -10,12 +10,15 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
+from sim.columns import HouseholdRows
 from sim.estate import HouseholdConfig, MeterConfig
-from sim.load import DAY_MS, MWMS_PER_WH, household_curve
-from sim.meters.register import Register, split_start
-from sim.rates import RateCalendar
+from sim.fleet import Fleet
+from sim.load import DAY_MS, MWMS_PER_WH, Loads
+from sim.meters import Meter
+from sim.ratebook import split_start
 from sim.section import Section
-from sim.supply import Supply, Taps
+from sim.supply import Supply
+from sim.taps import Taps
 from sim.tariff_text import read_calendar
 from sim.weather import Weather
 from tests.sim.rig import ADDRESS, OTHER, START, Virtual, household, table
@@ -33,23 +36,39 @@ TOU = {
 }
 
 
+def households(configs):
+    rows = HouseholdRows(["bus-1"])
+    for config in configs:
+        rows.add(config)
+    return rows.finish()
+
+
+def loads(configs, seed=SEED, origin_ms=ORIGIN_MS):
+    return Loads(seed, households(configs), Weather(seed), origin_ms=origin_ms, offset_ms=OFFSET_MS)
+
+
+def config(name="h", load="family", start_wh=0, **keys):
+    return HouseholdConfig(name, MeterConfig(ADDRESS, "bus-1", start_wh), load=load, **keys)
+
+
 def curve(name="h", load="family", seed=SEED, **keys):
-    config = HouseholdConfig(name, MeterConfig(ADDRESS, "bus-1"), load=load, **keys)
-    return household_curve(seed, config, Weather(seed), origin_ms=ORIGIN_MS, offset_ms=OFFSET_MS)
+    return loads([config(name, load, **keys)], seed).curve(0)
 
 
-def calendar(tariff=None) -> RateCalendar:
-    return read_calendar(Section("t", "[tariff]", tariff or TOU), ZoneInfo("Asia/Shanghai"))
+def fleet(tariff=None, **keys):
+    """One household on its own."""
+    calendar = read_calendar(Section("t", "[tariff]", tariff or TOU), ZoneInfo("Asia/Shanghai"))
+    one = [config(**keys)]
+    return Fleet(households(one), (), loads(one), calendar, ORIGIN_MS)
 
 
-def spring_kw(homes, load="family"):
-    """Half-hour means of April, kW: float[homes, 30 * 48]."""
-    start_ms = 1_774_972_800_000  # 2026-04-01T00:00+08:00
-    config = [HouseholdConfig(f"h{n}", MeterConfig(ADDRESS, "b"), load=load) for n in range(homes)]
-    weather = Weather(SEED)
-    curves = [household_curve(SEED, c, weather, origin_ms=start_ms, offset_ms=OFFSET_MS) for c in config]
-    ticks = range(start_ms, start_ms + 30 * DAY_MS + 1, 1_800_000)
-    return np.array([np.diff([c.energy(t) for t in ticks]) for c in curves]) / 1_800_000 / 1e6
+def spring_kw(homes, load="family", start_ms=1_774_972_800_000, days=30):
+    """Half-hour means of April 2026, kW: float[homes, days * 48]."""
+    estate = loads([config(f"h{n}", load) for n in range(homes)], origin_ms=start_ms)
+    first_day = (start_ms + OFFSET_MS) // DAY_MS
+    everybody = np.arange(homes, dtype=np.int32)
+    energy = np.stack([np.diff(estate.boundaries(everybody, first_day + n)) for n in range(days)], axis=1)
+    return energy.reshape(homes, days * 48, 2).sum(axis=2) / 1_800_000 / 1e6
 
 
 def test_families_stay_inside_the_published_bands():
@@ -130,7 +149,7 @@ def test_switching_loses_no_remainder():
     """Energy with the contacts opened and closed 500 times is exactly that of the closed spans."""
     rng = random.Random(SEED)
     shape = curve()
-    supply = Supply(shape, ORIGIN_MS)
+    supply = Supply(fleet(), 0)
     instants = sorted({ORIGIN_MS + rng.randrange(30 * DAY_MS) for _ in range(500)})
     closed, last_ms, on = 0, ORIGIN_MS, True
     for at_ms in instants:
@@ -143,7 +162,7 @@ def test_switching_loses_no_remainder():
 
 
 def test_when_a_register_was_reached_survives_an_outage():
-    supply = Supply(curve(load="constant", mean_power_w=1000), ORIGIN_MS)
+    supply = Supply(fleet(load="constant", mean_power_w=1000), 0)
     hour = 3_600_000
     supply.switch(ORIGIN_MS + hour, False)
     supply.switch(ORIGIN_MS + 3 * hour, True)
@@ -155,7 +174,7 @@ def test_when_a_register_was_reached_survives_an_outage():
 
 
 def test_rates_add_up_to_the_total_at_any_time_asked_in_any_order():
-    register = Register(Supply(curve(), ORIGIN_MS), calendar(), 123450, ORIGIN_MS)
+    register = Meter(fleet(start_wh=123450), 0).register
     rng = random.Random(SEED)
     times = [ORIGIN_MS + rng.randrange(10 * DAY_MS) for _ in range(300)]
     seen = {}
@@ -170,8 +189,7 @@ def test_rates_add_up_to_the_total_at_any_time_asked_in_any_order():
 
 
 def test_each_rate_counts_in_its_own_hours():
-    supply = Supply(curve(load="constant", mean_power_w=1000), ORIGIN_MS)
-    register = Register(supply, calendar(), 0, ORIGIN_MS)
+    register = Meter(fleet(load="constant", mean_power_w=1000), 0).register
     day_later = register.rates_wh(ORIGIN_MS + DAY_MS)
     assert day_later == (0, 14_000, 0, 10_000)
     # 09:05 to 21:55 is 12 h 50 min of peak; the step under way at 22:00 belongs to the valley.
@@ -192,16 +210,3 @@ def test_taps_add_up_and_end():
     taps.start(ORIGIN_MS + 7_200_000, ORIGIN_MS + 10_800_000, 100_000)
     assert taps.energy(ORIGIN_MS + DAY_MS) == 900 * MWMS_PER_WH
     assert taps.power_mw(ORIGIN_MS + 7_200_000) == 100_000
-
-
-def test_days_are_drawn_before_they_are_needed():
-    estate = Virtual(table([household()]), seed=SEED)
-    drawn = []
-    shape = estate.household().supply.curve
-    block_of = shape._block
-    shape._block = lambda block: drawn.append(estate.world.now_ms) or block_of(block)
-    estate.run_s(30 * 86400)
-    assert len(drawn) >= 3, "without any reader"
-    before = block_of.cache_info().misses
-    estate.world.household(ADDRESS).meter.power_mw(estate.world.now_ms)
-    assert block_of.cache_info().misses == before

@@ -1,0 +1,46 @@
+"""The meters of one bus by address, as views of the fleet."""
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from sim.fleet import Fleet
+from sim.meters import Meter
+
+
+class BusMeters(Mapping[str, Meter]):
+    """Address to meter; `addresses` ascend and `indices` go with them."""
+
+    def __init__(self, fleet: Fleet, addresses: "array[int]", indices: "array[int]") -> None:
+        self._fleet = fleet
+        self._addresses = addresses
+        self._indices = indices
+
+    @classmethod
+    def of_buses(cls, fleet: Fleet, bus_ids: Sequence[str]) -> "list[BusMeters]":
+        """The meters of every bus."""
+        numbers = {bus_id: number for number, bus_id in enumerate(bus_ids)}
+        gates = np.array([numbers[gate.meter.bus_id] for gate in fleet.gates], np.int32)
+        bus = np.concatenate([fleet.households.rows["bus"], gates])
+        address = np.array(fleet.address)
+        order = np.lexsort((address, bus)).astype(np.int32)
+        edges = np.searchsorted(bus[order], np.arange(len(bus_ids) + 1))
+        lines = [order[first:last] for first, last in pairwise(edges)]
+        return [cls(fleet, array("q", address[line].tobytes()), array("i", line.tobytes())) for line in lines]
+
+    def __getitem__(self, address: str) -> Meter:
+        if address.isdecimal():
+            wanted = int(address)
+            place = bisect_left(self._addresses, wanted)
+            if place < len(self._addresses) and self._addresses[place] == wanted:
+                return Meter(self._fleet, self._indices[place])
+        raise KeyError(address)
+
+    def __iter__(self) -> Iterator[str]:
+        return (f"{address:012d}" for address in self._addresses)
+
+    def __len__(self) -> int:
+        return len(self._addresses)
