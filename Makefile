@@ -64,7 +64,7 @@ screenshots: setup
 	@$(PY) -m tests.e2e.screenshots
 
 clean:
-	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .demo .bench
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .demo .bench .fuzz
 	@rm -rf server/web/assets/dist server/web/assets/node_modules
 	@find core sim -name '*.so' -delete; find core sim -name '_*.c' -delete
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

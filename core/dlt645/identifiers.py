@@ -115,7 +115,7 @@ def encode_entry(entry: Identifier, row: Sequence[Value]) -> bytes:
     width = entry.values_per_member
     if not row or len(row) % width or len(row) // width > entry.members_max:
         raise ProtocolMisuse(f"{entry.name_en} ({entry.di:08X}) does not hold {len(row)} values")
-    encode = _ENCODERS[entry.kind]
+    encode = _encoder(entry)
     members = (row[start : start + width] for start in range(0, len(row), width))
     return b"".join(_encode_member(entry, encode, member) for member in members)
 
@@ -146,7 +146,15 @@ _Encoder = Callable[[Sequence[Value], int, int], bytes]
 
 def _encode_field(entry: Identifier, field: Field, value: Value) -> bytes:
     alone = Identifier(entry.di, f"{entry.name_en}: {field.name_en}", "", field.length, field.kind, "", field.scale)
-    return _encode_member(alone, _ENCODERS[field.kind], (value,))
+    return _encode_member(alone, _encoder(alone), (value,))
+
+
+def _encoder(entry: Identifier) -> _Encoder:
+    """How members of an entry are written; passwords are masked when read, so there is nothing to write back."""
+    encode = _ENCODERS.get(entry.kind)
+    if encode is None:
+        raise ProtocolMisuse(f"{entry.name_en} ({entry.di:08X}) cannot be written as values of kind {entry.kind}")
+    return encode
 
 
 def _encode_member(entry: Identifier, encode: _Encoder, member: Sequence[Value]) -> bytes:

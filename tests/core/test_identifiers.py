@@ -332,6 +332,7 @@ def test_a_meter_writes_values_as_the_standard_has_them(di: int, row: tuple[ids.
         (0x04010000, ("01-01",), "cannot hold"),
         (0x04000404, ("220 volts",), "do not fit"),
         (0x04000404, ("電",), "cannot hold"),
+        (0x04000C02, ("********",), "cannot be written as values of kind secret"),
     ],
 )
 def test_what_an_identifier_cannot_hold_is_our_mistake(di: int, row: tuple[ids.Value, ...], complaint: str) -> None:
