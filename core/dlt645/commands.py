@@ -15,9 +15,11 @@ from enum import IntEnum
 from typing import Protocol
 
 from core.dlt645.frame import ABNORMAL_BIT, FOLLOW_BIT, REPLY_BIT, Frame
+from core.dlt645.security import EXECUTION_ERRORS, SERR, bit_names
 from core.dlt645.values import encode_datetime, encode_deadline, int_to_bcd
 from core.errors import MeterRefused, ProtocolMisuse
 
+SECURITY = 0x03
 BROADCAST_TIME = 0x08
 READ = 0x11
 READ_FOLLOW = 0x12
@@ -256,11 +258,23 @@ def reply_value(command: Command, reply: Frame) -> bytes:
         raise ProtocolMisuse(f"reply {reply.control:02X}H of {reply.address} does not answer {command!r}")
     if reply.abnormal:
         err = int.from_bytes(reply.data, "little")
-        names = ", ".join(error_names(err)) or "no reason given"
-        raise MeterRefused(err, f"meter {reply.address} refused with ERR {err:02X}H: {names}")
+        names = ", ".join(name for name, _ in refusal_names(reply.function, reply.data)) or "no reason given"
+        label = "SERR" if reply.function == SECURITY else "ERR"
+        shown = f"{label} {err:0{2 * len(reply.data)}X}H"
+        raise MeterRefused(err, f"meter {reply.address} refused with {shown}: {names}")
     if reply.function == READ_FOLLOW:
         return reply.data[4:-1]
     return reply.data[4:] if reply.identifier is not None else reply.data
+
+
+def refusal_names(function: int, data: bytes) -> tuple[tuple[str, str], ...]:
+    """What the error byte or word of a refused function means, English and Chinese."""
+    word = int.from_bytes(data, "little")
+    if function == SECURITY:
+        return bit_names(SERR, word)
+    if function == RELAY and len(data) == 2:
+        return bit_names(EXECUTION_ERRORS, word)
+    return tuple(zip(error_names(word), error_names_zh(word), strict=True))
 
 
 def error_names(err: int) -> tuple[str, ...]:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from core.dlt645 import blocks, values
 from core.dlt645.catalogue_events import FAMILIES
 from core.dlt645.commands import error_names, error_names_zh
-from core.dlt645.display import Reading, readings
+from core.dlt645.display import Reading, readings, shown
 from core.dlt645.edition1997 import decode_value_97, error_names_97, lookup_97
+from core.dlt645.entry import Field
 from core.dlt645.frame import Frame
 from core.dlt645.identifiers import decode_value, lookup
 from core.dlt645.layouts import (
@@ -84,9 +85,11 @@ def explain_data(frame: Frame, edition: str) -> Told:
     if _is_sealed(frame):
         pieces = (*pieces[: len(pieces) - (3 if frame.function == 0x1C else 1)], ("cipher", SEALED_BYTES))
     parts, rest = split(pieces, data)
+    needed = sum(size for _, size in pieces if size > 0)
+    if pieces and pieces[-1][0] == "security" and len(data) == needed:
+        parts.append(("security", b""))
     for role, piece in parts:
         _ROLES[role](told, piece, frame)
-    needed = sum(size for _, size in pieces if size > 0)
     if rest:
         hidden = any(role == "secret" for role, _ in pieces)  # what is left may be a piece of a password
         told.add(b"" if hidden else rest, ("surplus bytes", "多余数据"))
@@ -210,25 +213,38 @@ def _unreadable(told: Told, piece: bytes, error: ValueFormatError) -> None:
 def _security(told: Told, piece: bytes, frame: Frame) -> None:
     item = SECURITY.get(told.di)
     fields = None if item is None else (item.reply if frame.is_reply else item.request)
-    if not fields or sum(one.length for one in fields) != len(piece):
-        told.add(piece, ("data", "数据"), ("layout not confirmed", "格式待核实"))
+    if fields is None:
+        if piece:
+            told.add(piece, ("data", "数据"), ("layout not confirmed", "格式待核实"))
+        return
+    size = sum(one.length for one in fields)
+    if size != len(piece):
+        told.complain(f"data of {len(piece)} bytes, expected {size}", f"数据{len(piece)}字节，应为{size}字节")
+        if piece:
+            told.add(piece, ("data", "数据"), ("wrong length", "长度有误"))
         return
     start = 0
     for one in fields:
         part = piece[start : start + one.length]
         start += one.length
-        told.add(part, (one.name_en, one.name_zh), _security_text(one.kind, one.unit, part))
+        _security_field(told, one, part)
 
 
-def _security_text(kind: str, unit: str, part: bytes) -> Text:
-    if kind == "binary":
-        number = int.from_bytes(part, "little")
-        yuan = f"{number // 100}.{number % 100:02d}"
-        return (f"{yuan} yuan", f"{yuan}元") if unit == "fen" else (str(number), str(number))
+def _security_field(told: Told, one: Field, part: bytes) -> None:
+    """Ciphers, MACs and random numbers stay bytes; amounts and counts are binary, the rest is BCD."""
+    names = one.name_en, one.name_zh
+    if one.kind == "raw":
+        told.add(part, names)
+        return
     digits = part[::-1].hex().upper()
-    if kind == "number":
-        return f"{digits} {unit}", f"{digits}{unit}"
-    return (digits, digits) if kind == "address" else ("", "")
+    if one.kind != "binary" and not digits.isdecimal():
+        told.complain(f"{one.name_en} is not BCD: {digits}", f"{one.name_zh}非BCD：{digits}")
+        told.add(part, names, (digits, digits))
+        return
+    value = digits if one.kind == "address" else int.from_bytes(part, "little") if one.kind == "binary" else int(digits)
+    text = shown(one.kind, one.unit, one.scale, value)
+    told.values += (Reading(*names, value, one.unit, *text),)
+    told.add(part, names, text)
 
 
 def _load(told: Told, piece: bytes, _frame: Frame) -> None:

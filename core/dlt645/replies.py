@@ -7,9 +7,9 @@ refusal with its reasons in English and Chinese. `parse_reply` and `to_frame` ar
 
 from dataclasses import dataclass, field
 
-from core.dlt645.commands import READ, READ_FOLLOW, SEQUENCE_MAX, error_names, error_names_zh
+from core.dlt645.commands import READ, READ_FOLLOW, SEQUENCE_MAX, refusal_names
 from core.dlt645.frame import ABNORMAL_BIT, FOLLOW_BIT, REPLY_BIT, Frame
-from core.dlt645.security import EXECUTION, EXECUTION_ERRORS, SERR, bit_names
+from core.dlt645.security import EXECUTION, bit_names
 from core.dlt645.values import address_from_bytes, address_to_bytes, bcd_to_int, decode_baud, encode_baud
 from core.errors import ProtocolMisuse, ValueFormatError
 
@@ -125,16 +125,6 @@ _SILENT = frozenset((0x13, 0x15))
 _ERROR_SIZES = {0x03: (2,), 0x1C: (1, 2)}
 _LEAST = {0x03: 4, 0x11: 4, 0x12: 5}
 _EXACT = {0x13: 6, 0x17: 1, 0x1D: 1}
-
-
-def refusal_names(function: int, data: bytes) -> Names:
-    """What the error byte or word of a refused function means, English and Chinese."""
-    word = int.from_bytes(data, "little")
-    if function == 0x03:
-        return bit_names(SERR, word)
-    if function == 0x1C and len(data) == 2:
-        return bit_names(EXECUTION_ERRORS, word)
-    return tuple(zip(error_names(word), error_names_zh(word), strict=True))
 
 
 def parse_reply(frame: Frame) -> Reply:

@@ -6,6 +6,7 @@ Key updates differ between profiles; only their names are stated.
 """
 
 from dataclasses import dataclass
+from enum import IntFlag
 
 from core.dlt645.entry import Field
 
@@ -42,7 +43,7 @@ SECURITY = {
         "authentication validity", "身份认证时效设置", (Field("validity", "有效时长", 2, "number", "min"), _MAC), ()
     ),
     0x070002FF: SecurityItem("end of authentication", "身份认证失效", (), (_CUSTOMER, _REMAINING, _COUNT, _KEYS)),
-    0x070003FF: SecurityItem("infrared authentication", "红外认证", (_bytes("cipher", "密文", 8),)),
+    0x070003FF: SecurityItem("infrared authentication", "红外认证", (_bytes("cipher", "密文", 8),), ()),
     0x070101FF: SecurityItem("open account", "开户", _CREDIT, ()),
     0x070102FF: SecurityItem("recharge", "充值", _CREDIT, ()),
     0x070103FF: SecurityItem(
@@ -65,7 +66,23 @@ SECURITY = {
     0x07A006FF: SecurityItem("switch between local and remote mode", "本地远程模式切换"),
 }  # fmt: skip
 
-# Bits of the error word (two bytes, low byte first) of a refused 03H.
+
+class Serr(IntFlag):
+    """The error word (two bytes, low byte first) of a refused 03H; `SERR` names its bits for people."""
+
+    OTHER = 1 << 0
+    REPEATED = 1 << 1
+    ESAM = 1 << 2
+    IDENTITY = 1 << 3
+    CUSTOMER = 1 << 4
+    COUNT = 1 << 5
+    HOARDING = 1 << 6
+    FILE = 1 << 7
+    SUSPENDED = 1 << 8
+    TERMINAL_CLOSE = 1 << 9
+    PASSWORD = 1 << 15
+
+
 SERR = {
     0: ("other error", "其他错误"),
     1: ("repeated recharge", "重复充值"),

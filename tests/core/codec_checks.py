@@ -27,10 +27,10 @@ UNIT_FACTOR = {
     "yuan": 100, "": 1000, "min": 1, "imp/kWh": 1, "imp/kvarh": 1,
 }  # fmt: skip
 
-_TYPED = ("service", "requests", "security", "replies")
+_TYPED = ("service", "requests", "prepaid", "replies")
 _TABLES = (
-    "entry", "catalogue_records", "catalogue_events", "catalogue_loads", "catalogue_parameters", "catalogue_freezes",
-    "catalogue",
+    "entry", "security", "catalogue_records", "catalogue_events", "catalogue_loads", "catalogue_parameters",
+    "catalogue_freezes", "catalogue",
 )  # fmt: skip
 _MODULES = (
     "values",

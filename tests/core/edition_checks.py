@@ -106,6 +106,22 @@ def check_service_requests(codec: Codec) -> Iterator[str]:
         yield f"{vector['hex']}: baud {baud}"
 
 
+def check_prepaid_requests(codec: Codec) -> Iterator[str]:
+    """The synthetic recharge as amount, count, MACs and customer, and sent again from these."""
+    prepaid, meter = codec.prepaid, "201412345678"
+    (vector,) = [v for v in synthetic() if v["meaning"].startswith("recharge 50.00 yuan")]
+    frame = codec.frame.parse(bytes.fromhex(vector["hex"]))
+    credit = prepaid.Credit(5000, 3, "000000123456")
+    stated = prepaid.Recharge(meter, credit, bytes.fromhex("DDCCBBAA"), bytes.fromhex("44332211"), operator="00000001")
+    if prepaid.read_request(codec.requests.parse_request(frame)) != stated:
+        yield f"{vector['meaning']}: read as {prepaid.read_request(codec.requests.parse_request(frame))}"
+    if codec.frame.encode(stated.to_frame(), 0) != bytes.fromhex(vector["hex"]):
+        yield f"{vector['meaning']}: we would send {stated.to_frame()}"
+    accepted = codec.frame.parse(bytes.fromhex("687856341214206883043235343A7416"))
+    if not stated.match(accepted) or prepaid.OpenAccount(meter, credit, bytes(4), bytes(4)).match(accepted):
+        yield "the reply to a recharge is taken for another"
+
+
 def check_typed_replies(codec: Codec) -> Iterator[str]:
     """What the vectors state of replies, read without their requests."""
     replies = codec.replies

@@ -154,7 +154,20 @@ PLANTED = {
     ),
     "freeze fields go month first": ("service", "for value in reversed(row))", "for value in row)"),
     "amounts of 03H lose their place": ("requests", "_di(data), data[8:], _operator", "_di(data), data[4:], _operator"),
-    "errors of 03H are those of reads": ("replies", "    if function == 0x03:\n", "    if function == 0x33:\n"),
+    "amounts of 03H are high byte first": ("prepaid", 'number.to_bytes(4, "little")', 'number.to_bytes(4, "big")'),
+    "amounts of 03H are read high byte first": (
+        "prepaid",
+        'int.from_bytes(data, "little")',
+        'int.from_bytes(data, "big")',
+    ),
+    "the customer of 03H goes before MAC 1": (
+        "prepaid",
+        "self.credit.money + macs[0] + self.credit.owner + macs[1]",
+        "self.credit.money + self.credit.owner + macs[0] + macs[1]",
+    ),
+    "MAC 1 and MAC 2 of 03H are swapped": ("prepaid", "payload[8:12], payload[18:]", "payload[18:], payload[8:12]"),
+    "a reply of 03H names any identifier": ("prepaid", 'data[:4] == self.DI.to_bytes(4, "little") and', ""),
+    "errors of 03H are those of reads": ("commands", "    if function == SECURITY:\n", "    if function == READ:\n"),
     "the follow bit of a typed reply is dropped": ("replies", "seq, frame.follow,", "seq, False,"),
     "the typed reply keeps its sequence number": (
         "replies",

@@ -23,7 +23,7 @@ def test_no_vector_and_no_oracle_contradicts_the_codec(name: str) -> None:
 
 
 def test_no_check_has_dropped_out() -> None:
-    assert len(CHECKS) == 17
+    assert len(CHECKS) == 18
 
 
 def test_the_captured_frames_are_all_there() -> None:
