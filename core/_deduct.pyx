@@ -5,29 +5,41 @@ Struct of arrays, registers as rates rows of n meters; energy in Wh, prices in n
 nanofen (thresholds in fen). Everything is an integer and exact: tiers are priced by the overlap of the
 step with each tier, so a step may cross any number of limits. A step that is not plausible (BACKWARDS,
 JUMP) or whose charge could leave 64 bits (RANGE) leaves the whole meter untouched and says so.
-The entry checks every argument before the first unchecked access: ValueError means that nothing was
-changed. The GIL is released for the whole pass; in-place arrays are under the caller's lock.
+ValueError for any argument means that nothing was changed. The SIMD tiers read a long batch only once, so they
+check each value just before its use and keep what they overwrite; a bad value undoes the call bit for bit. The
+GIL is released for the whole pass; all arrays are under the caller's lock.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_RawFree, PyMem_RawMalloc
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uintptr_t
 from libc.string cimport memcpy
 
+from core._deduct_checks cimport (
+    Span,
+    check_apart,
+    check_ascending,
+    check_bounds,
+    check_lengths,
+    check_rows,
+    name_unsound,
+    span,
+)
 from core._isa cimport tier
 from core._meter cimport (
-    E_MAX,
     HALF_FEN,
     MONEY_MAX,
     NF_PER_FEN,
-    PERIOD_MAX,
-    TOP_BIT,
     Batch,
     Row,
-    SimdPass,
     charge_meter,
+    deduct_checks,
+    deduct_logs,
     deduct_passes,
+    keep_old,
     relevel,
+    restore,
+    sound,
 )
 
 EVENT_NONE = 0
@@ -44,14 +56,25 @@ E_MAX_WH = 2**31 - 1
 RATIO_MAX = 2**20
 ROW_BYTES = 64
 
+_ARRAYS = (
+    "tier_period_wh", "balance_nf", "charge_nf", "flags", "event", "prev_wh", "new_wh", "ratio", "tariff",
+    "alarm1_fen", "alarm2_fen", "overdraft_fen", "runs",
+)
+_ARRAYS_BY_INDEX = (*_ARRAYS[:12], "index")
+
 cdef enum:
     RATES_MAX = 5
     TARIFFS_MAX = 65535
+    LINE = 64  # bytes, and meters whose flags fill one
+    CHECKED_FIRST_MAX = 8192  # meters: 102 bytes each fit the second cache
+    KEPT_MAX = 3 << 20  # meters: 10 bytes each stay below what malloc gives back to the system
 
 
-cdef void _pass_scalar(const Batch *batch, const Row *row, Py_ssize_t lo, Py_ssize_t hi) noexcept nogil:
+cdef Py_ssize_t _pass_scalar(const Batch *batch, const Row *row, Py_ssize_t lo, Py_ssize_t hi) noexcept nogil:
     cdef Batch b = batch[0]
     cdef Py_ssize_t i
+    if b.old_charge != NULL:
+        return _pass_kept(batch, row, lo, hi)
     if row != NULL:
         for i in range(lo, hi):
             charge_meter(b, row, i, b.rates)
@@ -61,76 +84,59 @@ cdef void _pass_scalar(const Batch *batch, const Row *row, Py_ssize_t lo, Py_ssi
     else:
         for i in range(lo, hi):
             charge_meter(b, &b.rows[b.tariff[i]], i, b.rates)
+    return hi
 
 
-cdef void _pass_indexed(Batch b, const int64_t *index, Py_ssize_t lo, Py_ssize_t hi) noexcept nogil:
+cdef Py_ssize_t _pass_kept(const Batch *b, const Row *row, Py_ssize_t lo, Py_ssize_t hi) noexcept nogil:
+    """The few meters that a SIMD pass leaves over, not checked before: stops at the first bad one."""
+    cdef Py_ssize_t i
+    for i in range(lo, hi):
+        if not sound(b, i):
+            return i
+        keep_old(b, i)
+        charge_meter(b[0], row if row != NULL else &b.rows[b.tariff[i]], i, b.rates)
+    return hi
+
+
+cdef Py_ssize_t _pass_indexed(const Batch *b, const int64_t *index, Py_ssize_t lo, Py_ssize_t hi) noexcept nogil:
     cdef Py_ssize_t k
     for k in range(lo, hi):
-        charge_meter(b, &b.rows[b.tariff[index[k]]], index[k], b.rates)
+        if not sound(b, index[k]):
+            return k
+    for k in range(lo, hi):
+        charge_meter(b[0], &b.rows[b.tariff[index[k]]], index[k], b.rates)
+    return hi
 
 
-cdef void _pass_runs(
-    SimdPass run, const Batch *b, const int64_t *runs, Py_ssize_t tariffs, Py_ssize_t lo, Py_ssize_t hi
+cdef Py_ssize_t _pass_runs(
+    const Batch *b, const int64_t *runs, Py_ssize_t tariffs, Py_ssize_t lo, Py_ssize_t hi
 ) noexcept nogil:
-    cdef Py_ssize_t t
+    cdef Py_ssize_t t, first, last
+    if runs == NULL:
+        return deduct_passes[tier](b, NULL, lo, hi, _pass_scalar)
     for t in range(tariffs):
-        if max(lo, runs[t]) < min(hi, runs[t + 1]):
-            run(b, &b.rows[t], max(lo, runs[t]), min(hi, runs[t + 1]), _pass_scalar)
+        first, last = max(lo, runs[t]), min(hi, runs[t + 1])
+        if first < last:
+            first = deduct_passes[tier](b, &b.rows[t], first, last, _pass_scalar)
+            if first < last:
+                return first
+    return hi
 
 
-cdef inline uint32_t _outside(int32_t value, int32_t low, int32_t high) noexcept nogil:
-    """Top bit set when value is not in low..high (low >= 0): differences without a branch."""
-    return ((<uint32_t>value - <uint32_t>low) | (<uint32_t>high - <uint32_t>value)) & TOP_BIT
-
-
-cdef uint32_t _bad_values(Batch b, Py_ssize_t lo, Py_ssize_t hi, Py_ssize_t tariffs) noexcept nogil:
-    cdef uint32_t bad = 0
-    cdef int32_t last = <int32_t>b.modulus - 1, last_tariff = <int32_t>tariffs - 1
-    cdef Py_ssize_t i
-    cdef int r
-    for r in range(b.rates):
-        for i in range(lo, hi):
-            bad |= _outside(b.prev[r * b.meters + i], 0, last) | _outside(b.now[r * b.meters + i], 0, last)
-    for i in range(lo, hi):
-        bad |= _outside(b.ratio[i], 1, 1 << 20) | _outside(b.tariff[i], 0, last_tariff)
-    return bad
-
-
-cdef int _check_values(Batch b, Py_ssize_t lo, Py_ssize_t hi, Py_ssize_t tariffs) except -1:
-    """Refuse values out of range, naming the first meter that has one."""
-    cdef Py_ssize_t i
-    cdef int r
-    if not _bad_values(b, lo, hi, tariffs):
-        return 0
-    for i in range(lo, hi):
-        for r in range(b.rates):
-            for name, value in (("prev_wh", b.prev[r * b.meters + i]), ("new_wh", b.now[r * b.meters + i])):
-                if not 0 <= value < b.modulus:
-                    raise ValueError(f"{name}[{r}, {i}] = {value} is not in 0..{b.modulus - 1}")
-        if not 1 <= b.ratio[i] <= RATIO_MAX:
-            raise ValueError(f"ratio[{i}] = {b.ratio[i]} is not in 1..{RATIO_MAX}")
-        if b.tariff[i] >= tariffs:
-            raise ValueError(f"tariff[{i}] = {b.tariff[i]}, but there are {tariffs} tariff rows")
-    return 0
-
-
-cdef int _check_rows(const Row *rows, Py_ssize_t tariffs) except -1:
-    cdef Py_ssize_t t
-    cdef int j
-    cdef int64_t dearest, steps
-    for t in range(tariffs):
-        dearest, steps = rows[t].fifth_price, 0
-        for j in range(4):
-            dearest = max(dearest, rows[t].price[j])
-            if rows[t].price[j] < 0 or rows[t].fifth_price < 0:
-                raise ValueError(f"tariffs[{t}] has a negative price")
-        for j in range(3):
-            steps += abs(<int64_t>rows[t].step[j])
-            if not 0 <= rows[t].boundary[j] <= PERIOD_MAX:
-                raise ValueError(f"tariffs[{t}]: boundary_wh[{j}] = {rows[t].boundary[j]} is not in 0..2^53")
-        if dearest + steps > E_MAX:
-            raise ValueError(f"tariffs[{t}]: dearest price + tier steps = {dearest + steps}, above 2^31 - 1")
-    return 0
+cdef bint _charged(
+    Batch *b, const int64_t *runs, Py_ssize_t tariffs, Py_ssize_t lo, Py_ssize_t logged, Py_ssize_t hi
+) noexcept nogil:
+    """Charge all of lo..hi - 1, or nothing: lo..logged - 1 are checked on the way, the rest before."""
+    cdef Py_ssize_t i, stop
+    if deduct_checks[tier](b, logged, hi):
+        return False
+    stop = _pass_runs(b, runs, tariffs, lo, logged)
+    for i in range(lo, stop if stop < logged else lo):
+        restore(b, i)
+    b.old_charge = NULL
+    if stop == logged:
+        _pass_runs(b, runs, tariffs, logged, hi)
+    return stop == logged
 
 
 cdef int _copy_rows(object tariffs, Row **rows, Py_ssize_t *count) except -1:
@@ -149,7 +155,7 @@ cdef int _copy_rows(object tariffs, Row **rows, Py_ssize_t *count) except -1:
         memcpy(rows[0], view.buf, view.len)
     finally:
         PyBuffer_Release(&view)
-    return _check_rows(rows[0], count[0])
+    return check_rows(rows[0], count[0])
 
 
 cdef object _by_rate(str name, object array, Py_ssize_t meters):
@@ -165,68 +171,24 @@ cdef object _by_rate(str name, object array, Py_ssize_t meters):
     return view
 
 
-cdef int _check_lengths(Py_ssize_t meters, dict lengths) except -1:
-    for name, length in lengths.items():
-        if length != meters:
-            raise ValueError(f"{name} holds {length} elements, but ratio holds {meters}")
-    return 0
-
-
-cdef int _check_ascending(str name, const int64_t[::1] values, Py_ssize_t limit, bint strictly) except -1:
-    cdef Py_ssize_t k
-    for k in range(values.shape[0]):
-        if not 0 <= values[k] <= limit:
-            raise ValueError(f"{name}[{k}] = {values[k]} is not in 0..{limit}")
-        if k and (values[k] < values[k - 1] or (strictly and values[k] == values[k - 1])):
-            raise ValueError(f"{name}[{k}] = {values[k]} does not ascend from {values[k - 1]}")
-    return 0
-
-
-cdef int _check_bounds(
-    Py_ssize_t lo, Py_ssize_t hi, Py_ssize_t meters, int64_t modulus_wh, int64_t max_delta_wh
-) except -1:
-    if not 0 <= lo <= hi <= meters:
-        raise ValueError(f"lo = {lo} and hi = {hi} do not mark a slice of {meters} meters")
-    if not 0 < modulus_wh <= 1000000000 or not 0 < max_delta_wh < (modulus_wh + 1) // 2:
-        raise ValueError(
-            f"modulus_wh = {modulus_wh} must be 1..10^9 and max_delta_wh = {max_delta_wh} below its half"
-        )
-    return 0
-
-
 cdef int _rates(Py_ssize_t prev_rates, Py_ssize_t new_rates) except -1:
     if not 1 <= prev_rates <= RATES_MAX or prev_rates != new_rates:
         raise ValueError(f"prev_wh has {prev_rates} rates and new_wh {new_rates}: 1..5, and the same")
     return <int>prev_rates
 
 
-cdef int _check_apart(Batch b, const int64_t[::1] index, const int64_t[::1] runs) except -1:
-    """What is written shares no memory with anything else: it would change values already checked."""
-    cdef Py_ssize_t n = b.meters, by_rate = b.rates * b.meters * <Py_ssize_t>sizeof(int32_t)
-    cdef list spans = [
-        ("tier_period_wh", <uintptr_t>b.period, 8 * n),
-        ("balance_nf", <uintptr_t>b.balance, 8 * n),
-        ("charge_nf", <uintptr_t>b.charge, 8 * n),
-        ("flags", <uintptr_t>b.flags, n), ("event", <uintptr_t>b.event, n),
-        ("prev_wh", <uintptr_t>b.prev, by_rate), ("new_wh", <uintptr_t>b.now, by_rate),
-        ("ratio", <uintptr_t>b.ratio, 4 * n), ("tariff", <uintptr_t>b.tariff, 2 * n),
-        ("alarm1_fen", <uintptr_t>b.alarm1, 4 * n), ("alarm2_fen", <uintptr_t>b.alarm2, 4 * n),
-        ("overdraft_fen", <uintptr_t>b.overdraft, 4 * n),
-    ]
-    if index is not None:
-        spans.append(("index", <uintptr_t>&index[0], 8 * index.shape[0]))
-    if runs is not None and runs.shape[0]:
-        spans.append(("runs", <uintptr_t>&runs[0], 8 * runs.shape[0]))
-    return _refuse_overlap(spans, 5)
-
-
-cdef int _refuse_overlap(list spans, Py_ssize_t outputs) except -1:
-    """Spans are (name, address, bytes); the first `outputs` of them are written."""
-    for k, (name, start, size) in enumerate(spans[:outputs]):
-        for other, other_start, other_size in spans[k + 1:]:
-            if start < other_start + other_size and other_start < start + size:
-                raise ValueError(f"{name} and {other} share memory; they must be arrays of their own")
-    return 0
+cdef int _check_apart(const Batch *b, const int64_t[::1] index, const int64_t[::1] runs) except -1:
+    cdef Py_ssize_t n = b.meters, by_rate = b.rates * n * <Py_ssize_t>sizeof(int32_t), count = 12
+    cdef const int64_t[::1] order = runs if index is None else index
+    cdef Span[13] spans
+    spans[0], spans[1], spans[2] = span(b.period, 8 * n), span(b.balance, 8 * n), span(b.charge, 8 * n)
+    spans[3], spans[4] = span(b.flags, n), span(b.event, n)
+    spans[5], spans[6], spans[7] = span(b.prev, by_rate), span(b.now, by_rate), span(b.ratio, 4 * n)
+    spans[8], spans[9], spans[10] = span(b.tariff, 2 * n), span(b.alarm1, 4 * n), span(b.alarm2, 4 * n)
+    spans[11] = span(b.overdraft, 4 * n)
+    if order is not None and order.shape[0]:
+        spans[12], count = span(&order[0], 8 * order.shape[0]), 13
+    return check_apart(spans, count, 5, _ARRAYS if index is None else _ARRAYS_BY_INDEX)
 
 
 def deduct(
@@ -273,14 +235,14 @@ def deduct(
     cdef Batch b
     cdef Row *rows = NULL
     cdef const int32_t[:, ::1] prev_rows, new_rows
-    _check_lengths(n, {
+    check_lengths(n, {
         "tariff": tariff.shape[0], "tier_period_wh": tier_period_wh.shape[0],
         "balance_nf": balance_nf.shape[0], "alarm1_fen": alarm1_fen.shape[0],
         "alarm2_fen": alarm2_fen.shape[0], "overdraft_fen": overdraft_fen.shape[0],
         "flags": flags.shape[0], "charge_nf": charge_nf.shape[0], "event": event.shape[0],
     })
     end = (n if index is None else index.shape[0]) if hi is None else hi
-    _check_bounds(lo, end, n if index is None else index.shape[0], modulus_wh, max_delta_wh)
+    check_bounds(lo, end, n if index is None else index.shape[0], modulus_wh, max_delta_wh)
     if lo == end:
         return
     prev_rows, new_rows = _by_rate("prev_wh", prev_wh, n), _by_rate("new_wh", new_wh, n)
@@ -290,45 +252,59 @@ def deduct(
     b.alarm1, b.alarm2, b.overdraft = &alarm1_fen[0], &alarm2_fen[0], &overdraft_fen[0]
     b.period, b.balance, b.charge = &tier_period_wh[0], &balance_nf[0], &charge_nf[0]
     b.flags, b.event = &flags[0], &event[0]
-    _check_apart(b, index, runs)
+    _check_apart(&b, index, runs)
     try:
         _copy_rows(tariffs, &rows, &rows_count)
         b.rows = rows
-        _dispatch(b, index, runs, rows_count, lo, end)
+        _dispatch(&b, index, runs, rows_count, lo, end)
     finally:
         PyMem_Free(rows)
 
 
 cdef int _dispatch(
-    Batch b, const int64_t[::1] index, const int64_t[::1] runs, Py_ssize_t tariffs,
-    Py_ssize_t lo, Py_ssize_t hi,
+    Batch *b, const int64_t[::1] index, const int64_t[::1] runs, Py_ssize_t tariffs, Py_ssize_t lo, Py_ssize_t hi
 ) except -1:
     cdef const int64_t *order = NULL
-    cdef Py_ssize_t rows = tariffs if runs is None else TARIFFS_MAX + 1
-    cdef Py_ssize_t k
+    cdef Py_ssize_t done
     if index is not None and runs is not None:
         raise ValueError("index and runs exclude each other")
+    b.last_tariff = <uint16_t>(tariffs - 1 if runs is None else TARIFFS_MAX)
     if index is not None:
-        _check_ascending("index", index, b.meters - 1, True)
+        check_ascending("index", index, b.meters - 1, True)
         order = &index[0]
+        with nogil:
+            done = _pass_indexed(b, order, lo, hi)
+        return 0 if done == hi else name_unsound(b, order, lo, hi)
     if runs is not None:
         if runs.shape[0] != tariffs + 1 or runs[0] != 0 or runs[tariffs] != b.meters:
             raise ValueError(f"runs must be {tariffs + 1} offsets from 0 to {b.meters}")
-        _check_ascending("runs", runs, b.meters, False)
+        check_ascending("runs", runs, b.meters, False)
         order = &runs[0]
-    if index is not None:
-        for k in range(lo, hi):
-            _check_values(b, index[k], index[k] + 1, rows)
-    else:
-        _check_values(b, lo, hi, rows)
+    return _charge_all(b, order, tariffs, lo, hi)
+
+
+cdef int _charge_all(
+    Batch *b, const int64_t *runs, Py_ssize_t tariffs, Py_ssize_t lo, Py_ssize_t hi
+) except -1:
+    """A short batch stays in the cache and is checked first, a long one is read once with old values kept."""
+    cdef Py_ssize_t logged = lo, kept
+    cdef void *log = NULL
+    cdef uintptr_t line
+    cdef bint charged
+    b.old_charge = NULL
+    if deduct_logs[tier] and hi - lo > CHECKED_FIRST_MAX:
+        logged = min(hi, lo + KEPT_MAX)
+        kept = (logged - lo + LINE - 1) // LINE * LINE
+        log = PyMem_RawMalloc(kept * 10 + LINE)
+        if log == NULL:
+            raise MemoryError
+        line = (<uintptr_t>log + LINE - 1) // LINE * LINE
+        b.logged_from, b.old_charge = lo, <int64_t *>line
+        b.old_flags, b.old_event = <uint8_t *>(line + 8 * kept), <uint8_t *>(line + 9 * kept)
     with nogil:
-        if index is not None:
-            _pass_indexed(b, order, lo, hi)
-        elif runs is not None:
-            _pass_runs(deduct_passes[tier], &b, order, tariffs, lo, hi)
-        else:
-            deduct_passes[tier](&b, NULL, lo, hi, _pass_scalar)
-    return 0
+        charged = _charged(b, runs, tariffs, lo, logged, hi)
+        PyMem_RawFree(log)
+    return 0 if charged else name_unsound(b, NULL, lo, hi)
 
 
 def update_levels(
@@ -345,7 +321,7 @@ def update_levels(
     All arrays hold n elements, units as in `deduct`; flags in place, event overwritten.
     """
     cdef Py_ssize_t i, n = flags.shape[0]
-    _check_lengths(balance_nf.shape[0], {
+    check_lengths(balance_nf.shape[0], {
         "alarm1_fen": alarm1_fen.shape[0], "alarm2_fen": alarm2_fen.shape[0], "event": event.shape[0],
         "overdraft_fen": overdraft_fen.shape[0], "close_allowed_nf": close_allowed_nf.shape[0], "flags": n,
     })
@@ -376,18 +352,16 @@ def post_fen(
     """
     cdef Py_ssize_t i, n = charge_nf.shape[0]
     cdef int64_t total, posted
-    _check_lengths(n, {"residue_nf": residue_nf.shape[0], "posted_fen": posted_fen.shape[0]})
+    cdef Span[3] spans
+    check_lengths(n, {"residue_nf": residue_nf.shape[0], "posted_fen": posted_fen.shape[0]})
     for i in range(n):
         if not -MONEY_MAX <= charge_nf[i] <= MONEY_MAX:
             raise ValueError(f"charge_nf[{i}] = {charge_nf[i]} is beyond 2^62")
         if not NF_PER_FEN - MONEY_MAX <= residue_nf[i] <= MONEY_MAX - NF_PER_FEN:
             raise ValueError(f"residue_nf[{i}] = {residue_nf[i]} is beyond 2^62 - 10^9")
     if n:
-        _refuse_overlap([
-            ("residue_nf", <uintptr_t>&residue_nf[0], 8 * n),
-            ("posted_fen", <uintptr_t>&posted_fen[0], 8 * n),
-            ("charge_nf", <uintptr_t>&charge_nf[0], 8 * n),
-        ], 2)
+        spans[0], spans[1], spans[2] = span(&residue_nf[0], 8 * n), span(&posted_fen[0], 8 * n), span(&charge_nf[0], 8 * n)
+        check_apart(spans, 3, 2, ("residue_nf", "posted_fen", "charge_nf"))
     with nogil:
         for i in range(n):
             total = residue_nf[i] + charge_nf[i]

@@ -21,6 +21,13 @@ enum { E645_SCALAR = 0, E645_AVX2 = 1, E645_AVX512 = 2, E645_TIERS = 3 };
 #define E645_INLINE inline __attribute__((always_inline))
 #endif
 
+/* Where memory is read as a stream, asking for it ahead of use; an address behind an array does no harm. */
+#if defined(__GNUC__) || defined(__clang__)
+#define E645_PREFETCH(p, bytes) __builtin_prefetch((const void *)((uintptr_t)(p) + (uintptr_t)(bytes)))
+#else
+#define E645_PREFETCH(p, bytes) ((void)0)
+#endif
+
 static inline int e645_host_has(int tier)
 {
 #ifdef E645_X86

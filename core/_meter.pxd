@@ -13,7 +13,7 @@ cdef extern from "_deduct.h" nogil:
     const int64_t PERIOD_MAX "E645_PERIOD_MAX"
     const int64_t NF_PER_FEN "E645_NF_PER_FEN"
     const int64_t HALF_FEN "E645_HALF_FEN"
-    const uint32_t TOP_BIT "E645_TOP_BIT"
+    const int32_t RATIO_MAX "E645_RATIO_MAX"
 
     ctypedef struct Row "e645_row":
         int32_t price[4]
@@ -27,6 +27,7 @@ cdef extern from "_deduct.h" nogil:
         int rates
         uint32_t modulus
         uint32_t max_delta
+        uint16_t last_tariff
         const Row *rows
         const int32_t *prev
         const int32_t *now
@@ -40,12 +41,19 @@ cdef extern from "_deduct.h" nogil:
         int64_t *charge
         uint8_t *flags
         uint8_t *event
+        Py_ssize_t logged_from
+        int64_t *old_charge
+        uint8_t *old_flags
+        uint8_t *old_event
 
-    ctypedef void (*Pass "e645_pass")(const Batch *, const Row *, Py_ssize_t, Py_ssize_t) noexcept nogil
-    ctypedef void (*SimdPass "e645_simd_pass")(
+    ctypedef Py_ssize_t (*Pass "e645_pass")(const Batch *, const Row *, Py_ssize_t, Py_ssize_t) noexcept nogil
+    ctypedef Py_ssize_t (*SimdPass "e645_simd_pass")(
         const Batch *, const Row *, Py_ssize_t, Py_ssize_t, Pass
     ) noexcept nogil
+    ctypedef uint32_t (*Check "e645_check")(const Batch *, Py_ssize_t, Py_ssize_t) noexcept nogil
     const SimdPass *deduct_passes "e645_deduct_passes"
+    const Check *deduct_checks "e645_deduct_checks"
+    const int *deduct_logs "e645_deduct_logs"
 
 cdef enum:
     TRIP = 3
@@ -132,3 +140,35 @@ cdef inline void charge_meter(Batch b, const Row *row, Py_ssize_t i, int rates) 
     b.event[i] = relevel(
         balance - charge, b.alarm1[i], b.alarm2[i], b.overdraft[i], row.close_allowed_nf, &b.flags[i]
     )
+
+
+cdef inline bint sound(const Batch *b, Py_ssize_t i) noexcept nogil:
+    """Whether every value of a meter is in range, so that it may be charged at all."""
+    cdef int r
+    for r in range(b.rates):
+        if not 0 <= b.prev[r * b.meters + i] < <int32_t>b.modulus:
+            return False
+        if not 0 <= b.now[r * b.meters + i] < <int32_t>b.modulus:
+            return False
+    return 1 <= b.ratio[i] <= RATIO_MAX and b.tariff[i] <= b.last_tariff
+
+
+cdef inline void keep_old(const Batch *b, Py_ssize_t i) noexcept nogil:
+    """Keep what charging a meter overwrites and `restore` could not compute back."""
+    b.old_charge[i - b.logged_from] = b.charge[i]
+    b.old_flags[i - b.logged_from] = b.flags[i]
+    b.old_event[i - b.logged_from] = b.event[i]
+
+
+cdef inline void restore(const Batch *b, Py_ssize_t i) noexcept nogil:
+    """Undo `charge_meter` bit for bit: what it read has not changed, so energy and charge come back exactly."""
+    cdef uint64_t energy = 0
+    cdef int r
+    if b.event[i] < BACKWARDS:
+        for r in range(b.rates):
+            energy += _step(b[0], r * b.meters + i)
+        b.period[i] -= <int64_t>(energy * <uint64_t>b.ratio[i])
+        b.balance[i] += b.charge[i]
+    b.charge[i] = b.old_charge[i - b.logged_from]
+    b.flags[i] = b.old_flags[i - b.logged_from]
+    b.event[i] = b.old_event[i - b.logged_from]
