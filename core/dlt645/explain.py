@@ -88,8 +88,10 @@ def _tail(parts: diagnosis.Anatomy) -> list[Row]:
     rows = []
     rest = parts.body[diagnosis.HEADER + len(parts.data) :]
     if rest:
-        right = parts.checksum_ok
-        rows.append(Row(rest[:1], "checksum", "校验码", "right" if right else "WRONG", "正确" if right else "错误"))
+        verdict = ("right", "正确") if parts.checksum_ok else ("WRONG", "错误")
+        if not parts.is_complete:
+            verdict = ("cannot be checked, bytes are missing", "字节不全，无法校验")
+        rows.append(Row(rest[:1], "checksum", "校验码", *verdict))
     if len(rest) > 1:
         rows.append(Row(rest[1:2], "end", "结束符"))
     if parts.trailing:

@@ -144,6 +144,8 @@ def _identifier_97(told: Told, piece: bytes, _frame: Frame) -> None:
     told.identifier = f"{told.di:04X}"
     entry = lookup_97(told.di)
     names = (entry.name_en, entry.name_zh) if entry else ("not in the table", "未收录")
+    mark = (" (uncertain)", "（待核实）") if entry is not None and entry.uncertain else ("", "")
+    names = names[0] + mark[0], names[1] + mark[1]
     told.add(piece, ("identifier", "数据标识"), (f"{told.identifier}, {names[0]}", f"{told.identifier}，{names[1]}"))
 
 
@@ -192,7 +194,11 @@ def _of_record(part: blocks.LoadRecord) -> tuple[Reading, ...]:
     return (Reading("recorded at", "记录时间", part.at, "", *text), *_section_readings(part.sections))
 
 
-def _value_97(told: Told, piece: bytes, _frame: Frame) -> None:
+def _value_97(told: Told, piece: bytes, frame: Frame) -> None:
+    if frame.follow:
+        why = "first part of a longer answer: join it with what 02H brings", "首帧，需与02H后续帧拼接"
+        told.add(piece, ("value", "数据"), why)
+        return
     entry = lookup_97(told.di)
     if entry is None:
         told.add(piece, ("value", "数据"), ("unknown identifier, bytes as sent", "数据标识未收录，原样显示"))

@@ -5,6 +5,8 @@ number; in the others it is the last byte and is stripped. Some meters set the f
 "I have events": the next reply then carries 04 00 15 01, which is kept apart in `report` and ends the reading.
 """
 
+from collections.abc import Callable
+
 from core.dlt645.commands import ACTIVE_REPORT, SEQUENCE_MAX, Command, Read, ReadFollow, reply_value
 from core.dlt645.frame import Frame
 from core.errors import FrameError, ProtocolMisuse
@@ -13,12 +15,26 @@ TOTAL_MAX = 16_384  # bytes of one joined answer; the longest known record has s
 
 
 class LongRead:
-    """Reads one identifier of one meter, however many frames it takes. A refusal raises and ends it."""
+    """Reads one identifier of one meter, however many frames it takes. A refusal raises and ends it.
 
-    def __init__(self, address: str, di: int, request: Command | None = None) -> None:
+    request: the first command, 11H unless given; follow: what asks for the next part, from address, identifier and
+    sequence number; value: the payload of a reply. The two are those of 2007 unless given.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        di: int,
+        request: Command | None = None,
+        *,
+        follow: Callable[[str, int, int], Command] = ReadFollow,
+        value: Callable[[Command, Frame], bytes] = reply_value,
+    ) -> None:
         self._command: Command | None = request or Read(address, di)
         self._address = address
         self._di = di
+        self._follow = follow
+        self._value = value
         self._seq = 0
         self._data = bytearray()
         self.report: bytes | None = None
@@ -40,7 +56,7 @@ class LongRead:
         if self._command is None:
             raise ProtocolMisuse("the reading is complete")
         command, self._command = self._command, None
-        payload = reply_value(command, reply)
+        payload = self._value(command, reply)
         if reply.identifier == ACTIVE_REPORT != self._di:
             self.report = payload
             return
@@ -51,4 +67,4 @@ class LongRead:
             raise FrameError(f"meter {reply.address} answers {self._di:08X} without end: {len(self._data)} bytes")
         self._seq += 1
         # Behind a wildcard, the meter has named itself by now.
-        self._command = ReadFollow(reply.address, self._di, self._seq)
+        self._command = self._follow(reply.address, self._di, self._seq)

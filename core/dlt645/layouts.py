@@ -46,14 +46,14 @@ FUNCTIONS_2007 = {
 
 FUNCTIONS_1997 = {
     0x01: Function("read data", "读数据", (("di97", 2), ("rest", 0)), (("di97", 2), ("value97", 0))),
-    0x02: Function("read follow-up data", "读后续数据", (("di97", 2), ("rest", 0)), (("di97", 2), ("rest", 0))),
-    0x03: Function("read again", "重读数据", (("rest", 0),), (("rest", 0),)),
+    0x02: Function("read follow-up data", "读后续数据", (("di97", 2), ("rest", 0)), (("di97", 2), ("part", 0))),
+    0x03: Function("read again", "重读数据", (("rest", 0),), (("di97", 2), ("value97", 0))),
     0x04: Function("write data", "写数据", (("di97", 2), ("secret", 4), ("value97", 0)), (("rest", 0),)),
     0x08: Function("broadcast time", "广播校时", (("datetime", 6),)),
-    0x0A: Function("write address", "写设备地址", (("rest", 0),), (("rest", 0),)),
+    0x0A: Function("write address", "写设备地址", (("address", 6),), (("rest", 0),)),
     0x0C: Function("change baud rate", "更改通信速率", (("rest", 0),), (("rest", 0),)),
     0x0F: Function("change password", "修改密码", (("secret", 0),), (("secret", 0),)),
-    0x10: Function("clear maximum demand", "最大需量清零", (("rest", 0),), (("rest", 0),)),
+    0x10: Function("clear maximum demand", "最大需量清零", (("secret", 0),), (("rest", 0),)),
 }
 
 SEALED_BYTES = 20  # ciphertext that replaces action and deadline at password levels 98 and 96

@@ -14,7 +14,11 @@ EDITION_2007 = "2007"
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """One kind of meter. Times in seconds; `password_level` is what it accepts for relay commands by default."""
+    """One kind of meter. Times in seconds; `password_level` is what it accepts for relay commands by default.
+
+    energy_block, combined_block, settled_block: whether it serves 0001FF00 (1997: 901F), 0000FF00 and 0001FF01;
+    relay_reply_sizes: bytes of its answers to 1CH; reads_to_broadcast: whether it answers reads of 99..99.
+    """
 
     name: str
     edition: str
@@ -26,8 +30,10 @@ class Profile:
     reply_delay_max_s: float | None = None
     password_level: int | None = None
     energy_block: bool | None = None
+    combined_block: bool | None = None
+    settled_block: bool | None = None
     relay_reply_sizes: tuple[int, ...] = (0,)
-    reads_to_broadcast: bool = False
+    reads_to_broadcast: bool | None = None
     note: str = ""
 
 
@@ -41,7 +47,8 @@ _ALL = (
     Profile("state-grid-three-phase", EDITION_2007, "firmware caokx/3jiliang", reply_preamble=4, password_level=98,
             relay_reply_sizes=(0, 2), note="plain levels 02 and 04 only close or allow to close; tripping needs 98"),
     Profile("landis-gyr-e650", EDITION_2007, "serial logs woowu/cutst, n = 782", reply_preamble=0,
-            reply_delay_min_s=0.179, reply_delay_max_s=2.618, note="refuses 0000FF00, serves 0001FF01"),
+            reply_delay_min_s=0.179, reply_delay_max_s=2.618, combined_block=False, settled_block=True,
+            note="refuses 0000FF00, serves 0001FF01"),
     Profile("property-plain", EDITION_2007, "captures of cheap property meters", password_level=2,
             note="one six-digit password for everything, 000000 as delivered"),
     Profile("chint-ddsu666", EDITION_2007, "published frames and drivers",

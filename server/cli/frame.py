@@ -1,20 +1,27 @@
 """`estate645 frame HEX...`: say what a DL/T 645 frame means, field by field, in English and Chinese.
 
-With `--json FILE` (`-` is standard input) one frame in hex a line, and one JSON object a line for each. Passwords
-are not shown. Exit code 1 when a frame is broken.
+With `--json FILE` (`-` is standard input) one frame in hex a line, and one JSON object a line for each. Blanks,
+commas, colons, dashes and 0x are allowed between bytes. Passwords are not shown. Exit code 1 when a frame is broken.
 """
 
 import argparse
+import io
 import json
+import os
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, TextIO
 
 from core.dlt645.explain import Explanation, Row, explain
 from server.errors import EstateError
 
-_SEPARATORS = str.maketrans("", "", " \t,:;-")
+LINE_MAX = 8192  # characters; a frame of 267 bytes written as 0xNN with two separators has 1602
+LANGUAGES = ("both", "en", "zh")
+
+_SEPARATORS = str.maketrans("", "", " \t\r\n,:;-")
+_PREFIX = re.compile(r"(?<![0-9A-Fa-f])0[xX]")
 
 _NOT_HEX: dict[str, Any] = {
     **dict.fromkeys(("address", "control", "edition", "identifier")),
@@ -30,6 +37,9 @@ def add_parser(subparsers: Any) -> None:
     """Describe the command."""
     parser = subparsers.add_parser("frame", help="explain a DL/T 645 frame", description=__doc__)
     parser.add_argument("hex", metavar="HEX", nargs="*", help="the bytes of one frame, spaces allowed")
+    parser.add_argument(
+        "--lang", choices=LANGUAGES, default="both", help="language of the explanation; both unless given"
+    )
     parser.add_argument("--json", metavar="FILE", help="frames in hex, one a line; - reads standard input")
     parser.set_defaults(run=run)
 
@@ -39,35 +49,45 @@ def run(arguments: argparse.Namespace) -> int:
     if bool(arguments.hex) == bool(arguments.json):
         raise EstateError("give the bytes of one frame in hex, or --json FILE with one frame a line (- for stdin)")
     if arguments.json is None:
-        return _explain_one("".join(arguments.hex))
-    if arguments.json == "-":
+        return _explain_one(" ".join(arguments.hex), arguments.lang)
+    try:
+        return _explain_file(arguments.json)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on: end without a complaint
+        return 1
+
+
+def _explain_file(name: str) -> int:
+    if name == "-":
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(errors="replace")  # whatever the bytes are, they get an object and not a crash
         return _explain_lines(sys.stdin, sys.stdout)
     try:
-        with open(arguments.json, encoding="utf-8") as lines:
+        with open(name, encoding="utf-8", errors="replace") as lines:
             return _explain_lines(lines, sys.stdout)
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        raise EstateError(f"{arguments.json}: {error.strerror}") from error
+        raise EstateError(f"{name}: {error.strerror}") from error
 
 
-def _explain_one(text: str) -> int:
+def _explain_one(text: str, lang: str) -> int:
     try:
         explanation = explain(_bytes(text))
     except ValueError as error:
         raise EstateError(str(error)) from error
     for row in explanation.rows:
-        print(_line(row))
-    for en, zh in explanation.problems:
-        print(f"BROKEN: {en} / {zh}")
-    if explanation.is_sound and explanation.error_en:
-        print(f"{explanation.error_en} / {explanation.error_zh}")
+        print(_line(row, lang))
+    for problem in explanation.problems:
+        print(f"{_said('BROKEN', '错误', lang) if lang != 'both' else 'BROKEN'}: {_said(*problem, lang)}")
+    if explanation.is_sound and explanation.error_en and explanation.error_zh:
+        print(_said(explanation.error_en, explanation.error_zh, lang))
     return 0 if explanation.is_sound else 1
 
 
-def _explain_lines(lines: Iterable[str], out: TextIO) -> int:
+def _explain_lines(stream: TextIO, out: TextIO) -> int:
     broken = 0
-    for text in lines:
-        if not text.strip():
-            continue
+    for text in _lines(stream):
         try:
             explanation = explain(_bytes(text))
         except ValueError as error:
@@ -81,8 +101,20 @@ def _explain_lines(lines: Iterable[str], out: TextIO) -> int:
     return 1 if broken else 0
 
 
+def _lines(stream: TextIO) -> Iterator[str]:
+    """Lines that are not blank, however long the stream; of a line longer than `LINE_MAX` only so much is kept."""
+    while text := stream.readline(LINE_MAX):
+        rest = text
+        while rest and not rest.endswith("\n"):
+            rest = stream.readline(LINE_MAX)
+        if text.strip():
+            yield text
+
+
 def _bytes(text: str) -> bytes:
-    digits = text.strip().translate(_SEPARATORS)
+    if len(text) >= LINE_MAX:
+        raise ValueError(f"more than {LINE_MAX - 1} characters are no frame")
+    digits = _PREFIX.sub("", text).translate(_SEPARATORS)
     wrong = next((character for character in digits if character not in "0123456789abcdefABCDEF"), None)
     if wrong is not None:
         raise ValueError(f"not hexadecimal: {wrong!r}")
@@ -91,12 +123,19 @@ def _bytes(text: str) -> bytes:
     return bytes.fromhex(digits)
 
 
-def _line(row: Row) -> str:
-    text = " / ".join(dict.fromkeys(text for text in (row.text_en, row.text_zh) if text))
+def _said(en: str, zh: str, lang: str) -> str:
+    """Text in the language asked for; both with a stroke between them, once where they are the same."""
+    chosen = {"en": (en,), "zh": (zh,)}.get(lang, (en, zh))
+    return " / ".join(dict.fromkeys(text for text in chosen if text))
+
+
+def _line(row: Row, lang: str) -> str:
+    text = _said(row.text_en, row.text_zh, lang)
     bytes_hex = row.data.hex(" ").upper()
     if len(bytes_hex) > 35:
         bytes_hex = f"{bytes_hex}\n{'':35}"
-    return f"{bytes_hex:35}  {row.name_en} {row.name_zh}" + (f": {text}" if text else "")
+    name = {"en": row.name_en, "zh": row.name_zh}.get(lang, f"{row.name_en} {row.name_zh}")
+    return f"{bytes_hex:35}  {name}" + (f": {text}" if text else "")
 
 
 def _as_json(told: Explanation) -> dict[str, Any]:

@@ -30,7 +30,7 @@ UNIT_FACTOR = {
 _TYPED = ("service", "requests", "prepaid", "replies")
 _TABLES = (
     "entry", "security", "catalogue_records", "catalogue_events", "catalogue_loads", "catalogue_parameters",
-    "catalogue_freezes", "catalogue",
+    "catalogue_freezes", "catalogue", "catalogue_1997",
 )  # fmt: skip
 _MODULES = (
     "values",

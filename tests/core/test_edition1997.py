@@ -81,13 +81,42 @@ def test_misuse_and_unknown_identifiers_are_named() -> None:
 
 
 def test_the_table_is_named_in_both_languages_and_maps_to_2007() -> None:
-    assert len(old.TABLE_97) == 179
+    assert len(old.TABLE_97) == 642
     assert len({entry.name_en for entry in old.TABLE_97.values()}) == len(old.TABLE_97)
+    assert len({entry.name_zh for entry in old.TABLE_97.values()}) == len(old.TABLE_97)
     assert all(not entry.name_zh.isascii() for entry in old.TABLE_97.values())
-    assert old.lookup_97(0x9130).uncertain
-    assert not old.lookup_97(0x9010).uncertain
+    assert old.lookup_97(0xB310).uncertain
+    assert not old.lookup_97(0x9130).uncertain
+    unmapped = set(old.TO_2007) - set(old.TABLE_97)
+    assert unmapped == {0xD113, 0xD120, 0xD130}
     for di, newer in old.TO_2007.items():
-        assert old.TABLE_97[di].unit == TABLE[newer].unit
+        assert newer in TABLE
+        if di not in unmapped:
+            assert old.TABLE_97[di].unit == TABLE[newer].unit
+
+
+@pytest.mark.parametrize(
+    ("di", "name", "data", "row"),
+    [
+        (0x9140, "quadrant 4 reactive energy, total", "01000000", (10,)),
+        (0x9523, "reverse reactive energy, rate 3, last month", "01000000", (10,)),
+        (0xA82F, "maximum reverse active demand, block, last month but one", "500000" * 5, (5000,) * 5),
+        (0xB111, "time of the maximum forward reactive demand, rate 1", "30122411", ("11-24 12:30",)),
+        (0xB210, "time of the last programming", "30122411", ("11-24 12:30",)),
+        (0xB214, "battery working time", "010000", (1,)),
+        (0xB323, "phase break time, phase C", "020000", (2,)),
+        (0xB33F, "begin of the last phase break, block", "30122411" * 4, ("11-24 12:30",) * 4),
+        (0xB61F, "voltage, block", "2002 2102 2202", (220_000, 221_000, 222_000)),
+        (0xB64F, "reactive power, block", "0001 0000 0000 0000", (1_000_000, 0, 0, 0)),
+        (0xC117, "day of the automatic reading", "0001", ("day 01 hour 00",)),
+        (0xC119, "initial active energy", "01000000", (10,)),
+        (0xC32F, "zones, block", "010101 020107", ("01-01 table 01", "07-01 table 02")),
+        (0xC342, "day table 2, slot 2", "033008", ("08:30 rate 03",)),
+    ],
+)
+def test_the_deeper_identifiers_are_read(di: int, name: str, data: str, row: tuple) -> None:
+    assert old.lookup_97(di).name_en == name
+    assert old.decode_value_97(di, bytes.fromhex(data)) == row
 
 
 @given(st.sampled_from(sorted(old.TABLE_97)), st.binary(max_size=40))

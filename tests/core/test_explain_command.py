@@ -2,6 +2,9 @@
 
 import io
 import json
+import subprocess
+import sys
+from subprocess import PIPE
 
 import pytest
 
@@ -57,3 +60,51 @@ def test_all_frames_sound_end_with_zero(capsys: pytest.CaptureFixture[str], tmp_
     assert main(["frame", "--json", str(frames)]) == 0
     [value] = json.loads(capsys.readouterr().out)["values"]
     assert (value["value"], value["unit"], value["text"]) == (-1234, "mA", "-1.234 A")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [[SOUND.lower()], ["0x686101000000006811043333343314 16"], ["68-61-01-00-00-00-00-68:11:04:33:33:34:33:14;16"],
+     ["0x68,0x61,0x01,0x00,0x00,0x00,0x00", "0X68 0x11 0x04 0x33 0x33 0x34 0x33 0x14 0x16"]],
+)  # fmt: skip
+def test_bytes_may_be_written_in_many_ways(written: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["frame", *written]) == 0
+    assert "00010000, forward active energy, total" in capsys.readouterr().out
+
+
+def test_a_reader_that_goes_away_ends_it_quietly() -> None:
+    command = [sys.executable, "-P", "-m", "server", "frame", "--json", "-"]
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE) as child:
+        child.stdin.write(f"{SOUND}\n".encode())
+        child.stdin.flush()
+        assert json.loads(child.stdout.readline())["checksum_ok"]  # while the input is still open
+        child.stdout.close()
+        child.stdin.write(f"{SOUND}\n".encode() * 3)
+        child.stdin.close()
+        assert (child.wait(30), child.stderr.read()) == (1, b"")
+
+
+def test_waking_bytes_are_told_and_a_cut_frame_has_no_checksum(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["frame", "fefefefe", SOUND]) == 0
+    assert "waking bytes 前导字节: 4" in capsys.readouterr().out
+    assert main(["frame", SOUND[:-2]]) == 1
+    out = capsys.readouterr().out
+    assert "cannot be checked, bytes are missing" in out
+    assert "1 missing" in out
+
+
+def test_one_language_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["frame", "--lang", "en", SOUND]) == 0
+    assert capsys.readouterr().out.isascii()
+    assert main(["frame", "--lang", "zh", SOUND.replace("1416", "1516")]) == 1
+    out = capsys.readouterr().out
+    assert "错误: 校验和错：应为14H，收到15H" in out
+    assert "checksum" not in out
+
+
+def test_long_lines_and_foreign_bytes_get_an_object(capsys: pytest.CaptureFixture[str], tmp_path) -> None:
+    frames = tmp_path / "frames.txt"
+    frames.write_bytes(b"68" * 9000 + b"\n\xff\xfe\n\n" + SOUND.encode() + b"\n" + b"68" * 9000)
+    assert main(["frame", "--json", str(frames)]) == 1
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["error"] and one["error"][:9] for one in told] == ["more than", "not hexad", None, "more than"]

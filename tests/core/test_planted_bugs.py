@@ -135,9 +135,9 @@ PLANTED = {
     ),
     "errors of 1997 are those of 2007": ("edition1997", '1: ("identifier error"', '3: ("identifier error"'),
     "voltages of 1997 have a decimal": (
-        "edition1997",
-        '(0xB611, "voltage", "电压", 2, "mV", 1000)',
-        '(0xB611, "voltage", "电压", 2, "mV", 100)',
+        "catalogue_1997",
+        '(0xB611, "voltage", "电压", 2, "mV", 1000,',
+        '(0xB611, "voltage", "电压", 2, "mV", 100,',
     ),
     "a write of 1997 lacks half its password": ("edition1997", "PASSWORD_BYTES = 4", "PASSWORD_BYTES = 2"),
     "broadcast reads of 1997 are not answered": (

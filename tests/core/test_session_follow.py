@@ -1,13 +1,11 @@
-"""Answers in several frames, and the finding of edition and habits by asking."""
+"""Answers in several frames."""
 
 import pytest
 
-from core.dlt645.commands import Read, ReadAddress, ReadFollow
-from core.dlt645.detection import Detection, Found
+from core.dlt645.commands import Read, ReadFollow
 from core.dlt645.edition1997 import Read97
 from core.dlt645.follow import LongRead
 from core.dlt645.frame import Frame, parse
-from core.dlt645.profiles import PROFILES
 from core.errors import FrameError, MeterRefused, ProtocolMisuse
 from core.session import BusSession, ReplyReceived, Timing
 from tests.core.codec_checks import captured
@@ -83,73 +81,3 @@ def test_a_session_carries_commands_of_1997() -> None:
     event = session.next_event()
     assert isinstance(event, ReplyReceived)
     assert event.frame.data[2:] == bytes.fromhex("48632400")
-
-
-def ask(detection: Detection, meter) -> list[tuple[int, str, object]]:
-    asked = []
-    while (step := detection.next_step()) is not None:
-        asked.append((step.baud, step.edition, step.command))
-        answer = meter(step)
-        if answer is None:
-            detection.silent()
-        else:
-            detection.answered(answer, 0.2)
-    return asked
-
-
-def test_a_meter_of_2007_is_found_with_its_habits() -> None:
-    def meter(step):
-        if step.baud != 9600:
-            return None
-        if isinstance(step.command, ReadAddress):
-            return reply(0x93, bytes.fromhex("785634121420"))
-        if step.command.di == 0x0001FF00:
-            return reply(0x91, bytes.fromhex("00FF0100 00000000"))
-        return reply(0xD1, b"\x02")
-
-    detection = Detection()
-    asked = ask(detection, meter)
-    assert detection.found == Found("2007", 9600, METER, True, False, 0.2)
-    assert [row[:2] for row in asked] == [(2400, "2007")] * 2 + [(2400, "1997")] * 2 + [(9600, "2007")] * 3
-    assert asked[-1][2] == Read(METER, 0x00900200)
-
-
-def test_a_meter_of_1997_is_found_even_when_it_echoes_the_wildcard() -> None:
-    def meter(step):
-        if step.edition == "1997" and step.baud == 1200:
-            return parse(bytes.fromhex("68AAAAAAAAAAAA68810643C394A53533FA16"))
-        return None
-
-    detection = Detection(bauds=(1200,))
-    ask(detection, meter)
-    assert detection.found == Found("1997", 1200, None, None, None, 0.2)
-
-
-def test_a_refusal_names_the_edition_too_and_silence_none() -> None:
-    detection = Detection(METER, (2400,))
-    ask(detection, lambda step: reply(0xC1, b"\x02") if step.edition == "1997" else None)
-    assert (detection.found.edition, detection.found.address) == ("1997", METER)
-    detection = Detection(METER, (2400, 1200))
-    assert len(ask(detection, lambda step: None)) == 6
-    assert detection.found is None
-    with pytest.raises(ProtocolMisuse, match="nothing was asked"):
-        detection.silent()
-    with pytest.raises(ProtocolMisuse, match="at least one"):
-        Detection(METER, ())
-
-
-def test_a_habit_that_is_not_answered_stays_unknown() -> None:
-    detection = Detection(METER, (2400,))
-    detection.answered(reply(0xD1, b"\x02"))
-    detection.silent()
-    with pytest.raises(ProtocolMisuse, match="no question"):
-        detection.answered(reply(0x91, bytes.fromhex("00000100 00000000")))
-    detection.answered(reply(0x91, bytes.fromhex("00029000 56980100")))
-    assert detection.found == Found("2007", 2400, METER, None, True, 0.0)
-
-
-def test_every_profile_names_its_evidence() -> None:
-    assert len(PROFILES) == 9
-    assert all(profile.evidence and PROFILES[name] is profile for name, profile in PROFILES.items())
-    assert {profile.edition for profile in PROFILES.values()} == {"1997", "2007"}
-    assert PROFILES["state-grid-three-phase"].relay_reply_sizes == (0, 2)
