@@ -12,7 +12,7 @@ used.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,8 @@ from sim.recording import MASTER, METERS, Recorder
 
 BYTE_GAP_S = 0.5
 """Tb: after this silence a half frame is dropped (DL/T 645-2007)."""
+CHANGES = (0x14, 0x15, 0x17)
+"""Commands after which a meter may have another address or another rate."""
 
 
 @dataclass(slots=True)
@@ -66,6 +68,8 @@ class Bus:
         self._delays = delays
         self.line = Line(config, port, noise)
         self._recorder: Recorder | None = None
+        self._renamed: dict[str, str] = {}
+        self._rates_differ = self._rate_changes = False
         self._received_s = 0.0
         self._unheard_bytes = 0
         self._talking_until_s = 0.0
@@ -78,6 +82,8 @@ class Bus:
         self._unheard_bytes += len(data)
         if self._recorder is not None:
             self._recorder.note(now_s, MASTER, data)
+        if self._rate_changes:
+            self._follow_rate()
         heard = self.line.to_meters(data)
         if self.decoder.pending and now_s - self._received_s > BYTE_GAP_S:
             self.decoder.reset()
@@ -133,7 +139,7 @@ class Bus:
         if not self.config.byte_true:
             self._say(frame, length, self._env.time_s)
             return
-        least_ms, most_ms = self.config.reply_delay_ms
+        least_ms, most_ms = self._reply_delay_ms(frame)
         delay_ms = least_ms if least_ms == most_ms else int(self._delays.integers(least_ms, most_ms, endpoint=True))
         begins_s = self._received_s + delay_ms / 1000
         self._env.call_at(begins_s, lambda: self._say(frame, length, begins_s))
@@ -151,7 +157,7 @@ class Bus:
             self._put(self.line.to_master(wire))
             self._count_answer(0.0, wire)
             return
-        ideal_s = self.config.wire_s(length + len(wire)) + self.config.reply_delay_ms[0] / 1000
+        ideal_s = self.config.wire_s(length + len(wire)) + self._reply_delay_ms(frame)[0] / 1000
         self._talking_until_s = begins_s + self.config.wire_s(len(wire))
         self._speech += 1
         self._send(self._speech, wire, 0, begins_s, ideal_s)
@@ -183,16 +189,45 @@ class Bus:
         for meter in self._addressed(frame.address):
             reply = answer(meter, frame, at_ms)
             if reply is not None:
-                said.append(encode(reply, self.config.preamble))
+                own = meter.profile.preamble
+                said.append(encode(reply, self.config.preamble if own is None else own))
+                if frame.control in CHANGES:
+                    self._note_change(meter)
         return said[0] if len(said) == 1 else _garble(said)
 
+    def _reply_delay_ms(self, frame: Frame) -> tuple[int, int]:
+        """Td of the meter that is asked, where its vendor has one; otherwise the line's."""
+        meter = self.meters.get(frame.address)
+        own = None if meter is None else meter.profile.reply_delay_ms
+        return self.config.reply_delay_ms if own is None else own
+
     def _addressed(self, address: str) -> list[Meter]:
-        meter = self.meters.get(address)
+        meter = self.meters.get(self._renamed.get(address, address))
         if meter is not None:
-            return [meter]
+            return [meter] if not self._rates_differ or self._at_rate(meter) else []
         if address.isdecimal() and address != "9" * 12:
             return []
-        return list(self.meters.values())
+        return [meter for meter in self.meters.values() if not self._rates_differ or self._at_rate(meter)]
+
+    def _note_change(self, meter: Meter) -> None:
+        """A meter has got another address or another rate; a new rate holds once its answer is over."""
+        if meter.address != meter.config.address:
+            self._renamed[meter.address] = meter.config.address
+        if meter.notes.baud is not None:
+            self._rate_changes = True
+
+    def _at_rate(self, meter: Meter) -> bool:
+        """A meter that was told another rate is deaf on a line that stays at the old one."""
+        return meter.notes.baud in (None, self.config.baud)
+
+    def _follow_rate(self) -> None:
+        """The line goes at another rate once all its meters do; until then those that changed are deaf."""
+        self._rate_changes = False
+        rates = {meter.notes.baud or self.config.baud for meter in self.meters.values()}
+        if len(rates) == 1:
+            self.config = replace(self.config, baud=rates.pop())
+            self.line.meters_at(self.config)
+        self._rates_differ = any(not self._at_rate(meter) for meter in self.meters.values())
 
     def summary(self, elapsed_s: float) -> Mapping[str, float | int | str]:
         """Counters with the share of the elapsed machine time that the wire could not have done without."""

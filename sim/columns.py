@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.estate import LOADS, FaultConfig, HouseholdConfig, MeterConfig, Resident
+from sim.vendors import VENDOR_NAMES
 
 ROW = np.dtype(
     [
@@ -27,9 +28,15 @@ ROW = np.dtype(
         ("load", "u1"),
         ("max_current_a", "u1"),
         ("password_level", "u1"),
+        ("phases", "u1"),
+        ("vendor", "u1"),
+        ("clock_drift_ms_per_day", "i4"),
     ]
 )
 NO_MEAN = 0
+PLAIN_OF_METER = (
+    "start_register_wh", "trip_delay_min", "max_current_a", "password_level", "phases", "clock_drift_ms_per_day",
+)  # fmt: skip
 
 
 class Ids(Sequence[str]):
@@ -152,6 +159,9 @@ class Households(Sequence[HouseholdConfig]):
             password=f"{row['password']:06d}",
             password_level=int(row["password_level"]),
             trip_delay_min=int(row["trip_delay_min"]),
+            phases=int(row["phases"]),
+            vendor=VENDOR_NAMES[row["vendor"]],
+            clock_drift_ms_per_day=int(row["clock_drift_ms_per_day"]),
         )
 
 
@@ -173,8 +183,9 @@ class HouseholdRows:
         row = np.zeros(1, ROW)
         row["address"], row["password"] = int(meter.address), int(meter.password)
         row["bus"] = self._bus_number[meter.bus_id]
-        for name in ("start_register_wh", "trip_delay_min", "max_current_a", "password_level"):
+        for name in PLAIN_OF_METER:
             row[name] = getattr(meter, name)
+        row["vendor"] = VENDOR_NAMES.index(meter.vendor)
         for name in ("tier_used_wh", "solar_w", "profile"):
             row[name] = getattr(household, name)
         row["mean_power_w"] = household.mean_power_w or NO_MEAN

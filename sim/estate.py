@@ -111,6 +111,9 @@ class MeterConfig:
     password: str = field(default="000000", repr=False)
     password_level: int = 2
     trip_delay_min: int = 0
+    phases: int = 1
+    vendor: str = "standard"
+    clock_drift_ms_per_day: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,10 @@ max_current_a = 60
 password = "000000"
 password_level = 2                   # the lowest level that may write and switch; 0 is the highest
 trip_delay_min = 0
+phases = 1                           # or 3
+vendor = "standard"                  # habits of a vendor: standard, landis-gyr-e650, local-prepaid, property-plain,
+                                     # short-blocks or state-grid-three-phase
+clock_drift_ms_per_day = 0           # how much the meter's clock gains a day; negative loses
 resident = { button = "prompt", button_delay_s = [60, 300], clock = "world" }  # prompt, slow or never; or "machine"
 
 [[household]]

@@ -20,9 +20,11 @@ from sim.load import Loads
 from sim.ratebook import RateBook
 from sim.rates import RateCalendar
 from sim.taps import Taps
+from sim.vendors import VENDOR_NAMES
 
 if TYPE_CHECKING:
     from sim.gate import GateSource
+    from sim.meters.notes import Notes
 
 SHOWN_OPEN, COMMAND_OPEN, KEEP_POWER, ALARM, STUCK_CLOSED, SILENT, CONTACTS_OPEN, WALKING = (1 << n for n in range(8))
 """Bits of a meter's flags; CONTACTS_OPEN is physical, SHOWN_OPEN is what the meter believes."""
@@ -64,8 +66,7 @@ class Memory:
     relay_events: list[RelayEvent] = field(default_factory=list)
     pressed_ms: list[int] = field(default_factory=list)
     trip_due_ms: int | None = None
-    parameters: dict[int, bytes] = field(default_factory=dict)
-    synced_day: tuple[int, int] | None = None
+    restore_due_ms: int | None = None
     shown: list[Shown] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
     taps: Taps = field(default_factory=Taps)
@@ -91,9 +92,15 @@ class Fleet:
         self.calendar = calendar
         self.origin_ms = origin_ms
         self.flags = bytearray(len(self))
-        self.clock_offset_s = array("q", bytes(8 * len(self)))
         self.trip_delay_min = array("H", [int(row) for row in households.rows["trip_delay_min"]])
         self.trip_delay_min.extend(gate.meter.trip_delay_min for gate in gates)
+        meters = [gate.meter for gate in gates]
+        self.vendor = bytearray(households.rows["vendor"].tobytes())
+        self.vendor.extend(VENDOR_NAMES.index(meter.vendor) for meter in meters)
+        self.phases = bytearray(households.rows["phases"].tobytes())
+        self.phases.extend(meter.phases for meter in meters)
+        self.clock_drift_ms = array("i", households.rows["clock_drift_ms_per_day"].tobytes())
+        self.clock_drift_ms.extend(meter.clock_drift_ms_per_day for meter in meters)
         self.start_wh = array("q", households.rows["start_register_wh"].tobytes())
         self.start_wh.extend(gate.meter.start_register_wh for gate in gates)
         self.address = array("q", households.rows["address"].tobytes())
@@ -102,6 +109,7 @@ class Fleet:
         self.rates = RateBook(calendar, origin_ms, len(self))
         self.gate_sources: list[GateSource] = []
         self.on_change: Callable[[int, int], None] = lambda _index, _at_ms: None
+        self.notes: dict[int, Notes] = {}
         self._memories: dict[int, Memory] = {}
 
     def __len__(self) -> int:

@@ -23,6 +23,10 @@ class Line:
         self._garbles = config.mismatch == "garble"
         self.mismatched_bytes = 0
 
+    def meters_at(self, config: BusConfig) -> None:
+        """The meters have changed their settings, all of them."""
+        self._own = config.line
+
     @property
     def flipped_bits(self) -> int:
         """Bits that noise has flipped since the start."""

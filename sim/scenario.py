@@ -38,9 +38,11 @@ from sim.estate import (
 )
 from sim.section import Section
 from sim.tariff_text import read_calendar
+from sim.vendors import VENDOR_NAMES
 
 TEN_YEARS_S = 10 * 366 * 86400
 METERS_PER_BUS_MAX = 256
+DRIFT_MAX = 3_600_000
 SCHEMES = (
     "pty",
     "tcp://HOST:PORT (PORT 0 takes a free one)",
@@ -192,7 +194,17 @@ def _meter(section: Section, bus_ids: list[str]) -> MeterConfig:
         password=section.digits("password", 6, "000000"),
         password_level=section.whole("password_level", 0, 9, 2),
         trip_delay_min=section.whole("trip_delay_min", 0, 9999, 0),
+        phases=_phases(section),
+        vendor=section.choice("vendor", VENDOR_NAMES, "standard"),
+        clock_drift_ms_per_day=section.whole("clock_drift_ms_per_day", -DRIFT_MAX, DRIFT_MAX, 0),
     )
+
+
+def _phases(section: Section) -> int:
+    phases = section.whole("phases", 1, 3, 1)
+    if phases == 2:
+        raise section.wrong("phases", "1 or 3")
+    return phases
 
 
 def _household(section: Section, zone: ZoneInfo, bus_ids: list[str]) -> HouseholdConfig:

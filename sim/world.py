@@ -121,8 +121,8 @@ class World:
         """After a change of the relay: the end of its delay, and the way to the button."""
         meter = Meter(self.fleet, index)
         relay = meter.relay
-        if relay.trip_due_ms is not None:
-            self.call_at_ms(relay.trip_due_ms, meter.run_delay)
+        if relay.due_ms is not None:
+            self.call_at_ms(relay.due_ms, meter.run_delay)
         if not relay.permits_close or self.fleet.has(index, WALKING):
             return
         household = Household(self.fleet, index)

@@ -3,27 +3,32 @@
 A meter is passive: it answers for an instant that it is given and never looks at a clock. What must happen by
 itself (a delayed trip, a resident at the button) is asked of the world through the fleet's `on_change`, called
 after every command that may have changed the relay. Contacts move the supply, unless they are stuck. A meter is a
-view of the fleet's columns, made when asked for; what it must keep beyond them goes into `remember`.
+view of the fleet's columns, made when asked for; what the fleet must keep of it goes into `remember`, what the meter
+itself notes down (parameters, events, its clock) into `own`.
 """
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
+from core.dlt645.values import bcd_to_int
 from sim.estate import MeterConfig
 from sim.fleet import SILENT, STUCK_CLOSED, Fleet, Memory
 from sim.gate import GateSource
+from sim.meters import clock, events, parameters
+from sim.meters.notes import BLANK, Notes
+from sim.meters.profiles import VENDORS, VendorProfile
 from sim.meters.register import Register
 from sim.meters.relay import Relay
+from sim.rates import RateCalendar
 from sim.supply import Supply
 
 __all__ = ["Load", "Meter"]
 
-NOMINAL_MV = 220_000
-SWING_MV = 4_000
 MINUTE_MS = 60_000
-SYNC_LIMIT_S = 300
-"""A broadcast may move a meter's clock by at most five minutes, once a day, and not around midnight."""
+SETTLEMENT_DAYS = (0x04000B01, 0x04000B02, 0x04000B03)
+FIRST_OF_MONTH = (1, 0)
+ACTIVE_REPORT = 1 << 2
 
 
 class Load(Protocol):
@@ -44,8 +49,48 @@ class Meter:
 
     @property
     def address(self) -> str:
-        """Twelve digits."""
-        return f"{self._fleet.address[self.index]:012d}"
+        """Twelve digits; 15H may have changed what the scenario said."""
+        return self.notes.address or f"{self._fleet.address[self.index]:012d}"
+
+    @property
+    def profile(self) -> VendorProfile:
+        """The vendor's habits."""
+        return VENDORS[self._fleet.vendor[self.index]]
+
+    @property
+    def phases(self) -> int:
+        """One or three."""
+        return self._fleet.phases[self.index] or 1
+
+    @property
+    def drift_ms_per_day(self) -> int:
+        """How much the clock gains a day as delivered."""
+        return self._fleet.clock_drift_ms[self.index]
+
+    @property
+    def calendar(self) -> RateCalendar:
+        """Civil time and rates of the estate."""
+        return self._fleet.calendar
+
+    @property
+    def origin_ms(self) -> int:
+        """The meter's first instant."""
+        return self._fleet.origin_ms
+
+    @property
+    def began_ms(self) -> int:
+        """Since when the meter has a past: its first instant, or when it was last cleared."""
+        cleared_ms = self.notes.cleared_ms
+        return self._fleet.origin_ms if cleared_ms is None else cleared_ms
+
+    @property
+    def notes(self) -> Notes:
+        """What the meter has noted down, to be read."""
+        return self._fleet.notes.get(self.index, BLANK)
+
+    def own(self) -> Notes:
+        """The meter's own notes, to be written."""
+        return self._fleet.notes.setdefault(self.index, Notes())
 
     @property
     def config(self) -> MeterConfig:
@@ -82,16 +127,6 @@ class Meter:
         return self._fleet.remember(self.index)
 
     @property
-    def parameters(self) -> Mapping[int, bytes]:
-        """Values that were written, by identifier."""
-        memory = self.memory
-        return memory.parameters if memory is not None else {}
-
-    def set_parameter(self, di: int, value: bytes) -> None:
-        """Keep a written value."""
-        self.remember().parameters[di] = value
-
-    @property
     def silent(self) -> bool:
         """Whether the meter answers nothing."""
         return self._fleet.has(self.index, SILENT)
@@ -107,8 +142,8 @@ class Meter:
 
     @property
     def clock_offset_s(self) -> int:
-        """By how much the meter's clock is ahead."""
-        return self._fleet.clock_offset_s[self.index]
+        """By how much the clock was ahead when it was last set."""
+        return clock.spans(self)[-1].offset_ms // 1000
 
     @property
     def trip_delay_min(self) -> int:
@@ -121,41 +156,64 @@ class Meter:
 
     def civil(self, at_ms: int) -> datetime:
         """What the meter's clock shows: naive civil time of the estate."""
-        return self._fleet.calendar.civil(at_ms).replace(tzinfo=None) + timedelta(seconds=self.clock_offset_s)
+        return self.calendar.civil(at_ms + clock.offset_ms(self, at_ms)).replace(tzinfo=None)
+
+    def clock_offset_ms(self, at_ms: int) -> int:
+        """By how much the clock is ahead of civil time at an instant."""
+        return clock.offset_ms(self, at_ms)
 
     def set_clock(self, at_ms: int, civil: datetime) -> None:
         """Set the clock to a naive civil time."""
-        self._fleet.clock_offset_s[self.index] += round((civil - self.civil(at_ms)).total_seconds())
+        clock.set_clock(self, at_ms, civil)
 
     def sync_clock(self, at_ms: int, civil: datetime) -> bool:
         """Follow a broadcast time if its guards allow it; whether it was followed."""
-        mine = self.civil(at_ms)
-        drift_s = abs((civil - mine).total_seconds())
-        midnight = mine.replace(hour=0, minute=0, second=0, microsecond=0)
-        since_s = (mine - midnight).total_seconds()
-        day = (mine.year, mine.timetuple().tm_yday)
-        near_midnight = since_s < SYNC_LIMIT_S or since_s > 86400 - SYNC_LIMIT_S
-        if drift_s > SYNC_LIMIT_S or near_midnight or (self.memory is not None and self.memory.synced_day == day):
-            return False
-        self.remember().synced_day = day
-        self.set_clock(at_ms, civil)
-        return True
+        return clock.sync_clock(self, at_ms, civil)
 
-    def trip(self, at_ms: int) -> bool:
-        """Obey a trip, with the meter's own delay; False when keep-power refuses it."""
-        done = self.relay.trip(at_ms, self.trip_delay_min * MINUTE_MS)
-        self._settle(at_ms)
+    def settlement_days(self) -> Sequence[tuple[int, int]]:
+        """Day of the month and hour at which settlement periods begin, as written; the first of the month as made."""
+        written = self.notes.parameters
+        if not any(di in written for di in SETTLEMENT_DAYS):
+            return (FIRST_OF_MONTH,)
+        wire = [self.parameter(di) for di in SETTLEMENT_DAYS]
+        return [(int(value[1:].hex()), int(value[:1].hex())) for value in wire if value != b"\x99\x99"]
+
+    def parameter(self, di: int) -> bytes:
+        """A parameter as written, or as made."""
+        value = self.parameter_or_nothing(di)
+        if not value:
+            raise KeyError(f"{di:08X} is no parameter")
+        return value
+
+    def parameter_or_nothing(self, di: int) -> bytes:
+        """A parameter, or no bytes where the meter has none such."""
+        return self.notes.parameters.get(di) or parameters.as_made(self, di) or b""
+
+    def whole_parameter(self, di: int) -> int:
+        """A parameter that is a number."""
+        return bcd_to_int(self.parameter(di))
+
+    def report_mode(self) -> int:
+        """The bits of the events that the meter reports by itself, 0 while that is not enabled."""
+        if not self.parameter(parameters.RUN_FEATURES)[0] & ACTIVE_REPORT:
+            return 0
+        return int.from_bytes(self.parameter(parameters.REPORT_MODE), "little")
+
+    def trip(self, at_ms: int, restore_ms: int | None = None) -> bool:
+        """Obey a trip, with the meter's own delay, closing again at `restore_ms`; False when keep-power refuses it."""
+        done = self.relay.trip(at_ms, self.trip_delay_min * MINUTE_MS, restore_ms)
+        self.settle(at_ms)
         return done
 
     def allow_close(self, at_ms: int) -> None:
         """Permit closing by button."""
         self.relay.allow_close()
-        self._settle(at_ms)
+        self.settle(at_ms)
 
     def close(self, at_ms: int) -> None:
         """Close at once."""
         self.relay.close(at_ms)
-        self._settle(at_ms)
+        self.settle(at_ms)
 
     def keep_power(self, at_ms: int, on: bool) -> None:
         """Start or end keep-power."""
@@ -163,42 +221,33 @@ class Meter:
             self.relay.start_keep_power()
         else:
             self.relay.end_keep_power()
-        self._settle(at_ms)
+        self.settle(at_ms)
 
     def press_button(self, at_ms: int) -> bool:
         """Somebody presses the button; whether the contacts closed because of it."""
         done = self.relay.press_button(at_ms)
-        self._settle(at_ms)
+        self.settle(at_ms)
         return done
 
     def run_delay(self, at_ms: int) -> None:
-        """Carry out a delayed trip that is due."""
+        """Carry out a delayed trip or an automatic close that is due."""
         self.relay.run_delay(at_ms)
-        self._settle(at_ms)
+        self.settle(at_ms)
 
     def set_stuck_closed(self, at_ms: int, stuck: bool) -> None:
         """Weld the contacts where they are closed, or free them again."""
         self._fleet.put(self.index, STUCK_CLOSED, stuck)
-        self._settle(at_ms)
+        self.settle(at_ms)
 
     def power_mw(self, at_ms: int) -> int:
         """Power through the meter, cut to the meter's resolution of 0.1 W."""
         return self.load.power_mw(at_ms) // 100 * 100
 
-    def voltage_mv(self, at_ms: int) -> int:
-        """Supply voltage: 220 V with a slow ripple of its own, in steps of 0.1 V."""
-        minute = at_ms // MINUTE_MS
-        ripple = (minute * 7919 + self._fleet.address[self.index] % 10_000 * 104729) % (2 * SWING_MV)
-        return (NOMINAL_MV - SWING_MV + ripple) // 100 * 100
-
-    def current_ma(self, at_ms: int) -> int:
-        """Current at unity power factor."""
-        return self.power_mw(at_ms) * 1000 // self.voltage_mv(at_ms)
-
-    def _settle(self, at_ms: int) -> None:
+    def settle(self, at_ms: int) -> None:
         """Let the contacts follow what the relay shows, and tell the world."""
+        events.note_relay(self)
         if self.has_relay:
-            closed = not self.relay.shown_open or self.stuck_closed
+            closed = (not self.relay.shown_open or self.stuck_closed) and not self.notes.mains_off
             Supply(self._fleet, self.index).switch(at_ms, closed)
         self._fleet.on_change(self.index, at_ms)
 

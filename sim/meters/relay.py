@@ -56,6 +56,17 @@ class Relay:
         return memory.trip_due_ms if memory is not None else None
 
     @property
+    def restore_due_ms(self) -> int | None:
+        """When a trip restores itself, or None."""
+        memory = self._fleet.recall(self._index)
+        return memory.restore_due_ms if memory is not None else None
+
+    @property
+    def due_ms(self) -> int | None:
+        """When something happens by itself: a delayed trip, or closing after a trip that restores itself."""
+        return min((due for due in (self.trip_due_ms, self.restore_due_ms) if due is not None), default=None)
+
+    @property
     def events(self) -> Sequence[RelayEvent]:
         """Every movement of the shown contacts so far."""
         memory = self._fleet.recall(self._index)
@@ -82,11 +93,13 @@ class Relay:
         """Whether pressing the button would close the contacts."""
         return self.shown_open and not self.command_open
 
-    def trip(self, at_ms: int, delay_ms: int) -> bool:
+    def trip(self, at_ms: int, delay_ms: int, restore_ms: int | None = None) -> bool:
         """Order the contacts open, at once or after a delay; False when keep-power refuses."""
         if self.keep_power:
             return False
         self._fleet.put(self._index, COMMAND_OPEN, True)
+        if restore_ms != self.restore_due_ms:
+            self._fleet.remember(self._index).restore_due_ms = restore_ms
         if self.shown_open:
             return True
         if delay_ms:
@@ -96,10 +109,13 @@ class Relay:
         return True
 
     def run_delay(self, at_ms: int) -> None:
-        """Open the contacts if a delayed trip is due."""
-        due_ms = self.trip_due_ms
+        """Open the contacts if a delayed trip is due; close them if a trip restores itself now."""
+        due_ms, restore_ms = self.trip_due_ms, self.restore_due_ms
         if due_ms is not None and at_ms >= due_ms:
             self._move(at_ms, True, "delayed trip")
+        if restore_ms is not None and at_ms >= restore_ms:
+            self._withdraw_command()
+            self._move(at_ms, False, "auto-restore")
 
     def allow_close(self) -> None:
         """Permit closing by button; cancels a trip that still waits (under keep-power there is none)."""
@@ -130,6 +146,9 @@ class Relay:
     def _withdraw_command(self) -> None:
         self._fleet.put(self._index, COMMAND_OPEN, False)
         self._forget_delay()
+        memory = self._fleet.recall(self._index)
+        if memory is not None:
+            memory.restore_due_ms = None
 
     def _forget_delay(self) -> None:
         memory = self._fleet.recall(self._index)

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from core.dlt645.commands import Password, Read, RelayControl
-from core.dlt645.frame import FrameDecoder, encode
+from core.dlt645.frame import Frame, FrameDecoder, encode
 from core.dlt645.identifiers import decode_value
 from sim.anchor import Anchor, WorldClock
 from sim.clock import Environment
@@ -85,6 +85,20 @@ class Virtual:
         assert reply.control == 0x91, reply
         assert reply.identifier == di
         return decode_value(di, reply.data[4:])
+
+    def read_long(self, di, address=ADDRESS, bus_id="bus-1", request=b""):
+        """The bytes behind an identifier, joined from all the frames of the answer."""
+        data = di.to_bytes(4, "little")
+        (reply,) = self.ask(Frame(address, 0x11, data + request), bus_id, wait_s=1.0)
+        joined, sequence = reply.data[4:], 0
+        assert reply.control in (0x91, 0xB1), reply
+        while reply.follow:
+            sequence += 1
+            (reply,) = self.ask(Frame(address, 0x12, data + bytes([sequence])), bus_id, wait_s=1.0)
+            assert reply.control in (0x92, 0xB2), reply
+            assert (reply.data[:4], reply.data[-1]) == (data, sequence)
+            joined += reply.data[4:-1]
+        return joined
 
     def switch(self, action, address=ADDRESS, *, code="000000", lifetime_s=600, deadline=None):
         """The reply frame of a relay command."""

@@ -152,8 +152,8 @@ def test_refusals_carry_the_err_byte(estate):
     assert (unknown.control, unknown.data) == (0xD1, b"\x02")
     (follow,) = estate.ask(ReadFollow(ADDRESS, ENERGY_TOTAL, 1).to_frame())
     assert (follow.control, follow.data) == (0xD2, b"\x02")
-    (command,) = estate.ask(Frame(ADDRESS, 0x1D, b"\x00"))
-    assert (command.control, command.data) == (0xDD, b"\x02")
+    (command,) = estate.ask(Frame(ADDRESS, 0x1E, b"\x00"))
+    assert (command.control, command.data) == (0xDE, b"\x02")
     (short,) = estate.ask(Frame(ADDRESS, 0x1C, bytes(15)))
     assert (short.control, short.data) == (0xDC, b"\x01")
 

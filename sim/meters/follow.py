@@ -1,0 +1,47 @@
+"""Answers that are longer than a frame: 11H brings the first part with the follow bit, 12H the parts after it.
+
+A frame holds 200 bytes: an identifier and 196 bytes first, then an identifier, 195 bytes and the sequence number. 12H
+must name the identifier and a sequence number that the answer has; the one before may be asked again when its frame was
+lost. A meter with active reporting sets the follow bit on a complete answer to say "I have events": the next 12H then
+brings the report status (04 00 15 01) instead of more data.
+"""
+
+from typing import TYPE_CHECKING
+
+from sim.meters.events import take_reports
+from sim.meters.parameters import REPORT_STATUS
+from sim.meters.refusal import ERR_NO_DATA, RefusedError
+
+if TYPE_CHECKING:
+    from sim.meters import Meter
+
+READ_BYTES_MAX = 200
+IDENTIFIER_BYTES = 4
+FIRST_BYTES = READ_BYTES_MAX - IDENTIFIER_BYTES
+NEXT_BYTES = FIRST_BYTES - 1
+SEQUENCE_MAX = 255
+
+
+def first_part(meter: "Meter", di: bytes, data: bytes) -> tuple[bytes, bool]:
+    """The data field of the answer to 11H, and whether its follow bit is set."""
+    if len(data) > FIRST_BYTES:
+        meter.own().pages = (int.from_bytes(di, "little"), data[: FIRST_BYTES + SEQUENCE_MAX * NEXT_BYTES])
+        return di + data[:FIRST_BYTES], True
+    if meter.notes.pages is not None:
+        meter.own().pages = None
+    return di + data, bool(meter.notes.reports) and di != REPORT_STATUS.to_bytes(4, "little")
+
+
+def next_part(meter: "Meter", request: bytes) -> tuple[bytes, bool]:
+    """The data field of the answer to 12H, and whether more follows; ERR 02 when nothing does."""
+    di, sequence = request[:IDENTIFIER_BYTES], request[IDENTIFIER_BYTES]
+    pages = meter.notes.pages
+    if pages is None and meter.notes.reports and sequence == 1:
+        return REPORT_STATUS.to_bytes(4, "little") + take_reports(meter) + bytes((sequence,)), False
+    if pages is None or pages[0] != int.from_bytes(di, "little") or sequence == 0:
+        raise RefusedError(ERR_NO_DATA)
+    start = FIRST_BYTES + (sequence - 1) * NEXT_BYTES
+    part = pages[1][start : start + NEXT_BYTES]
+    if not part:
+        raise RefusedError(ERR_NO_DATA)
+    return di + part + bytes((sequence,)), start + NEXT_BYTES < len(pages[1])
