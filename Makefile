@@ -49,7 +49,7 @@ check: setup
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
-	@$(PY) -m mypy.stubtest core._crc core._deduct core._isa core._scan core._roofline sim._load
+	@$(PY) -m mypy.stubtest core._crc core._deduct core._isa core._scan core._frame core._roofline sim._load
 	@$(VENV)/bin/lint-imports --no-cache
 	@$(PY) -m pytest -q tests/house
 

@@ -11,6 +11,7 @@ The same frame carries the 1997 edition, whose control codes simply differ.
 from dataclasses import dataclass
 
 from core._crc import dlt_sum
+from core._frame import read_frame, write_frame
 from core.dlt645.values import address_from_bytes, address_to_bytes
 from core.errors import FrameError, ProtocolMisuse
 
@@ -94,6 +95,12 @@ class Frame:
 
 def encode(frame: Frame, preamble: int = 4) -> bytes:
     """Turn a frame into wire bytes, led by `preamble` FE bytes; `ProtocolMisuse` for what cannot travel."""
+    wire = write_frame(frame.address, frame.control, frame.data, preamble)
+    return _encode_slowly(frame, preamble) if wire is None else wire
+
+
+def _encode_slowly(frame: Frame, preamble: int) -> bytes:
+    """The long way, which also takes wildcards and says what is wrong."""
     if len(frame.data) > DATA_MAX:
         raise ProtocolMisuse(f"{len(frame.data)} data bytes do not fit into a frame of at most {DATA_MAX}")
     if not 0 <= frame.control <= 0xFF:
@@ -107,6 +114,12 @@ def encode(frame: Frame, preamble: int = 4) -> bytes:
 
 def parse(wire: bytes) -> Frame:
     """Read exactly one frame, waking bytes allowed in front; `FrameError` names what is wrong."""
+    frame = read_frame(Frame, wire)
+    return _parse_slowly(wire) if frame is None else frame
+
+
+def _parse_slowly(wire: bytes) -> Frame:
+    """The long way, which also takes other buffers and says what is wrong."""
     body = bytes(wire).lstrip(b"\xfe")
     if len(body) < OVERHEAD:
         raise FrameError(f"short: {len(body)} bytes after the preamble, a frame has at least {OVERHEAD}")
@@ -196,8 +209,9 @@ class FrameDecoder:
             if size is None and start >= len(buffer):
                 break
             body = bytes(buffer[start : start + size]) if size else b""
-            if body and self._is_sound(body):
-                found.append(_frame_from(body))
+            frame = self._sound_frame(body) if body else None
+            if frame is not None:
+                found.append(frame)
                 self.frames += 1
                 position = start + len(body)
             else:
@@ -214,6 +228,11 @@ class FrameDecoder:
             return None
         size = OVERHEAD + self._buffer[start + 9]
         return size if held >= size else None
+
+    def _sound_frame(self, body: bytes) -> Frame | None:
+        """The frame of a candidate whose marks and length fit; None if its end mark or sum does not."""
+        frame = read_frame(Frame, body)
+        return _frame_from(body) if frame is None and self._is_sound(body) else frame
 
     def _is_sound(self, body: bytes) -> bool:
         """Check end mark and sum of a candidate whose marks and length fit."""

@@ -1,0 +1,6 @@
+from typing import TypeVar
+
+_T = TypeVar("_T")
+
+def read_frame(cls: type[_T], wire: object) -> _T | None: ...
+def write_frame(address: object, control: object, data: object, preamble: object) -> bytes | None: ...
