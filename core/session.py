@@ -124,6 +124,8 @@ class BusSession:
         self._deadline = 0.0
         self._deadline_last = 0.0
         self._gap_deadline: float | None = None
+        self._byte_s = timing.wire_time_s(1)
+        self._quiet_s = timing.frame_gap_s
         self._quiet_from = float("-inf")
         self._quiet_last = float("-inf")
         self._garbage_before = 0
@@ -150,7 +152,9 @@ class BusSession:
         Pass the command: its framing may need more silence than the bus (Modbus RTU needs 3.5 characters). Noise
         moves it on by at most `byte_gap_max_s` altogether, so that a babbling node cannot silence us.
         """
-        return self._ready_for(command.to_frame() if command is not None else None)
+        if command is None:
+            return self._quiet_from + self._quiet_s
+        return self._ready_for(command.to_frame())
 
     def request(self, command: Command[Any], now: float) -> bytes:
         """Begin a transaction and return the bytes to write at once.
@@ -215,14 +219,13 @@ class BusSession:
             self._command = None
             self._settle(now)
 
-    def _ready_for(self, frame: BusFrame | None) -> float:
+    def _ready_for(self, frame: BusFrame) -> float:
         """When the line has been quiet for the bus, for the frame before and for this one."""
-        byte_s = self._timing.wire_time_s(1)
-        neighbours = (one for one in (self._sent_frame, frame) if one is not None)
-        return self._quiet_from + max(self._timing.frame_gap_s, *(one.quiet_s(byte_s) for one in neighbours), 0.0)
+        return self._quiet_from + max(self._quiet_s, frame.quiet_s(self._byte_s))
 
     def _listen(self, frame: BusFrame) -> None:
         """Read the line as this request's framing says, beginning with nothing."""
+        self._quiet_s = max(self._timing.frame_gap_s, frame.quiet_s(self._byte_s))
         self._garbage_of_others = self.garbage_bytes
         self._bad_sums_of_others = self.bad_sums
         self._decoder = frame.reply_decoder()

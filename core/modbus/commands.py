@@ -53,8 +53,6 @@ class ReadRegisters:
 
     def to_frame(self) -> RtuFrame:
         """The request."""
-        if self.function == WRITE_REGISTERS:
-            raise ProtocolMisuse("function 10H writes; reads are 03 and 04")
         return RtuFrame(self.unit, self.function, False, self.register, self.count)
 
     def match(self, reply: RtuFrame) -> bool:

@@ -73,9 +73,7 @@ def float32_bits(value: int, scale: int) -> int:
     if not magnitude:
         return 0
     power = magnitude.bit_length() - scale.bit_length() - _SIGNIFICAND_BITS
-    if _quotient(magnitude, scale, power) >= 1 << (_SIGNIFICAND_BITS + 1):
-        power += 1
-    elif _quotient(magnitude, scale, power) < 1 << _SIGNIFICAND_BITS:
+    if _quotient(magnitude, scale, power) < 1 << _SIGNIFICAND_BITS:  # the bit lengths tell the power within one
         power -= 1
     significand = _quotient(magnitude, scale, power)
     exponent = power + _EXPONENT_BIAS

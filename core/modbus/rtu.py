@@ -31,7 +31,6 @@ WRITE_COUNT_MAX = 123
 FRAME_MAX = 256
 SHORTEST = 5  # an exception
 FIXED = 8  # a read request, a write reply
-BUFFER_MAX = 2 * FRAME_MAX
 QUIET_CHARACTERS = 3.5
 QUIET_MIN_S = 0.00175  # above 19200 baud the specification fixes it
 
@@ -127,17 +126,14 @@ def parse(wire: bytes) -> RtuFrame:
 class RtuDecoder:
     """Finds replies and the echo of `sent` in a stream; with `requests`, finds requests as a meter hears them.
 
-    At most `max_buffer` bytes are held however much is fed. `flush` when the line has fallen silent: a frame that
+    Less than a frame's length is held however much is fed. `flush` when the line has fallen silent: a frame that
     stopped in the middle, or a false start that promised more than came, then gives up its place.
     """
 
-    __slots__ = ("_buffer", "_max_buffer", "_requests", "_sent", "bad_sums", "frames", "garbage_bytes")
+    __slots__ = ("_buffer", "_requests", "_sent", "bad_sums", "frames", "garbage_bytes")
 
-    def __init__(self, *, sent: bytes = b"", requests: bool = False, max_buffer: int = BUFFER_MAX) -> None:
-        if max_buffer < FRAME_MAX:
-            raise ProtocolMisuse(f"max_buffer {max_buffer} cannot hold a frame of {FRAME_MAX} bytes")
+    def __init__(self, *, sent: bytes = b"", requests: bool = False) -> None:
         self._buffer = bytearray()
-        self._max_buffer = max_buffer
         self._sent = sent
         self._requests = requests
         self.frames = 0
@@ -152,12 +148,8 @@ class RtuDecoder:
     def feed(self, data: bytes | bytearray | memoryview) -> list[RtuFrame]:
         """Take bytes as they come and return the frames that are now whole, in order."""
         found: list[RtuFrame] = []
-        start = 0
-        while start < len(data):
-            room = self._max_buffer - len(self._buffer)
-            self._buffer += data[start : start + room]
-            start += room
-            self._scan(found, final=False)
+        self._buffer += data
+        self._scan(found, final=False)
         return found
 
     def flush(self) -> list[RtuFrame]:

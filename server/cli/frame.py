@@ -1,5 +1,6 @@
 """`estate645 frame HEX...`: say what a DL/T 645 frame means, field by field, in English and Chinese.
 
+What is no frame of DL/T 645 and is one of Modbus RTU, CRC included, is explained as that.
 With `--json FILE` (`-` is standard input) one frame in hex a line, and one JSON object a line for each. Blanks,
 commas, colons, dashes and 0x are allowed between bytes. Passwords are not shown. Exit code 1 when a frame is broken.
 """
@@ -35,7 +36,7 @@ _NOT_HEX: dict[str, Any] = {
 
 def add_parser(subparsers: Any) -> None:
     """Describe the command."""
-    parser = subparsers.add_parser("frame", help="explain a DL/T 645 frame", description=__doc__)
+    parser = subparsers.add_parser("frame", help="explain a DL/T 645 or Modbus RTU frame", description=__doc__)
     parser.add_argument("hex", metavar="HEX", nargs="*", help="the bytes of one frame, spaces allowed")
     parser.add_argument(
         "--lang", choices=LANGUAGES, default="both", help="language of the explanation; both unless given"
@@ -73,7 +74,7 @@ def _explain_file(name: str) -> int:
 
 def _explain_one(text: str, lang: str) -> int:
     try:
-        explanation = explain(_bytes(text))
+        explanation = _explanation(_bytes(text))
     except ValueError as error:
         raise EstateError(str(error)) from error
     for row in explanation.rows:
@@ -89,7 +90,7 @@ def _explain_lines(stream: TextIO, out: TextIO) -> int:
     broken = 0
     for text in _lines(stream):
         try:
-            explanation = explain(_bytes(text))
+            explanation = _explanation(_bytes(text))
         except ValueError as error:
             told = _NOT_HEX | {"error": str(error)}
             broken += 1
@@ -109,6 +110,15 @@ def _lines(stream: TextIO) -> Iterator[str]:
             rest = stream.readline(LINE_MAX)
         if text.strip():
             yield text
+
+
+def _explanation(wire: bytes) -> Explanation:
+    told = explain(wire)
+    if told.is_sound:
+        return told
+    from core.modbus.explain import explain_rtu
+
+    return explain_rtu(wire) or told
 
 
 def _bytes(text: str) -> bytes:

@@ -7,8 +7,9 @@ import pytest
 from core.dlt645.identifiers import lookup
 from core.errors import MeterRefused, ProtocolMisuse, ValueFormatError
 from core.modbus.commands import EXCEPTIONS, ReadRegisters, WriteRegisters, exception_names, reply_registers
-from core.modbus.maps import read_of, reads, switch_relay, values_of, write_of
+from core.modbus.maps import like, read_of, reads, switch_relay, values_of, write_of
 from core.modbus.meters import DDS238, DDSU666, DDSY1352, METERS, SDM630
+from core.modbus.numbers import float32_bits
 from core.modbus.rtu import RtuFrame, encode, exception_reply, parse, registers_reply, written_reply
 
 ALL = [(meter, one) for meter in METERS.values() for one in meter.quantities]
@@ -112,6 +113,21 @@ def test_energies_are_rounded_once_to_watt_hours() -> None:
     assert energy.decode([0x47C3, 0x5001]) == 100_000_008  # the next single is 7.8125 Wh on
     assert energy.decode([0x3A03, 0x126F]) == 1  # 0.0005 kWh, a hair above half a Wh
     assert energy.decode([0x3A03, 0x126E]) == 0
+
+
+def test_a_single_is_written_within_its_range_only() -> None:
+    assert float32_bits(0, 1000) == 0
+    assert float32_bits(2**24 - 1, 1) == 0x4B7FFFFF
+    assert float32_bits(2**25 - 1, 1) == 0x4C000000  # rounded up to the next power of two
+    assert float32_bits(-1, 2**126) == 0x80800000
+    for value, scale in ((1, 2**127), (2**128, 1)):
+        with pytest.raises(ProtocolMisuse, match="beyond a normal single"):
+            float32_bits(value, scale)
+
+
+def test_a_quantity_cannot_be_like_an_unknown_identifier() -> None:
+    with pytest.raises(ProtocolMisuse, match="identifier 0A0A0A0A is not in the table"):
+        like(0x0A0A0A0A, 0, "u16", 1)
 
 
 def test_the_relay_is_one_register_written_by_function_16() -> None:

@@ -147,7 +147,7 @@ def test_a_babbling_line_holds_few_bytes_and_no_request_for_ever() -> None:
     while session.busy:
         now += 0.05
         session.receive_data(b"\x01\x03\xfa" * 400, now)
-        assert session._decoder.pending <= 256
+        assert session._decoder.pending < 256
         session.handle_timer(now)
     assert now < 2.5
 
@@ -225,6 +225,32 @@ def test_a_late_reply_of_the_other_protocol_is_noise() -> None:
     session.receive_data(REPLY + DLT_REPLY, 5.1)
     assert [type(event) for event in events(session)] == [ReplyReceived]
     assert session.garbage_bytes == len(DLT_REPLY) + len(REPLY)
+
+
+def test_what_was_heard_before_is_settled_before_the_protocol_changes() -> None:
+    session = BusSession(TIMING)
+    session.receive_data(bytes.fromhex("68 11 11 11 11 11 11 68 91 C8") + DLT_REPLY[4:], 5.0)
+    assert events(session) == []
+    session.request(READ, 5.1)
+    assert [event.reason for event in events(session)] == ["late"]
+    assert (session.garbage_bytes, session.get_timer()) == (10, pytest.approx(5.1 + 1.2 + 13 * BYTE_S))
+
+
+def test_sums_are_counted_over_all_transactions() -> None:
+    session = asked()
+    session.receive_data(REPLY[:-1] + b"\x00", 0.1)
+    session.handle_timer(9.0)
+    session.request(DLT, 10.0)
+    session.receive_data(DLT_REPLY[:-2] + b"\x00\x16", 10.1)
+    session.handle_timer(19.0)
+    session.request(READ, 20.0)
+    assert session.bad_sums == 2
+
+
+def test_a_request_tells_how_long_its_reply_may_be() -> None:
+    assert READ.to_frame().reply_sizes == (5, len(REPLY))
+    assert RELAY.to_frame().reply_sizes == (5, 8)
+    assert ReadRegisters(1, 0, 125).to_frame().reply_sizes == (5, 255)
 
 
 def test_a_request_that_cannot_travel_leaves_the_session_free() -> None:
