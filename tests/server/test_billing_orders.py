@@ -73,3 +73,28 @@ def test_a_free_quota_is_charged_by_the_kernel_and_comes_back_each_month(engine:
     charge(writer, MIDNIGHT_NOV + 4 * HOUR)
     assert charged(engine) == [0, 5_000 * 58_886_875, 1_000 * 58_886_875]
     agrees(engine)
+
+
+def test_a_season_and_a_version_are_crossed_at_the_readings_taken_on_them(engine: Engine, writer: Writer) -> None:
+    first = SINGLE["versions"][0]  # type: ignore[index]
+    seasons = [
+        {"months": [5, 6, 7, 8, 9, 10], "tier_limits_wh": [260_000, 600_000]},
+        {"months": [11, 12, 1, 2, 3, 4], "tier_limits_wh": [200_000, 400_000]},
+    ]
+    yearly = {key: value for key, value in first.items() if key != "tier_limits_wh"} | {  # type: ignore[attr-defined]
+        "seasons": seasons, "tier_period": "year",
+    }  # fmt: skip
+    later = yearly | {"valid_from": "2026-11-02", "price": "1.00"}
+    plant(writer, [household(1, opening_fen=100_000)], tariffs=({**SINGLE, "versions": [yearly, later]}, BY_RATES))
+    read(
+        writer, reading(1, MIDNIGHT_NOV, 1_250_000), reading(1, MIDNIGHT_NOV + DAY, 1_260_000),
+        reading(1, MIDNIGHT_NOV + 2 * DAY, 1_270_000),
+    )  # fmt: skip
+    done = charge(writer, MIDNIGHT_NOV + 2 * DAY)
+    assert [(line["from_wh"], line["to_wh"]) for line in charges(engine)] == [
+        (1_000_000, 1_250_000), (1_250_000, 1_260_000), (1_260_000, 1_270_000),
+    ]  # fmt: skip
+    price, step = 58_886_875, 5_000_000
+    assert charged(engine) == [250_000 * price, 10_000 * (price + step), 10_000 * (10**8 + step)]
+    assert done.estimated == 0
+    agrees(engine)
