@@ -159,12 +159,10 @@ def _further_rate(di: int) -> Identifier | None:
     return _of_rate(di, rate)
 
 
-def _of_rate(di: int, rate: int) -> Identifier | None:
+def _of_rate(di: int, rate: int) -> Identifier:
     sharp = di & ~0xFF00 | 0x0100
     makers = _energies() if di >> 24 == 0 else _demands()
-    entry = next((entry for entry in makers if entry.di == sharp), None)
-    if entry is None:
-        return None
+    entry = next(entry for entry in makers if entry.di == sharp)
     items = tuple(item & ~0xFF00 | rate << 8 for item in entry.items)
     name_en, name_zh = entry.name_en.replace(", sharp", f", rate {rate}"), entry.name_zh.replace("尖", f"费率{rate}")
     return replace(entry, di=di, name_en=name_en, name_zh=name_zh, items=items)

@@ -151,13 +151,8 @@ class Detection:
 
 
 def _named(reply: Frame) -> str | None:
-    """The meter's own address in a reply; meters that echo AA tell it in 93H and with the meter number at most."""
-    if reply.address.isdecimal() and reply.address != "9" * 12:
+    """The meter's own address in a reply; those of 1997 that echo a wildcard tell it with the meter number at most."""
+    if reply.address.isdecimal() and reply.address != BROADCAST_ADDRESS:
         return reply.address
-    stated = b""
-    if reply.control == 0x93:
-        stated = reply.data
-    elif old.identifier_97(reply) == old.METER_NUMBER_97:
-        stated = reply.data[2:]
-    text = address_from_bytes(stated)
+    text = address_from_bytes(reply.data[2:]) if old.identifier_97(reply) == old.METER_NUMBER_97 else ""
     return text if len(text) == 12 and text.isdecimal() else None

@@ -120,6 +120,16 @@ def test_a_meter_of_1997_is_found_even_when_it_echoes_the_wildcard() -> None:
     assert detection.found == Found("1997", 1200, None, None, None, 0.2, reads_to_broadcast=True)
 
 
+def test_an_echoing_meter_is_named_by_its_meter_number() -> None:
+    detection = Detection(bauds=(1200,))
+    while (step := detection.next_step()) is not None:
+        if step.command == Read97("A" * 12, 0xC032):
+            detection.answered(Frame("A" * 12, 0x81, bytes.fromhex("32C0 785634121420")))
+        else:
+            detection.silent()
+    assert detection.found.address == METER
+
+
 def test_a_refusal_names_the_edition_too_and_silence_none() -> None:
     detection = Detection(METER, (2400,))
     ask(detection, Double("1997", serves=()))

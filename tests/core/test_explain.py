@@ -228,3 +228,18 @@ def test_program_records_of_a_real_meter_are_read() -> None:
     values = explain(bytes.fromhex(vector["hex"])).values
     at = datetime(2016, 9, 6, 10, 4, 32)  # noqa: DTZ001 civil time
     assert [one.value for one in values] == [at, "00000000", *[None] * 10]
+
+
+def test_what_has_no_plain_reading_is_shown_as_bytes() -> None:
+    who = "99 563412 01000000"
+    assert "value and MAC" in texts(of(0x14, f"01100004 {who} 00100000 11223344"))
+    told = of(0x81, "1090 0A000000")
+    assert (told.edition, told.values) == ("1997", ())
+    assert "value cannot be read" in told.error_en
+    told = of(0x11, "02000106 03 3012241126")
+    assert (texts(told)["number of blocks"], texts(told)["from"]) == ("03", "2026-11-24 12:30:00")
+    assert "a read has 4, 5 or 10 bytes, not 6" in of(0x11, "02000106 03 30").error_en
+    assert "无效时间" in texts_zh(of(0x11, "02000106 03 3099241126"))["给定时间"]
+    wire = bytearray(encode(Frame(METER, 0x11, bytes.fromhex("00000100")), 0))
+    wire[1] = 0x0A
+    assert "not BCD" in texts(explain(bytes(wire)))["address"]

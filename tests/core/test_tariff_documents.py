@@ -5,6 +5,7 @@ The documents are written here from the published figures (yuan text), apart fro
 """
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -24,6 +25,7 @@ from core.tariff import (
     tiers_at,
 )
 from core.tariff_order import charge_step, counts_rates, has_row
+from core.tariff_terms import validate_version
 from core.units import post_charge
 from tests.core.deduct_batch import Meter, arrays
 from tests.core.test_tariff_golden import CASES, GOLDEN, RATES
@@ -220,6 +222,14 @@ def test_what_has_no_row_and_what_cannot_be_charged_is_refused():
     ):  # fmt: skip
         with pytest.raises(ValueError, match=r"so far|cannot be charged|do not fit"):
             charge_step(version, season, steps, before, settled_wh=settled, ratio=ratio)
+
+
+def test_versions_made_by_hand_are_held_to_the_same_rules():
+    (version,) = tariff_from_dict(SHANGHAI).versions
+    with pytest.raises(TariffError, match="both tier steps and tier prices"):
+        validate_version(replace(version, tier_steps_nf_per_wh=(1, 2)))
+    with pytest.raises(TariffError, match="four in each tier"):
+        validate_version(replace(version, tier_prices_nf_per_wh=((1, 2, 3, 4), (1, 2, 3))))
 
 
 def test_steps_follow_where_every_rate_rises_by_the_same():
