@@ -6,9 +6,10 @@ minute (8); status words are 16 bits (2). Signed are combined energies, currents
 `scale` is what one count of the field is worth in `unit`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
+from types import MappingProxyType
 
 from core.dlt645.catalogue_events import event_entries
 from core.dlt645.catalogue_freezes import freeze_entries, freezes_of
@@ -17,7 +18,7 @@ from core.dlt645.catalogue_parameters import holiday, parameter_entries, screen
 from core.dlt645.catalogue_records import extended
 from core.dlt645.entry import Field, Identifier
 
-__all__ = ["Field", "Identifier", "derived", "entries"]
+__all__ = ["ENTRIES", "Field", "Identifier", "derived"]
 
 RATES_MAX = 63  # a block over rates holds the total and as many rates as the meter has
 USUAL_RATES = 4
@@ -160,9 +161,7 @@ def _further_rate(di: int) -> Identifier | None:
 
 
 def _of_rate(di: int, rate: int) -> Identifier:
-    sharp = di & ~0xFF00 | 0x0100
-    makers = _energies() if di >> 24 == 0 else _demands()
-    entry = next(entry for entry in makers if entry.di == sharp)
+    entry = ENTRIES[di & ~0xFF00 | 0x0100]
     items = tuple(item & ~0xFF00 | rate << 8 for item in entry.items)
     name_en, name_zh = entry.name_en.replace(", sharp", f", rate {rate}"), entry.name_zh.replace("尖", f"费率{rate}")
     return replace(entry, di=di, name_en=name_en, name_zh=name_zh, items=items)
@@ -287,3 +286,6 @@ def _rate_block(base: int, en: str, zh: str, length: int, *, kind: str, unit: st
     members = tuple(base | rate << 8 for rate in range(len(_RATES)))
     total = length * len(members)
     return Identifier(base | _BLOCK << 8, en, zh, total, kind, unit, scale, members, RATES_MAX + 1)
+
+
+ENTRIES: Mapping[int, Identifier] = MappingProxyType({entry.di: entry for entry in entries()})

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from core.dlt645 import blocks, values
 from core.dlt645.catalogue_events import FAMILIES
-from core.dlt645.commands import error_names, error_names_zh
+from core.dlt645.commands import SECURITY as SECURITY_FUNCTION
+from core.dlt645.commands import refusal_names
 from core.dlt645.display import Reading, readings, shown
 from core.dlt645.edition1997 import decode_value_97, error_names_97, lookup_97
 from core.dlt645.entry import Field
@@ -25,7 +26,7 @@ from core.dlt645.layouts import (
     TERMINALS,
     split,
 )
-from core.dlt645.security import EXECUTION, EXECUTION_ERRORS, SECURITY, SERR, bit_names
+from core.dlt645.security import EXECUTION, SECURITY, bit_names
 from core.errors import ValueFormatError
 
 Text = tuple[str, str]
@@ -110,14 +111,8 @@ def _refusal(told: Told, frame: Frame, edition: str) -> None:
     word = int.from_bytes(data, "little")
     if not 1 <= len(data) <= 2:
         told.complain(f"a refusal has 1 or 2 bytes, not {len(data)}", f"异常应答应为1或2字节，收到{len(data)}字节")
-    if edition == "1997":
-        label, names = "ERR", error_names_97(word)
-    elif frame.function == 0x03:
-        label, names = "SERR", bit_names(SERR, word)
-    elif frame.function == 0x1C and len(data) == 2:
-        label, names = "ERR", bit_names(EXECUTION_ERRORS, word)
-    else:
-        label, names = "ERR", tuple(zip(error_names(word), error_names_zh(word), strict=True))
+    label = "SERR" if edition != "1997" and frame.function == SECURITY_FUNCTION else "ERR"
+    names = error_names_97(word) if edition == "1997" else refusal_names(frame.function, data)
     shown = f"{label} {data[::-1].hex().upper()}H"
     en = f"{shown}: {', '.join(name for name, _ in names) or 'no reason given'}"
     zh = f"{shown}：{'，'.join(name for _, name in names) or '未说明原因'}"

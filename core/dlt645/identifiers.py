@@ -11,10 +11,9 @@ One DI is XX XX XX XX = DI3 DI2 DI1 DI0, high byte first. The entries are built 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from types import MappingProxyType
 
 from core.dlt645 import values
-from core.dlt645.catalogue import Field, Identifier, derived, entries
+from core.dlt645.catalogue import ENTRIES, Field, Identifier, derived
 from core.errors import ProtocolMisuse, ValueFormatError
 
 Value = int | datetime | str | None
@@ -55,7 +54,7 @@ COMMAND_OPEN = 1 << 6
 PRE_TRIP_ALARM = 1 << 7
 KEEP_POWER = 1 << 12
 
-TABLE: Mapping[int, Identifier] = MappingProxyType({entry.di: entry for entry in entries()})
+TABLE: Mapping[int, Identifier] = ENTRIES
 
 
 def lookup(di: int) -> Identifier | None:

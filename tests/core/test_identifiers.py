@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.dlt645 import catalogue
 from core.dlt645 import identifiers as ids
 from core.dlt645.identifiers import TABLE, decode_value, encode_value, lookup
 from core.errors import ProtocolMisuse, ValueFormatError
@@ -353,3 +354,17 @@ def test_no_data_makes_decoding_fail_in_another_way(di: int, data: bytes) -> Non
     except ValueFormatError:
         return
     assert 1 <= len(row) <= 2 * TABLE[di].members_max
+
+
+def test_the_table_is_one_for_all_and_no_rule_walks_through_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def walked() -> None:
+        raise AssertionError("the table is built again")
+
+    assert ids.TABLE is catalogue.ENTRIES
+    for maker in ("entries", "_energies", "_demands"):
+        monkeypatch.setattr(catalogue, maker, walked)
+    catalogue.derived.cache_clear()
+    assert lookup(0x00013F0C).items == ()
+    assert lookup(0x01013FFF).items[0] == 0x01013F00
+    assert lookup(0x05063E3E) is None
+    assert lookup(0x00010000) is lookup(0x00010000) is TABLE[0x00010000]
