@@ -74,6 +74,11 @@ def test_one_class_alone_is_that_class():
     assert [part.values for part in record.sections] == [(), (), (), (123_456_780,), (), ()]
 
 
+def test_a_value_that_looks_like_the_end_is_not_the_end():
+    (record,) = decode_load_records(0x06020002, load(f"{TIME}0000E5 100000AA"))
+    assert record.sections[0].values == (-65_000_000, 1000)
+
+
 def test_a_wrong_sum_is_told_and_not_refused():
     data = bytearray(load(f"{TIME}AA"))
     data[-2] ^= 1

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.tariff import TariffError
+from core.tariff import Season, TariffError, TariffVersion, charge_exact
 from core.tariff_order import (
     TierPrices,
     charge_chronological,
@@ -78,6 +78,22 @@ def test_shares_add_up_and_are_within_one_wh_of_proportion(energy, part):
     for have, got in zip(energy, shares, strict=True):
         assert 0 <= got <= have
         assert total == 0 or abs(got - Fraction(amount * have, total)) < 1
+
+
+@given(
+    st.lists(energies, min_size=1, max_size=4),
+    st.integers(0, 10**7),
+    st.lists(st.integers(0, 10**8), min_size=4, max_size=4),
+)
+def test_under_one_surcharge_for_all_rates_no_order_matters(intervals, before, first):
+    steps, limits = (5_000_000, 25_000_000), (3_120_000, 4_800_000)
+    terms = TierPrices(tuple((price, price + steps[0], price + sum(steps)) for price in first), limits)
+    version = TariffVersion(0, "tou", tuple(first), steps, (Season(tier_limits_wh=limits),), "year", "0101")
+    total = [sum(rate) for rate in zip(*intervals, strict=True)]
+    kernel = charge_exact(version, total, before)
+    assert charge_proportional(terms, total, before) == kernel
+    assert charge_chronological(terms, intervals, before) == kernel
+    assert charge_chronological(terms, intervals[::-1], before) == kernel
 
 
 def test_a_tie_goes_to_the_first_rate():
