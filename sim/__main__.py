@@ -10,11 +10,10 @@ import argparse
 import gc
 import json
 import os
-import resource
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,17 +26,17 @@ from sim.control import Control
 from sim.errors import PortError, ScenarioError, SimError
 from sim.estate import Scenario
 from sim.example import EXAMPLE
+from sim.limits import check_limits
 from sim.ports import MemoryPort, make_port
 from sim.rundir import RunDirectory
 from sim.scenario import load_scenario
 from sim.truth import estate_truth
 from sim.world import World
 
-FDS_PER_BUS = 3
-FDS_SPARE = 64
 FACTOR_MAX = 3600
 DAY_S = 86_400
 DAYS_MAX = 3660
+MAX_SPEED = "max"
 COMMANDS: dict[str, Command] = {"replay": replay, "compare": compare}
 YEARS = (2000, 2099)
 """A meter's clock has two digits for the year; the years between these leave a margin for any zone."""
@@ -60,15 +59,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if options.scenario is None:
             raise ScenarioError("no scenario; name a TOML file, or print one with --example")
-        scenario = load_scenario(options.scenario)
-        if options.wire_limit == "off":
-            scenario = _without_wire(scenario)
-        if options.virtual is not None:
-            return _run_virtual(scenario, options)
-        return _run_real(scenario, options)
+        _settle_speed(options)
+        return _run(load_scenario(options.scenario, options.seed), options)
     except SimError as error:
         print(f"estate645-sim: {error}", file=sys.stderr)
         return 2
+
+
+def _run(scenario: Scenario, options: argparse.Namespace) -> int:
+    """The drive that the options ask for."""
+    if options.wire_limit == "off":
+        scenario = _without_wire(scenario)
+    if options.speed == MAX_SPEED:
+        return _run_at_once(scenario, options)
+    return _run_real(scenario, options) if options.virtual is None else _run_virtual(scenario, options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -88,9 +92,42 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ready", type=Path, help="write this JSON file once everything is open")
     parser.add_argument("--record", type=Path, metavar="DIR", help="record every bus to DIR/BUS.pcap")
     parser.add_argument("--wire-limit", choices=("on", "off"), default="on", help="off: answer at once, at any baud")
+    parser.add_argument("--speed", type=_speed, help="as --factor, or max: virtual time without ports, see --days")
+    parser.add_argument("--days", type=_days, help="with --speed max: how many days; prints a summary as JSON")
     parser.add_argument("--virtual", type=_days, metavar="DAYS", help="live through DAYS at once, without ports")
-    parser.add_argument("--truth-out", type=Path, help="with --virtual: write the truth there instead of printing it")
+    parser.add_argument(
+        "--truth-out", type=Path, help="in virtual time: write the truth there (JSON Lines with --days)"
+    )
+    parser.add_argument("--labels-out", type=Path, help="with --speed max: write the faults' labels there (JSON Lines)")
     return parser
+
+
+def _settle_speed(options: argparse.Namespace) -> None:
+    """--speed N is --factor N; what belongs to virtual time needs it."""
+    if options.speed == MAX_SPEED:
+        if options.days is None:
+            raise ScenarioError("--speed max needs --days N, or it would never end")
+        if options.factor is not None or options.virtual is not None:
+            raise ScenarioError("--speed max: leave out --factor and --virtual")
+    elif options.days is not None or options.labels_out is not None:
+        raise ScenarioError("--days and --labels-out go with --speed max")
+    elif options.speed is not None:
+        if options.factor not in (None, options.speed):
+            raise ScenarioError("--speed and --factor say the same; leave one out")
+        options.factor = options.speed
+
+
+def _run_at_once(scenario: Scenario, options: argparse.Namespace) -> int:
+    """Live through --days, print a summary, and write truth and labels where they are wanted."""
+    from sim.virtual import VirtualRun, label_lines, truth_lines  # only here: the start on ports need not wait for it
+
+    run = VirtualRun(scenario, options.seed, _anchor(options))
+    run.run(options.days)
+    print(json.dumps(run.summary(), indent=1))
+    for lines, path in ((truth_lines, options.truth_out), (label_lines, options.labels_out)):
+        if path is not None:
+            write_lines(path, lines(run.world))
+    return 0
 
 
 def _run_virtual(scenario: Scenario, options: argparse.Namespace) -> int:
@@ -111,7 +148,7 @@ def _run_virtual(scenario: Scenario, options: argparse.Namespace) -> int:
 
 def _run_real(scenario: Scenario, options: argparse.Namespace) -> int:
     """Open everything, run until told to stop, and leave nothing behind."""
-    _raise_fd_limit(len(scenario.buses))
+    check_limits(scenario.buses, recorded=options.record is not None)
     anchor = _anchor(options)
     _refuse_scaled_hardware(scenario, anchor)
     run_path = options.run_dir or Path(tempfile.gettempdir()) / f"estate645-sim-{os.getpid()}"
@@ -225,21 +262,16 @@ def _without_wire(scenario: Scenario) -> Scenario:
     return replace(scenario, buses=tuple(replace(bus, byte_true=False) for bus in scenario.buses))
 
 
-def _raise_fd_limit(buses: int) -> None:
-    """Ask for as many descriptors as the buses need; PortError if the system refuses."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = buses * FDS_PER_BUS + FDS_SPARE
-    if soft >= needed:
-        return
-    if hard != resource.RLIM_INFINITY and hard < needed:
-        raise PortError(f"{buses} buses need {needed} file descriptors, the limit is {hard}; raise `ulimit -Hn`")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
-
-
 def _write_atomically(path: Path, text: str) -> None:
+    write_lines(path, [text.removesuffix("\n")])
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Put a file in place whole, however long it is; PortError when it cannot be written."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(text, "utf-8")
+        with temporary.open("w", encoding="utf-8") as out:
+            out.writelines(f"{line}\n" for line in lines)
         temporary.replace(path)
     except OSError as error:
         with suppress(OSError):
@@ -251,6 +283,10 @@ def _factor(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= FACTOR_MAX:
         raise argparse.ArgumentTypeError(f"{text!r}; allowed: a whole number from 1 to {FACTOR_MAX}")
     return int(text)
+
+
+def _speed(text: str) -> int | str:
+    return MAX_SPEED if text == MAX_SPEED else _factor(text)
 
 
 def _days(text: str) -> float:

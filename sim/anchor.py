@@ -69,19 +69,47 @@ def read_anchor(path: Path) -> Anchor:
 
 
 class WorldClock:
-    """World time of an environment whose `now` counts machine seconds from `start_utc`."""
+    """World time of an environment whose `now` counts machine seconds from `start_utc`.
+
+    The speed may be changed while it runs (0 stands still), and the world may be moved ahead: `anchor` then is a new
+    one that ties both times together where that happened.
+    """
 
     def __init__(self, anchor: Anchor, start_utc: datetime) -> None:
-        self.anchor = anchor
-        self._world_us = epoch_us(anchor.world_utc)
-        self._offset_us = epoch_us(start_utc) - epoch_us(anchor.machine_utc)
+        self._start_utc = start_utc
+        self._tie(anchor)
 
     def world_ms(self, now_s: float) -> int:
         """World epoch milliseconds at `now_s` machine seconds after the start."""
-        elapsed_us = self._offset_us + round(now_s * 1_000_000)
-        return (self._world_us + elapsed_us * self.anchor.factor) // 1000
+        return self._world_us_at(now_s) // 1000
 
     def now_s(self, world_ms: int) -> float:
-        """First machine second after the start at which the world shows `world_ms` (may be negative)."""
-        elapsed_us = math.ceil((world_ms * 1000 - self._world_us) / self.anchor.factor)
+        """First machine second after the start at which the world shows that time (may be negative, or never: inf)."""
+        ahead_us = world_ms * 1000 - self._world_us
+        if self.anchor.factor == 0:
+            return math.inf if ahead_us > 0 else -self._offset_us / 1_000_000
+        elapsed_us = -(-ahead_us // self.anchor.factor)
         return (elapsed_us - self._offset_us) / 1_000_000
+
+    def set_speed(self, now_s: float, factor: int) -> None:
+        """From now on `factor` world seconds pass in one machine second."""
+        self._move(now_s, self._world_us_at(now_s), factor)
+
+    def move_to(self, now_s: float, world_ms: int) -> None:
+        """Let the world show a later time at once; ValueError for an earlier one."""
+        if world_ms < self.world_ms(now_s):
+            raise ValueError("the world's time never goes back")
+        self._move(now_s, world_ms * 1000, self.anchor.factor)
+
+    def _move(self, now_s: float, world_us: int, factor: int) -> None:
+        machine = self._start_utc + timedelta(microseconds=round(now_s * 1_000_000))
+        self._tie(Anchor(machine, EPOCH + timedelta(microseconds=world_us), factor))
+
+    def _tie(self, anchor: Anchor) -> None:
+        self.anchor = anchor
+        self._world_us = epoch_us(anchor.world_utc)
+        self._offset_us = epoch_us(self._start_utc) - epoch_us(anchor.machine_utc)
+
+    def _world_us_at(self, now_s: float) -> int:
+        elapsed_us = self._offset_us + round(now_s * 1_000_000)
+        return self._world_us + elapsed_us * self.anchor.factor

@@ -201,6 +201,10 @@ class HouseholdRows:
         self._rows.append(rows)
         self._count += len(rows)
 
+    def bus_number(self, bus_id: str) -> int:
+        """Where a bus stands among the buses."""
+        return self._bus_number[bus_id]
+
     def resident(self, resident: Resident) -> int:
         """The number of a kind of resident."""
         return self._residents.setdefault(resident, len(self._residents))

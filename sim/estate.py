@@ -8,10 +8,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from sim.holidays import Holidays
 from sim.rates import RateCalendar
 from sim.uart import LineSettings
+from sim.weather import Climate
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from sim.columns import Households, Members
 
 LOADS = ("family", "single", "vacant", "heavy", "constant", "replay")
@@ -143,6 +148,16 @@ class GateConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class Events:
+    """What happens by itself per 1000 households and 30 days, and how many hours it lasts."""
+
+    switchings: int = 0
+    paid_after_h: tuple[int, int] = (1, 72)
+    faults: tuple[tuple[FaultKind, int], ...] = ()
+    fault_h: tuple[int, int] = (2, 240)
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """A whole estate before anything has happened."""
 
@@ -152,3 +167,7 @@ class Scenario:
     buses: tuple[BusConfig, ...]
     households: "Households"
     gates: tuple[GateConfig, ...] = ()
+    profiles: "NDArray[np.int32] | None" = None
+    events: Events = field(default_factory=Events)
+    climate: Climate = field(default_factory=Climate)
+    holidays: Holidays = field(default_factory=Holidays)

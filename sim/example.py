@@ -11,6 +11,22 @@ EXAMPLE = """\
 id = "cuihu"
 name = "Cuihu Garden"
 time_zone = "Asia/Shanghai"          # meter clocks, rate windows and tier periods follow it
+holidays = ["2026-10-01..2026-10-07"]   # days on which nobody works, and some travel
+
+[weather]                            # a yearly cosine with spells; tenths of a degree
+mean_tenths = 175
+swing_tenths = 125
+shock_tenths = 60
+warmest_day = 205
+
+[events]                             # what happens by itself, per 1000 households and 30 days
+switchings = 0                       # a trip, and permission to close some hours later: for runs without a head-end
+paid_after_h = [1, 72]
+faults = { silent = 0, unmetered_tap = 0 }
+fault_h = [2, 240]
+
+# [replay] with file = "homes.npz" gives load = "replay" its profiles;
+# [[generate]] makes whole buildings: both in docs/simulator.md
 
 [tariff]                             # only the simulator's truth charges with it
 id = "beijing"
@@ -43,7 +59,8 @@ id = "1-0101"
 meter = "202600010101"               # twelve digits, in quotes
 bus = "bus-1"
 start_register_wh = 1234560          # a multiple of 10
-load = "family"                      # family, single, heavy, vacant or constant
+load = "family"                      # family, single, heavy, vacant, constant or replay (with profile = N)
+solar_w = 0                          # peak power of a roof that gives back what is not used
 mean_power_w = 450                   # optional: scale the load to this yearly mean; constant needs it
 tier_used_wh = 0                     # what already counts in the running tier period
 max_current_a = 60

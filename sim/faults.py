@@ -35,6 +35,7 @@ class FaultBoard:
     def __init__(self, world: "World") -> None:
         self._world = world
         self.faults: list[ActiveFault] = []
+        self._running: dict[tuple[Household, FaultKind], ActiveFault] = {}
 
     def plan(self, household: "Household") -> None:
         """Schedule what the scenario says about a household."""
@@ -45,10 +46,11 @@ class FaultBoard:
 
     def start(self, household: "Household", config: FaultConfig, at_ms: int) -> None:
         """Begin a fault now; one of the same kind that still runs is left as it is."""
-        if config.kind is FaultKind.NONE or self._running(household, config.kind):
+        if config.kind is FaultKind.NONE or (household, config.kind) in self._running:
             return
         fault = ActiveFault(household, config, at_ms)
         self.faults.append(fault)
+        self._running[household, config.kind] = fault
         meter = household.meter
         if config.kind is FaultKind.SILENT:
             meter.silent = True
@@ -63,8 +65,8 @@ class FaultBoard:
 
     def clear(self, household: "Household", at_ms: int) -> None:
         """End every fault of a household that runs."""
-        for fault in self.faults:
-            if fault.household == household and fault.until_ms is None:
+        for (faulty, _), fault in list(self._running.items()):
+            if faulty == household:
                 self._end(fault, at_ms)
 
     def labels(self, at_ms: int) -> list[dict[str, Any]]:
@@ -81,13 +83,11 @@ class FaultBoard:
             for fault in self.faults
         ]
 
-    def _running(self, household: "Household", kind: FaultKind) -> bool:
-        return any(f.household == household and f.config.kind is kind and f.until_ms is None for f in self.faults)
-
     def _end(self, fault: ActiveFault, at_ms: int) -> None:
         if fault.until_ms is not None:
             return
         fault.until_ms = at_ms
+        del self._running[fault.household, fault.config.kind]
         household, kind = fault.household, fault.config.kind
         if kind is FaultKind.SILENT:
             household.meter.silent = False

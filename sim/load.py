@@ -26,6 +26,7 @@ DAY_MS = SLOTS * SLOT_MS
 KIND, SIZE_PPM, SOLAR_W, LEVEL = 0, 1, 11, 13
 NO_PROFILES = np.zeros((1, 1), np.int32)
 REPLAY_SIZE_PPM = 1_000_000
+SIZE_PPM_MAX = 1_000_000_000
 
 
 class Curve:
@@ -64,10 +65,11 @@ class Loads:
         profiles: NDArray[np.int32] | None = None,
     ) -> None:
         self.keys = draw_keys(seed, households.ids)
-        self.traits = traits = household_traits(self.keys, households)
+        shapes = NO_PROFILES if profiles is None else profiles
+        self.traits = traits = household_traits(self.keys, households, shapes)
         self.offset_ms = offset_ms
         self.solar = traits[:, SOLAR_W] > 0
-        shared: tuple[Any, ...] = (self.keys, traits, NO_PROFILES if profiles is None else profiles, weather.table)
+        shared: tuple[Any, ...] = (self.keys, traits, shapes, weather.table)
         self.table = LoadTable(*shared, origin_ms=origin_ms, offset_ms=offset_ms)
         self.given_back = LoadTable(*shared, origin_ms=origin_ms, offset_ms=offset_ms, export=True)
 
@@ -86,7 +88,9 @@ class Loads:
         return out
 
 
-def household_traits(keys: NDArray[np.uint64], households: "Households") -> NDArray[np.int32]:
+def household_traits(
+    keys: NDArray[np.uint64], households: "Households", profiles: NDArray[np.int32]
+) -> NDArray[np.int32]:
     """What the scenario says about loads laid over what was drawn: int32[n, TRAITS]."""
     rows = households.rows
     traits = draw_traits(keys, LOADS, rows["load"], rows["max_current_a"])
@@ -100,6 +104,8 @@ def household_traits(keys: NDArray[np.uint64], households: "Households") -> NDAr
     replayed = rows["load"] == LOADS.index("replay")
     traits[replayed, KIND] = REPLAY
     traits[replayed, LEVEL] = rows["profile"][replayed]
-    traits[replayed, SIZE_PPM] = REPLAY_SIZE_PPM
+    means_mw = np.maximum(profiles.astype(np.int64).sum(axis=1) // profiles.shape[1], 1)[rows["profile"][replayed]]
+    wanted = wanted_mw[replayed] * REPLAY_SIZE_PPM // means_mw
+    traits[replayed, SIZE_PPM] = np.where(wanted > 0, np.minimum(wanted, SIZE_PPM_MAX), REPLAY_SIZE_PPM)
     traits[:, SOLAR_W] = rows["solar_w"]
     return traits

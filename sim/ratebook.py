@@ -7,7 +7,7 @@ asked for again at the price of a few steps.
 """
 
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 
 from core.units import WH_PER_STEP
@@ -63,6 +63,12 @@ class RateBook:
     def rate_at(self, at_ms: int) -> int:
         """The rate 1..4 in force at an instant."""
         return self._in_force[self._number(at_ms)]
+
+    def switches_between(self, after_ms: int, before_ms: int) -> list[int]:
+        """Instants at which the rate may switch, both ends left out."""
+        self._number(before_ms)
+        first, last = bisect_right(self._switches_ms, after_ms), bisect_left(self._switches_ms, before_ms)
+        return [at_ms for at_ms in self._switches_ms[first:last] if at_ms > self._switches_ms[0]]
 
     def _number(self, at_ms: int) -> int:
         while self._next_ms is not None and self._next_ms <= at_ms:

@@ -1,7 +1,7 @@
-"""A scenario file (TOML) read into an estate, or refused with file, key and allowed values.
+"""A scenario file (TOML) read into an estate, or refused with file, line, key and allowed values.
 
-One table [estate], one [tariff], and arrays [[bus]], [[household]] and [[gate]]. Every key that is not known
-is an error. Civil times without an offset are in the estate's time zone.
+One table [estate], one [tariff], and arrays [[bus]], [[household]], [[gate]] and [[generate]]. Every key that is not
+known is an error. Civil times without an offset are in the estate's time zone.
 """
 
 import tomllib
@@ -16,18 +16,11 @@ from core.units import REGISTER_MODULUS_WH, WH_PER_STEP
 from sim.columns import HouseholdRows, Households, Ids, Members
 from sim.errors import ScenarioError
 from sim.estate import (
-    BAUDS,
     BUTTONS,
     CLOCKS,
     LOADS,
-    MISMATCHES,
-    PARITIES,
-    PARITY_ERRORS,
     PROMPT_DELAY_S,
     SLOW_DELAY_S,
-    WIRES,
-    BusConfig,
-    Dialling,
     FaultConfig,
     FaultKind,
     GateConfig,
@@ -36,6 +29,12 @@ from sim.estate import (
     Resident,
     Scenario,
 )
+from sim.generator import read_generator
+from sim.holidays import read_holidays
+from sim.places import Places
+from sim.profiles import read_profiles
+from sim.scenario_bus import read_bus
+from sim.scenario_estate import read_climate, read_events
 from sim.section import Section
 from sim.tariff_text import read_calendar
 from sim.vendors import VENDOR_NAMES
@@ -43,42 +42,45 @@ from sim.vendors import VENDOR_NAMES
 TEN_YEARS_S = 10 * 366 * 86400
 METERS_PER_BUS_MAX = 256
 DRIFT_MAX = 3_600_000
-SCHEMES = (
-    "pty",
-    "tcp://HOST:PORT (PORT 0 takes a free one)",
-    "dtu://HOST:PORT (dials in to a head-end)",
-    "/dev/ttyUSB0 or another serial port",
-    "memory",
-)
 
 
-def load_scenario(path: Path) -> Scenario:
-    """Read a scenario file; ScenarioError when it cannot be read or says something impossible."""
+def load_scenario(path: Path, seed: int = 1) -> Scenario:
+    """Read a scenario file, `seed` draws what is generated; ScenarioError when it is unreadable or impossible."""
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        table = tomllib.loads(text)
     except OSError as error:
         raise ScenarioError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ScenarioError(f"{path}: not TOML: {error}") from error
-    return scenario_from_dict(table, str(path))
+    return scenario_from_dict(table, str(path), seed=seed, places=Places(text))
 
 
-def scenario_from_dict(table: Mapping[str, Any], path: str = "scenario") -> Scenario:
-    """Read a scenario that is already parsed; `path` names it in messages."""
-    top = Section(path, "the file", table)
+def scenario_from_dict(
+    table: Mapping[str, Any], path: str = "scenario", *, seed: int = 1, places: Places | None = None
+) -> Scenario:
+    """Read a scenario that is already parsed; `path` names it in messages, `seed` draws what is generated."""
+    top = Section(path, "the file", table, places)
     estate = top.section("estate")
     zone = _zone(estate)
-    buses = tuple(_bus(section) for section in top.sections("bus"))
+    profiles = read_profiles(top.section("replay"), Path(path).parent)
+    replayable = len(profiles) if top.has("replay") else 0
+    generators = [read_generator(section, replayable) for section in top.sections("generate")]
+    buses = tuple(read_bus(section) for section in top.sections("bus"))
+    buses += tuple(bus for generator in generators for bus in generator.buses())
     if not buses:
-        raise top.wrong("bus", "at least one table [[bus]]")
+        raise top.wrong("bus", "at least one table [[bus]] or [[generate]]")
     bus_ids = [bus.bus_id for bus in buses]
     _refuse_twice(path, "bus", sorted({bus_id for bus_id in bus_ids if bus_ids.count(bus_id) > 1}))
     rows = HouseholdRows(bus_ids)
     for section in top.sections("household"):
-        rows.add(_household(section, zone, bus_ids))
+        rows.add(_household(section, zone, bus_ids, replayable))
+    for generator in generators:
+        generator.add_households(rows, seed)
     households = rows.finish()
     _refuse_twice(path, "household", households.ids.twice())
     gates = tuple(_gate(section, households.ids, bus_ids) for section in top.sections("gate"))
+    gates += tuple(gate for generator in generators for gate in generator.gates(households.ids))
     _check_meters(path, bus_ids, households, gates)
     scenario = Scenario(
         estate_id=estate.text("id"),
@@ -87,6 +89,10 @@ def scenario_from_dict(table: Mapping[str, Any], path: str = "scenario") -> Scen
         buses=buses,
         households=households,
         gates=gates,
+        profiles=profiles,
+        events=read_events(top.section("events")),
+        climate=read_climate(top.section("weather")),
+        holidays=read_holidays(estate),
     )
     estate.finish()
     top.finish()
@@ -120,65 +126,6 @@ def _check_meters(path: str, bus_ids: Sequence[str], households: Households, gat
             )
 
 
-def _bus(section: Section) -> BusConfig:
-    port = section.text("port", "pty")
-    if port not in ("pty", "memory") and not port.startswith(("tcp://", "dtu://", "/")):
-        raise section.wrong("port", ", ".join(SCHEMES))
-    baud = section.whole("baud", 600, 19200, 9600)
-    if baud not in BAUDS:
-        raise section.wrong("baud", ", ".join(map(str, BAUDS)))
-    bus = BusConfig(
-        bus_id=_file_name(section, "id"),
-        port=port,
-        baud=baud,
-        parity=section.choice("parity", PARITIES, "E"),
-        reply_delay_ms=section.span("reply_delay_ms", 0, 10_000, (20, 20)),
-        preamble=section.whole("preamble", 0, 4, 4),
-        byte_true=section.choice("wire", WIRES, "byte-true") == "byte-true",
-        chunk_bytes=section.whole("chunk_bytes", 0, 255, 5),
-        echo=section.flag("echo", False),
-        stop_bits=section.whole("stop_bits", 1, 2, 1),
-        bit_errors_ppm=section.whole("bit_errors_ppm", 0, 100_000, 0),
-        parity_errors=section.choice("parity_errors", PARITY_ERRORS, "lost"),
-        mismatch=section.choice("mismatch", MISMATCHES, "garble"),
-        dialling=_dialling(section, port),
-    )
-    section.finish()
-    return bus
-
-
-def _dialling(section: Section, port: str) -> Dialling:
-    """The keys of a DTU, allowed only where the bus dials."""
-    if not port.startswith("dtu://"):
-        return Dialling()
-    return Dialling(
-        registration=_packet(section, "registration"),
-        heartbeat=_packet(section, "heartbeat"),
-        heartbeat_s=section.whole("heartbeat_s", 1, 3600, 30),
-        redial_s=section.whole("redial_s", 1, 3600, 5),
-    )
-
-
-def _packet(section: Section, key: str) -> bytes:
-    """Bytes written as text, or in hex behind `hex:`; nothing where the key is absent."""
-    if not section.has(key):
-        section.raw(key)
-        return b""
-    text = section.text(key)
-    try:
-        return bytes.fromhex(text.removeprefix("hex:")) if text.startswith("hex:") else text.encode("utf-8")
-    except ValueError as error:
-        raise section.wrong(key, 'a text, or bytes in hex such as "hex:FE FE 01"') from error
-
-
-def _file_name(section: Section, key: str) -> str:
-    """A bus is published as a file of its name."""
-    name = section.text(key)
-    if not all(c.isalnum() or c in "-_." for c in name) or name.startswith("."):
-        raise section.wrong(key, "letters, digits, '-', '_' and '.', since the port is a file of that name")
-    return name
-
-
 def _meter(section: Section, bus_ids: list[str]) -> MeterConfig:
     start_wh = section.whole("start_register_wh", 0, REGISTER_MODULUS_WH - WH_PER_STEP, 0)
     if start_wh % WH_PER_STEP:
@@ -207,17 +154,21 @@ def _phases(section: Section) -> int:
     return phases
 
 
-def _household(section: Section, zone: ZoneInfo, bus_ids: list[str]) -> HouseholdConfig:
+def _household(section: Section, zone: ZoneInfo, bus_ids: list[str], profiles: int) -> HouseholdConfig:
     load = section.choice("load", LOADS, "family")
     mean_power_w = section.whole("mean_power_w", 1, 20_000) if section.has("mean_power_w") else None
     if load == "constant" and mean_power_w is None:
         raise section.wrong("mean_power_w", 'needed with load = "constant"; a whole number from 1 to 20000')
+    if load == "replay" and not profiles:
+        raise section.wrong("load", "replay only with a table [replay] that names a file")
     household = HouseholdConfig(
         household_id=section.text("id"),
         meter=_meter(section, bus_ids),
         load=load,
         mean_power_w=mean_power_w,
         tier_used_wh=section.whole("tier_used_wh", 0, 2**53, 0),
+        solar_w=section.whole("solar_w", 0, 100_000, 0),
+        profile=section.whole("profile", 0, max(profiles - 1, 0), 0),
         resident=_resident(section),
         fault=_fault(section, zone),
     )
@@ -229,7 +180,7 @@ def _resident(section: Section) -> Resident:
     if not section.has("resident"):
         section.raw("resident")
         return Resident()
-    inner = Section(section.path, f"{section.where}.resident", section.raw("resident"))
+    inner = section.inner("resident")
     button = inner.choice("button", BUTTONS, "prompt")
     default = SLOW_DELAY_S if button == "slow" else PROMPT_DELAY_S
     delay_s = inner.span("button_delay_s", 0, TEN_YEARS_S, default)
@@ -241,7 +192,7 @@ def _resident(section: Section) -> Resident:
 def _fault(section: Section, zone: ZoneInfo) -> FaultConfig | None:
     """A fault is its name with `at` beside it, or a table of kind, at, until and size."""
     value = section.raw("fault", "none")
-    inner = Section(section.path, f"{section.where}.fault", value) if isinstance(value, dict) else section
+    inner = section.inner("fault") if isinstance(value, dict) else section
     kind = FaultKind(inner.choice("kind" if inner is not section else "fault", list(FaultKind), "none"))
     at_ms = _world_ms(inner, "at", zone)
     until_ms = _world_ms(inner, "until", zone)

@@ -9,25 +9,32 @@ from datetime import datetime
 from typing import Any
 
 from sim.errors import ScenarioError
+from sim.places import Places, Trail
 
 _MISSING = object()
 
 
 class Section:
-    """A TOML table named `where` of file `path`."""
+    """A TOML table named `where` of file `path`; with `places` and its `trail`, messages name the line too."""
 
-    def __init__(self, path: str, where: str, table: object) -> None:
+    def __init__(self, path: str, where: str, table: object, places: Places | None = None, trail: Trail = ()) -> None:
         self.path = path
         self.where = where
+        self._places = places
+        self._trail = trail
         if not isinstance(table, Mapping):
-            raise ScenarioError(f"{path}: {where} must be a table, not {table!r}")
+            raise ScenarioError(f"{self._at()}: {where} must be a table, not {table!r}")
         self._table: Mapping[str, Any] = table
         self._asked: set[str] = set()
 
     def wrong(self, key: str, allowed: str) -> ScenarioError:
         """The error to raise about the value of a key; it says what is allowed."""
         shown = f"is {self._table[key]!r}" if key in self._table else "is missing"
-        return ScenarioError(f"{self.path}: {self.where}: {key} {shown}; allowed: {allowed}")
+        return ScenarioError(f"{self._at(key)}: {self.where}: {key} {shown}; allowed: {allowed}")
+
+    def refuse(self, key: str, message: str) -> ScenarioError:
+        """The error to raise when a key asks for too much or for what is not there."""
+        return ScenarioError(f"{self._at(key)}: {self.where}: {message}")
 
     def has(self, key: str) -> bool:
         """Whether the table gives the key."""
@@ -115,17 +122,29 @@ class Section:
         if not isinstance(value, list):
             raise self.wrong(key, f"an array of tables, [[{key}]]")
         prefix = "" if self.where == "the file" else f"{self.where}."
-        return [Section(self.path, f"{prefix}{key}[{n}]", table) for n, table in enumerate(value, start=1)]
+        return [
+            Section(self.path, f"{prefix}{key}[{n + 1}]", table, self._places, (*self._trail, key, n))
+            for n, table in enumerate(value)
+        ]
 
     def section(self, key: str) -> "Section":
         """A table; an empty one when the key is not there."""
-        return Section(self.path, f"[{key}]", self.raw(key, {}))
+        return Section(self.path, f"[{key}]", self.raw(key, {}), self._places, (*self._trail, key))
+
+    def inner(self, key: str) -> "Section":
+        """A table within this one; an empty one when the key is not there."""
+        return Section(self.path, f"{self.where}.{key}", self.raw(key, {}), self._places, (*self._trail, key))
 
     def finish(self) -> None:
         """Refuse keys that nobody asked for."""
         unknown = sorted(set(self._table) - self._asked)
         if unknown:
             raise ScenarioError(
-                f"{self.path}: {self.where}: unknown key {', '.join(unknown)}; "
+                f"{self._at(unknown[0])}: {self.where}: unknown key {', '.join(unknown)}; "
                 f"allowed: {', '.join(sorted(self._asked))}"
             )
+
+    def _at(self, *key: str) -> str:
+        """The file, with the line where the key or its table stands."""
+        line = self._places.line((*self._trail, *key)) if self._places is not None else None
+        return self.path if line is None else f"{self.path}:{line}"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from sim.agenda import Agenda
 from sim.anchor import WorldClock, epoch_us
 from sim.bus import Bus
 from sim.clock import Environment
@@ -19,6 +20,7 @@ from sim.estate import GateConfig, Scenario
 from sim.faults import FaultBoard
 from sim.fleet import WALKING, Fleet
 from sim.gate import GateSource
+from sim.life import Life
 from sim.load import Loads
 from sim.members import BusMeters
 from sim.meters import Meter
@@ -49,6 +51,7 @@ class World:
         self.clock = clock
         self.origin_ms = epoch_us(clock.anchor.world_utc) // 1000
         self.calendar = scenario.calendar
+        self.agenda = Agenda(env, clock)
         self.fleet = self._fleet()
         self.fleet.on_change = self._follow_up
         self.households = Dwellings(self.fleet)
@@ -72,6 +75,7 @@ class World:
         self.faults = FaultBoard(self)
         for index in scenario.households.faults:
             self.faults.plan(Household(self.fleet, index))
+        self.life = Life(self, scenario.events)
 
     @property
     def now_ms(self) -> int:
@@ -91,7 +95,16 @@ class World:
 
     def call_at_ms(self, world_ms: int, callback: Callable[[int], None]) -> None:
         """Call `callback(world_ms)` when the world shows that time."""
-        self.env.call_at(self.clock.now_s(world_ms), lambda: callback(world_ms))
+        self.agenda.call_at(world_ms, callback)
+
+    def set_speed(self, factor: int) -> None:
+        """From now on `factor` world seconds pass in one machine second; 0 lets the world stand still."""
+        self.clock.set_speed(self.env.time_s, factor)
+        self.agenda.rearm()
+
+    def step(self, world_ms: int) -> None:
+        """Let so many milliseconds of world time pass at once, with all that happens in them, in its order."""
+        self.agenda.run_until(self.now_ms + world_ms)
 
     def close(self) -> None:
         """Close all buses."""
@@ -108,9 +121,10 @@ class World:
         loads = Loads(
             self.seed,
             households,
-            Weather(self.seed),
+            Weather(self.seed, self.scenario.climate, self.scenario.holidays.number_of),
             origin_ms=self.origin_ms,
             offset_ms=self.calendar.standard_offset_ms,
+            profiles=self.scenario.profiles,
         )
         fleet = Fleet(households, self.scenario.gates, loads, self.calendar, self.origin_ms)
         for gate in self.scenario.gates:
@@ -134,7 +148,7 @@ class World:
         self.fleet.put(index, WALKING, True)
         delay_s = draw(self.seed, *resident.button_delay_s, household.household_id, "button", memory.visits)
         if resident.clock == "machine":
-            delay_s *= self.clock.anchor.factor
+            delay_s *= max(1, self.clock.anchor.factor)
         self.call_at_ms(at_ms + delay_s * 1000, partial(self._arrive, index))
 
     def _arrive(self, index: int, at_ms: int) -> None:
