@@ -60,7 +60,8 @@ def set_voltage(meter: "Meter", phase: int, permille: int, at_ms: int) -> None:
     """The voltage of a phase moves to a share of what it would be; 1000 is normal again."""
     current_ma = electrical.current_ma(meter, phase, at_ms)
     own = meter.own()
-    own.voltage_permille = {**own.voltage_permille, phase: permille}
+    history = (*own.voltage_permille.get(phase, ()), (at_ms, permille))
+    own.voltage_permille = {**own.voltage_permille, phase: history}
     kind = _voltage_event(permille, current_ma)
     for other in VOLTAGE_EVENTS:
         if other != kind:

@@ -55,7 +55,7 @@ def answer(meter: Meter, request: Frame, at_ms: int) -> Frame | None:
         return _broadcast(meter, request, at_ms)
     if not fits(request.address, meter.address):
         return None
-    if "A" in request.address and not _carries(meter, request):
+    if not _carries(meter, request):
         return _wild_baud(meter, request)
     control = request.control | REPLY_BIT
     try:
@@ -84,10 +84,10 @@ def _broadcast(meter: Meter, request: Frame, at_ms: int) -> Frame | None:
 
 
 def _carries(meter: Meter, request: Frame) -> bool:
-    """Whether a wildcard may carry this command; a new address only if it names everybody."""
-    if request.control == WRITE_ADDRESS and request.address != EVERYBODY:
-        return False
-    return request.control in meter.profile.wild_controls
+    """Whether the address field may carry this command: a new address goes to everybody, much does not go to AA."""
+    if request.control == WRITE_ADDRESS:
+        return request.address == EVERYBODY
+    return "A" not in request.address or request.control in meter.profile.wild_controls
 
 
 def _wild_baud(meter: Meter, request: Frame) -> Frame | None:

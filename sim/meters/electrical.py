@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 NOMINAL_MV = 220_000
 SWING_MV = 4_000
+NORMAL_PERMILLE = 1000
 MINUTE_MS = 60_000
 SECOND_MS = 1000
 SHARE_SPREAD_PERMILLE = 40
@@ -30,7 +31,9 @@ def voltage_mv(meter: "Meter", phase: int, at_ms: int) -> int:
     """Supply voltage: 220 V with a slow ripple of its own, in steps of 0.1 V; less or more under a fault."""
     minute = at_ms // MINUTE_MS
     ripple = (minute * 7919 + int(meter.address[-4:]) * PRIMES[phase - 1]) % (2 * SWING_MV)
-    permille = meter.notes.voltage_permille.get(phase, 1000)
+    permille = NORMAL_PERMILLE
+    for from_ms, changed in meter.notes.voltage_permille.get(phase, ()):
+        permille = changed if from_ms <= at_ms else permille
     return (NOMINAL_MV - SWING_MV + ripple) * permille // 1000 // 100 * 100
 
 

@@ -107,7 +107,10 @@ def _demand_over(meter: "Meter", di: int, _at_ms: int) -> bytes | None:
 
 
 def _totals(meter: "Meter", kind: int) -> bytes:
+    """How often and for how many minutes; power failures, covers and everything that people do are only counted."""
     log = kinds.log_of(meter, kind)
+    if kind == kinds.POWER_OFF or kind >= kinds.PROGRAMMING:
+        return int_to_bcd(log.total, 3)
     return int_to_bcd(log.total, 3) + int_to_bcd(min(log.minutes, kinds.COUNT_MAX), 3)
 
 

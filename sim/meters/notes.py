@@ -74,7 +74,8 @@ class Notes:
     terminal: int = 0
     programming: bool = False
     mains_off: bool = False
-    voltage_permille: Mapping[int, int] = NOTHING
+    voltage_permille: Mapping[int, tuple[tuple[int, int], ...]] = NOTHING
+    """By phase: from when on the voltage was what share of normal, oldest first."""
 
 
 BLANK = Notes()

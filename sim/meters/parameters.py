@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from core.dlt645.entry import READ_WRITE
+from core.dlt645.entry import READ_WRITE, Identifier
 from core.dlt645.identifiers import TABLE, decode_value, encode_value, lookup
 from core.dlt645.values import (
     address_from_bytes,
@@ -40,6 +40,7 @@ COUNT_LIMITS = {0x04000201: (14, ERR_ZONES), 0x04000202: (8, ERR_OTHER), 0x04000
                 0x04000204: (63, ERR_RATES)}  # fmt: skip
 STATUS_WORDS = range(0x04000501, 0x04000508)
 STATUS_BLOCK = 0x040005FF
+WRITTEN_FIRST = (0x0403, 0x0404)
 
 _NUMBERS = {
     0x04000103: 15, 0x04000104: 15, 0x04000105: 80, 0x04000201: 1, 0x04000202: 1, 0x04000203: 1, 0x04000204: 4,
@@ -99,10 +100,10 @@ def write_parameter(meter: "Meter", di: int, value: bytes, operator: str, at_ms:
     entry = lookup(di)
     if PASSWORD_DI < di <= PASSWORD_DI + 10:
         _write_password(meter, di, value)
-    elif entry is None or entry.access != READ_WRITE or (read_parameter(meter, di, at_ms) is None and di not in TABLE):
+    elif entry is None or entry.access != READ_WRITE or not _has(meter, di):
         raise RefusedError(ERR_NO_DATA)
     else:
-        _check_value(di, value, entry.length)
+        _check_value(di, value, entry)
         note_table(meter, di, at_ms, operator)
         act = _ACTS.get(di)
         if act is None:
@@ -116,8 +117,15 @@ def write_parameter(meter: "Meter", di: int, value: bytes, operator: str, at_ms:
     events.note_programming(meter, di, at_ms, operator)
 
 
-def _check_value(di: int, value: bytes, length: int) -> None:
-    if length and len(value) != length:
+def _has(meter: "Meter", di: int) -> bool:
+    """Whether the meter has a place for this: holidays and screens come into being when they are written."""
+    return di in _ACTS or di >> 16 in WRITTEN_FIRST or as_made(meter, di) is not None
+
+
+def _check_value(di: int, value: bytes, entry: Identifier) -> None:
+    """Tables may have fewer entries than they have room for; everything else has its length."""
+    table = entry.members_max > 1 and not entry.items
+    if entry.length and (len(value) % entry.length if table else len(value) != entry.length):
         raise RefusedError(ERR_OTHER)
     if di in COUNT_LIMITS and bcd_to_int(value) > COUNT_LIMITS[di][0]:
         raise RefusedError(COUNT_LIMITS[di][1])
