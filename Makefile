@@ -5,13 +5,14 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.estate645-setup
 SOURCES := $(wildcard core/*.pyx core/*.pxd core/*.h sim/*.pyx sim/*.pxd)
 
-.PHONY: help setup demo test test-ci test-long check bench screenshots assets clean
+.PHONY: help setup demo test test-ci test-long coverage check bench screenshots assets clean
 
 help:
 	@echo "make demo         build, start a simulated estate and the server, and show the story in a browser"
 	@echo "make test         build and run the tests (at most 10 minutes)"
 	@echo "make check        format, lint, types, stubs, import rules, house rules"
 	@echo "make test-ci      the campaigns of CI; make test-long: the nightly ones"
+	@echo "make coverage     how much of core its tests run, lines of the compiled modules included; fails below 95 %"
 	@echo "make bench        every benchmark, quick form, with its peers"
 	@echo "make screenshots  the pictures of the README from the running demo"
 	@echo "make setup, make clean"
@@ -44,6 +45,9 @@ test-ci: setup
 
 test-long: setup
 	@$(PY) -m pytest -q -m long --timeout 0
+
+coverage: setup
+	@$(PY) -m tests.core_coverage
 
 check: setup
 	@$(VENV)/bin/ruff format --check .

@@ -42,7 +42,7 @@ KINDS = {
         ),
         SANITIZERS,
     ),
-    "traced": Kind(("-O1", "-DCYTHON_TRACE_NOGIL=1"), directives={"linetrace": True}),
+    "traced": Kind(("-O0", "-DCYTHON_TRACE_NOGIL=1", "-DCYTHON_USE_SYS_MONITORING=0"), directives={"linetrace": True}),
 }
 
 

@@ -333,6 +333,8 @@ def test_a_meter_writes_values_as_the_standard_has_them(di: int, row: tuple[ids.
         (0x04010000, ("01-01",), "cannot hold"),
         (0x04000404, ("220 volts",), "do not fit"),
         (0x04000404, ("電",), "cannot hold"),
+        (0x01010000, (1, "noon"), "cannot hold"),
+        (0x04000703, ("9600",), "cannot hold"),
         (0x04000C02, ("********",), "cannot be written as values of kind secret"),
     ],
 )

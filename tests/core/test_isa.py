@@ -210,6 +210,16 @@ def test_a_switch_to_an_unknown_tier_is_refused_and_changes_nothing():
     assert core.isa() == before
 
 
+def test_a_tier_that_the_machine_lacks_is_refused_and_stops_an_import_that_asks_for_it(monkeypatch):
+    before = core.isa()
+    monkeypatch.setattr(_isa, "available", lambda: ("scalar",))
+    with pytest.raises(ValueError, match="lacks that instruction set; it has scalar"):
+        _isa.use("avx512")
+    with pytest.raises(ImportError, match="CORE_ISA='avx2': this machine or build lacks"):
+        _isa._choose("avx2")
+    assert core.isa() == before
+
+
 @pytest.mark.ci
 @pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.isa) for name in _isa.TIERS])
 def test_the_suites_of_the_kernels_pass_in_every_tier(name):

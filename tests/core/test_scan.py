@@ -165,3 +165,11 @@ def test_what_is_no_address_is_refused_and_nothing_is_written(address):
 def test_requests_of_another_shape_are_refused(shape):
     with pytest.raises(ValueError, match="out must be"):
         core.encode_dlt645(np.array([1, 2], np.uint64), 0x10000, np.zeros(shape, np.uint8))
+
+
+def test_no_address_is_no_request_and_requests_may_not_land_in_the_addresses():
+    core.encode_dlt645(np.zeros(0, np.uint64), 0x10000, np.zeros((0, 16), np.uint8))
+    memory = np.zeros(32, np.uint8)
+    with pytest.raises(ValueError, match="out shares memory with addr"):
+        core.encode_dlt645(memory[:16].view(np.uint64), 0x10000, memory.reshape(2, 16))
+    assert not memory.any()

@@ -12,6 +12,8 @@ from core.dlt645.frame import Frame, FrameDecoder, encode, parse
 from core.dlt645.replies import parse_reply
 from core.dlt645.requests import parse_request
 from core.errors import FrameError, MeterRefused, ProtocolMisuse, ValueFormatError
+from core.modbus import rtu
+from tests import oracle
 from tests.core import frame_oracle
 from tests.fuzz.kernels import is_digits
 
@@ -128,4 +130,29 @@ def _payload_or_error(request: edition1997.Read97, reply: Frame) -> bytes | int:
         return refused.err
 
 
-TARGETS = {"frame": frame, "explain": explain, "values": values, "old_edition": old_edition}
+def modbus(data: bytes) -> None:
+    """Modbus RTU: pieces as at once, nothing but FrameError, and every accepted frame builds the bytes it came from."""
+    if len(data) < 2:
+        return
+    cut, as_meter, stream = data[0] % 40 + 1, bool(data[1] & 1), _with_crc(data[2:], data[1])
+    at_once, pieces = rtu.RtuDecoder(requests=as_meter), rtu.RtuDecoder(requests=as_meter)
+    found = at_once.feed(stream) + at_once.flush()
+    in_pieces = [f for i in range(0, len(stream), cut) for f in pieces.feed(stream[i : i + cut])] + pieces.flush()
+    assert found == in_pieces
+    assert (at_once.pending, pieces.pending, at_once.garbage_bytes) == (0, 0, pieces.garbage_bytes)
+    for one in found:
+        assert one.is_reply != as_meter
+        assert rtu.encode(one) in stream
+    with suppress(FrameError):
+        assert rtu.encode(rtu.parse(stream)) == stream
+
+
+def _with_crc(stream: bytes, choice: int) -> bytes:
+    """Half of the streams end with the right CRC of their last bytes, or hardly any frame would be sound."""
+    if not choice & 2:
+        return stream
+    body = stream[choice >> 2 :] or stream
+    return stream + oracle.crc16_bitwise(body, 0x8005, 0xFFFF, 0).to_bytes(2, "little")
+
+
+TARGETS = {"modbus": modbus, "frame": frame, "explain": explain, "values": values, "old_edition": old_edition}
