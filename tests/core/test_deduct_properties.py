@@ -1,6 +1,7 @@
 """Properties of the deduction kernel against the oracle of exact fractions (Hypothesis shrinks failures)."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from hypothesis import given
@@ -80,12 +81,57 @@ def test_any_split_of_a_step_costs_the_same(tariff, one, shares):
     assert (end.period, end.balance) == (whole.period, whole.balance)
 
 
+@given(terms(), meter(rates=5, step=st.integers(0, 20_000)), st.data())
+def test_registers_may_arrive_one_by_one_and_at_any_points(tariff, one, data):
+    """The path is free: each register has points of its own, and which comes first does not matter."""
+    one = replace(one, ratio=one.ratio % 50 + 1, period=min(one.period, 2**52), balance=one.balance // 2, flags=0)
+    steps = [(n - p) % MODULUS_WH for p, n in zip(one.prev, one.new, strict=True)]
+    ways = [[*sorted(data.draw(st.lists(st.integers(0, step), max_size=2))), step] for step in steps]
+    moves = data.draw(st.permutations([rate for rate, way in enumerate(ways) for _ in way]))
+    state, charged = one, 0
+    for rate in moves:
+        point = list(state.prev)
+        point[rate] = (one.prev[rate] + ways[rate].pop(0)) % MODULUS_WH
+        part = run([replace(state, new=tuple(point))], [tariff])
+        charged += part.charge[0]
+        state = replace(state, prev=tuple(point), period=part.period[0], balance=part.balance[0])
+    whole = run([one], [tariff])
+    assert state.prev == one.new
+    assert (charged, state.period, state.balance) == (whole.charge[0], whole.period[0], whole.balance[0])
+
+
 @given(batches())
-def test_balance_plus_charge_is_constant(batch):
+def test_balance_plus_charge_is_constant_and_energy_goes_into_the_period(batch):
     meters, _ = batch
     result = run(*batch)
     for i, one in enumerate(meters):
         assert result.balance[i] + result.charge[i] == one.balance
+        if result.event[i] not in (core.EVENT_BACKWARDS, core.EVENT_JUMP, core.EVENT_RANGE):
+            energy = sum((n - p) % MODULUS_WH for p, n in zip(one.prev, one.new, strict=True)) * one.ratio
+            assert result.period[i] - one.period == energy
+
+
+@given(batches(size=st.integers(1, 40)))
+def test_every_tier_gives_the_same_bits(batch):
+    chosen, results = core.isa(), []
+    try:
+        for tier in core.isa_available():
+            core.use_isa(tier)
+            results.append(run(*batch))
+    finally:
+        core.use_isa(chosen)
+    assert all(result == results[0] for result in results)
+
+
+@given(batches(), st.lists(st.integers(0, 25), max_size=5))
+def test_slices_one_after_the_other_equal_one_call(batch, cuts):
+    meters, tariffs = batch
+    points = [0, *sorted(min(cut, len(meters)) for cut in cuts), len(meters)]
+    parts = [run(meters, tariffs, lo=lo, hi=hi) for lo, hi in pairwise(points)]
+    whole = run(meters, tariffs)
+    for name in ("charge", "period", "balance", "flags", "event"):
+        pieces = [getattr(part, name)[lo:hi] for part, (lo, hi) in zip(parts, pairwise(points), strict=True)]
+        assert [value for piece in pieces for value in piece] == getattr(whole, name)
 
 
 @given(terms(dear=True), meter(rates=4, step=st.integers(0, 10**6)), st.integers(0, 3))

@@ -85,6 +85,21 @@ def test_any_split_and_any_number_of_rows_give_the_same_frames(stream, cuts, roo
     assert found == [expected_row(frame) for frame in FrameDecoder().feed(stream)]
 
 
+@given(streams, st.integers(1, 8), st.booleans(), st.booleans())
+def test_every_tier_finds_the_same_and_says_the_same(stream, width, signed, final):
+    chosen, said = core.isa(), []
+    try:
+        for tier in core.isa_available():
+            core.use_isa(tier)
+            rows = Rows(12)
+            counts = rows.scan(stream, width=width, signed_values=signed, final=final)
+            arrays = (rows.off, rows.addr, rows.ctrl, rows.dlen, rows.di, rows.value, rows.error)
+            said.append((counts, [array.tolist() for array in arrays]))
+    finally:
+        core.use_isa(chosen)
+    assert all(one == said[0] for one in said)
+
+
 @given(streams)
 def test_a_finished_stream_agrees_with_the_oracle(stream):
     rows = Rows(40)
