@@ -19,7 +19,7 @@ else:
 HEADERS = {
     "_roofline": ["_isa.h", "_roofline.h"],
     "_isa": ["_isa.h"],
-    "_scan": ["_scan.h"],
+    "_scan": ["_isa.h", "_scan.h", "_scan512.h"],
     "_frame": ["_scan.h"],
     "_crc": ["_isa.h", "_crc.h"],
     "_deduct": ["_isa.h", "_deduct.h", "_deduct256.h", "_deduct512.h"],

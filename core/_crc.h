@@ -24,6 +24,7 @@ typedef struct {
 
 typedef void (*e645_crc_pass)(
     const e645_crc *c, const uint8_t *data, const int64_t *off, ptrdiff_t n, uint16_t *out);
+typedef int (*e645_ascending_pass)(const int64_t *off, ptrdiff_t n);
 typedef void (*e645_sum_pass)(const uint8_t *data, const int64_t *off, ptrdiff_t n, uint8_t *out);
 
 static void e645_crc_fill(e645_crc *c, uint16_t polynomial, uint16_t final_xor)
@@ -77,6 +78,18 @@ static void e645_crc_scalar(
         out[i] = e645_crc_bytes(c, data + off[i], off[i + 1] - off[i], 0xFFFF) ^ c->final_xor;
 }
 
+/* Whether n + 1 offsets ascend, or stand still; without a branch, so that the compiler vectorises it. */
+#define E645_ASCENDING_BODY \
+    uint64_t down = 0; \
+    for (ptrdiff_t i = 0; i < n; i++) \
+        down |= ((uint64_t)off[i + 1] - (uint64_t)off[i]) | (uint64_t)off[i + 1]; \
+    return down >> 63 == 0;
+
+static int e645_ascending_scalar(const int64_t *off, ptrdiff_t n)
+{
+    E645_ASCENDING_BODY
+}
+
 static inline uint8_t e645_sum_bytes(const uint8_t *data, ptrdiff_t length)
 {
     uint8_t total = 0;
@@ -98,6 +111,16 @@ static void e645_sum_scalar(const uint8_t *data, const int64_t *off, ptrdiff_t n
 #define E645_FETCH(p) \
     (_mm_prefetch((const char *)((uintptr_t)(p) + E645_AHEAD), _MM_HINT_T0), \
      _mm_prefetch((const char *)((uintptr_t)(p) + E645_AHEAD + 64), _MM_HINT_T0))
+
+static E645_IN_AVX2 int e645_ascending_avx2(const int64_t *off, ptrdiff_t n)
+{
+    E645_ASCENDING_BODY
+}
+
+static E645_IN_AVX512 int e645_ascending_avx512(const int64_t *off, ptrdiff_t n)
+{
+    E645_ASCENDING_BODY
+}
 
 /* The last `length` bytes before `end`, right-aligned in zeros; a masked byte is never read. */
 static E645_INLINE E645_IN_AVX512 __m512i e645_aligned512(const uint8_t *end, int64_t length)
@@ -165,36 +188,50 @@ static E645_IN_AVX512 void e645_crc_avx512(
     e645_crc_scalar(c, data, off + i, n - i, out + i);
 }
 
-static E645_IN_AVX512 void e645_sum_avx512(const uint8_t *data, const int64_t *off, ptrdiff_t n, uint8_t *out)
+/* A frame of any length: its first block may be short, the others are whole. */
+static E645_INLINE E645_IN_AVX512 uint8_t e645_sum_one512(const uint8_t *at, const uint8_t *end)
 {
     __m512i none = _mm512_setzero_si512();
+    int64_t length = end - at, head = length ? (length - 1) % E645_BLOCK + 1 : 0;
+    __m512i sums = _mm512_sad_epu8(e645_aligned512(at + head, head), none);
+    for (at += head; at < end; at += E645_BLOCK)
+        sums = _mm512_add_epi64(sums, _mm512_sad_epu8(_mm512_loadu_si512(at), none));
+    return (uint8_t)_mm512_reduce_add_epi64(sums);
+}
+
+/* Four frames of up to 64 bytes that end at end[0..3]: eight times four sums of sixteen bits, to be added up. */
+static E645_INLINE E645_IN_AVX512 __m256i e645_sum_four512(const uint8_t *data, const int64_t *end, const uint64_t *mask)
+{
+    __m512i total = _mm512_setzero_si512();
+    for (int k = 3; k >= 0; k--) {
+        const void *block = (const void *)((uintptr_t)data + (uintptr_t)end[k] - E645_BLOCK);
+        __m512i sums = _mm512_sad_epu8(_mm512_maskz_loadu_epi8(mask[k], block), _mm512_setzero_si512());
+        total = _mm512_or_si512(_mm512_slli_epi64(total, 16), sums);
+    }
+    return _mm256_add_epi64(_mm512_castsi512_si256(total), _mm512_extracti64x4_epi64(total, 1));
+}
+
+static E645_IN_AVX512 void e645_sum_avx512(const uint8_t *data, const int64_t *off, ptrdiff_t n, uint8_t *out)
+{
+    const __m512i block = _mm512_set1_epi64(E645_BLOCK);
     ptrdiff_t i = 0;
-    for (; i + 4 <= n; i += 4) {
-        __m512i total = none;
-        int64_t longest = 0;
-        for (int k = 0; k < 4; k++) {
-            int64_t length = off[i + k + 1] - off[i + k];
-            longest = length > longest ? length : longest;
-        }
-        if (longest > E645_BLOCK) {
-            for (ptrdiff_t k = i; k < i + 4; k++) {
-                const uint8_t *at = data + off[k], *end = data + off[k + 1];
-                int64_t length = end - at, head = length ? (length - 1) % E645_BLOCK + 1 : 0;
-                __m512i sums = _mm512_sad_epu8(e645_aligned512(at + head, head), none);
-                for (at += head; at < end; at += E645_BLOCK)
-                    sums = _mm512_add_epi64(sums, _mm512_sad_epu8(_mm512_loadu_si512(at), none));
-                out[k] = (uint8_t)_mm512_reduce_add_epi64(sums);
-            }
+    for (; i + 8 <= n; i += 8) {
+        uint64_t mask[8];
+        __m512i length = _mm512_sub_epi64(_mm512_loadu_si512(off + i + 1), _mm512_loadu_si512(off + i));
+        if (_mm512_cmpgt_epi64_mask(length, block)) {
+            for (ptrdiff_t k = i; k < i + 8; k++)
+                out[k] = e645_sum_one512(data + off[k], data + off[k + 1]);
             continue;
         }
-        E645_FETCH(data + off[i]);
-        for (int k = 3; k >= 0; k--) {
-            __m512i frame = e645_aligned512(data + off[i + k + 1], off[i + k + 1] - off[i + k]);
-            total = _mm512_or_si512(_mm512_slli_epi64(total, 16), _mm512_sad_epu8(frame, none));
-        }
-        uint64_t four = (uint64_t)_mm512_reduce_add_epi64(total);
-        for (int k = 0; k < 4; k++)
-            out[i + k] = (uint8_t)(four >> 16 * k);
+        /* a shift by 64 leaves nothing, which is right for an empty frame */
+        _mm512_storeu_si512(mask, _mm512_sllv_epi64(_mm512_set1_epi64(-1), _mm512_sub_epi64(block, length)));
+        for (int line = 0; line < 4; line++)
+            E645_PREFETCH(data + off[i], E645_AHEAD + 64 * line);
+        __m256i a = e645_sum_four512(data, off + i + 1, mask), b = e645_sum_four512(data, off + i + 5, mask + 4);
+        a = _mm256_add_epi64(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
+        __m128i eight = _mm_add_epi64(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+        eight = _mm_and_si128(eight, _mm_set1_epi16(0xFF));
+        _mm_storel_epi64((__m128i *)(out + i), _mm_packus_epi16(eight, eight));
     }
     e645_sum_scalar(data, off + i, n - i, out + i);
 }
@@ -275,10 +312,16 @@ static E645_IN_AVX2 void e645_sum_avx2(const uint8_t *data, const int64_t *off, 
     }
 }
 
+static const e645_ascending_pass e645_ascending_passes[E645_TIERS] = {
+    e645_ascending_scalar, e645_ascending_avx2, e645_ascending_avx512
+};
 static const e645_crc_pass e645_crc_passes[E645_TIERS] = { e645_crc_scalar, e645_crc_avx2, e645_crc_avx512 };
 static const e645_sum_pass e645_sum_passes[E645_TIERS] = { e645_sum_scalar, e645_sum_avx2, e645_sum_avx512 };
 #else
 static void e645_window_fill(void) {}
+static const e645_ascending_pass e645_ascending_passes[E645_TIERS] = {
+    e645_ascending_scalar, e645_ascending_scalar, e645_ascending_scalar
+};
 static const e645_crc_pass e645_crc_passes[E645_TIERS] = { e645_crc_scalar, e645_crc_scalar, e645_crc_scalar };
 static const e645_sum_pass e645_sum_passes[E645_TIERS] = { e645_sum_scalar, e645_sum_scalar, e645_sum_scalar };
 #endif

@@ -34,6 +34,8 @@ cdef extern from "_crc.h" nogil:
     ctypedef void (*SumPass "e645_sum_pass")(const uint8_t *, const int64_t *, Py_ssize_t, uint8_t *) noexcept nogil
     const CrcPass *crc_passes "e645_crc_passes"
     const SumPass *sum_passes "e645_sum_passes"
+    ctypedef bint (*Ascending "e645_ascending_pass")(const int64_t *, Py_ssize_t) noexcept nogil
+    const Ascending *ascending_passes "e645_ascending_passes"
     void _fill "e645_crc_fill"(Crc *kind, uint16_t polynomial, uint16_t final_xor)
     void _fill_window "e645_window_fill"()
     uint16_t _crc_bytes "e645_crc_bytes"(const Crc *kind, const uint8_t *data, Py_ssize_t length, uint16_t crc)
@@ -103,7 +105,7 @@ cdef int _check_offsets(Py_ssize_t size, const int64_t[::1] off, Py_ssize_t outp
         raise ValueError(f"out must hold one element a frame: {last} frames, {outputs} elements")
     if off[0] < 0:
         raise ValueError(f"off[0] is {off[0]}, offsets cannot be negative")
-    for i in range(last):
+    for i in range(0 if ascending_passes[tier](&off[0], last) else last):
         if off[i + 1] < off[i]:
             raise ValueError(f"off[{i + 1}] = {off[i + 1]} is below off[{i}] = {off[i]}")
     if off[last] > size:

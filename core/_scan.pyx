@@ -10,6 +10,8 @@ results may not share memory with the stream, and the GIL is released for the wh
 from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memchr
 
+from core._isa cimport tier
+
 cdef extern from "_scan.h" nogil:
     uint64_t low_first "e645_low_first"(const uint8_t *data, Py_ssize_t count)
     uint8_t sum_words "e645_sum_words"(const uint8_t *data, Py_ssize_t length)
@@ -19,6 +21,25 @@ cdef extern from "_scan.h" nogil:
     void request "e645_request"(
         uint8_t *to, Py_ssize_t waking, uint64_t address, uint64_t rest, uint8_t fixed
     )
+
+cdef extern from "_scan512.h" nogil:
+    const uint32_t WITH_IDENTIFIER "E645_WITH_IDENTIFIER"
+    ctypedef struct Arrays "e645_arrays":
+        int64_t *off
+        uint64_t *addr
+        uint8_t *ctrl
+        uint8_t *dlen
+        uint32_t *di
+        int64_t *value
+        uint8_t *error
+        Py_ssize_t rows, columns, width
+        bint signed_values
+    ctypedef struct Progress "e645_progress":
+        Py_ssize_t frames, consumed, bad
+    ctypedef void (*QuickScan "e645_quick_scan")(
+        const uint8_t *data, Py_ssize_t size, const Arrays *out, Progress *done
+    ) noexcept nogil
+    const QuickScan *quick_scans "e645_quick_scans"
 
 ABSENT = INT64_MIN
 NO_IDENTIFIER = 0xFFFFFFFF
@@ -32,23 +53,8 @@ cdef enum:
     PREAMBLE_MAX = 16
     NEAR = 8
     WIDTH_MAX = 8
-    # functions that carry an identifier: 03H, 11H, 12H, 14H
-    WITH_IDENTIFIER = 0x160008
-
-cdef struct Arrays:
-    int64_t *off
-    uint64_t *addr
-    uint8_t *ctrl
-    uint8_t *dlen
-    uint32_t *di
-    int64_t *value
-    uint8_t *error
-    Py_ssize_t rows, columns, width
-    bint signed_values
-
-cdef struct Progress:
-    Py_ssize_t frames, consumed, bad
-
+    QUICK_WIDTH = 4
+    QUICK_COLUMNS_MAX = 8
 
 cdef inline int64_t _count(const uint8_t *data, Py_ssize_t width, bint signed_value) noexcept nogil:
     cdef uint64_t mask = ~<uint64_t>0 >> 8 * (8 - width), sign = 0
@@ -70,7 +76,7 @@ cdef inline void _store(Arrays *out, Py_ssize_t row, const uint8_t *frame, Py_ss
     out.ctrl[row] = control
     out.dlen[row] = length
     out.error[row] = <uint8_t>(frame[10] - OFFSET) if control & 0xC0 == 0xC0 and length else 0
-    if length >= 4 and not control & 0x40 and (<uint32_t>WITH_IDENTIFIER >> (control & 0x1F)) & 1:
+    if length >= 4 and not control & 0x40 and (WITH_IDENTIFIER >> (control & 0x1F)) & 1:
         out.di[row] = <uint32_t>plain_word(low_first(frame + 10, 4))
         items = min((length - 4) // out.width, out.columns)
     else:
@@ -95,32 +101,36 @@ cdef inline Py_ssize_t _next_start(const uint8_t *data, Py_ssize_t size, Py_ssiz
 
 
 cdef Progress _scan(const uint8_t *data, Py_ssize_t size, Arrays *out, bint final) noexcept nogil:
-    cdef Progress done = Progress(0, 0, 0)
-    cdef Py_ssize_t at = 0, held, length
+    cdef Progress done
+    cdef Py_ssize_t at, held, length
+    cdef bint quick = out.width == QUICK_WIDTH and out.columns <= QUICK_COLUMNS_MAX
+    done.frames = done.consumed = done.bad = 0
     while done.frames < out.rows:
-        at = _next_start(data, size, at)
+        if quick:
+            quick_scans[tier](data, size, out, &done)
+            if done.frames == out.rows:
+                break
+        at = done.consumed = _next_start(data, size, done.consumed)
         held = size - at
         if held == 0:
             break
         if held >= 8 and data[at + 7] != START:
-            at += 1
+            done.consumed += 1
             continue
         length = OVERHEAD + data[at + 9] if held >= OVERHEAD else OVERHEAD
         if held < length:
             if not final:
                 break
-            at += 1
-            continue
-        if data[at + length - 1] != END:
-            at += 1
+            done.consumed += 1
+        elif data[at + length - 1] != END:
+            done.consumed += 1
         elif sum_words(data + at, length - 2) != data[at + length - 2]:
             done.bad += 1
-            at += 1
+            done.consumed += 1
         else:
             _store(out, done.frames, data + at, at)
             done.frames += 1
-            at += length
-    done.consumed = at
+            done.consumed += length
     return done
 
 

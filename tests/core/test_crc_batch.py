@@ -68,6 +68,8 @@ def test_frames_may_leave_gaps_at_both_ends():
         ([0, 2, 1], "below off"),
         ([0, 17], "beyond the buffer of 16 bytes"),
         ([2**62, 2**63 - 1], "beyond"),
+        ([0, 2**63 - 1, -(2**63)], r"off\[2\] = -\d+ is below off"),
+        *(([*range(at), at - 2, *[16] * (32 - at)], rf"off\[{at}\] = .* is below") for at in range(2, 16)),
     ],
 )
 def test_offsets_are_checked_before_use(offsets, message):
