@@ -63,6 +63,7 @@ bench: setup
 	@$(PY) -m bench crc --json .bench/crc.json
 	@$(PY) -m bench codec --json .bench/codec.json
 	@$(PY) -m bench bus --json .bench/bus.json
+	@$(PY) -m bench estate --json .bench/estate.json
 
 screenshots: setup
 	@$(PY) -m tests.e2e.screenshots

@@ -15,6 +15,7 @@ BENCHES = {
     "codec": "DL/T 645 frames in a stream, in bulk and one a call, beside dlt645",
     "crc": "checks of a million frames, beside fastcrc and NumPy, in every tier of the host",
     "deduct": "bulk deduction, beside vectorised NumPy and a Python loop",
+    "estate": "fifty thousand meters: memory, start, a month in virtual time, beside a dlt645 server a meter",
 }
 
 

@@ -83,12 +83,12 @@ class Child:
 
 
 @contextmanager
-def simulator(scenario: str, folder: Path) -> Iterator[Child]:
+def simulator(scenario: str, folder: Path, *options: str) -> Iterator[Child]:
     """The simulator with a scenario (TOML text), ready to answer."""
     (folder / "estate.toml").write_text(scenario, "utf-8")
     ready = folder / "ready.json"
     command = [sys.executable, "-P", "-m", "sim", str(folder / "estate.toml"), "--seed", "1"]
-    command += ["--ready", str(ready), "--run-dir", str(folder / "run")]
+    command += ["--ready", str(ready), "--run-dir", str(folder / "run"), *options]
     log = folder / "sim.log"
     with log.open("wb") as output, _process(command, stdout=output, stderr=output) as process:
         give_up = monotonic() + READY_TIMEOUT_S
