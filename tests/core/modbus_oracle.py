@@ -18,16 +18,15 @@ class Said(NamedTuple):
 
 def crc(data: bytes) -> bytes:
     """The CRC as it travels: polynomial 8005H, bits reversed, preset FFFFH, low byte first."""
-    register = [1] * 16
+    remainder = 65535
     for byte in data:
-        for bit in range(8):
-            feedback = (byte >> bit & 1) ^ register[0]
-            register = [*register[1:], 0]
-            if feedback:
-                for tap in (0, 2, 15):
-                    register[15 - tap] ^= 1
-    value = sum(bit << place for place, bit in enumerate(register))
-    return bytes((value % 256, value // 256))
+        remainder ^= byte
+        for _bit in "01234567":
+            odd = remainder % 2
+            remainder //= 2
+            if odd:
+                remainder ^= 0b1010_0000_0000_0001  # 8005H read backwards
+    return bytes((remainder % 256, remainder // 256))
 
 
 def build(said: Said) -> bytes:

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from tests.fuzz import codec, kernels
+from tests.fuzz import codec, kernels, modbus
 from tests.fuzz.mutate import mutate
 
-TARGETS: dict[str, Callable[[bytes], None]] = {**kernels.TARGETS, **codec.TARGETS}
+TARGETS: dict[str, Callable[[bytes], None]] = {**kernels.TARGETS, **codec.TARGETS, **modbus.TARGETS}
 CORPUS = Path(__file__).parent / "corpus"
 FAILURES = Path(os.environ.get("E645_FAILURES") or Path(__file__).resolve().parents[2] / ".fuzz/failures")
 

@@ -5,7 +5,7 @@ import importlib.util
 import pytest
 
 from tests import instrumented
-from tests.fuzz import codec, drive
+from tests.fuzz import codec, drive, modbus
 from tests.fuzz.campaigns import ENGINE, campaign, run
 from tests.fuzz.mutate import mutate
 
@@ -57,6 +57,7 @@ def test_a_failing_input_is_saved_and_printed(monkeypatch, tmp_path):
     ("module", "name", "target"),
     [
         ("codec", "frame_oracle", "frame"),
+        ("modbus", "modbus_oracle", "rtu"),
         ("kernels", "frame_oracle", "scan"),
         ("kernels", "oracle", "checks"),
         ("kernels", "oracle", "levels"),
@@ -122,7 +123,7 @@ def test_a_million_executions_under_the_sanitizers_find_nothing(target, total, c
 
 @pytest.mark.long
 @pytest.mark.skipif(not importlib.util.find_spec("atheris"), reason="atheris has no wheel for this machine")
-@pytest.mark.parametrize("target", sorted(codec.TARGETS))
+@pytest.mark.parametrize("target", sorted(codec.TARGETS | modbus.TARGETS))
 def test_a_million_executions_guided_by_the_branches_of_the_decoders_find_nothing(target, total, capsys):
     total.append(campaign(target, LONG_RUNS, seed=3, sanitized=False))
     with capsys.disabled():
