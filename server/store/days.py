@@ -27,7 +27,9 @@ def daily(rows: Iterable[Any]) -> list[Day]:
         meter_id, day, first_wh, total_wh = str(row[0]), str(row[1]), int(row[2]), int(row[3])
         before = ended.get(meter_id)
         start_wh = before[1] if before is not None and before[0] == day else first_wh
-        found.append(Day(meter_id, day, max(0, total_wh - start_wh)))
+        begins_here = before is None and first_wh == total_wh
+        if not begins_here:  # one register alone says nothing about its day
+            found.append(Day(meter_id, day, max(0, total_wh - start_wh)))
         ended[meter_id] = (_next(day), total_wh)
     return found
 

@@ -52,8 +52,10 @@ def signed_amount(fen: int) -> str:
 
 
 def whole_yuan(fen: int) -> str:
-    """Money on a tile, whole yuan: 185 and \u221219."""
+    """Money on a tile, whole yuan: 185 and \u221219; a debt below half a yuan says so: \u22120.2, never 0."""
     rounded = _scaled(fen, 100)
+    if fen < 0 and rounded == 0:
+        return f"{_sign(fen)}{_decimal(max(1, _scaled(-fen, 10)), 1)}"
     return f"{_sign(rounded)}{abs(rounded)}"
 
 

@@ -5,13 +5,13 @@ as JSON for changes in place; `version` tells the page which tiles differ.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from server.domain.states import state_of
 from server.store.wall import HouseholdRow
 from server.web.figures import Segment, share_bar
-from server.web.formats import whole_yuan, yuan
+from server.web.formats import kw_figure, whole_yuan, yuan
 
 STATES = ("normal", "low", "vlow", "over", "cut", "allow", "lost", "keep", "case")
 COLUMNS_MAX = 16
@@ -54,13 +54,27 @@ class Floor:
 
 
 @dataclass(frozen=True, slots=True)
+class Power:
+    """Power of some households, mW: the sum of the last values of those that are known."""
+
+    power_mw: int
+    known: int
+    households: int
+
+    @property
+    def figure(self) -> str:
+        """In kW, or a dash while no meter has told its power."""
+        return kw_figure(self.power_mw) if self.known else "—"
+
+
+@dataclass(frozen=True, slots=True)
 class Building:
     """A building from the top floor down."""
 
     building_id: str
     name: str
     households: int
-    power_mw: int
+    power: "Power"
     columns: int
     doors: tuple[str, ...]
     floors: tuple[Floor, ...]
@@ -102,17 +116,23 @@ def buildings_of(rows: Sequence[HouseholdRow], tiles: Mapping[str, Tile]) -> lis
             Floor(number, _places([tiles[row.account_id] for row in here if row.floor == number], doors))
             for number in dict.fromkeys(row.floor for row in here)
         )
-        power = power_of(here)[building_id]
+        power = power_of(here)
         found.append(Building(building_id, here[0].building_name, len(here), power, max(1, len(doors)), doors, floors))
     return found
 
 
-def power_of(rows: Iterable[HouseholdRow]) -> dict[str, int]:
-    """Power by building, mW: the sum of the last values."""
-    found: Counter[str] = Counter()
+def power_of(rows: Collection[HouseholdRow]) -> Power:
+    """Power of these households together."""
+    known = [row.power_mw for row in rows if row.power_mw is not None]
+    return Power(sum(known), len(known), len(rows))
+
+
+def power_by_building(rows: Iterable[HouseholdRow]) -> dict[str, Power]:
+    """Power of each building."""
+    found: dict[str, list[HouseholdRow]] = {}
     for row in rows:
-        found[row.building_id] += row.power_mw or 0
-    return dict(found)
+        found.setdefault(row.building_id, []).append(row)
+    return {building_id: power_of(here) for building_id, here in found.items()}
 
 
 def _places(tiles: Iterable[Tile], doors: Sequence[str]) -> tuple[Tile | None, ...]:

@@ -56,7 +56,7 @@ def pay_to_power(times_ms: list[int]) -> PayToPower | None:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The key figures since local midnight: fen, Wh, counts, mW."""
+    """The key figures since local midnight: fen, Wh, counts."""
 
     sold_fen: int
     sales: int
@@ -64,7 +64,7 @@ class Figures:
     charged_wh: int
     fresh: int
     meters: int
-    power_mw: int
+    power: tiles.Power
     cases: int
 
     @property
@@ -92,7 +92,7 @@ def figures_of(
         statistics.charged_wh(conn, estate.estate_id, since),
         sum(1 for row in rows if row.reading_at is not None and row.reading_at >= late),
         len(rows),
-        sum(row.power_mw or 0 for row in rows),
+        tiles.power_of(rows),
         statistics.queue(conn, estate.estate_id, now.machine_ms).cases,
     )
 

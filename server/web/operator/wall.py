@@ -10,7 +10,6 @@ from server.store import wall
 from server.store.estates import get_estate
 from server.web import i18n, pages
 from server.web.deps import Reader, State, need
-from server.web.formats import kw_figure
 from server.web.operator import tiles
 from server.web.operator.households import drawer_of
 from server.web.operator.shell import shell_of, staff_page
@@ -74,7 +73,7 @@ def wall_tiles(request: Request, state: State, conn: Reader, who: Viewer) -> JSO
             "counts": tiles.counts_of(shown),
             "ages": {age.name: age.count for age in ages},
             "bar": bar,
-            "power": {name: kw_figure(power_mw) for name, power_mw in tiles.power_of(rows).items()},
+            "power": {name: power.figure for name, power in tiles.power_by_building(rows).items()},
             "nav": {
                 "supply": shell.counts.cut,
                 "cases": shell.counts.cases_open,

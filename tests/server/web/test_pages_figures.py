@@ -35,7 +35,9 @@ def formats_in(language, now_s=NOON):
         (formats.amount, -1894, "−18.94"),
         (formats.whole_yuan, 18_538, "185"),
         (formats.whole_yuan, -1894, "−19"),
-        (formats.whole_yuan, -49, "0"),
+        (formats.whole_yuan, -49, "−0.5"),
+        (formats.whole_yuan, -1, "−0.1"),
+        (formats.whole_yuan, 49, "0"),
         (formats.round_yuan, 10_000, "¥100"),
         (formats.round_yuan, 10_050, "¥100.50"),
         (formats.kwh, 67_220, "67.22 kWh"),
@@ -99,6 +101,11 @@ def test_a_day_counts_from_where_the_day_before_ended_and_gaps_stay_gaps():
     assert [(one.day, one.energy_wh) for one in daily(rows)] == [
         ("2026-10-01", 400), ("2026-10-02", 400), ("2026-10-05", 100),
     ]  # fmt: skip
+
+
+def test_a_first_day_of_one_register_alone_is_a_gap_and_a_later_one_of_no_use_is_zero():
+    rows = [("m", "2026-10-01", 500, 500), ("m", "2026-10-02", 500, 500), ("n", "2026-10-02", 7, 7)]
+    assert [(one.meter_id, one.day, one.energy_wh) for one in daily(rows)] == [("m", "2026-10-02", 0)]
 
 
 @pytest.mark.parametrize(

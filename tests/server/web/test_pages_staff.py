@@ -197,3 +197,48 @@ def test_unknown_things_are_a_page_in_the_language_of_the_person(web):
         answer = client.get(path)
         assert answer.status_code == 404
         assert "没有找到" in answer.text
+
+
+def english(web, role, path):
+    client = web.signed_in(role)
+    client.cookies.set("estate645_language", "en")
+    return client.get(path).text
+
+
+def test_unknown_power_is_a_dash_and_not_zero(web):
+    web.execute(schema.meter_live.update().values(power_mw=None, variables_at=None))
+    assert '<span data-power="1">—</span> kW' in english(web, "operator", "/wall")
+    assert "known of 0 of 2 meters" in english(web, "operator", "/today")
+    assert "Power, not read yet" in english(web, "operator", "/households/A1")
+    web.execute(schema.meter_live.update().where(schema.meter_live.c.meter_id == "000000000001").values(power_mw=0))
+    assert "known of 1 of 2 meters" in english(web, "operator", "/today")
+    assert web.signed_in("operator").get("/wall/tiles").json()["power"] == {"1": "0.00"}
+
+
+@pytest.mark.parametrize("role", ["cashier", "reader", "operator", "admin"])
+def test_no_link_of_a_page_leads_its_reader_to_a_refusal(web, role):
+    set_up_overdraft(web)
+    open_case(web)
+    web.execute(schema.estate.update().values(stopped=1))
+    client = web.signed_in(role)
+    refused = {}
+    for path in ("/today", "/wall", "/drawer/A1", "/households/A1"):
+        for link in set(re.findall(r'href="(/[^"#]*)"', client.get(path).text)):
+            status = client.get(link, follow_redirects=False).status_code
+            if status >= 400:
+                refused[path, link] = status
+    assert refused == {}
+
+
+def test_every_live_part_of_a_household_page_is_refreshed_with_its_facts(web):
+    page = english(web, "operator", "/households/A1")
+    (parts,) = re.findall(r'hx-select-oob="([^"]*)"', page)
+    wanted = {"state", "acts", "ledger", "readings", "supply", "notices", "topups", "cases"}
+    assert {part.removeprefix("#") for part in parts.split(",")} == wanted
+    assert [name for name in wanted if page.count(f'id="{name}"') != 1] == []
+
+
+@pytest.mark.parametrize(("relay", "offered"), [("closed", False), ("open", True), ("unknown", True)])
+def test_closing_is_offered_unless_the_relay_reads_closed(web, relay, offered):
+    web.execute(schema.supply.update().values(relay=relay))
+    assert ("Close relay…" in english(web, "operator", "/households/A1")) is offered
