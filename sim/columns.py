@@ -31,6 +31,7 @@ ROW = np.dtype(
         ("phases", "u1"),
         ("vendor", "u1"),
         ("clock_drift_ms_per_day", "i4"),
+        ("local_credit", "i4"),
     ]
 )
 NO_MEAN = 0
@@ -148,6 +149,10 @@ class Households(Sequence[HouseholdConfig]):
             fault=self.faults.get(index),
         )
 
+    def with_credit(self) -> list[int]:
+        """Indices of the households whose meters keep credit themselves."""
+        return [int(index) for index in np.flatnonzero(self.rows["local_credit"])]
+
     def meter(self, index: int) -> MeterConfig:
         """The settings of one household's meter."""
         row = self.rows[index]
@@ -162,6 +167,7 @@ class Households(Sequence[HouseholdConfig]):
             phases=int(row["phases"]),
             vendor=VENDOR_NAMES[row["vendor"]],
             clock_drift_ms_per_day=int(row["clock_drift_ms_per_day"]),
+            local_credit_fen=None if row["local_credit"] == 0 else int(row["local_credit"]) - 1,
         )
 
 
@@ -186,6 +192,7 @@ class HouseholdRows:
         for name in PLAIN_OF_METER:
             row[name] = getattr(meter, name)
         row["vendor"] = VENDOR_NAMES.index(meter.vendor)
+        row["local_credit"] = 0 if meter.local_credit_fen is None else meter.local_credit_fen + 1
         for name in ("tier_used_wh", "solar_w", "profile"):
             row[name] = getattr(household, name)
         row["mean_power_w"] = household.mean_power_w or NO_MEAN

@@ -119,6 +119,7 @@ class MeterConfig:
     phases: int = 1
     vendor: str = "standard"
     clock_drift_ms_per_day: int = 0
+    local_credit_fen: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,7 @@ trip_delay_min = 0
 phases = 1                           # or 3
 vendor = "standard"                  # habits of a vendor: standard, landis-gyr-e650, local-prepaid, property-plain,
                                      # short-blocks or state-grid-three-phase
+local_credit_fen = 5000              # makes it a meter that keeps credit itself (03H, a public dummy key); else remote
 clock_drift_ms_per_day = 0           # how much the meter's clock gains a day; negative loses
 resident = { button = "prompt", button_delay_s = [60, 300], clock = "world" }  # prompt, slow or never; or "machine"
 

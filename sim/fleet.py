@@ -101,6 +101,8 @@ class Fleet:
         self.phases.extend(meter.phases for meter in meters)
         self.clock_drift_ms = array("i", households.rows["clock_drift_ms_per_day"].tobytes())
         self.clock_drift_ms.extend(meter.clock_drift_ms_per_day for meter in meters)
+        self.local_credit = array("i", households.rows["local_credit"].tobytes())
+        self.local_credit.extend(0 for _ in gates)
         self.start_wh = array("q", households.rows["start_register_wh"].tobytes())
         self.start_wh.extend(gate.meter.start_register_wh for gate in gates)
         self.address = array("q", households.rows["address"].tobytes())

@@ -42,6 +42,7 @@ from sim.vendors import VENDOR_NAMES
 TEN_YEARS_S = 10 * 366 * 86400
 METERS_PER_BUS_MAX = 256
 DRIFT_MAX = 3_600_000
+CREDIT_FEN_MAX = 99_999_999
 
 
 def load_scenario(path: Path, seed: int = 1) -> Scenario:
@@ -143,6 +144,9 @@ def _meter(section: Section, bus_ids: list[str]) -> MeterConfig:
         trip_delay_min=section.whole("trip_delay_min", 0, 9999, 0),
         phases=_phases(section),
         vendor=section.choice("vendor", VENDOR_NAMES, "standard"),
+        local_credit_fen=section.whole("local_credit_fen", 0, CREDIT_FEN_MAX)
+        if section.has("local_credit_fen")
+        else None,
         clock_drift_ms_per_day=section.whole("clock_drift_ms_per_day", -DRIFT_MAX, DRIFT_MAX, 0),
     )
 

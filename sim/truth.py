@@ -14,6 +14,7 @@ from typing import Any
 from core.units import REGISTER_MODULUS_WH
 from sim.load import MWMS_PER_WH
 from sim.meters import Meter
+from sim.meters.prepaid import credit_fen
 from sim.meters.register import Register, split_start
 from sim.rates import PriceVersion, RateCalendar
 from sim.world import Household, World
@@ -40,6 +41,7 @@ def household_truth(household: Household, at_ms: int) -> dict[str, Any]:
         "silent": meter.silent,
         "button_pressed_at": [pressed_ms / 1000 for pressed_ms in relay.pressed_ms],
         "relay_events": [{"at_s": e.at_ms / 1000, "to": e.to, "cause": e.cause} for e in relay.events],
+        "credit_fen": credit_fen(meter, at_ms),
         "unmetered_wh": household.taps.energy(at_ms) // MWMS_PER_WH,
         "power_mw": meter.load.power_mw(at_ms),
     }

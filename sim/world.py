@@ -76,6 +76,8 @@ class World:
         for index in scenario.households.faults:
             self.faults.plan(Household(self.fleet, index))
         self.life = Life(self, scenario.events)
+        for index in scenario.households.with_credit():
+            Meter(self.fleet, index).run_credit(self.origin_ms)
 
     @property
     def now_ms(self) -> int:
@@ -137,6 +139,7 @@ class World:
         relay = meter.relay
         if relay.due_ms is not None:
             self.call_at_ms(relay.due_ms, meter.run_delay)
+        self._watch_credit(meter)
         if not relay.permits_close or self.fleet.has(index, WALKING):
             return
         household = Household(self.fleet, index)
@@ -150,6 +153,19 @@ class World:
         if resident.clock == "machine":
             delay_s *= max(1, self.clock.anchor.factor)
         self.call_at_ms(at_ms + delay_s * 1000, partial(self._arrive, index))
+
+    def _watch_credit(self, meter: Meter) -> None:
+        """Come back when the credit of a meter with local fee control reaches its next threshold."""
+        account = meter.notes.account
+        if account is not None and account.due_ms is not None and account.due_ms != account.watched_ms:
+            account.watched_ms = account.due_ms
+            self.call_at_ms(account.due_ms, partial(self._credit_due, meter))
+
+    def _credit_due(self, meter: Meter, at_ms: int) -> None:
+        """A threshold is reached, unless the plan has changed since."""
+        account = meter.notes.account
+        if account is not None and account.due_ms == at_ms:
+            meter.run_credit(at_ms)
 
     def _arrive(self, index: int, at_ms: int) -> None:
         """The resident is at the meter, and presses only if that is of any use."""

@@ -15,7 +15,7 @@ from core.dlt645.values import bcd_to_int
 from sim.estate import MeterConfig
 from sim.fleet import SILENT, STUCK_CLOSED, Fleet, Memory
 from sim.gate import GateSource
-from sim.meters import clock, events, parameters
+from sim.meters import clock, events, parameters, prepaid
 from sim.meters.notes import BLANK, Notes
 from sim.meters.profiles import VENDORS, VendorProfile
 from sim.meters.register import Register
@@ -66,6 +66,12 @@ class Meter:
     def drift_ms_per_day(self) -> int:
         """How much the clock gains a day as delivered."""
         return self._fleet.clock_drift_ms[self.index]
+
+    @property
+    def local_credit_fen(self) -> int | None:
+        """The credit as delivered of a meter with local fee control; None in remote mode."""
+        stored = self._fleet.local_credit[self.index]
+        return None if stored == 0 else stored - 1
 
     @property
     def calendar(self) -> RateCalendar:
@@ -234,6 +240,11 @@ class Meter:
         self.relay.run_delay(at_ms)
         self.settle(at_ms)
 
+    def run_credit(self, at_ms: int) -> None:
+        """Let alarm and relay follow the credit of a meter with local fee control."""
+        prepaid.act(self, at_ms)
+        self.settle(at_ms)
+
     def set_stuck_closed(self, at_ms: int, stuck: bool) -> None:
         """Weld the contacts where they are closed, or free them again."""
         self._fleet.put(self.index, STUCK_CLOSED, stuck)
@@ -249,6 +260,7 @@ class Meter:
         if self.has_relay:
             closed = (not self.relay.shown_open or self.stuck_closed) and not self.notes.mains_off
             Supply(self._fleet, self.index).switch(at_ms, closed)
+        prepaid.replan(self, at_ms)
         self._fleet.on_change(self.index, at_ms)
 
     def _source(self) -> Supply | GateSource:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from core.dlt645.commands import RelayAction
 from core.dlt645.values import decode_datetime
 from core.errors import ValueFormatError
+from sim.meters import prepaid
 from sim.meters.commands import operator_of
 from sim.meters.passwords import check_password
 from sim.meters.refusal import ERR_OTHER, ERR_PASSWORD, RefusedError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 RELAY_BYTES = 16
 RESTORE_UNIT_MS = 5 * 60_000
 RESTORING = (0x1D, 0x1E)
+CLOSING = (RelayAction.ALLOW_CLOSE, RelayAction.CLOSE)
 
 
 def obey_control(meter: "Meter", data: bytes, at_ms: int) -> tuple[int, bytes]:
@@ -55,6 +57,8 @@ def obey(meter: "Meter", action: int, parameter: int, operator: str, at_ms: int)
         meter.own().operator = operator
     if action == RelayAction.TRIP or action in RESTORING:
         _trip(meter, action, parameter, at_ms)
+    elif action in CLOSING and prepaid.holds_open(meter):
+        return  # accepted, and debt keeps it open
     elif action == RelayAction.ALLOW_CLOSE:
         meter.allow_close(at_ms)
     elif action == RelayAction.CLOSE:
@@ -63,6 +67,8 @@ def obey(meter: "Meter", action: int, parameter: int, operator: str, at_ms: int)
         meter.relay.alarm = action == RelayAction.ALARM_ON
     elif action in (RelayAction.KEEP_POWER, RelayAction.CANCEL_KEEP_POWER):
         meter.keep_power(at_ms, action == RelayAction.KEEP_POWER)
+        if meter.notes.account is not None:
+            meter.run_credit(at_ms)
     else:
         raise RefusedError(ERR_OTHER)
 

@@ -18,14 +18,17 @@ from core.dlt645.commands import (
     WRITE,
 )
 from core.dlt645.frame import ABNORMAL_BIT, FOLLOW_BIT, REPLY_BIT, Frame
+from core.dlt645.security import Serr
 from core.dlt645.values import address_to_bytes, decode_datetime
 from core.errors import CoreError, ValueFormatError
+from core.vending import SecurityRefused
 from sim.meters import Meter, commands
 from sim.meters.control import obey_control
 from sim.meters.follow import first_part, next_part
 from sim.meters.items import read_item
 from sim.meters.parameters import write_parameter
 from sim.meters.passwords import check_password
+from sim.meters.prepaid import account_of, authenticate
 from sim.meters.refusal import ERR_NO_DATA, ERR_OTHER, ERR_PASSWORD, RefusedError
 
 __all__ = ["RefusedError", "answer", "fits"]
@@ -154,9 +157,16 @@ def _write(meter: Meter, request: Frame, at_ms: int) -> Said:
     return 0, b""
 
 
-def _authenticate(_meter: Meter, request: Frame, _at_ms: int) -> Said:
-    """Without a security module nothing can be proved: SERR 0001."""
-    return (ABNORMAL_BIT, b"\x01\x00") if len(request.data) >= 2 * IDENTIFIER_BYTES else None
+def _authenticate(meter: Meter, request: Frame, at_ms: int) -> Said:
+    """03H. Without a security module nothing can be proved: SERR 0001."""
+    if len(request.data) < 2 * IDENTIFIER_BYTES:
+        return None
+    if account_of(meter) is None:
+        return ABNORMAL_BIT, Serr.OTHER.to_bytes(2, "little")
+    try:
+        return 0, authenticate(meter, request.data, at_ms)
+    except SecurityRefused as refused:
+        return ABNORMAL_BIT, refused.serr.to_bytes(2, "little")
 
 
 def _relay(meter: Meter, request: Frame, at_ms: int) -> Said:

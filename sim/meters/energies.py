@@ -2,7 +2,7 @@
 
 Forward active energy comes from the register; nothing flows backwards and nothing is reactive, so apparent energy
 equals active. Combined energies are signed, so their magnitude ends at 799,999.99 kWh. Phases have no rates. Money
-stays zero, or is refused by profiles that hold none in remote mode: the balance lives in the head-end.
+is that of `prepaid`; in remote mode it is zero or refused, since the balance lives in the head-end.
 """
 
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from core.dlt645.identifiers import Value, encode_value
 from core.dlt645.values import int_to_bcd
 from core.units import REGISTER_MODULUS_WH, WH_PER_STEP
 from sim.meters import electrical
+from sim.meters.prepaid import money
 from sim.meters.settlement import DAYS_KEPT, month_start, settlement
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def energy_item(meter: "Meter", di: int, at_ms: int) -> bytes | None:
         # what most questions are about
         return int_to_bcd(meter.register.shown_total_wh(at_ms) // WH_PER_STEP, 4)
     if di in MONEY:
-        return encode_value(di, [0]) if meter.profile.money else None
+        return money(meter, di, at_ms)
     if di in CONSUMED:
         return _consumed(meter, di, at_ms)
     phase, kind = _phase_of(di >> 16 & 0xFF)

@@ -25,6 +25,7 @@ from sim.meters.event_layouts import (
     snapshot,
 )
 from sim.meters.notes import Event
+from sim.meters.prepaid import purchase
 from sim.meters.quality import voltage_quality
 
 if TYPE_CHECKING:
@@ -156,5 +157,9 @@ def _extended_pieces(meter: "Meter", kind: int, event: Event | None, at_ms: int)
     return pieces
 
 
-_SPECIAL: dict[int, Callable[["Meter", int, int], bytes | None]] = {0x10: voltage_quality, 0x12: _demand_over}
+_SPECIAL: dict[int, Callable[["Meter", int, int], bytes | None]] = {
+    0x10: voltage_quality,
+    0x12: _demand_over,
+    0x33: lambda meter, di, _at_ms: purchase(meter, di),
+}
 """DI2 of the groups whose DI1 and DI0 mean something else than everywhere."""

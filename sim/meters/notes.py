@@ -8,7 +8,10 @@ only what differs: attributes that were never set are read from the class.
 from collections.abc import Mapping
 from datetime import date
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from sim.meters.prepaid import Account
 
 NOTHING: Mapping[Any, Any] = MappingProxyType({})
 """Shared by all notes that have none of some kind."""
@@ -74,6 +77,7 @@ class Notes:
     terminal: int = 0
     programming: bool = False
     mains_off: bool = False
+    account: "Account | None" = None
     voltage_permille: Mapping[int, tuple[tuple[int, int], ...]] = NOTHING
     """By phase: from when on the voltage was what share of normal, oldest first."""
 

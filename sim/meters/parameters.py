@@ -23,6 +23,7 @@ from core.dlt645.values import (
 from core.errors import ValueFormatError
 from sim.meters import events
 from sim.meters.passwords import PASSWORD_DI, set_password
+from sim.meters.prepaid import PRICES, delivered_price, reprice
 from sim.meters.programming import note_table
 from sim.meters.refusal import ERR_NO_DATA, ERR_OTHER, ERR_RATES, ERR_SLOTS, ERR_ZONES, RefusedError
 from sim.meters.status import status_words
@@ -92,6 +93,8 @@ def as_made(meter: "Meter", di: int) -> bytes | None:
         return encode_value(di, [f"{meter.config.max_current_a}A"])
     if di in BAUD_WORDS:
         return bytes((0x04 if di < 0x04000703 else 0x20,))
+    if meter.local_credit_fen is not None and di in PRICES:
+        return delivered_price(meter, di & 0xFF)
     return _MADE.get(di)
 
 
@@ -108,6 +111,7 @@ def write_parameter(meter: "Meter", di: int, value: bytes, operator: str, at_ms:
         act = _ACTS.get(di)
         if act is None:
             meter.own().parameters = {**meter.notes.parameters, di: value}
+            reprice(meter, at_ms)
         elif di in (DATE, TIME, DATE_TIME):
             before = encode_datetime(meter.civil(at_ms))
             act(meter, value, at_ms)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from sim.meters import electrical, events
+from sim.meters import electrical, events, prepaid
 
 if TYPE_CHECKING:
     from sim.meters import Meter
@@ -18,22 +18,23 @@ SUPPLY_BITS = {events.POWER_OFF: POWER_DOWN, events.METER_COVER: METER_COVER_OPE
                events.TERMINAL_COVER: TERMINAL_COVER_OPEN}  # fmt: skip
 
 
-def status_words(meter: "Meter", _at_ms: int) -> list[int]:
+def status_words(meter: "Meter", at_ms: int) -> list[int]:
     """The seven words."""
     first = INTERVAL_DEMAND if meter.whole_parameter(SLIP) >= meter.whole_parameter(PERIOD) else 0
     if not meter.notes.events:
-        return [first, 0, word_3(meter), 0, 0, 0, 0]
+        return [first, 0, word_3(meter, at_ms), 0, 0, 0, 0]
     first |= CLOCK_BATTERY_LOW if events.running(meter, events.BATTERY_LOW) else 0
     reversed_phases = sum(
         1 << phase - 1 for phase in electrical.phases(meter) if events.running(meter, events.REVERSE_FLOW | phase)
     )
     each = [_phase_word(meter, phase) for phase in (1, 2, 3)]
-    return [first, reversed_phases, word_3(meter), *each, _last_word(meter)]
+    return [first, reversed_phases, word_3(meter, at_ms), *each, _last_word(meter)]
 
 
-def word_3(meter: "Meter") -> int:
-    """The relay's bits, and whether the programming key is pressed."""
-    return meter.relay.status_bits | (PROGRAMMING_ALLOWED if meter.notes.programming else 0)
+def word_3(meter: "Meter", at_ms: int) -> int:
+    """The relay's bits, the account's, and whether the programming key is pressed."""
+    programming = PROGRAMMING_ALLOWED if meter.notes.programming else 0
+    return meter.relay.status_bits | prepaid.status_bits(meter, at_ms) | programming
 
 
 def _phase_word(meter: "Meter", phase: int) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from core.dlt645.identifiers import Value, encode_value
 from sim.meters import electrical, events
 from sim.meters.demand import demand_now_mw
+from sim.meters.prepaid import authenticated_min, current_price_nf
 
 if TYPE_CHECKING:
     from sim.meters import Meter
@@ -132,8 +133,8 @@ _SINGLE: dict[int, Callable[["Meter", int], Value]] = {
     0x02800009: lambda meter, _at_ms: None if meter.phases == 1 else CLOCK_BATTERY_MV,
     0x0280000A: lambda _meter, _at_ms: 0,
     0x0280000B: lambda meter, _at_ms: 0 if meter.profile.money else None,
-    0x02800020: lambda meter, _at_ms: 0 if meter.profile.money else None,
-    0x02800021: lambda meter, _at_ms: 0 if meter.profile.money else None,
-    0x02800022: lambda _meter, _at_ms: 0,
+    0x02800020: current_price_nf,
+    0x02800021: current_price_nf,
+    0x02800022: authenticated_min,
     0x02800023: lambda _meter, _at_ms: 0,
 }
