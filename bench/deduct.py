@@ -4,7 +4,8 @@ Four rates, 64 tariffs in random order, tiers, 5 % with a transformer ratio, a f
 jumps. Candidates run in turns on the same rows; their results are compared before the first timing. Every tier of
 the host is measured with meters in random order and grouped by tariff, beside chunked NumPy and beside its own
 roofline: the same arrays with trivial arithmetic in the same tier (a ratio of 1 is the limit of the memory). The
-floor is what a busy shared machine still reaches; the goal is what a quiet one should.
+floor is what a busy shared machine still reaches; the goal is what a quiet one should. Data frames, database engines
+and a whole billing tick stand beside it as context, with fewer repetitions and without floors.
 """
 
 import statistics
@@ -12,6 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from bench.deduct_context import context
 from bench.deduct_peers import (
     MAX_DELTA_WH,
     MODULUS_WH,
@@ -54,7 +56,8 @@ def run(*, quick: bool) -> tuple[list[Result], list[Load]]:
         measured, load = _size(meters, quick=quick)
         results += measured
         loads.append(load)
-    return results, loads
+    beside, more = context(lambda meters: batch(meters, SEED), quick=quick)
+    return results + beside, loads + more
 
 
 def batch(meters: int, seed: int) -> Columns:

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from bench.deduct import batch, compare
+from bench.deduct_context import _compare
+from bench.deduct_engines import ENGINES, RESULTS
 from bench.deduct_peers import ROW, by_kernel, grouped
 from bench.report import BenchFailed
 from core import EVENT_BACKWARDS, EVENT_CLOSE_ALLOWED, EVENT_JUMP, EVENT_TRIP, ROW_BYTES
@@ -41,7 +43,7 @@ def test_a_quick_run_writes_only_the_document():
     document = json.loads(done.stdout)
     assert document["bench"] == "deduct"
     results = document["results"]
-    assert len(results) == 4 * len(document["machine"]["isa_available"]) + 1
+    assert len(results) == 4 * len(document["machine"]["isa_available"]) + 1 + len(ENGINES) + 1
     assert {result["floor"] for result in results} == {None}
     assert all(result["ratio"] > 1 for result in results if result["peer"]["name"] != "roofline")
 
@@ -54,3 +56,15 @@ def test_grouped_meters_are_charged_as_the_scattered_ones():
     by_kernel(sorted_columns, runs)
     for name in ("charge", "period", "balance", "flags", "event"):
         assert np.array_equal(getattr(columns, name)[order], getattr(sorted_columns, name))
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_an_engine_that_disagrees_ends_the_bench(name):
+    columns, fresh = batch(3_000, 4), batch(3_000, 4)
+    by_kernel(columns)
+    expected = {column: getattr(columns, column).copy() for column in RESULTS}
+    with ENGINES[name](fresh) as prepared:
+        _compare(name, prepared, expected)
+        expected["flags"][17] ^= 1
+        with pytest.raises(BenchFailed, match=f"kernel and {name} disagree on flags"):
+            _compare(name, prepared, expected)

@@ -12,9 +12,9 @@ import psycopg
 import pytest
 from sqlalchemy import Engine
 
+from bench import postgres_server as postgres
 from server.store.engine import open_engine, upgrade
 from server.store.writer import Writer
-from tests.server import postgres
 
 _numbers = count(1)
 

