@@ -143,13 +143,19 @@ def test_one_more_watt_hour_on_any_register_costs_more(tariff, one, rate):
 
 
 @given(terms(), st.integers(0, 2), st.integers(1, 60))
-def test_around_a_limit_the_step_equals_its_watt_hours_one_by_one(tariff, which, length):
+def test_around_a_limit_each_watt_hour_has_the_price_of_its_tier(tariff, which, length):
+    """The limit itself belongs to the lower tier; a step across it costs what its watt-hours cost."""
     limit = tariff.limits[which % len(tariff.limits)] if tariff.limits else 100
     for end in (limit - 1, limit, limit + 1, limit + length):
         start = max(0, end - length)
         whole = run([Meter((0,), (end - start,), period=start)], [tariff]).charge[0]
         singles = [Meter((wh,), (wh + 1,), period=start + wh) for wh in range(end - start)]
-        assert whole == sum(run(singles, [tariff]).charge if singles else [])
+        charges = run(singles, [tariff]).charge if singles else []
+        above = [
+            sum(s for s, at in zip(tariff.steps, tariff.limits, strict=True) if at <= one.period) for one in singles
+        ]
+        assert charges == [tariff.prices[0] + step for step in above]
+        assert whole == sum(charges)
 
 
 @given(batches())
