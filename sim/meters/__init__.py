@@ -250,9 +250,23 @@ class Meter:
         self._fleet.put(self.index, STUCK_CLOSED, stuck)
         self.settle(at_ms)
 
+    @property
+    def has_roof(self) -> bool:
+        """Whether a roof behind the meter gives back what is not used."""
+        return self.has_relay and bool(self._fleet.loads.solar[self.index])
+
+    def given_back(self, at_ms: int) -> int:
+        """mW x ms that the roof has fed into the grid since the origin."""
+        return Supply(self._fleet, self.index).given_back(at_ms) if self.has_roof else 0
+
     def power_mw(self, at_ms: int) -> int:
-        """Power through the meter, cut to the meter's resolution of 0.1 W."""
-        return self.load.power_mw(at_ms) // 100 * 100
+        """Power through the meter, cut to the meter's resolution of 0.1 W; negative while the roof gives back."""
+        power_mw = self.load.power_mw(at_ms)
+        if self.has_roof:
+            roof = self._fleet.loads.export_curve(self.index)
+            back_mw = 0 if roof is None or not Supply(self._fleet, self.index).on else roof.power_mw(at_ms)
+            power_mw = -back_mw if back_mw > 0 else power_mw
+        return power_mw // 100 * 100 if power_mw >= 0 else -(-power_mw // 100 * 100)
 
     def settle(self, at_ms: int) -> None:
         """Let the contacts follow what the relay shows, and tell the world."""

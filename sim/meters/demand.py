@@ -7,7 +7,7 @@ counts for a rate when the rate did not change inside it. What was found is kept
 there.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,10 +23,14 @@ RATES = 4
 BLOCK = 0xFF
 MINUTE_MS = 60_000
 PERIOD_DI, SLIP_DI = 0x04000103, 0x04000104
-FORWARD, APPARENT = 0x01, 0x09
+FORWARD, REVERSE, APPARENT, REVERSE_APPARENT = 0x01, 0x02, 0x09, 0x0A
 KINDS_MAX = 0x0A
 PHASE_FIRST, PHASE_STEP = 0x15, 0x14
 STEP_MW = 100
+
+
+Energy = Callable[[int], int]
+"""mW x ms up to an instant."""
 
 
 class Peak(NamedTuple):
@@ -89,13 +93,21 @@ def _phase_demand(meter: "Meter", di: int, at_ms: int) -> bytes | None:
 def demand_row(meter: "Meter", kind: int, day: int, at_ms: int) -> list[Value]:
     """Power and minute of total and rates; day 0 is the running settlement period."""
     peaks = (Peak(),) * (RATES + 1)
-    if kind in (FORWARD, APPARENT):
+    energy = _energy_of(meter, kind)
+    if energy is not None:
         span = _period(meter, day, at_ms)
-        peaks = peaks if span is None else _peaks(meter, *span)
+        peaks = peaks if span is None else _peaks(meter, kind, energy, *span)
     row: list[Value] = []
     for peak in peaks:
         row += [peak.energy // period_ms(meter), _minute(meter, peak)]
     return row
+
+
+def _energy_of(meter: "Meter", kind: int) -> Energy | None:
+    """What flows in the direction of a kind of demand; None where nothing ever does."""
+    if kind in (FORWARD, APPARENT):
+        return meter.register.source.energy
+    return meter.given_back if kind in (REVERSE, REVERSE_APPARENT) and meter.has_roof else None
 
 
 def clear_demand(meter: "Meter", at_ms: int) -> None:
@@ -128,31 +140,44 @@ def _aligned(meter: "Meter", at_ms: int, step_ms: int) -> int:
     return (at_ms + shift_ms) // step_ms * step_ms - shift_ms
 
 
-def _peaks(meter: "Meter", from_ms: int, until_ms: int) -> tuple[Peak, ...]:
-    period, slip = period_ms(meter), slip_ms(meter)
-    key = (from_ms, period, slip)
-    found = meter.notes.demand_found.get(key, Found(from_ms, from_ms, (Peak(),) * (RATES + 1)))
-    last_ms = _aligned(meter, until_ms, period)
-    if last_ms <= found.until_ms:
-        return _fine(meter, found, until_ms)
-    peaks = list(found.peaks)
-    start_ms = max(from_ms, found.until_ms - 2 * period)
+def _peaks(meter: "Meter", kind: int, energy: Energy, from_ms: int, until_ms: int) -> tuple[Peak, ...]:
+    window = period_ms(meter), slip_ms(meter)
+    key = (kind, from_ms, window)
+    last_ms = _aligned(meter, until_ms, window[0])
+    found = meter.notes.demand_found.get(key)
+    if found is None or found.until_ms > last_ms:
+        found = Found(from_ms, from_ms, (Peak(),) * (RATES + 1))
+    if found.until_ms < last_ms:
+        found = _go_on(meter, energy, found, last_ms, window)
+        _remember(meter, key, found)
+    return _fine(meter, energy, found, until_ms, window)
+
+
+def _go_on(meter: "Meter", energy: Energy, found: Found, last_ms: int, window: tuple[int, int]) -> Found:
+    """Look at the windows that have ended since."""
+    peaks, start_ms = list(found.peaks), max(found.from_ms, found.until_ms - 2 * window[0])
     for begin_ms, end_ms, rate in _stretches(meter, start_ms, last_ms):
-        _scan(meter, peaks, (begin_ms, end_ms), (period, slip), rate)
-    _scan(meter, peaks, (start_ms, last_ms), (period, slip), 0)
-    found = Found(from_ms, last_ms, tuple(peaks))
-    meter.own().demand_found = {key: found}
-    return _fine(meter, found, until_ms)
+        _scan(meter, energy, peaks, (begin_ms, end_ms), window, rate)
+    _scan(meter, energy, peaks, (start_ms, last_ms), window, 0)
+    return Found(found.from_ms, last_ms, tuple(peaks))
 
 
-def _fine(meter: "Meter", found: Found, until_ms: int) -> tuple[Peak, ...]:
+def _remember(meter: "Meter", key: tuple[int, int, tuple[int, int]], found: Found) -> None:
+    """Keep the furthest search of the newest period of each kind."""
+    kept = meter.notes.demand_found
+    known = next((one for one in kept if one[0] == key[0]), None)
+    if known is None or (known[1] <= key[1] and (known != key or kept[known].until_ms < found.until_ms)):
+        meter.own().demand_found = {one: value for one, value in kept.items() if one != known} | {key: found}
+
+
+def _fine(meter: "Meter", energy: Energy, found: Found, until_ms: int, window: tuple[int, int]) -> tuple[Peak, ...]:
     """The windows that ended since the last whole period, which are not kept yet."""
-    peaks, period, slip = list(found.peaks), period_ms(meter), slip_ms(meter)
-    start_ms = max(found.from_ms, found.until_ms - period)
-    end_ms = _aligned(meter, until_ms, slip)
-    _slide(meter, peaks, (start_ms, end_ms), (period, slip), 0)
+    peaks = list(found.peaks)
+    start_ms = max(found.from_ms, found.until_ms - window[0])
+    end_ms = _aligned(meter, until_ms, window[1])
+    _slide(meter, energy, peaks, (start_ms, end_ms), window, 0)
     for begin_ms, stop_ms, rate in _stretches(meter, start_ms, end_ms):
-        _slide(meter, peaks, (begin_ms, stop_ms), (period, slip), rate)
+        _slide(meter, energy, peaks, (begin_ms, stop_ms), window, rate)
     return tuple(peaks)
 
 
@@ -166,10 +191,11 @@ def _stretches(meter: "Meter", from_ms: int, until_ms: int) -> Iterator[tuple[in
         begin_ms = end_ms
 
 
-def _scan(meter: "Meter", peaks: list[Peak], span: tuple[int, int], window: tuple[int, int], rate: int) -> None:
+def _scan(
+    meter: "Meter", energy: Energy, peaks: list[Peak], span: tuple[int, int], window: tuple[int, int], rate: int
+) -> None:
     """Whole periods first; then slide within pairs of them that might hold more."""
     period, slip = window
-    energy = meter.register.source.energy
     first_ms = _aligned(meter, span[0] + period - 1, period)
     ends = range(first_ms + period, span[1] + 1, period)
     marks = [energy(at) for at in (first_ms, *ends)] if ends else []
@@ -181,15 +207,16 @@ def _scan(meter: "Meter", peaks: list[Peak], span: tuple[int, int], window: tupl
         return
     for number in range(1, len(drawn)):
         if drawn[number - 1] + drawn[number] > peaks[rate].energy and max(drawn[number - 1 : number + 1]) > 0:
-            _slide(meter, peaks, (ends[number] - 2 * period, ends[number]), window, rate)
-    _slide(meter, peaks, (span[0], min(first_ms + period, span[1])), window, rate)
-    _slide(meter, peaks, (max(span[0], span[1] - 2 * period), span[1]), window, rate)
+            _slide(meter, energy, peaks, (ends[number] - 2 * period, ends[number]), window, rate)
+    _slide(meter, energy, peaks, (span[0], min(first_ms + period, span[1])), window, rate)
+    _slide(meter, energy, peaks, (max(span[0], span[1] - 2 * period), span[1]), window, rate)
 
 
-def _slide(meter: "Meter", peaks: list[Peak], span: tuple[int, int], window: tuple[int, int], rate: int) -> None:
+def _slide(
+    meter: "Meter", energy: Energy, peaks: list[Peak], span: tuple[int, int], window: tuple[int, int], rate: int
+) -> None:
     """Every window inside a span."""
     period, slip = window
-    energy = meter.register.source.energy
     first_ms = _aligned(meter, span[0] + slip - 1, slip)
     for end_ms in range(first_ms + period, span[1] + 1, slip):
         flowed = energy(end_ms) - energy(end_ms - period)

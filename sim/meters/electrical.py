@@ -48,14 +48,19 @@ def share(meter: "Meter", phase: int, whole: int) -> int:
 
 def power_mw(meter: "Meter", phase: int, at_ms: int) -> int:
     """Power now in steps of 0.1 W; phase 0 is the total."""
-    total_steps = meter.load.power_mw(at_ms) // STEP_MW
+    total_steps = meter.power_mw(at_ms) // STEP_MW
     return (total_steps if phase == 0 else share(meter, phase, total_steps)) * STEP_MW
 
 
 def current_ma(meter: "Meter", phase: int, at_ms: int) -> int:
-    """Current now, at unity power factor; 0 where there is no voltage."""
-    voltage = voltage_mv(meter, phase, at_ms)
-    return power_mw(meter, phase, at_ms) * 1000 // voltage if voltage else 0
+    """Current now, at unity power factor, with the sign of the power; 0 where there is no voltage."""
+    return _current(power_mw(meter, phase, at_ms), voltage_mv(meter, phase, at_ms))
+
+
+def _current(power: int, voltage: int) -> int:
+    if not voltage:
+        return 0
+    return power * 1000 // voltage if power >= 0 else -(-power * 1000 // voltage)
 
 
 def mean_power_mw(meter: "Meter", from_ms: int, until_ms: int) -> int:
@@ -69,15 +74,17 @@ def mean_power_mw(meter: "Meter", from_ms: int, until_ms: int) -> int:
 
 
 def power_at_mw(meter: "Meter", phase: int, at_ms: int) -> int:
-    """Power at an instant of the past; phase 0 is the total."""
+    """Power at an instant of the past; phase 0 is the total. Negative while the roof gave back."""
     total_steps = mean_power_mw(meter, at_ms - SECOND_MS, at_ms) // STEP_MW
+    if meter.has_roof:
+        back_mw = (meter.given_back(at_ms) - meter.given_back(at_ms - SECOND_MS)) // SECOND_MS
+        total_steps = -(back_mw // STEP_MW) if back_mw >= STEP_MW else total_steps
     return (total_steps if phase == 0 else share(meter, phase, total_steps)) * STEP_MW
 
 
 def current_at_ma(meter: "Meter", phase: int, at_ms: int) -> int:
     """Current at an instant of the past."""
-    voltage = voltage_mv(meter, phase, at_ms)
-    return power_at_mw(meter, phase, at_ms) * 1000 // voltage if voltage else 0
+    return _current(power_at_mw(meter, phase, at_ms), voltage_mv(meter, phase, at_ms))
 
 
 def flowed_wh(meter: "Meter", from_ms: int, until_ms: int) -> int:

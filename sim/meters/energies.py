@@ -1,7 +1,7 @@
 """Energy identifiers (00): now and at settlement days, total, by rate and by phase, alone and in blocks.
 
-Forward active energy comes from the register; nothing flows backwards and nothing is reactive, so apparent energy
-equals active. Combined energies are signed, so their magnitude ends at 799,999.99 kWh. Phases have no rates. Money
+Forward active energy comes from the register, reverse from a roof; nothing is reactive, so apparent energy equals
+active. Combined energies are signed, so their magnitude ends at 799,999.99 kWh. Phases have no rates. Money
 is that of `prepaid`; in remote mode it is zero or refused, since the balance lives in the head-end.
 """
 
@@ -12,6 +12,7 @@ from core.dlt645.values import int_to_bcd
 from core.units import REGISTER_MODULUS_WH, WH_PER_STEP
 from sim.meters import electrical
 from sim.meters.prepaid import money
+from sim.meters.reverse import reverse_wh
 from sim.meters.settlement import DAYS_KEPT, month_start, settlement
 
 if TYPE_CHECKING:
@@ -22,7 +23,11 @@ BLOCK = 0xFF
 FORWARD_TOTAL = 0x00010000
 MONEY = (0x00900100, 0x00900101, 0x00900200, 0x00900201)
 COMBINED, FORWARD, APPARENT, FUNDAMENTAL = 0x00, 0x01, 0x09, 0x81
-SIGNED = (COMBINED, FUNDAMENTAL)
+REVERSE, REVERSE_APPARENT, REVERSE_FUNDAMENTAL = 0x02, 0x0A, 0x82
+SIGNED = (COMBINED, FUNDAMENTAL, REVERSE_FUNDAMENTAL)
+FORWARD_KINDS = (COMBINED, FORWARD, APPARENT, FUNDAMENTAL)
+REVERSE_KINDS = (REVERSE, REVERSE_APPARENT, REVERSE_FUNDAMENTAL)
+COMBINATION_WORD = 0x04000601
 TOTALS_MAX = 0x0A
 PHASE_FIRST = 0x15
 PHASE_STEP = 0x14
@@ -80,17 +85,30 @@ def _registers(meter: "Meter", kind: int, phase: int, rate: int, day: int, at_ms
     """One register, or the total and all rates."""
     width = RATES + 1 if rate == BLOCK else 1
     instant = _instant(meter, day, at_ms)
-    if instant is None or kind not in (COMBINED, FORWARD, APPARENT, FUNDAMENTAL):
+    if instant is None or kind not in FORWARD_KINDS + REVERSE_KINDS:
         return [0] * width
-    if rate == 0:
-        shown: tuple[int, ...] = (meter.register.shown_total_wh(instant),)
+    if kind == COMBINED and meter.has_roof:
+        shown = _combined(meter, instant)
+    elif kind in REVERSE_KINDS:
+        shown = reverse_wh(meter, instant)
+    elif rate == 0:
+        shown = (meter.register.shown_total_wh(instant),)
     else:
         shown = meter.register.shown_wh(instant)
-        shown = shown if rate == BLOCK else (shown[rate],)
+    shown = shown if rate == BLOCK else (shown[rate],)
     if phase:
         shown = (electrical.share(meter, phase, shown[0] // WH_PER_STEP) * WH_PER_STEP,)
     span_wh = REGISTER_MODULUS_WH // 10 * 8 if kind in SIGNED else REGISTER_MODULUS_WH
-    return [wh % span_wh for wh in shown]
+    return [wh % span_wh if wh >= 0 else -(-wh % span_wh) for wh in shown]
+
+
+def _combined(meter: "Meter", at_ms: int) -> tuple[int, ...]:
+    """Forward and reverse put together as the combination word says: bits 0 and 1 add and take off the one, 2 and 3
+    the other."""
+    word = meter.parameter(COMBINATION_WORD)[0]
+    signs = [(word >> low & 1) - (word >> low + 1 & 1) for low in (0, 2)]
+    rows = zip(meter.register.shown_wh(at_ms), reverse_wh(meter, at_ms), strict=True)
+    return tuple(signs[0] * forward + signs[1] * reverse for forward, reverse in rows)
 
 
 def _instant(meter: "Meter", day: int, at_ms: int) -> int | None:

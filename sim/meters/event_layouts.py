@@ -13,6 +13,7 @@ from sim.meters import electrical
 from sim.meters import events as kinds
 from sim.meters.notes import Event
 from sim.meters.programming import RECORD_BYTES
+from sim.meters.reverse import reverse_wh
 
 if TYPE_CHECKING:
     from sim.meters import Meter
@@ -51,7 +52,8 @@ def snapshot(meter: "Meter", at_ms: int | None) -> list[bytes]:
     """Forward, reverse and the four quadrants at an instant."""
     if at_ms is None:
         return [MISSING * 4] * SNAPSHOT_ITEMS
-    return [_energy(meter.register.shown_total_wh(at_ms)), *[bytes(4)] * (SNAPSHOT_ITEMS - 1)]
+    forward, reverse = meter.register.shown_total_wh(at_ms), reverse_wh(meter, at_ms)[0]
+    return [_energy(forward), _energy(reverse), *[bytes(4)] * (SNAPSHOT_ITEMS - 2)]
 
 
 def _four(wh: int) -> list[bytes]:

@@ -12,13 +12,14 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from core.dlt645.identifiers import Value, encode_value
-from core.dlt645.values import bcd_to_int, decode_minute, encode_minute, int_to_bcd, signed_to_bcd
+from core.dlt645.values import bcd_to_int, decode_minute, encode_minute, signed_to_bcd
 from core.errors import ValueFormatError
 from sim.meters import electrical
 from sim.meters.clock import Floor, Mark, marks_back
 from sim.meters.demand import demand_row
 from sim.meters.notes import FreezePattern
 from sim.meters.refusal import ERR_OTHER, RefusedError
+from sim.meters.reverse import reverse_wh
 
 if TYPE_CHECKING:
     from sim.meters import Meter
@@ -38,7 +39,7 @@ SELECTED_BY = {0x01: 0, 0x02: 1, 0x03: 2, 0x04: 3, 0x05: 4, 0x06: 4, 0x07: 4, 0x
 
 DEMANDS = {0x09: 0x01, 0x0A: 0x02}
 CONTENTS = (0x00, *SELECTED_BY)
-FORWARD, POWERS = 0x01, 0x10
+FORWARD, REVERSE, POWERS = 0x01, 0x02, 0x10
 
 
 def freeze_item(meter: "Meter", di: int, at_ms: int) -> bytes | None:
@@ -151,10 +152,11 @@ def _content(meter: "Meter", kind: int, content: int, mark: Mark) -> bytes | Non
         return _powers(meter, mark.at_ms)
     if content in DEMANDS:
         return _demands(meter, DEMANDS[content], mark.at_ms)
+    row: list[Value] = [0] * 5
+    if content in (FORWARD, REVERSE):
+        row = list(meter.register.shown_wh(mark.at_ms) if content == FORWARD else reverse_wh(meter, mark.at_ms))
     if kind == HOURLY:
-        wh = meter.register.shown_total_wh(mark.at_ms) if content == FORWARD else 0
-        return int_to_bcd(wh // 10, 4)
-    row: list[Value] = list(meter.register.shown_wh(mark.at_ms)) if content == FORWARD else [0] * 5
+        return encode_value(content << 16, row[:1])
     return encode_value(content << 16 | 0xFF00, row)
 
 

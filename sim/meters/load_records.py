@@ -16,6 +16,7 @@ from sim.meters import electrical
 from sim.meters.clock import Mark, marks_back, spans, world_ms
 from sim.meters.demand import demand_now_mw
 from sim.meters.refusal import ERR_OTHER, RefusedError
+from sim.meters.reverse import reverse_wh
 
 if TYPE_CHECKING:
     from sim.meters import Meter
@@ -124,14 +125,18 @@ def _by_phase(meter: "Meter", length: int, value: Callable[[int], int]) -> bytes
     )
 
 
+def _milliamps(meter: "Meter", phase: int, at_ms: int) -> int:
+    return max(-CURRENT_MAX_MA, min(electrical.current_at_ma(meter, phase, at_ms), CURRENT_MAX_MA))
+
+
 def _steps(power_mw: int) -> int:
-    return min(power_mw // 100, POWER_STEPS_MAX)
+    return max(-POWER_STEPS_MAX, min(power_mw // 100, POWER_STEPS_MAX))
 
 
 def _voltages(meter: "Meter", at_ms: int) -> bytes:
     """Three voltages, three currents, frequency."""
     voltages = _by_phase(meter, 2, lambda phase: electrical.voltage_mv(meter, phase, at_ms) // 100)
-    currents = _by_phase(meter, 3, lambda phase: min(electrical.current_at_ma(meter, phase, at_ms), CURRENT_MAX_MA))
+    currents = _by_phase(meter, 3, lambda phase: _milliamps(meter, phase, at_ms))
     return voltages + currents + int_to_bcd(5000, 2)
 
 
@@ -148,7 +153,8 @@ def _power_factors(meter: "Meter", _at_ms: int) -> bytes:
 
 def _energies(meter: "Meter", at_ms: int) -> bytes:
     """Forward, reverse, and the two combined reactive registers."""
-    return int_to_bcd(meter.register.shown_total_wh(at_ms) // 10, 4) + bytes(12)
+    forward, reverse = meter.register.shown_total_wh(at_ms), reverse_wh(meter, at_ms)[0]
+    return int_to_bcd(forward // 10, 4) + int_to_bcd(reverse // 10, 4) + bytes(8)
 
 
 def _quadrants(_meter: "Meter", _at_ms: int) -> bytes:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from sim.meters.prepaid import Account
+    from sim.meters.reverse import Mark
 
 NOTHING: Mapping[Any, Any] = MappingProxyType({})
 """Shared by all notes that have none of some kind."""
@@ -78,6 +79,7 @@ class Notes:
     programming: bool = False
     mains_off: bool = False
     account: "Account | None" = None
+    reverse_mark: "Mark | None" = None
     voltage_permille: Mapping[int, tuple[tuple[int, int], ...]] = NOTHING
     """By phase: from when on the voltage was what share of normal, oldest first."""
 

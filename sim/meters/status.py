@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from sim.meters import Meter
 
 INTERVAL_DEMAND, CLOCK_BATTERY_LOW = 1 << 1, 1 << 2
+ACTIVE_REVERSED = 1 << 4
 PROGRAMMING_ALLOWED = 1 << 3
 POWER_DOWN, METER_COVER_OPEN, TERMINAL_COVER_OPEN = 1 << 5, 1 << 9, 1 << 10
 PERIOD, SLIP = 0x04000103, 0x04000104
@@ -21,12 +22,14 @@ SUPPLY_BITS = {events.POWER_OFF: POWER_DOWN, events.METER_COVER: METER_COVER_OPE
 def status_words(meter: "Meter", at_ms: int) -> list[int]:
     """The seven words."""
     first = INTERVAL_DEMAND if meter.whole_parameter(SLIP) >= meter.whole_parameter(PERIOD) else 0
+    backwards = meter.has_roof and meter.power_mw(at_ms) < 0
+    first |= ACTIVE_REVERSED if backwards else 0
+    reversed_phases = (1 << len(electrical.phases(meter))) - 1 if backwards else 0
     if not meter.notes.events:
-        return [first, 0, word_3(meter, at_ms), 0, 0, 0, 0]
+        return [first, reversed_phases, word_3(meter, at_ms), 0, 0, 0, 0]
     first |= CLOCK_BATTERY_LOW if events.running(meter, events.BATTERY_LOW) else 0
-    reversed_phases = sum(
-        1 << phase - 1 for phase in electrical.phases(meter) if events.running(meter, events.REVERSE_FLOW | phase)
-    )
+    for phase in electrical.phases(meter):
+        reversed_phases |= 1 << phase - 1 if events.running(meter, events.REVERSE_FLOW | phase) else 0
     each = [_phase_word(meter, phase) for phase in (1, 2, 3)]
     return [first, reversed_phases, word_3(meter, at_ms), *each, _last_word(meter)]
 

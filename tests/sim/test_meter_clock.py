@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from core.dlt645.commands import BroadcastTime, Password, Write
+from core.dlt645.commands import BroadcastTime, Password, Read, Write
 from core.dlt645.identifiers import DATE_TIME, encode_value
 from sim.meters import clock
 from tests.sim.rig import ADDRESS, Virtual, bus, household, table
@@ -71,10 +71,8 @@ def test_a_clock_that_is_set_over_midnight_freezes_at_that_moment_and_once():
     here = estate.read(0x00010000)
     assert estate.read(0x05060001) == (datetime.fromisoformat("2026-10-16"),)
     assert estate.read(0x05060101)[0] == here[0]
-    (reply,) = estate.ask(Write(ADDRESS, 0x04001203, bytes(2), Password()).to_frame())
-    assert reply.control == 0x94
-    with pytest.raises(AssertionError):
-        estate.read(0x05060002)
+    (reply,) = estate.ask(Read(ADDRESS, 0x05060002).to_frame())
+    assert (reply.control, reply.data) == (0xD1, b"\x02"), "two midnights were jumped over, and one freeze made"
 
 
 def test_a_clock_that_is_set_back_over_midnight_freezes_that_day_again():
@@ -139,3 +137,13 @@ def test_a_fault_may_change_the_drift_from_now_on():
     clock.set_drift(estate.household().meter, estate.world.now_ms, 120_000)
     estate.run_s(86400)
     assert ahead_s(estate) == 120
+
+
+def test_a_clock_that_is_set_to_midnight_itself_freezes_once():
+    estate = virtual("2026-10-13T22:00:00")
+    estate.run_s(3600)
+    estate.household().meter.set_clock(estate.world.now_ms, datetime.fromisoformat("2026-10-14T00:00:00"))
+    estate.run_s(60)
+    assert estate.read(0x05060001) == (datetime.fromisoformat("2026-10-14"),)
+    (reply,) = estate.ask(Read(ADDRESS, 0x05060002).to_frame())
+    assert (reply.control, reply.data) == (0xD1, b"\x02")

@@ -122,3 +122,25 @@ def test_the_period_can_be_written(estate):
     end_ms = int((when - timedelta(hours=8) - datetime(1970, 1, 1)).total_seconds()) * 1000  # noqa: DTZ001
     assert when.minute == 0
     assert power == (energy(end_ms) - energy(end_ms - 3_600_000)) // 3_600_000 // 100 * 100
+
+
+def test_a_question_about_the_past_is_not_answered_with_later_windows(estate):
+    estate.switch(RelayAction.TRIP)
+    estate.run_s(15 * 3600 + 1800)
+    estate.switch(RelayAction.CLOSE)
+    estate.run_s(3600)
+    assert estate.read(0x01010000)[0] > 0
+    assert estate.read(0x05060901)[:2] == (0, None), "frozen at midnight, when nothing had flowed"
+    assert estate.read(0x01010000)[0] > 0
+
+
+def test_a_window_across_two_periods_may_be_the_highest():
+    estate = Virtual(table([household(load="constant", mean_power_w=3000)], [bus(wire="none")]))
+    write(estate, 0x04000104, [1])
+    meter, origin_ms = estate.household().meter, estate.world.origin_ms
+    meter.trip(origin_ms)
+    meter.close(origin_ms + 17 * 60_000 + 30_000)  # 09:22:30
+    meter.trip(origin_ms + 32 * 60_000 + 30_000)  # 09:37:30
+    estate.run_s(7200)
+    power, when = estate.read(0x01010000)
+    assert (power, when) == (2_900_000, datetime.fromisoformat("2026-10-13T09:37"))
