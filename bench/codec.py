@@ -12,7 +12,7 @@ import numpy as np
 from dlt645.protocol.protocol import DLT645Protocol
 
 from bench.machine import Load, LoadMeter
-from bench.report import BenchFailed, Peer, Result, interleave, seconds, spread
+from bench.report import BenchFailed, Peer, Result, cpu_seconds, interleave, spread
 from core import decode_dlt645, encode_dlt645
 from core.dlt645.frame import Frame, encode, parse
 
@@ -99,7 +99,7 @@ def run(*, quick: bool) -> tuple[list[Result], list[Load]]:
         raise BenchFailed("encode_dlt645 and dlt645 disagree about a request")
 
     def per_frame(action: Callable[[], object], frames: int) -> Callable[[], float]:
-        return lambda: seconds(action) / frames * NS_PER_S
+        return lambda: cpu_seconds(action) / frames * NS_PER_S
 
     def peer_requests() -> None:
         for _ in range(peer_count):

@@ -12,7 +12,7 @@ import fastcrc
 import numpy as np
 
 from bench.machine import Load, LoadMeter
-from bench.report import BenchFailed, Peer, Result, interleave, seconds, spread
+from bench.report import BenchFailed, Peer, Result, cpu_seconds, interleave, spread
 from core import CRC_MODBUS, crc_batch, isa, isa_available, sum_batch, use_isa
 
 FRAMES, QUICK_FRAMES = 1_000_000, 20_000
@@ -38,7 +38,7 @@ def run(*, quick: bool) -> tuple[list[Result], list[Load]]:
     def in_tier(name: str, action: Callable[[], object]) -> Callable[[], float]:
         def once() -> float:
             use_isa(name)
-            return seconds(action) / n * NS_PER_S
+            return cpu_seconds(action) / n * NS_PER_S
 
         return once
 
@@ -49,8 +49,8 @@ def run(*, quick: bool) -> tuple[list[Result], list[Load]]:
         sum_batch(buf, off, sums)
 
     peers: dict[str, Callable[[], float]] = {
-        FASTCRC: lambda: seconds(lambda: [fastcrc.crc16.modbus(frame) for frame in frames]) / n * NS_PER_S,
-        REDUCEAT: lambda: seconds(lambda: np.add.reduceat(buf, off[:-1], dtype=np.uint8)) / n * NS_PER_S,
+        FASTCRC: lambda: cpu_seconds(lambda: [fastcrc.crc16.modbus(frame) for frame in frames]) / n * NS_PER_S,
+        REDUCEAT: lambda: cpu_seconds(lambda: np.add.reduceat(buf, off[:-1], dtype=np.uint8)) / n * NS_PER_S,
     }
     chosen = isa()
     candidates = dict(peers)

@@ -28,7 +28,7 @@ from bench.deduct_peers import (
     python_rows,
 )
 from bench.machine import Load, LoadMeter
-from bench.report import BenchFailed, Peer, Result, interleave, seconds, spread
+from bench.report import BenchFailed, Peer, Result, cpu_seconds, interleave, spread
 from core import isa, isa_available, use_isa
 
 SIZES = (50_000, 1_000_000)
@@ -104,7 +104,7 @@ def _size(meters: int, *, quick: bool) -> tuple[list[Result], Load]:
             use_isa(tier)
             columns.restore(fresh)
             sorted_columns.restore(sorted_fresh)
-            return seconds(action) / rows_done * NS_PER_S
+            return cpu_seconds(action) / rows_done * NS_PER_S
 
         return once
 

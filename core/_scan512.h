@@ -36,6 +36,8 @@ static void e645_no_quick_scan(const uint8_t *data, ptrdiff_t size, const e645_a
 
 #ifdef E645_X86
 
+#define E645_SCAN_AHEAD 1024
+
 /* Up to eight BCD items of four bytes as sent; lanes outside `items`, and those that are no BCD, become ABSENT. */
 static E645_INLINE E645_IN_AVX512 __m512i e645_items512(const uint8_t *at, __mmask8 items, __m256i sign_bit)
 {
@@ -66,6 +68,10 @@ static E645_IN_AVX512 void e645_quick_scan512(
         if (marks == 0)
             break;
         const uint8_t *frame = data + at + __builtin_ctz(marks);
+        E645_PREFETCH(frame, E645_SCAN_AHEAD);
+        E645_PREFETCH(out.value + row * out.columns, 32 * 8 * out.columns);
+        E645_PREFETCH(out.addr + row, 512);
+        E645_PREFETCH(out.off + row, 512);
         ptrdiff_t held = data + size - frame;
         if (held < 16 || frame[7] != 0x68)
             break;

@@ -1,12 +1,13 @@
 """The bench's document and exit status: what a reader of the JSON and a CI job rely on."""
 
 import json
+import time
 
 import pytest
 
 from bench.__main__ import main
 from bench.machine import Load, LoadMeter, describe
-from bench.report import EXIT_MISSED, EXIT_OK, Peer, Result, document, interleave, publish, spread, table
+from bench.report import EXIT_MISSED, EXIT_OK, Peer, Result, cpu_seconds, document, interleave, publish, spread, table
 
 KEYS = {"name", "value", "unit", "peer", "ratio", "spread", "floor", "goal", "void"}
 
@@ -97,3 +98,8 @@ def test_an_unknown_bench_is_refused(capsys):
         main(["nothing"])
     assert stopped.value.code == 2
     assert "deduct" in capsys.readouterr().err
+
+
+def test_waiting_is_no_computing():
+    assert cpu_seconds(lambda: time.sleep(0.2)) < 0.1
+    assert cpu_seconds(lambda: sum(range(1_000_000))) > 0.001
