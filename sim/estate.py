@@ -146,6 +146,11 @@ class GateConfig:
     feeds: str
     households: "Members"
     loss_permille: int = 0
+    loss_ppm_per_kw: int = 0
+    class_error_ppm: int = 0
+    ct_ratio: int = 1
+    common_power_w: int = 0
+    common_drift_permille: int = 0
 
 
 @dataclass(frozen=True, slots=True)

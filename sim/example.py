@@ -90,4 +90,9 @@ bus = "bus-1"
 feeds = "building 1"
 prefix = "1-"                        # or households = ["1-0101", "1-0102"]
 loss_permille = 20
+loss_ppm_per_kw = 0                  # further losses, growing with the load
+class_error_ppm = 0                  # 5000 is the limit of class 0.5
+ct_ratio = 1                         # the register counts behind the transformers
+common_power_w = 0                   # lifts and lights, drifting by at most common_drift_permille a day
+common_drift_permille = 0
 """

@@ -23,7 +23,7 @@ from sim.taps import Taps
 from sim.vendors import VENDOR_NAMES
 
 if TYPE_CHECKING:
-    from sim.gate import GateSource
+    from sim.gate import Group
     from sim.meters.notes import Notes
 
 SHOWN_OPEN, COMMAND_OPEN, KEEP_POWER, ALARM, STUCK_CLOSED, SILENT, CONTACTS_OPEN, WALKING = (1 << n for n in range(8))
@@ -109,7 +109,7 @@ class Fleet:
         self.address.extend(int(gate.meter.address) for gate in gates)
         self._by_address = array("i", np.argsort(np.array(self.address), kind="stable").astype(np.int32).tobytes())
         self.rates = RateBook(calendar, origin_ms, len(self))
-        self.gate_sources: list[GateSource] = []
+        self.groups: list[Group] = []
         self.on_change: Callable[[int, int], None] = lambda _index, _at_ms: None
         self.notes: dict[int, Notes] = {}
         self._memories: dict[int, Memory] = {}

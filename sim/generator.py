@@ -28,6 +28,7 @@ from sim.estate import (
 )
 from sim.habits import draw_keys, uniform
 from sim.scenario_bus import read_bus
+from sim.scenario_estate import read_gate_traits
 from sim.section import Section
 
 PER_BUILDING = 10_000
@@ -187,7 +188,7 @@ def _gate_pattern(section: Section) -> GateConfig:
         meter=MeterConfig("0" * 12, ""),
         feeds="",
         households=Members(Ids(np.zeros(0, "S1")), np.zeros(0, np.int32)),
-        loss_permille=section.whole("loss_permille", 0, 500, 0),
+        **read_gate_traits(section),
     )
     section.finish()
     return pattern

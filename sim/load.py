@@ -81,10 +81,10 @@ class Loads:
         """What a household's roof gives back, or None without one."""
         return Curve(self.given_back, index) if self.solar[index] else None
 
-    def boundaries(self, indices: NDArray[np.int32], day: int) -> NDArray[np.int64]:
+    def boundaries(self, indices: NDArray[np.int32], day: int, *, given_back: bool = False) -> NDArray[np.int64]:
         """Energy at the 97 boundaries of a day (since 1970, standard time): int64[m, 97]."""
         out = np.empty((len(indices), SLOTS + 1), np.int64)
-        self.table.boundaries(indices, day, out)
+        (self.given_back if given_back else self.table).boundaries(indices, day, out)
         return out
 
 

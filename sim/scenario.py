@@ -34,7 +34,7 @@ from sim.holidays import read_holidays
 from sim.places import Places
 from sim.profiles import read_profiles
 from sim.scenario_bus import read_bus
-from sim.scenario_estate import read_climate, read_events
+from sim.scenario_estate import read_climate, read_events, read_gate_traits
 from sim.section import Section
 from sim.tariff_text import read_calendar
 from sim.vendors import VENDOR_NAMES
@@ -227,7 +227,7 @@ def _gate(section: Section, ids: Ids, bus_ids: list[str]) -> GateConfig:
         meter=_meter(section, bus_ids),
         feeds=section.text("feeds", section.raw("id")),
         households=_members(section, ids),
-        loss_permille=section.whole("loss_permille", 0, 500, 0),
+        **read_gate_traits(section),
     )
     section.finish()
     return gate

@@ -1,4 +1,4 @@
-"""What a scenario says of the whole estate: its climate and what happens in it by itself."""
+"""What a scenario says of the whole estate: its climate, what happens in it by itself, how main meters err."""
 
 from sim.estate import Events, FaultKind
 from sim.section import Section
@@ -33,3 +33,15 @@ def read_climate(section: Section) -> Climate:
     )
     section.finish()
     return climate
+
+
+def read_gate_traits(section: Section) -> dict[str, int]:
+    """What a main meter loses and how it errs: keys of [[gate]] and of a generator's gate."""
+    return {
+        "loss_permille": section.whole("loss_permille", 0, 500, 0),
+        "loss_ppm_per_kw": section.whole("loss_ppm_per_kw", 0, 10_000, 0),
+        "class_error_ppm": section.whole("class_error_ppm", -50_000, 50_000, 0),
+        "ct_ratio": section.whole("ct_ratio", 1, 10_000, 1),
+        "common_power_w": section.whole("common_power_w", 0, 1_000_000, 0),
+        "common_drift_permille": section.whole("common_drift_permille", 0, 1000, 0),
+    }

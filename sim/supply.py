@@ -81,22 +81,20 @@ class Supply:
         spans = pairwise([*edges, Segment(max(at_ms, origin_ms), 0, 0, False)])
         return sum(curve.energy(after.at_ms) - curve.energy(before.at_ms) for before, after in spans if before.on)
 
+    def net_energy(self, at_ms: int) -> int:
+        """Energy taken less energy given back."""
+        back = self.given_back(at_ms) if self._fleet.loads.solar[self._index] else 0
+        return self.energy(at_ms) - back
+
+    def net_power_mw(self, at_ms: int) -> int:
+        """Power taken, or given back as a negative number."""
+        curve = self._fleet.loads.export_curve(self._index)
+        back = curve.power_mw(at_ms) if curve is not None and self.on else 0
+        return self.power_mw(at_ms) - back
+
     def _segments(self) -> Sequence[Segment]:
         memory = self._fleet.recall(self._index)
         return memory.segments if memory is not None else ()
-
-
-class GivenBack:
-    """What a household's roof gave back, as a source of a register."""
-
-    __slots__ = ("_supply",)
-
-    def __init__(self, supply: Supply) -> None:
-        self._supply = supply
-
-    def energy(self, at_ms: int) -> int:
-        """mW x ms since the origin."""
-        return self._supply.given_back(at_ms)
 
 
 def _start(segment: Segment) -> int:

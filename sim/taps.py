@@ -22,6 +22,10 @@ class Taps:
             (start, at_ms if until is None or until > at_ms else until, power) for start, until, power in self._taps
         ]
 
+    def edges_ms(self) -> list[int]:
+        """Instants at which a tap begins or ends."""
+        return [at_ms for start, until, _ in self._taps for at_ms in (start, until) if at_ms is not None]
+
     def energy(self, at_ms: int) -> int:
         """mW x ms drawn by taps up to an instant."""
         return sum(

@@ -19,7 +19,7 @@ from sim.errors import UnknownMeter
 from sim.estate import GateConfig, Scenario
 from sim.faults import FaultBoard
 from sim.fleet import WALKING, Fleet
-from sim.gate import GateSource
+from sim.gate import Group
 from sim.life import Life
 from sim.load import Loads
 from sim.members import BusMeters
@@ -129,8 +129,7 @@ class World:
             profiles=self.scenario.profiles,
         )
         fleet = Fleet(households, self.scenario.gates, loads, self.calendar, self.origin_ms)
-        for gate in self.scenario.gates:
-            fleet.gate_sources.append(GateSource(fleet, gate.households.indices, gate.loss_permille))
+        fleet.groups += [Group(fleet, gate, self.seed) for gate in self.scenario.gates]
         return fleet
 
     def _follow_up(self, index: int, at_ms: int) -> None:

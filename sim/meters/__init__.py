@@ -14,7 +14,7 @@ from typing import Protocol
 from core.dlt645.values import bcd_to_int
 from sim.estate import MeterConfig
 from sim.fleet import SILENT, STUCK_CLOSED, Fleet, Memory
-from sim.gate import GateSource
+from sim.gate import GateSource, Group
 from sim.meters import clock, events, parameters, prepaid
 from sim.meters.notes import BLANK, Notes
 from sim.meters.profiles import VENDORS, VendorProfile
@@ -253,20 +253,29 @@ class Meter:
     @property
     def has_roof(self) -> bool:
         """Whether a roof behind the meter gives back what is not used."""
-        return self.has_relay and bool(self._fleet.loads.solar[self.index])
+        return bool(self._fleet.loads.solar[self.index]) if self.has_relay else self._group().has_roof
 
     def given_back(self, at_ms: int) -> int:
-        """mW x ms that the roof has fed into the grid since the origin."""
-        return Supply(self._fleet, self.index).given_back(at_ms) if self.has_roof else 0
+        """mW x ms that was fed into the grid since the origin."""
+        if not self.has_roof:
+            return 0
+        if self.has_relay:
+            return Supply(self._fleet, self.index).given_back(at_ms)
+        return GateSource(self._group(), self.origin_ms, returned=True).energy(at_ms)
 
     def power_mw(self, at_ms: int) -> int:
-        """Power through the meter, cut to the meter's resolution of 0.1 W; negative while the roof gives back."""
+        """Power through the meter, cut to the meter's resolution of 0.1 W; negative while a roof gives back."""
         power_mw = self.load.power_mw(at_ms)
         if self.has_roof:
-            roof = self._fleet.loads.export_curve(self.index)
-            back_mw = 0 if roof is None or not Supply(self._fleet, self.index).on else roof.power_mw(at_ms)
-            power_mw = -back_mw if back_mw > 0 else power_mw
+            power_mw = -self._back_mw(at_ms) or power_mw
         return power_mw // 100 * 100 if power_mw >= 0 else -(-power_mw // 100 * 100)
+
+    def _back_mw(self, at_ms: int) -> int:
+        """Power that flows back, or 0."""
+        if not self.has_relay:
+            return self._group().measured(max(0, -self._group().power_mw(at_ms)))
+        roof = self._fleet.loads.export_curve(self.index)
+        return 0 if roof is None or not Supply(self._fleet, self.index).on else roof.power_mw(at_ms)
 
     def settle(self, at_ms: int) -> None:
         """Let the contacts follow what the relay shows, and tell the world."""
@@ -280,4 +289,7 @@ class Meter:
     def _source(self) -> Supply | GateSource:
         if self.has_relay:
             return Supply(self._fleet, self.index)
-        return self._fleet.gate_sources[self.index - len(self._fleet.households)]
+        return GateSource(self._group(), self._fleet.origin_ms)
+
+    def _group(self) -> Group:
+        return self._fleet.groups[self.index - len(self._fleet.households)]

@@ -74,7 +74,7 @@ def test_another_building_changes_no_household_and_another_seed_does():
 
 
 def test_a_generated_estate_lives_and_its_main_meter_sums_up():
-    virtual = Virtual(town())
+    virtual = Virtual(town(solar_permille=0))
     virtual.run_s(86400)
     gate = virtual.world.gates["g2-3"]
     now_ms = virtual.world.now_ms

@@ -84,7 +84,6 @@ def test_the_summary_counts_what_happened():
     summary = run.summary()
     energy = summary["energy_kwh"]
     assert sum(energy[load] for load in ("family", "single", "heavy", "vacant")) == pytest.approx(energy["all"], abs=4)
-    assert energy["main_meters"] > energy["all"], "losses and taps"
     assert energy["given_back"] > 0
     events = summary["events"]
     assert 50 < events["relay trip"] <= 90
