@@ -13,12 +13,22 @@ from core.errors import ValueFormatError
 from sim.meters import prepaid
 from sim.meters.commands import operator_of
 from sim.meters.passwords import check_password
-from sim.meters.refusal import ERR_OTHER, ERR_PASSWORD, RefusedError
+from sim.meters.refusal import (
+    DEADLINE_INVALID,
+    ERR_OTHER,
+    ERR_PASSWORD,
+    RESTORE_KEPT,
+    RESTORE_TIME_INVALID,
+    RESTORE_TRIPPED,
+    TRIP_KEPT,
+    RefusedError,
+)
+from sim.meters.sealed import obey_sealed
 
 if TYPE_CHECKING:
     from sim.meters import Meter
 
-RELAY_BYTES = 16
+RELAY_BYTES, SEALED_BYTES = 16, 28
 RESTORE_UNIT_MS = 5 * 60_000
 RESTORING = (0x1D, 0x1E)
 CLOSING = (RelayAction.ALLOW_CLOSE, RelayAction.CLOSE)
@@ -26,15 +36,22 @@ CLOSING = (RelayAction.ALLOW_CLOSE, RelayAction.CLOSE)
 
 def obey_control(meter: "Meter", data: bytes, at_ms: int) -> tuple[int, bytes]:
     """Do what 1CH orders, or refuse it."""
+    if len(data) == SEALED_BYTES:
+        return obey_sealed(meter, data, lambda order, operator: _carry_out(meter, order, operator, at_ms))
     if len(data) != RELAY_BYTES:
         raise RefusedError(ERR_OTHER)
     check_password(meter, data[:4], at_ms)
     action = data[8]
     if meter.profile.plain_actions is not None and action not in meter.profile.plain_actions:
         raise RefusedError(ERR_PASSWORD)
-    check_deadline(meter, data[10:16], at_ms)
-    obey(meter, action, data[9], operator_of(data), at_ms)
+    _carry_out(meter, data[8:], operator_of(data), at_ms)
     return 0, b""
+
+
+def _carry_out(meter: "Meter", order: bytes, operator: str, at_ms: int) -> None:
+    """N1, N2 and the deadline."""
+    check_deadline(meter, order[2:8], at_ms)
+    obey(meter, order[0], order[1], operator, at_ms)
 
 
 def check_deadline(meter: "Meter", field: bytes, at_ms: int) -> None:
@@ -44,9 +61,9 @@ def check_deadline(meter: "Meter", field: bytes, at_ms: int) -> None:
     try:
         deadline = decode_datetime(field)
     except ValueFormatError as bad:
-        raise RefusedError(ERR_PASSWORD) from bad
+        raise RefusedError(ERR_PASSWORD, DEADLINE_INVALID) from bad
     if meter.civil(at_ms).replace(microsecond=0) > deadline:
-        raise RefusedError(ERR_PASSWORD)
+        raise RefusedError(ERR_PASSWORD, DEADLINE_INVALID)
 
 
 def obey(meter: "Meter", action: int, parameter: int, operator: str, at_ms: int) -> None:
@@ -76,7 +93,7 @@ def obey(meter: "Meter", action: int, parameter: int, operator: str, at_ms: int)
 def _trip(meter: "Meter", action: int, parameter: int, at_ms: int) -> None:
     restoring = action in RESTORING
     if restoring and (parameter == 0 or meter.relay.shown_open):
-        raise RefusedError(ERR_OTHER)
+        raise RefusedError(ERR_OTHER, RESTORE_TRIPPED if parameter else RESTORE_TIME_INVALID)
     restore_ms = at_ms + parameter * RESTORE_UNIT_MS if restoring else None
     if not meter.trip(at_ms, restore_ms):
-        raise RefusedError(ERR_OTHER)
+        raise RefusedError(ERR_OTHER, RESTORE_KEPT if restoring else TRIP_KEPT)

@@ -72,7 +72,6 @@ class Notes:
     demand_found: Mapping[Any, Any] = NOTHING
     pages: tuple[int, bytes] | None = None
     reports: Mapping[int, int] = NOTHING
-    report_asked: bool = False
     address: str | None = None
     baud: int | None = None
     terminal: int = 0

@@ -29,7 +29,7 @@ class VendorProfile:
     phase_filler: int | None = 0xFF
     plain_actions: frozenset[int] | None = None
     zero_deadline: bool = False
-    relay_reply_bytes: int = 0
+    sealed_control: bool = False
     own_address_time: bool = False
     unknown_command_err: int | None = 0x02
     wild_controls: frozenset[int] = frozenset((0x11, 0x12, 0x13, 0x15, 0x16))
@@ -54,7 +54,7 @@ _ALL = (
         "state-grid-three-phase",
         preamble=4,
         plain_actions=frozenset((0x1B, 0x1C)),
-        relay_reply_bytes=2,
+        sealed_control=True,
         unknown_command_err=None,
         new_address=False,
         wild_controls=frozenset((0x03, 0x11, 0x12, 0x13, 0x16, 0x1D)),

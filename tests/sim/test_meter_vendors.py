@@ -1,5 +1,6 @@
 """Habits of vendors on the wire, and three-phase meters beside single-phase ones."""
 
+import hmac
 from datetime import timedelta
 
 import pytest
@@ -177,3 +178,45 @@ def test_a_gate_meter_may_be_three_phase_and_carry_more_than_a_field_can_say():
 def test_impossible_meters_are_refused_with_what_is_allowed(key, value, allowed):
     with pytest.raises(ScenarioError, match=f"{key}.*{allowed}"):
         scenario_from_dict(table([household(**{key: value})]))
+
+
+def sealed(estate, action, parameter=0, minutes=5, word=True, spoil=0, level="98"):
+    """Answer to a 1CH of level 98, sealed here by hand under the public key."""
+    deadline = bytes.fromhex(f"{estate.civil() + timedelta(minutes=minutes):%y%m%d%H%M%S}")[::-1]
+    plain = bytes([action, parameter]) + deadline + bytes(8)
+    address = bytes.fromhex(ADDRESS)[::-1]
+    key = hmac.digest(b"estate645 simulator: this key is public and protects nothing", bytes(2) + address, "sha256")
+    mac = hmac.digest(key, b"control\0" + plain, "sha256")[:4]
+    body = bytes.fromhex(level) + bytes([0, 0, word]) + bytes(4) + plain + bytes([mac[0] ^ spoil]) + mac[1:]
+    ((control, data),) = said(estate, 0x1C, body)
+    return control, int.from_bytes(data, "little"), len(data)
+
+
+def test_a_sealed_order_is_answered_with_a_word_of_what_was_done():
+    estate = virtual("state-grid-three-phase", phases=3)
+    for action, bit in ((0x2A, 10), (0x2B, 11), (0x3A, 8), (0x3B, 9), (0x1A, 2), (0x1B, 1), (0x1C, 0), (0x1D, 4)):
+        assert sealed(estate, action, int(action == 0x1D)) == (0x9C, 1 << bit, 2), f"{action:02X}"
+    assert estate.household().meter.relay.shown_open
+    assert sealed(estate, 0x1C, word=False) == (0x9C, 0, 0)
+
+
+def test_a_sealed_order_that_is_refused_says_why():
+    estate = virtual("state-grid-three-phase", phases=3)
+    assert sealed(estate, 0x1A, spoil=1) == (0xDC, 1 << 1, 2), "MAC"
+    assert sealed(estate, 0x1A, level="02") == (0xDC, 1 << 2, 2), "level"
+    assert sealed(estate, 0x1A, minutes=-5) == (0xDC, 1 << 4, 2), "deadline"
+    assert sealed(estate, 0x1D, 0) == (0xDC, 1 << 7, 2), "restore time"
+    sealed(estate, 0x3A)
+    assert sealed(estate, 0x1A) == (0xDC, 1 << 5, 2), "keep power"
+    assert sealed(estate, 0x1D, 1) == (0xDC, 1 << 6, 2), "keep power"
+    sealed(estate, 0x3B)
+    sealed(estate, 0x1A)
+    assert sealed(estate, 0x1D, 1) == (0xDC, 1 << 8, 2), "tripped"
+    assert sealed(estate, 0x1A, spoil=1, word=False) == (0xDC, 0x04, 1)
+    assert sealed(virtual(), 0x1A, word=False) == (0xDC, 0x04, 1), "other vendors have no such level"
+
+
+def test_a_sealed_trip_with_a_delay_says_so():
+    estate = virtual("state-grid-three-phase", phases=3, trip_delay_min=5)
+    assert sealed(estate, 0x1A) == (0x9C, 1 << 3, 2)
+    assert not estate.household().meter.relay.shown_open
