@@ -124,7 +124,7 @@ def _wrong_length(entry: Identifier, data: bytes) -> ValueFormatError:
 
 
 def _decode_record(entry: Identifier, data: bytes) -> tuple[Value, ...]:
-    """A row of unlike fields; a meter may leave out whole fields at the end."""
+    """A row of unlike fields; a meter may leave out whole fields at the end. A field of any length has no filler."""
     found: list[Value] = []
     start = 0
     for field in entry.fields:
@@ -133,7 +133,7 @@ def _decode_record(entry: Identifier, data: bytes) -> tuple[Value, ...]:
         part = data[start : start + (field.length or len(data))]
         if len(part) < field.length:
             raise _wrong_length(entry, data)
-        found.append(None if values.is_filler(part) else _DECODERS[field.kind](part, field.scale)[0])
+        found.append(None if field.length and values.is_filler(part) else _DECODERS[field.kind](part, field.scale)[0])
         start += len(part)
     if start != len(data):
         raise _wrong_length(entry, data)

@@ -123,6 +123,23 @@ def test_every_tier_gives_the_same_bits(batch):
     assert all(result == results[0] for result in results)
 
 
+@given(terms(), meter(rates=4, step=st.integers(0, 5000)), st.integers(0, 3), st.integers(0, 3))
+def test_one_nanofen_around_each_threshold_decides_in_every_tier_and_lane(tariff, one, name, stored):
+    """Balances that land on a threshold, just below and just above it, in whole vectors and in the rest."""
+    one = replace(one, ratio=1, alarm1=one.alarm1 // 2, overdraft=one.overdraft // 2, flags=one.flags & 4 | stored)
+    threshold = (one.alarm1 * 10**9, one.alarm2 * 10**9, -one.overdraft * 10**9, tariff.close_allowed_nf)[name]
+    charge = run([replace(one, balance=0)], [tariff]).charge[0]
+    meters = [replace(one, balance=threshold + charge + lane % 3 - 1) for lane in range(19)]
+    wanted, chosen = expect(meters, [tariff]), core.isa()
+    try:
+        for tier in core.isa_available():
+            core.use_isa(tier)
+            assert run(meters, [tariff]) == wanted, tier
+            assert run(meters, [tariff], runs=np.array([0, len(meters)])) == wanted, tier
+    finally:
+        core.use_isa(chosen)
+
+
 @given(batches(), st.lists(st.integers(0, 25), max_size=5))
 def test_slices_one_after_the_other_equal_one_call(batch, cuts):
     meters, tariffs = batch

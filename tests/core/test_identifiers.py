@@ -370,3 +370,9 @@ def test_the_table_is_one_for_all_and_no_rule_walks_through_it(monkeypatch: pyte
     assert lookup(0x01013FFF).items[0] == 0x01013F00
     assert lookup(0x05063E3E) is None
     assert lookup(0x00010000) is lookup(0x00010000) is TABLE[0x00010000]
+
+
+def test_a_field_of_any_length_keeps_its_bytes_even_when_all_are_ff() -> None:
+    row = decode_value(0x03300603, b"\xff" * 20)
+    assert row == (None, None, " ".join(["FF"] * 10))
+    assert encode_value(0x03300603, row) == b"\xff" * 20
