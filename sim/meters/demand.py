@@ -9,6 +9,7 @@ there.
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -154,7 +155,8 @@ def _peaks(meter: "Meter", kind: int, energy: Energy, from_ms: int, until_ms: in
 
 
 def _go_on(meter: "Meter", energy: Energy, found: Found, last_ms: int, window: tuple[int, int]) -> Found:
-    """Look at the windows that have ended since."""
+    """Look at the windows that have ended since; total and rates share what the curve says."""
+    energy = cache(energy)
     peaks, start_ms = list(found.peaks), max(found.from_ms, found.until_ms - 2 * window[0])
     for begin_ms, end_ms, rate in _stretches(meter, start_ms, last_ms):
         _scan(meter, energy, peaks, (begin_ms, end_ms), window, rate)
