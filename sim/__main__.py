@@ -1,7 +1,8 @@
 """`estate645-sim SCENARIO`: run an estate of virtual meters until it is told to stop.
 
 In real drive it opens the ports, serves the control API, writes the ready file and prints one line; SIGINT and
-SIGTERM end it with status 0, after which no symlink, run file or process is left. In virtual drive
+SIGTERM end it with status 0, after which no symlink, run file or process is left. With `--clock stepped` there are no
+ports, and time passes when a client of the control API says so. In virtual drive
 (`--virtual DAYS`) nothing is opened: the estate lives through the days as fast as it can and its truth is
 printed or written.
 """
@@ -13,27 +14,30 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
 from sim.anchor import Anchor, WorldClock, read_anchor
+from sim.announce import Announcement, write_atomically, write_lines
 from sim.cli import Command, compare, replay
-from sim.clock import Environment, RealEnvironment
+from sim.clock import Environment, RealEnvironment, ServedEnvironment
 from sim.control import Control
 from sim.errors import PortError, ScenarioError, SimError
 from sim.estate import Scenario
 from sim.example import EXAMPLE
 from sim.limits import check_limits
+from sim.pace import SPEED_MAX
 from sim.ports import MemoryPort, make_port
 from sim.rundir import RunDirectory
 from sim.scenario import load_scenario
+from sim.stepped import SteppedEnvironment
 from sim.truth import estate_truth
 from sim.world import World
 
-FACTOR_MAX = 3600
 DAY_S = 86_400
 DAYS_MAX = 3660
 MAX_SPEED = "max"
@@ -72,7 +76,7 @@ def _run(scenario: Scenario, options: argparse.Namespace) -> int:
         scenario = _without_wire(scenario)
     if options.speed == MAX_SPEED:
         return _run_at_once(scenario, options)
-    return _run_real(scenario, options) if options.virtual is None else _run_virtual(scenario, options)
+    return _run_served(scenario, options) if options.virtual is None else _run_virtual(scenario, options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -84,11 +88,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("scenario", type=Path, nargs="?", help="scenario file (TOML)")
     parser.add_argument("--example", action="store_true", help="print a scenario with every key explained, and end")
     parser.add_argument("--seed", type=int, default=1, help="same seed, same world (default 1)")
-    parser.add_argument("--factor", type=_factor, help=f"world seconds per machine second, 1 to {FACTOR_MAX}")
+    parser.add_argument("--factor", type=_factor, help=f"world seconds per machine second, 1 to {SPEED_MAX}")
     parser.add_argument("--world-start", type=_instant, help="world time now, ISO 8601 with an offset (default: now)")
     parser.add_argument("--anchor", type=Path, help="clock anchor (JSON) shared with the head-end; used if it exists")
     parser.add_argument("--run-dir", type=Path, help="where the ports appear (default: a temporary directory)")
     parser.add_argument("--control", type=_address, default=("127.0.0.1", 0), help="control API, HOST:PORT")
+    parser.add_argument(
+        "--clock",
+        choices=("machine", "stepped"),
+        default="machine",
+        help="stepped: time stands still until a client lets it pass, see /exchange and /advance",
+    )
     parser.add_argument("--ready", type=Path, help="write this JSON file once everything is open")
     parser.add_argument("--record", type=Path, metavar="DIR", help="record every bus to DIR/BUS.pcap")
     parser.add_argument("--wire-limit", choices=("on", "off"), default="on", help="off: answer at once, at any baud")
@@ -107,8 +117,10 @@ def _settle_speed(options: argparse.Namespace) -> None:
     if options.speed == MAX_SPEED:
         if options.days is None:
             raise ScenarioError("--speed max needs --days N, or it would never end")
-        if options.factor is not None or options.virtual is not None:
-            raise ScenarioError("--speed max: leave out --factor and --virtual")
+        if options.factor is not None or options.virtual is not None or options.clock == "stepped":
+            raise ScenarioError("--speed max: leave out --factor, --virtual and --clock stepped")
+    elif options.clock == "stepped" and options.virtual is not None:
+        raise ScenarioError("--clock stepped: leave out --virtual")
     elif options.days is not None or options.labels_out is not None:
         raise ScenarioError("--days and --labels-out go with --speed max")
     elif options.speed is not None:
@@ -142,37 +154,41 @@ def _run_virtual(scenario: Scenario, options: argparse.Namespace) -> int:
     if options.truth_out is None:
         print(text)
     else:
-        _write_atomically(options.truth_out, text + "\n")
+        write_atomically(options.truth_out, text + "\n")
     return 0
 
 
-def _run_real(scenario: Scenario, options: argparse.Namespace) -> int:
+def _run_served(scenario: Scenario, options: argparse.Namespace) -> int:
     """Open everything, run until told to stop, and leave nothing behind."""
-    check_limits(scenario.buses, recorded=options.record is not None)
+    stepped = options.clock == "stepped"
+    if not stepped:
+        check_limits(scenario.buses, recorded=options.record is not None)
     anchor = _anchor(options)
-    _refuse_scaled_hardware(scenario, anchor)
+    if not stepped:
+        _refuse_scaled_hardware(scenario, anchor)
     run_path = options.run_dir or Path(tempfile.gettempdir()) / f"estate645-sim-{os.getpid()}"
     with ExitStack() as cleanup:
-        env = RealEnvironment()
+        env = SteppedEnvironment() if stepped else RealEnvironment()
         cleanup.callback(env.close)
         _on_signals(lambda _number, _frame: env.stop())
         cleanup.callback(_on_signals, signal.SIG_IGN)  # a second signal must not interrupt the last steps
         cleanup.callback(RunDirectory(run_path).close)
-        _remove(options.ready)
-        clock = WorldClock(anchor, datetime.now(UTC))
-        world = World(scenario, options.seed, env, clock, {b.bus_id: make_port(b, run_path) for b in scenario.buses})
+        announcement = Announcement(options.ready, options.anchor)
+        clock = WorldClock(anchor, anchor.machine_utc if stepped else datetime.now(UTC))
+        ports = {b.bus_id: MemoryPort(b.bus_id) if stepped else make_port(b, run_path) for b in scenario.buses}
+        world = World(scenario, options.seed, env, clock, ports)
         cleanup.callback(world.close)
         if options.record is not None:
             _record(world, options.record)
         world.open()
-        control = Control(world, env, *options.control)
+        control = Control(world, env, partial(_publish, announcement), *options.control)
         cleanup.callback(control.close)
         control.start()
         gc.collect()
         gc.freeze()
-        _announce(world, control, run_path, options)
-        cleanup.callback(_remove, options.ready)
-        env.run_real()
+        _announce(world, control, run_path, announcement)
+        cleanup.callback(announcement.withdraw)
+        env.serve()
         _report(world, env)
     return 0
 
@@ -199,35 +215,35 @@ def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handle
         signal.signal(number, handler)
 
 
-def _remove(ready: Path | None) -> None:
-    """Take away the ready file: a killed simulator's, which would announce ports that are gone, or our own."""
-    if ready is None:
-        return
-    try:
-        ready.unlink(missing_ok=True)
-    except OSError as error:
-        raise PortError(f"--ready {ready}: cannot be replaced: {error.strerror}") from error
-
-
-def _announce(world: World, control: Control, run_path: Path, options: argparse.Namespace) -> None:
-    ready = {
-        "control_url": control.url,
-        "ports": {bus_id: bus.port.name for bus_id, bus in world.buses.items()},
-        "anchor": world.clock.anchor.to_json(),
-        "pid": os.getpid(),
-        "seed": world.seed,
-    }
-    if options.ready is not None:
-        _write_atomically(options.ready, json.dumps(ready, indent=1) + "\n")
+def _announce(world: World, control: Control, run_path: Path, announcement: Announcement) -> None:
+    announcement.ready(
+        {
+            "control_url": control.url,
+            "ports": {bus_id: bus.port.name for bus_id, bus in world.buses.items()},
+            "anchor": world.clock.anchor.to_json(),
+            "clock": control.clock_name,
+            "pid": os.getpid(),
+            "seed": world.seed,
+        }
+    )
+    speed = "time passes when told" if control.clock_name == "stepped" else f"x{world.clock.anchor.factor}"
     print(
-        f"estate645-sim: {world.scenario.name}: {sum(1 for _ in world.meters())} meters on {len(world.buses)} buses "
-        f"in {run_path}; control {control.url}; x{world.clock.anchor.factor}",
+        f"estate645-sim: {world.scenario.name}: {len(world.fleet)} meters on {len(world.buses)} buses "
+        f"in {run_path}; control {control.url}; {speed}",
         file=sys.stderr,
         flush=True,
     )
 
 
-def _report(world: World, env: RealEnvironment) -> None:
+def _publish(announcement: Announcement, anchor: Anchor) -> None:
+    """Tell the new anchor; files that cannot be written are no reason to stop the wire, the control API still tells."""
+    try:
+        announcement.tie(anchor)
+    except PortError as error:
+        print(f"estate645-sim: {error}; GET /time has the new anchor", file=sys.stderr, flush=True)
+
+
+def _report(world: World, env: ServedEnvironment) -> None:
     lag = env.lag.summary_ms()
     print(
         f"estate645-sim: lag p50 {lag['p50_ms']} ms, p99 {lag['p99_ms']} ms, max {lag['max_ms']} ms "
@@ -250,9 +266,11 @@ def _anchor(options: argparse.Namespace) -> Anchor:
             )
         return anchor
     now = datetime.now(UTC)
-    anchor = Anchor(now, options.world_start or now, options.factor or 1)
+    world_start = options.world_start or now
+    machine = world_start if options.clock == "stepped" else now  # virtual machine time is nobody's real one
+    anchor = Anchor(machine, world_start, options.factor or 1)
     if options.anchor is not None:
-        _write_atomically(options.anchor, json.dumps(anchor.to_json()) + "\n")
+        write_atomically(options.anchor, json.dumps(anchor.to_json()) + "\n")
     return anchor
 
 
@@ -262,26 +280,9 @@ def _without_wire(scenario: Scenario) -> Scenario:
     return replace(scenario, buses=tuple(replace(bus, byte_true=False) for bus in scenario.buses))
 
 
-def _write_atomically(path: Path, text: str) -> None:
-    write_lines(path, [text.removesuffix("\n")])
-
-
-def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Put a file in place whole, however long it is; PortError when it cannot be written."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8") as out:
-            out.writelines(f"{line}\n" for line in lines)
-        temporary.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise PortError(f"{path}: cannot be written: {error.strerror}") from error
-
-
 def _factor(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= FACTOR_MAX:
-        raise argparse.ArgumentTypeError(f"{text!r}; allowed: a whole number from 1 to {FACTOR_MAX}")
+    if not text.isdecimal() or not 1 <= int(text) <= SPEED_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed: a whole number from 1 to {SPEED_MAX}")
     return int(text)
 
 

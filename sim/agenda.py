@@ -7,7 +7,7 @@ what falls into it.
 
 import heapq
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from sim.anchor import WorldClock
 from sim.clock import Environment
@@ -45,12 +45,26 @@ class Agenda:
 
     def run_until(self, world_ms: int) -> None:
         """Carry out everything up to a time, the clock showing each item's own, and end there."""
+        for _ in self.leap(world_ms):
+            pass
+
+    def leap(self, world_ms: int) -> Iterator[None]:
+        """The same in slices, between which the wire may be served and the clock goes on."""
+        while True:
+            for _ in range(BURST_ITEMS):
+                if not self._heap or self._heap[0][0] > world_ms:
+                    self._move_to(world_ms)
+                    self._arm()
+                    return
+                self._move_to(self._heap[0][0])
+                self._do_next()
+            self._arm()
+            yield
+
+    def _move_to(self, world_ms: int) -> None:
+        """Let the clock show a time, unless it has passed it."""
         now_s = self._env.time_s
-        while self._heap and self._heap[0][0] <= world_ms:
-            self._clock.move_to(now_s, max(self._heap[0][0], self._clock.world_ms(now_s)))
-            self._do_next()
         self._clock.move_to(now_s, max(world_ms, self._clock.world_ms(now_s)))
-        self._arm()
 
     def _arm(self) -> None:
         self._arming += 1

@@ -16,6 +16,8 @@ from sim.errors import ScenarioError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+LEAST_US = -(1 << 62)
+"""Before any time that a world may show."""
 
 
 def epoch_us(instant: datetime) -> int:
@@ -72,11 +74,13 @@ class WorldClock:
     """World time of an environment whose `now` counts machine seconds from `start_utc`.
 
     The speed may be changed while it runs (0 stands still), and the world may be moved ahead: `anchor` then is a new
-    one that ties both times together where that happened.
+    one that ties both times together where that happened. An instant before it then shows the anchor's own time, so
+    that what was due a moment ago and is done a moment late never sees the world go back.
     """
 
     def __init__(self, anchor: Anchor, start_utc: datetime) -> None:
         self._start_utc = start_utc
+        self._least_us = LEAST_US
         self._tie(anchor)
 
     def world_ms(self, now_s: float) -> int:
@@ -99,11 +103,12 @@ class WorldClock:
         """Let the world show a later time at once; ValueError for an earlier one."""
         if world_ms < self.world_ms(now_s):
             raise ValueError("the world's time never goes back")
-        self._move(now_s, world_ms * 1000, self.anchor.factor)
+        self._move(now_s, max(world_ms * 1000, self._world_us_at(now_s)), self.anchor.factor)
 
     def _move(self, now_s: float, world_us: int, factor: int) -> None:
         machine = self._start_utc + timedelta(microseconds=round(now_s * 1_000_000))
         self._tie(Anchor(machine, EPOCH + timedelta(microseconds=world_us), factor))
+        self._least_us = self._world_us
 
     def _tie(self, anchor: Anchor) -> None:
         self.anchor = anchor
@@ -112,4 +117,4 @@ class WorldClock:
 
     def _world_us_at(self, now_s: float) -> int:
         elapsed_us = self._offset_us + round(now_s * 1_000_000)
-        return self._world_us + elapsed_us * self.anchor.factor
+        return max(self._least_us, self._world_us + elapsed_us * self.anchor.factor)

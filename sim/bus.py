@@ -105,6 +105,11 @@ class Bus:
         self.stop_recording()
         self._recorder = Recorder(path, origin_us)
 
+    @property
+    def recording(self) -> Path | None:
+        """The file that is being written, if any."""
+        return None if self._recorder is None else self._recorder.path
+
     def stop_recording(self) -> None:
         """Finish the file, if there is one."""
         if self._recorder is not None:

@@ -7,22 +7,23 @@ Real drive: one loop waits with select() on the epoll descriptor until the next 
 microseconds where epoll.poll() rounds up to a millisecond), runs I/O handlers with `now` not beyond the next
 due event and the true arrival in `io_time`, steps due events in bounded bursts so that neither I/O nor events
 starve, and gives what is left to jobs from other threads. Events have absolute deadlines, are never stepped
-early, and how late each one was is recorded.
+early, and how late each one was is recorded. A background job gets what the other jobs leave.
 
-Virtual drive: the same events without descriptors, ended by `run(until=...)`.
+Virtual drive: the same events without descriptors, ended by `run(until=...)`; `passing` lets time pass in slices.
+`sim.stepped` drives it for a client that says when time passes.
 """
 
 import ctypes
 import os
 import select
-import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import simpy
 
+from sim.jobs import Job
 from sim.lag import LagMeter
 
 BURST_EVENTS = 256
@@ -34,7 +35,6 @@ WAIT_MAX_S = 1.0
 PR_SET_TIMERSLACK = 29
 
 Handler = Callable[[], None]
-Job = Iterator[None]
 
 
 class Environment(simpy.Environment):
@@ -58,8 +58,52 @@ class Environment(simpy.Environment):
         """Machine seconds since the start, as true as the drive knows them."""
         return max(self.io_time, self.now)
 
+    def passing(self, until_s: float) -> Job:
+        """Step everything that is due up to an instant, that instant included, in slices, and stand there."""
+        stepped = 0
+        while self.peek() <= until_s:
+            self.step()
+            stepped += 1
+            if stepped % BURST_EVENTS == 0:
+                yield
+        self._now = max(self._now, until_s)
 
-class RealEnvironment(Environment):
+
+class ServedEnvironment(Environment, ABC):
+    """An environment whose loop also takes jobs from other threads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lag = LagMeter()
+        self.background: Job | None = None
+
+    @abstractmethod
+    def wall_s(self) -> float:
+        """Machine seconds since the start."""
+
+    @abstractmethod
+    def submit(self, job: Job) -> None:
+        """Run a job of another thread on the loop."""
+
+    @abstractmethod
+    def serve(self) -> None:
+        """Run the loop until `stop` is called."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End `serve`; may be called from a signal handler or another thread."""
+
+    def close(self) -> None:
+        """Give back what the loop itself holds."""
+
+    def _step_background(self) -> None:
+        """One slice of the background job, which may end it or put another in its place."""
+        job = self.background
+        if job is not None and next(job, StopIteration) is StopIteration and self.background is job:
+            self.background = None
+
+
+class RealEnvironment(ServedEnvironment):
     """Drives the events against the monotonic clock and serves descriptors meanwhile."""
 
     def __init__(self) -> None:
@@ -70,7 +114,6 @@ class RealEnvironment(Environment):
         self._jobs: deque[Job] = deque()
         self._start_s = time.monotonic()
         self._running = True
-        self.lag = LagMeter()
         self.watch(self._wake_fd, self._drain_wake)
         set_timer_slack_ns(1)
 
@@ -99,7 +142,7 @@ class RealEnvironment(Environment):
         self._wake()
 
     def stop(self) -> None:
-        """End `run_real`; may be called from a signal handler or another thread."""
+        """End `serve`; may be called from a signal handler or another thread."""
         self._running = False
         self._wake()
 
@@ -108,7 +151,7 @@ class RealEnvironment(Environment):
         self._epoll.close()
         os.close(self._wake_fd)
 
-    def run_real(self) -> None:
+    def serve(self) -> None:
         """Serve descriptors, events and jobs until `stop` is called."""
         while self._running:
             self._wait()
@@ -117,7 +160,7 @@ class RealEnvironment(Environment):
             self._serve_jobs()
 
     def _wait(self) -> None:
-        if self._jobs:
+        if self._jobs or self.background is not None:
             return
         delay_s = min(max(0.0, self.peek() - self.wall_s()), WAIT_MAX_S)
         select.select([self._epoll.fileno()], [], [], delay_s)
@@ -148,6 +191,8 @@ class RealEnvironment(Environment):
             job = self._jobs[0]
             if next(job, StopIteration) is StopIteration:
                 self._jobs.popleft()
+        while self.background is not None and not self._jobs and time.monotonic() < end_s:
+            self._step_background()
 
     def _wake(self) -> None:
         os.eventfd_write(self._wake_fd, 1)
@@ -157,35 +202,6 @@ class RealEnvironment(Environment):
             os.eventfd_read(self._wake_fd)
         except BlockingIOError:
             return
-
-
-class Call:
-    """A function of the loop's thread that another thread waits for."""
-
-    def __init__(self, steps: Iterator[Any]) -> None:
-        self._steps = steps
-        self._done = threading.Event()
-        self.result: Any = None
-        self.error: Exception | None = None
-
-    def job(self) -> Job:
-        """The slices: each value of the steps replaces the result, the last one stays."""
-        try:
-            for value in self._steps:
-                self.result = value
-                yield
-        except Exception as error:
-            self.error = error
-        finally:
-            self._done.set()
-
-    def wait(self, timeout_s: float) -> Any:
-        """The last value, or the error that the steps raised; TimeoutError if the loop is gone."""
-        if not self._done.wait(timeout_s):
-            raise TimeoutError("the simulator's loop did not answer")
-        if self.error is not None:
-            raise self.error
-        return self.result
 
 
 def set_timer_slack_ns(slack_ns: int) -> None:

@@ -5,13 +5,17 @@ GET  /truth                              every household and gate meter as it re
 GET  /truth/charge?meter=&from_wh=&to_wh=  what the way between two registers costs, and when they were shown
 POST /truth/charges {"cursors": [...]}   what a head-end at these cursors should have charged
 GET  /truth/labels                       faults with span and energy
-GET  /metrics                            lag of the loop, counters of every bus
+GET  /metrics                            lag of the loop, counters of every bus, both also of the last seconds
 POST /fault {"meter", "fault"}           begin a fault ("none" ends all of that meter), optional until, sizes
 POST /button {"meter"}                   press the button now
 POST /stop                               end the simulator
+GET, POST /time                          `sim.control_time`
+POST /record                             `sim.control_record`
+POST /exchange, /advance                 `sim.control_stepped`
 
 Requests are answered by threads, but whatever touches the estate runs on the wire's own loop, in slices
-between its events: truth is consistent, and the wire never waits for it.
+between its events: truth is consistent, and the wire never waits for it. A request that a browser sends for some page
+names its origin, and is refused.
 """
 
 import json
@@ -22,14 +26,28 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from sim.clock import Call, RealEnvironment
+import numpy as np
+
+from sim.clock import ServedEnvironment
+from sim.control_record import record
+from sim.control_stepped import advance, exchange
+from sim.control_time import get_time, post_time
 from sim.errors import PortError, ScenarioError, SimError, UnknownMeter
 from sim.estate import FaultConfig, FaultKind
+from sim.fleet import SHOWN_OPEN
+from sim.jobs import Call, Later
+from sim.pace import Pace, Publish
+from sim.recent import Recent
 from sim.section import Section
+from sim.stepped import SteppedEnvironment
 from sim.truth import charge_between_nf, decimal_text, estate_truth, judge_cursor, locate
 from sim.world import World
 
 ANSWER_WITHIN_S = 30.0
+PASSING_WITHIN_S = 600.0
+"""For requests that let much time pass."""
+BUSES_NAMED_MAX = 8
+BUSES_PER_SLICE = 32
 BODY_BYTES_MAX = 1 << 20
 CURSORS_MAX = 10_000
 Steps = Iterator[Any]
@@ -38,9 +56,12 @@ Steps = Iterator[Any]
 class Control:
     """HTTP server of one world; `url` is known once it exists."""
 
-    def __init__(self, world: World, env: RealEnvironment, host: str, port: int) -> None:
+    def __init__(self, world: World, env: ServedEnvironment, publish: Publish, host: str, port: int) -> None:
         self.world = world
         self.env = env
+        self.clock_name = "stepped" if isinstance(env, SteppedEnvironment) else "machine"
+        self.pace = Pace(world, env, publish)
+        self.recent = Recent(env, world.buses)
         handler = type("Handler", (_Handler,), {"control": self})
         try:
             self._server = ThreadingHTTPServer((host, port), handler)
@@ -54,6 +75,8 @@ class Control:
 
     def start(self) -> None:
         """Answer from now on."""
+        if self.clock_name == "machine":
+            self.recent.keep_sampling()
         self._thread.start()
 
     def close(self) -> None:
@@ -63,11 +86,22 @@ class Control:
             self._thread.join()
         self._server.server_close()
 
-    def on_loop(self, steps: Steps) -> Any:
+    def on_loop(self, steps: Steps, within_s: float = ANSWER_WITHIN_S) -> Any:
         """Run steps on the wire's loop and wait for their last value."""
         call = Call(steps)
         self.env.submit(call.job())
-        return call.wait(ANSWER_WITHIN_S)
+        result = call.wait(within_s)
+        if not isinstance(result, Later):
+            return result
+        if not result.event.wait(PASSING_WITHIN_S):
+            raise TimeoutError("still on the way; GET /time says how far")
+        return self.on_loop(result.steps())
+
+    def bus_names(self) -> str:
+        """Some of the buses, for a message."""
+        names = list(self.world.buses)
+        more = f" and {len(names) - BUSES_NAMED_MAX} more" if len(names) > BUSES_NAMED_MAX else ""
+        return ", ".join(names[:BUSES_NAMED_MAX]) + more
 
     def health(self, _query: dict[str, str], _body: Any) -> Steps:
         """Alive."""
@@ -118,14 +152,27 @@ class Control:
             yield verdicts
 
     def metrics(self, _query: dict[str, str], _body: Any) -> Steps:
-        """Lag and counters."""
-        elapsed_s = self.env.wall_s()
-        buses = [bus.summary(elapsed_s) for bus in self.world.buses.values()]
+        """Lag and counters, since the start and recent."""
+        world, elapsed_s = self.world, self.env.wall_s()
+        if self.clock_name == "stepped":
+            yield from self.recent.sampling()
+        buses = []
+        for number, (bus_id, bus) in enumerate(world.buses.items(), start=1):
+            buses.append({**bus.summary(elapsed_s), "recent": self.recent.of_bus(bus_id)})
+            if number % BUSES_PER_SLICE == 0:
+                yield None
+        flags = np.frombuffer(world.fleet.flags, np.uint8)
         yield {
+            "estate": world.scenario.name,
+            "seed": world.seed,
+            "households": len(world.households),
+            "meters": len(world.fleet),
+            "relays_open": int(np.count_nonzero(flags & SHOWN_OPEN)),
             "elapsed_s": round(elapsed_s, 3),
             "lag": self.env.lag.summary_ms(),
-            "transactions": sum(bus.counters.answers for bus in self.world.buses.values()),
-            "ideal_wire_s": round(sum(bus.counters.ideal_s for bus in self.world.buses.values()), 6),
+            "recent": self.recent.summary(),
+            "transactions": sum(bus.counters.answers for bus in world.buses.values()),
+            "ideal_wire_s": round(sum(bus.counters.ideal_s for bus in world.buses.values()), 6),
             "buses": buses,
         }
 
@@ -165,6 +212,11 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/truth/charge"): Control.charge,
     ("GET", "/truth/labels"): Control.labels,
     ("GET", "/metrics"): Control.metrics,
+    ("GET", "/time"): get_time,
+    ("POST", "/time"): post_time,
+    ("POST", "/record"): record,
+    ("POST", "/exchange"): exchange,
+    ("POST", "/advance"): advance,
     ("POST", "/truth/charges"): Control.charges,
     ("POST", "/fault"): Control.fault,
     ("POST", "/button"): Control.button,
@@ -189,6 +241,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Stay silent: standard error belongs to the simulator's own lines."""
 
     def _serve(self, method: str) -> None:
+        if self.headers.get("Origin") is not None:
+            self.close_connection = True
+            self._answer(HTTPStatus.FORBIDDEN, {"error": "not for pages in a browser: leave out the header Origin"})
+            return
         url = urlsplit(self.path)
         route = ROUTES.get((method, url.path))
         if route is None:
@@ -197,7 +253,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             query = {key: values[-1] for key, values in parse_qs(url.query).items()}
-            result = self.control.on_loop(route(self.control, query, self._body()))
+            within_s = PASSING_WITHIN_S if route in (exchange, advance) else ANSWER_WITHIN_S
+            result = self.control.on_loop(route(self.control, query, self._body()), within_s)
         except UnknownMeter as error:
             self._answer(HTTPStatus.NOT_FOUND, {"error": str(error)})
         except (SimError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:

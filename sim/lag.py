@@ -27,13 +27,7 @@ class LagMeter:
 
     def percentile_s(self, percent: float) -> float:
         """Upper edge in seconds of the bucket that holds the given percentile; 0.0 without records."""
-        wanted = self.count * percent / 100
-        seen = 0
-        for index, number in enumerate(self._buckets):
-            seen += number
-            if number and seen >= wanted:
-                return min((index + 1) * BUCKET_S, self.max_s)
-        return 0.0
+        return min(_percentile_s(self._buckets, self.count, percent), self.max_s)
 
     def summary_ms(self) -> dict[str, float]:
         """Percentiles 50 and 99 and the maximum in milliseconds, and how many events were measured."""
@@ -43,3 +37,27 @@ class LagMeter:
             "max_ms": round(self.max_s * 1000, 3),
             "events": self.count,
         }
+
+    def counted(self) -> list[int]:
+        """The buckets in use so far, to be handed to `since_ms` later."""
+        return self._buckets[: int(self.max_s / BUCKET_S) + 1]
+
+    def since_ms(self, before: list[int]) -> dict[str, float]:
+        """As `summary_ms`, of what was recorded after `before` was counted; the maximum is its bucket's upper edge."""
+        now = self.counted()
+        new = [count - (before[index] if index < len(before) else 0) for index, count in enumerate(now)]
+        events = sum(new)
+        parts = {
+            name: _percentile_s(new, events, percent) for name, percent in (("p50", 50), ("p99", 99), ("max", 100))
+        }
+        return {f"{name}_ms": round(value * 1000, 3) for name, value in parts.items()} | {"events": events}
+
+
+def _percentile_s(buckets: list[int], count: int, percent: float) -> float:
+    wanted = count * percent / 100
+    seen = 0
+    for index, number in enumerate(buckets):
+        seen += number
+        if number and seen >= wanted:
+            return (index + 1) * BUCKET_S
+    return 0.0

@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
         cleanup.callback(port.close)
         replay.open()
         print(f"estate645-sim: {len(recorded)} exchanges on {port.name}", file=sys.stderr, flush=True)
-        env.run_real()
+        env.serve()
     counters = replay.counters
     print(
         f"estate645-sim: answered {counters.answered}, silent as recorded {counters.unanswered_as_recorded}, "

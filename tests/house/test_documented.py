@@ -8,6 +8,7 @@ from server.__main__ import build_parser
 from server.config import SETTINGS
 from sim.__main__ import COMMANDS as SIMULATOR_COMMANDS
 from sim.__main__ import _parser as simulator_parser
+from sim.control import ROUTES
 from tests.house.sources import ROOT
 
 REFERENCE = (ROOT / "docs" / "reference.md").read_text("utf-8")
@@ -45,3 +46,8 @@ def test_both_readmes_show_the_same_commands_and_pictures():
         for text in READMES
     ]
     assert found[0] == found[1]
+
+
+def test_every_route_of_the_control_api_is_documented():
+    manual = (ROOT / "docs" / "simulator.md").read_text("utf-8")
+    assert [f"{verb} {path}" for verb, path in ROUTES if f"| `{verb} {path}" not in manual] == []

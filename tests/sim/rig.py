@@ -126,15 +126,16 @@ class Simulator:
         with urllib.request.urlopen(self.ready["control_url"] + path, timeout=30) as answer:
             return json.load(answer)
 
-    def post(self, path, body):
-        request = urllib.request.Request(self.ready["control_url"] + path, data=json.dumps(body).encode())
+    def post(self, path, body, **headers):
+        data = json.dumps(body).encode()
+        request = urllib.request.Request(self.ready["control_url"] + path, data=data, headers=headers)
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
 
-    def error(self, path, body=None):
+    def error(self, path, body=None, **headers):
         """Status and message of a request that must fail."""
         try:
-            self.get(path) if body is None else self.post(path, body)
+            self.get(path) if body is None else self.post(path, body, **headers)
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, json.load(error)["error"]

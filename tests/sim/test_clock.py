@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sim.anchor import Anchor, WorldClock, read_anchor
-from sim.clock import Call, Environment, RealEnvironment
+from sim.clock import Environment, RealEnvironment
 from sim.errors import ScenarioError
+from sim.jobs import Call
 from sim.lag import LagMeter
 
 MACHINE = datetime(2026, 10, 13, 1, 0, tzinfo=UTC)
@@ -73,7 +74,7 @@ def test_real_events_are_never_early_and_their_lag_is_counted(real):
         at_s = 0.05 + index * 0.001
         real.call_at(at_s, lambda at_s=at_s: seen.append(real.wall_s() - at_s))
     real.call_at(0.3, real.stop)
-    real.run_real()
+    real.serve()
     assert len(seen) == 200
     assert min(seen) >= 0
     assert real.lag.count == 201
@@ -90,7 +91,7 @@ def test_io_is_served_between_events_with_its_true_arrival(real):
 
     real.watch(reader, take)
     threading.Timer(0.1, lambda: os.write(writer, b"x")).start()
-    real.run_real()
+    real.serve()
     real.unwatch(reader)
     os.close(reader)
     os.close(writer)
@@ -119,7 +120,7 @@ def test_jobs_of_other_threads_run_on_the_loop_in_slices_and_let_events_pass(rea
         real.call_at(index * 0.001, lambda: on_time.append(real.wall_s()))
     thread = threading.Thread(target=ask)
     thread.start()
-    real.run_real()
+    real.serve()
     thread.join()
     assert results == [(49, True)]
     assert len(on_time) == 100, "events went on while the job ran"
@@ -143,7 +144,7 @@ def test_error_of_a_job_comes_back_to_who_asked(real):
 
     thread = threading.Thread(target=ask)
     thread.start()
-    real.run_real()
+    real.serve()
     thread.join()
     assert raised == ["no such thing"]
 
