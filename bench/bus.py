@@ -4,6 +4,7 @@ The simulator is a process of its own on ptys; `core.session` reads the total en
 wire (2400 and 9600 baud, 8E1, four FE both ways, Td = 20 ms, no gap of the master) the peer is the computed
 ideal, 11 x bytes / baud + Td, and the ratio is the utilisation. Without a wire the peer is the raw echo of as
 many bytes between two Python processes. Counts per repetition are small; the mean of each one is a sample.
+Hundreds of buses at once are read by a thin client (`bench.bus_many`).
 """
 
 import statistics
@@ -11,6 +12,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from bench import bus_many as many
 from bench.bus_line import Child, Line, echo, session_of, simulator
 from bench.echo_peer import REPLY, REQUEST_BYTES
 from bench.machine import Load, LoadMeter
@@ -61,7 +63,8 @@ def run(*, quick: bool) -> tuple[list[Result], list[Load]]:
         simulator(scenario(), Path(folder)) as estate,
         echo() as peer,
     ):
-        return _measure(estate, peer, quick=quick)
+        (*wires, fast), loads = _measure(estate, peer, quick=quick)
+    return [*wires, *many.results(quick=quick), fast], loads
 
 
 def scenario() -> str:
@@ -107,8 +110,8 @@ def _measure(estate: Child, peer: Child, *, quick: bool) -> tuple[list[Result], 
             warm_up()
         with LoadMeter((estate.pid, peer.pid)) as meter:
             samples = interleave(candidates, QUICK_REPETITIONS if quick else REPETITIONS, "bus")
-    results = [_wire_result(baud, samples[_line(baud)], quick, meter.load) for baud in BAUDS]
-    return [*results, _fast_result(samples, quick, meter.load)], [meter.load]
+    rows = [_wire_result(baud, samples[_line(baud)], quick, meter.load) for baud in BAUDS]
+    return [*rows, _fast_result(samples, quick, meter.load)], [meter.load]
 
 
 def _reading(line: Line, bus: int, baud: int, reads: int) -> Callable[[], float]:

@@ -90,7 +90,7 @@ def simulator(scenario: str, folder: Path, *options: str) -> Iterator[Child]:
     command = [sys.executable, "-P", "-m", "sim", str(folder / "estate.toml"), "--seed", "1"]
     command += ["--ready", str(ready), "--run-dir", str(folder / "run"), *options]
     log = folder / "sim.log"
-    with log.open("wb") as output, _process(command, stdout=output, stderr=output) as process:
+    with log.open("wb") as output, running(command, stdout=output, stderr=output) as process:
         give_up = monotonic() + READY_TIMEOUT_S
         while not ready.exists():
             if process.poll() is not None or monotonic() > give_up:
@@ -103,13 +103,13 @@ def simulator(scenario: str, folder: Path, *options: str) -> Iterator[Child]:
 def echo() -> Iterator[Child]:
     """The raw peer, ready to answer."""
     command = [sys.executable, "-P", str(Path(__file__).with_name("echo_peer.py"))]
-    with _process(command, stdout=subprocess.PIPE) as process:
+    with running(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         yield Child(process.pid, {"echo": process.stdout.readline().decode().strip()})
 
 
 @contextmanager
-def _process(command: list[str], **streams: object) -> Iterator[subprocess.Popen[bytes]]:
+def running(command: list[str], **streams: object) -> Iterator[subprocess.Popen[bytes]]:
     """A child that ends with the block: asked first, killed when it does not listen."""
     process: subprocess.Popen[bytes] = subprocess.Popen(command, cwd=ROOT, **streams)  # type: ignore[call-overload]
     try:
