@@ -19,6 +19,7 @@ import numpy as np
 
 from core.dlt645.frame import OVERHEAD, Frame, FrameDecoder, encode
 from sim.clock import Environment
+from sim.delay import Delays
 from sim.estate import BusConfig
 from sim.line import Line
 from sim.meters import Meter
@@ -65,7 +66,7 @@ class Bus:
         self.decoder = FrameDecoder()
         self._env = env
         self._world_ms = world_ms
-        self._delays = delays
+        self._delays = Delays(config.delay_spread, delays)
         self.line = Line(config, port, noise)
         self._recorder: Recorder | None = None
         self._renamed: dict[str, str] = {}
@@ -144,8 +145,7 @@ class Bus:
         if not self.config.byte_true:
             self._say(frame, length, self._env.time_s)
             return
-        least_ms, most_ms = self._reply_delay_ms(frame)
-        delay_ms = least_ms if least_ms == most_ms else int(self._delays.integers(least_ms, most_ms, endpoint=True))
+        delay_ms = self._delays.draw_ms(frame.address, *self._reply_delay_ms(frame))
         begins_s = self._received_s + delay_ms / 1000
         self._env.call_at(begins_s, lambda: self._say(frame, length, begins_s))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from sim.delay import DelaySpread
 from sim.holidays import Holidays
 from sim.rates import RateCalendar
 from sim.uart import LineSettings
@@ -74,6 +75,7 @@ class BusConfig:
     parity_errors: str = "lost"
     mismatch: str = "garble"
     dialling: Dialling = Dialling()
+    delay_spread: DelaySpread | None = None
 
     @property
     def line(self) -> LineSettings:

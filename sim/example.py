@@ -43,7 +43,7 @@ id = "bus-1"                         # the name of the port in the run directory
 port = "pty"                         # or tcp://127.0.0.1:0, dtu://127.0.0.1:9645 (dials in), /dev/ttyUSB0, memory
 baud = 9600                          # 600 to 19200
 parity = "E"                         # E, O or N: 11, 11 or 10 bits a byte
-reply_delay_ms = [20, 60]            # Td, fixed or [least, most]
+reply_delay_ms = [20, 60]            # Td, fixed, [least, most] or { median = 219, p95 = 397, most = 2618 }
 preamble = 4                         # FE bytes before an answer
 wire = "byte-true"                   # or "none": answers at once
 chunk_bytes = 5                      # bytes per write; 0 writes whole frames

@@ -1,7 +1,10 @@
 """One [[bus]] of a scenario: port, line settings, how its meters answer, and how a DTU dials."""
 
+from sim.delay import DelaySpread
 from sim.estate import BAUDS, MISMATCHES, PARITIES, PARITY_ERRORS, WIRES, BusConfig, Dialling
 from sim.section import Section
+
+DELAY_MAX_MS = 10_000
 
 SCHEMES = (
     "pty",
@@ -20,12 +23,14 @@ def read_bus(section: Section, bus_id: str | None = None) -> BusConfig:
     baud = section.whole("baud", 600, 19200, 9600)
     if baud not in BAUDS:
         raise section.wrong("baud", ", ".join(map(str, BAUDS)))
+    delay_ms, spread = _delay(section)
     bus = BusConfig(
         bus_id=_file_name(section, "id") if bus_id is None else bus_id,
         port=port,
         baud=baud,
         parity=section.choice("parity", PARITIES, "E"),
-        reply_delay_ms=section.span("reply_delay_ms", 0, 10_000, (20, 20)),
+        reply_delay_ms=delay_ms,
+        delay_spread=spread,
         preamble=section.whole("preamble", 0, 4, 4),
         byte_true=section.choice("wire", WIRES, "byte-true") == "byte-true",
         chunk_bytes=section.whole("chunk_bytes", 0, 255, 5),
@@ -38,6 +43,18 @@ def read_bus(section: Section, bus_id: str | None = None) -> BusConfig:
     )
     section.finish()
     return bus
+
+
+def _delay(section: Section) -> tuple[tuple[int, int], DelaySpread | None]:
+    """Td: a number, [least, most], or the figures of a spread."""
+    if not isinstance(section.raw("reply_delay_ms"), dict):
+        return section.span("reply_delay_ms", 0, DELAY_MAX_MS, (20, 20)), None
+    inner = section.inner("reply_delay_ms")
+    median_ms = inner.whole("median", 1, DELAY_MAX_MS)
+    p95_ms = inner.whole("p95", median_ms, DELAY_MAX_MS)
+    span_ms = inner.whole("least", 0, median_ms, min(20, median_ms)), inner.whole("most", p95_ms, DELAY_MAX_MS)
+    inner.finish()
+    return span_ms, DelaySpread(median_ms, p95_ms)
 
 
 def _dialling(section: Section, port: str) -> Dialling:

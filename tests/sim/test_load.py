@@ -71,17 +71,82 @@ def spring_kw(homes, load="family", start_ms=1_774_972_800_000, days=30):
     return energy.reshape(homes, days * 48, 2).sum(axis=2) / 1_800_000 / 1e6
 
 
-def test_families_stay_inside_the_published_bands():
-    kw = spring_kw(80)
-    daily_kwh = kw.reshape(80, 30, 48).sum(axis=2) / 2
-    assert 5.5 <= np.median(daily_kwh.mean(axis=1)) <= 9
-    assert 0.18 <= np.median(daily_kwh.std(axis=1) / daily_kwh.mean(axis=1)) <= 0.32
-    assert 0.9 <= np.median(kw.std(axis=1) / kw.mean(axis=1)) <= 1.25
-    profile = kw.mean(axis=0).reshape(30, 48).mean(axis=0)
-    assert 18 <= profile.argmax() / 2 <= 22, "the peak is in the evening"
-    assert 0.12 <= profile.min() / profile.max() <= 0.45
-    together = kw.sum(axis=0)
-    assert together.mean() / together.max() > 0.22, "homes do not all peak at once"
+MONTHS_MS = {1: 1_767_542_400_000, 4: 1_774_972_800_000, 7: 1_783_267_200_000}
+"""Midnights of 2026-01-05, 04-01 and 07-06 of the estate's civil time."""
+
+
+@pytest.fixture(scope="module")
+def half_hours():
+    """Half-hour means in kW of 400 families, four weeks in each season: float[400, 28, 48]."""
+    return {
+        month: spring_kw(400, start_ms=start_ms, days=28).reshape(400, 28, 48) for month, start_ms in MONTHS_MS.items()
+    }
+
+
+def test_families_in_spring_stay_inside_the_published_bands(half_hours):
+    kw = half_hours[4].reshape(400, -1)
+    daily_kwh = half_hours[4].sum(axis=2) / 2
+    low, middle, high = np.percentile(daily_kwh.mean(axis=1), [5, 50, 95])
+    assert 1.8 <= low <= 4.5
+    assert 6 <= middle <= 9
+    assert 11 <= high <= 22
+    assert 0.45 <= np.log(daily_kwh.mean(axis=1)).std() <= 0.65
+    assert 0.20 <= np.median(daily_kwh.std(axis=1) / daily_kwh.mean(axis=1)) <= 0.30
+    assert 0.9 <= np.median(kw.std(axis=1) / kw.mean(axis=1)) <= 1.2
+    off = kw - kw.mean(axis=1, keepdims=True)
+    assert 0.40 <= np.median((off[:, 1:] * off[:, :-1]).sum(axis=1) / (off * off).sum(axis=1)) <= 0.65
+    profile = half_hours[4].mean(axis=(0, 1))
+    assert 18 <= profile.argmax() / 2 <= 21, "the peak is in the evening"
+    assert 0.2 <= profile.min() / profile.max() <= 0.4
+    together = np.corrcoef(daily_kwh[:100])
+    assert 0.05 <= together[np.triu_indices(100, 1)].mean() <= 0.5
+
+
+def test_homes_together_peak_less_than_alone(half_hours):
+    kw = half_hours[4].reshape(400, -1)
+    bands = {1: (0.08, 0.18), 10: (0.20, 0.34), 40: (0.28, 0.40), 100: (0.32, 0.46)}
+    for size, (least, most) in bands.items():
+        groups = kw.reshape(400 // size, size, -1).sum(axis=1)
+        assert least <= (groups.mean(axis=1) / groups.max(axis=1)).mean() <= most, size
+
+
+def test_summer_and_winter_draw_more_and_hot_nights_have_a_peak_of_their_own(half_hours):
+    month_kwh = {month: kw.mean() * 24 * 30 for month, kw in half_hours.items()}
+    assert 190 <= month_kwh[4] <= 270
+    assert 290 <= month_kwh[7] <= 400
+    assert month_kwh[4] * 1.05 < month_kwh[1] < month_kwh[7]
+    profile = {month: kw.mean(axis=(0, 1)) for month, kw in half_hours.items()}
+    night = slice(44, 48)
+    assert profile[7][night].mean() > 1.6 * profile[4][night].mean()
+    assert half_hours[7].mean(axis=0).max() < 1.6, "kW a home"
+
+
+def test_holidays_empty_some_homes_and_fill_others():
+    everybody = np.arange(300, dtype=np.int32)
+    first_day = (MONTHS_MS[4] + OFFSET_MS) // DAY_MS
+    span = range(first_day + 5, first_day + 10)
+    homes = households([config(f"h{n}") for n in range(300)])
+    drawn = []
+    for holidays in (lambda _day: -1, lambda day: 2 if day in span else -1):
+        weather = Weather(SEED, holidays=holidays)
+        estate = Loads(SEED, homes, weather, origin_ms=MONTHS_MS[4], offset_ms=OFFSET_MS)
+        days = [estate.boundaries(everybody, first_day + number) for number in range(14)]
+        drawn.append(np.stack([day[:, 96] - day[:, 0] for day in days]))
+    usual, free = drawn
+    assert np.array_equal(usual[:5], free[:5])
+    assert np.array_equal(usual[10:], free[10:])
+    away = (free[5:10] < 0.4 * usual[5:10]).all(axis=0)
+    assert 0.15 <= away.mean() <= 0.35
+    assert np.median(free[5:10, ~away] / usual[5:10, ~away]) > 1.02
+
+
+def test_six_of_a_hundred_homes_are_on_a_journey_or_away_for_a_day():
+    estate = loads([config(f"h{n}") for n in range(400)], origin_ms=MONTHS_MS[4])
+    everybody = np.arange(400, dtype=np.int32)
+    first_day = (MONTHS_MS[4] + OFFSET_MS) // DAY_MS
+    daily = np.stack([np.diff(estate.boundaries(everybody, first_day + n)[:, [0, 96]]).ravel() for n in range(56)])
+    away = daily < 0.45 * np.median(daily, axis=0)
+    assert 0.02 <= away.mean() <= 0.08
 
 
 @pytest.mark.parametrize("load", ["family", "single", "heavy", "vacant", "constant"])
