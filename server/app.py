@@ -30,7 +30,7 @@ from server.jobs.notices import NoticeJob
 from server.jobs.orders import OrderJob
 from server.jobs.runner import Job, Runner
 from server.jobs.sealing import SealingJob
-from server.jobs.ticks import BillingTick
+from server.jobs.ticks import BillingTick, ClockGuard
 from server.notify.sandbox import SandboxGateway, SandboxSender
 from server.pay.provider import Provider
 from server.pay.sandbox import open_sandbox
@@ -82,6 +82,7 @@ class Application:
         self.gateway = SandboxGateway(self._on_receipt)
         self.sandbox = SandboxSender(self.gateway)
         self.providers = _providers(config)
+        self._guard = ClockGuard()
         self.jobs = Runner(self._jobs())
         self.collector = self._collector() if config.collect else None
         self.bell.listen("supply", self._on_supply)
@@ -123,7 +124,7 @@ class Application:
         for plan in plans:
             check_world(factor, site["command_ttl_s"], plan.url)
         sink = FlowSink(self.writer, self.clock, self.estate_id, on_readings=lambda: self.jobs.poke("billing"))
-        orders = FlowOrders(self.engine, self.writer, self.clock, self.estate_id)
+        orders = FlowOrders(self.engine, self.writer, self.clock, self.estate_id, clock_sane=self._guard.look)
         clocks = Clocks(
             world_now=self.clock.world_seconds,
             machine_ms=lambda: self.clock.now().machine_ms,
@@ -144,7 +145,7 @@ class Application:
     def _jobs(self) -> list[Job]:
         parts = (self.engine, self.writer, self.clock, self.estate_id)
         return [
-            BillingTick(*parts),
+            BillingTick(*parts, guard=self._guard),
             NoticeJob(*parts, senders={self.sandbox.channel: self.sandbox}, render=self._words),
             AnomalyJob(*parts),
             OrderJob(*parts, providers=self.providers),

@@ -1,6 +1,7 @@
 """One relay transaction: status, clock, generation, command, read-back.
 
     read 04000503 --already as wanted--> done, nothing sent
+       | a meter that shows "keep power" is never tripped: what was just read counts, not what is stored
        | read the meter's clock; a trip needs it within half the command's lifetime of world time
        | re-check the generation           --superseded or expired--> nothing sent
        | send 1CH with deadline = meter's clock + lifetime; exactly once
@@ -13,10 +14,10 @@ are sent as well as the clock is known.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.dlt645.commands import RelayAction, RelayControl, error_names
-from core.dlt645.identifiers import COMMAND_OPEN, RELAY_OPEN
+from core.dlt645.identifiers import COMMAND_OPEN, KEEP_POWER, RELAY_OPEN
 from core.errors import CoreError, MeterRefused, NoReply
 from server.collect.line import BusLine
 from server.collect.port import PortError
@@ -128,6 +129,9 @@ class RelayLane:
         if status is None:
             await self._report(order, "refused", "not sent: the meter has no status word to read back")
             return None
+        if status.status3 & KEEP_POWER:
+            await self._refuse(order, status, f"the meter keeps the power on: {describe(status.status3)}")
+            return None
         return await self._offset_for_trip(order, meter, status, attempts)
 
     async def _offset_for_trip(
@@ -138,10 +142,13 @@ class RelayLane:
         if offset_s is not None and abs(offset_s) <= allowed_s:
             return offset_s
         what = "cannot be read" if offset_s is None else f"is off by {offset_s} s, allowed are {allowed_s} s"
-        await self._report(order, "refused", f"not sent: the meter's clock {what}")
-        seen = StatusRead(status.meter_id, status.at, status.ms, status.status3, offset_s)
-        await self._hand_over(seen, True)
+        await self._refuse(order, replace(status, clock_offset_s=offset_s), f"the meter's clock {what}")
         return None
+
+    async def _refuse(self, order: ControlOrder, seen: StatusRead, why: str) -> None:
+        """Report a trip that is not sent, and hand over what spoke against it, so that the next decision knows."""
+        await self._report(order, "refused", f"not sent: {why}")
+        await self._hand_over(seen, True)
 
     async def _offset_for_close(self, meter: MeterState, attempts: int) -> int:
         """A close takes the best offset there is: known, read now, or none at all."""
@@ -154,7 +161,9 @@ class RelayLane:
 
     async def _may_send(self, order: ControlOrder) -> bool:
         if not await self._is_current(order):
-            await self._report(order, "superseded", "not sent: a newer wish exists")
+            await self._report(
+                order, "superseded", "not sent: a newer wish exists, or something now speaks against a cut"
+            )
             return False
         if order.action == "trip" and self._clocks.world_now() >= order.expires_at:
             await self._report(order, "expired", "not sent: the wish to trip is too old")

@@ -103,8 +103,8 @@ LIMITS = frozenset({"hour_limit", "day_limit"})  # what exceeds them is quaranti
 
 RECHECKED = frozenset(
     {
-        "overdrawn", "account_normal", "not_protected", "notice_delivered", "readings_agree", "no_keep_power",
-        "clock_sane", "allowed_time", "armed", "not_stopped", "breaker_closed",
+        "overdrawn", "account_normal", "not_protected", "notice_delivered", "reading_fresh", "readings_agree",
+        "no_keep_power", "clock_sane", "allowed_time", "armed", "not_stopped", "breaker_closed",
     }
 )  # fmt: skip
 

@@ -61,17 +61,18 @@ def is_current(connection: Connection, estate_id: str, meter_id: str, gen: int) 
     return wish["action"] != "trip" or trips_may_be_sent(get_estate(connection, estate_id))
 
 
-def clear_trip(unit: Unit, estate_id: str, meter_id: str, gen: int, now: "Now") -> bool:
+def clear_trip(unit: Unit, estate_id: str, meter_id: str, gen: int, now: "Now", *, clock_sane: bool) -> bool:
     """The last question before the frame of a trip: still current, still justified, and durably written.
 
-    The household is judged once more, since a payment, a protected hour or a doubt may have come meanwhile. A store
-    that cannot be written answers with its error, and then no trip is sent.
+    The household is judged once more, since a payment, a protected hour or a doubt may have come meanwhile, or the
+    reading has grown old while its bus was away. A store that cannot be written answers with its error, and then no
+    trip is sent.
     """
     if not is_current(unit.connection, estate_id, meter_id, gen):
         return False
     account_id = get_meter(unit.connection, estate_id, meter_id).account_id
     accounts = [] if account_id is None else [account_id]
-    for one in kept.trip_candidates(unit.connection, estate_id, accounts, now.world_s):
+    for one in kept.trip_candidates(unit.connection, estate_id, accounts, now.world_s, clock_sane=clock_sane):
         if one.meter_id == meter_id and may_still_be_sent(decide_trip(one.facts, now.world_s, now.machine_ms)):
             break
     else:

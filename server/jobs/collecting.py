@@ -51,13 +51,19 @@ class FlowSink:
 
 
 class FlowOrders:
-    """Tells the collector which relays are wanted otherwise, from committed rows only."""
+    """Tells the collector which relays are wanted otherwise, from committed rows only.
 
-    def __init__(self, engine: Engine, writer: Writing, clock: Clock, estate_id: str) -> None:
+    `clock_sane` is asked before every frame of a trip, since the clock may jump between a decision and its frame.
+    """
+
+    def __init__(
+        self, engine: Engine, writer: Writing, clock: Clock, estate_id: str, *, clock_sane: Callable[[], bool]
+    ) -> None:
         self._engine = engine
         self._writer = writer
         self._clock = clock
         self._estate_id = estate_id
+        self._clock_sane = clock_sane
 
     def next(self, bus_id: str) -> Sequence[ControlOrder]:
         """Unconfirmed wishes of this bus, closes first."""
@@ -84,7 +90,10 @@ class FlowOrders:
         if not current or not trip:
             return current
         return self._writer.run(
-            lambda unit: relays.clear_trip(unit, self._estate_id, meter_id, gen, self._clock.now()), urgent=True
+            lambda unit: relays.clear_trip(
+                unit, self._estate_id, meter_id, gen, self._clock.now(), clock_sane=self._clock_sane()
+            ),
+            urgent=True,
         )
 
     def report(self, meter_id: str, gen: int, step: str, detail: str) -> None:

@@ -50,14 +50,13 @@ class BillingTick:
     name = "billing"
     interval_s = 1.0
 
-    def __init__(
-        self, engine: Engine, writer: Writing, clock: Clock, estate_id: str, *, guard: ClockGuard | None = None
-    ) -> None:
+    def __init__(self, engine: Engine, writer: Writing, clock: Clock, estate_id: str, *, guard: ClockGuard) -> None:
+        """`guard` is the one that the collector asks before it sends a cut."""
         self._engine = engine
         self._writer = writer
         self._clock = clock
         self._estate_id = estate_id
-        self._guard = guard or ClockGuard()
+        self._guard = guard
 
     def run_once(self) -> None:
         """Charge everything that is due, then decide once."""

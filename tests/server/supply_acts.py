@@ -15,9 +15,11 @@ def wanted(stage, *numbers):
     assert [stage.supply(number)["desired"] for number in numbers] == ["open"] * len(numbers)
 
 
-def clears(stage, number):
+def clears(stage, number, *, clock_sane=True):
     gen = int(stage.supply(number)["gen"])
-    return stage.writer.run(lambda unit: relays.clear_trip(unit, ESTATE, meter_id(number), gen, stage.now))
+    return stage.writer.run(
+        lambda unit: relays.clear_trip(unit, ESTATE, meter_id(number), gen, stage.now, clock_sane=clock_sane)
+    )
 
 
 def by_hand(stage, number):

@@ -237,7 +237,9 @@ class SupplyMachine(RuleBasedStateMachine):
         if not wants_trip or row["command"] == "confirmed":
             return
         now = self.stage.now
-        cleared = self.stage.writer.run(lambda unit: relays.clear_trip(unit, ESTATE, meter_id(number), gen, now))
+        cleared = self.stage.writer.run(
+            lambda unit: relays.clear_trip(unit, ESTATE, meter_id(number), gen, now, clock_sane=True)
+        )
         if cleared:
             TALLY["sent"] += 1
             self._agree_on_household(number)

@@ -103,6 +103,24 @@ def test_a_keep_power_bit_and_a_held_reading_after_the_decision_hold_the_frame_b
     assert not clears(stage, 2)
 
 
+def test_a_reading_that_has_grown_old_after_the_decision_holds_the_frame_back(stage):
+    ready(stage, 1)
+    stage.wait(1799)
+    stage.decide()
+    assert clears(stage, 1)
+    stage.wait(2)
+    stage.status(1)
+    assert not clears(stage, 1)
+    stage.read(1)
+    assert clears(stage, 1)
+
+
+def test_invariant_22_a_clock_in_doubt_holds_the_frame_back(stage):
+    wanted(stage, 1)
+    assert not clears(stage, 1, clock_sane=False)
+    assert clears(stage, 1)
+
+
 def test_a_used_limit_does_not_hold_back_the_cuts_that_used_it(writer):
     stage = Stage(writer, households=6, trips_per_hour_max=1, trips_per_day_max=1)
     wanted(stage, 1)

@@ -5,10 +5,13 @@ Each has a probe that holds and that fails once its guard is taken away.
 
 import pytest
 
+from server import app
+from server.config import Config
 from server.domain import supply as rules
 from server.errors import Conflict, Refused, StorageUnavailable
 from server.flows import approvals, relays
 from server.jobs.collecting import FlowOrders
+from server.jobs.ticks import BillingTick, ClockGuard
 from server.store import approvals as approval_rows
 from server.store import schema
 from server.store.writer import Writer
@@ -103,7 +106,7 @@ class StageClock:
 def probe_21(stage, engine, expected=StorageUnavailable):
     ready(stage, 1, 2)
     stage.decide()
-    orders = FlowOrders(engine, FullDisk(), StageClock(stage), ESTATE)
+    orders = FlowOrders(engine, FullDisk(), StageClock(stage), ESTATE, clock_sane=lambda: True)
     sent = True
     try:
         sent = orders.still_current(meter_id(1), 1)
@@ -126,7 +129,7 @@ def test_invariant_21_fails_when_a_reader_alone_clears_a_trip(stage, sqlite_engi
 def test_invariant_21_clearing_a_trip_is_itself_a_write(stage, sqlite_engine):
     ready(stage, 1)
     stage.decide()
-    orders = FlowOrders(sqlite_engine, stage.writer, StageClock(stage), ESTATE)
+    orders = FlowOrders(sqlite_engine, stage.writer, StageClock(stage), ESTATE, clock_sane=lambda: True)
     assert orders.still_current(meter_id(1), 1)
     assert stage.supply(1)["candidate_at"] == stage.now.world_s
     stage.set(schema.estate, stopped=1)
@@ -151,3 +154,51 @@ def test_invariant_22_a_clock_in_doubt_cuts_nobody(stage):
 def test_invariant_22_fails_without_the_check_of_the_clock(stage, monkeypatch):
     monkeypatch.setattr(rules, "RULES", tuple(one for one in rules.RULES if one.__name__ != "_clock"))
     without_guard(probe_22, stage)
+
+
+def probe_22_frame(stage, engine):
+    """The clock jumps between the decision and its frame."""
+    ready(stage, 1)
+    stage.decide()
+    machine = {"wall_s": 1000.0, "steady_s": 0.0}
+    guard = ClockGuard(lambda: machine["wall_s"], lambda: machine["steady_s"])
+    orders = FlowOrders(engine, stage.writer, StageClock(stage), ESTATE, clock_sane=guard.look)
+    assert orders.still_current(meter_id(1), 1)
+    machine["wall_s"] += 3600
+    assert not orders.still_current(meter_id(1), 1)
+
+
+def test_invariant_22_a_clock_that_jumps_after_the_decision_sends_no_trip(stage, sqlite_engine):
+    probe_22_frame(stage, sqlite_engine)
+
+
+@pytest.mark.parametrize("blind", ["the guard", "the check before the frame"])
+def test_invariant_22_fails_when_the_frame_does_not_ask_the_clock(stage, sqlite_engine, monkeypatch, blind):
+    if blind == "the guard":
+        monkeypatch.setattr(ClockGuard, "look", lambda _self: True)
+    else:
+        monkeypatch.setattr(rules, "RECHECKED", rules.RECHECKED - {"clock_sane"})
+    without_guard(probe_22_frame, stage, sqlite_engine)
+
+
+def test_invariant_22_billing_and_collector_share_one_guard(stage, sqlite_engine, monkeypatch):
+    given: dict[str, dict[str, object]] = {}
+
+    def noting(part):
+        def build(*args, **kwargs):
+            given[part.__name__] = kwargs
+            return part(*args, **kwargs)
+
+        return build
+
+    for part in (BillingTick, FlowOrders):
+        monkeypatch.setattr(app, part.__name__, noting(part))
+    url = sqlite_engine.url.render_as_string(hide_password=False)
+    sqlite_engine.dispose()
+    application = app.Application(Config(database_url=url))
+    try:
+        assert given["FlowOrders"]["clock_sane"]()
+        given["BillingTick"]["guard"].distrust("the test says so")
+        assert not given["FlowOrders"]["clock_sane"]()
+    finally:
+        application.stop()

@@ -178,7 +178,9 @@ class SupplyLoop(RuleBasedStateMachine):
         now = self.stage.now
         if order.action != "trip":
             return self.stage.is_current(number, order.gen)
-        may = self.stage.writer.run(lambda unit: relays.clear_trip(unit, ESTATE, order.meter_id, order.gen, now))
+        may = self.stage.writer.run(
+            lambda unit: relays.clear_trip(unit, ESTATE, order.meter_id, order.gen, now, clock_sane=True)
+        )
         if may:
             site = self.stage.site()
             assert (site["mode"], site["stopped"], site["breaker"]) == ("armed", 0, "closed")

@@ -86,6 +86,22 @@ async def test_a_trip_is_refused_while_the_clock_is_wrong_but_a_close_is_not():
 
 
 @bench_test
+async def test_a_meter_that_keeps_the_power_on_is_sent_no_trip_but_a_close():
+    world, [meter, other], port = setup(A, B)
+    other.status3 = OPEN | di.KEEP_POWER
+    async with running(port, world, cadence=QUIET) as bench:
+        await bench.until(lambda: bench.sink.states)
+        meter.status3 = di.KEEP_POWER  # set on site, after the last status word that is stored
+        bench.orders.want(A, "trip")
+        bench.orders.want(B, "allow")
+        await bench.until(lambda: bench.orders.names(A) and not other.status3 & di.COMMAND_OPEN)
+        await bench.until(lambda: any(s.meter_id == A and s.status3 == di.KEEP_POWER for s in bench.sink.states))
+        assert bench.orders.names(A)[0] == "refused"
+        assert bench.orders.steps[0][3].startswith("not sent: the meter keeps the power on")
+        assert [frame.address for frame in port.relay_frames] == [B]
+
+
+@bench_test
 async def test_a_late_frame_is_refused_by_the_meter_and_reported():
     world, [meter], port = setup()
     async with running(port, world, cadence=QUIET) as bench:
