@@ -1,7 +1,8 @@
 """Which item of which meter is read next: earliest due first, silent meters ever more rarely.
 
 Times are machine seconds of one monotonic clock. Energy and status come each cycle, energy of meters near a
-threshold more often. Variables and clocks come each few cycles and give way to the others for at most two cycles.
+threshold more often. Variables and clocks come each few cycles and give way to the others; when they are two cycles
+late, each takes a turn after every eighth of the others, so that neither starves on a bus that is too full.
 A meter that did not answer is left alone for one cycle, then two, four, up to eight, and is then probed with one
 attempt, so the dead cost the living little. A relay on its way (status bits that disagree) is watched closely for
 a while, in turn with the ordinary items.
@@ -19,6 +20,7 @@ WATCH_INTERVAL_S = 1.5  # between two looks at a relay on its way
 WATCH_SLOWDOWN = 0.05  # ... growing to this share of the time already waited
 WATCH_MAX_S = 1800.0
 PATIENCE_CYCLES = 2  # how long clocks and variables give way when the bus has more to do than it can
+TURN_AFTER = 8  # ... and then one of them (three frames) comes after so many of the others (one frame each)
 
 
 class Item(IntEnum):
@@ -26,8 +28,8 @@ class Item(IntEnum):
 
     ENERGY = 0
     STATUS = 1
-    CLOCK = 2
-    VARIABLES = 3
+    VARIABLES = 2
+    CLOCK = 3
 
 
 @dataclass(slots=True)
@@ -60,6 +62,7 @@ class Schedule:
         self._first: list[Entry] = []  # what billing and supply live on
         self._patient: list[Entry] = []  # what may wait a little
         self._watch_was_last = False
+        self._since_patient = 0
         self.replan(meters, now)
 
     @property
@@ -101,6 +104,8 @@ class Schedule:
             self._watch_was_last = True
             return watch, Item.STATUS
         self._watch_was_last = False
+        if ordinary is not None:
+            self._since_patient = 0 if self._is_patient(ordinary[2], ordinary[1]) else self._since_patient + 1
         return (ordinary[2], ordinary[1]) if ordinary is not None else None
 
     def due_at(self) -> float:
@@ -188,8 +193,10 @@ class Schedule:
     def _set_due(self, meter_id: str, item: Item, due: float) -> None:
         slot = self._slots[meter_id]
         slot.due[item] = due
-        patient = item is Item.VARIABLES or (item is Item.CLOCK and not slot.clock_urgent)
-        heapq.heappush(self._patient if patient else self._first, (due, item, meter_id))
+        heapq.heappush(self._patient if self._is_patient(meter_id, item) else self._first, (due, item, meter_id))
+
+    def _is_patient(self, meter_id: str, item: Item) -> bool:
+        return item is Item.VARIABLES or (item is Item.CLOCK and not self._slots[meter_id].clock_urgent)
 
     def _due_ordinary(self, now: float) -> Entry | None:
         """The head of one of the two queues, if it is due."""
@@ -198,7 +205,8 @@ class Schedule:
             return first if first is not None and first[0] <= now else None
         if first is None or first[0] > now:
             return patient
-        return patient if patient[0] + PATIENCE_CYCLES * self._cycle_s < first[0] else first
+        late = patient[0] + PATIENCE_CYCLES * self._cycle_s < now
+        return patient if late and self._since_patient >= TURN_AFTER else first
 
     def _head(self, heap: list[Entry]) -> Entry | None:
         """The earliest entry that still holds; outdated ones fall off."""

@@ -90,7 +90,7 @@ class Household:
 def households(seed: int = SEED) -> list[Household]:
     """All households, the same for the same seed."""
     cast = {part.room: part for part in CAST}
-    return [_household(cast.get(room), *place, seed) for place in _places() for room in (place[0],)]
+    return [_household(cast.get(place[0]), *place, seed) for place in _places()]
 
 
 def _places() -> Iterator[tuple[str, str, int, int]]:
@@ -103,7 +103,8 @@ def _places() -> Iterator[tuple[str, str, int, int]]:
 def _household(part: Part | None, room: str, building: str, floor: int, door: int, seed: int) -> Household:
     random = Random(f"{seed}:{room}")  # noqa: S311  # an invented world, not a secret
     buses = BUSES_OF_BUILDING[building]
-    bus = buses[(floor - 1) * len(buses) // FLOORS[building]]
+    flat = (floor - 1) * DOORS + door - 1
+    bus = buses[flat * len(buses) // (FLOORS[building] * DOORS)]  # at most 28 meters and a gate on one bus
     opening_fen = part.opening_fen if part else random.randrange(4000, 42000)
     if part is None and random.random() < 0.08:
         opening_fen = random.randrange(1100, 2900)

@@ -44,7 +44,7 @@ def write_head_end(folder: Path, run_dir: Path, plan: list[Household]) -> None:
             "name": "翠湖苑",
             "time_zone": "Asia/Shanghai",
             "close_policy": "allow",
-            "reading_cycle_s": 600,
+            "reading_cycle_s": 1200,
             "billing_cycle_s": 3600,
             "grace_s": 1200,
             "command_ttl_s": 600,
