@@ -16,6 +16,7 @@ import uvicorn
 from server.app import Application
 from server.config import Config, load
 from server.errors import ConfigError
+from server.web.wire import BoundedProtocol
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 KEEP_ALIVE_S = 30
@@ -58,7 +59,7 @@ def serve_site(application: Application, listener: socket.socket) -> None:
     settings = uvicorn.Config(
         application.site,
         loop="uvloop",
-        http="httptools",
+        http=BoundedProtocol,
         access_log=False,
         log_level="warning",
         timeout_keep_alive=KEEP_ALIVE_S,

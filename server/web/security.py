@@ -83,6 +83,8 @@ def _refusal(scope: Scope) -> tuple[int, str] | None:
     """Status and reason when the request must not reach a handler."""
     if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
         return 400, "the address contains a NUL character"
+    if scope["http_version"] == "1.1" and len(Headers(scope=scope).getlist("host")) != 1:
+        return 400, "a request names its host once (RFC 9112, section 3.2)"
     if scope["method"] in CHANGING and not scope["path"].startswith("/callbacks/"):
         headers = Headers(scope=scope)
         site = headers.get("sec-fetch-site")
