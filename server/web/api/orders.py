@@ -24,7 +24,7 @@ router = APIRouter(prefix="/api/v1", tags=["top-ups"])
 class OrderWish(Shape):
     """How much to pay, and through whom."""
 
-    amount_fen: int = Field(gt=0, le=INT64_MAX)
+    amount_fen: int = Field(gt=0, le=INT64_MAX, strict=True)
     provider: str = Field("sandbox", max_length=40)
 
 

@@ -26,6 +26,8 @@ BODIES = {
     "beyond int64": b'{"amount_fen": 9223372036854775808}',
     "a fraction": b'{"amount_fen": 50.5}',
     "infinity": b'{"amount_fen": Infinity}',
+    "an amount in quotes": b'{"amount_fen": "5000"}',
+    "a truth value as amount": b'{"amount_fen": true}',
     "negative": b'{"amount_fen": -5000}',
     "unknown field": b'{"amount_fen": 5000, "account_id": "A2"}',
 }
