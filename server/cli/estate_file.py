@@ -8,8 +8,10 @@ import csv
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 from core.tariff import Tariff, TariffError, tariff_from_dict
 from server.cli import estate_keys as keys
@@ -32,8 +34,11 @@ Entry = TypeVar("Entry")
 TABLES = ("estate", "tariff", "bus", "building", "room", "household", "gate", "user", "api_client")
 
 
-def read_estate(path: Path) -> EstateDocument:
-    """Read and check a file or folder; ConfigError says what is wrong, where, and what is allowed."""
+def read_estate(path: Path, now_s: int) -> EstateDocument:
+    """Read and check a file or folder; ConfigError says what is wrong, where, and what is allowed.
+
+    `now_s` is the world time from which meters without `installed_at` are charged.
+    """
     source = path / "estate.toml" if path.is_dir() else path
     raw = _toml(source)
     for name in raw:
@@ -44,6 +49,7 @@ def read_estate(path: Path) -> EstateDocument:
     history = _csv(path / "history.csv") if path.is_dir() and (path / "history.csv").exists() else []
     document = _document(source, raw, history)
     _check(source, document)
+    _check_in_force(source, document, now_s)
     return document
 
 
@@ -193,6 +199,20 @@ def _check(source: Path, document: EstateDocument) -> None:
             _known(source, f"user {user.login}: account", user.account_id, accounts)
         elif user.role == "resident":
             raise ConfigError(f"{source}: user {user.login}: account is missing; a resident belongs to a household")
+
+
+def _check_in_force(source: Path, document: EstateDocument, now_s: int) -> None:
+    """Refuse a tariff that does not yet say a price when a household on it begins."""
+    first_s = {tariff.tariff_id: tariff.versions[0].valid_from_s for tariff in document.tariffs}
+    for home in document.households:
+        begins_s = now_s if home.installed_at is None else home.installed_at
+        if first_s[home.tariff_id] > begins_s:
+            zone = ZoneInfo(document.estate.time_zone)
+            first, begins = (datetime.fromtimestamp(at_s, zone) for at_s in (first_s[home.tariff_id], begins_s))
+            raise ConfigError(
+                f"{source}: tariff {home.tariff_id}: valid_from = {first.isoformat()} is wrong; allowed: at the latest "
+                f"{begins.isoformat()}, when household {home.account_id} begins; add a version that starts earlier"
+            )
 
 
 def _limits(where: str, home: HouseholdEntry) -> None:

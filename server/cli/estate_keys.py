@@ -12,9 +12,12 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from core.units import REGISTER_MODULUS_WH, parse_yuan
+from server.collect.port import LineSettings, PortError
+from server.collect.ports import open_port
 from server.collect.serial_port import BAUDS
 from server.errors import ConfigError
 
+REGISTER_STEP_WH = 10  # two digits behind the point, in kWh
 AMOUNT_MAX_FEN = 2**31 - 1  # thresholds are int32 in the deduction kernel
 _ID = re.compile(r"[^\s\x00-\x1f]{1,64}")
 
@@ -158,12 +161,32 @@ def instant(value: object) -> int:
     return int(moment.timestamp())
 
 
+def bus_url(value: object) -> str:
+    """Where a bus is, as the ports themselves read it."""
+    url = text(value)
+    if not url.strip() or "\x00" in url:
+        raise ValueError
+    try:
+        open_port(url, LineSettings())
+    except PortError as error:
+        raise ValueError from error
+    return url
+
+
+def start_register(value: object) -> int:
+    """What a register shows: a finer figure would be ahead of the first reading, which then looks like a step back."""
+    register_wh = REGISTER(value)
+    if register_wh % REGISTER_STEP_WH:
+        raise ValueError
+    return register_wh
+
+
 def registers(value: object) -> tuple[int, ...]:
     """Four rate registers in Wh: a list, or text such as "10,20,30,40"."""
     parts = value.split(",") if isinstance(value, str) else value
     if not isinstance(parts, list) or len(parts) != 4:
         raise ValueError
-    return tuple(REGISTER(part) for part in parts)
+    return tuple(start_register(part) for part in parts)
 
 
 def words(value: object) -> tuple[str, ...]:
@@ -188,6 +211,7 @@ def day(value: object) -> str:
 
 REGISTER = integer(0, REGISTER_MODULUS_WH - 1)
 _REGISTER_RANGE = f"an integer of Wh, 0 to {REGISTER_MODULUS_WH - 1}"
+_START = f"a multiple of {REGISTER_STEP_WH} Wh, 0 to {REGISTER_MODULUS_WH - REGISTER_STEP_WH}, as registers show"
 _YUAN = 'yuan as quoted text, such as "30.00"'
 _TEXT = "quoted text"
 _FILLED = "quoted text that is not empty"
@@ -215,7 +239,7 @@ ESTATE = (
 )
 BUS = (
     Key("id", "bus_id", identifier, _IDENTIFIER, required=True),
-    Key("url", "url", text, "/dev/ttyUSB0, the path of a pty, or tcp://host:port", required=True),
+    Key("url", "url", bus_url, "/dev/ttyUSB0, the path of a pty, or tcp://host:port", required=True),
     Key("baud", "baud", baud, ", ".join(map(str, BAUDS))),
     Key("parity", "parity", one_of("E", "N", "O"), "E, N or O"),
     Key("stop_bits", "stop_bits", integer(1, 2), "1 or 2"),
@@ -241,8 +265,13 @@ HOUSEHOLD = (
     Key("tariff", "tariff_id", identifier, "the id of a [[tariff]]", required=True),
     Key("meter", "meter_id", address, "the 12 digits of the meter's address, quoted", required=True),
     Key("bus", "bus_id", identifier, "the id of a [[bus]]", required=True),
-    Key("start_wh", "start_wh", REGISTER, _REGISTER_RANGE, required=True),
-    Key("start_rates_wh", "start_rates_wh", registers, "four integers of Wh: sharp, peak, flat, valley"),
+    Key("start_wh", "start_wh", start_register, _START, required=True),
+    Key(
+        "start_rates_wh",
+        "start_rates_wh",
+        registers,
+        f"four multiples of {REGISTER_STEP_WH} Wh: sharp, peak, flat, valley",
+    ),
     Key("installed_at", "installed_at", instant, "an ISO 8601 instant with offset, at which start_wh was read"),
     Key("ratio", "ratio", integer(1, 2**20), "1 to 1048576"),
     Key("opening_balance", "opening_fen", yuan, _YUAN),
@@ -264,7 +293,7 @@ GATE = (
     Key("name", "name", text, _TEXT, required=True),
     Key("meters", "meter_ids", words, "a list of meter addresses below the gate"),
     Key("building", "building", identifier, "the id of a [[building]] whose meters are all below the gate"),
-    Key("start_wh", "start_wh", REGISTER, _REGISTER_RANGE, required=True),
+    Key("start_wh", "start_wh", start_register, _START, required=True),
     Key("ratio", "ratio", integer(1, 2**20), "1 to 1048576"),
     Key("max_power_w", "max_power_w", integer(1, 10**9), "1 to 1000000000 W"),
 )

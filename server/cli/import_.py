@@ -1,4 +1,7 @@
-"""`estate645 import`: take an estate in from a TOML file or a folder with CSV."""
+"""`estate645 import`: take an estate in from a TOML file or a folder with CSV.
+
+It is refused while a server runs on the same SQLite file, which only one process may write.
+"""
 
 import argparse
 from dataclasses import replace
@@ -13,6 +16,7 @@ from server.config import load
 from server.domain.estate_document import EstateDocument
 from server.flows.estates import import_estate
 from server.store.engine import open_engine, reader, upgrade
+from server.store.ownership import claim_writing
 from server.store.schema import app_user
 from server.store.writer import Writer
 
@@ -29,18 +33,20 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Check the whole file, then write it in one unit."""
     config = load(arguments.config)
-    document = read_estate(arguments.path)
-    anchor = anchor_from_file(Path(config.clock_anchor)) if config.clock_anchor else None
+    clock = Clock(anchor_from_file(Path(config.clock_anchor)) if config.clock_anchor else None)
+    document = read_estate(arguments.path, clock.now().world_s)
     engine = open_engine(arguments.database or config.database_url)
+    give_back = claim_writing(engine)
     try:
         upgrade(engine)
         ready = hash_new_passwords(engine, document)
         writer = Writer(engine)
         try:
-            done = writer.run(lambda unit: import_estate(unit, ready, Clock(anchor).now()))
+            done = writer.run(lambda unit: import_estate(unit, ready, clock.now()))
         finally:
             writer.stop()
     finally:
+        give_back()
         engine.dispose()
     print(
         f"estate {document.estate.estate_id}: {done.households} households ({done.new_households} new), "

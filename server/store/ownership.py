@@ -1,8 +1,8 @@
 """One serving process for each database: a second one would send the same control frames and charge in a race.
 
 The kernel or the database itself frees the claim when the process ends, however it ends: an exclusive lock on
-`FILE.serving` beside an SQLite file, an advisory lock of a held connection on PostgreSQL. Commands that only import
-or verify need no claim.
+`FILE.serving` beside an SQLite file, an advisory lock of a held connection on PostgreSQL. Commands that only read
+need no claim; one that writes needs it on SQLite, whose file only one process may write.
 """
 
 import fcntl
@@ -21,6 +21,24 @@ ADVISORY_KEY = 645_000_001
 def claim(engine: Engine) -> Callable[[], None]:
     """Claim the database for this process; returns what gives it back. ConfigError when another process serves it."""
     return _claim_file(engine) if engine.dialect.name == "sqlite" else _claim_postgres(engine)
+
+
+def claim_writing(engine: Engine) -> Callable[[], None]:
+    """Claim an SQLite file for a command that writes; returns what gives it back. PostgreSQL takes many writers."""
+    if engine.dialect.name != "sqlite":
+        return _nothing
+    try:
+        return _claim_file(engine)
+    except ConfigError as error:
+        where = engine.url.render_as_string(hide_password=True)
+        raise ConfigError(
+            f"a server runs on the database {where}, and only one process may write an SQLite file; "
+            "stop the server, run this again, then start it"
+        ) from error
+
+
+def _nothing() -> None:
+    """Nothing was claimed."""
 
 
 def _claim_file(engine: Engine) -> Callable[[], None]:

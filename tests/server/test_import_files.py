@@ -14,6 +14,7 @@ from server.cli.estate_file import read_estate
 from server.errors import ConfigError
 from tests.server.books import rows
 
+NOW_S = 1_791_853_500  # 2026-10-13 09:05 +08:00
 HOUSEHOLD = {
     "account": "H1", "room": "1-101", "holder": "王伟", "tariff": "gz", "meter": "000000000001", "bus": "b1",
     "start_wh": 1230, "opening_balance": "12.34", "alarm1": "20.00", "resident_login": "wang",
@@ -71,7 +72,7 @@ def test_the_command_takes_a_file_in_twice(tmp_path: Path, capsys: pytest.Captur
 
 def test_a_folder_with_csv_says_the_same(tmp_path: Path) -> None:
     given = estate()
-    expected = read_estate(write(tmp_path, given))
+    expected = read_estate(write(tmp_path, given), NOW_S)
     folder = tmp_path / "folder"
     folder.mkdir()
     write(folder, {name: table for name, table in given.items() if name != "household"})
@@ -79,9 +80,9 @@ def test_a_folder_with_csv_says_the_same(tmp_path: Path) -> None:
         sheet = csv.DictWriter(file, [*HOUSEHOLD, "phone"])
         sheet.writeheader()
         sheet.writerow(HOUSEHOLD)
-    assert read_estate(folder) == expected
+    assert read_estate(folder, NOW_S) == expected
     (folder / "history.csv").write_text("meter,day,register_wh\n000000000001,2026-10-01,1200\n", "utf-8")
-    assert [(one.day, one.register_wh) for one in read_estate(folder).history] == [("2026-10-01", 1200)]
+    assert [(one.day, one.register_wh) for one in read_estate(folder, NOW_S).history] == [("2026-10-01", 1200)]
 
 
 def changed(**values: Any) -> list[dict[str, Any]]:
@@ -106,7 +107,19 @@ def changed(**values: Any) -> list[dict[str, Any]]:
         (estate(household=changed(opening_balance=12.5)), "opening_balance = 12.5 is wrong; allowed: yuan as quoted"),
         (estate(household=changed(opening_balance="1.234")), "opening_balance = '1.234' is wrong"),
         (estate(household=changed(alarm1="99999999.00")), "alarm1 = '99999999.00' is wrong"),
-        (estate(household=changed(start_wh=10**9)), "start_wh = 1000000000 .* 0 to 999999999"),
+        (estate(household=changed(start_wh=10**9)), "start_wh = 1000000000 .* 0 to 999999990"),
+        (estate(household=changed(start_wh=1235)), "start_wh = 1235 .* a multiple of 10 Wh, 0 to 999999990"),
+        (estate(household=changed(start_rates_wh="10,20,35,40")), "start_rates_wh = .* four multiples of 10 Wh"),
+        (estate(bus=[{"id": "b1", "url": "foo://x"}]), "url = 'foo://x' is wrong; allowed: /dev/ttyUSB0"),
+        (estate(bus=[{"id": "b1", "url": "tcp://10.0.0.17"}]), "url = 'tcp://10.0.0.17' is wrong; .* tcp://host:port"),
+        (estate(bus=[{"id": "b1", "url": "tcp://10.0.0.17:99999"}]), "url = 'tcp://10.0.0.17:99999' is wrong"),
+        (estate(bus=[{"id": "b1", "url": ""}]), "url = '' is wrong"),
+        (estate(bus=[{"id": "b1", "url": "/dev/tty\0"}]), "url = .* is wrong"),
+        (
+            estate(tariff=[{"id": "gz", "valid_from": "2090-10-01T00:00:00+08:00", "price": "0.58"}]),
+            r"tariff gz: valid_from = 2090-10-01T00:00:00\+08:00 is wrong; .* 2026-10-13T09:05:00\+08:00, .* H1 begins",
+        ),
+        (estate(household=changed(installed_at="2021-09-30T23:59:59+08:00")), "tariff gz: valid_from = 2021-10-01"),
         (estate(household=changed(start_wh=None)), "key 'start_wh' is missing"),
         (estate(household=changed(bus="b9")), "household H1: bus = 'b9' is not declared; allowed: b1"),
         (estate(household=changed(room="9-9")), "room = '9-9' is not declared; allowed: 1-101"),
@@ -130,7 +143,7 @@ def changed(**values: Any) -> list[dict[str, Any]]:
 def test_mistakes_name_file_key_and_allowed_values(tmp_path: Path, document: dict[str, Any], message: str) -> None:
     path = write(tmp_path, document)
     with pytest.raises(ConfigError, match=message) as caught:
-        read_estate(path)
+        read_estate(path, NOW_S)
     assert str(path) in str(caught.value)
 
 
@@ -140,14 +153,14 @@ def test_a_file_that_is_no_toml_is_named(tmp_path: Path, content: bytes | None) 
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ConfigError, match=str(path)):
-        read_estate(path)
+        read_estate(path, NOW_S)
 
 
 def test_a_ragged_csv_is_named_with_its_line(tmp_path: Path) -> None:
     write(tmp_path, estate(household=[], user=[]))
     (tmp_path / "households.csv").write_text("account,room\nH1\n", "utf-8")
     with pytest.raises(ConfigError, match=r"households.csv, line 2: .* as many cells"):
-        read_estate(tmp_path)
+        read_estate(tmp_path, NOW_S)
 
 
 def test_the_command_ends_with_2_and_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

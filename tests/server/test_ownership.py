@@ -7,7 +7,7 @@ from sqlalchemy import Engine, text
 
 from server.errors import ConfigError, StorageUnavailable
 from server.store.engine import open_engine, reader, upgrade
-from server.store.ownership import claim
+from server.store.ownership import claim, claim_writing
 from server.store.writer import Writer
 
 
@@ -19,6 +19,26 @@ def test_a_second_server_of_the_same_database_is_refused_until_the_first_ends(en
             claim(second)
         give_back()
         claim(second)()
+    finally:
+        second.dispose()
+
+
+def test_a_command_that_writes_is_refused_beside_a_server_of_an_sqlite_file_only(engine: Engine) -> None:
+    second = open_engine(engine.url.render_as_string(hide_password=False))
+    try:
+        give_back = claim(engine)
+        if engine.dialect.name == "sqlite":
+            with pytest.raises(ConfigError, match=r"a server runs on the database .* stop the server"):
+                claim_writing(second)
+        else:
+            claim_writing(second)()
+        give_back()
+        end_writing = claim_writing(second)
+        if engine.dialect.name == "sqlite":
+            with pytest.raises(ConfigError, match="another server uses"):
+                claim(engine)
+        end_writing()
+        claim(engine)()
     finally:
         second.dispose()
 

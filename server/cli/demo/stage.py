@@ -153,7 +153,7 @@ def _refuse_foreign(folder: Path) -> None:
 def _import(folder: Path) -> None:
     """Take the estate in, as `estate645 import` does, at the instant at which the world begins."""
     begin = Now(int(datetime.fromisoformat(WORLD_START).timestamp()), int(time.time() * 1000))
-    document = read_estate(folder / "estate")
+    document = read_estate(folder / "estate", begin.world_s)
     engine = open_engine(database_url(folder))
     try:
         upgrade(engine)
