@@ -1,7 +1,8 @@
 """`estate645`: the command line of the head-end.
 
 One file a command in `server.cli`; each offers `add_parser(subparsers)` and `run(args) -> int`. Errors that a
-person can mend end with one line on standard error and exit code 2; numbers that do not agree end with 1.
+person can mend end with one line on standard error and exit code 2; numbers that do not agree end with 1. A command
+that needs a package of the extra `server` says so when it is run; help and the others work without it.
 """
 
 import argparse
@@ -9,6 +10,8 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+OWN = ("core", "server")
+INSTALL = "pip install 'estate645[server]'"
 COMMANDS = ("demo", "serve", "import_", "verify", "read", "frame")
 
 
@@ -19,7 +22,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
-        importlib.import_module(f"server.cli.{name}").add_parser(subparsers)
+        try:
+            importlib.import_module(f"server.cli.{name}").add_parser(subparsers)
+        except ModuleNotFoundError as error:
+            if (error.name or "").split(".")[0] in OWN:
+                raise
+            absent = subparsers.add_parser(name.strip("_"), help=f"needs {INSTALL}", add_help=False)
+            absent.set_defaults(missing=error.name)
     return parser
 
 
@@ -32,14 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    try:
-        parser = build_parser()
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] in ("core", "server"):
-            raise
-        print(f"estate645: {error.name} is missing; run: pip install 'estate645[server]'", file=sys.stderr)
+    parser = build_parser()
+    arguments, rest = parser.parse_known_args(argv)
+    if missing := getattr(arguments, "missing", None):
+        print(f"estate645 {arguments.command}: {missing} is missing; run: {INSTALL}", file=sys.stderr)
         return 2
-    arguments = parser.parse_args(argv)
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     from server.errors import EstateError
 
     try:

@@ -45,6 +45,10 @@ from server.web.notice_words import told
 from server.web.site import create_site
 from server.web.state import WebState
 
+IMPORT_FIRST = (
+    "run: estate645 import estate.toml --config FILE (docs/estate.example.toml of the sources is a complete example)"
+)
+
 log = logging.getLogger("estate645")
 
 
@@ -73,6 +77,7 @@ class Application:
         self.config = config
         self.clock = Clock(_anchor(config))
         self.engine: Engine = open_engine(config.database_url)
+        _refuse_new_file(self.engine)
         upgrade(self.engine)
         self.estate_id = _only_estate(self.engine)
         self._give_back = claim(self.engine)
@@ -173,11 +178,15 @@ def _only_estate(engine: Engine) -> str:
     with reader(engine) as connection:
         estates = list_estates(connection)
     if not estates:
-        raise ConfigError(
-            "the database holds no estate yet; run: estate645 import estate.toml --config FILE "
-            "(docs/estate.example.toml is a complete example)"
-        )
+        raise ConfigError(f"the database holds no estate yet; {IMPORT_FIRST}")
     return str(estates[0]["estate_id"])
+
+
+def _refuse_new_file(engine: Engine) -> None:
+    """Serving makes no database: an SQLite file that is not there is refused, and not created to be empty."""
+    path = engine.url.database or ""
+    if engine.dialect.name == "sqlite" and not Path(path).exists():
+        raise ConfigError(f"there is no database {path}, so there is no estate yet; {IMPORT_FIRST}")
 
 
 def _providers(config: Config) -> Mapping[str, Provider]:

@@ -55,18 +55,22 @@ def _database(arguments: argparse.Namespace) -> str:
 
 
 def check(url: str) -> list[VerifyReport]:
-    """A report for each estate; ConfigError when there is no such file, StorageUnavailable when it is no database."""
+    """A report for each estate; ConfigError when there is no file or no estate, StorageUnavailable for no database."""
     engine = open_engine(url)
     path = make_url(url).database
     if engine.dialect.name == "sqlite" and not Path(path or "").is_file():
         raise ConfigError(f"there is no database {path}; run `estate645 demo` or name one with --database URL")
     try:
         with reader(engine) as connection:
-            return [verify(connection, row["estate_id"]) for row in list_estates(connection)]
+            reports = [verify(connection, row["estate_id"]) for row in list_estates(connection)]
     except DBAPIError as error:
         raise StorageUnavailable(str(unavailable(engine, error))) from error
     finally:
         engine.dispose()
+    if not reports:
+        where = engine.url.render_as_string(hide_password=True)
+        raise ConfigError(f"the database {where} holds no estate, so there is nothing to check; name another one")
+    return reports
 
 
 def _show(report: VerifyReport) -> None:

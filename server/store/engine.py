@@ -159,7 +159,9 @@ def upgrade(engine: Engine) -> None:
 def unavailable(engine: Engine, error: DBAPIError) -> StorageUnavailable:
     """The error that people see when the database does not do its work."""
     where = engine.url.render_as_string(hide_password=True)
+    checks = "that its folder can be written and that the disk has room"
+    if engine.dialect.name == "postgresql":
+        checks = "that the server runs and can be reached, and that user and password are right"
     return StorageUnavailable(
-        f"database {where} cannot be used ({str(error.orig).strip()}); check that it exists, that its folder can be "
-        "written and that the disk has room"
+        f"database {where} cannot be used ({str(error.orig).strip()}); check that it exists, {checks}"
     )

@@ -2,10 +2,14 @@
 
 import signal
 import socket
+import subprocess
+import sys
 
 import pytest
 
 import server.__main__
+from server.store.engine import open_engine, upgrade
+from server.store.ownership import claim
 from tests.e2e.processes import ROOT, estate645, start, wait_until
 
 
@@ -19,6 +23,7 @@ def refused(answer, *words):
 
 def test_serve_without_an_estate_says_how_to_import_one(tmp_path):
     refused(estate645("serve", "--port", "0", cwd=tmp_path), "no estate yet", "estate645 import")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_serve_on_a_port_that_is_taken(tmp_path):
@@ -68,6 +73,69 @@ def test_a_database_that_cannot_be_written(tmp_path):
 
 def test_verify_without_any_database(tmp_path):
     refused(estate645("verify", cwd=tmp_path), "estate645 demo")
+
+
+def test_verify_of_a_database_without_an_estate(tmp_path):
+    engine = open_engine(f"sqlite:///{tmp_path / 'estate645.db'}")
+    upgrade(engine)
+    engine.dispose()
+    refused(estate645("verify", cwd=tmp_path), "holds no estate")
+    refused(estate645("serve", "--port", "0", cwd=tmp_path), "no estate yet", "estate645 import")
+
+
+def test_an_import_beside_a_running_server(tmp_path):
+    example = ROOT / "docs" / "estate.example.toml"
+    assert estate645("import", example, cwd=tmp_path).returncode == 0
+    engine = open_engine(f"sqlite:///{tmp_path / 'estate645.db'}")
+    give_back = claim(engine)
+    try:
+        refused(estate645("import", example, cwd=tmp_path), "a server runs", "stop the server")
+    finally:
+        give_back()
+        engine.dispose()
+
+
+def test_a_postgresql_that_is_not_there(tmp_path):
+    answer = estate645("verify", "--database", "postgresql://a:b@127.0.0.1:1/none", cwd=tmp_path)
+    refused(answer, "that the server runs and can be reached")
+    assert "folder" not in answer.stderr
+
+
+BASE_INSTALL = """
+import builtins, sys
+real = builtins.__import__
+def without_the_extra(name, *rest):
+    if name.split(".")[0] in ("sqlalchemy", "uvicorn", "httpx", "pydantic", "fastapi", "alembic"):
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name.split(".")[0])
+    return real(name, *rest)
+builtins.__import__ = without_the_extra
+from server.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--help"], 0, "explain a DL/T 645 frame"),
+        (["frame", "68 AA AA AA AA AA AA 68 13 00 DF 16"], 0, "AAAAAAAAAAAA"),
+        (["serve", "--port", "0"], 2, "is missing; run: pip install 'estate645[server]'"),
+        (["import", "estate.toml"], 2, "is missing; run: pip install 'estate645[server]'"),
+        (["verify", "--help"], 2, "is missing; run: pip install 'estate645[server]'"),
+        (["frame", "--nonsense"], 2, "unrecognized arguments: --nonsense"),
+    ],
+)
+def test_help_and_what_needs_no_server_work_without_the_extra(tmp_path, arguments, code, words):
+    answer = subprocess.run(
+        [sys.executable, "-P", "-c", BASE_INSTALL, *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == code, answer.stdout + answer.stderr
+    assert words in answer.stdout + answer.stderr
+    assert "Traceback" not in answer.stderr
 
 
 def test_the_demo_leaves_a_folder_alone_that_is_not_its_own(tmp_path):
