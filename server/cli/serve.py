@@ -16,6 +16,7 @@ import uvicorn
 from server.app import Application
 from server.config import Config, load
 from server.errors import ConfigError
+from server.web.pages import refuse_without_assets
 from server.web.wire import BoundedProtocol
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -39,6 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     config = _with_options(load(arguments.config), arguments)
+    refuse_without_assets()
     listener = _listen(config)
     port = listener.getsockname()[1]
     config = replace(config, port=port, public_url=config.public_url or f"http://{config.host}:{port}")

@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sqlalchemy import RowMapping
 from sqlalchemy.exc import SQLAlchemyError
 
-from server.errors import EstateError
+from server.errors import ConfigError, EstateError
 from server.store.engine import reader
 from server.store.estates import get_estate
 from server.web import formats, i18n, words
@@ -62,6 +62,16 @@ def manifest() -> dict[str, str]:
         return {}
     names: dict[str, str] = json.loads(path.read_text("utf-8"))
     return names
+
+
+def refuse_without_assets() -> None:
+    """ConfigError unless the style sheets and scripts of the pages are there, as a source tree may lack them."""
+    lost = [name for name in manifest().values() if not (DIST / name).is_file()]
+    if lost or not manifest():
+        raise ConfigError(
+            f"{DIST / (lost or ['manifest.json'])[0]} is missing, so no page could be shown; "
+            "run `make assets` in the source tree, or install a wheel that `python -m build` made"
+        )
 
 
 def asset(name: str) -> str:
