@@ -1,8 +1,6 @@
-"""People: who exists, who is locked out, whose session is open.
+"""People: who exists, who may enter, whose session is open.
 
 Passwords are hashed and compared elsewhere (slow, outside of the unit); a flow only learns whether one fitted.
-Failures and the lock are rows, so that a restart lifts nothing. A tried lock is not prolonged, so that nobody can
-keep somebody else out for ever.
 """
 
 from typing import TYPE_CHECKING
@@ -12,7 +10,10 @@ from sqlalchemy import RowMapping
 
 from server.domain.access import ROLES
 from server.errors import Conflict, NotFound, Refused
+from server.flows import lockout
+from server.flows.lockout import Place
 from server.store import audit
+from server.store import lockout as failed
 from server.store import people as kept
 from server.store.estates import get_account
 from server.store.unit import Unit
@@ -20,31 +21,22 @@ from server.store.unit import Unit
 if TYPE_CHECKING:
     from server.clock import Now
 
-FAILURES_MAX = 5
-LOCK_MS = 15 * 60 * 1000
 BOUND_ROLE = "resident"  # the only role with an account of its own
 
 
-def authenticate(unit: Unit, login: str, password_fits: bool, *, now: "Now") -> bool:
-    """Count a success or failure of `login`; whether the person may enter.
+def authenticate(unit: Unit, login: str, password_fits: bool, *, place: Place, now: "Now") -> bool:
+    """Count a success or failure of `login` at `place`; whether the person may enter.
 
-    Five failures lock for 15 minutes; while locked, the right password does not open.
+    While too many wrong passwords count against them there, the right one does not open.
     """
     row = kept.user_by_login(unit.connection, login)
-    if row is None or row["locked_until_ms"] > now.machine_ms:
+    if lockout.is_barred(unit, row, place, now):
         return False
-    place = (row["estate_id"], row["user_id"])
-    if password_fits:
-        if row["failures"]:
-            kept.update_user(unit.connection, *place, failures=0)
-        return True
-    failures = row["failures"] + 1
-    if failures < FAILURES_MAX:
-        kept.update_user(unit.connection, *place, failures=failures)
+    if row is None or not password_fits:
+        lockout.note_failure(unit, row, place, now)
         return False
-    kept.update_user(unit.connection, *place, failures=0, locked_until_ms=now.machine_ms + LOCK_MS)
-    audit.record(unit.connection, row["estate_id"], login, "login.locked", row["user_id"], now)
-    return False
+    lockout.note_success(unit, row, place)
+    return True
 
 
 def open_session(
@@ -111,7 +103,7 @@ def create_user(
 
 def set_password(unit: Unit, estate_id: str, user_id: str, password_hash: str, *, actor: str, now: "Now") -> None:
     """Give a person another password: all sessions end, the lock is lifted."""
-    _get(unit, estate_id, user_id)
+    failed.forget(unit.connection, _get(unit, estate_id, user_id)["login"])
     kept.update_user(unit.connection, estate_id, user_id, password_hash=password_hash, failures=0, locked_until_ms=0)
     kept.drop_sessions_of(unit.connection, estate_id, user_id)
     audit.record(unit.connection, estate_id, actor, "person.password", user_id, now)

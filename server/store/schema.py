@@ -310,6 +310,11 @@ login_session = Table(
     _text("csrf"),
 )  # fmt: skip
 
+login_failure = Table(
+    "login_failure", metadata,
+    _id("place"), _id("login"), _int("failures"), _int("until_ms"),
+)  # fmt: skip
+
 api_client = Table(
     "api_client", metadata,
     _id("estate_id"), _id("client_id"), _text("name"), _text("secret"), _text("scopes"), _int("active", default=1),

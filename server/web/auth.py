@@ -2,7 +2,7 @@
 
 The token of a session is 256 random bits in a cookie that scripts cannot read and other sites cannot send; the
 database keeps its SHA-256. Every failure reads the same, whether the login is unknown, the password wrong or the
-account locked, and costs the same. Failures and the lock are stored, so that a restart lifts nothing.
+account locked, and costs the same. Wrong passwords count where they come from: see `devices` and `flows.lockout`.
 """
 
 import secrets
@@ -15,10 +15,11 @@ from starlette.responses import RedirectResponse, Response
 
 from server.errors import NotFound
 from server.flows import people as flows
+from server.flows.lockout import Place
 from server.store import people
 from server.store.engine import reader
 from server.store.unit import Unit
-from server.web import i18n
+from server.web import devices, i18n
 from server.web.deps import PUBLIC, SIGNED_IN, State
 from server.web.errors import RETRY_AFTER_S, TooManyRequests
 from server.web.pages import render
@@ -70,18 +71,23 @@ async def login(request: Request, state: State, _who: Anybody) -> Response:
     name, target = given["login"].strip()[:LOGIN_LENGTH_MAX].replace("\x00", ""), safe_next(given["next"])
     desk: PasswordDesk = request.app.state.passwords
     user = await run_in_threadpool(_user, state, name)
+    place = devices.place_of(request, user, secure=state.config.secure_cookies)
     try:
         fits = await desk.verify(user["password_hash"] if user else None, given["password"][:PASSWORD_LENGTH_MAX])
     except TooManyRequests:
         page = render(request, "login.html", status_code=429, error="busy", login=name, next_path=target)
         page.headers["Retry-After"] = RETRY_AFTER_S
         return page
-    token = await run_in_threadpool(_enter, state, user) if user is not None and fits else None
+    token = await run_in_threadpool(_enter, state, user, place) if user is not None and fits else None
     if user is None or token is None:
-        _note_failure(state, user, fits=fits)
+        if not fits:
+            _note_failure(state, name, place)
         return render(request, "login.html", status_code=401, error="wrong", login=name, next_path=target)
     reply = RedirectResponse(target, 303)
-    _set_cookie(reply, state, token, session_s(user["role"]))
+    secure = state.config.secure_cookies
+    _set_cookie(reply, state, cookie_name(secure=secure), token, session_s(user["role"]))
+    known = devices.remember(request, user, place, secure=secure)
+    _set_cookie(reply, state, devices.cookie_name(secure=secure), known, devices.AGE_S)
     return reply
 
 
@@ -95,22 +101,21 @@ def _user(state: WebState, name: str) -> RowMapping | None:
         return people.user_by_login(conn, name)
 
 
-def _note_failure(state: WebState, user: RowMapping | None, *, fits: bool) -> None:
+def _note_failure(state: WebState, login: str, place: Place) -> None:
     """Count a wrong password without waiting for the disk, so that the answer for unknown people is not quicker.
 
     Units run in order: whoever tries again meets the count.
     """
-    if user is not None and not fits:
-        now = state.clock.now()
-        state.writer.submit(lambda unit: flows.authenticate(unit, user["login"], False, now=now))
+    now = state.clock.now()
+    state.writer.submit(lambda unit: flows.authenticate(unit, login, False, place=place, now=now))
 
 
-def _enter(state: WebState, user: RowMapping) -> str | None:
+def _enter(state: WebState, user: RowMapping, place: Place) -> str | None:
     """Open the session after the right password; the token, or None when the person is locked or not active."""
     token, csrf, now = secrets.token_urlsafe(TOKEN_BYTES), secrets.token_urlsafe(TOKEN_BYTES), state.clock.now()
 
     def work(unit: Unit) -> bool:
-        if not flows.authenticate(unit, user["login"], True, now=now):
+        if not flows.authenticate(unit, user["login"], True, place=place, now=now):
             return False
         flows.open_session(
             unit,
@@ -126,9 +131,8 @@ def _enter(state: WebState, user: RowMapping) -> str | None:
     return token if state.writer.run(work) else None
 
 
-def _set_cookie(reply: Response, state: WebState, token: str, age_s: int) -> None:
+def _set_cookie(reply: Response, state: WebState, name: str, token: str, age_s: int) -> None:
     secure = state.config.secure_cookies
-    name = cookie_name(secure=secure)
     reply.set_cookie(name, token, max_age=age_s, path="/", secure=secure, httponly=True, samesite="strict")
 
 

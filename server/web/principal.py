@@ -18,6 +18,7 @@ from server.web.state import WebState
 
 BEARER = "bearer "
 COOKIE = "estate645_session"
+HOST_PREFIX = "__Host-"
 
 
 class NotSignedIn(EstateError):
@@ -52,7 +53,7 @@ class Principal:
 
 def cookie_name(*, secure: bool) -> str:
     """`__Host-` binds the cookie to this host, and browsers accept that prefix only with TLS."""
-    return f"__Host-{COOKIE}" if secure else COOKIE
+    return f"{HOST_PREFIX}{COOKIE}" if secure else COOKIE
 
 
 def token_sha256(token: str) -> str:

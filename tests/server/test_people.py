@@ -5,7 +5,7 @@ from sqlalchemy import select
 
 from server.errors import Conflict, NotFound, Refused
 from server.flows import people
-from server.flows.people import FAILURES_MAX, LOCK_MS
+from server.flows.lockout import EVERYWHERE_MAX, HERE_MAX, LOCK_MS, PLACE_MAX, Place
 from server.store import people as kept
 from server.store import schema
 from server.store.engine import reader
@@ -20,6 +20,10 @@ def estate(writer):
     return writer
 
 
+HERE, THERE = Place("address 203.0.113.7"), Place("address 198.51.100.1")
+DEVICE = Place("device 1", is_known=True)
+
+
 def create(writer, login="anna", role="operator", account=None, actor="root", estate_id=ESTATE):
     return writer.run(
         lambda unit: people.create_user(
@@ -29,8 +33,8 @@ def create(writer, login="anna", role="operator", account=None, actor="root", es
     )  # fmt: skip
 
 
-def enter(writer, fits, ms=0, login="anna"):
-    return writer.run(lambda unit: people.authenticate(unit, login, fits, now=at(0, ms)))
+def enter(writer, fits, ms=0, login="anna", place=HERE):
+    return writer.run(lambda unit: people.authenticate(unit, login, fits, place=place, now=at(0, ms)))
 
 
 def open_session(writer, user_id, token="t1", expires_ms=MACHINE_MS + HOUR_MS, now=None):
@@ -89,7 +93,7 @@ def test_an_empty_login_or_password_is_refused(estate):
 
 def test_five_failures_lock_and_the_lock_ends_by_itself(estate, engine):
     create(estate)
-    assert not any(enter(estate, False) for _ in range(FAILURES_MAX))
+    assert not any(enter(estate, False) for _ in range(HERE_MAX))
     assert not enter(estate, True)
     assert not enter(estate, True, LOCK_MS - 1)
     assert enter(estate, True, LOCK_MS)
@@ -98,7 +102,7 @@ def test_five_failures_lock_and_the_lock_ends_by_itself(estate, engine):
 
 def test_trying_a_lock_does_not_prolong_it(estate):
     create(estate)
-    for _ in range(FAILURES_MAX):
+    for _ in range(HERE_MAX):
         enter(estate, False)
     for ms in range(0, LOCK_MS, LOCK_MS // 20):
         assert not enter(estate, False, ms)
@@ -107,9 +111,9 @@ def test_trying_a_lock_does_not_prolong_it(estate):
 
 def test_after_a_lock_there_are_five_tries_again(estate):
     create(estate)
-    for _ in range(FAILURES_MAX):
+    for _ in range(HERE_MAX):
         enter(estate, False)
-    for _ in range(FAILURES_MAX - 1):
+    for _ in range(HERE_MAX - 1):
         assert not enter(estate, False, LOCK_MS)
     assert enter(estate, True, LOCK_MS)
 
@@ -117,10 +121,75 @@ def test_after_a_lock_there_are_five_tries_again(estate):
 def test_a_success_forgets_failures_and_unknown_people_never_enter(estate):
     create(estate)
     for _ in range(3):
-        for _ in range(FAILURES_MAX - 1):
+        for _ in range(HERE_MAX - 1):
             enter(estate, False)
         assert enter(estate, True)
     assert not enter(estate, True, login="nobody")
+
+
+def test_wrong_passwords_from_elsewhere_bar_nobody_here(estate):
+    create(estate)
+    for _ in range(2 * HERE_MAX):
+        enter(estate, False, place=THERE)
+    assert not enter(estate, True, place=THERE)
+    assert enter(estate, True, place=HERE)
+    assert not enter(estate, True, place=THERE)  # a success here forgets nothing there
+    assert enter(estate, True, LOCK_MS, place=THERE)
+
+
+def guess_everywhere(estate, count):
+    for number in range(count):
+        enter(estate, False, place=Place(f"address 10.0.{number}"))
+
+
+def test_guesses_from_many_places_bar_every_strange_place_but_no_known_device(estate):
+    create(estate)
+    guess_everywhere(estate, EVERYWHERE_MAX)
+    assert not enter(estate, True, place=HERE)
+    assert enter(estate, True, place=DEVICE)
+    assert not enter(estate, True, LOCK_MS - 1, place=HERE)
+    assert enter(estate, True, LOCK_MS, place=HERE)
+
+
+def test_one_guess_fewer_bars_nobody(estate):
+    create(estate)
+    guess_everywhere(estate, EVERYWHERE_MAX - 1)
+    assert enter(estate, True, place=HERE)
+
+
+def test_a_known_device_has_five_tries_of_its_own(estate):
+    create(estate)
+    for _ in range(HERE_MAX):
+        enter(estate, False, place=DEVICE)
+    assert not enter(estate, True, place=DEVICE)
+    assert enter(estate, True, place=HERE)
+    assert enter(estate, True, LOCK_MS, place=DEVICE)
+
+
+def test_one_password_for_many_people_bars_the_place_and_no_other(estate):
+    for number in range(PLACE_MAX + 1):
+        create(estate, login=f"r{number}")
+        enter(estate, False, login=f"r{number}", place=THERE)
+    create(estate)
+    assert not enter(estate, True, place=THERE)
+    assert enter(estate, True, place=HERE)
+    assert enter(estate, True, place=DEVICE)
+    assert enter(estate, True, LOCK_MS, place=THERE)
+
+
+def test_strangers_count_against_the_place(estate):
+    create(estate)
+    for number in range(PLACE_MAX):
+        enter(estate, False, login=f"nobody{number}", place=THERE)
+    assert not enter(estate, True, place=THERE)
+
+
+def test_what_no_longer_counts_is_forgotten(estate, engine):
+    create(estate)
+    guess_everywhere(estate, 3)
+    enter(estate, False, LOCK_MS, place=THERE)
+    with reader(engine) as connection:
+        assert set(connection.execute(select(schema.login_failure.c.place)).scalars()) == {THERE.name}
 
 
 def test_a_session_lasts_until_its_end(estate, engine):
@@ -154,7 +223,7 @@ def test_ended_sessions_are_forgotten(estate, engine):
 def test_a_new_password_ends_all_sessions_and_lifts_the_lock(estate, engine):
     user_id = create(estate)
     open_session(estate, user_id)
-    for _ in range(FAILURES_MAX):
+    for _ in range(HERE_MAX):
         enter(estate, False)
     estate.run(lambda unit: people.set_password(unit, ESTATE, user_id, "$argon2id$y", actor="root", now=at()))
     assert session(engine) is None

@@ -12,8 +12,8 @@ PASSWORD = "correct horse 42"
 class Client:
     """One browser or program; keeps cookies between requests. Close it when done."""
 
-    def __init__(self, site, *, origin=ORIGIN):
-        transport = httpx.ASGITransport(site, raise_app_exceptions=False)
+    def __init__(self, site, *, origin=ORIGIN, address="203.0.113.7"):
+        transport = httpx.ASGITransport(site, raise_app_exceptions=False, client=(address, 50_000))
         self._runner = asyncio.Runner()
         self._client = httpx.AsyncClient(transport=transport, base_url=origin, follow_redirects=False)
 

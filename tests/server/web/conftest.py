@@ -98,8 +98,8 @@ class Web:
     merchant_key: Ed25519PrivateKey
     clients: list
 
-    def client(self):
-        client = Client(self.site)
+    def client(self, **kwargs):
+        client = Client(self.site, **kwargs)
         self.clients.append(client)
         return client
 

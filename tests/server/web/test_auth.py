@@ -6,12 +6,13 @@ import pytest
 from sqlalchemy import select, update
 
 from server.store import schema
+from server.web import devices
 from server.web.auth import safe_next
 from server.web.errors import TooManyRequests
 from server.web.passwords import RUNNING_MAX, WAITING_MAX, PasswordDesk, hash_password
 from server.web.principal import token_sha256
 from server.web.site import create_site
-from tests.server.web.browsing import Client, set_cookie_of
+from tests.server.web.browsing import PASSWORD, Client, set_cookie_of
 from tests.server.web.conftest import ESTATE
 
 
@@ -102,6 +103,86 @@ def test_a_success_forgets_earlier_failures(web):
 def test_failures_of_one_do_not_lock_another(web):
     failures(web, "operator", 5)
     assert web.client().sign_in("cashier").status_code == 303
+
+
+ELSEWHERE = "198.51.100.1"
+
+
+def device_of(client):
+    return client.cookies["estate645_device"]
+
+
+def sign_in_with(web, cookie, login="operator", **kwargs):
+    client = web.client(**kwargs)
+    client.cookies.set("estate645_device", cookie)
+    return client.sign_in(login).status_code
+
+
+def test_guesses_from_one_address_leave_the_person_in_from_another(web):
+    failures(web, "operator", 5)
+    assert web.client().sign_in("operator").status_code == 401
+    assert web.client(address=ELSEWHERE).sign_in("operator").status_code == 303
+
+
+def test_addresses_of_one_ipv6_site_are_one_place(web):
+    client = web.client(address="2001:db8:1:2::1")
+    for _ in range(5):
+        client.sign_in("operator", "wrong")
+    assert web.client(address="2001:db8:1:2:ffff::9").sign_in("operator").status_code == 401
+    assert web.client(address="2001:db8:1:3::1").sign_in("operator").status_code == 303
+
+
+def test_a_known_device_stays_in_whatever_others_guess(web):
+    cookie = device_of(web.signed_in("operator"))
+    failures(web, "operator", 5)
+    web.execute(update(schema.app_user).values(locked_until_ms=2**62))
+    assert web.client(address=ELSEWHERE).sign_in("operator").status_code == 401
+    assert sign_in_with(web, cookie) == 303
+
+
+@pytest.mark.parametrize("change", ["another person", "tampered", "another password", "blind"])
+def test_a_device_is_known_only_by_its_own_true_token(web, monkeypatch, change):
+    cookie = device_of(web.signed_in("cashier" if change == "another person" else "operator"))
+    if change == "tampered":
+        cookie = ("0" if cookie[0] != "0" else "1") + cookie[1:]
+    if change == "another password":
+        web.execute(update(schema.app_user).values(password_hash=hash_password(PASSWORD)))
+    if change == "blind":
+        monkeypatch.setattr(devices, "_tokens", lambda *_args, **_kwargs: [])
+    failures(web, "operator", 5)
+    assert sign_in_with(web, cookie) == 401
+
+
+def test_a_shared_device_knows_its_last_people(web):
+    client = web.client()
+    for login in ("operator", "cashier", "operator"):
+        assert client.sign_in(login).status_code == 303
+        client.cookies.delete("estate645_session")
+    assert device_of(client).count(".") == 1
+    failures(web, "operator", 5)
+    failures(web, "cashier", 5)
+    assert sign_in_with(web, device_of(client), "operator") == 303
+    assert sign_in_with(web, device_of(client), "cashier") == 303
+
+
+def test_a_devices_cookie_does_not_grow(web):
+    client = web.client()
+    client.cookies.set("estate645_device", ".".join(["0" * 32 + "-" + "0" * 64] * 9))
+    assert set_cookie_of(client.sign_in("operator"), "estate645_device").count("-") == devices.PEOPLE_MAX + 1
+
+
+@pytest.mark.parametrize("cookie", ["", "x", "." * 50, "é", "0" * 32 + "-" + "0" * 64])
+def test_a_made_up_device_is_none(web, cookie):
+    client = web.client()
+    headers = {"Cookie": f"estate645_device={cookie}".encode()}
+    answer = client.post("/login", data={"login": "operator", "password": PASSWORD}, headers=headers)
+    assert answer.status_code == 303
+
+
+def test_the_devices_cookie_is_bound_like_the_sessions(make_web):
+    answer = make_web(secure_cookies=True).client().sign_in("operator")
+    cookie = set_cookie_of(answer, "__Host-estate645_device")
+    assert all(part in cookie for part in ("secure", "httponly", "samesite=strict", "path=/"))
 
 
 def test_unknown_wrong_and_locked_read_the_same(web):
