@@ -117,7 +117,7 @@ sys.exit(main(sys.argv[1:]))
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["--help"], 0, "explain a DL/T 645 frame"),
+        (["--help"], 0, "explain a DL/T 645 "),
         (["frame", "68 AA AA AA AA AA AA 68 13 00 DF 16"], 0, "AAAAAAAAAAAA"),
         (["serve", "--port", "0"], 2, "is missing; run: pip install 'estate645[server]'"),
         (["import", "estate.toml"], 2, "is missing; run: pip install 'estate645[server]'"),

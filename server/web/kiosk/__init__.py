@@ -1,7 +1,7 @@
 """The kiosk in the hall: room, amount and code, slip. No name and no balance; back to the start after a minute.
 
-The step from room to amount is the same for a room that exists and one that does not; only the attempt to pay tells
-that a number is wrong, since money must not be sent to nobody.
+The step from room to amount is the same for a room that exists and one that does not. Only the attempt to pay is
+refused, since a code for nobody would take real money, and that refusal does not say whether room or amount was wrong.
 """
 
 import re

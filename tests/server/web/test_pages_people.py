@@ -169,6 +169,18 @@ def test_the_kiosk_answers_the_same_for_rooms_that_exist_and_rooms_that_do_not(w
     assert kiosk.get("/me").status_code in (403, 404)
 
 
+def test_the_kiosk_refuses_an_unknown_room_as_it_refuses_a_wrong_amount(web):
+    """Only who could pay learns that a room exists; a refusal does not say what was wrong."""
+    kiosk = web.signed_in("kiosk")
+    forms = ({"room": "9-999", "amount": "50"}, {"room": "1-101", "amount": "0"})
+    answers = [kiosk.post("/kiosk/pay", data=form, headers=web.csrf("kiosk")) for form in forms]
+    shown = [
+        answer.text.replace(room.replace("-", " 栋 "), "SAID").replace(room, "ROOM")
+        for answer, room in zip(answers, ("9-999", "1-101"), strict=True)
+    ]
+    assert (answers[0].status_code, shown[0]) == (answers[1].status_code, shown[1])
+
+
 @pytest.mark.parametrize(
     "form", [{"room": "9-999", "amount": "50"}, {"room": "1-101", "amount": "x"}, {"room": "1-101", "amount": "0"}]
 )
