@@ -108,7 +108,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--truth-out", type=Path, help="in virtual time: write the truth there (JSON Lines with --days)"
     )
-    parser.add_argument("--labels-out", type=Path, help="with --speed max: write the faults' labels there (JSON Lines)")
+    parser.add_argument(
+        "--labels",
+        "--labels-out",
+        type=Path,
+        metavar="FILE",
+        help="write the faults' labels there (JSON Lines) at the end",
+    )
     return parser
 
 
@@ -121,8 +127,8 @@ def _settle_speed(options: argparse.Namespace) -> None:
             raise ScenarioError("--speed max: leave out --factor, --virtual and --clock stepped")
     elif options.clock == "stepped" and options.virtual is not None:
         raise ScenarioError("--clock stepped: leave out --virtual")
-    elif options.days is not None or options.labels_out is not None:
-        raise ScenarioError("--days and --labels-out go with --speed max")
+    elif options.days is not None:
+        raise ScenarioError("--days goes with --speed max")
     elif options.speed is not None:
         if options.factor not in (None, options.speed):
             raise ScenarioError("--speed and --factor say the same; leave one out")
@@ -131,14 +137,14 @@ def _settle_speed(options: argparse.Namespace) -> None:
 
 def _run_at_once(scenario: Scenario, options: argparse.Namespace) -> int:
     """Live through --days, print a summary, and write truth and labels where they are wanted."""
-    from sim.virtual import VirtualRun, label_lines, truth_lines  # only here: the start on ports need not wait for it
+    from sim.virtual import VirtualRun, truth_lines  # only here: the start on ports need not wait for it
 
     run = VirtualRun(scenario, options.seed, _anchor(options))
     run.run(options.days)
     print(json.dumps(run.summary(), indent=1))
-    for lines, path in ((truth_lines, options.truth_out), (label_lines, options.labels_out)):
-        if path is not None:
-            write_lines(path, lines(run.world))
+    if options.truth_out is not None:
+        write_lines(options.truth_out, truth_lines(run.world))
+    _write_labels(run.world, options.labels)
     return 0
 
 
@@ -150,6 +156,7 @@ def _run_virtual(scenario: Scenario, options: argparse.Namespace) -> int:
     env.run(until=options.virtual * DAY_S / anchor.factor)
     for truth in estate_truth(world):
         whole = truth
+    _write_labels(world, options.labels)
     text = json.dumps({"truth": whole, "labels": world.faults.labels(world.now_ms)}, indent=1, sort_keys=True)
     if options.truth_out is None:
         print(text)
@@ -189,8 +196,16 @@ def _run_served(scenario: Scenario, options: argparse.Namespace) -> int:
         _announce(world, control, run_path, announcement)
         cleanup.callback(announcement.withdraw)
         env.serve()
+        _write_labels(world, options.labels)
         _report(world, env)
     return 0
+
+
+def _write_labels(world: World, path: Path | None) -> None:
+    """One fault a line."""
+    if path is not None:
+        labels = world.faults.labels(world.now_ms)
+        write_lines(path, (json.dumps(label, sort_keys=True) for label in labels))
 
 
 def _record(world: World, directory: Path) -> None:

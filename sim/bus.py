@@ -13,6 +13,7 @@ used.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,9 @@ from sim.line import Line
 from sim.meters import Meter
 from sim.meters.dlt645 import answer
 from sim.ports import Port
+from sim.quirks import Oddities, Part
 from sim.recording import MASTER, METERS, Recorder
+from sim.uart import LineSettings
 
 BYTE_GAP_S = 0.5
 """Tb: after this silence a half frame is dropped (DL/T 645-2007)."""
@@ -73,6 +76,7 @@ class Bus:
         self._rates_differ = self._rate_changes = False
         self._received_s = 0.0
         self._unheard_bytes = 0
+        self.odd = Oddities()
         self._talking_until_s = 0.0
         self._speech = 0
 
@@ -86,6 +90,8 @@ class Bus:
         if self._rate_changes:
             self._follow_rate()
         heard = self.line.to_meters(data)
+        if self.odd:
+            heard = self.odd.hear(heard)
         if self.decoder.pending and now_s - self._received_s > BYTE_GAP_S:
             self.decoder.reset()
         self._received_s = max(self._received_s, now_s) + self._wire_s(len(data))
@@ -96,6 +102,9 @@ class Bus:
             return
         for frame in self.decoder.feed(heard):
             self._hear(frame)
+        if self.odd.strangers:
+            for meter, frame in self.odd.understood(data, self.line):
+                self._hear(frame, meter)
 
     def _wire_s(self, count: int) -> float:
         """The time that we have to give `count` bytes; a UART gives it by itself."""
@@ -122,6 +131,10 @@ class Bus:
         self.stop_recording()
         self.port.close()
 
+    def blurt(self, data: bytes) -> None:
+        """Bytes that nobody asked for."""
+        self._put(self.line.to_master(data))
+
     def _put(self, data: bytes) -> None:
         """Hand bytes to the port and note them."""
         if self._recorder is not None and data:
@@ -135,7 +148,7 @@ class Bus:
         self._speech += 1
         self._talking_until_s = 0.0
 
-    def _hear(self, frame: Frame) -> None:
+    def _hear(self, frame: Frame, stranger: Meter | None = None) -> None:
         length = OVERHEAD + len(frame.data)
         length += min(max(0, self._unheard_bytes - length), self.config.preamble)
         self._unheard_bytes = 0
@@ -143,29 +156,69 @@ class Bus:
             return
         self.counters.requests += 1
         if not self.config.byte_true:
-            self._say(frame, length, self._env.time_s)
+            self._say(frame, length, self._env.time_s, stranger)
             return
         delay_ms = self._delays.draw_ms(frame.address, *self._reply_delay_ms(frame))
         begins_s = self._received_s + delay_ms / 1000
-        self._env.call_at(begins_s, lambda: self._say(frame, length, begins_s))
+        self._env.call_at(begins_s, lambda: self._say(frame, length, begins_s, stranger))
 
-    def _say(self, frame: Frame, length: int, begins_s: float) -> None:
+    def _say(self, frame: Frame, length: int, begins_s: float, stranger: Meter | None = None) -> None:
         """Let the meters answer a request of `length` bytes at the moment when the answer begins."""
-        wire = self._answers(frame, self._world_ms(begins_s))
-        if not wire:
-            self.counters.unanswered += 1
+        if self.odd:
+            self._say_oddly(frame, length, begins_s, stranger)
             return
+        wire = self._answers(frame, self._world_ms(begins_s))
+        if wire:
+            self._speak(frame, wire, length, begins_s)
+        else:
+            self.counters.unanswered += 1
+
+    def _say_oddly(self, frame: Frame, length: int, begins_s: float, stranger: Meter | None) -> None:
+        """Let the meters answer with all that is wrong with them, at once or later, whole or in parts."""
+        parts = self._odd_answers(frame, self._world_ms(begins_s), stranger)
+        if not parts:
+            self.counters.unanswered += 1
+        for part in parts:
+            if part.after_s:
+                due_s = begins_s + part.after_s
+                self._env.call_at(due_s, partial(self._speak, frame, part.wire, length, due_s, part.sender))
+            else:
+                self._speak(frame, part.wire, length, begins_s, part.sender)
+
+    def _odd_answers(self, frame: Frame, at_ms: int, stranger: Meter | None) -> list[Part]:
+        """The parts of the one answer, or what several answers at once make of each other."""
+        if stranger is None:
+            everybody = {meter.index: meter for meter in self.meters.values()} if self.odd.doubles else {}
+            hearers = self.odd.hearers(frame, self._addressed(frame.address), everybody)
+        else:
+            hearers = [(stranger, frame)]
+        said = []
+        for meter, heard in hearers:
+            reply = answer(meter, heard, at_ms)
+            if reply is not None:
+                said.append(self.odd.said(meter, frame, reply, self._preamble(meter)))
+                if frame.control in CHANGES:
+                    self._note_change(meter)
+        if len(said) == 1:
+            return said[0]
+        wire = _garble([b"".join(part.wire for part in parts) for parts in said])
+        return [Part(0.0, wire)] if wire else []
+
+    def _speak(
+        self, frame: Frame, wire: bytes, length: int, begins_s: float, sender: LineSettings | None = None
+    ) -> None:
+        """Put an answer on the line, unless somebody is on it."""
         if begins_s < self._talking_until_s:
             self._collide()
             return
         if not self.config.byte_true:
-            self._put(self.line.to_master(wire))
+            self._put(self.line.to_master(wire, sender))
             self._count_answer(0.0, wire)
             return
         ideal_s = self.config.wire_s(length + len(wire)) + self._reply_delay_ms(frame)[0] / 1000
         self._talking_until_s = begins_s + self.config.wire_s(len(wire))
         self._speech += 1
-        self._send(self._speech, wire, 0, begins_s, ideal_s)
+        self._send(self._speech, wire, 0, begins_s, ideal_s, sender)
 
     def _count_answer(self, ideal_s: float, wire: bytes) -> None:
         """Only an answer that went out whole counts, with the least time that its transaction needs."""
@@ -173,16 +226,18 @@ class Bus:
         self.counters.bytes_out += len(wire)
         self.counters.ideal_s += ideal_s
 
-    def _send(self, speech: int, wire: bytes, start: int, begins_s: float, ideal_s: float) -> None:
+    def _send(
+        self, speech: int, wire: bytes, start: int, begins_s: float, ideal_s: float, sender: LineSettings | None
+    ) -> None:
         """Send the next chunk when its last byte has had its time, then the one after it."""
         end = len(wire) if self.port.takes_time else min(start + (self.config.chunk_bytes or len(wire)), len(wire))
 
         def write_chunk() -> None:
             if speech != self._speech:
                 return
-            self._put(self.line.to_master(wire[start:end]))
+            self._put(self.line.to_master(wire[start:end], sender))
             if end < len(wire):
-                self._send(speech, wire, end, begins_s, ideal_s)
+                self._send(speech, wire, end, begins_s, ideal_s, sender)
             else:
                 self._talking_until_s = 0.0
                 self._count_answer(ideal_s, wire)
@@ -194,11 +249,14 @@ class Bus:
         for meter in self._addressed(frame.address):
             reply = answer(meter, frame, at_ms)
             if reply is not None:
-                own = meter.profile.preamble
-                said.append(encode(reply, self.config.preamble if own is None else own))
+                said.append(encode(reply, self._preamble(meter)))
                 if frame.control in CHANGES:
                     self._note_change(meter)
         return said[0] if len(said) == 1 else _garble(said)
+
+    def _preamble(self, meter: Meter) -> int:
+        own = meter.profile.preamble
+        return self.config.preamble if own is None else own
 
     def _reply_delay_ms(self, frame: Frame) -> tuple[int, int]:
         """Td of the meter that is asked, where its vendor has one; otherwise the line's."""

@@ -6,7 +6,7 @@ GET  /truth/charge?meter=&from_wh=&to_wh=  what the way between two registers co
 POST /truth/charges {"cursors": [...]}   what a head-end at these cursors should have charged
 GET  /truth/labels                       faults with span and energy
 GET  /metrics                            lag of the loop, counters of every bus, both also of the last seconds
-POST /fault {"meter", "fault"}           begin a fault ("none" ends all of that meter), optional until, sizes
+POST /fault {"meter", "fault"}           begin a fault ("none" ends all there); or "gate" or "bus"; lasts_s, sizes
 POST /button {"meter"}                   press the button now
 POST /stop                               end the simulator
 GET, POST /time                          `sim.control_time`
@@ -33,11 +33,13 @@ from sim.control_record import record
 from sim.control_stepped import advance, exchange
 from sim.control_time import get_time, post_time
 from sim.errors import PortError, ScenarioError, SimError, UnknownMeter
-from sim.estate import FaultConfig, FaultKind
+from sim.estate import FaultConfig
+from sim.faults import BUS, GATE, HOUSEHOLD, KINDS
 from sim.fleet import SHOWN_OPEN
 from sim.jobs import Call, Later
 from sim.pace import Pace, Publish
 from sim.recent import Recent
+from sim.scenario_faults import NONE, read_sizes
 from sim.section import Section
 from sim.stepped import SteppedEnvironment
 from sim.truth import charge_between_nf, decimal_text, estate_truth, judge_cursor, locate
@@ -50,6 +52,7 @@ BUSES_NAMED_MAX = 8
 BUSES_PER_SLICE = 32
 BODY_BYTES_MAX = 1 << 20
 CURSORS_MAX = 10_000
+LASTS_S_MAX = 10 * 366 * 86_400
 Steps = Iterator[Any]
 
 
@@ -179,18 +182,30 @@ class Control:
     def fault(self, _query: dict[str, str], body: Any) -> Steps:
         """Begin or end a fault."""
         section = Section("/fault", "body", body)
-        household = self.world.household(section.text("meter"))
-        kind = FaultKind(section.choice("fault", list(FaultKind)))
-        drop_wh = section.whole("drop_wh", 10, 10**8, 50_000) // 10 * 10
-        tap_power_w = section.whole("tap_power_w", 1, 20_000, 800)
+        where, name = self._place(section)
+        kind = section.choice("fault", [NONE, *(name for name, kind in KINDS.items() if where in kind.where)])
+        lasts_s = section.whole("lasts_s", 1, LASTS_S_MAX) if section.has("lasts_s") else section.raw("lasts_s")
+        for size in KINDS[kind].keys if kind != NONE else ():
+            section.raw(size.name)
+        sizes = () if kind == NONE else read_sizes(section, kind)
         section.finish()
         now_ms = self.world.now_ms
-        if kind is FaultKind.NONE:
-            self.world.faults.clear(household, now_ms)
+        started = None
+        if kind == NONE:
+            self.world.faults.clear(where, name, now_ms)
         else:
-            config = FaultConfig(kind, now_ms, None, drop_wh, tap_power_w)
-            self.world.faults.start(household, config, now_ms)
-        yield {"meter": household.meter.address, "fault": kind.value, "at_s": now_ms / 1000}
+            until_ms = None if lasts_s is None else now_ms + lasts_s * 1000
+            started = self.world.faults.start(FaultConfig(kind, now_ms, until_ms, where, name, sizes), now_ms)
+        place = "meter" if where == HOUSEHOLD else where
+        fault_id = None if started is None else started.fault_id
+        yield {place: body[place], "fault": kind, "at_s": now_ms / 1000, "id": fault_id}
+
+    def _place(self, section: Section) -> tuple[str, str]:
+        """The household of a meter, or the gate or bus that a body names."""
+        for where in (GATE, BUS):
+            if section.has(where):
+                return where, section.text(where)
+        return HOUSEHOLD, self.world.household(section.text("meter")).household_id
 
     def button(self, _query: dict[str, str], body: Any) -> Steps:
         """Press now."""

@@ -58,14 +58,6 @@ class Household:
         memory = self.fleet.recall(self.index)
         return memory.taps if memory is not None else NO_TAPS
 
-    def start_tap(self, at_ms: int, power_mw: int) -> None:
-        """Somebody begins to draw before the meter."""
-        self.fleet.remember(self.index).taps.start(at_ms, None, power_mw)
-
-    def end_taps(self, at_ms: int) -> None:
-        """Nobody draws before the meter any more."""
-        self.fleet.remember(self.index).taps.end(at_ms)
-
 
 class Dwellings(Mapping[str, Household]):
     """All households by id, in the order of the scenario."""

@@ -5,7 +5,6 @@ the living estate from them and a seed.
 """
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from sim.delay import DelaySpread
@@ -30,16 +29,6 @@ PARITIES = ("N", "E", "O")
 BAUDS = (600, 1200, 2400, 4800, 9600, 19200)
 PROMPT_DELAY_S = (60, 300)
 SLOW_DELAY_S = (1800, 7200)
-
-
-class FaultKind(StrEnum):
-    """What can go wrong with one meter or household."""
-
-    NONE = "none"
-    SILENT = "silent"
-    RELAY_STUCK_CLOSED = "relay_stuck_closed"
-    REGISTER_BACKWARDS = "register_backwards"
-    UNMETERED_TAP = "unmetered_tap"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +78,18 @@ class BusConfig:
 
 @dataclass(frozen=True, slots=True)
 class FaultConfig:
-    """A fault that a scenario schedules; times are world epoch milliseconds."""
+    """A fault that is scheduled at a household, gate or bus, in world epoch milliseconds or from the world's start.
 
-    kind: FaultKind
+    `sizes` are the kind's own keys that differ from what is usual, see `sim.faults`.
+    """
+
+    kind: str
     at_ms: int
     until_ms: int | None = None
-    drop_wh: int = 50_000
-    tap_power_w: int = 800
+    where: str = "household"
+    name: str = ""
+    sizes: tuple[tuple[str, object], ...] = ()
+    from_start: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +155,7 @@ class Events:
 
     switchings: int = 0
     paid_after_h: tuple[int, int] = (1, 72)
-    faults: tuple[tuple[FaultKind, int], ...] = ()
+    faults: tuple[tuple[str, int], ...] = ()
     fault_h: tuple[int, int] = (2, 240)
 
 
@@ -179,3 +173,4 @@ class Scenario:
     events: Events = field(default_factory=Events)
     climate: Climate = field(default_factory=Climate)
     holidays: Holidays = field(default_factory=Holidays)
+    faults: tuple[FaultConfig, ...] = ()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from sim.columns import Households
+from sim.course import Course
 from sim.estate import GateConfig, MeterConfig
 from sim.load import Loads
 from sim.ratebook import RateBook
@@ -23,8 +24,9 @@ from sim.taps import Taps
 from sim.vendors import VENDOR_NAMES
 
 if TYPE_CHECKING:
-    from sim.gate import Group
+    from sim.gate import GateSource, Group
     from sim.meters.notes import Notes
+    from sim.supply import Supply
 
 SHOWN_OPEN, COMMAND_OPEN, KEEP_POWER, ALARM, STUCK_CLOSED, SILENT, CONTACTS_OPEN, WALKING = (1 << n for n in range(8))
 """Bits of a meter's flags; CONTACTS_OPEN is physical, SHOWN_OPEN is what the meter believes."""
@@ -70,6 +72,8 @@ class Memory:
     shown: list[Shown] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
     taps: Taps = field(default_factory=Taps)
+    demand: Course | None = None
+    metering: Course | None = None
     visits: int = 0
     state: dict[str, Any] = field(default_factory=dict)
     """Whatever a protocol wants to keep for this meter, by its own name."""
@@ -149,6 +153,20 @@ class Fleet:
     def remembering(self) -> list[int]:
         """Indices of the meters that have a memory, ascending."""
         return sorted(self._memories)
+
+    def demand(self, index: int) -> Course:
+        """The course of a household's load, made if nothing has changed it yet."""
+        memory = self.remember(index)
+        if memory.demand is None:
+            memory.demand = Course(self.loads.curve(index), self.origin_ms, self.loads.offset_ms)
+        return memory.demand
+
+    def metering(self, index: int, flow: "Supply | GateSource") -> Course:
+        """The course of what a meter registers of `flow`, made if nothing has changed it yet."""
+        memory = self.remember(index)
+        if memory.metering is None:
+            memory.metering = Course(flow, self.origin_ms, self.loads.offset_ms)
+        return memory.metering
 
     def has(self, index: int, flag: int) -> bool:
         """Whether a flag of the meter is set."""

@@ -36,8 +36,9 @@ class Flow(NamedTuple):
 class Group:
     """The group behind one main meter; instants are world epoch milliseconds."""
 
-    def __init__(self, fleet: Fleet, config: GateConfig, seed: int) -> None:
+    def __init__(self, fleet: Fleet, config: GateConfig, seed: int, index: int) -> None:
         self._fleet = fleet
+        self._index = index
         self._config = config
         self._seed = seed
         self._members = config.households.indices
@@ -140,7 +141,8 @@ class Group:
         return known
 
     def _memories(self) -> dict[int, Memory]:
-        found = ((index, self._fleet.recall(index)) for index in self._members.tolist())
+        """What members remember, and the main meter itself: taps before any household's meter are its own."""
+        found = ((index, self._fleet.recall(index)) for index in (*self._members.tolist(), self._index))
         return {index: memory for index, memory in found if memory is not None}
 
     def _midnight_ms(self, day: int) -> int:
@@ -172,13 +174,14 @@ class GateSource:
 
 
 def _changes(memory: Memory) -> list[int]:
-    """Instants at which a household's contacts or taps changed."""
-    return [segment.at_ms for segment in memory.segments] + memory.taps.edges_ms()
+    """Instants at which a household's contacts, taps or habits changed."""
+    habits = [] if memory.demand is None else memory.demand.edges_ms()
+    return [segment.at_ms for segment in memory.segments] + memory.taps.edges_ms() + habits
 
 
 def _moves(memory: Memory, after_ms: int, before_ms: int) -> bool:
-    """Whether the contacts move within a span."""
-    return any(after_ms < segment.at_ms < before_ms for segment in memory.segments)
+    """Whether the contacts move within a span, or the household does not follow the curve of its load."""
+    return memory.demand is not None or any(after_ms < segment.at_ms < before_ms for segment in memory.segments)
 
 
 def _is_on(memory: Memory | None, at_ms: int) -> bool:

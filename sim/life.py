@@ -5,15 +5,19 @@ number of the period, so that one more household changes no other. A switching i
 the permission to close; the resident does the rest. It stands for a head-end and belongs into runs without one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sim.dwelling import Household
-from sim.estate import Events, FaultConfig, FaultKind
-from sim.habits import uniform
+from sim.errors import SimError
+from sim.estate import Events, FaultConfig
+from sim.faults.fault import BUS, GATE, HOUSEHOLD
+from sim.faults.registry import KINDS
+from sim.habits import draw_keys, uniform
 from sim.load import DAY_MS
 from sim.meters import Meter
 
@@ -22,8 +26,7 @@ if TYPE_CHECKING:
 
 PERIOD_MS = 30 * DAY_MS
 HOUR_MS = 3_600_000
-DRAWS_PER_PERIOD = 32
-FIRST_DRAW = 1000
+SWITCHING = "switching"
 
 
 class Life:
@@ -33,24 +36,35 @@ class Life:
         self._world = world
         self._events = events
         self.switchings = 0
-        if events.switchings or any(rate for _, rate in events.faults):
+        self._keys = {HOUSEHOLD: world.fleet.loads.keys}
+        for where, names in ((GATE, world.gates), (BUS, world.buses)):
+            self._keys[where] = draw_keys(world.seed, names)
+        self._names: dict[str, Sequence[str]] = {
+            HOUSEHOLD: world.fleet.households.ids,
+            GATE: list(world.gates),
+            BUS: list(world.buses),
+        }
+        if events.switchings or events.faults:
             self._begin(world.origin_ms // PERIOD_MS)
 
     def _begin(self, period: int) -> None:
         """Put the period's events on the agenda, and the next period."""
-        draw = FIRST_DRAW + period * DRAWS_PER_PERIOD
-        self._draw(draw, self._events.switchings, self._run_dry)
-        for number, (kind, rate) in enumerate(self._events.faults, start=1):
-            self._draw(draw + 3 * number, rate, partial(self._break, kind))
+        self._draw(SWITCHING, HOUSEHOLD, period, self._events.switchings, self._run_dry)
+        for kind, rate in self._events.faults:
+            where = KINDS[kind].where[0]
+            self._draw(kind, where, period, rate, partial(self._break, kind, where))
         following_ms = (period + 1) * PERIOD_MS
         self._world.call_at_ms(following_ms, lambda _at_ms: self._begin(period + 1))
 
-    def _draw(self, number: int, per_mille: int, happens: Callable[[int, float, int], None]) -> None:
-        """Three draws a household: whether, when, and how long."""
-        if not per_mille:
+    def _draw(
+        self, what: str, where: str, period: int, per_mille: int, happens: Callable[[int, float, int], None]
+    ) -> None:
+        """Three draws a household, main meter or bus: whether, when, and how long."""
+        keys = self._keys[where]
+        if not per_mille or not len(keys):
             return
-        keys = self._world.fleet.loads.keys
-        period_ms = (number - FIRST_DRAW) // DRAWS_PER_PERIOD * PERIOD_MS
+        number = int.from_bytes(blake2b(f"{what}\x1f{period}".encode(), digest_size=7).digest(), "little")
+        period_ms = period * PERIOD_MS
         struck = np.flatnonzero(uniform(keys, number) * 1000 < per_mille)
         when_ms = period_ms + (uniform(keys[struck], number + 1) * PERIOD_MS).astype(np.int64)
         lasts = uniform(keys[struck], number + 2)
@@ -67,11 +81,11 @@ class Life:
         paid_ms = at_ms + _between(self._events.paid_after_h, share)
         self._world.call_at_ms(paid_ms, lambda when_ms: Meter(self._world.fleet, index).allow_close(when_ms))
 
-    def _break(self, kind: FaultKind, index: int, share: float, at_ms: int) -> None:
-        """A fault with its end."""
+    def _break(self, kind: str, where: str, index: int, share: float, at_ms: int) -> None:
+        """A fault with its end; a kind that cannot be there (one phase, no neighbour) does not happen."""
         until_ms = at_ms + _between(self._events.fault_h, share)
-        household = Household(self._world.fleet, index)
-        self._world.faults.start(household, FaultConfig(kind, at_ms, until_ms), at_ms)
+        with suppress(SimError):
+            self._world.faults.start(FaultConfig(kind, at_ms, until_ms, where, self._names[where][index]), at_ms)
 
 
 def _between(hours: tuple[int, int], share: float) -> int:

@@ -41,13 +41,18 @@ class Line:
         """What the meters hear of the master's bytes."""
         if self._garbles:
             self._client = self._port.client_line(self._own)
-        return self._carry(data, self._client, self._own)
+        return self.carry(data, self._client, self._own)
 
-    def to_master(self, data: bytes) -> bytes:
-        """What the master's port gets of the meters' bytes."""
-        return self._carry(data, self._own, self._client)
+    def to_master(self, data: bytes, sender: LineSettings | None = None) -> bytes:
+        """What the master's port gets of the bytes of meters, or of one that is set otherwise."""
+        return self.carry(data, self._own if sender is None else sender, self._client)
 
-    def _carry(self, data: bytes, sender: LineSettings, receiver: LineSettings) -> bytes:
+    def add_noise(self, errors_ppm: int) -> None:
+        """Flip so many bits of a million more (negative: less)."""
+        self._noise.errors_ppm += errors_ppm
+
+    def carry(self, data: bytes, sender: LineSettings, receiver: LineSettings) -> bytes:
+        """What a receiver makes of a sender's bytes."""
         alike = sender == receiver
         bits = self._noise.hits(data, sender)
         if bits is None:

@@ -21,8 +21,6 @@ from sim.estate import (
     LOADS,
     PROMPT_DELAY_S,
     SLOW_DELAY_S,
-    FaultConfig,
-    FaultKind,
     GateConfig,
     HouseholdConfig,
     MeterConfig,
@@ -35,6 +33,7 @@ from sim.places import Places
 from sim.profiles import read_profiles
 from sim.scenario_bus import read_bus
 from sim.scenario_estate import read_climate, read_events, read_gate_traits
+from sim.scenario_faults import read_beside, read_faults
 from sim.section import Section
 from sim.tariff_text import read_calendar
 from sim.vendors import VENDOR_NAMES
@@ -91,9 +90,10 @@ def scenario_from_dict(
         households=households,
         gates=gates,
         profiles=profiles,
-        events=read_events(top.section("events")),
+        events=read_events(top.section("events"), top.section("faults")),
         climate=read_climate(top.section("weather")),
         holidays=read_holidays(estate),
+        faults=read_faults(top.sections("fault"), zone, households, [gate.gate_id for gate in gates], bus_ids),
     )
     estate.finish()
     top.finish()
@@ -174,7 +174,7 @@ def _household(section: Section, zone: ZoneInfo, bus_ids: list[str], profiles: i
         solar_w=section.whole("solar_w", 0, 100_000, 0),
         profile=section.whole("profile", 0, max(profiles - 1, 0), 0),
         resident=_resident(section),
-        fault=_fault(section, zone),
+        fault=read_beside(section, zone, section.text("id")),
     )
     section.finish()
     return household
@@ -191,34 +191,6 @@ def _resident(section: Section) -> Resident:
     resident = Resident(button, delay_s, inner.choice("clock", CLOCKS, "world"))
     inner.finish()
     return resident
-
-
-def _fault(section: Section, zone: ZoneInfo) -> FaultConfig | None:
-    """A fault is its name with `at` beside it, or a table of kind, at, until and size."""
-    value = section.raw("fault", "none")
-    inner = section.inner("fault") if isinstance(value, dict) else section
-    kind = FaultKind(inner.choice("kind" if inner is not section else "fault", list(FaultKind), "none"))
-    at_ms = _world_ms(inner, "at", zone)
-    until_ms = _world_ms(inner, "until", zone)
-    drop_wh = inner.whole("drop_wh", WH_PER_STEP, REGISTER_MODULUS_WH // 2, 50_000)
-    tap_power_w = inner.whole("tap_power_w", 1, 20_000, 800)
-    if inner is not section:
-        inner.finish()
-    if kind is FaultKind.NONE:
-        return None
-    if drop_wh % WH_PER_STEP:
-        raise inner.wrong("drop_wh", f"a multiple of {WH_PER_STEP}, the step of the register")
-    if until_ms is not None and until_ms <= (at_ms or 0):
-        raise inner.wrong("until", "a time after at")
-    return FaultConfig(kind, at_ms or 0, until_ms, drop_wh, tap_power_w)
-
-
-def _world_ms(section: Section, key: str, zone: ZoneInfo) -> int | None:
-    if not section.has(key):
-        section.raw(key)
-        return None
-    moment = section.moment(key)
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()) * 1000
 
 
 def _gate(section: Section, ids: Ids, bus_ids: list[str]) -> GateConfig:

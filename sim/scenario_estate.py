@@ -1,24 +1,24 @@
 """What a scenario says of the whole estate: its climate, what happens in it by itself, how main meters err."""
 
-from sim.estate import Events, FaultKind
+from sim.estate import Events
+from sim.scenario_faults import read_rates
 from sim.section import Section
 from sim.weather import Climate
 
-KINDS = tuple(kind for kind in FaultKind if kind is not FaultKind.NONE)
 PER_MILLE = 1000
+HOURS_MAX = 24 * 365
 
 
-def read_events(section: Section) -> Events:
-    """Read the table [events]."""
-    faults = section.inner("faults")
+def read_events(section: Section, random: Section) -> Events:
+    """Read the tables [events] and [faults]; rates in either are the same, those in [faults] come last."""
     events = Events(
         switchings=section.whole("switchings", 0, PER_MILLE, 0),
         paid_after_h=section.span("paid_after_h", 0, 24 * 30, (1, 72)),
-        faults=tuple((kind, faults.whole(kind.value, 0, PER_MILLE, 0)) for kind in KINDS),
-        fault_h=section.span("fault_h", 1, 24 * 365, (2, 240)),
+        faults=tuple(dict(read_rates(section, "faults") + read_rates(random, "rates")).items()),
+        fault_h=random.span("lasts_h", 1, HOURS_MAX, section.span("fault_h", 1, HOURS_MAX, (2, 240))),
     )
-    faults.finish()
     section.finish()
+    random.finish()
     return events
 
 

@@ -2,14 +2,17 @@
 
 Most meters never switch, and then the load's own curve is the answer. One that did keeps a segment for each
 switching, with the energy so far and where the curve stood, so that reading is O(1), no remainder is lost, and every
-past instant can be asked about again. What a roof gives back flows only while the contacts are closed, too.
+past instant can be asked about again. What a roof gives back flows only while the contacts are closed, too. Where laws
+change what the household demands, their course takes the place of the load's own curve.
 """
 
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
 
+from sim.course import Course
 from sim.fleet import CONTACTS_OPEN, Fleet, Segment
+from sim.laws import Law
 from sim.load import Curve
 
 
@@ -40,22 +43,35 @@ class Supply:
         if not segments:
             segments.append(Segment(self._fleet.origin_ms, 0, 0, True))
         at_ms = max(at_ms, segments[-1].at_ms)
-        segments.append(Segment(at_ms, self.energy(at_ms), self.curve.energy(at_ms), on))
+        segments.append(Segment(at_ms, self.energy(at_ms), self._demanded(at_ms), on))
         self._fleet.put(self._index, CONTACTS_OPEN, not on)
+        self._cut_metering(at_ms)
+
+    def demand(self, at_ms: int, law: Law, *, ends: bool = False) -> None:
+        """A law of demand begins or ends now."""
+        course = self._fleet.demand(self._index)
+        if ends:
+            course.drop(at_ms, law)
+        else:
+            course.add(at_ms, law)
+        self._cut_metering(at_ms)
 
     def energy(self, at_ms: int) -> int:
         """Energy since the origin at any instant from the origin on."""
         segments = self._segments()
         if not segments:
-            return self._fleet.loads.table.energy(self._index, at_ms)
+            return self._demanded(at_ms)
         segment = segments[max(0, bisect_right(segments, at_ms, key=_start) - 1)]
         if not segment.on:
             return segment.energy
-        return segment.energy + self._fleet.loads.table.energy(self._index, at_ms) - segment.curve
+        return segment.energy + self._demanded(at_ms) - segment.curve
 
     def power_mw(self, at_ms: int) -> int:
         """Power now; 0 with open contacts."""
-        return self._fleet.loads.table.power_mw(self._index, at_ms) if self.on else 0
+        if not self.on:
+            return 0
+        course = self._course()
+        return self._fleet.loads.table.power_mw(self._index, at_ms) if course is None else course.power_mw(at_ms)
 
     def reached_ms(self, energy: int, until_ms: int) -> int | None:
         """First millisecond up to `until_ms` at which `energy` had flowed, or None."""
@@ -68,7 +84,8 @@ class Supply:
         segment = segments[max(index, 0)]
         if energy <= segment.energy:
             return segment.at_ms
-        return self.curve.reached_ms(segment.curve + energy - segment.energy)
+        course, wanted = self._course(), segment.curve + energy - segment.energy
+        return self.curve.reached_ms(wanted) if course is None else course.reached_ms(wanted, until_ms)
 
     def given_back(self, at_ms: int) -> int:
         """Energy that the roof fed into the grid since the origin."""
@@ -91,6 +108,19 @@ class Supply:
         curve = self._fleet.loads.export_curve(self._index)
         back = curve.power_mw(at_ms) if curve is not None and self.on else 0
         return self.power_mw(at_ms) - back
+
+    def _demanded(self, at_ms: int) -> int:
+        course = self._course()
+        return self._fleet.loads.table.energy(self._index, at_ms) if course is None else course.energy(at_ms)
+
+    def _course(self) -> Course | None:
+        memory = self._fleet.recall(self._index)
+        return None if memory is None else memory.demand
+
+    def _cut_metering(self, at_ms: int) -> None:
+        memory = self._fleet.recall(self._index)
+        if memory is not None and memory.metering is not None:
+            memory.metering.cut(at_ms)
 
     def _segments(self) -> Sequence[Segment]:
         memory = self._fleet.recall(self._index)

@@ -2,8 +2,9 @@
 
 After the world has lived through a day, the day's curve of every household is laid under its switchings: most rows
 only shift by what was not drawn in earlier days, and those that switched within the day are put together from their
-segments. Registers are total steps of 10 Wh; at midnight total and rates freeze. Both go into a digest, so that two
-runs can be compared by one line. What is counted here is what the meters answer, number by number.
+segments. Where laws spoil a meter or change a load, the meter itself is asked. Registers are total steps of 10 Wh; at
+midnight total and rates freeze. Both go into a digest, so that two runs can be compared by one line. What is counted
+here is what the meters answer, number by number.
 """
 
 from dataclasses import dataclass, field
@@ -17,8 +18,8 @@ from numpy.typing import NDArray
 from core.units import WH_PER_STEP
 from sim.fleet import Fleet, Segment
 from sim.load import DAY_MS, MWMS_PER_WH, SLOT_MS, SLOTS
+from sim.meters import Meter
 from sim.ratebook import RATES, split_start
-from sim.supply import Supply
 
 CLOSED = -1
 CHUNK = 512
@@ -56,16 +57,17 @@ class Sweep:
         first_ms = day * DAY_MS - self._fleet.loads.offset_ms
         instants = first_ms + np.arange(SLOTS + 1, dtype=np.int64) * SLOT_MS
         seen = np.flatnonzero((instants[1:] > self._fleet.origin_ms) & (instants[1:] <= until_ms)) + 1
-        switched = self._switched_since(first_ms)
+        switched, lawful = self._switched_since(first_ms), self._lawful()
         pieces = self._rate_pieces(first_ms) if until_ms >= first_ms + DAY_MS else []
         power = np.zeros(SLOTS, np.int64)
         for first in range(0, self._count, CHUNK):
             rows = slice(first, min(first + CHUNK, self._count))
             energy = self._metered(rows, day, switched, instants)
+            self._ask(rows, lawful, energy, instants)
             self._count_registers(rows, energy[:, seen])
             power += np.diff(energy, axis=1).sum(axis=0) // SLOT_MS
             if pieces:
-                self._freeze(rows, energy, pieces, switched)
+                self._freeze(rows, energy, pieces, lawful | switched.keys())
         self._note_peak(power[seen - 1], instants[seen - 1])
         for index, segments in switched.items():
             last = segments[-1]
@@ -80,6 +82,17 @@ class Sweep:
             if memory is not None and memory.segments and memory.segments[-1].at_ms >= first_ms:
                 found[index] = memory.segments
         return found
+
+    def _lawful(self) -> set[int]:
+        """Households whose load or meter follows laws."""
+        found = {index: self._fleet.recall(index) for index in self._fleet.remembering()}
+        return {n for n, memory in found.items() if memory and (memory.demand or memory.metering) and n < self._count}
+
+    def _ask(self, rows: slice, lawful: set[int], energy: Energy, instants: Energy) -> None:
+        """Put what such meters register at the boundaries in the place of what was computed."""
+        for index in lawful & set(range(rows.start, rows.stop)):
+            source, origin_ms = Meter(self._fleet, index).register.source, self._fleet.origin_ms
+            energy[index - rows.start] = [source.energy(max(at_ms, origin_ms)) for at_ms in instants.tolist()]
 
     def _metered(self, rows: slice, day: int, switched: dict[int, list[Segment]], instants: Energy) -> Energy:
         """Energy through the meters at the boundaries of a day; nothing flows before the origin."""
@@ -103,19 +116,17 @@ class Sweep:
         edges = [max(first_ms, self._fleet.origin_ms), *rates.switches_between(first_ms, end_ms), end_ms]
         return [(after, rates.rate_at(before) - 1) for before, after in pairwise(edges)]
 
-    def _freeze(
-        self, rows: slice, energy: Energy, pieces: list[tuple[int, int]], switched: dict[int, list[Segment]]
-    ) -> None:
+    def _freeze(self, rows: slice, energy: Energy, pieces: list[tuple[int, int]], exact: set[int]) -> None:
         """Count the day's steps in their rates and freeze what stands at midnight."""
         for end_ms, column in pieces:
-            reached = self._reached(rows, energy, end_ms, switched)
+            reached = self._reached(rows, energy, end_ms, exact)
             total_wh = (self._start_wh[rows] + reached // MWMS_PER_WH) // WH_PER_STEP * WH_PER_STEP
             self.rates_wh[rows, column] += total_wh - self._counted_wh[rows]
             self._counted_wh[rows] = total_wh
         self.totals.freezes += rows.stop - rows.start
         self.totals.digest.update(self.rates_wh[rows].astype("<i8").tobytes())
 
-    def _reached(self, rows: slice, energy: Energy, at_ms: int, switched: dict[int, list[Segment]]) -> Energy:
+    def _reached(self, rows: slice, energy: Energy, at_ms: int, exact: set[int]) -> Energy:
         """Energy at an instant of the day, exact also within a quarter-hour."""
         slot, rest_ms = divmod((at_ms + self._fleet.loads.offset_ms) % DAY_MS, SLOT_MS)
         if not rest_ms:
@@ -123,8 +134,8 @@ class Sweep:
         reached: Energy = energy[:, slot] + (energy[:, slot + 1] - energy[:, slot]) * rest_ms // SLOT_MS
         begins_here = at_ms - rest_ms < self._fleet.origin_ms
         every = range(rows.start, rows.stop)
-        for index in every if begins_here else switched.keys() & every:
-            reached[index - rows.start] = Supply(self._fleet, index).energy(at_ms)
+        for index in every if begins_here else exact & set(every):
+            reached[index - rows.start] = Meter(self._fleet, index).register.source.energy(at_ms)
         return reached
 
     def _note_peak(self, power: Energy, starts: Energy) -> None:

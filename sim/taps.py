@@ -12,15 +12,16 @@ class Taps:
     def __bool__(self) -> bool:
         return bool(self._taps)
 
-    def start(self, at_ms: int, until_ms: int | None, power_mw: int) -> None:
-        """A tap of some power from `at_ms` to `until_ms` (None: until further notice)."""
-        self._taps.append((at_ms, until_ms, power_mw))
+    def start(self, at_ms: int, power_mw: int) -> int:
+        """A tap of some power from now on; its number."""
+        self._taps.append((at_ms, None, power_mw))
+        return len(self._taps) - 1
 
-    def end(self, at_ms: int) -> None:
-        """All taps that run end now."""
-        self._taps = [
-            (start, at_ms if until is None or until > at_ms else until, power) for start, until, power in self._taps
-        ]
+    def end(self, number: int, at_ms: int) -> None:
+        """A tap ends now, if it still runs."""
+        start, until, power = self._taps[number]
+        if until is None:
+            self._taps[number] = start, at_ms, power
 
     def edges_ms(self) -> list[int]:
         """Instants at which a tap begins or ends."""

@@ -23,7 +23,8 @@ from sim.world import Household, World
 def household_truth(household: Household, at_ms: int) -> dict[str, Any]:
     """Energy, registers, relay and button of one household at a world time.
 
-    `relay` is the physical state of the contacts, `relay_shown` what status word 3 says of them.
+    `relay` is the physical state of the contacts, `relay_shown` what status word 3 says of them. `drawn_wh` flowed to
+    the household, `true_energy_wh` its meter counted, `hidden_wh` is the difference; `unmetered_wh` flowed before it.
     """
     meter, relay = household.meter, household.meter.relay
     shown = meter.register.shown_wh(at_ms)
@@ -42,9 +43,16 @@ def household_truth(household: Household, at_ms: int) -> dict[str, Any]:
         "button_pressed_at": [pressed_ms / 1000 for pressed_ms in relay.pressed_ms],
         "relay_events": [{"at_s": e.at_ms / 1000, "to": e.to, "cause": e.cause} for e in relay.events],
         "credit_fen": credit_fen(meter, at_ms),
+        "drawn_wh": household.supply.energy(at_ms) // MWMS_PER_WH,
         "unmetered_wh": household.taps.energy(at_ms) // MWMS_PER_WH,
+        "hidden_wh": hidden_mwms(household, at_ms) // MWMS_PER_WH,
         "power_mw": meter.load.power_mw(at_ms),
     }
+
+
+def hidden_mwms(household: Household, at_ms: int) -> int:
+    """mW x ms that flowed to the household and that its meter has not counted; negative where it counted more."""
+    return household.supply.energy(at_ms) - household.meter.register.source.energy(at_ms)
 
 
 def gate_truth(meter: Meter, gate_id: str, feeds: str, at_ms: int) -> dict[str, Any]:

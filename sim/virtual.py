@@ -89,7 +89,7 @@ class VirtualRun:
         fleet = self.world.fleet
         memories = [memory for index in fleet.remembering() if (memory := fleet.recall(index)) is not None]
         counted = Counter(f"relay {event.cause}" for memory in memories for event in memory.relay_events)
-        counted.update(f"fault {fault.config.kind.value}" for fault in self.world.faults.faults)
+        counted.update(f"fault {fault.config.kind}" for fault in self.world.faults.faults)
         return {"steps of the agenda": self.world.agenda.done, **dict(sorted(counted.items()))}
 
 
@@ -100,8 +100,3 @@ def truth_lines(world: World) -> Iterator[str]:
         yield json.dumps(household_truth(household, at_ms), sort_keys=True)
     for gate in world.gates.values():
         yield json.dumps(gate_truth(gate.meter, gate.config.gate_id, gate.config.feeds, at_ms), sort_keys=True)
-
-
-def label_lines(world: World) -> Iterator[str]:
-    """The labels as JSON Lines: one fault a line."""
-    return (json.dumps(label, sort_keys=True) for label in world.faults.labels(world.now_ms))

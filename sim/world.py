@@ -73,8 +73,8 @@ class World:
             for bus, meters in zip(scenario.buses, members, strict=True)
         }
         self.faults = FaultBoard(self)
-        for index in scenario.households.faults:
-            self.faults.plan(Household(self.fleet, index))
+        for config in (*scenario.households.faults.values(), *scenario.faults):
+            self.faults.plan(config)
         self.life = Life(self, scenario.events)
         for index in scenario.households.with_credit():
             Meter(self.fleet, index).run_credit(self.origin_ms)
@@ -129,7 +129,8 @@ class World:
             profiles=self.scenario.profiles,
         )
         fleet = Fleet(households, self.scenario.gates, loads, self.calendar, self.origin_ms)
-        fleet.groups += [Group(fleet, gate, self.seed) for gate in self.scenario.gates]
+        gates = enumerate(self.scenario.gates, start=len(households))
+        fleet.groups += [Group(fleet, gate, self.seed, index) for index, gate in gates]
         return fleet
 
     def _follow_up(self, index: int, at_ms: int) -> None:

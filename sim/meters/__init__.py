@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from core.dlt645.values import bcd_to_int
+from sim.course import Course
 from sim.estate import MeterConfig
 from sim.fleet import SILENT, STUCK_CLOSED, Fleet, Memory
 from sim.gate import GateSource, Group
@@ -245,6 +246,11 @@ class Meter:
         prepaid.act(self, at_ms)
         self.settle(at_ms)
 
+    def set_stuck_open(self, at_ms: int, stuck: bool) -> None:
+        """Burn the contacts away, or mend them."""
+        self.own().stuck_open = stuck
+        self.settle(at_ms)
+
     def set_stuck_closed(self, at_ms: int, stuck: bool) -> None:
         """Weld the contacts where they are closed, or free them again."""
         self._fleet.put(self.index, STUCK_CLOSED, stuck)
@@ -281,15 +287,28 @@ class Meter:
         """Let the contacts follow what the relay shows, and tell the world."""
         events.note_relay(self)
         if self.has_relay:
-            closed = (not self.relay.shown_open or self.stuck_closed) and not self.notes.mains_off
+            notes = self.notes
+            closed = (not self.relay.shown_open or self.stuck_closed) and not notes.mains_off and not notes.stuck_open
             Supply(self._fleet, self.index).switch(at_ms, closed)
         prepaid.replan(self, at_ms)
         self._fleet.on_change(self.index, at_ms)
 
-    def _source(self) -> Supply | GateSource:
+    @property
+    def flow(self) -> Supply | GateSource:
+        """What physically flows, whatever the meter makes of it."""
         if self.has_relay:
             return Supply(self._fleet, self.index)
         return GateSource(self._group(), self._fleet.origin_ms)
+
+    def metering(self) -> Course:
+        """The course of what the meter registers, to be changed."""
+        return self._fleet.metering(self.index, self.flow)
+
+    def _source(self) -> Supply | GateSource | Course:
+        memory = self._fleet.recall(self.index)
+        if memory is not None and memory.metering is not None:
+            return memory.metering
+        return self.flow
 
     def _group(self) -> Group:
         return self._fleet.groups[self.index - len(self._fleet.households)]

@@ -40,6 +40,7 @@ WRITE_BYTES_MAX = 50
 IDENTIFIER_BYTES = 4
 EVERYBODY = "A" * 12
 READ_SIZES = (4, 5, 10)
+ENERGIES = 0x00
 
 
 def fits(pattern: str, address: str) -> bool:
@@ -130,8 +131,16 @@ def _read(meter: Meter, request: Frame, at_ms: int) -> Said:
     data = read_item(meter, int.from_bytes(di, "little"), at_ms, request.data[IDENTIFIER_BYTES:])
     if data is None:
         raise RefusedError(ERR_NO_DATA)
+    if meter.notes.flipped_bit is not None and di[3] == ENERGIES:
+        data = _flipped(data, meter.notes.flipped_bit)
     said, more = first_part(meter, di, data)
     return FOLLOW_BIT if more else 0, said
+
+
+def _flipped(data: bytes, bit: int) -> bytes:
+    """The energy that a memory with one wrong bit holds; what follows the first register is sound."""
+    place, bit = divmod(bit, 8)
+    return bytes(byte ^ 1 << bit if number == place else byte for number, byte in enumerate(data))
 
 
 def _read_follow(meter: Meter, request: Frame, _at_ms: int) -> Said:

@@ -24,9 +24,10 @@ SEQUENCE_MAX = 255
 
 def first_part(meter: "Meter", di: bytes, data: bytes) -> tuple[bytes, bool]:
     """The data field of the answer to 11H, and whether its follow bit is set."""
-    if len(data) > FIRST_BYTES:
-        meter.own().pages = (int.from_bytes(di, "little"), data[: FIRST_BYTES + SEQUENCE_MAX * NEXT_BYTES])
-        return di + data[:FIRST_BYTES], True
+    first = FIRST_BYTES if meter.notes.part_bytes is None else meter.notes.part_bytes
+    if len(data) > first:
+        meter.own().pages = (int.from_bytes(di, "little"), data[: first + SEQUENCE_MAX * _next_bytes(meter)])
+        return di + data[:first], True
     if meter.notes.pages is not None:
         meter.own().pages = None
     return di + data, bool(meter.notes.reports) and di != REPORT_STATUS.to_bytes(4, "little")
@@ -40,8 +41,14 @@ def next_part(meter: "Meter", request: bytes) -> tuple[bytes, bool]:
         return REPORT_STATUS.to_bytes(4, "little") + take_reports(meter) + bytes((sequence,)), False
     if pages is None or pages[0] != int.from_bytes(di, "little") or sequence == 0:
         raise RefusedError(ERR_NO_DATA)
-    start = FIRST_BYTES + (sequence - 1) * NEXT_BYTES
-    part = pages[1][start : start + NEXT_BYTES]
+    length = _next_bytes(meter)
+    start = (FIRST_BYTES if meter.notes.part_bytes is None else length) + (sequence - 1) * length
+    part = pages[1][start : start + length]
     if not part:
         raise RefusedError(ERR_NO_DATA)
-    return di + part + bytes((sequence,)), start + NEXT_BYTES < len(pages[1])
+    return di + part + bytes((sequence,)), start + length < len(pages[1])
+
+
+def _next_bytes(meter: "Meter") -> int:
+    """What a later part holds: all that fits, or the length of a meter that sends less."""
+    return NEXT_BYTES if meter.notes.part_bytes is None else meter.notes.part_bytes

@@ -79,6 +79,18 @@ class Notes:
     mains_off: bool = False
     account: "Account | None" = None
     reverse_mark: "Mark | None" = None
+    stuck_open: bool = False
+    """The contacts have burnt away: open, whatever is shown."""
+    relay_inert: bool = False
+    """The relay takes commands and does not move."""
+    shows_open: bool = False
+    """Status word 3 says open, whatever is so."""
+    neutral_permille: int | None = None
+    """What share of the live current returns through the neutral, where that is not all."""
+    flipped_bit: int | None = None
+    """Bit of an energy answer (0: lowest of its first byte) that the memory has wrong."""
+    part_bytes: int | None = None
+    """Longest part of an answer, where the meter does not fill its frames."""
     voltage_permille: Mapping[int, tuple[tuple[int, int], ...]] = NOTHING
     """By phase: from when on the voltage was what share of normal, oldest first."""
 

@@ -79,6 +79,22 @@ class Register:
             drop_wh -= offsets[-1]
         self._fleet.remember(self._index).shown.append(Shown(at_ms, tuple(reversed(offsets))))
 
+    def shift(self, at_ms: int, by_wh: int) -> tuple[int, ...]:
+        """From `at_ms` on show so much more, in rate 3, or less, never below zero and rate 4 first; what `lag` got."""
+        added = [0, 0, -by_wh if by_wh > 0 else 0, 0]
+        drop_wh = max(0, -by_wh)
+        lags = self._span(at_ms).offsets_wh
+        for number in reversed(range(RATES)):
+            added[number] += min(drop_wh, self.rates_wh(at_ms)[number] - lags[number])
+            drop_wh -= max(0, added[number])
+        self.lag(at_ms, added)
+        return tuple(added)
+
+    def lag(self, at_ms: int, added_wh: Sequence[int]) -> None:
+        """From `at_ms` on the shown rate registers lag by so much more."""
+        lags = [lag + more for lag, more in zip(self._span(at_ms).offsets_wh, added_wh, strict=True)]
+        self._fleet.remember(self._index).shown.append(Shown(at_ms, tuple(lags)))
+
     def shown_wh(self, at_ms: int) -> tuple[int, ...]:
         """Total and the four rates as the meter shows them, rolled over at 10^9 Wh."""
         offsets = self._span(at_ms).offsets_wh

@@ -4,14 +4,15 @@ Status word 3 shows two different things: bit 6 is the command (0 close, 1 open)
 (0 closed, 1 open). After an allow-close the command bit clears at once while the contacts stay open until
 somebody presses the button; "closing is permitted" is exactly that combination. A trip may wait (trip delay);
 a second trip before that restarts the wait. Keep-power refuses trips. A relay that is stuck closed shows
-everything as ordered while the contacts stay where they are. Times are world milliseconds and arguments. A relay is a
-view: its state lies in the fleet.
+everything as ordered while the contacts stay where they are; an inert one takes commands and moves nothing.
+Times are world milliseconds and arguments. A relay is a view: its state lies in the fleet.
 """
 
 from collections.abc import Sequence
 
 from core.dlt645 import identifiers as ids
 from sim.fleet import ALARM, COMMAND_OPEN, KEEP_POWER, SHOWN_OPEN, Fleet, RelayEvent
+from sim.meters.notes import BLANK, Notes
 
 __all__ = ["Relay", "RelayEvent"]
 
@@ -82,7 +83,7 @@ class Relay:
     def status_bits(self) -> int:
         """The relay's share of status word 3."""
         return (
-            (ids.RELAY_OPEN if self.shown_open else 0)
+            (ids.RELAY_OPEN if self.shown_open or self._notes.shows_open else 0)
             | (ids.COMMAND_OPEN if self.command_open else 0)
             | (ids.KEEP_POWER if self.keep_power else 0)
             | (ids.PRE_TRIP_ALARM if self.alarm else 0)
@@ -143,6 +144,10 @@ class Relay:
         self._move(at_ms, False, "button")
         return True
 
+    @property
+    def _notes(self) -> Notes:
+        return self._fleet.notes.get(self._index, BLANK)
+
     def _withdraw_command(self) -> None:
         self._fleet.put(self._index, COMMAND_OPEN, False)
         self._forget_delay()
@@ -157,7 +162,7 @@ class Relay:
 
     def _move(self, at_ms: int, to_open: bool, cause: str) -> None:
         self._forget_delay()
-        if self.shown_open != to_open:
+        if self.shown_open != to_open and not self._notes.relay_inert:
             self._fleet.put(self._index, SHOWN_OPEN, to_open)
             event = RelayEvent(at_ms, "open" if to_open else "closed", cause)
             self._fleet.remember(self._index).relay_events.append(event)

@@ -88,6 +88,9 @@ def _harmonic(meter: "Meter", di: int, phase: int, order: int) -> bytes | None:
 def _neutral(meter: "Meter", at_ms: int) -> Value:
     """One phase returns through the neutral; three equal ones cancel, and what they differ by remains."""
     currents = [electrical.current_ma(meter, phase, at_ms) for phase in electrical.phases(meter)]
+    returns = meter.notes.neutral_permille
+    if returns is not None:
+        return min(max(currents) * returns // 1000, CURRENT_MAX_MA)
     return min(max(currents) - (min(currents) if len(currents) > 1 else 0), CURRENT_MAX_MA)
 
 

@@ -20,6 +20,7 @@ from core.dlt645.frame import Frame, FrameDecoder, encode
 from core.dlt645.identifiers import decode_value
 from sim.anchor import Anchor, WorldClock
 from sim.clock import Environment
+from sim.estate import FaultConfig
 from sim.ports import MemoryPort
 from sim.scenario import scenario_from_dict
 from sim.world import World
@@ -109,6 +110,16 @@ class Virtual:
 
     def civil(self):
         return self.world.calendar.civil(self.world.now_ms).replace(tzinfo=None)
+
+    def fault(self, kind, where="household", name="1-0101", until_ms=None, **sizes):
+        """Begin a fault now."""
+        now_ms = self.world.now_ms
+        config = FaultConfig(kind, now_ms, until_ms, where, name, tuple(sizes.items()))
+        return self.world.faults.start(config, now_ms)
+
+    def labels(self):
+        """All labels now."""
+        return self.world.faults.labels(self.world.now_ms)
 
     def household(self, address=ADDRESS):
         return self.world.household(address)

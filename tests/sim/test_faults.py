@@ -6,7 +6,6 @@ import pytest
 
 from core.dlt645.commands import Read, RelayAction
 from core.dlt645.identifiers import COMMAND_OPEN, ENERGY_BLOCK, ENERGY_TOTAL, RELAY_OPEN, STATUS_WORD_3
-from sim.faults import FaultConfig, FaultKind
 from sim.truth import household_truth
 from tests.sim.rig import ADDRESS, GATE, START, Virtual, household, table
 
@@ -19,26 +18,31 @@ def estate(**fault):
     return Virtual(table([household(start_register_wh=100_000, **KW, **fault)], gates=[gate]))
 
 
-def labels(virtual):
-    return virtual.world.faults.labels(virtual.world.now_ms)
-
-
 def test_silent_meter_counts_on_and_is_back_after_its_end():
     virtual = estate(fault={"kind": "silent", "until": "2026-10-13T12:05", **AT})
     assert virtual.read(ENERGY_TOTAL) == (100_000,)
     virtual.run_s(3600)
     assert virtual.ask(Read(ADDRESS, ENERGY_TOTAL).to_frame()) == []
-    assert labels(virtual)[0]["end_s"] is None
+    assert virtual.labels()[0]["end_s"] is None
     virtual.run_s(7200)
     assert virtual.read(ENERGY_TOTAL) == (103_000,)
-    assert labels(virtual) == [
+    assert virtual.labels() == [
         {
+            "id": "silent/1-0101/1",
+            "kind": "silent",
+            "class": "communication",
+            "severity": "medium",
             "household": "1-0101",
             "meter": ADDRESS,
-            "kind": "silent",
+            "gate": "g",
+            "bus": "bus-1",
             "start_s": START.timestamp() + 3600,
             "end_s": START.timestamp() + 10800,
-            "energy_wh": 0,
+            "began_before": False,
+            "lost_wh": 0,
+            "alarm": "silent",
+            "alarm_within_s": 86400,
+            "sizes": {},
         }
     ]
 
@@ -54,7 +58,7 @@ def test_stuck_relay_shows_open_while_energy_flows():
     truth = household_truth(virtual.household(), virtual.world.now_ms)
     assert (truth["relay"], truth["relay_shown"]) == ("closed", "open")
     flowed_wh = (virtual.world.now_ms - opened_ms) // 3600
-    assert labels(virtual)[0]["energy_wh"] == pytest.approx(flowed_wh, abs=1)
+    assert virtual.labels()[0]["lost_wh"] == pytest.approx(flowed_wh, abs=1)
 
 
 def test_contacts_that_come_loose_follow_what_is_shown():
@@ -63,7 +67,7 @@ def test_contacts_that_come_loose_follow_what_is_shown():
     virtual.switch(RelayAction.TRIP)
     virtual.run_s(7200)
     assert virtual.household().supply.on is False
-    assert labels(virtual)[0]["energy_wh"] == pytest.approx(1000, abs=2)
+    assert virtual.labels()[0]["lost_wh"] == pytest.approx(1000, abs=2)
 
 
 def test_register_falls_back_and_counts_on_from_there():
@@ -76,13 +80,12 @@ def test_register_falls_back_and_counts_on_from_there():
     assert sum(rates) == total
     truth = household_truth(virtual.household(), virtual.world.now_ms)
     assert truth["true_energy_wh"] == pytest.approx(2000, abs=2)
-    assert labels(virtual)[0]["energy_wh"] == 50_000
+    assert virtual.labels()[0]["lost_wh"] == 50_000
 
 
 def test_register_never_falls_below_zero():
     virtual = estate()
-    home = virtual.household()
-    virtual.world.faults.start(home, FaultConfig(FaultKind.REGISTER_BACKWARDS, 0, None, 500_000), virtual.world.now_ms)
+    virtual.fault("register_backwards", drop_wh=500_000)
     assert virtual.read(ENERGY_TOTAL) == (0,)
 
 
@@ -91,18 +94,17 @@ def test_tap_is_seen_by_the_gate_meter_only():
     virtual.run_s(3600 * 3)
     assert virtual.read(ENERGY_TOTAL) == (103_000,)
     assert virtual.read(ENERGY_TOTAL, GATE) == (4000,)
-    assert labels(virtual)[0]["energy_wh"] == 1000
-    virtual.world.faults.clear(virtual.household(), virtual.world.now_ms)
+    assert virtual.labels()[0]["lost_wh"] == 1000
+    virtual.world.faults.clear("household", "1-0101", virtual.world.now_ms)
     virtual.run_s(3600)
-    assert labels(virtual)[0]["energy_wh"] == pytest.approx(1000, abs=2)
+    assert virtual.labels()[0]["lost_wh"] == pytest.approx(1000, abs=2)
 
 
 def test_a_fault_that_runs_is_not_started_twice():
     virtual = estate(fault="unmetered_tap", **AT)
     virtual.run_s(3700)
-    config = FaultConfig(FaultKind.UNMETERED_TAP, 0)
-    virtual.world.faults.start(virtual.household(), config, virtual.world.now_ms)
-    assert len(labels(virtual)) == 1
+    assert virtual.fault("unmetered_tap") is None
+    assert len(virtual.labels()) == 1
 
 
 def test_fault_without_a_time_is_there_from_the_beginning():

@@ -5,7 +5,6 @@ from itertools import pairwise
 import pytest
 
 from core.dlt645.identifiers import ENERGY_BLOCK, ENERGY_TOTAL
-from sim.faults import FaultConfig, FaultKind
 from sim.load import MWMS_PER_WH
 from tests.sim.rig import ADDRESS, GATE, OTHER, Virtual, household, table
 
@@ -57,10 +56,7 @@ def test_square_losses_follow_a_switching_within_the_quarter_hour():
 def test_square_losses_follow_a_tap_within_the_quarter_hour():
     virtual = estate(loss_ppm_per_kw=10_000)
     virtual.run_s(400)
-    at_ms = virtual.world.now_ms
-    virtual.world.faults.start(
-        virtual.household(), FaultConfig(FaultKind.UNMETERED_TAP, at_ms, tap_power_w=1000), at_ms
-    )
+    virtual.fault("unmetered_tap", tap_power_w=1000)
     virtual.run_s(3600)
     assert energy_wh(virtual) == pytest.approx(400 / 3600 * 2040 + 3090, abs=0.001)
 
@@ -131,3 +127,18 @@ def test_a_main_meter_can_be_asked_about_the_past_in_any_order():
     assert [source.energy(at_ms) for at_ms in reversed(instants)] == backward[::-1]
     reached_ms = source.reached_ms(backward[20], virtual.world.now_ms)
     assert source.energy(reached_ms) >= backward[20] > source.energy(reached_ms - 1)
+
+
+@pytest.mark.parametrize("keys", [{}, {"loss_ppm_per_kw": 10_000}])
+def test_changed_habits_and_taps_before_any_meter_are_seen(keys):
+    virtual = estate(**keys)
+    virtual.run_s(400)
+    virtual.fault("vacancy", power_w=500)
+    virtual.fault("gate_tap", "gate", "g", tap_power_w=1500)
+    virtual.run_s(3600)
+    # 400 s at 2 kW, an hour at 0.5 + 1 + 1.5 kW
+    hourly_wh = (2040, 3090) if keys else (2000, 3000)
+    assert energy_wh(virtual) == pytest.approx(400 / 3600 * hourly_wh[0] + hourly_wh[1], abs=0.001)
+    virtual.world.faults.clear("household", "1-0101", virtual.world.now_ms)
+    virtual.run_s(5 * DAY_S)
+    assert virtual.world.gates["g"].meter.power_mw(virtual.world.now_ms) == (3622_500 if keys else 3500_000)

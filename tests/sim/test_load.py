@@ -270,8 +270,10 @@ def test_start_register_is_spread_over_the_rates_without_loss(start_wh):
 
 def test_taps_add_up_and_end():
     taps = Taps()
-    taps.start(ORIGIN_MS, None, 800_000)
-    taps.end(ORIGIN_MS + 3_600_000)
-    taps.start(ORIGIN_MS + 7_200_000, ORIGIN_MS + 10_800_000, 100_000)
+    first = taps.start(ORIGIN_MS, 800_000)
+    taps.end(first, ORIGIN_MS + 3_600_000)
+    second = taps.start(ORIGIN_MS + 7_200_000, 100_000)
+    taps.end(second, ORIGIN_MS + 10_800_000)
+    taps.end(first, ORIGIN_MS + 10_800_000)
     assert taps.energy(ORIGIN_MS + DAY_MS) == 900 * MWMS_PER_WH
     assert taps.power_mw(ORIGIN_MS + 7_200_000) == 100_000

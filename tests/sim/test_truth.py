@@ -6,7 +6,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from sim.faults import FaultConfig, FaultKind
 from sim.truth import charge_between_nf, charge_to_nf, estate_truth, household_truth, judge_cursor, locate
 from tests.sim.charge_oracle import charge_by_steps
 from tests.sim.rig import ADDRESS, START, Virtual, household, table
@@ -181,9 +180,8 @@ def test_charge_goes_through_a_roll_over():
 
 
 def test_a_register_shown_twice_is_told_apart_by_time():
-    estate, home, now_ms = lived({"price": "0.5"}, 1, start_register_wh=100_000)
-    config = FaultConfig(FaultKind.REGISTER_BACKWARDS, now_ms, None, 5_000)
-    estate.world.faults.start(home, config, now_ms)
+    estate, home, _ = lived({"price": "0.5"}, 1, start_register_wh=100_000)
+    estate.fault("register_backwards", drop_wh=5_000)
     estate.run_s(86400)
     later_ms = estate.world.now_ms
     start_ms = int(START.timestamp()) * 1000
@@ -199,7 +197,7 @@ def test_a_register_that_a_fault_takes_away_was_shown_until_the_fault():
     estate, home, _ = lived({"price": "0.5"}, 1, start_register_wh=100_000)
     estate.run_s(10)
     now_ms = estate.world.now_ms
-    estate.world.faults.start(home, FaultConfig(FaultKind.REGISTER_BACKWARDS, now_ms, None, 5_000), now_ms)
+    estate.fault("register_backwards", drop_wh=5_000)
     estate.run_s(3600)
     assert locate(home.meter.register, 124_000, now_ms, estate.world.now_ms) == (124_000, now_ms - 10_000, now_ms)
 

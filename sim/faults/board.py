@@ -1,0 +1,157 @@
+"""The faults of a world: planned, begun, ended, and the labels that say so afterwards.
+
+A label tells what was wrong, where, from when to when, how much energy no register shows, and which alarm it deserves
+within which time. Ids are made of kind, place and a count, so that a fault more elsewhere changes no other label.
+"""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from sim.errors import UnknownMeter
+from sim.estate import FaultConfig
+from sim.faults.fault import BUS, GATE, HOUSEHOLD, Fault, Place, Stage, WrongPlace
+from sim.faults.registry import KINDS
+from sim.load import MWMS_PER_WH
+
+
+@dataclass(slots=True)
+class ActiveFault:
+    """One fault, running or over."""
+
+    fault_id: str
+    config: FaultConfig
+    fault: Fault
+    from_ms: int
+    until_ms: int | None = None
+
+
+class FaultBoard:
+    """Starts and ends faults and keeps their labels."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self.faults: list[ActiveFault] = []
+        self._running: dict[tuple[str, str, str], ActiveFault] = {}
+        self._counts: dict[tuple[str, str, str], int] = {}
+        self._planned: dict[FaultConfig, Fault] = {}
+
+    def plan(self, config: FaultConfig) -> None:
+        """Schedule what the scenario says; what would be over before the world begins never was."""
+        origin_ms = self._stage.origin_ms
+        if config.from_start:
+            until_ms = None if config.until_ms is None else config.until_ms + origin_ms
+            config = replace(config, at_ms=config.at_ms + origin_ms, until_ms=until_ms, from_start=False)
+        if config.until_ms is not None and config.until_ms <= origin_ms:
+            return
+        at_ms = max(config.at_ms, origin_ms)
+        try:
+            fault = self._planned[config] = self._made(config)
+        except WrongPlace as error:
+            raise WrongPlace(f"fault {config.kind} of {config.where} {config.name}: {error}") from error
+        fault.prepare(at_ms)
+        self._stage.call_at_ms(at_ms, partial(self._start_planned, config))
+
+    def start(self, config: FaultConfig, at_ms: int) -> ActiveFault | None:
+        """Begin a fault now; None where one of the same kind still runs there. WrongPlace where it cannot be."""
+        key = config.kind, config.where, config.name
+        if key in self._running:
+            return None
+        fault = self._planned.pop(config, None) or self._made(config)
+        self._counts[key] = self._counts.get(key, 0) + 1
+        active = ActiveFault(self._id(config), config, fault, at_ms)
+        self.faults.append(active)
+        self._running[key] = active
+        fault.running = True
+        fault.begin(at_ms)
+        if fault.instant:
+            self._end(active, at_ms)
+        elif config.until_ms is not None:
+            self._stage.call_at_ms(config.until_ms, lambda when_ms: self._end(active, when_ms))
+        return active
+
+    def _start_planned(self, config: FaultConfig, at_ms: int) -> None:
+        self.start(config, at_ms)
+
+    def clear(self, where: str, name: str, at_ms: int) -> None:
+        """End every fault that runs at a place."""
+        for key, active in list(self._running.items()):
+            if key[1:] == (where, name):
+                self._end(active, at_ms)
+
+    def running(self) -> list[ActiveFault]:
+        """The faults that go on."""
+        return list(self._running.values())
+
+    def labels(self, at_ms: int) -> list[dict[str, Any]]:
+        """All faults so far, see docs/simulator.md; world seconds, Wh."""
+        return [self._label(active, at_ms) for active in self.faults]
+
+    def _label(self, active: ActiveFault, at_ms: int) -> dict[str, Any]:
+        fault, config, place = active.fault, active.config, active.fault.place
+        end_ms = at_ms if active.until_ms is None else active.until_ms
+        alarm, within_s = fault.expected(end_ms)
+        gate = self._gate(place)
+        if alarm == "balance" and gate is None:
+            alarm = None
+        return {
+            "id": active.fault_id,
+            "kind": config.kind,
+            "class": fault.group,
+            "severity": fault.severity,
+            "household": place.name if place.where == HOUSEHOLD else None,
+            "meter": None if place.index is None else place.meter.config.address,
+            "gate": gate,
+            "bus": place.bus.config.bus_id,
+            "start_s": active.from_ms / 1000,
+            "end_s": None if active.until_ms is None else active.until_ms / 1000,
+            "began_before": config.at_ms < self._stage.origin_ms,
+            "lost_wh": fault.lost_mwms(end_ms) // MWMS_PER_WH,
+            "alarm": alarm,
+            "alarm_within_s": None if alarm is None else within_s,
+            "sizes": {name: list(size) if isinstance(size, tuple) else size for name, size in fault.sizes.items()},
+        }
+
+    def _end(self, active: ActiveFault, at_ms: int) -> None:
+        if active.until_ms is not None:
+            return
+        active.until_ms = at_ms
+        del self._running[active.config.kind, active.config.where, active.config.name]
+        if not active.fault.instant:
+            active.fault.end(at_ms)
+        active.fault.running = False
+
+    def _made(self, config: FaultConfig) -> Fault:
+        kind = KINDS[config.kind]
+        place = self._place(config)
+        if place.where not in kind.where:
+            raise WrongPlace(f"{config.kind} cannot be at a {place.where}; allowed: {', '.join(kind.where)}")
+        number = self._counts.get((config.kind, config.where, config.name), 0) + 1
+        fault = kind(place, dict(config.sizes), f"{config.kind}/{config.name}/{number}")
+        fault.check()
+        return fault
+
+    def _id(self, config: FaultConfig) -> str:
+        return f"{config.kind}/{config.name}/{self._counts[config.kind, config.where, config.name]}"
+
+    def _place(self, config: FaultConfig) -> Place:
+        fleet, name, index = self._stage.fleet, config.name, None
+        if config.where == BUS:
+            if name not in self._stage.buses:
+                raise UnknownMeter(f"no bus {name}")
+        elif config.where == GATE:
+            index = next((n for n, gate in enumerate(fleet.gates, len(fleet.households)) if gate.gate_id == name), None)
+        else:
+            index = fleet.households.ids.find(name)
+        if index is None and config.where != BUS:
+            raise UnknownMeter(f"no {config.where} {name}")
+        return Place(self._stage, config.where, name, index)
+
+    def _gate(self, place: Place) -> str | None:
+        """The main meter that sees the place."""
+        if place.where == GATE:
+            return place.name
+        for gate in self._stage.fleet.gates if place.index is not None else ():
+            if (gate.households.indices == place.index).any():
+                return gate.gate_id
+        return None
