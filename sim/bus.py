@@ -23,6 +23,7 @@ from sim.clock import Environment
 from sim.delay import Delays
 from sim.estate import BusConfig
 from sim.line import Line
+from sim.members import BusMeters
 from sim.meters import Meter
 from sim.meters.dlt645 import answer
 from sim.ports import Port
@@ -60,7 +61,7 @@ class Bus:
         world_ms: Callable[[float], int],
         delays: np.random.Generator,
         noise: np.random.Generator,
-        meters: Mapping[str, Meter],
+        meters: BusMeters,
     ) -> None:
         self.config = config
         self.port = port
@@ -260,12 +261,12 @@ class Bus:
 
     def _reply_delay_ms(self, frame: Frame) -> tuple[int, int]:
         """Td of the meter that is asked, where its vendor has one; otherwise the line's."""
-        meter = self.meters.get(frame.address)
+        meter = self.meters.named(frame.address)
         own = None if meter is None else meter.profile.reply_delay_ms
         return self.config.reply_delay_ms if own is None else own
 
     def _addressed(self, address: str) -> list[Meter]:
-        meter = self.meters.get(self._renamed.get(address, address))
+        meter = self.meters.named(self._renamed.get(address, address))
         if meter is not None:
             return [meter] if not self._rates_differ or self._at_rate(meter) else []
         if address.isdecimal() and address != "9" * 12:

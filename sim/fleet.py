@@ -91,6 +91,7 @@ class Fleet:
         origin_ms: int,
     ) -> None:
         self.households = households
+        self._household_count = len(households)
         self.gates = gates
         self.loads = loads
         self.calendar = calendar
@@ -132,7 +133,7 @@ class Fleet:
 
     def is_gate(self, index: int) -> bool:
         """Whether the meter is a main meter, which has no relay."""
-        return index >= len(self.households)
+        return index >= self._household_count
 
     def config(self, index: int) -> MeterConfig:
         """The settings of a meter."""

@@ -32,12 +32,20 @@ class BusMeters(Mapping[str, Meter]):
         return [cls(fleet, array("q", address[line].tobytes()), array("i", line.tobytes())) for line in lines]
 
     def __getitem__(self, address: str) -> Meter:
-        if address.isdecimal():
-            wanted = int(address)
-            place = bisect_left(self._addresses, wanted)
-            if place < len(self._addresses) and self._addresses[place] == wanted:
-                return Meter(self._fleet, self._indices[place])
-        raise KeyError(address)
+        meter = self.named(address)
+        if meter is None:
+            raise KeyError(address)
+        return meter
+
+    def named(self, address: str) -> Meter | None:
+        """The meter with these twelve digits, or None; what every request asks."""
+        if not address.isdecimal():
+            return None
+        wanted = int(address)
+        place = bisect_left(self._addresses, wanted)
+        if place == len(self._addresses) or self._addresses[place] != wanted:
+            return None
+        return Meter(self._fleet, self._indices[place])
 
     def __iter__(self) -> Iterator[str]:
         return (f"{address:012d}" for address in self._addresses)

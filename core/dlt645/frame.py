@@ -171,6 +171,11 @@ class FrameDecoder:
 
     def feed(self, data: bytes | bytearray | memoryview) -> list[Frame]:
         """Take bytes as they come and return the frames that are now whole, in order."""
+        # most reads bring exactly one sound frame
+        whole = None if self._buffer else read_frame(Frame, data)
+        if whole is not None:
+            self.frames += 1
+            return [whole]
         found: list[Frame] = []
         start = 0
         while start < len(data):

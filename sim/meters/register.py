@@ -69,7 +69,8 @@ class Register:
 
     def offset_wh(self, at_ms: int) -> int:
         """By how much the shown registers lag at an instant."""
-        return self._span(at_ms).offset_wh
+        memory = self._fleet.recall(self._index)
+        return self._span(at_ms).offset_wh if memory is not None and memory.shown else 0
 
     def set_back(self, at_ms: int, drop_wh: int) -> None:
         """From `at_ms` on show `drop_wh` less than is true (0 undoes it), never below zero; rate 4 falls first."""

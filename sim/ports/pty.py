@@ -12,7 +12,7 @@ import termios
 import tty
 from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sim.clock import Environment, RealEnvironment
 from sim.errors import PortError
@@ -36,6 +36,8 @@ class PtyPort:
         self._line = line
         self._fds: tuple[int, int] | None = None
         self._env: RealEnvironment | None = None
+        self._seen: tuple[LineSettings, int, int, int] | None = None
+        self._client = line
 
     def open(self, env: Environment, on_bytes: OnBytes) -> None:
         """Make the pair raw, then publish its name."""
@@ -68,14 +70,23 @@ class PtyPort:
         if self._fds is None:
             return own
         attributes = termios.tcgetattr(self._fds[0])
+        seen = own, attributes[IFLAG], attributes[CFLAG], attributes[OSPEED]
+        if seen != self._seen:
+            self._seen, self._client = seen, self._settings(attributes, own)
+        return self._client
+
+    @staticmethod
+    def _settings(attributes: list[Any], own: LineSettings) -> LineSettings:
+        """Line settings behind a slave's attributes; our own object where they are the same."""
         odd = attributes[CFLAG] & termios.PARODD
         shown_even = attributes[IFLAG] & termios.INPCK and not odd
         unshown = "N" if own.parity == "O" else own.parity
-        return LineSettings(
+        found = LineSettings(
             BAUD_OF.get(attributes[OSPEED], own.baud),
             "O" if odd else "E" if shown_even else unshown,
             2 if attributes[CFLAG] & termios.CSTOPB else 1,
         )
+        return own if found == own else found
 
     def close(self) -> None:
         """Unpublish and close both ends."""
