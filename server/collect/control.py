@@ -161,9 +161,8 @@ class RelayLane:
 
     async def _may_send(self, order: ControlOrder) -> bool:
         if not await self._is_current(order):
-            await self._report(
-                order, "superseded", "not sent: a newer wish exists, or something now speaks against a cut"
-            )
+            doubt = ", or something now speaks against a cut" if order.action == "trip" else ""
+            await self._report(order, "superseded", f"not sent: a newer wish exists{doubt}")
             return False
         if order.action == "trip" and self._clocks.world_now() >= order.expires_at:
             await self._report(order, "expired", "not sent: the wish to trip is too old")

@@ -17,6 +17,9 @@ FIXED = {
     "the meter has accepted; the relay is read back": _("the meter has answered; the relay is read back"),
     "the meter has no status word: the relay's state is unknown": _("the meter has no status word; relay unknown"),
     "a newer wish exists": _("a newer wish exists"),
+    "a newer wish exists, or something now speaks against a cut": _(
+        "a newer wish exists, or something now speaks against a cut"
+    ),
     "the wish to trip is too old": _("the wish to cut is too old"),
     "the meter's clock cannot be read": _("the meter's clock cannot be read"),
     "forward within the meter's power": _("forward within the meter's power"),
@@ -49,6 +52,7 @@ PATTERNS = tuple(
             r"the meter's clock is off by (?P<off>-?\d+) s, allowed are (?P<allowed>\d+) s",
             _("the meter's clock is off by %(off)s s, allowed are %(allowed)s s"),
         ),
+        (r"the meter keeps the power on: (?P<rest>.+)", _("the meter keeps the power on: %(rest)s")),
         (r"the meter's clock is off by (?P<off>-?\d+) s", _("the meter's clock is off by %(off)s s")),
         (r"ERR (?P<code>[0-9A-F]{2}): (?P<names>.+)", _("meter's error %(code)s: %(names)s")),
         (r"the port went away: (?P<rest>.+)", _("the port went away: %(rest)s")),

@@ -22,6 +22,14 @@ F = Formats(CHINESE, "Asia/Shanghai", 0)
         ("trip until 2026-10-13 09:48:22 of the meter's clock", "有效至电表时间 2026-10-13 09:48:22"),
         ("the meter has accepted; the relay is read back", "电表已应答，随后回读"),
         ("not sent: a newer wish exists", "未发：已有更新的指令"),
+        (
+            "not sent: a newer wish exists, or something now speaks against a cut",
+            "未发：已有更新的指令，或现有不应拉闸的理由",
+        ),
+        (
+            f"not sent: the meter keeps the power on: {describe(0x1000)}",
+            "未发：电表处于保电状态：状态字 1000：继电器合，命令合",
+        ),
         (f"not sent: already {describe(0x0010)}", "未发，已是此状态：状态字 0010：继电器分，命令合"),
         (
             "not sent: the meter's clock is off by -400 s, allowed are 300 s",
