@@ -9,14 +9,19 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
+from typing import Any
 
 from core.dlt645.commands import Command, reply_value
 from core.dlt645.frame import Frame
+from core.dlt645.search import Heard
 from core.errors import NoReply
+from core.framing import Command as AnyCommand
 from core.session import BusSession, RefusedByMeter, ReplyReceived, Sent, Stray, TimedOut, Timing
 from server.collect.port import Port, PortError, PortStatus
 from server.collect.tally import Tally
 from server.collect.work import Clocks
+
+BABBLE_S = 2.0  # who listens for what follows an answer waits so long at most for the end of a frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,39 @@ class BusLine:
             await self._wait_until(self._session.get_timer())
             self._session.handle_timer(monotonic())
 
-    async def quiet(self, command: Command | None = None) -> None:
+    async def hear(self, command: AnyCommand[Any], linger_s: float = 0.0) -> Heard:
+        """Send and take all that comes: the answer, and what follows within `linger_s` of it. Silence is no error."""
+        await self.quiet(command)
+        self._fail_if_lost()
+        wire = self._session.request(command, monotonic())
+        garbage_before = self._session.garbage_bytes
+        self._tally.transactions += 1
+        await self._port.write(wire)
+        frames: list[Any] = []
+        latency_s = 0.0
+        until: float | None = None
+        while until is None or monotonic() < until or self._is_waiting(until):
+            await self._wait_until(
+                min((at for at in (until, self._session.get_timer()) if at is not None), default=None)
+            )
+            self._session.handle_timer(monotonic())
+            self._fail_if_lost()
+            while (event := self._session.next_event()) is not None:
+                if isinstance(event, ReplyReceived | RefusedByMeter):
+                    latency_s = event.latency_s if isinstance(event, ReplyReceived) else 0.0
+                    frames.append(event.frame)
+                    until = monotonic() + linger_s
+                elif isinstance(event, TimedOut | Sent):
+                    until = monotonic()
+                elif event.reason != "echo" and event.frame.is_reply:
+                    frames.append(event.frame)
+        return Heard(tuple(frames), self._session.garbage_bytes - garbage_before, latency_s)
+
+    def _is_waiting(self, until: float) -> bool:
+        """Whether a frame is still coming in; a line that never rests is not waited for."""
+        return self._session.get_timer() is not None and monotonic() < until + BABBLE_S
+
+    async def quiet(self, command: AnyCommand[Any] | None = None) -> None:
         """Wait until the guard gap of the line has passed, and the silence that `command` needs before it."""
         while (wait_s := self._session.ready_at(command) - monotonic()) > 0:
             await asyncio.sleep(wait_s)

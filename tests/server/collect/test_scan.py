@@ -1,0 +1,175 @@
+"""`estate645 scan`: a model bus behind the collector's own session, and the simulator on a pty."""
+
+import argparse
+import asyncio
+import json
+import subprocess
+import sys
+from time import monotonic, sleep
+
+import pytest
+
+from core.dlt645.frame import FrameDecoder, encode
+from core.modbus.meters import DDSU666
+from core.modbus.rtu import RtuDecoder
+from core.modbus.rtu import encode as encode_rtu
+from server.cli import lines, scan
+from server.cli.estate_file import read_estate
+from server.collect.port import PortError, PortStatus
+from tests.core.search_bus import Meter, together
+from tests.core.test_search import unit
+
+
+class ModelPort:
+    """A port whose line is the model bus, in this process: what is written is answered at once."""
+
+    def __init__(self, meters, baud_of_meters, settings, units=()):
+        self.meters = meters
+        self.is_heard = settings == baud_of_meters
+        self.units = units
+        self.status = PortStatus("model", True, None)
+
+    async def open(self, on_data, on_lost):
+        self.on_data = on_data
+
+    def close(self):
+        pass
+
+    async def write(self, data):
+        if not self.is_heard:
+            return
+        wires = []
+        for request in FrameDecoder().feed(data):
+            said = [encode(reply) for meter in self.meters if (reply := meter.answer(request)) is not None]
+            wires += [together(said)] if said else []
+        for request in RtuDecoder(requests=True).feed(data):
+            wires += [encode_rtu(frame) for answer in self.units for frame in answer(request).frames]
+        for wire in wires:
+            asyncio.get_running_loop().call_soon(self.on_data, wire)
+
+
+def scan_line(*arguments):
+    parser = argparse.ArgumentParser()
+    scan.add_parser(parser.add_subparsers())
+    parsed = parser.parse_args(["scan", *map(str, arguments)])
+    return parsed.run(parsed)
+
+
+def model(monkeypatch, *meters, line=(115200, "E"), units=()):
+    """Let every port be this bus; returns the settings at which it was opened."""
+    opened = []
+
+    def open_port(url, settings):
+        opened.append((settings.baud, settings.parity))
+        return ModelPort(meters, line, opened[-1], units)
+
+    monkeypatch.setattr(lines, "open_port", open_port)
+    return opened
+
+
+NOW_S = 1_795_000_000
+QUICK = ("--wait-ms", 12, "--units", "17-18")
+
+
+def test_all_meters_of_a_mixed_bus_are_found_named_and_written_for_import(monkeypatch, tmp_path, capsys):
+    meters = [Meter(f"2026000101{n:02d}", total=0x5634 + n) for n in (1, 2, 3)]
+    meters.append(Meter("000000000009", "1997", total=0x99))
+    units = [unit(17, DDSU666, {"voltage, phase A": 231_000, "frequency": 50_000})]
+    opened = model(monkeypatch, *meters, units=units)
+    out = tmp_path / "estate.toml"
+    assert scan_line("model", *QUICK, "--bauds", "57600,115200", "--parities", "E", "--out", out, "--json") == 0
+    assert opened == [(57600, "E"), (115200, "E")]
+    found = json.loads(capsys.readouterr().out)["meters"]
+    assert [(one["protocol"], one["address"]) for one in found] == [
+        ("2007", "202600010101"), ("2007", "202600010102"), ("2007", "202600010103"), ("1997", "000000000009"),
+        ("modbus", "17"),
+    ]  # fmt: skip
+    assert {(one["baud"], one["parity"]) for one in found} == {(115200, "E")}
+    assert [one["total_wh"] for one in found] == [56_350, 56_360, 56_370, 990, 0]
+    assert found[-1]["model"] == "Chint DDSU666"
+    document = read_estate(out, NOW_S)
+    assert [home.meter_id for home in document.households] == [f"2026000101{n:02d}" for n in (1, 2, 3)]
+    assert [home.start_wh for home in document.households] == [56_350, 56_360, 56_370]
+    [bus] = document.buses
+    assert (bus.url, bus.baud, bus.parity) == ("model", 115200, "E")
+    assert "# 1997 000000000009" in out.read_text("utf-8")
+
+
+def test_a_clash_is_said_and_no_meter_and_the_command_fails(monkeypatch, capsys):
+    model(monkeypatch, Meter("000000000007", total=0x1234), Meter("000000000007", total=0x4321))
+    assert scan_line("model", *QUICK, "--bauds", "115200", "--parities", "E", "--protocols", "2007") == 1
+    shown = capsys.readouterr().out
+    assert "000000000007: several meters speak" in shown
+    assert "0 meters" in shown
+
+
+def test_an_empty_line_ends_with_exit_code_1_and_a_file_is_never_overwritten(monkeypatch, tmp_path, capsys):
+    model(monkeypatch)
+    assert scan_line("model", *QUICK, "--bauds", "115200") == 1
+    assert "0 meters, 12 questions" in capsys.readouterr().out
+    (tmp_path / "kept").write_text("mine")
+    with pytest.raises(Exception, match="exists already"):
+        scan_line("model", "--out", tmp_path / "kept")
+
+
+def test_a_port_that_is_missing_is_said(tmp_path):
+    with pytest.raises(PortError, match="no such device"):
+        scan_line(tmp_path / "nothing", *QUICK)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--bauds", "300"), ("--parities", "X"), ("--units", "0-3"), ("--protocols", "698")]
+)
+def test_what_is_allowed_is_said(arguments, capsys):
+    with pytest.raises(SystemExit):
+        scan_line("x", *arguments)
+    assert "allowed:" in capsys.readouterr().err
+
+
+SCENARIO = """
+[estate]
+id = "hall"
+name = "Hall"
+time_zone = "Asia/Shanghai"
+[tariff]
+id = "t"
+price = "0.4883"
+[[bus]]
+id = "bus-1"
+port = "pty"
+baud = 9600
+parity = "E"
+reply_delay_ms = [5, 15]
+"""
+
+
+@pytest.mark.ci
+@pytest.mark.timeout(240)
+def test_meters_of_the_simulator_on_a_pty_are_found_at_their_baud(tmp_path, capsys):
+    names = ["202600010101", "202600010102", "202600020102", "000000000077"]
+    homes = "".join(
+        f'[[household]]\nid = "h{n}"\nmeter = "{name}"\nbus = "bus-1"\nload = "constant"\nmean_power_w = 10\n'
+        f"start_register_wh = {(n + 1) * 10_000}\n"
+        for n, name in enumerate(names)
+    )
+    (tmp_path / "estate.toml").write_text(SCENARIO + homes, "utf-8")
+    ready = tmp_path / "ready.json"
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "sim", "estate.toml", "--run-dir", "run", "--ready", str(ready)], cwd=tmp_path
+    )
+    try:
+        end = monotonic() + 60
+        while not ready.exists():
+            assert process.poll() is None
+            assert monotonic() < end
+            sleep(0.02)
+        port = tmp_path / json.loads(ready.read_text("utf-8"))["ports"]["bus-1"]
+        options = ("--bauds", "9600,2400", "--protocols", "2007", "--wait-ms", 100, "--out", tmp_path / "found.toml")
+        assert scan_line(port, *options) == 0
+        shown = capsys.readouterr().out
+    finally:
+        process.terminate()
+        process.wait(30)
+    assert sorted(line.split()[1] for line in shown.splitlines() if line.startswith("2007")) == sorted(names)
+    registers = {home.meter_id: home.start_wh for home in read_estate(tmp_path / "found.toml", NOW_S).households}
+    assert all(registers[name] - (n + 1) * 10_000 in range(0, 30, 10) for n, name in enumerate(names))
