@@ -11,6 +11,14 @@ estate with the marker, or override the fixture `estate645_scenario`:
 
     @pytest.mark.estate645("estate.toml", seed=7, factor=60, world_start="2026-10-13T09:05:00+08:00")
 
+`estate645_virtual` is an estate without ports whose time stands still until the test lets it pass, so that a month
+takes a second and every run is the same:
+
+    def test_a_day_is_a_day(estate645_virtual):
+        first = my_head_end.parse(estate645_virtual.exchange("bus-1", my_head_end.request("202600010101")))
+        estate645_virtual.advance(86_400)
+        ...
+
 This file imports nothing of estate645.
 """
 
@@ -23,9 +31,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -74,6 +82,10 @@ mean_power_w = 1000
 """
 
 
+VIRTUAL_START = "2026-10-01T00:00:00+08:00"
+Kind = TypeVar("Kind")
+
+
 class EstateError(AssertionError):
     """The simulator did not start, or refused a request; the message is its own."""
 
@@ -91,14 +103,19 @@ class Estate:
         said = self._await(ready)
         self.ports: Mapping[str, str] = said["ports"]
         self.control_url: str = said["control_url"]
-        self._anchor = said["anchor"]
 
     @property
     def now(self) -> datetime:
         """World time, aware: what the meters' clocks are set by."""
-        gone = datetime.now(UTC) - datetime.fromisoformat(self._anchor["machine_utc"])
-        start = datetime.fromisoformat(self._anchor["world_utc"])
-        return start + timedelta(seconds=gone.total_seconds() * self._anchor["factor"])
+        return _world(self._ask("/time"))
+
+    def set_speed(self, speed: int | str) -> datetime:
+        """World seconds in each machine second from now on: 0 to 3600, or "pause", "resume", "real"; world time now."""
+        return _world(self._ask("/time", {"speed": speed}))
+
+    def step(self, seconds: int) -> datetime:
+        """Let so much world time pass at once, with all that happens in it; world time afterwards."""
+        return _world(self._ask("/time", {"step_s": seconds}))
 
     def truth(self) -> Any:
         """Every household and main meter as it really is."""
@@ -134,6 +151,10 @@ class Estate:
     def press_button(self, meter: str) -> Any:
         """The resident presses the button of the meter now."""
         return self._ask("/button", {"meter": meter})
+
+    def record(self, bus: str, file: Path | None) -> Any:
+        """Record a bus to a new file.pcap from now on; None ends it."""
+        return self._ask("/record", {"bus": bus, "file": None if file is None else str(file.absolute())})
 
     def log(self) -> str:
         """What the simulator has printed."""
@@ -171,6 +192,38 @@ class Estate:
                 raise EstateError(f"{path}: {json.load(error)['error']}") from None
 
 
+class VirtualEstate(Estate):
+    """A simulator whose time only passes in `exchange` and `advance`; seconds are those of the wire."""
+
+    def exchange(self, bus: str, request: bytes, wait_s: float = 2.0, quiet_s: float | None = None) -> bytes:
+        """Send, and wait for the answer; what has come by then, which may be nothing or a part.
+
+        It ends with a whole DL/T 645 reply, or after `wait_s`; for other protocols once the line was quiet for
+        `quiet_s`. What was left over from before comes first, as from the buffer of a serial port.
+        """
+        body: dict[str, Any] = {"bus": bus, "hex": request.hex(), "wait_s": wait_s}
+        body |= {} if quiet_s is None else {"quiet_s": quiet_s}
+        return bytes.fromhex(self._ask("/exchange", body)["hex"])
+
+    def advance(
+        self, seconds: float | timedelta, send: Mapping[str, bytes] | None = None, *, until_bytes: bool = False
+    ) -> dict[str, bytes]:
+        """Send on any buses, then let time pass on all; what came, by bus. `until_bytes` stops as soon as any came."""
+        seconds = seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
+        orders = {bus: data.hex() for bus, data in (send or {}).items()}
+        came = self._ask("/advance", {"seconds": seconds, "send": orders, "until_bytes": until_bytes})["received"]
+        return {bus: bytes.fromhex(data) for bus, data in came.items()}
+
+    @property
+    def now_s(self) -> float:
+        """Machine seconds of the wire since the start."""
+        return float(self._ask("/time")["now_s"])
+
+
+def _world(told: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(told["world_utc"])
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known."""
     config.addinivalue_line(
@@ -188,7 +241,10 @@ def estate645_scenario() -> str | Path:
 
 @pytest.fixture
 def estate645_start(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Any]:
-    """A function that starts an estate: (scenario, *, seed=1, factor=None, world_start=None, options=()) -> Estate."""
+    """A function that starts an estate.
+
+    (scenario, *, seed=1, factor=None, world_start=None, options=(), virtual=False) -> Estate or VirtualEstate
+    """
     with ExitStack() as stack:
         started: list[Estate] = []
 
@@ -199,12 +255,15 @@ def estate645_start(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fi
             factor: int | None = None,
             world_start: str | None = None,
             options: Sequence[str] = (),
+            virtual: bool = False,
         ) -> Estate:
             folder = tmp_path_factory.mktemp("estate645")
             words = ["--seed", str(seed), *options]
             words += [] if factor is None else ["--factor", str(factor)]
             words += [] if world_start is None else ["--world-start", world_start]
-            estate = Estate(_scenario_file(scenario, folder, request), folder, words)
+            words += ["--clock", "stepped"] if virtual else []
+            kind = VirtualEstate if virtual else Estate
+            estate = kind(_scenario_file(scenario, folder, request), folder, words)
             stack.callback(estate.stop)
             started.append(estate)
             return estate
@@ -218,11 +277,23 @@ def estate645_estate(
     estate645_start: Callable[..., Estate], estate645_scenario: str | Path, request: pytest.FixtureRequest
 ) -> Estate:
     """A running estate of this test alone."""
+    return _marked(request, estate645_start, estate645_scenario)
+
+
+@pytest.fixture
+def estate645_virtual(
+    estate645_start: Callable[..., VirtualEstate], estate645_scenario: str | Path, request: pytest.FixtureRequest
+) -> VirtualEstate:
+    """An estate of this test alone in which time stands still; it always begins at the same world time."""
+    return _marked(request, estate645_start, estate645_scenario, world_start=VIRTUAL_START, virtual=True)
+
+
+def _marked(request: pytest.FixtureRequest, start: Callable[..., Kind], scenario: str | Path, **keys: Any) -> Kind:
+    """Start what the marker says."""
     marker = request.node.get_closest_marker("estate645")
     if marker is None:
-        return estate645_start(estate645_scenario)
-    scenario = marker.args[0] if marker.args else estate645_scenario
-    return estate645_start(scenario, **marker.kwargs)
+        return start(scenario, **keys)
+    return start(marker.args[0] if marker.args else scenario, **(keys | marker.kwargs))
 
 
 @pytest.hookimpl(wrapper=True)

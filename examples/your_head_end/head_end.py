@@ -26,5 +26,10 @@ def read_energy_wh(port: str, meter: str, timeout_s: float = 2.0) -> int:
             answer += line.read(12 + answer[9] - len(answer))
     if not answer:
         raise MeterSilent(f"{meter} on {port} did not answer within {timeout_s} s")
-    value = bytes((byte - 0x33) & 0xFF for byte in answer[14:18])
+    return energy_wh(answer)
+
+
+def energy_wh(answer: bytes) -> int:
+    """The register that a whole answer carries, in Wh."""
+    value = bytes((byte - 0x33) & 0xFF for byte in answer.lstrip(b"\xfe")[14:18])
     return int(value[::-1].hex()) * 10
