@@ -23,7 +23,7 @@ from types import FrameType
 
 from sim.anchor import Anchor, WorldClock, read_anchor
 from sim.announce import Announcement, write_atomically, write_lines
-from sim.cli import Command, compare, replay
+from sim.cli import Command, compare, inject, record, replay, time, watch
 from sim.clock import Environment, RealEnvironment, ServedEnvironment
 from sim.control import Control
 from sim.errors import PortError, ScenarioError, SimError
@@ -41,7 +41,14 @@ from sim.world import World
 DAY_S = 86_400
 DAYS_MAX = 3660
 MAX_SPEED = "max"
-COMMANDS: dict[str, Command] = {"replay": replay, "compare": compare}
+COMMANDS: dict[str, Command] = {
+    "replay": replay,
+    "compare": compare,
+    "watch": watch,
+    "inject": inject,
+    "record": record,
+    "time": time,
+}
 YEARS = (2000, 2099)
 """A meter's clock has two digits for the year; the years between these leave a margin for any zone."""
 

@@ -161,7 +161,7 @@ class Control:
             yield from self.recent.sampling()
         buses = []
         for number, (bus_id, bus) in enumerate(world.buses.items(), start=1):
-            buses.append({**bus.summary(elapsed_s), "recent": self.recent.of_bus(bus_id)})
+            buses.append({**bus.summary(elapsed_s), "recent": self.recent.of_bus(bus_id, elapsed_s)})
             if number % BUSES_PER_SLICE == 0:
                 yield None
         flags = np.frombuffer(world.fleet.flags, np.uint8)
@@ -173,7 +173,7 @@ class Control:
             "relays_open": int(np.count_nonzero(flags & SHOWN_OPEN)),
             "elapsed_s": round(elapsed_s, 3),
             "lag": self.env.lag.summary_ms(),
-            "recent": self.recent.summary(),
+            "recent": self.recent.summary(elapsed_s),
             "transactions": sum(bus.counters.answers for bus in world.buses.values()),
             "ideal_wire_s": round(sum(bus.counters.ideal_s for bus in world.buses.values()), 6),
             "buses": buses,

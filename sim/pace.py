@@ -72,10 +72,7 @@ class Pace:
         self._env.background = self._leaping(self.leap_now)
 
     def _leaping(self, leap: Leap) -> Job:
-        for _ in self._world.agenda.leap(leap.until_ms):
-            yield
-            if self.leap_now is not leap:
-                return
+        yield from self._world.agenda.leap(leap.until_ms)
         self._arrive()
 
     def _give_up(self) -> None:

@@ -49,9 +49,9 @@ class Recent:
                 yield
         self._samples.append(made)
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self, now_s: float) -> dict[str, Any]:
         """All buses together since the oldest sample, with the lags of that time."""
-        span_s, oldest = self._span()
+        span_s, oldest = self._span(now_s)
         lags = self._env.lag.since_ms(oldest.lags if oldest else [])
         before = list(oldest.buses.values()) if oldest else []
         answers = sum(bus.counters.answers for bus in self._buses.values()) - sum(one[0] for one in before)
@@ -63,9 +63,9 @@ class Recent:
             "lag": lags,
         }
 
-    def of_bus(self, bus_id: str) -> dict[str, float]:
+    def of_bus(self, bus_id: str, now_s: float) -> dict[str, float]:
         """One bus since the oldest sample."""
-        span_s, oldest = self._span()
+        span_s, oldest = self._span(now_s)
         answers, ideal_s = oldest.buses[bus_id] if oldest else (0, 0.0)
         counters = self._buses[bus_id].counters
         if span_s <= 0:
@@ -75,6 +75,6 @@ class Recent:
             "utilisation": round((counters.ideal_s - ideal_s) / span_s, 4),
         }
 
-    def _span(self) -> tuple[float, Sample | None]:
+    def _span(self, now_s: float) -> tuple[float, Sample | None]:
         oldest = self._samples[0] if self._samples else None
-        return self._env.wall_s() - (oldest.at_s if oldest else 0.0), oldest
+        return now_s - (oldest.at_s if oldest else 0.0), oldest

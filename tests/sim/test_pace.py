@@ -142,7 +142,10 @@ def test_what_was_due_before_a_change_of_speed_never_sees_the_world_go_back():
     shown = clock.world_ms(9.9996)
     clock.set_speed(10.0, 3600)
     assert clock.world_ms(9.9996) >= shown
-    clock.move_to(10.0, clock.world_ms(10.0))
+    clock.set_speed(10.000101, 1)
+    tied = clock.anchor.world_utc
+    clock.move_to(10.000101, clock.world_ms(10.000101))
+    assert clock.anchor.world_utc == tied, "not even by a part of a millisecond"
     assert clock.world_ms(9.5) >= shown
 
 

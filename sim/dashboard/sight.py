@@ -1,0 +1,73 @@
+"""What the control API said about a running estate, with the history of a few minutes."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+HISTORY = 240
+"""Points of the curve of transactions."""
+S_PER_HOUR, S_PER_MINUTE, S_PER_DAY = 3600, 60, 86_400
+
+
+@dataclass(slots=True)
+class Sight:
+    """The latest answers to GET /metrics, /time and /truth/labels; `take` puts newer ones in their place."""
+
+    metrics: dict[str, Any] = field(default_factory=dict)
+    time: dict[str, Any] = field(default_factory=dict)
+    faults: list[dict[str, Any]] = field(default_factory=list)
+    history: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY))
+    scroll: int = 0
+    busiest_first: bool = False
+    message: str = ""
+
+    def take(self, metrics: dict[str, Any], time: dict[str, Any], labels: list[dict[str, Any]]) -> None:
+        """Newer answers; the transactions since the last ones become a point of the curve."""
+        gone_s = metrics["elapsed_s"] - self.metrics.get("elapsed_s", metrics["elapsed_s"])
+        if gone_s > 0:
+            self.history.append((metrics["transactions"] - self.metrics["transactions"]) / gone_s)
+        self.metrics, self.time = metrics, time
+        self.faults = sorted((one for one in labels if one.get("end_s") is None), key=_newest_first)
+
+    @property
+    def buses(self) -> list[dict[str, Any]]:
+        """The buses in the order that is wanted."""
+        buses: list[dict[str, Any]] = self.metrics["buses"]
+        if not self.busiest_first:
+            return buses
+        return sorted(buses, key=lambda bus: -bus["recent"]["transactions_per_s"])
+
+    @property
+    def civil(self) -> datetime:
+        """World time in the estate's zone."""
+        return datetime.fromisoformat(self.time["world_civil"])
+
+
+def _newest_first(fault: dict[str, Any]) -> float:
+    return -float(fault.get("start_s", 0))
+
+
+def lasted(seconds: float) -> str:
+    """A span of time in its two largest units."""
+    whole = int(seconds)
+    days, hours, minutes = whole // S_PER_DAY, whole // S_PER_HOUR % 24, whole // S_PER_MINUTE % 60
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {whole % 60:02d} s" if minutes else f"{whole} s"
+
+
+def snapshot(sight: Sight) -> str:
+    """Everything that matters in one line."""
+    metrics, recent = sight.metrics, sight.metrics["recent"]
+    lag = recent["lag"]
+    speed = sight.time["speed"]
+    return (
+        f"{sight.time['world_civil']} {'leaping' if speed == 'max' else f'x{speed}'} "
+        f"meters {metrics['meters']} buses {len(metrics['buses'])} relays_open {metrics['relays_open']} "
+        f"transactions {metrics['transactions']} per_s {recent['transactions_per_s']} "
+        f"wire {recent['utilisation']:.1%} "
+        f"lag_ms p50 {lag['p50_ms']} p99 {lag['p99_ms']} max {lag['max_ms']} faults {len(sight.faults)}"
+    )
