@@ -5,6 +5,7 @@ GET  /truth                              every household and gate meter as it re
 GET  /truth/charge?meter=&from_wh=&to_wh=  what the way between two registers costs, and when they were shown
 POST /truth/charges {"cursors": [...]}   what a head-end at these cursors should have charged
 GET  /truth/labels                       faults with span and energy
+GET  /faults                             what goes on now, without its energy
 GET  /metrics                            lag of the loop, counters of every bus, both also of the last seconds
 POST /fault {"meter", "fault"}           begin a fault ("none" ends all there); or "gate" or "bus"; lasts_s, sizes
 POST /button {"meter"}                   press the button now
@@ -116,7 +117,16 @@ class Control:
 
     def labels(self, _query: dict[str, str], _body: Any) -> Steps:
         """What was wrong."""
-        yield self.world.faults.labels(self.world.now_ms)
+        now_ms = self.world.now_ms
+        labels: list[Any] = []
+        yield labels
+        for active in list(self.world.faults.faults):
+            labels.append(self.world.faults.label(active, now_ms))
+            yield labels
+
+    def faults(self, _query: dict[str, str], _body: Any) -> Steps:
+        """What is wrong now."""
+        yield self.world.faults.going_on()
 
     def charge(self, query: dict[str, str], _body: Any) -> Steps:
         """The cost between two shown registers; from_wh defaults to the start register."""
@@ -226,6 +236,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/truth"): Control.truth,
     ("GET", "/truth/charge"): Control.charge,
     ("GET", "/truth/labels"): Control.labels,
+    ("GET", "/faults"): Control.faults,
     ("GET", "/metrics"): Control.metrics,
     ("GET", "/time"): get_time,
     ("POST", "/time"): post_time,

@@ -1,4 +1,4 @@
-"""`estate645-sim inject URL METER KIND [key=value ...]`: a fault from the command line, while the estate runs."""
+"""`estate645-sim inject URL PLACE KIND [key=value ...]`: a fault from the command line, while the estate runs."""
 
 import argparse
 import json
@@ -6,16 +6,18 @@ import json
 from sim.cli.remote import Remote
 from sim.errors import ScenarioError
 
+PLACES = ("gate", "bus")
+
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
     made = argparse.ArgumentParser(
         prog="estate645-sim inject",
-        description="Begin a fault or theft now; KIND none ends all of that meter.",
-        epilog="Example: estate645-sim inject ready.json 202600010101 unmetered_tap tap_power_w=2000",
+        description="Begin a fault or theft now; KIND none ends all that go on at that place.",
+        epilog="Example: estate645-sim inject ready.json 202600010101 unmetered_tap tap_power_w=2000 lasts_s=3600",
     )
     made.add_argument("where", metavar="URL|READY_FILE", help="the simulator's control address, or its ready file")
-    made.add_argument("meter", metavar="METER", help="address of twelve digits, or id of the household")
+    made.add_argument("place", metavar="PLACE", help="a meter's address, a household's id, gate:ID or bus:ID")
     made.add_argument("kind", metavar="KIND", help="what goes wrong; an unknown kind is answered with all there are")
     made.add_argument("sizes", metavar="key=value", nargs="*", help="how much, such as drop_wh=20000")
     return made
@@ -23,7 +25,9 @@ def parser() -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Tell the simulator, and say what it did."""
-    body = {"meter": options.meter, "fault": options.kind, **dict(map(_pair, options.sizes))}
+    where, colon, name = options.place.partition(":")
+    place = {where: name} if colon and where in PLACES else {"meter": options.place}
+    body = {**place, "fault": options.kind, **dict(map(_pair, options.sizes))}
     print(json.dumps(Remote(options.where).post("/fault", body)))
     return 0
 

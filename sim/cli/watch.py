@@ -98,7 +98,7 @@ def _watch(remote: Remote, sight: Sight, every_s: float) -> None:
 
 def _look(remote: Remote, sight: Sight) -> None:
     """Ask for everything."""
-    sight.take(remote.get("/metrics"), remote.get("/time"), remote.get("/truth/labels"))
+    sight.take(remote.get("/metrics"), remote.get("/time"), remote.get("/faults"))
 
 
 def _act(remote: Remote, sight: Sight, key: str) -> bool:

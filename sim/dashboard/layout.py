@@ -27,10 +27,11 @@ from sim.dashboard.text import (
 
 LEAST = (40, 10)
 BESIDE_FROM = 132
-FAULTS_WIDTH = 62
+FAULTS_WIDTH = 64
 FAULT_ROWS_BELOW = 5
 FEW_ROWS = 3
-ENERGY, AGE = 11, 13
+CLASS_STYLES = {"theft": BAD, "benign": DIM}
+CLASS, AGE = 13, 13
 LABEL = 14
 FIGURE = 11
 BAR_LEAST, BAR_MOST = 6, 24
@@ -72,7 +73,8 @@ def picture(sight: Sight, width: int, height: int, glyphs: Glyphs) -> list[Row]:
         )
         body: list[Row] = [[*bus, Span("   "), *fault] for bus, fault in pairs]
     else:
-        below = _faults(sight, width, min(room // 3, FAULT_ROWS_BELOW + 1), glyphs)
+        spare = room - len(sight.buses) - 2
+        below = _faults(sight, width, max(spare, min(room // 3, FAULT_ROWS_BELOW + 1)), glyphs)
         buses = room - len(below) - 1
         body = [*_filled(_buses(sight, width, buses, glyphs), width, buses), [], *below]
     return [*_filled([*head, *body], width, height - 1), clip(_foot(sight, width, glyphs), width)]
@@ -201,12 +203,11 @@ def _faults(sight: Sight, width: int, height: int, glyphs: Glyphs) -> list[Row]:
 
 def _fault(fault: dict[str, Any], sight: Sight, width: int) -> Row:
     since_s = sight.time["world_s"] - fault["start_s"]
-    row: list[Span] = [Span(f"{fault.get('meter') or fault.get('bus', '')}  "), Span(str(fault["kind"]), WARN)]
-    energy_wh = fault.get("energy_wh") or 0
-    energy = right(f"{energy_wh / 1000:,.1f} kWh", ENERGY) if energy_wh else ""
-    age = right(lasted(max(0, since_s)), AGE)
+    place = fault["meter"] or fault["bus"]
+    row: list[Span] = [Span(f"{place}  "), Span(fault["kind"], CLASS_STYLES.get(fault["class"], WARN))]
+    group, age = right(fault["class"], CLASS), right(lasted(max(0, since_s)), AGE)
     room = width - width_of(row)
-    end = [Span(energy), Span(age, DIM)] if room > ENERGY + AGE else [Span(age, DIM)]
+    end = [Span(group, DIM), Span(age)] if room > CLASS + AGE else [Span(age)]
     return spread(row, end, width)
 
 

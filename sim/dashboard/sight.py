@@ -12,7 +12,7 @@ S_PER_HOUR, S_PER_MINUTE, S_PER_DAY = 3600, 60, 86_400
 
 @dataclass(slots=True)
 class Sight:
-    """The latest answers to GET /metrics, /time and /truth/labels; `take` puts newer ones in their place."""
+    """The latest answers to GET /metrics, /time and /faults; `take` puts newer ones in their place."""
 
     metrics: dict[str, Any] = field(default_factory=dict)
     time: dict[str, Any] = field(default_factory=dict)
@@ -22,13 +22,13 @@ class Sight:
     busiest_first: bool = False
     message: str = ""
 
-    def take(self, metrics: dict[str, Any], time: dict[str, Any], labels: list[dict[str, Any]]) -> None:
+    def take(self, metrics: dict[str, Any], time: dict[str, Any], faults: list[dict[str, Any]]) -> None:
         """Newer answers; the transactions since the last ones become a point of the curve."""
         gone_s = metrics["elapsed_s"] - self.metrics.get("elapsed_s", metrics["elapsed_s"])
         if gone_s > 0:
             self.history.append((metrics["transactions"] - self.metrics["transactions"]) / gone_s)
         self.metrics, self.time = metrics, time
-        self.faults = sorted((one for one in labels if one.get("end_s") is None), key=_newest_first)
+        self.faults = sorted(faults, key=lambda one: -one["start_s"])
 
     @property
     def buses(self) -> list[dict[str, Any]]:
@@ -42,10 +42,6 @@ class Sight:
     def civil(self) -> datetime:
         """World time in the estate's zone."""
         return datetime.fromisoformat(self.time["world_civil"])
-
-
-def _newest_first(fault: dict[str, Any]) -> float:
-    return -float(fault.get("start_s", 0))
 
 
 def lasted(seconds: float) -> str:

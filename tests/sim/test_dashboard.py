@@ -18,8 +18,8 @@ def bus(number, **changes):
 
 
 def fault(number, **changes):
-    label = {"meter": f"6450000{number:05d}", "kind": "silent", "start_s": 1_791_860_000 + number, "end_s": None}
-    return label | {"energy_wh": 0} | changes
+    label = {"meter": f"6450000{number:05d}", "kind": "silent", "start_s": 1_791_860_000 + number}
+    return label | {"class": "communication", "bus": "b1-1"} | changes
 
 
 def seen(buses=3, faults=(), **time):
@@ -48,19 +48,20 @@ def text(sight, width=80, height=24, glyphs=UNICODE):
 @pytest.mark.parametrize(("buses", "faults"), [(1, 0), (3, 2), (200, 70)])
 def test_every_row_is_as_wide_as_the_terminal_and_there_are_as_many_as_it_has(size, buses, faults):
     for glyphs in (UNICODE, ASCII):
-        rows = picture(seen(buses, [fault(n, energy_wh=n * 1000) for n in range(faults)]), *size, glyphs)
+        rows = picture(seen(buses, [fault(n) for n in range(faults)]), *size, glyphs)
         assert len(rows) == size[1]
         assert {width_of(row) for row in rows} == {size[0]}
 
 
 def test_it_says_what_matters():
-    rows = text(seen(faults=[fault(7, kind="unmetered_tap", energy_wh=2300)]))
+    rows = text(seen(faults=[fault(7, kind="unmetered_tap", **{"class": "theft"})]))
     whole = "\n".join(rows)
     assert rows[0].startswith("翠湖花园")
     assert rows[0].endswith("Tue 2026-10-13  17:05:12")
+    assert text(seen(faults=[fault(1, meter=None)]))[-2].startswith("b1-1  silent")
     for said in (
         "512 meters · 500 households · 3 buses · 12 relays open", "▶ ×60", "1,234.5 /s", "81.8%", "seed 3",
-        "0.12 ms median   0.45 ms p99   3.20 ms most", "ACTIVE FAULTS 1", "645000000007  unmetered_tap", "2.3 kWh",
+        "0.12 ms median   0.45 ms p99   3.20 ms most", "ACTIVE FAULTS 1", "645000000007  unmetered_tap", "theft",
         "6 h 11 min", "q quit",
     ):  # fmt: skip
         assert said in whole
@@ -84,6 +85,8 @@ def test_what_does_not_fit_is_left_out_whole_and_the_speed_stays():
     assert narrow[1] == "512 meters · 500 households · 200 buses      ▶ ×60"
     assert narrow[-1].endswith("space pause")
     assert "ACTIVE FAULTS 70" in "\n".join(narrow)
+    roomy = text(seen(3, [fault(n) for n in range(10)]), 80, 24)
+    assert roomy[-2].startswith("645000000000"), "rows that no bus needs are the faults'"
     wide = text(seen(3, [fault(n) for n in range(70)]), 140, 24)
     assert "BUS " in wide[7]
     assert "ACTIVE FAULTS 70" in wide[7], "faults stand beside the buses"
@@ -110,7 +113,7 @@ def test_the_curve_is_the_difference_of_two_looks_and_stands_still_with_virtual_
 
 
 def test_one_line_has_it_all():
-    said = snapshot(seen(faults=[fault(1), fault(2, end_s=1.0)]))
+    said = snapshot(seen(faults=[fault(1)]))
     assert said == (
         "2026-10-13T17:05:12+08:00 x60 meters 512 buses 3 relays_open 12 transactions 600 per_s 1234.5 wire 81.8% "
         "lag_ms p50 0.12 p99 0.45 max 3.2 faults 1"

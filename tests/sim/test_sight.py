@@ -55,8 +55,13 @@ def test_a_fault_is_injected_and_ended(run, capsys):
     assert status == 0
     assert json.loads(said)["fault"] == "unmetered_tap"
     assert cli(capsys, "inject", run.ready["control_url"], "1-0101", "none")[0] == 0
-    (label,) = run.get("/truth/labels")
-    assert (label["kind"], label["end_s"] is not None) == ("unmetered_tap", True)
+    assert cli(capsys, "inject", run.file, "bus:bus-1", "bit_errors", "lasts_s=60")[0] == 0
+    tap, noise = run.get("/truth/labels")
+    assert (tap["kind"], tap["end_s"] is not None) == ("unmetered_tap", True)
+    (going_on,) = run.get("/faults")
+    assert {key: noise[key] for key in going_on} == going_on
+    assert (noise["kind"], noise["bus"]) == ("bit_errors", "bus-1")
+    assert cli(capsys, "inject", run.file, "bus:bus-1", "none")[0] == 0
 
 
 def test_a_bus_is_recorded_from_now_on_until_told_otherwise(run, capsys, tmp_path):
@@ -93,6 +98,8 @@ def test_time_is_told_and_changed(run, capsys):
         (("inject", "READY", "1", "silent"), "no household has the meter 1"),
         (("inject", "READY", ADDRESS, "silent", "x"), "allowed: key=value"),
         (("inject", "READY", ADDRESS, "silent", "x=1"), "unknown key x"),
+        (("inject", "READY", "gate:g", "silent"), "no gate g"),
+        (("inject", "READY", "bus:b9", "bit_errors"), "no bus b9"),
         (("record", "READY", "bus-9", "/tmp/x.pcap"), "there is no bus bus-9; allowed: bus-1"),
         (("record", "READY", "bus-1", "/tmp/x.txt"), "ends with .pcap"),
         (("record", "READY", "bus-1", "/nonexistent/x.pcap"), "cannot be written"),
