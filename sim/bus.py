@@ -3,38 +3,32 @@
 Bytes of a burst arrive one after another: a request is complete when the last of its bytes has had its bit
 times at the bus's baud. The meter answers Td later and its bytes take their time again, sent in chunks, each
 written when its last byte would have arrived, never earlier. All deadlines are absolute, so nothing drifts.
-Every meter hears every request; several answers at once garble each other (bits pull the line low, so the
-bytes are and-ed); a request that lands while an answer is still on the line destroys both. With wire = "none"
-answers come at once and no event is needed.
+Every meter hears every byte, through the ear of its protocol (`sim.ear`); several answers at once garble each other
+(bits pull the line low, so the bytes are and-ed); a request that lands while an answer is still on the line destroys
+both. With wire = "none" answers come at once and no event is needed.
 
 The line's ideal time (request + Td + answer) is added up, so that any run can say how much of the possible it
 used.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from core.dlt645.frame import OVERHEAD, Frame, FrameDecoder, encode
 from sim.clock import Environment
 from sim.delay import Delays
+from sim.ear import Ear
 from sim.estate import BusConfig
 from sim.line import Line
-from sim.members import BusMeters
 from sim.meters import Meter
-from sim.meters.dlt645 import answer
 from sim.ports import Port
 from sim.quirks import Oddities, Part
 from sim.recording import MASTER, METERS, Recorder
 from sim.uart import LineSettings
-
-BYTE_GAP_S = 0.5
-"""Tb: after this silence a half frame is dropped (DL/T 645-2007)."""
-CHANGES = (0x14, 0x15, 0x17)
-"""Commands after which a meter may have another address or another rate."""
 
 
 @dataclass(slots=True)
@@ -61,20 +55,18 @@ class Bus:
         world_ms: Callable[[float], int],
         delays: np.random.Generator,
         noise: np.random.Generator,
-        meters: BusMeters,
+        ears: Sequence[Ear],
     ) -> None:
         self.config = config
         self.port = port
-        self.meters = meters
         self.counters = BusCounters()
-        self.decoder = FrameDecoder()
+        self._ears = tuple(ears)
         self._env = env
         self._world_ms = world_ms
         self._delays = Delays(config.delay_spread, delays)
         self.line = Line(config, port, noise)
         self._recorder: Recorder | None = None
-        self._renamed: dict[str, str] = {}
-        self._rates_differ = self._rate_changes = False
+        self._rate_changes = False
         self._received_s = 0.0
         self._unheard_bytes = 0
         self.odd = Oddities()
@@ -93,19 +85,19 @@ class Bus:
         heard = self.line.to_meters(data)
         if self.odd:
             heard = self.odd.hear(heard)
-        if self.decoder.pending and now_s - self._received_s > BYTE_GAP_S:
-            self.decoder.reset()
+        silence_s = now_s - self._received_s
         self._received_s = max(self._received_s, now_s) + self._wire_s(len(data))
         if self.config.echo:
             self._put(data)
         if now_s < self._talking_until_s:
             self._collide()
             return
-        for frame in self.decoder.feed(heard):
-            self._hear(frame)
+        for ear, requests in [(ear, ear.hear(heard, silence_s)) for ear in self._ears]:
+            for request in requests:
+                self._hear(ear, request)
         if self.odd.strangers:
-            for meter, frame in self.odd.understood(data, self.line):
-                self._hear(frame, meter)
+            for stranger, request in self.odd.understood(data, self.line, silence_s):
+                self._hear(stranger.ear, request, stranger.meter)
 
     def _wire_s(self, count: int) -> float:
         """The time that we have to give `count` bytes; a UART gives it by itself."""
@@ -145,68 +137,74 @@ class Bus:
     def _collide(self) -> None:
         """Somebody speaks into an answer: neither is understood."""
         self.counters.collisions += 1
-        self.decoder.reset()
+        for ear in self._ears:
+            ear.reset()
         self._speech += 1
         self._talking_until_s = 0.0
 
-    def _hear(self, frame: Frame, stranger: Meter | None = None) -> None:
-        length = OVERHEAD + len(frame.data)
-        length += min(max(0, self._unheard_bytes - length), self.config.preamble)
-        self._unheard_bytes = 0
-        if frame.is_reply:
+    def _hear(self, ear: Ear, request: Any, stranger: Meter | None = None) -> None:
+        unheard_bytes, self._unheard_bytes = self._unheard_bytes, 0
+        if request.is_reply:
             return
         self.counters.requests += 1
         if not self.config.byte_true:
-            self._say(frame, length, self._env.time_s, stranger)
+            if len(self._ears) > 1:
+                for other in self._ears:
+                    other.rest()
+            self._say(ear, request, 0, self._env.time_s, stranger)
             return
-        delay_ms = self._delays.draw_ms(frame.address, *self._reply_delay_ms(frame))
+        length = ear.length(request, unheard_bytes)
+        delay_ms = self._delays.draw_ms(request.address, *ear.reply_delay_ms(request))
         begins_s = self._received_s + delay_ms / 1000
-        self._env.call_at(begins_s, lambda: self._say(frame, length, begins_s, stranger))
+        self._env.call_at(begins_s, lambda: self._say(ear, request, length, begins_s, stranger))
 
-    def _say(self, frame: Frame, length: int, begins_s: float, stranger: Meter | None = None) -> None:
+    def _say(self, ear: Ear, request: Any, length: int, begins_s: float, stranger: Meter | None = None) -> None:
         """Let the meters answer a request of `length` bytes at the moment when the answer begins."""
         if self.odd:
-            self._say_oddly(frame, length, begins_s, stranger)
+            self._say_oddly(ear, request, length, begins_s, stranger)
             return
-        wire = self._answers(frame, self._world_ms(begins_s))
+        said = ear.answers(request, self._world_ms(begins_s))
+        if ear.baud_changed:
+            self._note_rate(ear)
+        wire = said[0] if len(said) == 1 else _garble(said)
         if wire:
-            self._speak(frame, wire, length, begins_s)
+            self._speak(ear, request, wire, length, begins_s)
         else:
             self.counters.unanswered += 1
 
-    def _say_oddly(self, frame: Frame, length: int, begins_s: float, stranger: Meter | None) -> None:
+    def _say_oddly(self, ear: Ear, request: Any, length: int, begins_s: float, stranger: Meter | None) -> None:
         """Let the meters answer with all that is wrong with them, at once or later, whole or in parts."""
-        parts = self._odd_answers(frame, self._world_ms(begins_s), stranger)
+        parts = self._odd_answers(ear, request, self._world_ms(begins_s), stranger)
         if not parts:
             self.counters.unanswered += 1
         for part in parts:
             if part.after_s:
                 due_s = begins_s + part.after_s
-                self._env.call_at(due_s, partial(self._speak, frame, part.wire, length, due_s, part.sender))
+                self._env.call_at(due_s, partial(self._speak, ear, request, part.wire, length, due_s, part.sender))
             else:
-                self._speak(frame, part.wire, length, begins_s, part.sender)
+                self._speak(ear, request, part.wire, length, begins_s, part.sender)
 
-    def _odd_answers(self, frame: Frame, at_ms: int, stranger: Meter | None) -> list[Part]:
+    def _odd_answers(self, ear: Ear, request: Any, at_ms: int, stranger: Meter | None) -> list[Part]:
         """The parts of the one answer, or what several answers at once make of each other."""
         if stranger is None:
-            everybody = {meter.index: meter for meter in self.meters.values()} if self.odd.doubles else {}
-            hearers = self.odd.hearers(frame, self._addressed(frame.address), everybody)
+            everybody = {meter.index: meter for meter in ear.everybody()} if self.odd.doubles else {}
+            hearers = self.odd.hearers(request, ear.addressed(request), everybody)
         else:
-            hearers = [(stranger, frame)]
+            hearers = [(stranger, request)]
         said = []
         for meter, heard in hearers:
-            reply = answer(meter, heard, at_ms)
+            reply = ear.answer(meter, heard, at_ms)
             if reply is not None:
-                said.append(self.odd.said(meter, frame, reply, self._preamble(meter)))
-                if frame.control in CHANGES:
-                    self._note_change(meter)
+                said.append(self.odd.said(meter, request, reply, ear.preamble(meter)))
+        if ear.baud_changed:
+            self._note_rate(ear)
         if len(said) == 1:
             return said[0]
         wire = _garble([b"".join(part.wire for part in parts) for parts in said])
         return [Part(0.0, wire)] if wire else []
 
     def _speak(
-        self, frame: Frame, wire: bytes, length: int, begins_s: float, sender: LineSettings | None = None
+        self, ear: Ear, request: Any, wire: bytes, length: int, begins_s: float, sender: LineSettings | None = None
     ) -> None:
         """Put an answer on the line, unless somebody is on it."""
         if begins_s < self._talking_until_s:
@@ -216,7 +214,7 @@ class Bus:
             self._put(self.line.to_master(wire, sender))
             self._count_answer(0.0, wire)
             return
-        ideal_s = self.config.wire_s(length + len(wire)) + self._reply_delay_ms(frame)[0] / 1000
+        ideal_s = self.config.wire_s(length + len(wire)) + ear.reply_delay_ms(request)[0] / 1000
         self._talking_until_s = begins_s + self.config.wire_s(len(wire))
         self._speech += 1
         self._send(self._speech, wire, 0, begins_s, ideal_s, sender)
@@ -245,66 +243,42 @@ class Bus:
 
         self._env.call_at(begins_s + self._wire_s(end), write_chunk)
 
-    def _answers(self, frame: Frame, at_ms: int) -> bytes:
-        said = []
-        for meter in self._addressed(frame.address):
-            reply = answer(meter, frame, at_ms)
-            if reply is not None:
-                said.append(encode(reply, self._preamble(meter)))
-                if frame.control in CHANGES:
-                    self._note_change(meter)
-        return said[0] if len(said) == 1 else _garble(said)
-
-    def _preamble(self, meter: Meter) -> int:
-        own = meter.profile.preamble
-        return self.config.preamble if own is None else own
-
-    def _reply_delay_ms(self, frame: Frame) -> tuple[int, int]:
-        """Td of the meter that is asked, where its vendor has one; otherwise the line's."""
-        meter = self.meters.named(frame.address)
-        own = None if meter is None else meter.profile.reply_delay_ms
-        return self.config.reply_delay_ms if own is None else own
-
-    def _addressed(self, address: str) -> list[Meter]:
-        meter = self.meters.named(self._renamed.get(address, address))
-        if meter is not None:
-            return [meter] if not self._rates_differ or self._at_rate(meter) else []
-        if address.isdecimal() and address != "9" * 12:
-            return []
-        return [meter for meter in self.meters.values() if not self._rates_differ or self._at_rate(meter)]
-
-    def _note_change(self, meter: Meter) -> None:
-        """A meter has got another address or another rate; a new rate holds once its answer is over."""
-        if meter.address != meter.config.address:
-            self._renamed[meter.address] = meter.config.address
-        if meter.notes.baud is not None:
-            self._rate_changes = True
-
-    def _at_rate(self, meter: Meter) -> bool:
-        """A meter that was told another rate is deaf on a line that stays at the old one."""
-        return meter.notes.baud in (None, self.config.baud)
+    def _note_rate(self, ear: Ear) -> None:
+        """A meter was given another rate; it holds once its answer is over."""
+        ear.baud_changed, self._rate_changes = False, True
 
     def _follow_rate(self) -> None:
         """The line goes at another rate once all its meters do; until then those that changed are deaf."""
         self._rate_changes = False
-        rates = {meter.notes.baud or self.config.baud for meter in self.meters.values()}
+        rates = set().union(*(ear.rates() for ear in self._ears))
         if len(rates) == 1:
             self.config = replace(self.config, baud=rates.pop())
             self.line.meters_at(self.config)
-        self._rates_differ = any(not self._at_rate(meter) for meter in self.meters.values())
+        for ear in self._ears:
+            ear.line_at(self.config.baud)
+
+    def meters(self) -> Iterator[Meter]:
+        """All meters of the line, whatever they speak."""
+        return (meter for ear in self._ears for meter in ear.everybody())
+
+    @property
+    def garbage_bytes(self) -> int:
+        """Bytes that no protocol of the line made sense of."""
+        first, *others = self._ears
+        return max(0, first.garbage_bytes - sum(ear.taken_bytes for ear in others))
 
     def summary(self, elapsed_s: float) -> Mapping[str, float | int | str]:
         """Counters with the share of the elapsed machine time that the wire could not have done without."""
         counters = self.counters
         return {
             "bus": self.config.bus_id,
-            "meters": len(self.meters),
+            "meters": sum(len(ear) for ear in self._ears),
             "requests": counters.requests,
             "answers": counters.answers,
             "unanswered": counters.unanswered,
             "collisions": counters.collisions,
-            "bad_sums": self.decoder.bad_sums,
-            "garbage_bytes": self.decoder.garbage_bytes,
+            "bad_sums": self._ears[0].bad_sums,
+            "garbage_bytes": self.garbage_bytes,
             "bytes_in": counters.bytes_in,
             "bytes_out": counters.bytes_out,
             "dropped_bytes": self.port.dropped_bytes,

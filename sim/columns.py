@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.estate import LOADS, FaultConfig, HouseholdConfig, MeterConfig, Resident
+from sim.kinds import kind_number, protocol_and_model
 from sim.vendors import VENDOR_NAMES
 
 ROW = np.dtype(
@@ -32,11 +33,14 @@ ROW = np.dtype(
         ("vendor", "u1"),
         ("clock_drift_ms_per_day", "i4"),
         ("local_credit", "i4"),
+        ("kind", "u1"),
+        ("unit", "u1"),
     ]
 )
 NO_MEAN = 0
 PLAIN_OF_METER = (
     "start_register_wh", "trip_delay_min", "max_current_a", "password_level", "phases", "clock_drift_ms_per_day",
+    "unit",
 )  # fmt: skip
 
 
@@ -156,6 +160,7 @@ class Households(Sequence[HouseholdConfig]):
     def meter(self, index: int) -> MeterConfig:
         """The settings of one household's meter."""
         row = self.rows[index]
+        protocol, model = protocol_and_model(row["kind"])
         return MeterConfig(
             address=f"{row['address']:012d}",
             bus_id=self.bus_ids[row["bus"]],
@@ -168,6 +173,9 @@ class Households(Sequence[HouseholdConfig]):
             vendor=VENDOR_NAMES[row["vendor"]],
             clock_drift_ms_per_day=int(row["clock_drift_ms_per_day"]),
             local_credit_fen=None if row["local_credit"] == 0 else int(row["local_credit"]) - 1,
+            protocol=protocol,
+            model=model,
+            unit=int(row["unit"]),
         )
 
 
@@ -191,6 +199,7 @@ class HouseholdRows:
         row["bus"] = self._bus_number[meter.bus_id]
         for name in PLAIN_OF_METER:
             row[name] = getattr(meter, name)
+        row["kind"] = kind_number(meter.protocol, meter.model)
         row["vendor"] = VENDOR_NAMES.index(meter.vendor)
         row["local_credit"] = 0 if meter.local_credit_fen is None else meter.local_credit_fen + 1
         for name in ("tier_used_wh", "solar_w", "profile"):

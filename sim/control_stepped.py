@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from core import crc16_modbus
 from core.dlt645.frame import FrameDecoder
 from sim.control_time import time_now
 from sim.errors import ScenarioError
@@ -26,6 +27,7 @@ WAIT_S_MAX = 600
 WAIT_S = 2.0
 ADVANCE_S_MAX = 3660 * 86_400
 SLICE_EVENTS = 256
+RTU_SHORTEST = 5
 
 
 def exchange(control: "Control", _query: dict[str, str], body: Any) -> Iterator[Any]:
@@ -45,7 +47,7 @@ def exchange(control: "Control", _query: dict[str, str], body: Any) -> Iterator[
         if came:
             heard += came
             end_s = min(until_s, env.now + quiet_s)
-            if any(frame.is_reply for frame in decoder.feed(came)):
+            if any(frame.is_reply for frame in decoder.feed(came)) or _is_rtu_reply(request, bytes(heard)):
                 break
         if env.peek() > end_s:
             yield from env.passing(end_s)
@@ -107,3 +109,11 @@ def _number(section: Section, key: str, most: float, default: float | None = Non
     if isinstance(value, bool) or not isinstance(value, int | float) or not (value == default or 0 <= value <= most):
         raise section.wrong(key, f"a number of seconds from 0 to {most}")
     return float(value)
+
+
+def _is_rtu_reply(request: bytes, heard: bytes) -> bool:
+    """Whether `heard` is one sound Modbus frame of the unit and function that were asked, and not the echo."""
+    if min(len(heard) - RTU_SHORTEST, len(request) - 2) < 0 or heard == request:
+        return False
+    same = heard[0] == request[0] and heard[1] & 0x7F == request[1]
+    return same and crc16_modbus(heard[:-2]) == int.from_bytes(heard[-2:], "little")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sim.delay import DelaySpread
 from sim.holidays import Holidays
+from sim.kinds import EDITION_2007
 from sim.rates import RateCalendar
 from sim.uart import LineSettings
 from sim.weather import Climate
@@ -103,7 +104,7 @@ class Resident:
 
 @dataclass(frozen=True, slots=True)
 class MeterConfig:
-    """One meter's own settings."""
+    """One meter's own settings; `model` and `unit` belong to Modbus, where `address` is the number on the plate."""
 
     address: str
     bus_id: str
@@ -116,6 +117,9 @@ class MeterConfig:
     vendor: str = "standard"
     clock_drift_ms_per_day: int = 0
     local_credit_fen: int | None = None
+    protocol: str = EDITION_2007
+    model: str = ""
+    unit: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,8 @@ password = "000000"
 password_level = 2                   # the lowest level that may write and switch; 0 is the highest
 trip_delay_min = 0
 phases = 1                           # or 3
+protocol = "dlt645-2007"             # or dlt645-1997, or modbus with model = "ddsu666", sdm630, dds238 or ddsy1352 and
+                                     # unit = 1 to 247; then meter is only the number on its plate
 vendor = "standard"                  # habits of a vendor: standard, landis-gyr-e650, local-prepaid, property-plain,
                                      # short-blocks or state-grid-three-phase
 local_credit_fen = 5000              # makes it a meter that keeps credit itself (03H, a public dummy key); else remote

@@ -17,6 +17,7 @@ import numpy as np
 from sim.columns import Households
 from sim.course import Course
 from sim.estate import GateConfig, MeterConfig
+from sim.kinds import kind_number
 from sim.load import Loads
 from sim.ratebook import RateBook
 from sim.rates import RateCalendar
@@ -104,6 +105,10 @@ class Fleet:
         self.vendor.extend(VENDOR_NAMES.index(meter.vendor) for meter in meters)
         self.phases = bytearray(households.rows["phases"].tobytes())
         self.phases.extend(meter.phases for meter in meters)
+        self.kind = bytearray(households.rows["kind"].tobytes())
+        self.kind.extend(kind_number(meter.protocol, meter.model) for meter in meters)
+        self.unit = bytearray(households.rows["unit"].tobytes())
+        self.unit.extend(meter.unit for meter in meters)
         self.clock_drift_ms = array("i", households.rows["clock_drift_ms_per_day"].tobytes())
         self.clock_drift_ms.extend(meter.clock_drift_ms_per_day for meter in meters)
         self.local_credit = array("i", households.rows["local_credit"].tobytes())

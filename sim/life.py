@@ -18,6 +18,7 @@ from sim.estate import Events, FaultConfig
 from sim.faults.fault import BUS, GATE, HOUSEHOLD
 from sim.faults.registry import KINDS
 from sim.habits import draw_keys, uniform
+from sim.kinds import SWITCHING_KINDS
 from sim.load import DAY_MS
 from sim.meters import Meter
 
@@ -75,11 +76,11 @@ class Life:
     def _run_dry(self, index: int, share: float, at_ms: int) -> None:
         """Out of money: tripped now, allowed to close when somebody has paid."""
         meter = Meter(self._world.fleet, index)
-        if meter.relay.command_open or not meter.trip(at_ms):
+        if meter.kind not in SWITCHING_KINDS or meter.relay.command_open or not meter.trip(at_ms):
             return
         self.switchings += 1
         paid_ms = at_ms + _between(self._events.paid_after_h, share)
-        self._world.call_at_ms(paid_ms, lambda when_ms: Meter(self._world.fleet, index).allow_close(when_ms))
+        self._world.call_at_ms(paid_ms, lambda when_ms: Meter(self._world.fleet, index).restore(when_ms))
 
     def _break(self, kind: str, where: str, index: int, share: float, at_ms: int) -> None:
         """A fault with its end; a kind that cannot be there (one phase, no neighbour) does not happen."""

@@ -1,4 +1,4 @@
-"""The meters of one bus by address, as views of the fleet."""
+"""The meters of one bus as views of the fleet: those of DL/T 645 by address, those of Modbus by unit."""
 
 from array import array
 from bisect import bisect_left
@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sim.fleet import Fleet
+from sim.kinds import MODBUS_FIRST
 from sim.meters import Meter
 
 
@@ -21,15 +23,19 @@ class BusMeters(Mapping[str, Meter]):
 
     @classmethod
     def of_buses(cls, fleet: Fleet, bus_ids: Sequence[str]) -> "list[BusMeters]":
-        """The meters of every bus."""
-        numbers = {bus_id: number for number, bus_id in enumerate(bus_ids)}
-        gates = np.array([numbers[gate.meter.bus_id] for gate in fleet.gates], np.int32)
-        bus = np.concatenate([fleet.households.rows["bus"], gates])
+        """The DL/T 645 meters of every bus."""
+        bus = _bus_numbers(fleet, bus_ids)
         address = np.array(fleet.address)
         order = np.lexsort((address, bus)).astype(np.int32)
+        order = order[np.array(fleet.kind)[order] < MODBUS_FIRST]
         edges = np.searchsorted(bus[order], np.arange(len(bus_ids) + 1))
         lines = [order[first:last] for first, last in pairwise(edges)]
         return [cls(fleet, array("q", address[line].tobytes()), array("i", line.tobytes())) for line in lines]
+
+    @classmethod
+    def alone(cls, meter: Meter) -> "BusMeters":
+        """One meter by itself, at the address that the scenario gave it."""
+        return cls(meter.fleet, array("q", [int(meter.config.address)]), array("i", [meter.index]))
 
     def __getitem__(self, address: str) -> Meter:
         meter = self.named(address)
@@ -52,3 +58,19 @@ class BusMeters(Mapping[str, Meter]):
 
     def __len__(self) -> int:
         return len(self._addresses)
+
+
+def units_of_buses(fleet: Fleet, bus_ids: Sequence[str]) -> list[dict[int, Meter]]:
+    """The Modbus meters of every bus."""
+    found: list[dict[int, Meter]] = [{} for _ in bus_ids]
+    bus = _bus_numbers(fleet, bus_ids)
+    for index in np.flatnonzero(np.array(fleet.kind) >= MODBUS_FIRST).tolist():
+        found[bus[index]][fleet.unit[index]] = Meter(fleet, index)
+    return found
+
+
+def _bus_numbers(fleet: Fleet, bus_ids: Sequence[str]) -> NDArray[np.int32]:
+    """Where the bus of each meter stands: int32[n]."""
+    numbers = {bus_id: number for number, bus_id in enumerate(bus_ids)}
+    gates = np.array([numbers[gate.meter.bus_id] for gate in fleet.gates], np.int32)
+    return np.concatenate([fleet.households.rows["bus"], gates]).astype(np.int32)

@@ -8,10 +8,11 @@ of another one, and no longer to its own.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
-from core.dlt645.frame import Frame, FrameDecoder, encode
+from core.dlt645.frame import Frame
+from sim.ear import Ear, Reply
 from sim.line import Line
 from sim.meters import Meter
 from sim.uart import LineSettings
@@ -32,7 +33,7 @@ class Quirk:
         """What arrives of the master's bytes."""
         return data
 
-    def reply(self, request: Frame, reply: Frame) -> Frame:
+    def reply(self, request: Any, reply: Reply) -> Reply:
         """What one meter says."""
         return reply
 
@@ -51,7 +52,7 @@ class Stranger:
 
     meter: Meter
     settings: LineSettings
-    decoder: FrameDecoder = field(default_factory=FrameDecoder)
+    ear: Ear
 
 
 class Oddities:
@@ -85,30 +86,30 @@ class Oddities:
             data = quirk.hears(data)
         return data
 
-    def understood(self, data: bytes, line: Line) -> Iterator[tuple[Meter, Frame]]:
+    def understood(self, data: bytes, line: Line, silence_s: float) -> Iterator[tuple[Stranger, Any]]:
         """What strangers understand of the master's bytes."""
         for stranger in self.strangers.values():
             heard = line.carry(data, line.client, stranger.settings)
-            for frame in stranger.decoder.feed(heard):
-                yield stranger.meter, frame
+            for request in stranger.ear.hear(heard, silence_s):
+                yield stranger, request
 
-    def hearers(self, request: Frame, addressed: list[Meter], meters: dict[int, Meter]) -> list[tuple[Meter, Frame]]:
+    def hearers(self, request: Any, addressed: list[Meter], meters: dict[int, Meter]) -> list[tuple[Meter, Any]]:
         """The meters that take a request for theirs, each with the request as it sees it."""
         found = [(m, request) for m in addressed if m.index not in self.strangers and m.index not in self.doubles]
         for index, address in self.doubles.items():
-            if address == request.address:
-                found.append((meters[index], replace(request, address=meters[index].address)))
+            if address == request.address and index in meters:
+                found.append((meters[index], replace(request, address=meters[index].line_address)))
         return found
 
-    def said(self, meter: Meter, request: Frame, reply: Frame, preamble: int) -> list[Part]:
+    def said(self, meter: Meter, request: Any, reply: Reply, preamble: int) -> list[Part]:
         """How the reply of one meter to a request (as the master sent it) goes out."""
-        if meter.index in self.doubles:
+        if meter.index in self.doubles and isinstance(reply, Frame):
             reply = replace(reply, address=request.address)
         quirks = [*self._meters.get(meter.index, ()), *self._line]
         for quirk in quirks:
             reply, preamble = quirk.reply(request, reply), quirk.preamble(preamble)
         stranger = self.strangers.get(meter.index)
-        parts = [Part(0.0, encode(reply, preamble), None if stranger is None else stranger.settings)]
+        parts = [Part(0.0, reply.to_wire(preamble), None if stranger is None else stranger.settings)]
         for quirk in quirks:
             parts = quirk.parts(parts)
         return [part for part in parts if part.wire]

@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 
-from core.units import REGISTER_MODULUS_WH, WH_PER_STEP
 from sim.columns import HouseholdRows, Households, Ids, Members
 from sim.errors import ScenarioError
 from sim.estate import (
@@ -21,9 +20,9 @@ from sim.estate import (
     LOADS,
     PROMPT_DELAY_S,
     SLOW_DELAY_S,
+    BusConfig,
     GateConfig,
     HouseholdConfig,
-    MeterConfig,
     Resident,
     Scenario,
 )
@@ -34,14 +33,12 @@ from sim.profiles import read_profiles
 from sim.scenario_bus import read_bus
 from sim.scenario_estate import read_climate, read_events, read_gate_traits
 from sim.scenario_faults import read_beside, read_faults
+from sim.scenario_meter import check_units, read_meter
 from sim.section import Section
 from sim.tariff_text import read_calendar
-from sim.vendors import VENDOR_NAMES
 
 TEN_YEARS_S = 10 * 366 * 86400
 METERS_PER_BUS_MAX = 256
-DRIFT_MAX = 3_600_000
-CREDIT_FEN_MAX = 99_999_999
 
 
 def load_scenario(path: Path, seed: int = 1) -> Scenario:
@@ -74,14 +71,15 @@ def scenario_from_dict(
     _refuse_twice(path, "bus", sorted({bus_id for bus_id in bus_ids if bus_ids.count(bus_id) > 1}))
     rows = HouseholdRows(bus_ids)
     for section in top.sections("household"):
-        rows.add(_household(section, zone, bus_ids, replayable))
+        rows.add(_household(section, zone, buses, replayable))
     for generator in generators:
         generator.add_households(rows, seed)
     households = rows.finish()
     _refuse_twice(path, "household", households.ids.twice())
-    gates = tuple(_gate(section, households.ids, bus_ids) for section in top.sections("gate"))
+    gates = tuple(_gate(section, households.ids, buses) for section in top.sections("gate"))
     gates += tuple(gate for generator in generators for gate in generator.gates(households.ids))
     _check_meters(path, bus_ids, households, gates)
+    check_units(path, bus_ids, households, gates)
     scenario = Scenario(
         estate_id=estate.text("id"),
         name=estate.text("name", estate.text("id")),
@@ -127,38 +125,7 @@ def _check_meters(path: str, bus_ids: Sequence[str], households: Households, gat
             )
 
 
-def _meter(section: Section, bus_ids: list[str]) -> MeterConfig:
-    start_wh = section.whole("start_register_wh", 0, REGISTER_MODULUS_WH - WH_PER_STEP, 0)
-    if start_wh % WH_PER_STEP:
-        raise section.wrong("start_register_wh", f"a multiple of {WH_PER_STEP}, the step of the register")
-    address = section.digits("meter", 12)
-    if address == "9" * 12:
-        raise section.wrong("meter", "any address but the broadcast address")
-    return MeterConfig(
-        address=address,
-        bus_id=section.choice("bus", bus_ids),
-        start_register_wh=start_wh,
-        max_current_a=section.whole("max_current_a", 1, 100, 60),
-        password=section.digits("password", 6, "000000"),
-        password_level=section.whole("password_level", 0, 9, 2),
-        trip_delay_min=section.whole("trip_delay_min", 0, 9999, 0),
-        phases=_phases(section),
-        vendor=section.choice("vendor", VENDOR_NAMES, "standard"),
-        local_credit_fen=section.whole("local_credit_fen", 0, CREDIT_FEN_MAX)
-        if section.has("local_credit_fen")
-        else None,
-        clock_drift_ms_per_day=section.whole("clock_drift_ms_per_day", -DRIFT_MAX, DRIFT_MAX, 0),
-    )
-
-
-def _phases(section: Section) -> int:
-    phases = section.whole("phases", 1, 3, 1)
-    if phases == 2:
-        raise section.wrong("phases", "1 or 3")
-    return phases
-
-
-def _household(section: Section, zone: ZoneInfo, bus_ids: list[str], profiles: int) -> HouseholdConfig:
+def _household(section: Section, zone: ZoneInfo, buses: Sequence[BusConfig], profiles: int) -> HouseholdConfig:
     load = section.choice("load", LOADS, "family")
     mean_power_w = section.whole("mean_power_w", 1, 20_000) if section.has("mean_power_w") else None
     if load == "constant" and mean_power_w is None:
@@ -167,7 +134,7 @@ def _household(section: Section, zone: ZoneInfo, bus_ids: list[str], profiles: i
         raise section.wrong("load", "replay only with a table [replay] that names a file")
     household = HouseholdConfig(
         household_id=section.text("id"),
-        meter=_meter(section, bus_ids),
+        meter=read_meter(section, buses),
         load=load,
         mean_power_w=mean_power_w,
         tier_used_wh=section.whole("tier_used_wh", 0, 2**53, 0),
@@ -193,10 +160,10 @@ def _resident(section: Section) -> Resident:
     return resident
 
 
-def _gate(section: Section, ids: Ids, bus_ids: list[str]) -> GateConfig:
+def _gate(section: Section, ids: Ids, buses: Sequence[BusConfig]) -> GateConfig:
     gate = GateConfig(
         gate_id=section.text("id"),
-        meter=_meter(section, bus_ids),
+        meter=read_meter(section, buses),
         feeds=section.text("feeds", section.raw("id")),
         households=_members(section, ids),
         **read_gate_traits(section),

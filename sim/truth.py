@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 from core.units import REGISTER_MODULUS_WH
+from sim.kinds import protocol_and_model
 from sim.load import MWMS_PER_WH
 from sim.meters import Meter
 from sim.meters.prepaid import credit_fen
@@ -170,6 +171,7 @@ def _registers(meter: Meter, at_ms: int) -> dict[str, Any]:
     start_wh = meter.register.start_wh
     return {
         "meter": meter.address,
+        **_spoken(meter),
         "start_register_wh": start_wh,
         "start_rates_wh": list(split_start(start_wh)),
         "true_energy_wh": meter.register.total_wh(at_ms) - start_wh,
@@ -204,3 +206,9 @@ def _piece_nf(version: PriceVersion, limits_wh: Sequence[int], energies: Sequenc
     for step, limit_wh in zip(version.steps, limits_wh, strict=True):
         charge += step * (max(0, after_wh - limit_wh) - max(0, counter_wh - limit_wh))
     return charge
+
+
+def _spoken(meter: Meter) -> dict[str, Any]:
+    """What the meter speaks, and the unit under which a Modbus meter does."""
+    protocol, model = protocol_and_model(meter.kind)
+    return {"protocol": protocol, **({"model": model, "unit": meter.unit} if model else {})}

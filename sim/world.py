@@ -21,8 +21,9 @@ from sim.faults import FaultBoard
 from sim.fleet import WALKING, Fleet
 from sim.gate import Group
 from sim.life import Life
+from sim.listening import ears_of
 from sim.load import Loads
-from sim.members import BusMeters
+from sim.members import BusMeters, units_of_buses
 from sim.meters import Meter
 from sim.ports import Port
 from sim.streams import draw, stream
@@ -59,7 +60,8 @@ class World:
             gate.gate_id: Gate(gate, Meter(self.fleet, len(scenario.households) + number))
             for number, gate in enumerate(scenario.gates)
         }
-        members = BusMeters.of_buses(self.fleet, [bus.bus_id for bus in scenario.buses])
+        bus_ids = [bus.bus_id for bus in scenario.buses]
+        members, units = BusMeters.of_buses(self.fleet, bus_ids), units_of_buses(self.fleet, bus_ids)
         self.buses = {
             bus.bus_id: Bus(
                 env,
@@ -68,9 +70,9 @@ class World:
                 clock.world_ms,
                 stream(seed, bus.bus_id, "delay"),
                 stream(seed, bus.bus_id, "noise"),
-                meters,
+                ears_of(bus, meters, on_modbus),
             )
-            for bus, meters in zip(scenario.buses, members, strict=True)
+            for bus, meters, on_modbus in zip(scenario.buses, members, units, strict=True)
         }
         self.faults = FaultBoard(self)
         for config in (*scenario.households.faults.values(), *scenario.faults):

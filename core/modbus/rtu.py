@@ -84,12 +84,13 @@ class RtuFrame:
 
 
 def encode(frame: RtuFrame) -> bytes:
-    """The wire bytes of a frame; `ProtocolMisuse` for what cannot travel."""
+    """The wire bytes of a frame; `ProtocolMisuse` for what cannot travel. Any function can be refused."""
     _require(1 <= frame.unit <= UNIT_MAX, f"unit {frame.unit} is not within 1..{UNIT_MAX}")
-    _require(frame.function in SPOKEN, f"function {frame.function:02X}H is not spoken here")
     if frame.exception:
+        _require(0 < frame.function < EXCEPTION_BIT, f"{frame.function:02X}H is no function")
         _require(0 < frame.exception <= 0xFF, f"exception {frame.exception} is not a byte")
         return _FRAMER.buildFrame(ExceptionResponse(frame.function, frame.exception, device_id=frame.unit))
+    _require(frame.function in SPOKEN, f"function {frame.function:02X}H is not spoken here")
     writes = frame.function == WRITE_REGISTERS
     carried = len(frame.registers) if writes != frame.is_reply else frame.count
     most = WRITE_COUNT_MAX if writes else READ_COUNT_MAX
@@ -100,6 +101,11 @@ def encode(frame: RtuFrame) -> bytes:
         dev_id=frame.unit, address=frame.register, count=carried, registers=list(frame.registers)
     )
     return _FRAMER.buildFrame(made)
+
+
+def is_sound(wire: bytes) -> bool:
+    """Whether the CRC at the end fits what stands before it."""
+    return crc16_modbus(wire[:-2]) == int.from_bytes(wire[-2:], "little")
 
 
 def parse(wire: bytes) -> RtuFrame:

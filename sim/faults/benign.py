@@ -3,8 +3,9 @@
 The reading and the main meter change together, so nothing is lost, and nobody should be alarmed.
 """
 
-from sim.faults.fault import ANY_METER, BENIGN, BUS, GATE, HOUSEHOLD, DemandFault, Fault, Key
+from sim.faults.fault import ANY_METER, BENIGN, BUS, GATE, HOUSEHOLD, DemandFault, Fault, Key, WrongPlace
 from sim.faults.tamper import HOUR_MS, MINUTE_MS
+from sim.kinds import SWITCHING_KINDS
 from sim.laws import Law, Level, Plus, Roof, Share, Window
 from sim.meters import Meter, acts, events
 
@@ -125,7 +126,7 @@ class PowerCut(Fault):
     def _meters(self) -> list[Meter]:
         place, fleet = self.place, self.place.stage.fleet
         if place.where == BUS:
-            return list(place.bus.meters.values())
+            return list(place.bus.meters())
         if place.where == HOUSEHOLD:
             return [place.meter]
         gate = fleet.gates[place.meter.index - len(fleet.households)]
@@ -139,13 +140,18 @@ class Disconnection(Fault):
     group = BENIGN
     severity = "none"
 
+    def check(self) -> None:
+        """The meter can be told to."""
+        if self.place.meter.kind not in SWITCHING_KINDS:
+            raise WrongPlace("no source knows how this meter's relay is switched; allowed: DL/T 645-2007 and dds238")
+
     def begin(self, at_ms: int) -> None:
         """Tripped."""
         self.place.meter.trip(at_ms)
 
     def end(self, at_ms: int) -> None:
         """Paid; the resident does the rest."""
-        self.place.meter.allow_close(at_ms)
+        self.place.meter.restore(at_ms)
 
 
 class Maintenance(Fault):

@@ -6,12 +6,14 @@ the other, so that the same questions in the same order meet the same faults.
 """
 
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from core.dlt645.frame import PREAMBLE_MAX, Frame
+from sim.ear import Reply
 from sim.estate import BAUDS, PARITIES
 from sim.faults.fault import ANY_METER, BUS, COMMUNICATION, Fault, Key, WrongPlace
 from sim.laws import between
+from sim.listening import ear_alone
 from sim.quirks import Part, Quirk, Stranger
 from sim.uart import LineSettings, from_bits, to_bits
 
@@ -164,9 +166,9 @@ class WildcardEcho(LinkFault):
     where = ANY_METER
     alarm = None
 
-    def reply(self, request: Frame, reply: Frame) -> Frame:
+    def reply(self, request: Any, reply: Reply) -> Reply:
         """As it was asked."""
-        return replace(reply, address=request.address)
+        return replace(reply, address=request.address) if isinstance(reply, Frame) else reply
 
 
 class FollowUp(Fault):
@@ -198,10 +200,14 @@ class DuplicateAddress(Fault):
         """Both hang on one line."""
         if self.place.other(str(self.sizes["with"])).meter.config.bus_id != self.place.meter.config.bus_id:
             raise WrongPlace(f'with = "{self.sizes["with"]}": its meter hangs on another bus')
+        if bool(self.place.other(str(self.sizes["with"])).meter.unit) != bool(self.place.meter.unit):
+            raise WrongPlace(f'with = "{self.sizes["with"]}": its meter speaks another protocol')
 
     def begin(self, at_ms: int) -> None:
         """Two of one name."""
-        self.place.bus.odd.doubles[self.place.meter.index] = self.place.other(str(self.sizes["with"])).meter.address
+        self.place.bus.odd.doubles[self.place.meter.index] = self.place.other(
+            str(self.sizes["with"])
+        ).meter.line_address
 
     def end(self, at_ms: int) -> None:
         """Its own name again."""
@@ -229,11 +235,16 @@ class WrongLine(Fault):
 
     def begin(self, at_ms: int) -> None:
         """Set."""
-        self.place.bus.odd.strangers[self.place.meter.index] = Stranger(self.place.meter, self._settings())
+        self.place.bus.odd.strangers[self.place.meter.index] = self._stranger()
 
     def end(self, at_ms: int) -> None:
         """Set like the line."""
         self.place.bus.odd.strangers.pop(self.place.meter.index, None)
+
+    def _stranger(self) -> Stranger:
+        settings = self._settings()
+        line = replace(self.place.bus.config, baud=settings.baud, parity=settings.parity)
+        return Stranger(self.place.meter, settings, ear_alone(line, self.place.meter))
 
     def _settings(self) -> LineSettings:
         return LineSettings(self.size("baud"), str(self.sizes["parity"]))

@@ -16,6 +16,7 @@ from sim.course import Course
 from sim.estate import MeterConfig
 from sim.fleet import SILENT, STUCK_CLOSED, Fleet, Memory
 from sim.gate import GateSource, Group
+from sim.kinds import MODBUS_FIRST
 from sim.meters import clock, events, parameters, prepaid
 from sim.meters.notes import BLANK, Notes
 from sim.meters.profiles import VENDORS, VendorProfile
@@ -57,6 +58,26 @@ class Meter:
     def profile(self) -> VendorProfile:
         """The vendor's habits."""
         return VENDORS[self._fleet.vendor[self.index]]
+
+    @property
+    def fleet(self) -> Fleet:
+        """Where its state lies."""
+        return self._fleet
+
+    @property
+    def line_address(self) -> str:
+        """What the line calls it: the unit of a Modbus meter, otherwise the address."""
+        return str(self.unit) if self.unit else self.address
+
+    @property
+    def kind(self) -> int:
+        """Protocol and model, see `sim.kinds`."""
+        return self._fleet.kind[self.index]
+
+    @property
+    def unit(self) -> int:
+        """The unit of a Modbus meter on its line; 0 for others."""
+        return self._fleet.unit[self.index]
 
     @property
     def phases(self) -> int:
@@ -216,6 +237,13 @@ class Meter:
         """Permit closing by button."""
         self.relay.allow_close()
         self.settle(at_ms)
+
+    def restore(self, at_ms: int) -> None:
+        """Paid: permit closing, or close where the relay knows nothing between open and closed."""
+        if self.kind >= MODBUS_FIRST:
+            self.close(at_ms)
+        else:
+            self.allow_close(at_ms)
 
     def close(self, at_ms: int) -> None:
         """Close at once."""

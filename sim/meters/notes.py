@@ -91,6 +91,10 @@ class Notes:
     """Bit of an energy answer (0: lowest of its first byte) that the memory has wrong."""
     part_bytes: int | None = None
     """Longest part of an answer, where the meter does not fill its frames."""
+    registers: Mapping[int, int] = NOTHING
+    """What a master has written into parameters of a Modbus meter."""
+    peak: tuple[int, int, int] | None = None
+    """Of a Modbus meter: the window in ms, until when it was looked for, and the most energy in one."""
     voltage_permille: Mapping[int, tuple[tuple[int, int], ...]] = NOTHING
     """By phase: from when on the voltage was what share of normal, oldest first."""
 

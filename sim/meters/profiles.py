@@ -62,6 +62,12 @@ _ALL = (
     VendorProfile("landis-gyr-e650", preamble=0, reply_delay_ms=(179, 397), combined_blocks=False),
     VendorProfile("property-plain", zero_deadline=True, phase_filler=0x00),
     VendorProfile("short-blocks", energy_blocks=False, phase_filler=None),
+    # what is peculiar to 1997 stands in `habits_1997`
+    VendorProfile("standard-1997"),
+    VendorProfile("dtsd22-1997", preamble=0),
+    VendorProfile("dtsf22-1997", preamble=4),
+    VendorProfile("any-echo-1997", preamble=0),
+    VendorProfile("block-end-1997"),
 )
 
 _BY_NAME = {profile.name: profile for profile in _ALL}
