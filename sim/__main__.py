@@ -23,12 +23,13 @@ from types import FrameType
 
 from sim.anchor import Anchor, WorldClock, read_anchor
 from sim.announce import Announcement, write_atomically, write_lines
-from sim.cli import Command, compare, inject, record, replay, time, watch
+from sim.cli import Command, audit, compare, inject, record, replay, time, watch
 from sim.clock import Environment, RealEnvironment, ServedEnvironment
 from sim.control import Control
 from sim.errors import PortError, ScenarioError, SimError
 from sim.estate import Scenario
 from sim.example import EXAMPLE
+from sim.export import export_lines
 from sim.limits import check_limits
 from sim.pace import SPEED_MAX
 from sim.ports import MemoryPort, make_port
@@ -44,6 +45,7 @@ MAX_SPEED = "max"
 COMMANDS: dict[str, Command] = {
     "replay": replay,
     "compare": compare,
+    "audit": audit,
     "watch": watch,
     "inject": inject,
     "record": record,
@@ -115,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--truth-out", type=Path, help="in virtual time: write the truth there (JSON Lines with --days)"
     )
+    parser.add_argument("--truth-export", type=Path, metavar="FILE", help="at the end, write what `audit` judges by")
     parser.add_argument(
         "--labels",
         "--labels-out",
@@ -151,7 +154,7 @@ def _run_at_once(scenario: Scenario, options: argparse.Namespace) -> int:
     print(json.dumps(run.summary(), indent=1))
     if options.truth_out is not None:
         write_lines(options.truth_out, truth_lines(run.world))
-    _write_labels(run.world, options.labels)
+    _write_what_was(run.world, options)
     return 0
 
 
@@ -163,7 +166,7 @@ def _run_virtual(scenario: Scenario, options: argparse.Namespace) -> int:
     env.run(until=options.virtual * DAY_S / anchor.factor)
     for truth in estate_truth(world):
         whole = truth
-    _write_labels(world, options.labels)
+    _write_what_was(world, options)
     text = json.dumps({"truth": whole, "labels": world.faults.labels(world.now_ms)}, indent=1, sort_keys=True)
     if options.truth_out is None:
         print(text)
@@ -203,16 +206,18 @@ def _run_served(scenario: Scenario, options: argparse.Namespace) -> int:
         _announce(world, control, run_path, announcement)
         cleanup.callback(announcement.withdraw)
         env.serve()
-        _write_labels(world, options.labels)
+        _write_what_was(world, options)
         _report(world, env)
     return 0
 
 
-def _write_labels(world: World, path: Path | None) -> None:
-    """One fault a line."""
-    if path is not None:
+def _write_what_was(world: World, options: argparse.Namespace) -> None:
+    """The labels, one fault a line, and what an auditor judges by, where they are wanted."""
+    if options.labels is not None:
         labels = world.faults.labels(world.now_ms)
-        write_lines(path, (json.dumps(label, sort_keys=True) for label in labels))
+        write_lines(options.labels, (json.dumps(label, sort_keys=True) for label in labels))
+    if options.truth_export is not None:
+        write_lines(options.truth_export, (json.dumps(line) for line in export_lines(world)))
 
 
 def _record(world: World, directory: Path) -> None:

@@ -5,6 +5,7 @@ GET  /truth                              every household and gate meter as it re
 GET  /truth/charge?meter=&from_wh=&to_wh=  what the way between two registers costs, and when they were shown
 POST /truth/charges {"cursors": [...]}   what a head-end at these cursors should have charged
 GET  /truth/labels                       faults with span and energy
+GET  /truth/export                       `sim.control_export`
 GET  /faults                             what goes on now, without its energy
 GET  /metrics                            lag of the loop, counters of every bus, both also of the last seconds
 POST /fault {"meter", "fault"}           begin a fault ("none" ends all there); or "gate" or "bus"; lasts_s, sizes
@@ -30,6 +31,7 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 
 from sim.clock import ServedEnvironment
+from sim.control_export import export
 from sim.control_record import record
 from sim.control_stepped import advance, exchange
 from sim.control_time import get_time, post_time
@@ -236,6 +238,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/truth"): Control.truth,
     ("GET", "/truth/charge"): Control.charge,
     ("GET", "/truth/labels"): Control.labels,
+    ("GET", "/truth/export"): export,
     ("GET", "/faults"): Control.faults,
     ("GET", "/metrics"): Control.metrics,
     ("GET", "/time"): get_time,

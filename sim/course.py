@@ -96,12 +96,19 @@ class Course:
         for number, stretch in enumerate(self._stretches):
             following = self._stretches[number + 1 : number + 2]
             end_ms = min(until_ms, following[0].at_ms if following else until_ms)
-            place = next((n for n, other in enumerate(stretch.laws) if other is law), None)
-            if place is not None and end_ms > stretch.at_ms:
-                before, after = (self._through(stretch.laws[:upto], stretch.laws, stretch.at_ms, end_ms)
-                                 for upto in (place, place + 1))  # fmt: skip
-                total += before - after
+            if end_ms > stretch.at_ms and any(other is law for other in stretch.laws):
+                total += self._lost_within(stretch, law, end_ms)
         return total
+
+    def _lost_within(self, stretch: Stretch, law: Law, end_ms: int) -> int:
+        """What a law keeps from passing in one stretch: all that does not pass, where it is the only one."""
+        laws = stretch.laws
+        if len(laws) == 1:
+            came = self._source.energy(end_ms) - self._source.energy(stretch.at_ms)
+            return came - self._since(stretch, end_ms)
+        place = next(number for number, other in enumerate(laws) if other is law)
+        before, after = (self._through(laws[:upto], laws, stretch.at_ms, end_ms) for upto in (place, place + 1))
+        return before - after
 
     def _begin(self, at_ms: int, laws: tuple[Law, ...]) -> None:
         at_ms = max(at_ms, self._stretches[-1].at_ms)

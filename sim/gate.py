@@ -61,6 +61,10 @@ class Group:
         permille = self._config.loss_permille
         return Flow(taken * (1000 + permille) // 1000, returned * (1000 - permille) // 1000)
 
+    def edges_ms(self) -> list[int]:
+        """Instants at which a contact, a tap or a habit of the group changed."""
+        return [at_ms for memory in self._memories().values() for at_ms in changes(memory)]
+
     def _sum(self, at_ms: int) -> int:
         """What a plain group drew: its households and taps."""
         drawn = sum(Supply(self._fleet, index).energy(at_ms) for index in self._members.tolist())
@@ -98,7 +102,7 @@ class Group:
         memories = self._memories()
         moved = {index: memory for index, memory in memories.items() if _moves(memory, first_ms, until_ms)}
         inner = {midnight_ms + slot * SLOT_MS for slot in range(1, SLOTS)}
-        inner.update(at_ms for memory in memories.values() for at_ms in _changes(memory))
+        inner.update(at_ms for memory in memories.values() for at_ms in changes(memory))
         chosen = sorted(at_ms for at_ms in inner if first_ms < at_ms < until_ms)
         instants = np.array([first_ms, *chosen, *([until_ms] if until_ms > first_ms else [])])
         steady = [i for i in self._members.tolist() if i not in moved and _is_on(memories.get(i), first_ms)]
@@ -173,7 +177,7 @@ class GateSource:
         return self._origin_ms + bisect_left(span, energy, key=self.energy)
 
 
-def _changes(memory: Memory) -> list[int]:
+def changes(memory: Memory) -> list[int]:
     """Instants at which a household's contacts, taps or habits changed."""
     habits = [] if memory.demand is None else memory.demand.edges_ms()
     return [segment.at_ms for segment in memory.segments] + memory.taps.edges_ms() + habits

@@ -109,6 +109,10 @@ class Supply:
         back = curve.power_mw(at_ms) if curve is not None and self.on else 0
         return self.power_mw(at_ms) - back
 
+    def switchings(self) -> Sequence[Segment]:
+        """Every movement of the contacts so far, after the state at the origin."""
+        return self._segments()[1:]
+
     def _demanded(self, at_ms: int) -> int:
         course = self._course()
         return self._fleet.loads.table.energy(self._index, at_ms) if course is None else course.energy(at_ms)

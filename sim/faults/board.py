@@ -123,6 +123,7 @@ class FaultBoard:
             "began_before": config.at_ms < self._stage.origin_ms,
             "lost_wh": fault.lost_mwms(end_ms) // MWMS_PER_WH,
             "alarm": alarm,
+            "also": list(fault.also),
             "alarm_within_s": None if alarm is None else within_s,
             "sizes": {name: list(size) if isinstance(size, tuple) else size for name, size in fault.sizes.items()},
         }

@@ -26,6 +26,7 @@ class LinkFault(Fault, Quirk):
     group = COMMUNICATION
     where: ClassVar[tuple[str, ...]] = (*ANY_METER, BUS)
     alarm: ClassVar[str | None] = "poor_link"
+    also: ClassVar[tuple[str, ...]] = ("silent", "poor_link")
     _draws = 0
 
     def begin(self, at_ms: int) -> None:
@@ -49,6 +50,7 @@ class Silent(Fault):
     group = COMMUNICATION
     where = ANY_METER
     alarm = "silent"
+    also = ("poor_link",)
 
     def begin(self, at_ms: int) -> None:
         """Dead."""
@@ -194,6 +196,7 @@ class DuplicateAddress(Fault):
     name = "duplicate_address"
     group = COMMUNICATION
     alarm = "silent"
+    also = ("poor_link",)
     keys = (Key("with", "", meaning="the household whose meter has that address"),)
 
     def check(self) -> None:
@@ -221,6 +224,7 @@ class WrongLine(Fault):
     group = COMMUNICATION
     where = ANY_METER
     alarm = "silent"
+    also = ("poor_link",)
     keys = (
         Key("baud", 2400, BAUDS[0], BAUDS[-1], "its speed"),
         Key("parity", "E", meaning="N, E or O"),
@@ -257,6 +261,7 @@ class BitErrors(Fault):
     group = COMMUNICATION
     where = (BUS,)
     alarm = "poor_link"
+    also = ("silent",)
     keys = (Key("errors_ppm", 2000, 1, 100_000, "of a million bits, beside those that it always flips"),)
 
     def begin(self, at_ms: int) -> None:
@@ -274,6 +279,7 @@ class SwappedLine(LinkFault):
     name = "swapped_line"
     where = (BUS,)
     alarm = "silent"
+    also = ("poor_link",)
 
     def hears(self, data: bytes) -> bytes:
         """What a UART makes of it."""
@@ -291,6 +297,7 @@ class ConcentratorReboot(LinkFault):
     name = "concentrator_reboot"
     where = (BUS,)
     alarm = "silent"
+    also = ("poor_link",)
     keys = (Key("banner", "DTU READY\r\n", meaning="what it says"),)
 
     def hears(self, data: bytes) -> bytes:

@@ -55,6 +55,7 @@ class RelayStuckOpen(RelayFault):
     """The contacts have burnt away: closed is shown, nothing flows."""
 
     name = "relay_stuck_open"
+    also = ("drop",)
 
     def begin(self, at_ms: int) -> None:
         """Gone."""

@@ -107,6 +107,8 @@ class Fault:
     where: ClassVar[tuple[str, ...]] = (HOUSEHOLD,)
     severity: ClassVar[str] = "medium"
     alarm: ClassVar[str | None] = None
+    also: ClassVar[tuple[str, ...]] = ()
+    """Other classes of alarms that would not be false."""
     within_s: ClassVar[int] = DAY_S
     keys: ClassVar[tuple[Key, ...]] = ()
     instant: ClassVar[bool] = False

@@ -36,6 +36,7 @@ class RegisterStuck(MeteringFault):
     """The register stands still while power is shown."""
 
     name = "register_stuck"
+    also = ("balance", "suspect", "drop")
     group = METER
     where = ANY_METER
     alarm = "register_stuck"
@@ -73,6 +74,7 @@ class RegisterJump(Shifted):
     """The register jumps forward."""
 
     name = "register_jump"
+    also = ("register_implausible", "balance")
     alarm = "register_jump"
     keys = (Key("jump_wh", 100_000, WH_PER_STEP, REGISTER_MODULUS_WH // 2, "how far", WH_PER_STEP),)
 
@@ -85,6 +87,7 @@ class RegisterBackwards(Shifted):
     """The register falls by some kWh and counts on from there, never below zero."""
 
     name = "register_backwards"
+    also = ("register_implausible", "balance")
     alarm = "register_backwards"
     keys = (Key("drop_wh", 50_000, WH_PER_STEP, REGISTER_MODULUS_WH // 2, "how far", WH_PER_STEP),)
 
@@ -97,6 +100,7 @@ class MeterReplaced(Shifted):
     """Another meter of the same address, with a register and a memory of its own."""
 
     name = "meter_replaced"
+    also = ("meter_replaced", "register_implausible")
     alarm = "register_backwards"
     instant = True
     keys = (Key("new_register_wh", 0, 0, REGISTER_MODULUS_WH - WH_PER_STEP, "where it begins", WH_PER_STEP),)
@@ -119,6 +123,7 @@ class RegisterRollover(Shifted):
     """The register runs from 999999.99 kWh to zero; planned ahead, it does so without a jump before."""
 
     name = "register_rollover"
+    also = ("meter_replaced",)
     instant = True
     keys = (Key("before_wh", 0, 0, 10**6, "how much before its end it then stands", WH_PER_STEP),)
     _planned = False
@@ -146,6 +151,7 @@ class BcdBitFlip(MeterFault):
     """One bit of the stored energy is wrong; the frame around it is sound."""
 
     name = "bcd_bit_flip"
+    also = ("register_jump", "register_backwards", "balance")
     alarm = "register_implausible"
     keys = (Key("bit", 20, 0, 31, "counted from the lowest of the first byte: 20 is one of 1000 kWh"),)
 
@@ -162,6 +168,7 @@ class ClassErrorDrift(MeteringFault):
     """The meter counts less every day, or more."""
 
     name = "class_error_drift"
+    also = ("suspect",)
     group = METER
     where = ANY_METER
     severity = "low"

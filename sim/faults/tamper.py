@@ -12,12 +12,14 @@ from sim.meters import acts, electrical, events
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
+TAMPERED = ("balance", "suspect", "drop")
 
 
 class Magnet(ShareTheft):
     """A magnet on the meter, noticed by it or not."""
 
     name = "magnet"
+    also = TAMPERED
     severity = "critical"
     alarm = "magnet"
     within_s = DAY_S
@@ -43,6 +45,7 @@ class NeutralTamper(ShareTheft):
     """Part of the current returns through the earth; the meter counts the smaller one."""
 
     name = "neutral_tamper"
+    also = TAMPERED
     alarm = "neutral"
     within_s = DAY_S
     keys = (metered(400, 899),)
@@ -88,6 +91,7 @@ class PhaseLost(PhaseTheft):
     """The voltage lead of one phase is taken off."""
 
     name = "phase_lost"
+    also = TAMPERED
     alarm = "voltage_loss"
     within_s = DAY_S
 
@@ -110,6 +114,7 @@ class ReversedCt(PhaseTheft):
     """A current transformer is turned round: its phase counts backwards, or by amount where the meter does so."""
 
     name = "reversed_ct"
+    also = TAMPERED
     alarm = "reverse"
     within_s = DAY_S
     keys = (Key("phase", 1, 1, 3, "the phase"), Key("absolute", False, meaning="the meter counts amounts"))
@@ -163,6 +168,7 @@ class CoverThenTheft(ShareTheft):
     """The cover is opened, and some hours later the meter registers less."""
 
     name = "cover_then_theft"
+    also = TAMPERED
     severity = "critical"
     alarm = "cover"
     within_s = DAY_S

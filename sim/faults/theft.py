@@ -25,6 +25,7 @@ class Theft(MeteringFault):
     group = THEFT
     severity = "high"
     alarm = "balance"
+    also: ClassVar[tuple[str, ...]] = ("suspect", "drop")
     within_s = WEEK_S
 
 
@@ -78,6 +79,7 @@ class Colluding(Fault):
     group = THEFT
     severity = "high"
     alarm = "balance"
+    also = ("suspect", "drop")
     within_s = WEEK_S
     keys = (Key("with", "", meaning="the other household"), metered(0))
     _laws: tuple[Law, Law] | None = None
@@ -113,6 +115,7 @@ class UnmeteredTap(Fault):
     group = THEFT
     severity = "high"
     alarm = "balance"
+    also = ("suspect", "drop")
     within_s = WEEK_S
     keys = (Key("tap_power_w", 800, 1, 20_000, "what is drawn"),)
 

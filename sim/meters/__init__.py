@@ -15,7 +15,7 @@ from core.dlt645.values import bcd_to_int
 from sim.course import Course
 from sim.estate import MeterConfig
 from sim.fleet import SILENT, STUCK_CLOSED, Fleet, Memory
-from sim.gate import GateSource, Group
+from sim.gate import GateSource, Group, changes
 from sim.kinds import MODBUS_FIRST
 from sim.meters import clock, events, parameters, prepaid
 from sim.meters.notes import BLANK, Notes
@@ -327,6 +327,13 @@ class Meter:
         if self.has_relay:
             return Supply(self._fleet, self.index)
         return GateSource(self._group(), self._fleet.origin_ms)
+
+    def edges_ms(self) -> list[int]:
+        """Instants, beside quarter-hours, at which what is counted changes its pace."""
+        memory = self._fleet.recall(self.index)
+        own = [] if memory is None else changes(memory)
+        laws = [] if memory is None or memory.metering is None else memory.metering.edges_ms()
+        return own + laws + ([] if self.has_relay else self._group().edges_ms())
 
     def metering(self) -> Course:
         """The course of what the meter registers, to be changed."""

@@ -80,6 +80,13 @@ def test_the_truth_reaches_nothing_that_it_judges():
     assert "core.tariff" in closure("core.tariff", set())
 
 
+def test_the_auditor_reaches_nothing_but_itself():
+    reached = closure("sim.auditor", set())
+    strange = {module for module in reached if not module.startswith("sim.auditor")}
+    assert strange == {"sim.errors", "sim.errors.RecordingError"}
+    assert "sim.auditor.pricing" in reached
+
+
 def test_the_packages_come_from_this_tree():
     assert [module.__file__ for module in (core, sim, server)] == [
         str(ROOT / package / "__init__.py") for package in ("core", "sim", "server")

@@ -12,6 +12,7 @@ import pytest
 
 from core.dlt645.identifiers import ENERGY_TOTAL
 from sim.anchor import Anchor
+from sim.auditor import read_truth
 from sim.errors import ScenarioError, SimError
 from sim.faults import KINDS
 from sim.scenario import load_scenario, scenario_from_dict
@@ -156,7 +157,8 @@ meter = "202600010101"
 bus = "bus-1"
 """
     labels = tmp_path / "labels.jsonl"
-    with simulator(tmp_path, text, "--labels", str(labels), "--world-start", ISO, "--factor", "60") as sim:
+    options = ["--labels", str(labels), "--truth-export", str(tmp_path / "truth.jsonl"), "--world-start", ISO]
+    with simulator(tmp_path, text, *options, "--factor", "60") as sim:
         begun = sim.post("/fault", {"meter": ADDRESS, "fault": "bypass", "metered_permille": 300, "lasts_s": 30})
         assert begun["id"] == "bypass/1-0101/1"
         assert sim.post("/fault", {"bus": "bus-1", "fault": "bit_errors"})["id"] == "bit_errors/bus-1/1"
@@ -166,7 +168,15 @@ bus = "bus-1"
         assert sim.error("/fault", {"meter": ADDRESS, "fault": "bypass", "metered": 1})[0] == 400
         assert sim.error("/fault", {"meter": ADDRESS, "fault": "phase_lost"})[0] == 400
         seen = sim.get("/truth/labels")
+        exported = sim.get("/truth/export?bus=bus-1")
+        assert sim.error("/truth/export?bus=bus-2")[0] == 400
+        assert sim.error("/truth/export?meter=1")[0] == 404
         sim.stop()
+    assert [line["what"] for line in exported] == ["estate", "meter", "label", "label"]
+    (tmp_path / "exported.json").write_text(json.dumps(exported))
+    ended = read_truth(tmp_path / "truth.jsonl")
+    assert read_truth(tmp_path / "exported.json").meters.keys() == ended.meters.keys() == {ADDRESS}
+    assert [label["id"] for label in ended.labels] == [label["id"] for label in seen]
     written = [json.loads(line) for line in labels.read_text().splitlines()]
     assert [one["id"] for one in written] == [one["id"] for one in seen] == ["bypass/1-0101/1", "bit_errors/bus-1/1"]
     assert all(set(one) == set(other) for one, other in zip(written, seen, strict=True))

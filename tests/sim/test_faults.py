@@ -41,6 +41,7 @@ def test_silent_meter_counts_on_and_is_back_after_its_end():
             "began_before": False,
             "lost_wh": 0,
             "alarm": "silent",
+            "also": ["poor_link"],
             "alarm_within_s": 86400,
             "sizes": {},
         }

@@ -1,0 +1,120 @@
+"""Charges against what the ways between their registers cost: postings that do not join, and sums that are off.
+
+Each posting is priced from the true totals behind its two registers. Fen are rounded and what is left over is carried,
+so the sum of a meter's postings may be less than one fen away from the exact sum; a posting that moves it further is
+off by so many fen, and a reason is looked for. Exact nanofen have to be exact.
+"""
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from itertools import pairwise
+
+from sim.auditor.finding import CHARGE, Finding
+from sim.auditor.pricing import NF_PER_FEN, Pricing
+from sim.auditor.truth_file import FULL_WH, MeterTruth, Truth
+from sim.auditor.view_file import Charge, View
+
+
+def audit_charges(truth: Truth, view: View) -> Iterator[Finding]:
+    """All differences of the charges."""
+    pricing = Pricing(truth)
+    by_meter: dict[str, list[Charge]] = {}
+    for charge in view.charges:
+        by_meter.setdefault(charge.meter, []).append(charge)
+    for address, charges in sorted(by_meter.items()):
+        meter = truth.meters.get(address)
+        if meter is None:
+            yield Finding(CHARGE, address, charges[0].at_s, "charged, but the estate has no such meter")
+            continue
+        charges.sort(key=lambda charge: charge.at_s)
+        yield from _joins(truth, meter, charges)
+        yield from _sums(truth, pricing, meter, charges)
+
+
+def _joins(truth: Truth, meter: MeterTruth, charges: Sequence[Charge]) -> Iterator[Finding]:
+    """Each posting begins where the one before it ended, also over a roll-over or a step of the register."""
+    for before, after in pairwise(charges):
+        if after.from_wh == before.to_wh or _stepped(truth, meter, before, after):
+            continue
+        if (before.from_wh, before.to_wh) == (after.from_wh, after.to_wh):
+            why = f"{after.from_wh} to {after.to_wh} Wh was charged twice, {after.charge_fen} fen the second time"
+        elif after.from_wh < before.to_wh:
+            why = f"begins at {after.from_wh} Wh, {before.to_wh - after.from_wh} Wh of which are charged already"
+        else:
+            why = f"begins at {after.from_wh} Wh, so {after.from_wh - before.to_wh} Wh before it were never charged"
+        yield Finding(CHARGE, meter.address, after.at_s, why)
+
+
+def _stepped(truth: Truth, meter: MeterTruth, before: Charge, after: Charge) -> bool:
+    """Whether both registers stand for the same true total, on two sides of a step of what was shown."""
+    ends = meter.located(before.to_wh, truth.ms(before.at_s)), meter.located(after.from_wh, truth.ms(after.at_s))
+    return ends[0] is not None and ends[1] is not None and ends[0][0] == ends[1][0]
+
+
+def _sums(truth: Truth, pricing: Pricing, meter: MeterTruth, charges: Sequence[Charge]) -> Iterator[Finding]:
+    off_fen = Fraction(0)
+    known_fen = 0
+    for charge in charges:
+        way = _way(truth, meter, charge)
+        if way is None:
+            which = f"{charge.from_wh} or {charge.to_wh} Wh"
+            yield Finding(CHARGE, meter.address, charge.at_s, f"the meter never showed {which}; nothing to charge by")
+            continue
+        exact_nf = pricing.way_nf(meter, *way)
+        if charge.charge_nf is not None:
+            if charge.charge_nf != exact_nf:
+                yield _off(
+                    truth, pricing, meter, charge, way, exact_nf, Fraction(charge.charge_nf - exact_nf, NF_PER_FEN)
+                )
+            continue
+        off_fen += charge.charge_fen - exact_nf / NF_PER_FEN
+        if abs(off_fen - known_fen) >= 1:
+            by_fen = off_fen - known_fen
+            known_fen += round(by_fen)
+            yield _off(truth, pricing, meter, charge, way, exact_nf, by_fen)
+
+
+def _way(truth: Truth, meter: MeterTruth, charge: Charge) -> tuple[int, int] | None:
+    """The true totals behind a posting's registers, the end first: its beginning lies before that."""
+    end = meter.located(charge.to_wh, truth.ms(charge.at_s))
+    if end is None:
+        return None
+    begin = meter.located(charge.from_wh, end[1])
+    if begin is None or begin[0] > end[0]:
+        begin = meter.located(charge.from_wh, 0)
+    return None if begin is None or begin[0] > end[0] else (begin[0], end[0])
+
+
+def _off(
+    truth: Truth, pricing: Pricing, meter: MeterTruth, charge: Charge, way: tuple[int, int], exact_nf: Fraction,
+    by_fen: Fraction,
+) -> Finding:  # fmt: skip
+    exact_fen = float(exact_nf / NF_PER_FEN)
+    amount = f"{abs(float(by_fen)):.9g}" if charge.charge_nf is not None else str(abs(round(by_fen)))
+    why = (
+        f"{charge.from_wh} to {charge.to_wh} Wh: off by {amount} fen, too {'much' if by_fen > 0 else 'little'}: "
+        f"{charge.charge_fen} fen for what costs {exact_fen:.2f}, because {_reason(truth, pricing, meter, charge, way)}"
+    )
+    return Finding(CHARGE, meter.address, charge.at_s, why)
+
+
+def _reason(truth: Truth, pricing: Pricing, meter: MeterTruth, charge: Charge, way: tuple[int, int]) -> str:
+    """The first way of counting wrongly that gives this amount."""
+
+    def gives(amount_nf: Fraction) -> bool:
+        return abs(charge.charge_fen - amount_nf / NF_PER_FEN) < 1
+
+    exact_nf = pricing.way_nf(meter, *way)
+    if charge.charge_fen == 0:
+        return "it was not charged at all"
+    if gives(2 * exact_nf):
+        return "it was charged twice over"
+    shown_wh = (charge.to_wh - charge.from_wh) % FULL_WH
+    if shown_wh != way[1] - way[0]:
+        flowed = f"{shown_wh} Wh were charged by the registers where {way[1] - way[0]} Wh flowed"
+        if way[1] > way[0] and gives(exact_nf * shown_wh / (way[1] - way[0])):
+            return flowed
+    for variant in pricing.variants(meter, *way):
+        if gives(pricing.way_nf(meter, *way, variant)):
+            return variant.said
+    return f"of no reason that is known here ({way[1] - way[0]} Wh flowed)"
