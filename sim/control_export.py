@@ -21,7 +21,7 @@ def export(control: "Control", query: dict[str, str], _body: Any) -> Iterator[An
     elif "bus" in query:
         if query["bus"] not in world.buses:
             raise ValueError(f"no bus {query['bus']}; there are {control.bus_names()}")
-        chosen = list(world.buses[query["bus"]].meters)
+        chosen = [meter.config.address for meter in world.buses[query["bus"]].meters()]
     lines: list[dict[str, Any]] = []
     for line in export_lines(world, chosen):
         lines.append(line)
