@@ -101,6 +101,7 @@ class Application:
                 providers=self.providers,
                 collector=self.collector or NoCollector(),
                 estate_id=self.estate_id,
+                clock_sane=self._guard.look,
                 language=config.language,
             )
         )

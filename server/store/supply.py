@@ -105,7 +105,7 @@ def overdrawn_accounts(connection: Connection, estate_id: str) -> list[str]:
 
 
 def trip_candidates(
-    connection: Connection, estate_id: str, account_ids: Sequence[str], now_s: int, *, clock_sane: bool = True
+    connection: Connection, estate_id: str, account_ids: Sequence[str], now_s: int, *, clock_sane: bool
 ) -> list[Candidate]:
     """The facts of these accounts, all of one consistent read, in the given order."""
     if not account_ids:

@@ -80,7 +80,7 @@ class CollectorView(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WebState:
-    """One estate as the web serves it; `estate_id` is also on every principal."""
+    """One estate as the web serves it; `estate_id` is also on every principal, `clock_sane` what cuts are judged by."""
 
     config: Config
     clock: Clock
@@ -90,4 +90,5 @@ class WebState:
     providers: Mapping[str, Provider]
     collector: CollectorView
     estate_id: str
+    clock_sane: Callable[[], bool]
     language: str = "zh_CN"

@@ -177,11 +177,11 @@ def checks_in(evidence: str, f: Formats, gettext: Gettext) -> tuple[Check, ...]:
 
 def verdicts_of(
     conn: Connection, estate_id: str, accounts: Sequence[str], now: Now, f: Formats, gettext: Gettext,
-    holders: Mapping[str, str] | None = None,
+    holders: Mapping[str, str] | None = None, *, clock_sane: bool,
 ) -> list[Verdict]:  # fmt: skip
     """Households judged at this moment, in the order of `accounts`."""
     found = []
-    for one in kept.trip_candidates(conn, estate_id, list(accounts), now.world_s):
+    for one in kept.trip_candidates(conn, estate_id, list(accounts), now.world_s, clock_sane=clock_sane):
         decision = decide_trip(one.facts, now.world_s, now.machine_ms)
         checks = tuple(
             check_in_words(check.name, check.passed, check.detail, check.waiting, f, gettext)
@@ -199,7 +199,7 @@ def verdicts_of(
 
 
 def checks_of(
-    conn: Connection, estate_id: str, row: HouseholdRow, now: Now, f: Formats, gettext: Gettext
+    conn: Connection, estate_id: str, row: HouseholdRow, now: Now, f: Formats, gettext: Gettext, *, clock_sane: bool
 ) -> tuple[str, tuple[Check, ...]]:
     """The question that the drawer answers, and its checks: what says no first, then what holds."""
     if row.relay == "open":
@@ -207,6 +207,6 @@ def checks_of(
         return gettext("Why it was cut"), checks_in(cut.evidence, f, gettext) if cut is not None else ()
     if row.relay == "permitted":
         return "", ()
-    judged = verdicts_of(conn, estate_id, [row.account_id], now, f, gettext)
+    judged = verdicts_of(conn, estate_id, [row.account_id], now, f, gettext, clock_sane=clock_sane)
     checks = [check for verdict in judged for check in verdict.checks]
     return gettext("Why it is not cut now"), tuple(sorted(checks, key=lambda check: check.passed))

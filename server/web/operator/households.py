@@ -59,7 +59,9 @@ def drawer_of(request: Request, conn: Connection, state: WebState, row: Househol
     gettext = i18n.translations(pages.language_of(request)).gettext
     cursor = reads.cursor(conn, state.estate_id, row.meter_id)
     days = reads.days(conn, state.estate_id, row.meter_id, limit=1)
-    question, checks = checks_of(conn, state.estate_id, row, state.clock.now(), f, gettext)
+    question, checks = checks_of(
+        conn, state.estate_id, row, state.clock.now(), f, gettext, clock_sane=state.clock_sane()
+    )
     return Drawer(
         row,
         state_of(row, f.now_s, estate.reading_cycle_s),
@@ -92,7 +94,7 @@ def household_page(request: Request, state: State, conn: Reader, who: Viewer, ac
     gettext = i18n.translations(pages.language_of(request)).gettext
     standing = standing_of(conn, who.estate_id, row, f)
     ledger = reads.ledger(conn, who.estate_id, account_id)
-    question, checks = checks_of(conn, who.estate_id, row, state.clock.now(), f, gettext)
+    question, checks = checks_of(conn, who.estate_id, row, state.clock.now(), f, gettext, clock_sane=state.clock_sane())
     return staff_page(
         request,
         conn,

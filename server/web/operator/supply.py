@@ -57,9 +57,10 @@ def supply_page(
     rows = {row.account_id: row for row in wall.households(conn, who.estate_id)}
     accounts = kept.overdrawn_accounts(conn, who.estate_id)[:ROWS_MAX]
     holders = {account: rows[account].holder for account in accounts if account in rows}
-    verdicts = verdicts_of(conn, who.estate_id, accounts, now, f, gettext, holders)
+    sane = state.clock_sane()
+    verdicts = verdicts_of(conn, who.estate_id, accounts, now, f, gettext, holders, clock_sane=sane)
     chosen = next((one for one in rows.values() if one.room_id == room), None)
-    listed = verdicts_of(conn, who.estate_id, [chosen.account_id], now, f, gettext) if chosen else []
+    listed = verdicts_of(conn, who.estate_id, [chosen.account_id], now, f, gettext, clock_sane=sane) if chosen else []
     hour_max = trips_allowed(len(rows), estate.trips_per_hour_max, HOUR_PERMILLE)
     day_max = trips_allowed(len(rows), estate.trips_per_day_max, DAY_PERMILLE)
     hour = statistics.trips_since(conn, who.estate_id, now.world_s - HOUR_S)

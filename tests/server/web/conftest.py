@@ -39,6 +39,7 @@ class FixedClock(Clock):
     def __init__(self):
         super().__init__()
         self.at = Now(WORLD_S, MACHINE_MS)
+        self.sane = True
 
     def now(self):
         return self.at
@@ -196,6 +197,7 @@ def make_web(tmp_path, estate_template, provider_keys):
             providers={"sandbox": sandbox},
             collector=Collector(),
             estate_id=ESTATE,
+            clock_sane=lambda: clock.sane,
             language="en",
         )
         web = Web(state, create_site(state), clock, desk, provider_key, merchant_key, [])

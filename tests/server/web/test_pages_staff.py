@@ -242,3 +242,12 @@ def test_every_live_part_of_a_household_page_is_refreshed_with_its_facts(web):
 def test_closing_is_offered_unless_the_relay_reads_closed(web, relay, offered):
     web.execute(schema.supply.update().values(relay=relay))
     assert ("Close relay…" in english(web, "operator", "/households/A1")) is offered
+
+
+def test_a_clock_that_is_not_trusted_shows_among_the_reasons(web):
+    set_up_overdraft(web)
+    web.execute(schema.estate.update().values(mode="armed"))
+    assert "Clocks do not agree" not in english(web, "operator", "/households/A1")
+    web.clock.sane = False
+    assert "Clocks do not agree" in english(web, "operator", "/households/A1")
+    assert "Clocks do not agree" in english(web, "operator", "/supply?room=1-101")
