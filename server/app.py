@@ -9,6 +9,7 @@ accepted is answered.
 import logging
 from collections.abc import Mapping
 from concurrent.futures import Future
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from fastapi import FastAPI
 from sqlalchemy import Engine
 
 from server.clock import Anchor, Clock, anchor_from_file
+from server.collect.dtu_listener import DtuSettings
+from server.collect.dtu_registration import compile_registration
 from server.collect.ports import check_world
 from server.collect.supervisor import Supervisor
 from server.collect.tally import BusStatus
@@ -137,7 +140,7 @@ class Application:
             factor=factor,
             time_zone=site["time_zone"],
         )
-        return Supervisor(plans, sink, orders, clocks)
+        return Supervisor(plans, sink, orders, clocks, dtus=_dtus(self.config, local_only=factor > 1))
 
     def _words(self, kind: str, arguments: Mapping[str, Any], language: str) -> str:
         """A notice in the language of its reader."""
@@ -172,6 +175,21 @@ class Application:
 
 def _anchor(config: Config) -> Anchor | None:
     return anchor_from_file(Path(config.clock_anchor)) if config.clock_anchor else None
+
+
+def _dtus(config: Config, *, local_only: bool) -> DtuSettings | None:
+    """How DTUs dial in, or None where nobody may."""
+    if not config.dtu_listen:
+        return None
+    host, _, port = config.dtu_listen.rpartition(":")
+    return DtuSettings(
+        host=host.strip("[]"),
+        port=int(port),
+        registration=compile_registration(config.dtu_registration) if config.dtu_registration else None,
+        heartbeats=config.dtu_heartbeats,
+        networks=tuple(ip_network(one) for one in config.dtu_allow),
+        local_only=local_only,
+    )
 
 
 def _only_estate(engine: Engine) -> str:

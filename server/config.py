@@ -8,10 +8,13 @@ import os
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from ipaddress import ip_network
 from pathlib import Path
 
+from server.collect.dtu_registration import compile_registration
 from server.errors import ConfigError
 
+PACKET_MAX = 64  # bytes of a heartbeat
 DEFAULT_DATABASE = "sqlite:///estate645.db"
 
 
@@ -25,6 +28,10 @@ class Config:
     public_url: str = ""
     clock_anchor: str = ""
     collect: bool = True
+    dtu_listen: str = ""
+    dtu_registration: str = ""
+    dtu_heartbeats: tuple[bytes, ...] = ()
+    dtu_allow: tuple[str, ...] = ()
     secure_cookies: bool = False
     sandbox_provider_url: str = ""
     sandbox_provider_public_key: str = ""
@@ -65,6 +72,43 @@ def _port(value: object) -> int:
     return number
 
 
+def _address(value: object) -> str:
+    host, _, port = _text(value).rpartition(":")
+    if value and (not host or not 0 <= int(port) <= 65535):
+        raise ValueError
+    return str(value)
+
+
+def _registration(value: object) -> str:
+    if value:
+        compile_registration(_text(value))
+    return _text(value)
+
+
+def _words(value: object) -> list[str]:
+    """A list of texts, or one text with commas, as an environment variable has it."""
+    if isinstance(value, str):
+        return [word.strip() for word in value.split(",") if word.strip()]
+    if not isinstance(value, list):
+        raise ValueError
+    return [_text(word) for word in value]
+
+
+def _packets(value: object) -> tuple[bytes, ...]:
+    """Bytes written as text, or in hex behind `hex:`."""
+    packets = tuple(
+        bytes.fromhex(word.removeprefix("hex:")) if word.startswith("hex:") else word.encode("utf-8")
+        for word in _words(value)
+    )
+    if any(not 1 <= len(packet) <= PACKET_MAX for packet in packets):
+        raise ValueError
+    return packets
+
+
+def _networks(value: object) -> tuple[str, ...]:
+    return tuple(str(ip_network(word)) for word in _words(value))
+
+
 def _language(value: object) -> str:
     if value not in ("zh_CN", "en"):
         raise ValueError
@@ -85,6 +129,20 @@ SETTINGS = (
     Setting("public_url", "address under which people and payers reach the server", "a URL", _text),
     Setting("clock_anchor", "file that ties world time to machine time, simulations only", "a path", _text),
     Setting("collect", "read meters from this process", "true or false", _flag),
+    Setting("dtu_listen", "address at which DTUs dial in", "host:port; empty: none may", _address),
+    Setting(
+        "dtu_registration",
+        "what a DTU says first; without it the id of its bus",
+        "a regular expression over bytes with a group id (text) or hex (bytes)",
+        _registration,
+    ),
+    Setting(
+        "dtu_heartbeats",
+        "packets that DTUs mix into the stream",
+        f"a list of texts or 'hex:FE FE', 1 to {PACKET_MAX} bytes each",
+        _packets,
+    ),
+    Setting("dtu_allow", "networks that DTUs may dial in from", "a list such as 10.8.0.0/16; empty: any", _networks),
     Setting("secure_cookies", "send cookies over TLS only", "true or false", _flag),
     Setting("sandbox_provider_url", "base URL of the sandbox payment provider", "a URL", _text),
     Setting("sandbox_provider_public_key", "key that verifies its callbacks", "path of a PEM file", _text),

@@ -21,7 +21,7 @@ from core.errors import CoreError, MeterRefused, NoReply, ValueFormatError
 from server.collect.control import RelayLane
 from server.collect.delivery import Delivery, Result
 from server.collect.line import BusLine
-from server.collect.port import Port, PortError
+from server.collect.port import Awaited, Port, PortError, PortWaiting
 from server.collect.readout import MeterState, Readout
 from server.collect.schedule import Item, Schedule
 from server.collect.tally import BusStatus, Tally, percentile_ms
@@ -66,6 +66,9 @@ class Poller:
         self._schedule = Schedule(plan.meters, plan.cadence, services.clocks, monotonic())
         self._demands: deque[tuple[str, Future[MeterReading]]] = deque()
         self._orders_due = float("-inf")
+        self._arrived = False
+        if isinstance(port, Awaited):
+            port.on_arrival(self._note_arrival)
         self._lane = RelayLane(
             self._line,
             self._readout,
@@ -106,6 +109,9 @@ class Poller:
             bus_id=self.plan.bus_id,
             url=self.plan.url,
             open=port.is_open,
+            waiting=port.waiting,
+            peer=port.peer,
+            since_ms=port.since_ms,
             parity_effective=port.parity_effective,
             meters=len(self.plan.meters),
             silent_meters=self._schedule.silent,
@@ -137,9 +143,12 @@ class Poller:
 
     async def _serve_once(self) -> None:
         """Open the port and serve until it is lost or something unforeseen happens, which is logged."""
+        self._arrived = False
         try:
             await self._line.open()
             await self._serve()
+        except PortWaiting as error:
+            self._tally.last_error = str(error)
         except PortError as error:
             if str(error) != self._tally.last_error:
                 log.warning("bus %s: %s", self.plan.bus_id, error)
@@ -153,10 +162,15 @@ class Poller:
     async def _stay_closed(self, delay_s: float) -> None:
         """Wait before the next try; who wants a read meanwhile is told why there is none."""
         until = monotonic() + delay_s
-        while (rest_s := until - monotonic()) > 0:
+        while (rest_s := until - monotonic()) > 0 and not self._arrived:
             self._bell.clear()
             self._refuse_demands(self._tally.last_error)
             await self._sleep(rest_s)
+
+    def _note_arrival(self) -> None:
+        """The other side has come: no reason to stay closed."""
+        self._arrived = True
+        self._bell.set()
 
     async def _serve(self) -> None:
         while self._line.lost is None:

@@ -6,7 +6,7 @@ the poller never knows which one it has. Times are seconds of the loop's monoton
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from server.errors import EstateError
 
@@ -24,14 +24,24 @@ class LineSettings:
     stop_bits: int = 1
 
 
+class PortWaiting(PortError):
+    """The other side has not come yet; nothing is wrong here, and the port says when it has."""
+
+
 @dataclass(frozen=True, slots=True)
 class PortStatus:
-    """What the line really does: read back after opening, shown in the bus status."""
+    """What the line really does: read back after opening, shown in the bus status.
+
+    Where the other side dials in: `waiting` for it, or connected from `peer` since `since_ms` (machine time).
+    """
 
     url: str
     is_open: bool
     parity_effective: bool | None
     failure: str = ""
+    waiting: bool = False
+    peer: str = ""
+    since_ms: int | None = None
 
 
 class Port(Protocol):
@@ -50,4 +60,13 @@ class Port(Protocol):
 
     def close(self) -> None:
         """Close; safe to call twice."""
+        ...
+
+
+@runtime_checkable
+class Awaited(Protocol):
+    """A port whose other side comes by itself, so that opening is worth a try at once when it has."""
+
+    def on_arrival(self, arrived: Callable[[], None]) -> None:
+        """Call `arrived` each time when the other side has come."""
         ...

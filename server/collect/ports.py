@@ -1,35 +1,55 @@
 """From the url of a bus to its port, and what a world's speed allows.
 
-`/dev/ttyUSB0` or any other path of a tty, or `tcp://host:port`. Real hardware and the simulator's ptys are opened
-by the same code; only a scaled world tells them apart, because a real meter's clock runs in real time.
+`/dev/ttyUSB0` or any other path of a tty, `tcp://host:port`, or `dtu://ID` for a DTU that dials in. Real hardware and
+the simulator's ptys are opened by the same code; only a scaled world tells them apart, because a real meter's clock
+runs in real time.
 """
 
 import os
+import re
 import stat
 from urllib.parse import urlsplit
 
+from server.collect.dtu_listener import DtuListener
 from server.collect.port import LineSettings, Port, PortError
 from server.collect.serial_port import UNIX98_MAJORS, SerialPort, scaled_world_error
 from server.collect.tcp_port import TcpPort
 from server.errors import ConfigError
 
 COMMAND_LIFETIME_MIN_S = 2.0  # machine time; less, and an ordinary delay makes every command too late
+_DTU_ID = re.compile(r"[0-9A-Za-z._:-]{1,64}")
 
 
-def open_port(url: str, settings: LineSettings, *, factor: int = 1) -> Port:
-    """The port of `url`, not opened yet; `PortError` for a url that names none."""
+def open_port(url: str, settings: LineSettings, *, factor: int = 1, dtus: DtuListener | None = None) -> Port:
+    """The port of `url`, not opened yet; `PortError` for a url that names none. `dtus` is where DTUs dial in."""
     if url.startswith("tcp://"):
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname, parts.port
-        except ValueError:
-            host = port = None
-        if not host or not port:
-            raise PortError(f"{url}: not a TCP address; write tcp://host:port with a port from 1 to 65535")
-        return TcpPort(host, port)
+        return TcpPort(*_host_port(url, "tcp"))
+    if url.startswith("dtu://"):
+        return (dtus or DtuListener(None)).port(dtu_id_of(url))
     if "://" in url or not url:
-        raise PortError(f"{url or 'empty url'}: unknown kind of port; write /dev/ttyUSB0 or tcp://host:port")
+        raise PortError(f"{url or 'empty url'}: unknown kind of port; write /dev/ttyUSB0, tcp://host:port or dtu://ID")
     return SerialPort(url, settings, factor=factor)
+
+
+def dtu_id_of(url: str) -> str:
+    """The id by which the DTU of `dtu://ID` registers."""
+    dtu_id = url.removeprefix("dtu://")
+    if not _DTU_ID.fullmatch(dtu_id):
+        raise PortError(
+            f"{url}: not the id of a DTU; write dtu://ID with 1 to 64 letters, digits, '-', '_', '.' or ':'"
+        )
+    return dtu_id
+
+
+def _host_port(url: str, scheme: str) -> tuple[str, int]:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host or not port:
+        raise PortError(f"{url}: not a TCP address; write {scheme}://host:port with a port from 1 to 65535")
+    return host, port
 
 
 def check_world(factor: int, ttl_s: int, url: str) -> None:

@@ -16,6 +16,7 @@ from threading import Event, Lock, Thread
 import uvloop
 
 from server.collect.delivery import Delivery
+from server.collect.dtu_listener import DtuListener, DtuSettings
 from server.collect.poller import Poller, Services
 from server.collect.port import Port, PortError
 from server.collect.ports import open_port
@@ -42,13 +43,15 @@ class Supervisor:
         clocks: Clocks,
         *,
         port_of: Callable[[BusPlan], Port] | None = None,
+        dtus: DtuSettings | None = None,
     ) -> None:
         """`port_of` replaces the way from a plan to its port (for other carriers, and for tests)."""
         self._plans = tuple(plans)
         self._sink = sink
         self._orders = orders
         self._clocks = clocks
-        self._port_of = port_of or (lambda plan: open_port(plan.url, plan.line, factor=clocks.factor))
+        self._dtus = DtuListener(dtus)
+        self._port_of = port_of or self._open_port
         self._lock = Lock()
         self._pollers: dict[str, Poller] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -103,6 +106,11 @@ class Supervisor:
         return tuple(found)
 
     @property
+    def dtu_address(self) -> tuple[str, int] | None:
+        """Where DTUs dial in, once the listener stands."""
+        return self._dtus.address
+
+    @property
     def sink_trouble(self) -> str:
         """Why results were last not taken, with the number of tries; empty when they always were."""
         delivery = self._delivery
@@ -137,6 +145,7 @@ class Supervisor:
         self._delivery = Delivery(self._sink, self._orders, executor)
         self._services = Services(self._clocks, self._orders, self._delivery, executor)
         delivering = asyncio.create_task(self._delivery.run(), name="delivery")
+        listening = asyncio.create_task(self._dtus.run(), name="dtu listener")
         self._apply(self._plans)
         with self._lock:
             self._loop = asyncio.get_running_loop()
@@ -145,6 +154,8 @@ class Supervisor:
         with self._lock:
             self._loop = None
         await self._end_pollers()
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
         await self._drain(self._delivery, delivering)
         await asyncio.sleep(0)  # transports that were aborted close in the next round
 
@@ -191,9 +202,13 @@ class Supervisor:
                 poller.replan(plan)
             else:
                 self._close_bus(bus_id)
+        self._dtus.keep([plan.url.removeprefix("dtu://") for plan in plans])
         for bus_id, plan in wanted.items():
             if bus_id not in self._pollers:
                 self._open_bus(plan)
+
+    def _open_port(self, plan: BusPlan) -> Port:
+        return open_port(plan.url, plan.line, factor=self._clocks.factor, dtus=self._dtus)
 
     def _close_bus(self, bus_id: str) -> None:
         del self._pollers[bus_id]

@@ -12,7 +12,10 @@ LATENCIES_KEPT = 256
 
 @dataclass(frozen=True, slots=True)
 class BusStatus:
-    """One bus as pages show it. `failures` are requests without a reply; latencies are machine milliseconds."""
+    """One bus as pages show it. `failures` are requests without a reply; latencies are machine milliseconds.
+
+    Where a DTU dials in: `waiting` for it, or connected from `peer` since `since_ms` (machine time).
+    """
 
     bus_id: str
     url: str
@@ -29,6 +32,9 @@ class BusStatus:
     last_reply_ms: int | None
     latency_p50_ms: float | None
     latency_p95_ms: float | None
+    waiting: bool = False
+    peer: str = ""
+    since_ms: int | None = None
 
 
 @dataclass(slots=True)

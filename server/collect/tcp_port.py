@@ -5,9 +5,9 @@ frames are left to the session; a closed connection is a lost port.
 """
 
 import asyncio
-import socket
 from collections.abc import Callable
 
+from server.collect.keep_alive import keep_alive
 from server.collect.port import PortError, PortStatus
 
 CONNECT_TIMEOUT_S = 5.0
@@ -48,7 +48,7 @@ class TcpPort:
             raise self._failed("connection refused; start the serial server or correct the port") from error
         except OSError as error:
             raise self._failed(f"{error.strerror or error}; check the address and the network") from error
-        _keep_alive(transport)
+        keep_alive(transport)
         self._transport, self._failure = transport, ""
 
     async def write(self, data: bytes) -> None:
@@ -77,11 +77,3 @@ class _Bytes(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._on_lost(error)
-
-
-def _keep_alive(transport: asyncio.Transport) -> None:
-    """Short frames leave at once, and a dead DTU is noticed although we only wait for it."""
-    sock = transport.get_extra_info("socket")
-    if sock is not None:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -195,6 +195,9 @@ class Bus(Shape):
     url: str
     open: bool
     parity_effective: bool | None
+    waiting: bool
+    peer: str
+    since_ms: int | None
     meters: int
     silent_meters: int
     transactions: int

@@ -67,6 +67,9 @@ class BusStatus:
     last_reply_ms: int | None = None
     latency_p50_ms: float | None = 41.5
     latency_p95_ms: float | None = None
+    waiting: bool = False
+    peer: str = ""
+    since_ms: int | None = None
 
 
 class Collector:
