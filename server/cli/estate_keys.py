@@ -239,7 +239,13 @@ ESTATE = (
 )
 BUS = (
     Key("id", "bus_id", identifier, _IDENTIFIER, required=True),
-    Key("url", "url", bus_url, "/dev/ttyUSB0, the path of a pty, tcp://host:port, or dtu://ID", required=True),
+    Key(
+        "url",
+        "url",
+        bus_url,
+        "/dev/ttyUSB0, the path of a pty, tcp://host:port, rfc2217://host:port, or dtu://ID",
+        required=True,
+    ),
     Key("baud", "baud", baud, ", ".join(map(str, BAUDS))),
     Key("parity", "parity", one_of("E", "N", "O"), "E, N or O"),
     Key("stop_bits", "stop_bits", integer(1, 2), "1 or 2"),

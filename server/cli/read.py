@@ -25,7 +25,7 @@ from server.collect.work import Clocks, timing_for
 def add_parser(subparsers: Any) -> None:
     """Describe the command."""
     parser = subparsers.add_parser("read", help="ask one meter for one value", description=__doc__)
-    parser.add_argument("port", metavar="PORT", help="/dev/ttyUSB0 or tcp://host:port")
+    parser.add_argument("port", metavar="PORT", help="/dev/ttyUSB0, tcp://host:port or rfc2217://host:port")
     parser.add_argument("address", metavar="ADDRESS", type=_address, help="12 digits as printed on the meter")
     parser.add_argument("di", metavar="DI", type=_identifier, help="8 hexadecimal digits, 00010000 = total energy")
     parser.add_argument("--baud", type=int, choices=BAUDS, default=2400, help="default 2400")

@@ -1,8 +1,8 @@
 """From the url of a bus to its port, and what a world's speed allows.
 
-`/dev/ttyUSB0` or any other path of a tty, `tcp://host:port`, or `dtu://ID` for a DTU that dials in. Real hardware and
-the simulator's ptys are opened by the same code; only a scaled world tells them apart, because a real meter's clock
-runs in real time.
+`/dev/ttyUSB0` or any other path of a tty, `tcp://host:port`, `rfc2217://host:port` for a serial server that sets its
+line, or `dtu://ID` for a DTU that dials in. Real hardware and the simulator's ptys are opened by the same code; only
+a scaled world tells them apart, because a real meter's clock runs in real time.
 """
 
 import os
@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from server.collect.dtu_listener import DtuListener
 from server.collect.port import LineSettings, Port, PortError
+from server.collect.rfc2217_port import Rfc2217Port
 from server.collect.serial_port import UNIX98_MAJORS, SerialPort, scaled_world_error
 from server.collect.tcp_port import TcpPort
 from server.errors import ConfigError
@@ -24,10 +25,14 @@ def open_port(url: str, settings: LineSettings, *, factor: int = 1, dtus: DtuLis
     """The port of `url`, not opened yet; `PortError` for a url that names none. `dtus` is where DTUs dial in."""
     if url.startswith("tcp://"):
         return TcpPort(*_host_port(url, "tcp"))
+    if url.startswith("rfc2217://"):
+        return Rfc2217Port(*_host_port(url, "rfc2217"), settings)
     if url.startswith("dtu://"):
         return (dtus or DtuListener(None)).port(dtu_id_of(url))
     if "://" in url or not url:
-        raise PortError(f"{url or 'empty url'}: unknown kind of port; write /dev/ttyUSB0, tcp://host:port or dtu://ID")
+        raise PortError(
+            f"{url or 'empty url'}: unknown kind of port; write /dev/ttyUSB0, tcp://host:port, rfc2217://host:port or dtu://ID"
+        )
     return SerialPort(url, settings, factor=factor)
 
 
@@ -70,7 +75,7 @@ def check_world(factor: int, ttl_s: int, url: str) -> None:
 
 def _is_elsewhere(url: str) -> bool:
     """Whether `url` names a serial server that is not on this machine, where only a simulator could be fast."""
-    return url.startswith("tcp://") and urlsplit(url).hostname not in ("127.0.0.1", "::1", "localhost")
+    return url.startswith(("tcp://", "rfc2217://")) and urlsplit(url).hostname not in ("127.0.0.1", "::1", "localhost")
 
 
 def _is_real_tty(url: str) -> bool:

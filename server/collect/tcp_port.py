@@ -16,9 +16,10 @@ CONNECT_TIMEOUT_S = 5.0
 class TcpPort:
     """One TCP connection. Implements `Port`."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, scheme: str = "tcp") -> None:
+        """`scheme` is what its errors call it."""
         self._host, self._port = host, port
-        self._url = f"tcp://{host}:{port}"
+        self._url = f"{scheme}://{host}:{port}"
         self._transport: asyncio.Transport | None = None
         self._failure = ""
 
