@@ -16,10 +16,10 @@ from datetime import datetime
 from typing import Any, TextIO
 
 from core.dlt645.explain import Explanation, Row, explain
+from server.cli.languages import LANGUAGES, said
 from server.errors import EstateError
 
 LINE_MAX = 8192  # characters; a frame of 267 bytes written as 0xNN with two separators has 1602
-LANGUAGES = ("both", "en", "zh")
 
 _SEPARATORS = str.maketrans("", "", " \t\r\n,:;-")
 _PREFIX = re.compile(r"(?<![0-9A-Fa-f])0[xX]")
@@ -80,9 +80,9 @@ def _explain_one(text: str, lang: str) -> int:
     for row in explanation.rows:
         print(_line(row, lang))
     for problem in explanation.problems:
-        print(f"{_said('BROKEN', '错误', lang) if lang != 'both' else 'BROKEN'}: {_said(*problem, lang)}")
+        print(f"{said('BROKEN', '错误', lang) if lang != 'both' else 'BROKEN'}: {said(*problem, lang)}")
     if explanation.is_sound and explanation.error_en and explanation.error_zh:
-        print(_said(explanation.error_en, explanation.error_zh, lang))
+        print(said(explanation.error_en, explanation.error_zh, lang))
     return 0 if explanation.is_sound else 1
 
 
@@ -133,14 +133,8 @@ def _bytes(text: str) -> bytes:
     return bytes.fromhex(digits)
 
 
-def _said(en: str, zh: str, lang: str) -> str:
-    """Text in the language asked for; both with a stroke between them, once where they are the same."""
-    chosen = {"en": (en,), "zh": (zh,)}.get(lang, (en, zh))
-    return " / ".join(dict.fromkeys(text for text in chosen if text))
-
-
 def _line(row: Row, lang: str) -> str:
-    text = _said(row.text_en, row.text_zh, lang)
+    text = said(row.text_en, row.text_zh, lang)
     bytes_hex = row.data.hex(" ").upper()
     if len(bytes_hex) > 35:
         bytes_hex = f"{bytes_hex}\n{'':35}"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import RowMapping
 
 from server.domain.calendar import allowed_until
+from server.domain.evidence import evidence_of
 from server.domain.supply import (
     TRIP_WISH_S,
     WOULD_TRIP,
@@ -29,6 +30,7 @@ from server.flows import notices
 from server.store import audit
 from server.store import supply as kept
 from server.store.approvals import newest_approved, withdraw_waiting
+from server.store.books import books_of
 from server.store.estates import get_account, get_estate
 from server.store.meters import get_meter, meters_of_account
 from server.store.supply import Candidate
@@ -128,15 +130,8 @@ def _accepted(unit: Unit, estate_id: str, now: "Now") -> int:
 
 
 def _cut(unit: Unit, estate_id: str, candidate: Candidate, decision: Decision, now: "Now") -> None:
-    facts = candidate.facts
-    evidence = {
-        "checks": [check.as_json() for check in decision.checks],
-        "balance_fen": facts.balance_fen,
-        "overdraft_fen": facts.overdraft_fen,
-        "reading_at": facts.reading_at,
-        "total_wh": facts.total_wh,
-        "warned_at": facts.warned_at,
-    }
+    books = books_of(unit.connection, estate_id, candidate.account_id, candidate.meter_id)
+    evidence = evidence_of(candidate.facts, decision, now.world_s, now.machine_ms, books)
     want(
         unit, estate_id, candidate.meter_id, candidate.bus_id,
         state="open", action="trip", reason="arrears", actor="system", evidence=evidence, now=now,

@@ -1,0 +1,179 @@
+"""Where the facts of a cut come from: positions in the books, taken at the decision and looked up again later.
+
+`books_of` notes them; `against_books` compares what was noted with the rows, which are append-only for the ledger and
+kept for the rest, so that evidence can be shown to be neither invented nor changed.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, select
+
+from core.reading import Verdict
+from server.domain.supply import TripFacts
+from server.store.schema import account, approval, line, meter_live, notice, reading
+
+READINGS_KEPT = 2
+NOTICES_KEPT = 8
+_READING = ("read_at", "received_ms", "total_wh", "source", "verdict", "raw_hex")
+_NOTICE = ("notice_id", "channel", "created_ms", "status", "delivered_at")
+_APPROVAL = ("approval_id", "kind", "payload_sha256", "requested_by", "approved_by", "approved_ms")
+_LINE = ("batch_seq", "line_no", "account_version", "balance_after_fen", "residue_after_nf")
+
+
+def books_of(connection: Connection, estate_id: str, account_id: str, meter_id: str) -> dict[str, object]:
+    """The ledger position, the last readings, the cut warnings and the approvals that stand now."""
+    return {
+        "ledger": _position(connection, estate_id, account_id),
+        "readings": _readings(connection, estate_id, meter_id),
+        "notices": _notices(connection, estate_id, account_id),
+        "approvals": _approvals(connection, estate_id),
+    }
+
+
+def against_books(
+    connection: Connection,
+    estate_id: str,
+    account_id: str,
+    meter_id: str,
+    evidence: Mapping[str, Any],
+    facts: TripFacts,
+) -> list[str]:
+    """What of the evidence the books do not bear out, in short English sentences; empty when all agrees."""
+    return [
+        *_wrong_ledger(connection, estate_id, account_id, evidence["ledger"], facts),
+        *_wrong_readings(connection, estate_id, meter_id, evidence["readings"], facts),
+        *_wrong_notices(connection, estate_id, account_id, evidence["notices"], facts),
+        *_wrong_approvals(connection, estate_id, evidence["approvals"]),
+    ]
+
+
+def _position(connection: Connection, estate_id: str, account_id: str) -> dict[str, object] | None:
+    query = (
+        select(*(line.c[name] for name in _LINE))
+        .join(account, (account.c.estate_id == line.c.estate_id) & (account.c.account_id == line.c.account_id))
+        .where(
+            line.c.estate_id == estate_id,
+            line.c.account_id == account_id,
+            line.c.account_version == account.c.version,
+        )
+    )
+    return _first(connection.execute(query).mappings().all())
+
+
+def _readings(connection: Connection, estate_id: str, meter_id: str) -> list[dict[str, object]]:
+    newest = (
+        select(meter_live.c.reading_at)
+        .where(meter_live.c.estate_id == estate_id, meter_live.c.meter_id == meter_id)
+        .scalar_subquery()
+    )
+    query = (
+        select(*(reading.c[name] for name in _READING))
+        .where(
+            reading.c.estate_id == estate_id,
+            reading.c.meter_id == meter_id,
+            reading.c.verdict.in_((Verdict.ACCEPTED, Verdict.ROLLED_OVER)),
+            reading.c.read_at <= newest,
+        )
+        .order_by(reading.c.read_at.desc())
+        .limit(READINGS_KEPT)
+    )
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _notices(connection: Connection, estate_id: str, account_id: str) -> list[dict[str, object]]:
+    query = (
+        select(*(notice.c[name] for name in _NOTICE))
+        .where(notice.c.estate_id == estate_id, notice.c.account_id == account_id, notice.c.kind == "cut_warning")
+        .order_by(notice.c.created_ms.desc(), notice.c.notice_id)
+        .limit(NOTICES_KEPT)
+    )
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _approvals(connection: Connection, estate_id: str) -> list[dict[str, object]]:
+    """The newest act of each kind that two people agreed to."""
+    query = (
+        select(*(approval.c[name] for name in _APPROVAL))
+        .where(approval.c.estate_id == estate_id, approval.c.status == "approved")
+        .order_by(approval.c.approved_ms.desc())
+        .limit(50)
+    )
+    newest: dict[str, dict[str, object]] = {}
+    for row in connection.execute(query).mappings():
+        newest.setdefault(row["kind"], dict(row))
+    return list(newest.values())
+
+
+def _wrong_ledger(
+    connection: Connection, estate_id: str, account_id: str, noted: Mapping[str, Any] | None, facts: TripFacts
+) -> list[str]:
+    if noted is None:
+        moved = facts.balance_fen or facts.residue_nf
+        return ["the balance has no line in the ledger"] if moved else []
+    query = select(*(line.c[name] for name in _LINE), line.c.account_id).where(
+        line.c.estate_id == estate_id,
+        line.c.batch_seq == noted["batch_seq"],
+        line.c.line_no == noted["line_no"],
+        line.c.account_id == account_id,
+    )
+    row = _first(connection.execute(query).mappings().all())
+    where = f"line {noted['batch_seq']}/{noted['line_no']} of the ledger"
+    if row is None or any(row[name] != noted[name] for name in _LINE):
+        return [f"{where} is not as it was noted"]
+    if (row["balance_after_fen"], row["residue_after_nf"]) != (facts.balance_fen, facts.residue_nf):
+        return [
+            f"line {noted['batch_seq']}/{noted['line_no']} of the ledger does not end at the balance of the decision"
+        ]
+    return []
+
+
+def _wrong_readings(
+    connection: Connection, estate_id: str, meter_id: str, noted: Sequence[Mapping[str, Any]], facts: TripFacts
+) -> list[str]:
+    wrong = []
+    for one in noted:
+        query = select(reading.c.total_wh, reading.c.raw_hex).where(
+            reading.c.estate_id == estate_id, reading.c.meter_id == meter_id, reading.c.read_at == one["read_at"]
+        )
+        if connection.execute(query).all() != [(one["total_wh"], one["raw_hex"])]:
+            wrong.append(f"the reading of {one['read_at']} is not as it was noted")
+    used = [(one["read_at"], one["total_wh"]) for one in noted]
+    if used[:1] != [(facts.reading_at, facts.total_wh)] or facts.previous_wh not in (one[1] for one in used[1:]):
+        wrong.append("the readings that were noted are not those of the decision")
+    return wrong
+
+
+def _wrong_notices(
+    connection: Connection, estate_id: str, account_id: str, noted: Sequence[Mapping[str, Any]], facts: TripFacts
+) -> list[str]:
+    wrong = []
+    for one in noted:
+        query = select(notice.c.created_ms, notice.c.delivered_at).where(
+            notice.c.estate_id == estate_id,
+            notice.c.notice_id == one["notice_id"],
+            notice.c.account_id == account_id,
+        )
+        row = connection.execute(query).one_or_none()
+        changed = row is None or row[0] != one["created_ms"]
+        if changed or (one["delivered_at"] is not None and row is not None and row[1] != one["delivered_at"]):
+            wrong.append(f"notice {one['notice_id']} is not as it was noted")
+    if facts.warned_at is not None and facts.warned_at not in (one["delivered_at"] for one in noted):
+        wrong.append("no notice was noted as delivered when the decision says so")
+    return wrong
+
+
+def _wrong_approvals(connection: Connection, estate_id: str, noted: Sequence[Mapping[str, Any]]) -> list[str]:
+    wrong = []
+    for one in noted:
+        query = select(*(approval.c[name] for name in _APPROVAL)).where(
+            approval.c.estate_id == estate_id, approval.c.approval_id == one["approval_id"]
+        )
+        row = _first(connection.execute(query).mappings().all())
+        if row != dict(one):
+            wrong.append(f"approval {one['approval_id']} is not as it was noted")
+    return wrong
+
+
+def _first(rows: Sequence[RowMapping]) -> dict[str, Any] | None:
+    return dict(rows[0]) if rows else None

@@ -1,0 +1,184 @@
+"""`estate645 why`: stored evidence decides the same again, on both databases, and says so when it does not."""
+
+import argparse
+import json
+from dataclasses import MISSING, fields, replace
+
+import pytest
+
+from server.cli import why
+from server.domain.evidence import Replay, evidence_of, replay
+from server.domain.supply import TripFacts, decide_trip
+from server.errors import NotFound
+from server.store import schema
+from server.store.engine import reader
+from tests.server.estates import ESTATE, meter_id
+from tests.server.supply_stage import Stage
+
+
+@pytest.fixture
+def stage(writer):
+    one = Stage(writer)
+    one.cut(1)
+    return one
+
+
+def told(stage, gen=None):
+    return stage.look(lambda connection: why.told_of(connection, ESTATE, meter_id(1), gen))
+
+
+def facts_of(stage):
+    return told(stage).replay.facts
+
+
+def test_a_cut_is_decided_the_same_again_and_the_books_bear_it_out(stage):
+    one = told(stage)
+    assert one.replay.decision.allowed
+    assert [check.name for check in one.replay.stored] == [check.name for check in one.replay.decision.checks]
+    assert (one.replay.missing, one.replay.differences, one.disagreements) == ((), (), ())
+    assert one.holds
+    evidence = one.evidence
+    assert evidence["ledger"]["balance_after_fen"] == evidence["balance_fen"]
+    assert [row["total_wh"] for row in evidence["readings"]] == [
+        one.replay.facts.total_wh,
+        one.replay.facts.previous_wh,
+    ]
+    assert one.replay.facts.warned_at in [row["delivered_at"] for row in evidence["notices"]]
+
+
+def test_later_events_do_not_change_what_was_known(stage):
+    before = told(stage).evidence
+    stage.pay(1, 5000)
+    stage.wait(3600)
+    stage.read(1, 500)
+    stage.charge()
+    assert told(stage, 1).holds
+    assert told(stage, 1).evidence == before
+    assert told(stage, 2).replay is None
+    assert told(stage, 2).wish.action in ("allow", "close")
+
+
+CHANGED = {
+    "mode": "dry_run", "stopped": True, "breaker": "open", "clock_sane": False, "account_status": "paused",
+    "balance_fen": 1, "protected": True, "warned_at": None, "reading_at": None, "previous_ms": None,
+    "status3": 0x0010, "clock_offset_s": 400, "bus_trips": 2, "hour_trips": 99, "day_trips": 99, "held_readings": 1,
+    "quarantined": True,
+}  # fmt: skip
+
+
+def test_a_fact_that_was_changed_afterwards_differs(stage):
+    evidence = told(stage).evidence
+    for name, value in CHANGED.items():
+        again = replay(evidence | {"facts": evidence["facts"] | {name: value}})
+        assert not again.same, name
+        assert again.differences, name
+
+
+def test_everything_that_the_rules_need_is_missed_when_it_is_not_there(stage):
+    evidence = told(stage).evidence
+    needed = [field.name for field in fields(TripFacts) if field.default is MISSING]
+    assert len(needed) == 28
+    for name in needed:
+        again = replay(evidence | {"facts": {key: value for key, value in evidence["facts"].items() if key != name}})
+        assert (again.decision, again.same, again.missing) == (None, False, (f"facts.{name}",))
+    for part in ("now_s", "now_ms", "ledger", "readings", "notices", "approvals", "checks"):
+        again = replay({key: value for key, value in evidence.items() if key != part})
+        assert part in again.missing
+        assert not again.same
+
+
+def test_evidence_of_the_first_version_is_said_to_be_incomplete():
+    again = replay({"checks": [], "balance_fen": -5})
+    assert isinstance(again, Replay)
+    assert not again.same
+    assert {"facts.mode", "now_s", "ledger"} <= set(again.missing)
+
+
+def test_a_fact_of_a_later_version_is_not_passed_over(stage):
+    evidence = json.loads(json.dumps(told(stage).evidence))
+    evidence["facts"]["moon"] = "full"
+    assert "rule of moon" in replay(evidence).missing
+
+
+def test_evidence_survives_its_way_through_json(stage):
+    facts = facts_of(stage)
+    books = {name: [] for name in ("ledger", "readings", "notices", "approvals")}
+    for other in (facts, replace(facts, balance_fen=99, protected_until=None)):
+        evidence = evidence_of(other, decide_trip(other, 1, 2), 1, 2, books)
+        again = replay(json.loads(json.dumps(evidence)))
+        assert again.same
+        assert again.facts == other
+
+
+def change(stage, table, **values):
+    stage.set(table, **values)
+
+
+def test_books_that_say_something_else_are_named(stage):
+    change(stage, schema.reading, total_wh=5)
+    change(stage, schema.notice, delivered_at=77)
+    one = told(stage)
+    assert not one.holds
+    assert one.replay.same
+    assert sum("reading" in wrong for wrong in one.disagreements) == 2
+    assert any("notice" in wrong for wrong in one.disagreements)
+
+
+def test_evidence_that_names_another_line_or_balance_disagrees(stage):
+    one = told(stage)
+    evidence = json.loads(json.dumps(one.evidence))
+    evidence["ledger"]["batch_seq"] += 1000
+    facts = replace(one.replay.facts, balance_fen=-1)
+
+    def against(noted, known):
+        return stage.look(
+            lambda connection: why.against_books(connection, ESTATE, one.account_id, one.meter_id, noted, known)
+        )
+
+    assert against(one.evidence, one.replay.facts) == []
+    assert any("not as it was noted" in wrong for wrong in against(evidence, one.replay.facts))
+    assert any("does not end at the balance" in wrong for wrong in against(one.evidence, facts))
+
+
+def test_the_command_says_it_in_both_languages_and_in_json(stage, engine, capsys):
+    database = engine.url.render_as_string(hide_password=False)
+    parser = why_parser()
+    assert run(parser, meter_id(1), "--database", database) == 0
+    shown = capsys.readouterr().out
+    assert "the same decision, and the books bear it out" in shown
+    assert "决定相同" in shown
+    assert "Two readings agree / " in shown
+    assert "sent" in shown
+    assert run(parser, f"{meter_id(1)}:1", "--database", database, "--lang", "zh") == 0
+    shown = capsys.readouterr().out
+    assert "Two readings" not in shown
+    assert run(parser, f"{meter_id(1)}:1", "--database", database, "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["holds"], document["action"], len(document["replayed"])) == (True, "trip", 16)
+
+
+@pytest.mark.parametrize("wish", ["000000000099", f"{meter_id(1)}:77", f"{meter_id(1)}:x", meter_id(2)])
+def test_a_command_that_does_not_exist_is_said(stage, engine, wish):
+    with pytest.raises(NotFound):
+        run(why_parser(), wish, "--database", engine.url.render_as_string(hide_password=False))
+
+
+def test_old_evidence_ends_with_exit_code_1(stage, engine, writer, capsys):
+    old = {"checks": [], "balance_fen": -5}
+    values = stage.wishes(1)[0] | {"gen": 9, "evidence": json.dumps(old)}
+    writer.run(lambda unit: unit.connection.execute(schema.relay_desired.insert().values(**values)) and None)
+    assert run(why_parser(), meter_id(1), "--database", engine.url.render_as_string(hide_password=False)) == 1
+    assert "cannot be replayed" in capsys.readouterr().out
+    with reader(engine) as connection:
+        assert why.told_of(connection, ESTATE, meter_id(1), 9).replay.missing
+
+
+def why_parser():
+    parser = argparse.ArgumentParser()
+    why.add_parser(parser.add_subparsers())
+    return parser
+
+
+def run(parser, *arguments):
+    parsed = parser.parse_args(["why", *arguments])
+    return parsed.run(parsed)
