@@ -257,6 +257,11 @@ class Bus:
         for ear in self._ears:
             ear.line_at(self.config.baud)
 
+    def learn_editions(self) -> None:
+        """A meter of the line speaks another edition than before."""
+        for ear in self._ears:
+            ear.learn_editions()
+
     def meters(self) -> Iterator[Meter]:
         """All meters of the line, whatever they speak."""
         return (meter for ear in self._ears for meter in ear.everybody())

@@ -33,8 +33,7 @@ class Dlt645Ear:
         self._baud = config.baud
         self._renamed: dict[str, str] = {}
         self._rates_differ = False
-        editions = {meter.kind for meter in meters.values()}
-        self._answer = _own_edition if KIND_1997 in editions else answer
+        self.learn_editions()
 
     def __len__(self) -> int:
         return len(self.meters)
@@ -86,6 +85,11 @@ class Dlt645Ear:
         """The vendor's, or the line's."""
         own = meter.profile.preamble
         return self._preamble if own is None else own
+
+    def learn_editions(self) -> None:
+        """Ask each meter for its edition from now on, where there is more than one."""
+        editions = {meter.kind for meter in self.meters.values()}
+        self._answer = _own_edition if KIND_1997 in editions else answer
 
     def everybody(self) -> Iterable[Meter]:
         """All its meters."""

@@ -39,6 +39,9 @@ class Ear(Protocol):
     def taken_bytes(self) -> int:
         """Bytes of the frames that it understood; the first ear of a line is not asked."""
 
+    def learn_editions(self) -> None:
+        """Some meter speaks another edition than before."""
+
     def everybody(self) -> Iterable[Meter]:
         """All its meters."""
 

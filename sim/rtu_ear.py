@@ -117,6 +117,9 @@ class RtuEar:
         said = [self.answer(meter, request, at_ms) for meter in self.addressed(request)]
         return [reply.to_wire(0) for reply in said if reply is not None]
 
+    def learn_editions(self) -> None:
+        """Nothing: Modbus has none."""
+
     def rest(self) -> None:
         """Another protocol's request ended; without a wire there is no silence to tell."""
         if not self._config.byte_true:

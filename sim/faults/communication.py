@@ -12,10 +12,12 @@ from core.dlt645.frame import PREAMBLE_MAX, Frame
 from sim.ear import Reply
 from sim.estate import BAUDS, PARITIES
 from sim.faults.fault import ANY_METER, BUS, COMMUNICATION, Fault, Key, WrongPlace
+from sim.kinds import KIND_1997, KIND_2007
 from sim.laws import between
 from sim.listening import ear_alone
 from sim.quirks import Part, Quirk, Stranger
 from sim.uart import LineSettings, from_bits, to_bits
+from sim.vendors import VENDOR_NAMES, VENDORS_1997
 
 MS = 1000
 
@@ -254,6 +256,37 @@ class WrongLine(Fault):
         return LineSettings(self.size("baud"), str(self.sizes["parity"]))
 
 
+class OldEdition(Fault):
+    """A meter of the 1997 edition hangs among those of 2007, with the same address and register."""
+
+    name = "old_edition"
+    group = COMMUNICATION
+    where = ANY_METER
+    alarm = "silent"
+    also = ("poor_link",)
+    _was = (0, 0)
+
+    def check(self) -> None:
+        """There is one of 2007 to be replaced."""
+        if self.place.meter.kind != KIND_2007:
+            raise WrongPlace("old_edition needs a meter of DL/T 645-2007")
+
+    def begin(self, at_ms: int) -> None:
+        """The old one is put in."""
+        fleet, index = self.place.stage.fleet, self.place.meter.index
+        self._was = fleet.kind[index], fleet.vendor[index]
+        self._set(KIND_1997, VENDOR_NAMES.index(VENDORS_1997[0]))
+
+    def end(self, at_ms: int) -> None:
+        """The new one is back."""
+        self._set(*self._was)
+
+    def _set(self, kind: int, vendor: int) -> None:
+        fleet, index = self.place.stage.fleet, self.place.meter.index
+        fleet.kind[index], fleet.vendor[index] = kind, vendor
+        self.place.bus.learn_editions()
+
+
 class BitErrors(Fault):
     """The line flips bits."""
 
@@ -316,5 +349,5 @@ class ConcentratorReboot(LinkFault):
 
 KINDS: tuple[type[Fault], ...] = (
     Silent, Intermittent, BitErrors, Truncated, Merged, PartialWrites, LateAnswer, DuplicateAddress, WildcardEcho,
-    WrongLine, Preamble, FollowUp, NoiseBytes, SwappedLine, ConcentratorReboot,
+    WrongLine, OldEdition, Preamble, FollowUp, NoiseBytes, SwappedLine, ConcentratorReboot,
 )  # fmt: skip

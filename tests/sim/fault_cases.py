@@ -156,6 +156,22 @@ def set_otherwise(v):
     return deaf
 
 
+def speaks_1997(v):
+    """Deaf to 2007, and its register is read by the identifier of 1997."""
+    (reply,) = answers(v, Frame(ADDRESS, 0x01, bytes.fromhex("1090"))) or (None,)
+    old = reply is not None and reply.control == 0x81
+    new = [frame for frame in answers(v) if frame.control == 0x91]
+    assert old != bool(new)
+    if old:
+        assert reply.data[2:] == bcd_of(v)
+    return old
+
+
+def bcd_of(v):
+    shown = v.household().meter.register.shown_total_wh(v.world.now_ms) // 10
+    return bytes.fromhex(f"{shown:08d}")[::-1]
+
+
 def noisy(v):
     before = v.world.buses["bus-1"].line.flipped_bits
     for _ in range(20):
@@ -279,6 +295,7 @@ CASES = {
     "duplicate_address": Case(doubled, {"with": "1-0102"}),
     "wildcard_echo": Case(echoes),
     "wrong_line": Case(set_otherwise, {"parity": "N"}),
+    "old_edition": Case(speaks_1997),
     "preamble": Case(lambda v: preamble_of(v, 7)),
     "follow_up": Case(follows),
     "noise_bytes": Case(garbage_around),
