@@ -88,8 +88,7 @@ class Dlt645Ear:
 
     def learn_editions(self) -> None:
         """Ask each meter for its edition from now on, where there is more than one."""
-        editions = {meter.kind for meter in self.meters.values()}
-        self._answer = _own_edition if KIND_1997 in editions else answer
+        self._answer = _own_edition if self.meters.speaks(KIND_1997) else answer
 
     def everybody(self) -> Iterable[Meter]:
         """All its meters."""

@@ -43,6 +43,10 @@ class BusMeters(Mapping[str, Meter]):
             raise KeyError(address)
         return meter
 
+    def speaks(self, kind: int) -> bool:
+        """Whether any of them is of a kind."""
+        return any(self._fleet.kind[index] == kind for index in self._indices)
+
     def named(self, address: str) -> Meter | None:
         """The meter with these twelve digits, or None; what every request asks."""
         if not address.isdecimal():

@@ -96,12 +96,14 @@ class RtuEar:
         return max(least_ms, quiet_ms), max(most_ms, quiet_ms)
 
     def addressed(self, request: Burst) -> list[Meter]:
-        """The unit, unless the burst went on."""
-        meter = None if request.spoilt or not request.request.unit else self.units.get(int(request.address))
+        """The unit."""
+        meter = self.units.get(int(request.address))
         return [] if meter is None else [meter]
 
     def answer(self, meter: Meter, request: Burst, at_ms: int) -> RtuFrame | None:
-        """What one meter says, as the unit that was asked."""
+        """What one meter says, as the unit that was asked; nothing to a burst that went on or is another unit's."""
+        if request.spoilt or request.address != meter.line_address:
+            return None
         return answer_rtu(meter, request.request, self._config.baud, at_ms)
 
     def preamble(self, _meter: Meter) -> int:

@@ -103,9 +103,9 @@ def encode(frame: RtuFrame) -> bytes:
     return _FRAMER.buildFrame(made)
 
 
-def is_sound(wire: bytes) -> bool:
+def is_sound(frame: bytes) -> bool:
     """Whether the CRC at the end fits what stands before it."""
-    return crc16_modbus(wire[:-2]) == int.from_bytes(wire[-2:], "little")
+    return crc16_modbus(frame[:-2]) == int.from_bytes(frame[-2:], "little")
 
 
 def parse(wire: bytes) -> RtuFrame:

@@ -210,9 +210,8 @@ class DuplicateAddress(Fault):
 
     def begin(self, at_ms: int) -> None:
         """Two of one name."""
-        self.place.bus.odd.doubles[self.place.meter.index] = self.place.other(
-            str(self.sizes["with"])
-        ).meter.line_address
+        namesake = self.place.other(str(self.sizes["with"])).meter
+        self.place.bus.odd.doubles[self.place.meter.index] = namesake.line_address
 
     def end(self, at_ms: int) -> None:
         """Its own name again."""

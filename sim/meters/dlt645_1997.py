@@ -26,7 +26,7 @@ from core.errors import CoreError, ValueFormatError
 from sim.meters import events
 from sim.meters.demand import clear_demand
 from sim.meters.habits_1997 import HABITS_97
-from sim.meters.items_1997 import DATE, SAME, TIME, parameter_97, read_97
+from sim.meters.items_1997 import DATE, TIME, keep_97, parameter_97, read_97
 from sim.meters.parameters import set_address
 from sim.meters.passwords import check_password, set_password
 from sim.meters.refusal import ERR_BAUD, RefusedError
@@ -111,13 +111,13 @@ def _write(meter: "Meter", data: bytes, at_ms: int) -> bytes | None:
         raise RefusedError(ERR_IDENTIFIER)
     if HABITS_97[meter.profile.name].key_to_write and not meter.notes.programming:
         raise RefusedError(ERR_DATA)
-    if entry.length and len(value) != entry.length:
+    if entry.members_max == 1 and len(value) != entry.length:
         raise RefusedError(ERR_DATA)
     decode_entry(entry, value)
     if di in (DATE, TIME):
         meter.set_clock(at_ms, _moved_clock(meter, di, value, at_ms))
     else:
-        meter.own().parameters = {**meter.notes.parameters, SAME.get(di, di): value}
+        keep_97(meter, di, value)
     events.note_programming(meter, di, at_ms, "00000000")
     return b""
 

@@ -28,6 +28,7 @@ VOLTAGE, CURRENT, POWER, REACTIVE, FACTOR = 0x10, 0x20, 0x30, 0x40, 0x50
 UNITY_PERMILLE = 1000
 MINUTE_MS = 60_000
 BATTERY_MINUTES = 10**6
+FIRST_TABLE, NEWER_TABLE = 0xC320, 0x04010000
 DATE, TIME, METER_NUMBER = 0xC010, 0xC011, 0xC032
 LAST_PROGRAMMED, LAST_CLEARED, PROGRAMMINGS, CLEARINGS, BATTERY = range(0xB210, 0xB215)
 
@@ -127,10 +128,22 @@ def parameter_97(meter: "Meter", di: int) -> bytes | None:
     return _table(meter, di)
 
 
+def keep_97(meter: "Meter", di: int, value: bytes) -> None:
+    """Keep a written parameter where it works; an entry of a table changes that table."""
+    place, entry = SAME.get(di, di), di & 0x0F
+    if di >= FIRST_TABLE:
+        place = NEWER_TABLE + (di - FIRST_TABLE >> 4)
+        if entry != BLOCK:
+            table = meter.parameter(place)
+            value = table[: 3 * entry - 3] + value + table[3 * entry :]
+    meter.own().parameters = {**meter.notes.parameters, place: value}
+
+
 def _table(meter: "Meter", di: int) -> bytes | None:
     """Zones (C32n) and slots of a day table (C33n and on): an entry, or all there are."""
-    number, entry = (di - 0xC320) >> 4, di & 0x0F
-    table = meter.parameter_or_nothing(0x04010000 + number) if 0 <= number <= MONTH_STEP * 2 else b""
+    if di < FIRST_TABLE:
+        return None
+    table, entry = meter.parameter_or_nothing(NEWER_TABLE + (di - FIRST_TABLE >> 4)), di & 0x0F
     if entry == BLOCK:
         return table or None
     return table[3 * entry - 3 : 3 * entry] or None

@@ -203,9 +203,23 @@ def test_writes_need_the_password_and_a_parameter():
     assert write(virtual, "E323", "00", "00123456") == (OWN, 0xC4, b"\x02")
     assert write(virtual, "C111", "0030", "00123456") == (OWN, 0xC4, b"\x01"), "too long"
     assert write(virtual, "C111", "3A", "00123456") == (OWN, 0xC4, b"\x01"), "no digits"
+    assert write(virtual, "C117", "000115", "00123456") == (OWN, 0xC4, b"\x01"), "a byte too many, though zero"
+    assert write(virtual, "C117", "0115", "00123456") == (OWN, 0x84, b"")
+    assert read(virtual, "C117") == "0115"
     for _ in range(5):
         write(virtual, "C111", "15")
     assert write(virtual, "C111", "15", "00123456") == (OWN, 0xC4, b"\x04"), "locked out until tomorrow"
+
+
+def test_a_table_is_written_whole_or_entry_by_entry():
+    virtual = meter()
+    assert read(virtual, "C331") == "000003"
+    assert write(virtual, "C33F", "180004080002000003") == (OWN, 0x84, b"")
+    assert [read(virtual, f"C33{n}") for n in (1, 2, 3, 4)] == ["000003", "080002", "180004", b"\x02"]
+    assert write(virtual, "C332", "073002") == (OWN, 0x84, b"")
+    assert read(virtual, "C33F") == "180004073002000003"
+    assert write(virtual, "C334", "230001") == (OWN, 0xC4, b"\x02"), "there are three"
+    assert write(virtual, "C33F", "1800040800") == (OWN, 0xC4, b"\x01")
 
 
 def test_clock_is_written_in_two_halves_and_follows_a_broadcast():

@@ -176,6 +176,7 @@ def test_sdm630_demand_follows_the_load_and_keeps_the_highest_window():
         ("ddsu666", "032000007E", 3),
         ("ddsu666", "1040000002043F800000", 2),  # energy cannot be written
         ("dds238", "10001A0001020002", 3),
+        ("dds238", "10001A000000", 3),
         ("dds238", "10001A000204000000 00".replace(" ", ""), 2),
         ("dds238", "10001A0001040001 0000".replace(" ", ""), 3),  # the count of bytes is not that of the registers
         ("sdm630", "100002000204 41100000".replace(" ", ""), 3),  # a demand period of 9 minutes
@@ -244,6 +245,15 @@ def test_a_welded_relay_says_what_was_ordered_while_energy_goes_on():
     before = held(virtual, 0, 2)
     virtual.run_s(3600)
     assert held(virtual, 0, 2) > before
+
+
+def test_a_beginning_that_happens_to_be_sound_is_not_taken_for_the_whole():
+    virtual = estate("sdm630", wire="none")
+    beginning = bytes.fromhex("05100002000204")
+    beginning += crc(beginning)
+    whole = beginning + bytes(2)
+    assert virtual.send(beginning, wait_s=0.0001) == b""
+    assert virtual.send(whole[9:] + crc(whole), wait_s=0.0001) == b"\x05\x90\x03" + crc(b"\x05\x90\x03")
 
 
 def test_parameters_are_kept_and_hold_only_after_a_restart():
