@@ -4,6 +4,8 @@ The estate is that of examples/mixed.toml. Modbus frames are summed by the oracl
 """
 
 import random
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -218,3 +220,13 @@ def test_the_example_can_be_loaded_and_says_what_it_holds():
     spoken += [(gate.meter.protocol, gate.meter.model, gate.meter.phases) for gate in scenario.gates]
     assert len({(protocol, model) for protocol, model, _ in spoken}) == 6
     assert {phases for protocol, _, phases in spoken if protocol == "dlt645-1997"} == {1, 3}
+
+
+def test_a_world_without_modbus_meters_does_not_import_pymodbus():
+    code = (
+        "import sys; from sim.scenario import load_scenario; import sim.__main__, pathlib;"
+        "from tests.sim.rig import Virtual, household, table; Virtual(table([household()]));"
+        "assert 'pymodbus' not in sys.modules;"
+        "Virtual(table([household(protocol='modbus', model='ddsu666', unit=1)])); assert 'pymodbus' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=EXAMPLE.parents[1], timeout=60)
