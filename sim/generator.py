@@ -27,11 +27,15 @@ from sim.estate import (
     Resident,
 )
 from sim.habits import draw_keys, uniform
+from sim.kinds import MODBUS, kind_number
 from sim.scenario_bus import read_bus
 from sim.scenario_estate import read_gate_traits
+from sim.scenario_meter import UNIT_MAX, read_pattern
 from sim.section import Section
+from sim.vendors import VENDOR_NAMES
 
 PER_BUILDING = 10_000
+METERS_PER_BUS_MAX = 256
 GATE_FLOOR = 9_900
 GATES_PER_BUILDING_MAX = 99
 GENERATED_LOADS = tuple(load for load in LOADS if load != "constant")
@@ -60,6 +64,7 @@ class Generator:
     mean_power_w: int
     profiles: int
     bus: BusConfig
+    meter: MeterConfig
     gate: GateConfig
 
     @property
@@ -96,7 +101,11 @@ class Generator:
         table["address"] = self.first_meter + (building - 1) * PER_BUILDING + number
         numbers = np.array([rows.bus_number(f"b{b}-{n + 1}") for b in self.numbers() for n in range(self._lines())])
         table["bus"] = numbers[(building - self.first_building) * self._lines() + within // self.meters_per_bus]
-        table["max_current_a"], table["password_level"], table["phases"] = 60, 2, 1
+        table["max_current_a"], table["password_level"], table["phases"] = 60, 2, self.meter.phases
+        table["kind"] = kind_number(self.meter.protocol, self.meter.model)
+        table["vendor"] = VENDOR_NAMES.index(self.meter.vendor)
+        if self.meter.protocol == MODBUS:
+            table["unit"] = within % self.meters_per_bus + 1
         self._draw(table, keys, rows)
         rows.extend(names, table)
 
@@ -145,7 +154,10 @@ def read_generator(section: Section, profiles: int = 0) -> Generator:
     loads = _weights(section, "loads", GENERATED_LOADS, DEFAULT_LOADS)
     if loads.get("replay") and not profiles:
         raise section.wrong("loads", "replay only with a table [replay] that names a file")
-    per_bus = section.whole("meters_per_bus", 1, 256, 256)
+    bus = read_bus(section.inner("bus"), "generated")
+    meter = read_pattern(section, bus)
+    most = UNIT_MAX if meter.protocol == MODBUS else METERS_PER_BUS_MAX
+    per_bus = section.whole("meters_per_bus", 1, most, most)
     start_wh = section.span("start_register_wh", 0, 999_999_990, (0, 0))
     generator = Generator(
         first_building=section.whole("first_building", 1, 99_999, 1),
@@ -162,7 +174,8 @@ def read_generator(section: Section, profiles: int = 0) -> Generator:
         solar_w=section.span("solar_w", 100, 100_000, (3_000, 8_000)),
         mean_power_w=section.whole("mean_power_w", 0, 20_000, 0),
         profiles=max(profiles, 1),
-        bus=read_bus(section.inner("bus"), "generated"),
+        bus=bus,
+        meter=meter,
         gate=_gate_pattern(section.inner("gate")),
     )
     _check(section, generator)

@@ -62,6 +62,18 @@ def read_meter(section: Section, buses: Sequence[BusConfig]) -> MeterConfig:
     )
 
 
+def read_pattern(section: Section, bus: BusConfig) -> MeterConfig:
+    """What all generated meters have in common: protocol, model or vendor, and phases."""
+    protocol = section.choice("protocol", PROTOCOLS, EDITION_2007)
+    if protocol != MODBUS:
+        return MeterConfig(
+            "0" * 12, "", phases=_phases(section, (1, 3)), vendor=_vendor(section, protocol), protocol=protocol
+        )
+    model = section.choice("model", tuple(MODELS))
+    _check_baud(section, model, bus)
+    return MeterConfig("0" * 12, "", phases=_phases(section, MODELS[model].phases), protocol=protocol, model=model)
+
+
 def check_units(path: str, bus_ids: Sequence[str], households: Households, gates: Sequence[GateConfig]) -> None:
     """A unit belongs to one meter of a line; ScenarioError names the line and the unit."""
     modbus = households.rows[households.rows["kind"] >= MODBUS_FIRST]

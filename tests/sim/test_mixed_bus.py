@@ -230,3 +230,26 @@ def test_a_world_without_modbus_meters_does_not_import_pymodbus():
         "Virtual(table([household(protocol='modbus', model='ddsu666', unit=1)])); assert 'pymodbus' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=EXAMPLE.parents[1], timeout=60)
+
+
+def generated(**keys):
+    estate = table([]) | {"generate": [{"buildings": 2, "floors": 3, "rooms": 99, "bus": {"port": "memory"}} | keys]}
+    return estate | {"bus": [bus("spare")]}
+
+
+def test_whole_estates_of_modbus_meters_fill_their_units_line_by_line():
+    virtual = Virtual(generated(protocol="modbus", model="dds238"))
+    assert {name: line.summary(1.0)["meters"] for name, line in virtual.world.buses.items()} == {
+        "b1-1": 247, "b1-2": 50, "b2-1": 247, "b2-2": 50, "spare": 0,
+    }  # fmt: skip
+    for name, unit, answered in (("b1-1", 247, True), ("b2-2", 50, True), ("b1-2", 51, False)):
+        answer = virtual.send(modbus(f"{unit:02x}0300000002"), name)
+        assert (answer[:3] == bytes([unit, 3, 4])) is answered, name
+
+
+def test_whole_estates_of_older_meters():
+    virtual = Virtual(generated(protocol="dlt645-1997", vendor="dtsd22-1997", phases=3))
+    answer = virtual.send(dlt645("645000000101", 0x01, "1FB6"), "b1-1")
+    assert answer[8:10] == bytes([0x81, 2 + 3 * 2])
+    with pytest.raises(ScenarioError, match=r"meters_per_bus is 248; allowed: a whole number from 1 to 247"):
+        Virtual(generated(protocol="modbus", model="ddsu666", meters_per_bus=248))
