@@ -65,7 +65,8 @@ def read_anchor(path: Path) -> Anchor:
         ) from error
     if anchor.machine_utc.tzinfo is None or anchor.world_utc.tzinfo is None or anchor.factor < 1:
         raise ScenarioError(
-            f"{path}: machine_utc and world_utc need an offset such as Z or +08:00, and factor must be >= 1"
+            f"{path}: machine_utc and world_utc need an offset such as Z or +08:00, and factor must be >= 1; "
+            "0 is left by a simulator that ended while its world was paused: remove the file"
         )
     return anchor
 
