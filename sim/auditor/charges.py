@@ -32,23 +32,27 @@ def audit_charges(truth: Truth, view: View) -> Iterator[Finding]:
 
 
 def _joins(truth: Truth, meter: MeterTruth, charges: Sequence[Charge]) -> Iterator[Finding]:
-    """Each posting begins where the one before it ended, also over a roll-over or a step of the register."""
+    """Each posting begins where the one before it ended: by what truly flowed, so that steps and roll-overs count."""
     for before, after in pairwise(charges):
-        if after.from_wh == before.to_wh or _stepped(truth, meter, before, after):
+        hole_wh = _hole_wh(truth, meter, before, after)
+        if hole_wh == 0:
             continue
         if (before.from_wh, before.to_wh) == (after.from_wh, after.to_wh):
             why = f"{after.from_wh} to {after.to_wh} Wh was charged twice, {after.charge_fen} fen the second time"
-        elif after.from_wh < before.to_wh:
-            why = f"begins at {after.from_wh} Wh, {before.to_wh - after.from_wh} Wh of which are charged already"
+        elif hole_wh < 0:
+            why = f"begins at {after.from_wh} Wh, {-hole_wh} Wh of which are charged already"
         else:
-            why = f"begins at {after.from_wh} Wh, so {after.from_wh - before.to_wh} Wh before it were never charged"
+            why = f"begins at {after.from_wh} Wh, so {hole_wh} Wh before it were never charged"
         yield Finding(CHARGE, meter.address, after.at_s, why)
 
 
-def _stepped(truth: Truth, meter: MeterTruth, before: Charge, after: Charge) -> bool:
-    """Whether both registers stand for the same true total, on two sides of a step of what was shown."""
-    ends = meter.located(before.to_wh, truth.ms(before.at_s)), meter.located(after.from_wh, truth.ms(after.at_s))
-    return ends[0] is not None and ends[1] is not None and ends[0][0] == ends[1][0]
+def _hole_wh(truth: Truth, meter: MeterTruth, before: Charge, after: Charge) -> int:
+    """Energy between two postings, negative where they overlap; by what was shown where that tells nothing."""
+    ended = meter.located(before.to_wh, truth.ms(before.at_s))
+    begun = None if ended is None else meter.located(after.from_wh, ended[1])
+    if ended is None or begun is None:
+        return after.from_wh - before.to_wh
+    return begun[0] - ended[0]
 
 
 def _sums(truth: Truth, pricing: Pricing, meter: MeterTruth, charges: Sequence[Charge]) -> Iterator[Finding]:

@@ -62,7 +62,7 @@ class Shifted(MeterFault):
 
     def end(self, at_ms: int) -> None:
         """It moves back."""
-        if self._lags is not None and not self.instant:
+        if self._lags is not None:
             self.place.meter.register.lag(at_ms, [-lag for lag in self._lags])
 
     def lost_mwms(self, at_ms: int) -> int:

@@ -5,8 +5,8 @@ import pytest
 from core.dlt645.identifiers import ENERGY_TOTAL
 from sim.faults import BENIGN, KINDS, WrongPlace
 from sim.truth import household_truth
-from tests.sim.fault_cases import CASES, estate
-from tests.sim.rig import ADDRESS, GATE, OTHER
+from tests.sim.fault_cases import CASES, answers, estate
+from tests.sim.rig import ADDRESS, GATE, OTHER, Virtual, household, table
 
 CLASSES = {"theft", "meter", "communication", "benign"}
 
@@ -108,3 +108,48 @@ def test_two_faults_of_one_meter_end_one_by_one():
     v.run_s(3600 * 4)
     assert [label["lost_wh"] for label in v.labels()] == [500, 1500]
     assert household_truth(v.household(), v.world.now_ms)["true_energy_wh"] == 2000
+
+
+def test_a_fault_that_was_cleared_is_not_ended_again_by_its_schedule():
+    v = estate()
+    v.fault("bypass", until_ms=v.world.now_ms + 7_200_000)
+    v.run_s(3600)
+    v.world.faults.clear("household", "1-0101", v.world.now_ms)
+    ended_s = v.world.now_ms / 1000
+    v.run_s(7200)
+    assert v.labels()[0]["end_s"] == ended_s
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes"), [("cover_then_theft", {"theft_after_h": 2}), ("tenant_change", {"empty_h": 2})]
+)
+def test_what_was_to_come_does_not_come_after_the_end(kind, sizes):
+    v = estate()
+    v.fault(kind, **sizes)
+    v.run_s(3600)
+    v.world.faults.clear("household", "1-0101", v.world.now_ms)
+    v.run_s(2 * 3600)
+    before = v.read(ENERGY_TOTAL)[0]
+    v.run_s(3600)
+    assert v.read(ENERGY_TOTAL)[0] - before in (1000, 1010)
+
+
+def test_quirks_of_one_meter_add_up():
+    v = estate()
+    for kind, sizes in (("intermittent", {"answer_permille": 0}), ("partial_writes", {}), ("late_answer", {})):
+        v.fault(kind, **sizes)
+    assert answers(v) == []
+    v.world.faults.clear("household", "1-0101", v.world.now_ms)
+    v.fault("preamble", count=0)
+    v.fault("noise_bytes", most_bytes=3)
+    v.fault("partial_writes")
+    assert len(answers(v)) == 1
+    v.world.faults.clear("household", "1-0101", v.world.now_ms)
+    assert not v.world.buses["bus-1"].odd, "nothing is left of them"
+
+
+def test_no_balance_can_be_drawn_without_a_main_meter():
+    v = Virtual(table([household()]))
+    v.fault("bypass")
+    label = v.labels()[0]
+    assert (label["gate"], label["alarm"], label["alarm_within_s"]) == (None, None, None)

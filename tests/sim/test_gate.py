@@ -142,3 +142,12 @@ def test_changed_habits_and_taps_before_any_meter_are_seen(keys):
     virtual.world.faults.clear("household", "1-0101", virtual.world.now_ms)
     virtual.run_s(5 * DAY_S)
     assert virtual.world.gates["g"].meter.power_mw(virtual.world.now_ms) == (3622_500 if keys else 3500_000)
+
+
+def test_square_losses_follow_a_changed_habit_within_the_quarter_hour():
+    virtual = estate(loss_ppm_per_kw=10_000)
+    virtual.run_s(400)
+    virtual.fault("new_air_conditioner", from_min=0, until_min=1439, power_w=1000)
+    virtual.run_s(3600)
+    # 400 s at 2 kW lose 2 %, an hour at 3 kW loses 3 %
+    assert energy_wh(virtual) == pytest.approx(400 / 3600 * 2040 + 3090, abs=0.001)
