@@ -1,8 +1,8 @@
 """Writes what a scan found as an estate file that `import` accepts, for a person to complete.
 
 A household of its own for each meter of 2007 whose register was read: its names and its room are placeholders, and the
-tariff costs nothing until somebody writes the price, so that nobody is charged or cut by a draft. What the head-end
-cannot take in like this (other protocols, a second line setting on one port) stands there as comments with the reason.
+tariff costs nothing until somebody writes the price, so that nobody is charged or cut by a draft. What needs
+a person's word (other protocols, a second line setting on one port) stands there as comments with the reason.
 """
 
 import json
@@ -107,7 +107,10 @@ def untold(findings: Findings) -> Iterator[str]:
 
 def _unfit(meter: FoundMeter, baud: int, parity: str) -> str:
     if meter.protocol != EDITION_2007:
-        return "estate files take meters of 2007 only / 小区文件目前只收2007版电表"
+        return (
+            "enter it by hand with its protocol (for modbus also model, unit and a number of 12 digits) / "
+            "请手工填写 protocol（modbus 还需 model、unit 和 12 位表号）"
+        )
     if (meter.baud, meter.parity) != (baud, parity):
         return "set it to the line of the others first / 请先改为与其他表相同的速率和校验"
     if meter.total_wh is None or not _are_steps((meter.total_wh,)):

@@ -171,6 +171,7 @@ def _check(source: Path, document: EstateDocument) -> None:
     _unique(source, "household account", (home.account_id for home in homes))
     _unique(source, "household room", (home.room_id for home in homes))
     _unique(source, "meter", (*meters, *(gate.meter_id for gate in document.gates)))
+    _speech(source, document)
     _unique(source, "login", (user.login for user in document.users))
     buildings = {entry.building_id for entry in document.buildings}
     buses = {entry.bus_id for entry in document.buses}
@@ -199,6 +200,19 @@ def _check(source: Path, document: EstateDocument) -> None:
             _known(source, f"user {user.login}: account", user.account_id, accounts)
         elif user.role == "resident":
             raise ConfigError(f"{source}: user {user.login}: account is missing; a resident belongs to a household")
+
+
+def _speech(source: Path, document: EstateDocument) -> None:
+    """Refuse Modbus meters without model and unit, others with them, and a unit twice on one bus."""
+    meters: list[HouseholdEntry | GateEntry] = [*document.households, *document.gates]
+    for one in meters:
+        where, given = f"{source}: meter {one.meter_id}", [bool(one.model), one.unit is not None]
+        if one.protocol == "modbus" and not all(given):
+            raise ConfigError(f"{where}: model and unit are missing; a meter of protocol modbus needs both")
+        if one.protocol != "modbus" and any(given):
+            raise ConfigError(f"{where}: model and unit are for protocol modbus; this meter speaks {one.protocol}")
+    units = [(one.bus_id, one.unit) for one in meters if one.unit is not None]
+    _unique(source, "bus and unit", (f"{bus_id} {unit}" for bus_id, unit in units))
 
 
 def _check_in_force(source: Path, document: EstateDocument, now_s: int) -> None:

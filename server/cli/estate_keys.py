@@ -11,9 +11,12 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from core.modbus.meters import METERS
+from core.modbus.rtu import UNIT_MAX
 from core.units import REGISTER_MODULUS_WH, parse_yuan
 from server.collect.port import LineSettings, PortError
 from server.collect.ports import open_port
+from server.collect.scanning import PROTOCOLS
 from server.collect.serial_port import BAUDS
 from server.errors import ConfigError
 
@@ -228,6 +231,7 @@ ESTATE = (
     Key("billing_cycle_s", "billing_cycle_s", integer(1, 86400), "1 to 86400 seconds"),
     Key("grace_s", "grace_s", integer(0, 2_592_000), "0 to 2592000 seconds"),
     Key("command_ttl_s", "command_ttl_s", integer(1, 600), "1 to 600 seconds"),
+    Key("trips_without_deadline", "trips_without_deadline", flag, _FLAG),
     Key("reading_fresh_s", "reading_fresh_s", integer(1, 86400), "1 to 86400 seconds"),
     Key("protected_from", "protected_from_min", minute, 'a time of day, such as "17:00"'),
     Key("protected_to", "protected_to_min", minute, 'a time of day, such as "09:00"'),
@@ -252,6 +256,12 @@ BUS = (
     Key("reply_delay_max_ms", "reply_delay_max_ms", integer(20, 60_000), "20 to 60000 ms"),
     Key("frame_gap_ms", "frame_gap_ms", integer(0, 10_000), "0 to 10000 ms"),
     Key("attempts_max", "attempts_max", integer(1, 10), "1 to 10"),
+    Key("rs485", "rs485", flag, _FLAG),
+)
+SPEECH = (
+    Key("protocol", "protocol", one_of(*PROTOCOLS), "2007, 1997 or modbus"),
+    Key("model", "model", one_of(*METERS), ", ".join(METERS)),
+    Key("unit", "unit", integer(1, UNIT_MAX), f"1 to {UNIT_MAX}"),
 )
 BUILDING = (
     Key("id", "building_id", identifier, _IDENTIFIER, required=True),
@@ -290,6 +300,7 @@ HOUSEHOLD = (
     Key("max_power_w", "max_power_w", integer(1, 10**9), "1 to 1000000000 W"),
     Key("password", "password", digits, "the 6 digits of the meter's password, quoted"),
     Key("password_level", "password_level", integer(0, 9), "0 to 9"),
+    *SPEECH,
     Key("resident_login", "resident_login", identifier, _IDENTIFIER),
     Key("resident_password", "resident_password", filled, _FILLED),
 )
@@ -302,6 +313,7 @@ GATE = (
     Key("start_wh", "start_wh", start_register, _START, required=True),
     Key("ratio", "ratio", integer(1, 2**20), "1 to 1048576"),
     Key("max_power_w", "max_power_w", integer(1, 10**9), "1 to 1000000000 W"),
+    *SPEECH,
 )
 _ROLES = ("admin", "operator", "cashier", "reader", "resident", "kiosk")
 USER = (

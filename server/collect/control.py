@@ -9,14 +9,14 @@
 
 Only the read-back says what the relay does. "Accepted" never does, and silence means unknown: the next try begins
 with reading the status again, so 1CH is never repeated blindly. Trips are refused on any doubt about time; closes
-are sent as well as the clock is known.
+are sent as well as the clock is known. Where the protocol's command has no deadline, no clock is read; its dialect says
+whether the command may be sent at all.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from core.dlt645.commands import RelayAction, RelayControl, error_names
 from core.dlt645.identifiers import COMMAND_OPEN, KEEP_POWER, RELAY_OPEN
 from core.errors import CoreError, MeterRefused, NoReply
 from server.collect.line import BusLine
@@ -30,12 +30,6 @@ CLOCK_FRESH_S = 6 * 3600  # world time for which a known clock offset serves a c
 SECOND_LOOK_S = 0.3  # a contactor takes some 100 ms
 RETRY_MIN_S = 2.0
 RETRY_MAX_S = 60.0
-
-ACTIONS: dict[Action, RelayAction] = {
-    "trip": RelayAction.TRIP,
-    "allow": RelayAction.ALLOW_CLOSE,
-    "close": RelayAction.CLOSE,
-}
 
 
 def is_satisfied(action: Action, status3: int) -> bool:
@@ -124,19 +118,24 @@ class RelayLane:
             await self._report(order, "read_back", f"not sent: already {describe(status.status3)}")
             await self._hand_over(status, True)
             return status
-        if order.action != "trip":
-            return await self._offset_for_close(meter, attempts)
+        if reason := meter.dialect.cannot_switch(order.action):
+            await self._report(order, "refused", f"not sent: {reason}")
+            return None
+        if order.action == "trip":
+            return await self._offset_for_trip(order, meter, status, attempts)
+        return await self._offset_for_close(meter, attempts)
+
+    async def _offset_for_trip(
+        self, order: ControlOrder, meter: MeterState, status: StatusRead | None, attempts: int
+    ) -> int | None:
         if status is None:
             await self._report(order, "refused", "not sent: the meter has no status word to read back")
             return None
         if status.status3 & KEEP_POWER:
             await self._refuse(order, status, f"the meter keeps the power on: {describe(status.status3)}")
             return None
-        return await self._offset_for_trip(order, meter, status, attempts)
-
-    async def _offset_for_trip(
-        self, order: ControlOrder, meter: MeterState, status: StatusRead, attempts: int
-    ) -> int | None:
+        if not meter.dialect.has_deadline:
+            return 0
         allowed_s = _lifetime_s(order) // 2
         offset_s = await self._readout.clock_offset(meter, attempts, sane_s=allowed_s)
         if offset_s is not None and abs(offset_s) <= allowed_s:
@@ -152,6 +151,8 @@ class RelayLane:
 
     async def _offset_for_close(self, meter: MeterState, attempts: int) -> int:
         """A close takes the best offset there is: known, read now, or none at all."""
+        if not meter.dialect.has_deadline:
+            return 0
         if meter.clock_offset_s is not None and self._clocks.world_now() - meter.clock_at <= CLOCK_FRESH_S:
             return meter.clock_offset_s
         try:
@@ -179,16 +180,17 @@ class RelayLane:
         if order.action == "trip":
             lifetime_s = min(lifetime_s, order.expires_at - now)
         deadline = self._clocks.civil(now + offset_s + lifetime_s)
-        command = RelayControl(meter.meter_id, ACTIONS[order.action], deadline, order.secret)
         said = f"{order.action} until {deadline:%Y-%m-%d %H:%M:%S} of the meter's clock"
+        if not meter.dialect.has_deadline:
+            said = f"{order.action}, without a deadline"
         try:
+            command = meter.dialect.switch(order.action, deadline, order.secret)
             await self._line.ask(command)
         except NoReply as error:
             await self._report_both(order, said, "no_reply", str(error))
         except MeterRefused as refusal:
             meter.clock_at = float("-inf")
-            names = ", ".join(error_names(refusal.err)) or "no reason given"
-            await self._report_both(order, said, "refused", f"ERR {refusal.err:02X}: {names}")
+            await self._report_both(order, said, "refused", meter.dialect.refusal(refusal.err))
         except PortError as error:
             await self._report_both(order, said, "no_reply", f"the port went away: {error}")
             raise

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
-from core.dlt645.commands import Command, reply_value
-from core.dlt645.frame import Frame
 from core.dlt645.search import Heard
 from core.errors import NoReply
-from core.framing import Command as AnyCommand
+from core.framing import BusFrame, Command
 from core.session import BusSession, RefusedByMeter, ReplyReceived, Sent, Stray, TimedOut, Timing
+from server.collect.dialect import payload
 from server.collect.port import Port, PortError, PortStatus
 from server.collect.tally import Tally
 from server.collect.work import Clocks
@@ -66,7 +65,7 @@ class BusLine:
         """Why the port has gone, or None while it is there."""
         return self._lost
 
-    async def ask(self, command: Command) -> Answer:
+    async def ask(self, command: Command[Any]) -> Answer:
         """Send and wait. `NoReply`, `MeterRefused`, or `PortError` when the port goes away meanwhile."""
         await self.quiet(command)
         self._fail_if_lost()
@@ -81,7 +80,7 @@ class BusLine:
             await self._wait_until(self._session.get_timer())
             self._session.handle_timer(monotonic())
 
-    async def hear(self, command: AnyCommand[Any], linger_s: float = 0.0) -> Heard:
+    async def hear(self, command: Command[Any], linger_s: float = 0.0) -> Heard:
         """Send and take all that comes: the answer, and what follows within `linger_s` of it. Silence is no error."""
         await self.quiet(command)
         self._fail_if_lost()
@@ -113,10 +112,14 @@ class BusLine:
         """Whether a frame is still coming in; a line that never rests is not waited for."""
         return self._session.get_timer() is not None and monotonic() < until + BABBLE_S
 
-    async def quiet(self, command: AnyCommand[Any] | None = None) -> None:
+    async def quiet(self, command: Command[Any] | None = None) -> None:
         """Wait until the guard gap of the line has passed, and the silence that `command` needs before it."""
         while (wait_s := self._session.ready_at(command) - monotonic()) > 0:
             await asyncio.sleep(wait_s)
+
+    async def let_late_pass(self) -> None:
+        """Wait out the longest delay of a reply, so that one to an earlier try cannot answer what is asked next."""
+        await asyncio.sleep(self._timing.reply_delay_max_s + self._timing.margin_s)
 
     async def _wait_until(self, deadline: float | None) -> None:
         """Sleep until bytes come, the port is lost, or `deadline` of the monotonic clock."""
@@ -148,7 +151,7 @@ class BusLine:
         if self._lost is not None:
             raise PortError(self._lost)
 
-    def _take_events(self, command: Command) -> Answer | None:
+    def _take_events(self, command: Command[Any]) -> Answer | None:
         """The answer, once the session has it; raises what the session reports instead."""
         while (event := self._session.next_event()) is not None:
             match event:
@@ -163,13 +166,13 @@ class BusLine:
                 case RefusedByMeter(frame=frame):
                     self._tally.refusals += 1
                     self._tally.last_reply_ms = self._clocks.machine_ms()
-                    reply_value(command, frame)  # raises MeterRefused with the reason in words
+                    payload(command, frame)  # raises MeterRefused with the reason in words
                 case ReplyReceived():
                     return self._accept(event)
         return None
 
-    def _accept(self, event: ReplyReceived[Frame]) -> Answer:
-        on_line_s = min(event.latency_s, self._timing.wire_time_s(len(event.frame.data) + 12))
+    def _accept(self, event: ReplyReceived[BusFrame]) -> Answer:
+        on_line_s = min(event.latency_s, self._timing.wire_time_s(len(event.frame.to_wire(0))))
         self._tally.replied(event.latency_s, self._clocks.machine_ms())
         at_world = self._clocks.world_now() - on_line_s * self._clocks.factor
-        return Answer(reply_value(event.command, event.frame), at_world)
+        return Answer(payload(event.command, event.frame), at_world)

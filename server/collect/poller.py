@@ -97,7 +97,7 @@ class Poller:
         known = self._meters
         self._meters = {meter.meter_id: known.get(meter.meter_id) or MeterState(meter) for meter in plan.meters}
         for meter in plan.meters:
-            self._meters[meter.meter_id].plan = meter
+            self._meters[meter.meter_id].replan(meter)
         self._schedule.replan(plan.meters, monotonic())
         self._bell.set()
 

@@ -17,11 +17,15 @@ class PortError(EstateError):
 
 @dataclass(frozen=True, slots=True)
 class LineSettings:
-    """Serial line settings of one bus; ignored by TCP, where the serial server holds them."""
+    """Serial line settings of one bus; ignored by TCP, where the serial server holds them.
+
+    `rs485` asks the driver of this machine to switch the transceiver between sending and listening.
+    """
 
     baud: int = 2400
     parity: str = "E"
     stop_bits: int = 1
+    rs485: bool = False
 
 
 class PortWaiting(PortError):

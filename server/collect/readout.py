@@ -1,21 +1,21 @@
 """What is read from one meter and how its answers become values.
 
-Reads are repeated up to a number of attempts; a refusal is an answer and is not repeated. What a meter says it
-does not have (ERR bit 1) is remembered and not asked again: so the energy block falls back to the total register.
-Refusals for any other reason (a busy meter) fall back this time only.
+Quantities are named by the identifiers of DL/T 645-2007, whatever the meter speaks: its dialect makes the request and
+reads the answer. Reads are repeated up to a number of attempts; a refusal is an answer and is not repeated. What a
+meter does not have is remembered and not asked again: so the energy block falls back to the total register. Refusals
+for any other reason (a busy meter) fall back this time only.
 """
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from core.dlt645 import identifiers as di
-from core.dlt645.commands import Read
 from core.errors import MeterRefused, NoReply, ValueFormatError
+from server.collect.dialect import Dialect, dialect_of
 from server.collect.line import Answer, BusLine
 from server.collect.work import Clocks, MeterPlan
 from server.domain.readings import MeterReading, MeterVariables, Rates, StatusRead
 
-NO_SUCH_DATA = 0x02
 CLOCK_PAIR_TRIES = 2  # date and time are two reads; midnight may fall between them
 
 
@@ -24,15 +24,25 @@ class MeterState:
     """What is known about one meter beside its readings."""
 
     plan: MeterPlan
+    dialect: Dialect = field(init=False)
     unsupported: set[int] = field(default_factory=set)
     clock_offset_s: int | None = None
     clock_at: float = float("-inf")
     status3: int | None = None
 
+    def __post_init__(self) -> None:
+        self.dialect = dialect_of(self.plan)
+
     @property
     def meter_id(self) -> str:
         """The meter's address."""
         return self.plan.meter_id
+
+    def replan(self, plan: MeterPlan) -> None:
+        """Take a changed plan; what is known of a meter that speaks otherwise now is forgotten."""
+        if (plan.protocol, plan.model, plan.unit) != (self.plan.protocol, self.plan.model, self.plan.unit):
+            self.unsupported.clear()
+        self.plan, self.dialect = plan, dialect_of(plan)
 
 
 class Readout:
@@ -66,7 +76,7 @@ class Readout:
         answer = await self._optional(meter, di.STATUS_WORD_3, attempts)
         if answer is None:
             return None
-        status3 = _only_int(di.STATUS_WORD_3, answer.data)
+        status3 = _only_int(meter, di.STATUS_WORD_3, answer.data)
         meter.status3 = status3
         return StatusRead(
             meter.meter_id, int(answer.at_world), self._clocks.machine_ms(), status3, meter.clock_offset_s
@@ -91,7 +101,7 @@ class Readout:
             clock = await self._optional(meter, di.TIME, attempts)
             if day is None or clock is None:
                 return None
-            offset_s = self._offset(day, clock)
+            offset_s = self._offset(meter, day, clock)
             if abs(offset_s) <= sane_s:
                 break
         return offset_s
@@ -107,57 +117,64 @@ class Readout:
         block = await self._optional(meter, di.ENERGY_BLOCK, attempts)
         if block is None:
             answer = await self._ask(meter, di.ENERGY_TOTAL, attempts)
-            return _only_int(di.ENERGY_TOTAL, answer.data), None, answer
-        total_wh, *rates = di.decode_value(di.ENERGY_BLOCK, block.data)
-        if not isinstance(total_wh, int):
+            total_wh = _only_int(meter, di.ENERGY_TOTAL, answer.data)
+            if total_wh < 0:
+                raise ValueFormatError(f"meter {meter.meter_id} shows an energy below zero: {total_wh} Wh")
+            return total_wh, None, answer
+        total, *rates = meter.dialect.values(di.ENERGY_BLOCK, block.data)
+        if not isinstance(total, int):
             raise ValueFormatError(f"meter {meter.meter_id} has no total in its energy block")
         found = [rate for rate in rates[:4] if isinstance(rate, int)]
         rates_wh = (found[0], found[1], found[2], found[3]) if len(found) == 4 else None
-        return total_wh, rates_wh, block
+        return total, rates_wh, block
 
     async def _optional_int(self, meter: MeterState, identifier: int, attempts: int) -> int | None:
         answer = await self._optional(meter, identifier, attempts)
         if answer is None:
             return None
-        value = di.decode_value(identifier, answer.data)[0]
+        value = meter.dialect.values(identifier, answer.data)[0]
         return value if isinstance(value, int) else None
 
     async def _optional(self, meter: MeterState, identifier: int, attempts: int) -> Answer | None:
         """The answer, or None when the meter refuses; "no such data" is remembered."""
-        if identifier in meter.unsupported:
+        if identifier in meter.unsupported or meter.dialect.command(identifier) is None:
             return None
         try:
             return await self._ask(meter, identifier, attempts)
         except MeterRefused as refusal:
-            if refusal.err & NO_SUCH_DATA:
+            if meter.dialect.lacks(refusal.err):
                 meter.unsupported.add(identifier)
             return None
 
     async def _ask(self, meter: MeterState, identifier: int, attempts: int) -> Answer:
         """Read one identifier; silence and unreadable values are repeated up to `attempts` times in all."""
-        command = Read(meter.meter_id, identifier)
+        command = meter.dialect.command(identifier)
+        if command is None:
+            raise ValueFormatError(f"meter {meter.meter_id} has no {identifier:08X} in its protocol")
         for attempt in range(1, attempts + 1):
             try:
                 answer = await self._line.ask(command)
-                di.decode_value(identifier, answer.data)
+                meter.dialect.values(identifier, answer.data)
             except (NoReply, ValueFormatError):
                 if attempt == attempts:
                     raise
             else:
+                if attempt > 1 and not meter.dialect.names_replies:
+                    await self._line.let_late_pass()
                 return answer
         raise NoReply(f"meter {meter.meter_id} was not asked: no attempts left")
 
-    def _offset(self, day: Answer, clock: Answer) -> int:
-        midnight = di.decode_value(di.DATE, day.data)[0]
-        second = di.decode_value(di.TIME, clock.data)[0]
+    def _offset(self, meter: MeterState, day: Answer, clock: Answer) -> int:
+        midnight = meter.dialect.values(di.DATE, day.data)[0]
+        second = meter.dialect.values(di.TIME, clock.data)[0]
         if not isinstance(midnight, datetime) or not isinstance(second, int):
             raise ValueFormatError("the meter's clock shows no date or no time")
         shown = midnight + timedelta(seconds=second)
         return round((shown - self._clocks.civil(clock.at_world)).total_seconds())
 
 
-def _only_int(identifier: int, data: bytes) -> int:
-    value = di.decode_value(identifier, data)[0]
+def _only_int(meter: MeterState, identifier: int, data: bytes) -> int:
+    value = meter.dialect.values(identifier, data)[0]
     if not isinstance(value, int):
         raise ValueFormatError(f"identifier {identifier:08X} holds no value")
     return value

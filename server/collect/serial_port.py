@@ -14,6 +14,7 @@ import termios
 from collections.abc import Callable
 
 from server.collect.port import LineSettings, PortError, PortStatus
+from server.collect.rs485 import switch_by_driver
 
 READ_SIZE = 4096
 WRITE_TIMEOUT_S = 5.0  # a frame of 300 bytes takes 2.8 s at 1200 baud
@@ -137,6 +138,7 @@ class SerialPort:
             if not os.isatty(fd):
                 raise OSError(errno.ENOTTY, os.strerror(errno.ENOTTY))
             self._parity_effective = set_line(fd, self._settings)
+            switched = self._settings.rs485 and switch_by_driver(fd)
             termios.tcflush(fd, termios.TCIFLUSH)
         except (OSError, termios.error) as error:
             raise self._failed(_explain(self._path, error.args[0])) from error
@@ -144,6 +146,9 @@ class SerialPort:
             return
         if self._factor > 1:
             raise self._failed(scaled_world_error(self._path, self._factor))
+        if self._settings.rs485 and not switched:
+            reason = "its driver has no RS-485 mode; set rs485 = false if the adapter switches by itself"
+            raise self._failed(PortError(f"{self._path}: {reason}"))
         if self._settings.parity != "N" and not self._parity_effective:
             reason = f"the driver did not take parity {self._settings.parity}; use another adapter, or parity N"
             raise self._failed(PortError(f"{self._path}: {reason} if the meters are 8N1"))

@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 from zoneinfo import ZoneInfo
 
 from core.dlt645.commands import Password
+from core.dlt645.profiles import EDITION_2007
 from core.session import Timing
 from server.collect.port import LineSettings
 from server.domain.readings import ContactFailure, MeterReading, MeterVariables, StatusRead
@@ -23,12 +24,20 @@ Step = Literal["sent", "accepted", "refused", "no_reply", "read_back", "expired"
 
 @dataclass(frozen=True, slots=True)
 class MeterPlan:
-    """One meter of a bus; `meter_id` is its 12-digit address. A gate has no relay, so its status is not read."""
+    """One meter of a bus; `meter_id` is its 12-digit address. A gate has no relay, so its status is not read.
+
+    `protocol` is 2007, 1997 or modbus; a Modbus meter is asked as `unit` by the register map of `model`, and its relay
+    is told to trip only with `trips_without_deadline`.
+    """
 
     meter_id: str
     password: str = field(default="000000", repr=False)
     password_level: int = 2
     kind: str = "household"
+    protocol: str = EDITION_2007
+    model: str = ""
+    unit: int | None = None
+    trips_without_deadline: bool = False
 
 
 @dataclass(frozen=True, slots=True)

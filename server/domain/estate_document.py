@@ -21,6 +21,7 @@ class EstateEntry:
     billing_cycle_s: int = 3600
     grace_s: int = 86400
     command_ttl_s: int = 120
+    trips_without_deadline: int = 0
     reading_fresh_s: int = 1800
     protected_from_min: int = 1020
     protected_to_min: int = 540
@@ -43,6 +44,7 @@ class BusEntry:
     reply_delay_max_ms: int = 1000
     frame_gap_ms: int = 30
     attempts_max: int = 3
+    rs485: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,9 @@ class HouseholdEntry:
     protected_reason: str = ""
     max_power_w: int = 15840
     password_level: int = 2
+    protocol: str = "2007"
+    model: str = ""
+    unit: int | None = None
     password: str = field(default="000000", repr=False)
 
 
@@ -101,6 +106,9 @@ class GateEntry:
     start_wh: int
     ratio: int = 1
     max_power_w: int = 1_000_000
+    protocol: str = "2007"
+    model: str = ""
+    unit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,7 +172,8 @@ _CURSOR = (
     "estate_id", "meter_id", "install_no", "read_at", "total_wh", "rate1_wh", "rate2_wh", "rate3_wh", "rate4_wh",
     "tier_period_start",
 )  # fmt: skip
-_WIRING = ("meter_id", "bus_id", "room_id", "max_power_w", "password_level", "password")
+_SPEECH = ("protocol", "model", "unit")
+_WIRING = ("meter_id", "bus_id", "room_id", "max_power_w", "password_level", "password", *_SPEECH)
 
 
 def _install(unit: Unit, estate_id: str, home: HouseholdEntry, tariff: Tariff, now: "Now") -> None:
@@ -201,6 +202,7 @@ def _gate(unit: Unit, estate_id: str, gate: GateEntry, known: MeterRow | None, n
         )
     values: dict[str, object] = {"estate_id": estate_id, "meter_id": gate.meter_id, "kind": "gate"}
     values |= {"bus_id": gate.bus_id, "start_wh": gate.start_wh, "ratio": gate.ratio, "max_power_w": gate.max_power_w}
+    values |= {name: getattr(gate, name) for name in _SPEECH}
     if known is None:
         values["installed_at"] = now.world_s
         insert_rows(connection, schema.meter_live, ("estate_id", "meter_id"), [(estate_id, gate.meter_id)])

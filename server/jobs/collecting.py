@@ -16,7 +16,7 @@ from server.domain.readings import ContactFailure, MeterReading, MeterVariables,
 from server.flows import readings, relays
 from server.store.engine import reader
 from server.store.estates import get_estate, list_buses
-from server.store.meters import meters_on_bus
+from server.store.meters import MeterRow, meters_on_bus
 from server.store.supply import near_meters
 from server.store.unit import Writing
 
@@ -115,13 +115,13 @@ def bus_plans(connection: Connection, estate_id: str) -> list[BusPlan]:
     cadence = Cadence(reading_cycle_s=cycle_s, near_cycle_s=max(1, cycle_s // NEAR_CYCLE_DIVISOR))
     plans = []
     for row in list_buses(connection, estate_id):
-        line = LineSettings(row["baud"], row["parity"], row["stop_bits"])
+        line = LineSettings(row["baud"], row["parity"], row["stop_bits"], bool(row["rs485"]))
         plans.append(
             BusPlan(
                 bus_id=row["bus_id"],
                 url=row["url"],
                 meters=tuple(
-                    MeterPlan(one.meter_id, one.password, one.password_level, one.kind)
+                    _meter_plan(one, may_trip=bool(site["trips_without_deadline"]))
                     for one in meters_on_bus(connection, estate_id, row["bus_id"])
                 ),
                 line=line,
@@ -131,3 +131,16 @@ def bus_plans(connection: Connection, estate_id: str) -> list[BusPlan]:
             )
         )
     return plans
+
+
+def _meter_plan(meter: MeterRow, *, may_trip: bool) -> MeterPlan:
+    return MeterPlan(
+        meter.meter_id,
+        meter.password,
+        meter.password_level,
+        meter.kind,
+        meter.protocol,
+        meter.model,
+        meter.unit,
+        trips_without_deadline=may_trip,
+    )

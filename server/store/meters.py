@@ -29,7 +29,9 @@ class MeterRow:
     installed_at: int
     ratio: int
     max_power_w: int
-    edition: str
+    protocol: str
+    model: str
+    unit: int | None
     password_level: int
     password: str
 

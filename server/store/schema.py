@@ -54,6 +54,7 @@ estate = Table(
     _int("reading_cycle_s", default=900),
     _int("billing_cycle_s", default=3600),
     _int("grace_s", default=86400),  # from the delivered cut warning to the earliest trip, world seconds
+    _int("trips_without_deadline", default=0),  # 1: trip over protocols whose command no meter refuses when late
     _int("command_ttl_s", default=120),  # lifetime of a control frame in the meter's clock, at most 600
     _int("reading_fresh_s", default=1800),  # a trip needs a confirmed reading at most this old
     _int("protected_from_min", default=1020),  # 17:00, minutes of the local day
@@ -85,9 +86,10 @@ room = Table(
 bus = Table(
     "bus", metadata,
     _id("estate_id"), _id("bus_id"),
-    _text("url"),  # /dev/ttyUSB0, a pty path or tcp://host:port
+    _text("url"),  # /dev/ttyUSB0, a pty path, tcp://host:port, rfc2217://host:port or dtu://ID
     _int("baud", default=2400), _text("parity", default="E"), _int("stop_bits", default=1),
     _int("reply_delay_max_ms", default=1000), _int("frame_gap_ms", default=30), _int("attempts_max", default=3),
+    _int("rs485", default=0),  # 1: the driver of this machine switches the transceiver
 )  # fmt: skip
 
 tariff = Table(
@@ -123,7 +125,9 @@ meter = Table(
     _int("start_rate2_wh", nullable=True), _int("start_rate3_wh", nullable=True),
     _int("start_rate4_wh", nullable=True), _int("installed_at"),
     _int("ratio", default=1), _int("max_power_w", default=15840),  # 220 V x 60 A x 1.2
-    _text("edition", default="2007"), _int("password_level", default=2), _text("password", default="000000"),
+    _text("protocol", default="2007"),  # 2007 | 1997 | modbus
+    _text("model", default=""), _int("unit", nullable=True),  # of a Modbus meter: its register map, its address
+    _int("password_level", default=2), _text("password", default="000000"),
     Index("meter_bus", "estate_id", "bus_id"), Index("meter_account", "estate_id", "account_id"),
 )  # fmt: skip
 

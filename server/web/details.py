@@ -22,6 +22,10 @@ FIXED = {
     ),
     "the wish to trip is too old": _("the wish to cut is too old"),
     "the meter's clock cannot be read": _("the meter's clock cannot be read"),
+    "meters of DL/T 645-1997 have no relay command": _("meters of DL/T 645-1997 have no relay command"),
+    "a Modbus command has no deadline; set trips_without_deadline of the estate to send it all the same": _(
+        "a Modbus command has no deadline; trips_without_deadline of the estate would allow it"
+    ),
     "forward within the meter's power": _("forward within the meter's power"),
     "the same reading again": _("the same reading again"),
     "no reason given": _("no reason given"),
@@ -46,6 +50,12 @@ PATTERNS = tuple(
             r"(?:trip|allow|close) until (?P<time>[0-9 :-]+) of the meter's clock",
             _("valid until %(time)s on the meter's clock"),
         ),
+        (r"(?:trip|allow|close), without a deadline", _("without a deadline")),
+        (
+            r"no register of the (?P<model>.+) is known to switch a relay",
+            _("no register of the %(model)s is known to switch a relay"),
+        ),
+        (r"dtu://\S+: waiting for the DTU to dial in", _("waiting for the DTU")),
         (r"not sent: already (?P<rest>.+)", _("not sent, as it is so already: %(rest)s")),
         (r"not sent: (?P<rest>.+)", _("not sent: %(rest)s")),
         (
