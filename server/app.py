@@ -35,8 +35,7 @@ from server.jobs.runner import Job, Runner
 from server.jobs.sealing import SealingJob
 from server.jobs.ticks import BillingTick, ClockGuard
 from server.notify.sandbox import SandboxGateway, SandboxSender
-from server.pay.provider import Provider
-from server.pay.sandbox import open_sandbox
+from server.pay.opening import open_providers
 from server.store.engine import open_engine, reader, upgrade
 from server.store.estates import get_estate, list_estates
 from server.store.ownership import claim
@@ -89,7 +88,7 @@ class Application:
         self.writer.subscribe(self.bell.ring)
         self.gateway = SandboxGateway(self._on_receipt)
         self.sandbox = SandboxSender(self.gateway)
-        self.providers = _providers(config)
+        self.providers = open_providers(config)
         self._guard = ClockGuard()
         self.jobs = Runner(self._jobs())
         self.collector = self._collector() if config.collect else None
@@ -206,17 +205,3 @@ def _refuse_new_file(engine: Engine) -> None:
     path = engine.url.database or ""
     if engine.dialect.name == "sqlite" and not Path(path).exists():
         raise ConfigError(f"there is no database {path}, so there is no estate yet; {IMPORT_FIRST}")
-
-
-def _providers(config: Config) -> Mapping[str, Provider]:
-    if not config.sandbox_provider_url:
-        return {}
-    for name in ("sandbox_merchant_key", "sandbox_provider_public_key"):
-        if not getattr(config, name):
-            raise ConfigError(f"sandbox_provider_url is set, but {name} is not; name the PEM file")
-    sandbox = open_sandbox(
-        config.sandbox_provider_url,
-        merchant_key=config.sandbox_merchant_key,
-        provider_public_key=config.sandbox_provider_public_key,
-    )
-    return {sandbox.name: sandbox}

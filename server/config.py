@@ -36,6 +36,21 @@ class Config:
     sandbox_provider_url: str = ""
     sandbox_provider_public_key: str = ""
     sandbox_merchant_key: str = ""
+    wechat_mchid: str = ""
+    wechat_appid: str = ""
+    wechat_merchant_serial: str = ""
+    wechat_merchant_key: str = ""
+    wechat_apiv3_key: str = ""
+    wechat_platform_keys: str = ""
+    wechat_url: str = "https://api.mch.weixin.qq.com"
+    alipay_app_id: str = ""
+    alipay_seller_id: str = ""
+    alipay_app_key: str = ""
+    alipay_public_key: str = ""
+    alipay_url: str = "https://openapi.alipay.com/gateway.do"
+    hmac_url: str = ""
+    hmac_merchant: str = ""
+    hmac_secrets: str = ""
     language: str = "zh_CN"
 
 
@@ -147,10 +162,35 @@ SETTINGS = (
     Setting("sandbox_provider_url", "base URL of the sandbox payment provider", "a URL", _text),
     Setting("sandbox_provider_public_key", "key that verifies its callbacks", "path of a PEM file", _text),
     Setting("sandbox_merchant_key", "key that signs our orders", "path of a PEM file", _text),
+    Setting("wechat_mchid", "our merchant number with WeChat Pay; set, it opens this way to pay", "a text", _text),
+    Setting("wechat_appid", "app that is bound to the merchant number", "a text", _text),
+    Setting("wechat_merchant_serial", "serial of our merchant certificate", "a text", _text),
+    Setting("wechat_merchant_key", "RSA key that signs our requests", "path of a PEM file with mode 600", _text),
+    Setting("wechat_apiv3_key", "key that opens what notices hold", "path of a file of 32 bytes with mode 600", _text),
+    Setting("wechat_platform_keys", "keys that verify WeChat Pay", "path of a directory of SERIAL.pem", _text),
+    Setting("wechat_url", "address of WeChat Pay", "a URL", _text),
+    Setting("alipay_app_id", "our app with Alipay; set, it opens this way to pay", "a text", _text),
+    Setting("alipay_seller_id", "number of the account that is paid", "a text", _text),
+    Setting("alipay_app_key", "RSA key that signs our requests", "path of a PEM file with mode 600", _text),
+    Setting("alipay_public_key", "key that verifies Alipay", "path of a PEM file", _text),
+    Setting("alipay_url", "address of Alipay's gateway", "a URL", _text),
+    Setting("hmac_url", "address of an integrator's payment service; set, it opens this way to pay", "a URL", _text),
+    Setting("hmac_merchant", "name that the payment service gave us", "a text", _text),
+    Setting("hmac_secrets", "secrets shared with it, one or two lines", "path of a file with mode 600", _text),
     Setting("language", "language of people who have not chosen one", "zh_CN or en", _language),
 )
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
-_PATHS = ("clock_anchor", "sandbox_provider_public_key", "sandbox_merchant_key")
+_PATHS = (
+    "clock_anchor",
+    "sandbox_provider_public_key",
+    "sandbox_merchant_key",
+    "wechat_merchant_key",
+    "wechat_apiv3_key",
+    "wechat_platform_keys",
+    "alipay_app_key",
+    "alipay_public_key",
+    "hmac_secrets",
+)
 
 
 def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Config:

@@ -1,8 +1,8 @@
 """Asks providers what became of open orders whose callback has not come, and closes those that nobody paid.
 
 The questions come at growing delays. An answer is taken in exactly as a callback is, so that an order is credited
-once however the news arrives. An order is closed only on the provider's word that it is not paid; while the
-provider cannot be asked, it stays open for a day.
+once however the news arrives. An order is closed only on the provider's word that it is not paid and cannot be paid
+any more; while the provider cannot be asked, it stays open for a day.
 """
 
 import asyncio
@@ -64,8 +64,11 @@ class OrderJob:
             self._asked[order_no] += 1
         else:
             unreachable.add(name)
-        if (known and is_overdue(row["created_ms"], now_ms)) or now_ms - row["created_ms"] >= GIVE_UP_MS:
-            self._close(order_no, "not paid in time" if known else "the provider could not be asked for a day")
+        overdue = known and is_overdue(row["created_ms"], now_ms)
+        if overdue and provider is not None and self._shut(provider, order_no):
+            self._close(order_no, "not paid in time")
+        elif now_ms - row["created_ms"] >= GIVE_UP_MS:
+            self._close(order_no, "the provider could not be asked for a day")
 
     def _ask(self, provider: Provider, order_no: str) -> bool:
         """Take in what the provider says of an order; False when it could not be asked."""
@@ -77,6 +80,14 @@ class OrderJob:
         if event is not None:
             self._writer.run(lambda unit: self._take(unit, event), urgent=True)
         return True
+
+    def _shut(self, provider: Provider, order_no: str) -> bool:
+        """Close the order at the provider first; False when it was paid meanwhile or that is not known."""
+        try:
+            return asyncio.run(provider.close(order_no))
+        except EstateError as error:
+            log.warning("order %s: the provider %s has not closed it: %s", order_no, provider.name, error)
+            return False
 
     def _take(self, unit: Unit, event: PaidEvent) -> None:
         body = json.dumps(asdict(event) | {"asked": True})

@@ -1,11 +1,14 @@
 """The Protocol that every payment provider speaks, ours included.
 
 An order is committed before the provider is asked. A payment counts only after `verify_callback` (raw bytes,
-signature, freshness) and the checks of `flows.payments` (order, amount, account).
+signature, freshness, merchant, currency) and the checks of `flows.payments` (order, amount, account). A provider
+that is told nothing, or not the word that it demands, sends its message again.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from server.errors import EstateError
@@ -17,10 +20,11 @@ class ProviderUnavailable(EstateError):
 
 @dataclass(frozen=True, slots=True)
 class PreparedOrder:
-    """What the payer needs to pay: the provider's page, or a code to show."""
+    """What the payer needs to pay: an address, which is the provider's page, or else a code to scan."""
 
     order_no: str
     pay_url: str
+    is_page: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +40,25 @@ class PaidEvent:
     paid_ms: int
 
 
+class RefundState(StrEnum):
+    """What a provider says of money on its way back; a pending one is asked for again under the same number."""
+
+    DONE = "done"
+    PENDING = "pending"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackAnswer:
+    """What a provider wants to hear: HTTP status and body."""
+
+    status: int
+    body: bytes
+    media_type: str
+
+
 class Provider(Protocol):
-    """One payment provider; `pay_origin` is the origin of its payment pages, allowed by our form policy."""
+    """One payment provider; `pay_origin` is the origin of its payment pages, allowed by our form policy, or empty."""
 
     name: str
     pay_origin: str
@@ -49,9 +70,41 @@ class Provider(Protocol):
         ...
 
     def verify_callback(self, headers: Mapping[str, str], body: bytes, *, now_ms: int) -> PaidEvent:
-        """Check signature and freshness (two-sided window of 300 s); raises CallbackRejected."""
+        """Check signature and freshness, to both sides of now, over the raw bytes; raises CallbackRejected."""
+        ...
+
+    def accepted(self, result: str) -> CallbackAnswer:
+        """The answer to a message that is in the books, or was before; `result` says what became of it."""
+        ...
+
+    def refused(self, status: int, detail: str) -> CallbackAnswer:
+        """The answer to a message that is not in the books; the provider is to send it again."""
         ...
 
     async def query(self, order_no: str) -> PaidEvent | None:
-        """Ask what became of an order when no callback came."""
+        """Ask what became of an order when no callback came; None while it is open or unknown there."""
         ...
+
+    async def close(self, order_no: str) -> bool:
+        """Take the chance to pay away; False when it was paid before. Raises ProviderUnavailable."""
+        ...
+
+    async def refund(
+        self, order_no: str, refund_no: str, amount_fen: int, *, total_fen: int, reason: str
+    ) -> RefundState:
+        """Give back `amount_fen` of an order over `total_fen`; the same `refund_no` again moves nothing more.
+
+        Raises Refused when the provider gives no money back for this order, ProviderUnavailable when that is open.
+        """
+        ...
+
+
+def json_accepted(result: str) -> CallbackAnswer:
+    """The answer of providers that only look at the status."""
+    return CallbackAnswer(200, json.dumps({"result": result}).encode(), "application/json")
+
+
+def json_refused(status: int, detail: str) -> CallbackAnswer:
+    """An RFC 9457 problem, for providers that only look at the status."""
+    problem = {"type": "about:blank", "title": "Not accepted", "status": status, "detail": detail}
+    return CallbackAnswer(status, json.dumps(problem).encode(), "application/problem+json")

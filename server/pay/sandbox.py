@@ -15,8 +15,17 @@ from urllib.parse import urlsplit
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from server.errors import CallbackRejected
-from server.pay.provider import PaidEvent, PreparedOrder, ProviderUnavailable
+from server.errors import CallbackRejected, Refused
+from server.pay.fields import AMOUNT_FEN_MAX, MACHINE_MS_MAX, number, object_of, text
+from server.pay.provider import (
+    CallbackAnswer,
+    PaidEvent,
+    PreparedOrder,
+    ProviderUnavailable,
+    RefundState,
+    json_accepted,
+    json_refused,
+)
 from server.pay.signing import (
     BadSignature,
     Stamp,
@@ -28,9 +37,6 @@ from server.pay.signing import (
 )
 
 TIMEOUT_S = 5.0
-AMOUNT_FEN_MAX = 10**12
-MACHINE_MS_MAX = 10**15
-ID_LENGTH_MAX = 64
 CALLBACK_PATH = "/callbacks/sandbox"
 CURRENCY = "CNY"
 
@@ -87,7 +93,7 @@ class SandboxProvider:
             verify(self._provider_key, _stamp(headers), "POST", self._callback_path, body, now_s=now_ms // 1000)
         except BadSignature as error:
             raise CallbackRejected(f"callback of {self.name} refused: {error}") from error
-        return self._event(_object(body))
+        return self._event(object_of(body))
 
     async def query(self, order_no: str) -> PaidEvent | None:
         """What the provider knows of the order: None while it is unpaid or unknown there."""
@@ -99,6 +105,25 @@ class SandboxProvider:
         except CallbackRejected as error:
             raise ProviderUnavailable(f"the sandbox provider answered nonsense: {error}") from error
 
+    def accepted(self, result: str) -> CallbackAnswer:
+        """200 and what became of the message."""
+        return json_accepted(result)
+
+    def refused(self, status: int, detail: str) -> CallbackAnswer:
+        """Any other status."""
+        return json_refused(status, detail)
+
+    async def close(self, order_no: str) -> bool:
+        """Close the order's page; False when it was paid before."""
+        answer = await self._ask("POST", f"/v1/orders/{order_no}/close", b"")
+        return answer is None or answer.get("result") == "failed"
+
+    async def refund(
+        self, order_no: str, refund_no: str, amount_fen: int, *, total_fen: int, reason: str
+    ) -> RefundState:
+        """Refused: there is no money in the test wallet that could go back."""
+        raise Refused("the test wallet gives no money back")
+
     def _event(self, fields: Mapping[str, object]) -> PaidEvent:
         if fields.get("currency") != CURRENCY or fields.get("merchant") != serial_of(self._merchant_key.public_key()):
             raise CallbackRejected("the message is for another merchant or currency")
@@ -106,12 +131,12 @@ class SandboxProvider:
             raise CallbackRejected("the field result is neither paid nor failed")
         return PaidEvent(
             provider=self.name,
-            event_id=_text(fields, "event_id"),
-            transaction_id=_text(fields, "transaction_id"),
-            order_no=_text(fields, "order_no"),
-            amount_fen=_number(fields, "amount_fen", AMOUNT_FEN_MAX),
+            event_id=text(fields, "event_id"),
+            transaction_id=text(fields, "transaction_id"),
+            order_no=text(fields, "order_no"),
+            amount_fen=number(fields, "amount_fen", AMOUNT_FEN_MAX),
             paid=fields["result"] == "paid",
-            paid_ms=_number(fields, "paid_ms", MACHINE_MS_MAX),
+            paid_ms=number(fields, "paid_ms", MACHINE_MS_MAX),
         )
 
     async def _ask(self, method: str, path: str, body: bytes) -> dict[str, object] | None:
@@ -126,7 +151,7 @@ class SandboxProvider:
         try:
             stamp = _stamp(answer.headers)
             verify(self._provider_key, stamp, "ANSWER", path, answer.content, now_s=int(self._machine_s()))
-            fields = _object(answer.content)
+            fields = object_of(answer.content)
         except (BadSignature, CallbackRejected) as error:
             raise ProviderUnavailable(f"answer of the sandbox provider refused: {error}") from error
         if answer.status_code == httpx.codes.NOT_FOUND:
@@ -162,27 +187,3 @@ def _stamp(headers: Mapping[str, str]) -> Stamp:
         lower.get("x-sandbox-serial", ""),
         lower.get("x-sandbox-signature", ""),
     )
-
-
-def _object(body: bytes) -> dict[str, object]:
-    try:
-        fields = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise CallbackRejected("the body is not JSON") from error
-    if not isinstance(fields, dict):
-        raise CallbackRejected("the body is not a JSON object")
-    return fields
-
-
-def _text(fields: Mapping[str, object], name: str) -> str:
-    value = fields.get(name)
-    if not isinstance(value, str) or not 0 < len(value) <= ID_LENGTH_MAX or not value.isascii():
-        raise CallbackRejected(f"the field {name} is missing or not a short text")
-    return value
-
-
-def _number(fields: Mapping[str, object], name: str, maximum: int) -> int:
-    value = fields.get(name)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= maximum:
-        raise CallbackRejected(f"the field {name} is missing or not a whole number")
-    return value

@@ -9,6 +9,7 @@ import base64
 import binascii
 import hashlib
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,6 +95,11 @@ def serial_of(key: Ed25519PublicKey) -> str:
     """A short name of the key, so that a message under another key is told apart from a forged one."""
     raw = key.public_bytes(Encoding.Raw, PublicFormat.Raw)
     return hashlib.sha256(raw).hexdigest()[:SERIAL_DIGITS]
+
+
+def machine_now_s() -> int:
+    """Epoch seconds of this machine, by which messages are stamped and judged."""
+    return int(time.time())
 
 
 def canonical(method: str, path: str, timestamp_s: int, nonce: str, body: bytes) -> bytes:

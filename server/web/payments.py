@@ -16,12 +16,14 @@ from server.web.state import WebState
 
 @dataclass(frozen=True, slots=True)
 class BegunPayment:
-    """An open order: `pay_url` is where the payer pays, `token` lets its holder watch the order without a login."""
+    """An open order: `pay_url` is a page or else a code to scan; `token` lets its holder watch it without a login."""
 
     order_no: str
+    provider: str
     token: str
     amount_fen: int
     pay_url: str
+    is_page: bool
 
 
 async def begin(
@@ -31,16 +33,19 @@ async def begin(
     amount_fen: int,
     *,
     title: str,
-    provider: str = "sandbox",
+    provider: str = "",
     channel: str = "online",
 ) -> BegunPayment:
     """Create an order for `account_id` and register it with the provider; `channel` is online or kiosk.
 
+    Without a name the first provider of the settings is taken.
+
     Raises NotFound (provider, account), Refused (amount out of range) and ProviderUnavailable.
     """
+    provider = provider or next(iter(state.providers), "")
     payer = state.providers.get(provider)
     if payer is None:
-        raise NotFound(f"no payment provider {provider}; there are: {', '.join(state.providers) or 'none'}")
+        raise NotFound(f"no payment provider {provider!r}; there are: {', '.join(state.providers) or 'none'}")
     create = partial(
         payments.create_order,
         estate_id=who.estate_id,
@@ -60,4 +65,4 @@ async def begin(
         notify_url=f"{site}/callbacks/{provider}",
         return_url=f"{site}/pay/{order.order_no}?{urlencode({'token': order.token})}",
     )
-    return BegunPayment(order.order_no, order.token, amount_fen, prepared.pay_url)
+    return BegunPayment(order.order_no, provider, order.token, amount_fen, prepared.pay_url, prepared.is_page)

@@ -22,7 +22,7 @@ HSTS = "max-age=31536000"
 
 def policy(pay_origins: Iterable[str]) -> str:
     """The Content-Security-Policy; forms may also lead to the payment pages, since a redirect counts as one."""
-    forms = " ".join(["'self'", *sorted(set(pay_origins))])
+    forms = " ".join(["'self'", *sorted(set(filter(None, pay_origins)))])
     return (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
         f"font-src 'self'; base-uri 'none'; form-action {forms}; frame-ancestors 'none'"

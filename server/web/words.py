@@ -79,6 +79,9 @@ SALES = {
     "counter": _("Counter"),
     "third_party": _("Third party"),
     "cash": _("Cash"),
+    "wechat": _("WeChat Pay"),
+    "alipay": _("Alipay"),
+    "hmac": _("Partner payment"),
     "sandbox": _("Test wallet"),
 }
 CASES = {

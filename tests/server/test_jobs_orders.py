@@ -36,6 +36,7 @@ class Payer:
 
     def __init__(self, name="sandbox"):
         self.name, self.asked, self.known, self.down = name, Counter(), {}, False
+        self.shut, self.keeps_open = [], None
 
     async def query(self, order_no):
         self.asked[order_no] += 1
@@ -45,6 +46,12 @@ class Payer:
         if isinstance(found, Exception):
             raise found
         return found
+
+    async def close(self, order_no):
+        self.shut.append(order_no)
+        if isinstance(self.keeps_open, Exception):
+            raise self.keeps_open
+        return order_no not in self.known and not self.keeps_open
 
     def pays(self, order_no, amount_fen, **changes):
         event = PaidEvent(self.name, f"e-{order_no}", f"t-{order_no}", order_no, amount_fen, True, at().machine_ms)
@@ -131,6 +138,23 @@ def test_an_unpaid_order_is_closed_after_thirty_minutes(desk):
     assert desk.status(order_no) == "closed"
     desk.after(60 * MINUTE_MS)
     assert desk.balance() == 5000
+
+
+def test_an_order_is_closed_at_its_provider_before_it_is_closed_here(desk):
+    order_no = desk.order()
+    desk.after(30 * MINUTE_MS)
+    assert (desk.payer.shut, desk.status(order_no)) == ([order_no], "closed")
+
+
+@pytest.mark.parametrize("answer", [True, ProviderUnavailable("no answer")], ids=["paid meanwhile", "no answer"])
+def test_an_order_that_its_provider_does_not_close_stays_open_and_can_be_paid(desk, answer):
+    order_no = desk.order()
+    desk.payer.keeps_open = answer
+    desk.after(30 * MINUTE_MS)
+    assert desk.status(order_no) == "created"
+    desk.payer.pays(order_no, 5000)
+    desk.after(5_000)
+    assert (desk.status(order_no), desk.balance()) == ("paid", 10_000)
 
 
 def test_a_last_minute_payment_is_asked_for_before_the_order_is_closed(desk):

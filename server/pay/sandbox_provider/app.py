@@ -82,6 +82,13 @@ def _add_merchant(app: FastAPI, desk: Desk) -> None:
         await desk.admitted(request)
         return desk.answer(request, desk.delivery.outcome(desk.book.by_number(order_no)))
 
+    @app.post("/v1/orders/{order_no}/close")
+    async def close(request: Request, order_no: str) -> Response:
+        await desk.admitted(request)
+        order = desk.book.by_number(order_no)
+        desk.book.settle(order, paid=False, now_ms=int(time.time() * 1000))  # the merchant knows, so no callback
+        return desk.answer(request, desk.delivery.outcome(order))
+
 
 def _add_payer(app: FastAPI, desk: Desk) -> None:
     def page(html: str, form_origins: str = "") -> Response:

@@ -25,7 +25,9 @@ class OrderWish(Shape):
     """How much to pay, and through whom."""
 
     amount_fen: int = Field(gt=0, le=INT64_MAX, strict=True)
-    provider: str = Field("sandbox", max_length=40)
+    provider: str = Field(
+        "", max_length=40, description="wechat, alipay, hmac or sandbox; empty: the first that is set up"
+    )
 
 
 class OpenOrder(Shape):
@@ -34,7 +36,8 @@ class OpenOrder(Shape):
     order_no: str
     token: str
     amount_fen: int
-    pay_url: str
+    pay_url: str = Field(description="address of a payment page, or the text of a code to scan")
+    is_page: bool = Field(description="whether a browser can open pay_url")
 
 
 class OrderState(Shape):

@@ -48,11 +48,13 @@ def room(request: Request, who: User, room: Annotated[str, Form(max_length=24)])
 
 
 @router.get("/kiosk/amount")
-def amount(request: Request, who: User, room: Annotated[str, Query(max_length=24)]) -> Response:
+def amount(request: Request, state: State, who: User, room: Annotated[str, Query(max_length=24)]) -> Response:
     """How much?"""
     if not ROOM.fullmatch(room):
         return RedirectResponse("/kiosk", 303)
-    return pages.render(request, "kiosk/amount.html", step=2, room=room, amounts=AMOUNTS, idle=IDLE_S)
+    return pages.render(
+        request, "kiosk/amount.html", step=2, room=room, amounts=AMOUNTS, idle=IDLE_S, ways=list(state.providers)
+    )
 
 
 @router.post("/kiosk/pay")
@@ -62,20 +64,30 @@ async def pay(
     who: Annotated[Principal, Depends(need("order.create"))],
     room: Annotated[str, Form(max_length=24)],
     amount: Annotated[str, Form(max_length=12)],
+    provider: Annotated[str, Form(max_length=40)] = "",
 ) -> Response:
     """Open an order and show its code."""
     gettext = i18n.translations(pages.language_of(request)).gettext
     title = gettext("Electricity prepayment")
     try:
         account_id = await run_in_threadpool(_account_of, state, who.estate_id, room)
-        begun = await begin(state, who, account_id, parse_fen(amount), title=title, channel="kiosk")
+        begun = await begin(state, who, account_id, parse_fen(amount), title=title, provider=provider, channel="kiosk")
     except (Refused, NotFound):
         return pages.render(
-            request, "kiosk/amount.html", status_code=422, step=2, room=room, amounts=AMOUNTS, idle=IDLE_S, wrong=True
+            request,
+            "kiosk/amount.html",
+            status_code=422,
+            step=2,
+            room=room,
+            amounts=AMOUNTS,
+            idle=IDLE_S,
+            ways=list(state.providers),
+            wrong=True,
         )
     size, path = svg_path(begun.pay_url)
     return pages.render(
-        request, "kiosk/code.html", step=2, room=room, amount_fen=begun.amount_fen, pay_url=begun.pay_url,
+        request, "kiosk/code.html", step=2, room=room, amount_fen=begun.amount_fen,
+        pay_url=begun.pay_url if begun.is_page else "",
         order_no=begun.order_no, token=begun.token, qr_size=size, qr_path=path, idle=IDLE_S,
     )  # fmt: skip
 

@@ -23,6 +23,7 @@ from server.web.money import parse_fen
 from server.web.notice_words import told
 from server.web.payments import begin
 from server.web.principal import Principal
+from server.web.qr import svg_path
 from server.web.resident.story import cut_since, story_of
 from server.web.standing import Standing, is_late, standing_of
 from server.web.state import WebState
@@ -111,6 +112,7 @@ def home(request: Request, state: State, conn: Reader, who: Viewer) -> HTMLRespo
     return pages.render(
         request,
         "resident/home.html",
+        ways=list(state.providers),
         tab="home",
         estate=estate,
         row=row,
@@ -197,15 +199,19 @@ async def pay(
     state: State,
     who: Annotated[Principal, Depends(need("order.create"))],
     amount: Annotated[str, Form(max_length=12)],
+    provider: Annotated[str, Form(max_length=40)] = "",
 ) -> Response:
-    """Open an order for the own household and send the payer to the provider."""
+    """Open an order for the own household and send the payer to the provider, or show the code to scan."""
     if not who.account_id:
         raise Refused("only residents pay here; the counter is for staff")
     gettext = i18n.translations(pages.language_of(request)).gettext
     begun = await begin(
-        state, who, who.account_id, parse_fen(amount), title=gettext("Electricity prepayment"), channel="online"
+        state, who, who.account_id, parse_fen(amount), title=gettext("Electricity prepayment"), provider=provider
     )
-    return RedirectResponse(begun.pay_url, 303)
+    if begun.is_page:
+        return RedirectResponse(begun.pay_url, 303)
+    size, path = svg_path(begun.pay_url)
+    return pages.render(request, "payment/scan.html", begun=begun, qr_size=size, qr_path=path)
 
 
 @router.post("/me/notices/{notice_id}/seen")

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from server.errors import CallbackRejected
+from server.errors import CallbackRejected, Refused
 from server.pay.provider import ProviderUnavailable
 from server.pay.sandbox import CALLBACK_PATH, SandboxProvider, stamp_headers
 from server.pay.sandbox_provider.app import Desk, create_provider
@@ -326,3 +326,22 @@ def test_an_unreachable_provider_is_named_as_such(bench):
 
 def _down(request):
     raise httpx.ConnectError("connection refused", request=request)
+
+
+def test_a_closed_order_can_no_longer_be_paid_and_a_paid_one_no_longer_closed(bench):
+    async def story():
+        prepared = await bench.order()
+        closed = await bench.provider.close("o1")
+        await bench.pay(prepared)
+        paid = await bench.order("o2")
+        await bench.pay(paid)
+        await bench.settled()
+        return closed, (await bench.provider.query("o1")).paid, await bench.provider.close("o2"), len(bench.calls)
+
+    assert asyncio.run(story()) == (True, False, False, 1)
+    assert asyncio.run(bench.provider.close("unknown"))
+
+
+def test_the_test_wallet_gives_nothing_back(bench):
+    with pytest.raises(Refused, match="no money back"):
+        asyncio.run(bench.provider.refund("o1", "r1", 100, total_fen=5000, reason=""))

@@ -1,0 +1,176 @@
+"""Integrators who bring a payment service of their own: signed JSON both ways, HMAC-SHA256 over `timestamp.body`.
+
+Every message is a POST with the headers X-Estate645-Timestamp (epoch seconds) and X-Estate645-Signature (hexadecimal).
+The field `kind` keeps messages of one direction from being played back in the other: we send order, query, close and
+refund to one address, its answers are of kind answer, its callbacks of kind payment. Two secrets may be valid at a
+time, so that they can be changed without a pause: we sign with the first and accept both.
+"""
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from urllib.parse import urlsplit
+
+import httpx
+
+from server.errors import CallbackRejected, Refused
+from server.pay.fields import AMOUNT_FEN_MAX, MACHINE_MS_MAX, number, object_of, text
+from server.pay.provider import (
+    CallbackAnswer,
+    PaidEvent,
+    PreparedOrder,
+    ProviderUnavailable,
+    RefundState,
+    json_accepted,
+    json_refused,
+)
+from server.pay.signing import FRESH_S, BadSignature, machine_now_s
+
+TIMEOUT_S = 5
+CURRENCY = "CNY"
+ADDRESS_LENGTH_MAX = 500
+_TIMESTAMP = re.compile(r"\d{1,12}", re.ASCII)
+
+
+def signature(secret: bytes, timestamp: str, body: bytes) -> str:
+    """What stands in X-Estate645-Signature."""
+    return hmac.new(secret, timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+
+
+def check(secrets: Sequence[bytes], headers: Mapping[str, str], body: bytes, *, now_s: int) -> None:
+    """Check signature and freshness; raises BadSignature. Every secret is tried, whichever fits."""
+    lower = {name.lower(): value for name, value in headers.items()}
+    timestamp, given = lower.get("x-estate645-timestamp", ""), lower.get("x-estate645-signature", "")
+    fits = [hmac.compare_digest(signature(one, timestamp, body).encode(), given.encode()) for one in secrets]
+    if not any(fits):
+        raise BadSignature("the signature does not fit the message")
+    if _TIMESTAMP.fullmatch(timestamp) is None or abs(now_s - int(timestamp)) > FRESH_S:
+        raise BadSignature(f"the timestamp is not within {FRESH_S} s of now")
+
+
+class HmacProvider:
+    """Speaks to one integrator's payment service; see `Provider` for the contract of the methods."""
+
+    name = "hmac"
+
+    def __init__(
+        self,
+        url: str,
+        merchant: str,
+        secrets: Sequence[bytes],
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        machine_s: Callable[[], int] = machine_now_s,
+    ) -> None:
+        parts = urlsplit(url)
+        self.pay_origin = f"{parts.scheme}://{parts.netloc}"
+        self._url = url
+        self._merchant = merchant
+        self._secrets = tuple(secrets)
+        self._transport = transport
+        self._machine_s = machine_s
+
+    async def prepare(
+        self, order_no: str, amount_fen: int, *, title: str, notify_url: str, return_url: str
+    ) -> PreparedOrder:
+        """Register the order; the payment page must be of the service's own origin."""
+        more = {"amount_fen": amount_fen, "title": title, "notify_url": notify_url, "return_url": return_url}
+        answer = await self._ask("order", order_no, **more)
+        pay_url = answer.get("pay_url")
+        if not isinstance(pay_url, str) or not pay_url.startswith(f"{self.pay_origin}/"):
+            raise ProviderUnavailable("the payment service named a payment page that is not its own")
+        if len(pay_url) > ADDRESS_LENGTH_MAX:
+            raise ProviderUnavailable("the payment service named a payment page with too long an address")
+        return PreparedOrder(order_no, pay_url)
+
+    def verify_callback(self, headers: Mapping[str, str], body: bytes, *, now_ms: int) -> PaidEvent:
+        """Check signature and freshness over the raw bytes, then read the fields."""
+        try:
+            check(self._secrets, headers, body, now_s=now_ms // 1000)
+        except BadSignature as error:
+            raise CallbackRejected(f"callback of {self.name} refused: {error}") from error
+        fields = object_of(body)
+        if fields.get("kind") != "payment":
+            raise CallbackRejected("the message is not of kind payment")
+        return self._event(fields, text(fields, "order_no"))
+
+    def accepted(self, result: str) -> CallbackAnswer:
+        """200 and what became of the message."""
+        return json_accepted(result)
+
+    def refused(self, status: int, detail: str) -> CallbackAnswer:
+        """Any other status."""
+        return json_refused(status, detail)
+
+    async def query(self, order_no: str) -> PaidEvent | None:
+        """What the service knows of the order."""
+        answer = await self._ask("query", order_no)
+        if answer.get("result") in ("open", "unknown"):
+            return None
+        try:
+            return self._event(answer, order_no)
+        except CallbackRejected as error:
+            raise ProviderUnavailable(f"the payment service answered nonsense: {error}") from error
+
+    async def close(self, order_no: str) -> bool:
+        """Close the order there."""
+        result = (await self._ask("close", order_no)).get("result")
+        if result not in ("closed", "failed", "unknown", "paid"):
+            raise ProviderUnavailable("the payment service did not close the order")
+        return result != "paid"
+
+    async def refund(
+        self, order_no: str, refund_no: str, amount_fen: int, *, total_fen: int, reason: str
+    ) -> RefundState:
+        """Send money back the way it came."""
+        more = {"refund_no": refund_no, "amount_fen": amount_fen, "total_fen": total_fen, "reason": reason}
+        answer = await self._ask("refund", order_no, **more)
+        result = answer.get("result")
+        if result == "refused":
+            raise Refused("the payment service gives no money back for this order")
+        if answer.get("refund_no") != refund_no or not isinstance(result, str) or result not in tuple(RefundState):
+            raise ProviderUnavailable("the payment service left the refund open")
+        return RefundState(result)
+
+    def _event(self, fields: Mapping[str, object], order_no: str) -> PaidEvent:
+        ours = (self._merchant, CURRENCY, order_no)
+        if (fields.get("merchant"), fields.get("currency"), fields.get("order_no")) != ours:
+            raise CallbackRejected("the message is for another merchant, currency or order")
+        if fields.get("result") not in ("paid", "failed"):
+            raise CallbackRejected("the field result is neither paid nor failed")
+        return PaidEvent(
+            provider=self.name,
+            event_id=text(fields, "event_id"),
+            transaction_id=text(fields, "transaction_id"),
+            order_no=order_no,
+            amount_fen=number(fields, "amount_fen", AMOUNT_FEN_MAX),
+            paid=fields["result"] == "paid",
+            paid_ms=number(fields, "paid_ms", MACHINE_MS_MAX),
+        )
+
+    async def _ask(self, kind: str, order_no: str, **more: object) -> dict[str, object]:
+        """One signed message and its verified answer, which must name the same order and kind of question."""
+        wish = {"kind": kind, "merchant": self._merchant, "order_no": order_no, "currency": CURRENCY, **more}
+        body, timestamp = json.dumps(wish).encode(), str(self._machine_s())
+        headers = {
+            "X-Estate645-Timestamp": timestamp,
+            "X-Estate645-Signature": signature(self._secrets[0], timestamp, body),
+            "Content-Type": "application/json",
+        }
+        try:
+            async with httpx.AsyncClient(transport=self._transport, timeout=TIMEOUT_S, trust_env=False) as client:
+                answer = await client.post(self._url, content=body, headers=headers)
+        except httpx.HTTPError as error:
+            raise ProviderUnavailable(f"no answer from the payment service ({type(error).__name__})") from error
+        if not answer.is_success:
+            raise ProviderUnavailable(f"the payment service answered {answer.status_code}")
+        try:
+            check(self._secrets, answer.headers, answer.content, now_s=self._machine_s())
+            fields = object_of(answer.content)
+        except (BadSignature, CallbackRejected) as error:
+            raise ProviderUnavailable(f"answer of the payment service refused: {error}") from error
+        if (fields.get("kind"), fields.get("to"), fields.get("order_no")) != ("answer", kind, order_no):
+            raise ProviderUnavailable("the payment service answered another question")
+        return fields
