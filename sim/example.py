@@ -25,6 +25,10 @@ paid_after_h = [1, 72]
 faults = { silent = 0, unmetered_tap = 0 }
 fault_h = [2, 240]
 
+[faults]                             # at random, per 1000 households (main meters, buses) and 30 days
+rates = { fdi1 = 0, late_answer = 0, concentrator_reboot = 0 }
+lasts_h = [2, 240]
+
 # [replay] with file = "homes.npz" gives load = "replay" its profiles;
 # [[generate]] makes whole buildings: both in docs/simulator.md
 
@@ -82,8 +86,21 @@ meter = "202600010102"
 bus = "bus-1"
 load = "single"
 fault = { kind = "unmetered_tap", at = 2026-10-13T09:40:00, until = "2026-10-14T09:40", tap_power_w = 800 }
-# silent, relay_stuck_closed, register_backwards (drop_wh), unmetered_tap (tap_power_w);
-# fault = "silent" with at = "..." beside it is the short form
+# fault = "silent" with at = "..." beside it is the short form; docs/simulator.md has all kinds and their keys
+
+[[fault]]                            # the long form: anywhere, any kind
+kind = "evening_tap"
+household = "1-0101"                 # or meter = "...", gate = "gate-1", bus = "bus-1", as the kind allows
+at = "+36h"                          # after the start (s, m, h, d), or a date; without it from the beginning
+until = "+30d"                       # without it until it is ended
+metered_permille = 250
+
+[[fault]]
+kind = "bit_errors"
+bus = "bus-1"
+at = 2026-10-20T00:00:00
+until = 2026-10-21T00:00:00
+errors_ppm = 500
 
 [[gate]]                             # a main meter: its households, metered or not, and the losses
 id = "gate-1"
