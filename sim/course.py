@@ -7,6 +7,8 @@ day's quarter-hours at most. Only households and meters with something wrong hav
 """
 
 from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Protocol
 
 from sim.laws import Law
@@ -76,6 +78,22 @@ class Course:
                 energy = law.passes((at_ms + self._offset_ms) // SLOT_MS, energy, SECOND_MS)
         return energy // SECOND_MS
 
+    def day(self, first_ms: int, came: Sequence[int]) -> list[int] | None:
+        """What had passed at a day's quarter-hours, from what had come; None where laws change within it."""
+        number = bisect_right(self._stretches, first_ms, key=_start) - 1
+        following = self._stretches[number + 1 : number + 2]
+        if number < 0 or (following and following[0].at_ms < first_ms + DAY_MS):
+            return None
+        stretch = self._stretches[number]
+        if all(law.steady for law in stretch.laws):
+            base = self._source.energy(stretch.at_ms)
+            return [stretch.passed + _passes(stretch.laws, 0, energy - base, 0) for energy in came]
+        slot, passed = (first_ms + self._offset_ms) // SLOT_MS, [self.energy(first_ms)]
+        for place, (before, after) in enumerate(pairwise(came)):
+            passed.append(passed[-1] + _passes(stretch.laws, slot + place, after - before, SLOT_MS))
+        stretch.mark = first_ms + DAY_MS, passed[-1] - stretch.passed
+        return passed
+
     def edges_ms(self) -> list[int]:
         """Instants at which laws came or went."""
         return [stretch.at_ms for stretch in self._stretches]
@@ -137,8 +155,12 @@ class Course:
         if days <= 0:
             return stretch.at_ms, 0
         while len(kept) < days:
-            from_ms = first_ms + (len(kept) - 1) * DAY_MS if kept else stretch.at_ms
-            passed = self._through(stretch.laws, stretch.laws, from_ms, first_ms + len(kept) * DAY_MS)
+            midnight_ms = first_ms + len(kept) * DAY_MS
+            if stretch.mark[0] == midnight_ms:
+                kept.append(stretch.mark[1])
+                continue
+            from_ms = midnight_ms - DAY_MS if kept else stretch.at_ms
+            passed = self._through(stretch.laws, stretch.laws, from_ms, midnight_ms)
             kept.append(passed + (kept[-1] if kept else 0))
         return first_ms + (days - 1) * DAY_MS, kept[days - 1]
 

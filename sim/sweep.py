@@ -91,8 +91,25 @@ class Sweep:
     def _ask(self, rows: slice, lawful: set[int], energy: Energy, instants: Energy) -> None:
         """Put what such meters register at the boundaries in the place of what was computed."""
         for index in lawful & set(range(rows.start, rows.stop)):
-            source, origin_ms = Meter(self._fleet, index).register.source, self._fleet.origin_ms
-            energy[index - rows.start] = [source.energy(max(at_ms, origin_ms)) for at_ms in instants.tolist()]
+            row = energy[index - rows.start]
+            passed = self._through_laws(index, row.tolist(), int(instants[0]))
+            if passed is None:
+                source, origin_ms = Meter(self._fleet, index).register.source, self._fleet.origin_ms
+                passed = [source.energy(max(at_ms, origin_ms)) for at_ms in instants.tolist()]
+            row[:] = passed
+
+    def _through_laws(self, index: int, row: list[int], first_ms: int) -> list[int] | None:
+        """What the laws make of a day's curve; None where that is more than a day of one kind."""
+        memory = self._fleet.recall(index)
+        if memory is None or (memory.demand is not None and memory.segments):
+            return None
+        for course in (memory.demand, memory.metering):
+            if course is not None:
+                passed = course.day(first_ms, row)
+                if passed is None:
+                    return None
+                row = passed
+        return row
 
     def _metered(self, rows: slice, day: int, switched: dict[int, list[Segment]], instants: Energy) -> Energy:
         """Energy through the meters at the boundaries of a day; nothing flows before the origin."""

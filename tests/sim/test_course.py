@@ -172,3 +172,23 @@ def test_draws_lie_within_their_bounds_and_differ():
     drawn = [between(KEY, number, 3, 9) for number in range(-200, 200)]
     assert set(drawn) == set(range(3, 10))
     assert drawn != [between(KEY[::-1], number, 3, 9) for number in range(-200, 200)]
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: type(law).__name__)
+def test_a_day_at_once_is_the_day_asked_bit_by_bit(law):
+    load = Cached()
+    course, other = (Course(load, ORIGIN_MS, OFFSET_MS) for _ in range(2))
+    begins_ms = ORIGIN_MS + 2 * DAY_MS + 12_345
+    for one in (course, other):
+        one.add(begins_ms, law)
+    midnight_ms = (begins_ms + OFFSET_MS) // DAY_MS * DAY_MS - OFFSET_MS
+    days = [midnight_ms + number * DAY_MS for number in range(-3, 5)]
+    came = {first: [load.energy(first + slot * SLOT_MS) for slot in range(97)] for first in days}
+    found = [course.day(first, came[first]) for first in days]
+    assert [one is None for one in found] == [True, True, False, True, False, False, False, False]
+    for first, at_once in zip(days, found, strict=True):
+        if at_once is not None:
+            assert at_once == [other.energy(first + slot * SLOT_MS) for slot in range(97)]
+    assert course.energy(days[-1] + DAY_MS + 4567) == other.energy(days[-1] + DAY_MS + 4567)
+    course.drop(days[-1] + DAY_MS + 5_000_000, law)
+    assert course.energy(days[-1] + 777) == other.energy(days[-1] + 777)
