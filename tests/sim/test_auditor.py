@@ -14,6 +14,7 @@ import pytest
 
 from core.dlt645.commands import RelayAction
 from core.dlt645.identifiers import ENERGY_TOTAL
+from sim.__main__ import main
 from sim.auditor import audit, read_truth, read_view
 from sim.auditor.pricing import Pricing
 from sim.auditor.view_file import Alarm, Charge, Reading, RelayState, View
@@ -346,14 +347,13 @@ def test_the_command_says_nothing_is_wrong_or_what_is(right, tmp_path):
         ("[1]", "no object"),
     ],
 )
-def test_a_file_that_is_none_is_refused(right, tmp_path, text, said):
+def test_a_file_that_is_none_is_refused(right, tmp_path, capsys, text, said):
     path = tmp_path / "view.jsonl"
     path.write_text(text)
-    refused = command(right[0], path)
-    assert refused.returncode == 2
-    assert said in refused.stderr
-    assert command(path, path).returncode == 2
-    assert command(tmp_path / "nowhere", path).returncode == 2
+    assert main(["audit", str(right[0]), str(path)]) == 2
+    assert said in capsys.readouterr().err
+    assert main(["audit", str(path), str(path)]) == 2
+    assert main(["audit", str(tmp_path / "nowhere"), str(path)]) == 2
 
 
 def test_the_example_audit_passes_and_finds_what_is_changed(tmp_path):
