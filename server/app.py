@@ -19,6 +19,7 @@ from sqlalchemy import Engine
 from server.clock import Anchor, Clock, anchor_from_file
 from server.collect.dtu_listener import DtuSettings
 from server.collect.dtu_registration import compile_registration
+from server.collect.limits import raise_descriptors
 from server.collect.ports import check_world
 from server.collect.supervisor import Supervisor
 from server.collect.tally import BusStatus
@@ -129,6 +130,7 @@ class Application:
         with reader(self.engine) as connection:
             site = get_estate(connection, self.estate_id)
             plans = bus_plans(connection, self.estate_id)
+        raise_descriptors(len(plans))
         for plan in plans:
             check_world(factor, site["command_ttl_s"], plan.url)
         sink = FlowSink(self.writer, self.clock, self.estate_id, on_readings=lambda: self.jobs.poke("billing"))

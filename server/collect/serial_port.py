@@ -31,6 +31,7 @@ _CAUSES = {
     errno.EWOULDBLOCK: "busy; stop the other program that holds it (fuser names it)",
     errno.ENOTTY: "not a serial port; name a tty such as /dev/ttyUSB0, or tcp://host:port",
     errno.EISDIR: "a directory; name a tty such as /dev/ttyUSB0, or tcp://host:port",
+    errno.EMFILE: "too many open files; raise the limit (ulimit -n, LimitNOFILE= in a systemd unit)",
     errno.EIO: "the device is there but does not work (unplugged, or its other side is closed); plug it in again",
 }
 

@@ -17,6 +17,7 @@ import uvloop
 
 from server.collect.delivery import Delivery
 from server.collect.dtu_listener import DtuListener, DtuSettings
+from server.collect.limits import raise_descriptors
 from server.collect.poller import Poller, Services
 from server.collect.port import Port, PortError
 from server.collect.ports import open_port
@@ -63,9 +64,13 @@ class Supervisor:
         self._ready = Event()
 
     def start(self) -> None:
-        """Start the thread; returns when the pollers run. `EstateError` when it already runs."""
+        """Start the thread; returns when the pollers run.
+
+        `EstateError` when it already runs, `PortError` when the system has too few descriptors for so many buses.
+        """
         if self._thread is not None:
             raise EstateError("the collector already runs")
+        raise_descriptors(len(self._plans))
         self._ready.clear()
         self._thread = Thread(target=self._run, name="collector", daemon=True)
         self._thread.start()
@@ -95,6 +100,10 @@ class Supervisor:
     def reload(self, plans: Sequence[BusPlan]) -> None:
         """Take new plans: new buses open, absent ones close, and changed meters keep what is known of them."""
         self._plans = tuple(plans)
+        try:
+            raise_descriptors(len(self._plans))
+        except PortError as error:  # the ports that are open stay so; those that cannot be opened say so
+            log.error("%s", error)
         self._post(self._apply, self._plans)
 
     def status(self) -> tuple[BusStatus, ...]:

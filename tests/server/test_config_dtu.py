@@ -1,8 +1,12 @@
 """Settings of the DTU listener: from the file and from the environment, and what is refused."""
 
+from ipaddress import ip_network
+
 import pytest
 
-from server.config import load
+from server.app import _dtus
+from server.cli.estate_keys import bus_url
+from server.config import Config, load
 from server.errors import ConfigError
 
 
@@ -36,3 +40,17 @@ def test_what_is_wrong_is_refused_with_what_is_allowed(tmp_path, line, allowed):
     path.write_text(line)
     with pytest.raises(ConfigError, match=f"is wrong; allowed: .*{allowed}"):
         load(path, {})
+
+
+def test_the_settings_become_a_listener():
+    assert _dtus(Config(), local_only=False) is None
+    config = Config(dtu_listen="[::1]:9645", dtu_registration="(?P<id>..)", dtu_allow=("10.8.0.0/16",))
+    made = _dtus(config, local_only=True)
+    assert (made.host, made.port, made.local_only) == ("::1", 9645, True)
+    assert made.registration.match(b"AB").group("id") == b"AB"
+    assert made.networks == (ip_network("10.8.0.0/16"),)
+
+
+@pytest.mark.parametrize("url", ["dtu://DTU-1", "rfc2217://10.0.0.9:2217", "tcp://10.0.0.9:4001", "/dev/ttyUSB0"])
+def test_an_estate_file_takes_every_kind_of_port(url):
+    assert bus_url(url) == url
