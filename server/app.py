@@ -16,6 +16,9 @@ from typing import Any
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
+from server.admin.operations import Operations
+from server.admin.service import AdminSocket
+from server.admin.wire import socket_path
 from server.clock import Anchor, Clock, anchor_from_file
 from server.collect.dtu_listener import DtuSettings
 from server.collect.dtu_registration import compile_registration
@@ -93,6 +96,7 @@ class Application:
         self._guard = ClockGuard()
         self.jobs = Runner(self._jobs())
         self.collector = self._collector() if config.collect else None
+        self.admin = self._admin()
         self.bell.listen("supply", self._on_supply)
         self.site: FastAPI = create_site(
             WebState(
@@ -110,13 +114,17 @@ class Application:
         )
 
     def start(self) -> None:
-        """Start the collector and the jobs."""
+        """Start the collector and the jobs, after the admin socket, whose place may be taken."""
+        if self.admin is not None:
+            self.admin.start()
         self.jobs.start()
         if self.collector is not None:
             self.collector.start()
 
     def stop(self) -> None:
         """Stop reading, then the jobs, then writing; what was read is kept first."""
+        if self.admin is not None:
+            self.admin.stop()
         if self.collector is not None:
             self.collector.stop()
         self.jobs.stop()
@@ -142,6 +150,20 @@ class Application:
             time_zone=site["time_zone"],
         )
         return Supervisor(plans, sink, orders, clocks, dtus=_dtus(self.config, local_only=factor > 1))
+
+    def _admin(self) -> AdminSocket | None:
+        """The admin socket beside an SQLite file; on PostgreSQL commands reach the database themselves."""
+        path = socket_path(self.config.database_url)
+        if path is None:
+            return None
+        parts = (self.engine, self.writer, self.clock, self.estate_id, self.collector)
+        return AdminSocket(path, Operations(*parts, self._reload).all())
+
+    def _reload(self) -> None:
+        """The estate has other buses or meters: let the collector read those."""
+        if self.collector is not None:
+            with reader(self.engine) as connection:
+                self.collector.reload(bus_plans(connection, self.estate_id))
 
     def _words(self, kind: str, arguments: Mapping[str, Any], language: str) -> str:
         """A notice in the language of its reader."""

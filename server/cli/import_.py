@@ -1,6 +1,7 @@
 """`estate645 import`: take an estate in from a TOML file or a folder with CSV.
 
-It is refused while a server runs on the same SQLite file, which only one process may write.
+Only one process may write an SQLite file: while a server runs on it, the file goes through its admin socket into the
+server's own writer, and the collector reads the new meters at once.
 """
 
 import argparse
@@ -10,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Engine, select
 
+from server.admin.client import Admin
 from server.cli.estate_file import read_estate
 from server.clock import Clock, anchor_from_file
 from server.config import load
@@ -31,10 +33,13 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check the whole file, then write it in one unit."""
+    """Check the whole file, then write it in one unit: in the running server's writer, or alone where none runs."""
     config = load(arguments.config)
+    admin = Admin.at(arguments.database or config.database_url)
     clock = Clock(anchor_from_file(Path(config.clock_anchor)) if config.clock_anchor else None)
     document = read_estate(arguments.path, clock.now().world_s)
+    if admin is not None:
+        return _through(admin, arguments.path)
     engine = open_engine(arguments.database or config.database_url)
     give_back = claim_writing(engine)
     try:
@@ -51,6 +56,24 @@ def run(arguments: argparse.Namespace) -> int:
     print(
         f"estate {document.estate.estate_id}: {done.households} households ({done.new_households} new), "
         f"{done.rooms} rooms, {done.buses} buses, {done.gates} gate meters, {done.users} users"
+    )
+    return 0
+
+
+def _through(admin: Admin, path: Path) -> int:
+    """Let the server that runs on the database take the file in, and read its new meters at once."""
+    texts = {"estate.toml": path.read_text("utf-8")} if path.is_file() else {}
+    for name in ("estate.toml", "households.csv", "history.csv"):
+        if path.is_dir() and (path / name).exists():
+            texts[name] = (path / name).read_text("utf-8")
+    try:
+        done = admin.ask("import", files=texts)
+    finally:
+        admin.close()
+    print(
+        f"estate {done['estate']}: {done['households']} households ({done['new_households']} new), "
+        f"{done['rooms']} rooms, {done['buses']} buses, {done['gates']} gate meters, {done['users']} users; "
+        "taken in by the running server"
     )
     return 0
 

@@ -1,19 +1,27 @@
-"""The line that a command asks on: a port of its own, opened with the collector's own session and codec.
+"""The line that a command asks on: a port of its own, or a bus of the running server through its admin socket.
 
-Who names a short wait means it: the margin on top of it is a quarter of it at most.
+PORT names a bus of the server by its id or by its url; then the server asks, since the port is its own. On a port of
+one's own, who names a short wait means it: the margin on top of it is a quarter of it at most.
 """
 
+import argparse
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+from server.admin.client import Admin, ServedBus
 from server.collect.line import BusLine
 from server.collect.port import LineSettings
 from server.collect.ports import open_port
 from server.collect.tally import Tally
 from server.collect.work import Clocks, timing_for
+from server.config import load
+from server.errors import NotFound
 
 
 @asynccontextmanager
@@ -34,3 +42,47 @@ async def opened(url: str, line: LineSettings, wait_ms: int) -> AsyncIterator[Bu
 def is_networked(url: str) -> bool:
     """Whether line settings are somebody else's: a serial server has its own."""
     return "://" in url
+
+
+def add_server_options(parser: argparse.ArgumentParser) -> None:
+    """Which server may hold the port."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings of the server that may hold the port")
+    parser.add_argument("--database", metavar="URL", help="its database, instead of the configured one")
+
+
+def running_bus(arguments: argparse.Namespace) -> ServedBus | None:
+    """The bus that PORT names, if a server runs that has it; NotFound for a name that can be no port either."""
+    url = arguments.database or load(arguments.config).database_url
+    admin = Admin.at(url)
+    buses = []
+    if admin is not None:
+        buses = _buses(admin)
+        for bus in buses:
+            if arguments.port == bus["bus"] or _same_port(arguments.port, bus["url"]):
+                return ServedBus(admin, bus)
+        admin.close()
+    if "/" in arguments.port or Path(arguments.port).exists():
+        return None
+    if admin is None:
+        raise NotFound(
+            f"{arguments.port} is no port, and no server runs on {url} that could have a bus of this name; name the "
+            "server with --config FILE or --database URL, or write /dev/ttyUSB0 or tcp://host:port"
+        )
+    known = ", ".join(bus["bus"] for bus in buses) or "none"
+    raise NotFound(f"the running server has no bus {arguments.port!r}; it has: {known}")
+
+
+def _buses(admin: Admin) -> list[Any]:
+    """The buses of the server; none of one that does not read meters."""
+    try:
+        return list(admin.ask("buses"))
+    except BaseException:
+        admin.close()
+        raise
+
+
+def _same_port(one: str, other: str) -> bool:
+    """Whether two urls name one port; a link to a device is the device."""
+    if is_networked(one) or is_networked(other):
+        return one == other
+    return os.path.realpath(one) == os.path.realpath(other)

@@ -1,8 +1,9 @@
 """`estate645 scan PORT`: find every meter on a bus and say what it is.
 
 Asks shortened addresses of both editions and Modbus units at each baud and parity, reads only, and shows how far it is.
-With `--out FILE` it writes an estate file for `import`. Exit code 1 when no meter was found or something was heard that
-could not be told apart.
+With `--out FILE` it writes an estate file for `import`. PORT may be a bus (its id or url) of a running server: then the
+questions go between its own, at the line setting of the bus. Exit code 1 when no meter was found or something was heard
+that could not be told apart.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from typing import Any
 from core.dlt645.detection import BAUDS as USUAL_BAUDS
 from core.modbus.rtu import UNIT_MAX
 from server.cli.estate_draft import draft, untold
-from server.cli.lines import is_networked, opened
+from server.cli.lines import add_server_options, is_networked, opened, running_bus
 from server.collect.port import LineSettings
 from server.collect.scanning import PROTOCOLS, Findings, Scanner, Sought
 from server.collect.serial_port import BAUDS, PARITY_FLAGS
@@ -30,7 +31,7 @@ PROGRESS_S = 0.2
 def add_parser(subparsers: Any) -> None:
     """Describe the command."""
     parser = subparsers.add_parser("scan", help="find the meters on a bus", description=__doc__)
-    parser.add_argument("port", metavar="PORT", help="/dev/ttyUSB0, or tcp://host:port")
+    parser.add_argument("port", metavar="PORT", help="/dev/ttyUSB0, tcp://host:port, or a bus of the running server")
     parser.add_argument("--bauds", type=_bauds, default=USUAL_BAUDS, metavar="LIST", help="default 2400,9600,1200,4800")
     parser.add_argument("--parities", type=_parities, default=("E", "N"), metavar="LIST", help="default E,N")
     parser.add_argument("--protocols", type=_protocols, default=PROTOCOLS, metavar="LIST",
@@ -41,6 +42,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--thorough", action="store_true", help="also for meters that do not know 13H")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write an estate file")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+    add_server_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -53,6 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     linger_s = min(arguments.wait_ms, 500) / 1000
     sought = Sought(arguments.protocols, arguments.units, arguments.tries, arguments.thorough, linger_s)
     scanner = Scanner(sought, _Progress())
+    url = arguments.port
     try:
         asyncio.run(_scan(arguments, scanner))
     except KeyboardInterrupt:
@@ -61,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     if sys.stderr.isatty():
         print(file=sys.stderr)
     if arguments.out is not None:
-        arguments.out.write_text(draft(arguments.port, findings), "utf-8")
+        arguments.out.write_text(draft(url, findings), "utf-8")
     if arguments.json:
         print(json.dumps(asdict(findings), ensure_ascii=False, indent=2))
     else:
@@ -71,6 +74,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _scan(arguments: argparse.Namespace, scanner: Scanner) -> None:
+    served = running_bus(arguments)
+    if served is not None:
+        try:
+            await scanner.scan(served, served.line)
+        finally:
+            served.admin.close()
+        return
     seen: set[tuple[int, str]] = set()
     for line in _settings(arguments):
         async with opened(arguments.port, line, arguments.wait_ms) as ears:

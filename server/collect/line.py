@@ -20,6 +20,9 @@ from server.collect.port import Port, PortError, PortStatus
 from server.collect.tally import Tally
 from server.collect.work import Clocks
 
+Tap = Callable[[bool, bytes], None]
+"""Told of all bytes, sent (True) and received, on the collector's loop; it must not block and must not raise."""
+
 BABBLE_S = 2.0  # who listens for what follows an answer waits so long at most for the end of a frame
 
 
@@ -43,6 +46,7 @@ class BusLine:
         self._session = BusSession(timing)
         self._lost: str | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self.taps: set[Tap] = set()
 
     async def open(self) -> None:
         """Open the port with a fresh session; `PortError` as the port says it."""
@@ -71,7 +75,7 @@ class BusLine:
         self._fail_if_lost()
         wire = self._session.request(command, monotonic())
         self._tally.transactions += 1
-        await self._port.write(wire)
+        await self._write(wire)
         while True:
             answer = self._take_events(command)
             if answer is not None:
@@ -87,7 +91,7 @@ class BusLine:
         wire = self._session.request(command, monotonic())
         garbage_before = self._session.garbage_bytes
         self._tally.transactions += 1
-        await self._port.write(wire)
+        await self._write(wire)
         frames: list[Any] = []
         latency_s = 0.0
         until: float | None = None
@@ -121,6 +125,11 @@ class BusLine:
         """Wait out the longest delay of a reply, so that one to an earlier try cannot answer what is asked next."""
         await asyncio.sleep(self._timing.reply_delay_max_s + self._timing.margin_s)
 
+    async def _write(self, wire: bytes) -> None:
+        for tap in tuple(self.taps):
+            tap(True, wire)
+        await self._port.write(wire)
+
     async def _wait_until(self, deadline: float | None) -> None:
         """Sleep until bytes come, the port is lost, or `deadline` of the monotonic clock."""
         loop = asyncio.get_running_loop()
@@ -139,6 +148,8 @@ class BusLine:
             self._waiter.set_result(None)
 
     def _take_bytes(self, data: bytes) -> None:
+        for tap in tuple(self.taps):
+            tap(False, data)
         self._session.receive_data(data, monotonic())
         self._wake()
 

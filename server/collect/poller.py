@@ -14,14 +14,16 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from core.dlt645.identifiers import COMMAND_OPEN, RELAY_OPEN
+from core.dlt645.search import Heard
 from core.errors import CoreError, MeterRefused, NoReply, ValueFormatError
 from server.collect.control import RelayLane
 from server.collect.delivery import Delivery, Result
 from server.collect.line import BusLine
 from server.collect.port import Awaited, Port, PortError, PortWaiting
+from server.collect.questions import QuestionLane
 from server.collect.readout import MeterState, Readout
 from server.collect.schedule import Item, Schedule
 from server.collect.tally import BusStatus, Tally, percentile_ms
@@ -61,6 +63,8 @@ class Poller:
         self._tally = Tally()
         self._bell = asyncio.Event()
         self._line = BusLine(port, plan.timing, services.clocks, self._tally, self._bell.set)
+        self.taps = self._line.taps
+        self._questions = QuestionLane(self._line, plan.bus_id)
         self._readout = Readout(self._line, services.clocks)
         self._meters = {meter.meter_id: MeterState(meter) for meter in plan.meters}
         self._schedule = Schedule(plan.meters, plan.cadence, services.clocks, monotonic())
@@ -89,6 +93,11 @@ class Poller:
                 promise.set_exception(MeterUnread(f"bus {self.plan.bus_id} already has {DEMANDS_MAX} reads waiting"))
             return
         self._demands.append((meter_id, promise))
+        self._bell.set()
+
+    def question(self, command: Any, linger_s: float, promise: Future[Heard]) -> None:
+        """Ask this beside the schedule and take all that is heard; reads only."""
+        self._questions.put(command, linger_s, promise)
         self._bell.set()
 
     def replan(self, plan: BusPlan) -> None:
@@ -179,8 +188,13 @@ class Poller:
                 await self._serve_orders()
             elif self._demands:
                 await self._serve_demand(*self._demands.popleft())
+            elif self._questions.has_turn:
+                await self._questions.serve()
             elif (due := self._schedule.next(monotonic())) is not None:
+                self._questions.give_turn()
                 await self._serve_item(*due)
+            elif self._questions.waits:
+                await self._questions.serve()
             else:
                 await self._sleep(min(self._schedule.due_at(), self._orders_due) - monotonic())
         raise PortError(self._line.lost)
@@ -313,6 +327,7 @@ class Poller:
         await self._services.delivery.put(failure)
 
     def _refuse_demands(self, reason: str) -> None:
+        self._questions.refuse(reason)
         while self._demands:
             _, promise = self._demands.popleft()
             if promise.set_running_or_notify_cancel():

@@ -12,12 +12,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from threading import Event, Lock, Thread
+from typing import Any
 
 import uvloop
 
+from core.dlt645.search import Heard
 from server.collect.delivery import Delivery
 from server.collect.dtu_listener import DtuListener, DtuSettings
 from server.collect.limits import raise_descriptors
+from server.collect.line import Tap
 from server.collect.poller import Poller, Services
 from server.collect.port import Port, PortError
 from server.collect.ports import open_port
@@ -96,6 +99,30 @@ class Supervisor:
         if not self._post(self._demand, meter_id, promise):
             promise.set_exception(PortError("the collector does not run; start the server with collect = true"))
         return promise
+
+    def ask(self, bus_id: str, command: Any, linger_s: float) -> Future[Heard]:
+        """Ask on a bus beside its schedule; fails with `NotFound`, `MeterUnread` or `PortError`. Reads only."""
+        promise: Future[Heard] = Future()
+        if not self._post(self._question, bus_id, command, linger_s, promise):
+            promise.set_exception(PortError("the collector does not run; start the server with collect = true"))
+        return promise
+
+    def listen(self, bus_id: str, tap: Tap) -> Callable[[], None]:
+        """Tell `tap` of every byte of a bus, on the collector's loop; returns what ends it. `NotFound`."""
+        poller = self._pollers.get(bus_id)
+        if poller is None:
+            raise NotFound(f"bus {bus_id} is not being read")
+        self._post(poller.taps.add, tap)
+
+        def end() -> None:
+            self._post(poller.taps.discard, tap)
+
+        return end
+
+    @property
+    def plans(self) -> tuple[BusPlan, ...]:
+        """The plans that hold now."""
+        return self._plans
 
     def reload(self, plans: Sequence[BusPlan]) -> None:
         """Take new plans: new buses open, absent ones close, and changed meters keep what is known of them."""
@@ -202,6 +229,13 @@ class Supervisor:
                 return
         if promise.set_running_or_notify_cancel():
             promise.set_exception(NotFound(f"meter {meter_id} is on no bus that is being read"))
+
+    def _question(self, bus_id: str, command: Any, linger_s: float, promise: Future[Heard]) -> None:
+        poller = self._pollers.get(bus_id)
+        if poller is not None:
+            poller.question(command, linger_s, promise)
+        elif promise.set_running_or_notify_cancel():
+            promise.set_exception(NotFound(f"bus {bus_id} is not being read"))
 
     def _apply(self, plans: Sequence[BusPlan]) -> None:
         wanted = {plan.bus_id: plan for plan in plans}

@@ -184,9 +184,9 @@ def command_line(*arguments):
 
 
 def test_the_read_command_speaks_all_of_them(site, capsys):
-    assert command_line(site.url, OLD, "9010", "--protocol", "1997") == 0
+    assert command_line(site.url, OLD, "9010", "--protocol", "1997", "--lang", "en") == 0
     assert capsys.readouterr().out.startswith(f"{OLD} 9010: forward active energy, total: 1")
-    modbus = ("--protocol", "modbus", "--model", "chint-ddsu666")
+    modbus = ("--protocol", "modbus", "--model", "chint-ddsu666", "--lang", "en")
     assert command_line(site.url, "9", "02010100", *modbus) == 0
     assert capsys.readouterr().out.startswith("9 02010100: voltage, phase A: 2")
     with pytest.raises(ConfigError, match="no known register"):

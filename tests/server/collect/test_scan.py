@@ -77,7 +77,7 @@ def test_all_meters_of_a_mixed_bus_are_found_named_and_written_for_import(monkey
     units = [unit(17, DDSU666, {"voltage, phase A": 231_000, "frequency": 50_000})]
     opened = model(monkeypatch, *meters, units=units)
     out = tmp_path / "estate.toml"
-    assert scan_line("model", *QUICK, "--bauds", "57600,115200", "--parities", "E", "--out", out, "--json") == 0
+    assert scan_line("/model", *QUICK, "--bauds", "57600,115200", "--parities", "E", "--out", out, "--json") == 0
     assert opened == [(57600, "E"), (115200, "E")]
     found = json.loads(capsys.readouterr().out)["meters"]
     assert [(one["protocol"], one["address"]) for one in found] == [
@@ -91,13 +91,13 @@ def test_all_meters_of_a_mixed_bus_are_found_named_and_written_for_import(monkey
     assert [home.meter_id for home in document.households] == [f"2026000101{n:02d}" for n in (1, 2, 3)]
     assert [home.start_wh for home in document.households] == [56_350, 56_360, 56_370]
     [bus] = document.buses
-    assert (bus.url, bus.baud, bus.parity) == ("model", 115200, "E")
+    assert (bus.url, bus.baud, bus.parity) == ("/model", 115200, "E")
     assert "# 1997 000000000009" in out.read_text("utf-8")
 
 
 def test_a_clash_is_said_and_no_meter_and_the_command_fails(monkeypatch, capsys):
     model(monkeypatch, Meter("000000000007", total=0x1234), Meter("000000000007", total=0x4321))
-    assert scan_line("model", *QUICK, "--bauds", "115200", "--parities", "E", "--protocols", "2007") == 1
+    assert scan_line("/model", *QUICK, "--bauds", "115200", "--parities", "E", "--protocols", "2007") == 1
     shown = capsys.readouterr().out
     assert "000000000007: several meters speak" in shown
     assert "0 meters" in shown
@@ -105,11 +105,11 @@ def test_a_clash_is_said_and_no_meter_and_the_command_fails(monkeypatch, capsys)
 
 def test_an_empty_line_ends_with_exit_code_1_and_a_file_is_never_overwritten(monkeypatch, tmp_path, capsys):
     model(monkeypatch)
-    assert scan_line("model", *QUICK, "--bauds", "115200") == 1
+    assert scan_line("/model", *QUICK, "--bauds", "115200") == 1
     assert "0 meters, 12 questions" in capsys.readouterr().out
     (tmp_path / "kept").write_text("mine")
     with pytest.raises(Exception, match="exists already"):
-        scan_line("model", "--out", tmp_path / "kept")
+        scan_line("/model", "--out", tmp_path / "kept")
 
 
 def test_a_port_that_is_missing_is_said(tmp_path):
@@ -122,7 +122,7 @@ def test_a_port_that_is_missing_is_said(tmp_path):
 )
 def test_what_is_allowed_is_said(arguments, capsys):
     with pytest.raises(SystemExit):
-        scan_line("x", *arguments)
+        scan_line("/x", *arguments)
     assert "allowed:" in capsys.readouterr().err
 
 

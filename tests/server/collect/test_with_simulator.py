@@ -242,7 +242,8 @@ def test_the_read_command_asks_one_meter(simulator, capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments", [("x", "12", "00010000"), ("x", "202600010101", "0001"), ("x", "202600010101", "zz")]
+    "arguments",
+    [("x", "1234", "00010000"), ("x", "248", "0000"), ("x", "202600010101", "00001"), ("x", "202600010101", "zzzz")],
 )
 def test_the_read_command_says_what_is_allowed(arguments):
     with pytest.raises(ConfigError, match="allowed:"):

@@ -1,0 +1,132 @@
+"""What commands may do in a running server: see its buses, ask on them, listen to them, take an estate file in.
+
+Questions are reads and go through the lane of their bus, behind control orders and demanded reads. An import is one
+unit of the server's own writer, and the collector takes the new buses and meters at once.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from sqlalchemy import Engine
+
+from server.admin.service import Operation
+from server.admin.wire import question_of
+from server.cli.estate_file import read_estate
+from server.cli.import_ import hash_new_passwords
+from server.clock import Clock
+from server.collect.supervisor import Supervisor
+from server.errors import Refused
+from server.flows.estates import import_estate
+from server.store.unit import Writing
+
+FILES = frozenset({"estate.toml", "households.csv", "history.csv"})
+ANSWER_S = 60.0  # a question waits for control orders and reads that go before it
+LINGER_MAX_S = 5.0
+IDLE_S = 1.0  # so often a silent trace looks whether its client is still there
+BEHIND_MAX = 10_000  # chunks; a client that does not take them loses the rest, never the collector
+
+
+class Operations:
+    """The operations of one server; without a collector there is nothing to ask or to listen to."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        writer: Writing,
+        clock: Clock,
+        estate_id: str,
+        collector: Supervisor | None,
+        reload: Callable[[], None],
+    ) -> None:
+        self._engine = engine
+        self._writer = writer
+        self._clock = clock
+        self._estate_id = estate_id
+        self._found_collector = collector
+        self._reload = reload
+
+    def all(self) -> Mapping[str, Operation]:
+        """By name."""
+        return {"buses": self.buses, "hear": self.hear, "trace": self.trace, "import": self.take_in}
+
+    def buses(self, _message: Mapping[str, Any]) -> dict[str, Any]:
+        """Every bus with its line."""
+        plans = self._collector.plans
+        return {
+            "done": [
+                {"bus": one.bus_id, "url": one.url, "baud": one.line.baud, "parity": one.line.parity,
+                 "stop_bits": one.line.stop_bits}
+                for one in plans
+            ]
+        }  # fmt: skip
+
+    def hear(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask `wire` on a bus and give back all that was heard."""
+        question = question_of(str(message["wire"]))
+        linger_s = min(int(message.get("linger_ms", 0)) / 1000, LINGER_MAX_S)
+        promise = self._collector.ask(str(message["bus"]), question, linger_s)
+        try:
+            heard = promise.result(ANSWER_S)
+        except TimeoutError as error:
+            promise.cancel()
+            raise Refused(f"the bus did not get to this question within {ANSWER_S:g} s") from error
+        return {
+            "done": {
+                "frames": [frame.to_wire(0).hex() for frame in heard.frames],
+                "garbage_bytes": heard.garbage_bytes,
+                "latency_ms": round(heard.latency_s * 1000),
+            }
+        }
+
+    def trace(self, message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Every chunk of bytes on a bus as it goes by; an empty one now and then, so that a client gone is noticed."""
+        chunks: SimpleQueue[tuple[int, bool, bytes]] = SimpleQueue()
+
+        def tap(sent: bool, data: bytes) -> None:
+            if chunks.qsize() < BEHIND_MAX:
+                chunks.put((time.time_ns() // 1_000_000, sent, data))
+
+        end = self._collector.listen(str(message["bus"]), tap)
+        try:
+            while True:
+                try:
+                    ms, sent, data = chunks.get(timeout=IDLE_S)
+                except Empty:
+                    ms, sent, data = 0, False, b""
+                yield {"ms": ms, "sent": sent, "bytes": data.hex()}
+        finally:
+            end()
+
+    def take_in(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Import the estate file whose texts the client has read."""
+        files = message["files"]
+        if not isinstance(files, Mapping) or not FILES.issuperset(files) or "estate.toml" not in files:
+            raise Refused(f"an import brings {', '.join(sorted(FILES))} and nothing else")
+        with TemporaryDirectory() as folder:
+            for name, text in files.items():
+                (Path(folder) / name).write_text(str(text), "utf-8")
+            document = read_estate(Path(folder), self._clock.now().world_s)
+        if document.estate.estate_id != self._estate_id:
+            raise Refused(
+                f"this server serves estate {self._estate_id!r}, the file is of {document.estate.estate_id!r}"
+            )
+        ready = hash_new_passwords(self._engine, document)
+        done = self._writer.run(lambda unit: import_estate(unit, ready, self._clock.now()))
+        self._reload()
+        return {
+            "done": {
+                "estate": document.estate.estate_id, "households": done.households,
+                "new_households": done.new_households, "rooms": done.rooms, "buses": done.buses, "gates": done.gates,
+                "users": done.users,
+            }
+        }  # fmt: skip
+
+    @property
+    def _collector(self) -> Supervisor:
+        if self._found_collector is None:
+            raise Refused("this server does not read meters; ask the one with collect = true")
+        return self._found_collector
