@@ -51,6 +51,11 @@ class Anatomy:
         return self.is_complete and self.body[-2] == self.checksum
 
     @property
+    def ends_as_stated(self) -> bool:
+        """Whether the bytes stop with 16H exactly where the length says."""
+        return self.is_complete and self.body[-1] == END and not self.trailing
+
+    @property
     def plain(self) -> bytes:
         """The data field without the offset."""
         return bytes((byte - OFFSET) & 0xFF for byte in self.data)
@@ -66,8 +71,8 @@ def anatomy(wire: bytes) -> Anatomy:
     return Anatomy(preamble, body[:size], body[HEADER : min(size - 2, len(body))], body[size:])
 
 
-def problems(parts: Anatomy) -> tuple[Text, ...]:
-    """Everything that is wrong, most telling first; empty for a sound frame."""
+def problems(parts: Anatomy, *, hidden: bool = False) -> tuple[Text, ...]:
+    """Everything that is wrong, most telling first; empty for a sound frame. `hidden` bytes at the end stay unnamed."""
     body = parts.body
     if not body:
         return (("no bytes of a frame", "没有帧数据"),)
@@ -84,7 +89,7 @@ def problems(parts: Anatomy) -> tuple[Text, ...]:
         missing = parts.size - len(body)
         text = f"length: L = {body[9]} needs {parts.size} bytes, {missing} missing"
         return ((text, f"长度不符：L={body[9]}应有{parts.size}字节，缺{missing}字节"),)
-    found = list(_wrong_end(parts))
+    found = _hidden_end(parts) if hidden else _wrong_end(parts)
     if parts.trailing:
         count = len(parts.trailing)
         found.append((f"{count} trailing bytes after the frame", f"帧后多出{count}字节"))
@@ -112,6 +117,11 @@ def _wrong_end(parts: Anatomy) -> list[Text]:
     if body[-1] != END:
         found.append((f"missing 16H at the end: got {body[-1]:02X}H", f"结束符不是16H而是{body[-1]:02X}H"))
     return found
+
+
+def _hidden_end(parts: Anatomy) -> list[Text]:
+    found = [] if parts.checksum_ok else [("checksum: wrong", "校验和错")]
+    return found if parts.body[-1] == END else [*found, ("missing 16H at the end", "结束符不是16H")]
 
 
 def suspicions(frame: Frame) -> tuple[Text, ...]:

@@ -1,7 +1,8 @@
 """Says what one DL/T 645 frame means, field by field, in English and Chinese, and what is wrong with a broken one.
 
 `explain` never fails: whatever can be cut from the bytes is explained and every defect is named. Both editions are
-read; a code of neither is shown as a vendor's. Passwords are never shown.
+read; a code of neither is shown as a vendor's. The bytes of a password are not shown: neither where they belong nor
+behind a length that cuts them off. What no frame can be found in is shown as it came.
 """
 
 from dataclasses import dataclass, field
@@ -41,16 +42,19 @@ class Explanation:
 def explain(wire: bytes) -> Explanation:
     """Explain the bytes of one frame, waking bytes allowed in front."""
     parts = diagnosis.anatomy(wire)
-    wrong = diagnosis.problems(parts)
     if not parts.has_header:
         nothing = Row(parts.body, "bytes", "数据", "no frame can be read", "无法识别为帧")
+        wrong = diagnosis.problems(parts)
         return Explanation((nothing,), problems=wrong, error_en=_joined(wrong, 0), error_zh=_joined(wrong, 1))
     body = parts.body
     frame = Frame(address_from_bytes(body[1:7]), body[8], parts.plain)
-    edition = edition_of(frame.control, len(frame.data))
+    edition = edition_of(frame.control, frame.data)
     told = explain_data(frame, edition)
-    rows = (*_head(parts, frame, edition), *told.rows, *_tail(parts))
-    complaints = wrong or told.refusal or told.problems or (diagnosis.suspicions(frame) if edition == "2007" else ())
+    hidden = told.holds_password and not parts.ends_as_stated
+    wrong = diagnosis.problems(parts, hidden=hidden)
+    rows = (*_head(parts, frame, edition), *told.rows, *_tail(parts, hidden=hidden))
+    found = (*told.refusal, *told.problems)
+    complaints = wrong or found or (diagnosis.suspicions(frame) if edition == "2007" else ())
     return Explanation(
         rows=rows,
         address=frame.address,
@@ -58,7 +62,7 @@ def explain(wire: bytes) -> Explanation:
         edition=edition,
         identifier=told.identifier,
         values=told.values,
-        err=frame.data[::-1].hex().upper() if told.refusal else None,
+        err=(frame.data[::-1].hex().upper() or None) if told.refusal else None,
         error_en=_joined(complaints, 0),
         error_zh=_joined(complaints, 1),
         checksum_ok=parts.checksum_ok,
@@ -84,7 +88,7 @@ def _head(parts: diagnosis.Anatomy, frame: Frame, edition: str) -> list[Row]:
     return rows
 
 
-def _tail(parts: diagnosis.Anatomy) -> list[Row]:
+def _tail(parts: diagnosis.Anatomy, *, hidden: bool) -> list[Row]:
     rows = []
     rest = parts.body[diagnosis.HEADER + len(parts.data) :]
     if rest:
@@ -96,6 +100,8 @@ def _tail(parts: diagnosis.Anatomy) -> list[Row]:
         rows.append(Row(rest[1:2], "end", "结束符"))
     if parts.trailing:
         rows.append(Row(parts.trailing, "trailing bytes", "多余字节"))
+    if hidden:  # a wrong length has made these of pieces of a password
+        return [Row(b"", row.name_en, row.name_zh, "not shown", "不显示") for row in rows]
     return rows
 
 

@@ -1,7 +1,7 @@
 """Explains the data field of a frame: its pieces by control code, its values by identifier.
 
 Rows hold the bytes without the 33H offset, in wire order (low byte first). What cannot be read stays as bytes with
-the reason beside it.
+the reason beside it. No byte of a password is shown, however long the value and whatever the level.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,9 +27,12 @@ from core.dlt645.layouts import (
     split,
 )
 from core.dlt645.security import EXECUTION, SECURITY, bit_names
+from core.dlt645.service import PASSWORD_DI
 from core.errors import ValueFormatError
 
 Text = tuple[str, str]
+
+_NOT_SHOWN = ("not shown", "不显示")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class Told:
     problems: tuple[Text, ...] = ()
     di: int = 0
     level: int = 0
+    holds_password: bool = False
 
     def add(self, data: bytes, name: Text, text: Text = ("", "")) -> None:
         """Note some bytes with their name and meaning."""
@@ -89,11 +93,11 @@ def explain_data(frame: Frame, edition: str) -> Told:
     needed = sum(size for _, size in pieces if size > 0)
     if pieces and pieces[-1][0] == "security" and len(data) == needed:
         parts.append(("security", b""))
+    told.holds_password = any(role == "secret" for role, _ in pieces)
     for role, piece in parts:
         _ROLES[role](told, piece, frame)
-    if rest:
-        hidden = any(role == "secret" for role, _ in pieces)  # what is left may be a piece of a password
-        told.add(b"" if hidden else rest, ("surplus bytes", "多余数据"))
+    if rest:  # what is left may be a piece of a password
+        told.add(b"" if told.holds_password else rest, ("surplus bytes", "多余数据"))
     if len(data) < needed:
         told.complain(f"data of {len(data)} bytes, expected {needed}", f"数据域{len(data)}字节，应为{needed}字节")
     elif rest:
@@ -131,6 +135,7 @@ def _identifier(told: Told, piece: bytes, frame: Frame) -> None:
     else:
         mark = (" (uncertain)", "（待核实）") if getattr(entry, "uncertain", False) else ("", "")
         text = f"{told.identifier}, {entry.name_en}{mark[0]}", f"{told.identifier}，{entry.name_zh}{mark[1]}"
+    told.holds_password |= told.di & ~0xFF == PASSWORD_DI
     told.add(piece, ("identifier", "数据标识"), text)
 
 
@@ -146,6 +151,9 @@ def _identifier_97(told: Told, piece: bytes, _frame: Frame) -> None:
 
 def _value(told: Told, piece: bytes, frame: Frame) -> None:
     entry = lookup(told.di)
+    if told.di & ~0xFF == PASSWORD_DI:
+        _password_value(told, piece, frame)
+        return
     if frame.follow:
         why = "first part of a longer answer: join it with what 12H brings", "首帧，需与12H后续帧拼接"
         told.add(piece, ("value", "数据"), why)
@@ -164,7 +172,23 @@ def _value(told: Told, piece: bytes, frame: Frame) -> None:
     except ValueFormatError as error:
         _unreadable(told, piece, error)
     else:
-        told.add_values(b"" if entry.kind == "secret" else piece, readings(entry, row, lookup))
+        told.add_values(piece, readings(entry, row, lookup))
+
+
+def _password_value(told: Told, piece: bytes, frame: Frame) -> None:
+    """A password as a value: whatever its length and whatever travels with it, none of its bytes is shown."""
+    sealed = frame.follow or told.level in LEVELS
+    entry = lookup(told.di)
+    if not sealed and entry is not None and len(piece) == entry.length:
+        told.add_values(b"", readings(entry, decode_value(told.di, piece), lookup))
+        return
+    if not sealed:
+        told.complain(f"a password of {len(piece)} bytes, expected 4", f"密码{len(piece)}字节，应为4字节")
+    told.add(b"", ("value", "数据"), _NOT_SHOWN)
+
+
+def _follow_part(told: Told, piece: bytes, frame: Frame) -> None:
+    _plain("part of the data", "后续数据", shown=told.di & ~0xFF != PASSWORD_DI)(told, piece, frame)
 
 
 def _block(told: Told, piece: bytes) -> None:
@@ -332,7 +356,7 @@ def _named(name: Text, table: dict[int, Text]) -> Callable[[Told, bytes, Frame],
 def _plain(en: str, zh: str, *, shown: bool = True) -> Callable[[Told, bytes, Frame], None]:
     def tell(told: Told, piece: bytes, _frame: Frame) -> None:
         digits = piece[::-1].hex().upper()
-        told.add(piece if shown else b"", (en, zh), (digits, digits) if shown else ("not shown", "不显示"))
+        told.add(piece if shown else b"", (en, zh), (digits, digits) if shown else _NOT_SHOWN)
 
     return tell
 
@@ -358,7 +382,7 @@ _ROLES: dict[str, Callable[[Told, bytes, Frame], None]] = {
     "parameter": _plain("parameter N2", "参数N2"),
     "address": _plain("address", "通信地址"),
     "seq": _plain("sequence number", "帧序号"),
-    "part": _plain("part of the data", "后续数据"),
+    "part": _follow_part,
     "cipher": _plain("ciphertext and MAC", "密文及MAC"),
     "rest": _plain("data", "数据"),
 }

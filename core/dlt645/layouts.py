@@ -82,14 +82,18 @@ ACTIONS = {
 TERMINALS = {0: ("second pulse", "秒信号"), 1: ("demand period", "需量周期"), 2: ("slot switch", "时段投切")}
 
 
-def edition_of(control: int, length: int) -> str:
+SECURITY_CLASS = 0x07  # DI3 of every identifier of 03H in 2007
+
+
+def edition_of(control: int, data: bytes) -> str:
     """ "2007", "1997", or "" for a code of neither; 08H is the same in both and counts as 2007."""
     function = control & 0x1F
     if control & 0x20 and not control & 0x80:
         return ""  # a request does not continue anything: vendor codes 20, 21 and 23
     if function == 0x03:
-        # 2007 names an identifier or, in a refusal, an error word; 1997 has one error byte
-        return "2007" if (length == 2 and control & 0x40) or length >= 4 else "1997"
+        # 2007 names an identifier 07xxxxxx or, in a refusal, an error word; 1997 has one error byte
+        named = len(data) >= 4 and data[3] == SECURITY_CLASS
+        return "2007" if named or (len(data) == 2 and control & 0x40) else "1997"
     if function in FUNCTIONS_2007:
         return "2007"
     return "1997" if function in FUNCTIONS_1997 else ""

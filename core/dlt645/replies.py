@@ -1,7 +1,8 @@
 """The replies of 2007 as values: read from a frame without knowing the request, and written as a meter sends them.
 
 One class for each shape of answer: data, follow-up data, an address, a baud rate, a done, an execution word, a
-refusal with its reasons in English and Chinese. `parse_reply` and `to_frame` are each other's reverse.
+refusal with its reasons in English and Chinese. `parse_reply` and `to_frame` are each other's reverse: what is read
+is written again bit for bit, and a frame of which that would not hold is refused.
 `ValueFormatError` when a frame is no reply of the edition, `ProtocolMisuse` for what no meter can send.
 """
 
@@ -132,9 +133,12 @@ def parse_reply(frame: Frame) -> Reply:
     function, data, address = frame.function, frame.data, frame.address
     if not frame.is_reply or function not in _FUNCTIONS:
         raise ValueFormatError(f"control code {frame.control:02X}H is no reply of the 2007 edition")
+    if frame.follow and (frame.abnormal or function not in _LEAST):
+        raise ValueFormatError(
+            f"control code {frame.control:02X}H promises more data of a reply that has none to follow"
+        )
     if frame.abnormal:
-        if len(data) not in (1, 2):
-            raise ValueFormatError(f"a refusal has 1 or 2 bytes, not {len(data)}")
+        _check_refusal(frame)
         return Refused(address, function, int.from_bytes(data, "little"), len(data))
     _check_size(frame)
     if function in _LEAST:
@@ -150,8 +154,19 @@ def parse_reply(frame: Frame) -> Reply:
     return Done(address, function, data)
 
 
+def _check_refusal(frame: Frame) -> None:
+    sizes = _ERROR_SIZES.get(frame.function, (1,))
+    if frame.function in _SILENT:
+        raise ValueFormatError(f"{frame.function:02X}H is refused by silence, not by a reply")
+    if len(frame.data) not in sizes:
+        allowed = " or ".join(map(str, sizes))
+        raise ValueFormatError(f"a refusal of {frame.function:02X}H has {allowed} bytes, not {len(frame.data)}")
+
+
 def _check_size(frame: Frame) -> None:
     size, function = len(frame.data), frame.function
     wrong = size not in _DONE_SIZES.get(function, (size,)) or size != _EXACT.get(function, size)
     if wrong or size < _LEAST.get(function, 0):
         raise ValueFormatError(f"a reply {frame.control:02X}H cannot have {size} bytes of data")
+    if function == READ_FOLLOW and not frame.data[-1]:
+        raise ValueFormatError("a sequence number begins at 1")

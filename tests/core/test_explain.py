@@ -62,6 +62,29 @@ def test_the_editions_are_told_apart() -> None:
     assert editions == {"2007": 134, "1997": 41, "": 4}
 
 
+@pytest.mark.parametrize(
+    ("control", "data", "complaint"),
+    [(0xD4, "", "0 bytes"), (0xD1, "", "0 bytes"), (0xD1, "020304", "3 bytes"), (0xC3, "02", None)],
+)
+def test_a_malformed_refusal_is_called_malformed(control: int, data: str, complaint: str | None) -> None:
+    told = of(control, data)
+    assert told.is_sound
+    if complaint is None:
+        assert told.error_en is not None
+        assert "a refusal has" not in told.error_en
+        return
+    assert f"a refusal has 1 or 2 bytes, not {complaint[0]}" in told.error_en
+    assert f"异常应答应为1或2字节，收到{complaint[0]}字节" in told.error_zh
+    assert told.err == (data and "040302") or told.err is None
+
+
+def test_a_repeated_read_of_1997_is_not_taken_for_security() -> None:
+    told = of(0x83, "1090 01000000")
+    assert (told.edition, told.identifier, told.values[0].value) == ("1997", "9010", 10)  # 0.01 kWh in Wh
+    assert of(0x83, "FF000007 11223344 55667788").edition == "2007"
+    assert of(0xC3, "0200").edition == "2007"
+
+
 def test_synthetic_frames_are_sound_and_only_refusals_and_one_value_complain() -> None:
     complaints = {}
     for vector in synthetic():
@@ -137,6 +160,45 @@ def test_passwords_are_not_shown() -> None:
         told = of(control, data, "000000000161")
         assert "password" in " ".join(texts(told))
         assert all("563412" not in row.data.hex() and "123456" not in row.text_en for row in told.rows)
+
+
+_DI_OF_PASSWORD, _WHO = "030C0004", "99 563412 01000000"
+
+
+@pytest.mark.parametrize("level", ["99", "98", "96", "02"])
+@pytest.mark.parametrize("secret", ["02665544", "026655", "02", "0266554433", "0266550A0B0C", "02665544 11223344"])
+@pytest.mark.parametrize("control", [0x14, 0x91, 0xB1, 0x92, 0xB2])
+def test_no_byte_of_a_password_is_shown_as_a_value(control: int, secret: str, level: str) -> None:
+    who, seq = (f"{level}563412 01000000" if control == 0x14 else ""), ("01" if control in (0x92, 0xB2) else "")
+    told = of(control, f"{_DI_OF_PASSWORD} {who} {secret} {seq}")
+    _hides(told, bytes.fromhex(secret))
+
+
+@pytest.mark.parametrize("change", range(-9, 10))
+@pytest.mark.parametrize("control", [0x14, 0x18, 0x98, 0x1C, 0x91, 0x04, 0x0F])
+def test_a_wrong_length_lets_no_password_out(control: int, change: int) -> None:
+    data = {0x98: "02665544", 0x91: f"{_DI_OF_PASSWORD} 02665544", 0x0F: "02665544 02665544",
+            0x04: "10C0 02665544"}.get(control, "030C0004 02665544 02665544")  # fmt: skip
+    wire = bytearray(encode(Frame(METER, control, bytes.fromhex(data)), 0))
+    if control == 0x91 and wire[9] + change < 4:
+        return  # its identifier is cut too: nothing says that a password follows
+    wire[9] = max(0, wire[9] + change)
+    told = explain(bytes(wire))
+    _hides(told, bytes.fromhex("665544"))
+    assert not told.error_en or all(f"got {byte + 0x33:02X}H" not in told.error_en for byte in (0x66, 0x55, 0x44))
+
+
+def _hides(told: Explanation, secret: bytes) -> None:
+    open_ = {"checksum", *_OPEN} if told.checksum_ok else _OPEN
+    plain, shown = set(secret[1:]), [row for row in told.rows if row.name_en not in open_]
+    for row in shown:
+        assert not plain & set(row.data), row
+        assert not {(byte + 0x33) & 0xFF for byte in plain} & set(row.data), row
+        assert all(f"{byte:02X}" not in row.text_en for byte in plain), row
+    assert all(f"{byte:02X}" not in (told.error_en or "") for byte in plain if byte > 0x40)
+
+
+_OPEN = {"address", "control code", "length", "identifier", "operator", "password level"}
 
 
 def test_relay_control_is_told_piece_by_piece() -> None:

@@ -186,7 +186,9 @@ def test_captured_and_synthetic_replies_are_read_and_sent_again_byte_for_byte() 
 @pytest.mark.parametrize(
     ("control", "data"),
     [(0x91, "000001"), (0x92, "00000100"), (0x94, "00"), (0x9C, "01"), (0x97, "18"), (0xD1, ""), (0xD1, "000000"),
-     (0x11, "00000100"), (0x81, "1090"), (0x93, "6748601000AA")],
+     (0x11, "00000100"), (0x81, "1090"), (0x93, "6748601000AA"), (0xB4, ""), (0xB3, "674860100000"), (0xF1, "02"),
+     (0xBC, "0400"), (0xB8, "02222222"), (0xD3, "01"), (0xD5, "01"), (0xC3, "02"), (0xD1, "0200"), (0xDA, "0200"),
+     (0x92, "00000100 1122 00"), (0xB7, "08"), (0xBD, "02")],
 )  # fmt: skip
 def test_what_is_no_reply_is_refused(control: int, data: str) -> None:
     with pytest.raises(ValueFormatError):

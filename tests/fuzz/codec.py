@@ -53,7 +53,7 @@ def _encodes_to_its_bytes(one: Frame, stream: bytes) -> None:
 
 
 def _typed(one: Frame) -> None:
-    """A typed request encodes to the very data it was read from; a reply is read or refused as documented."""
+    """A typed request encodes to the very data it was read from; a reply is refused, or is written again."""
     try:
         command = parse_request(one)
     except ValueFormatError:
@@ -61,7 +61,7 @@ def _typed(one: Frame) -> None:
     else:
         assert command.to_frame().data == one.data
     with suppress(ValueFormatError):
-        parse_reply(one)
+        assert parse_reply(one).to_frame() == one
 
 
 def explain(data: bytes) -> None:
