@@ -7,6 +7,7 @@ from sqlalchemy import Engine, select
 
 from server.errors import Conflict
 from server.flows.estates import import_estate
+from server.jobs.collecting import bus_plans
 from server.store import schema
 from server.store.engine import reader
 from server.store.estates import get_account, get_estate, list_estates
@@ -84,3 +85,24 @@ def test_a_tariff_in_force_cannot_be_rewritten_but_followed(engine: Engine, writ
 
     later = {**SINGLE, "versions": [*SINGLE["versions"], {"valid_from": "2027-01-01", "price": "0.7"}]}  # type: ignore[misc]
     writer.run(lambda unit: import_estate(unit, document(tariffs=(later, BY_RATES)), at()))
+
+
+def test_the_collector_is_told_what_every_meter_speaks(engine: Engine, writer: Writer) -> None:
+    homes = [household(1, protocol="modbus", model="hiking-dds238-2", unit=7), household(2, protocol="1997")]
+    plant(writer, homes)
+
+    def told() -> dict[str, tuple[str, str, int | None, bool]]:
+        with reader(engine) as connection:
+            [plan] = bus_plans(connection, ESTATE)
+        meters = [one for one in plan.meters if one.kind == "household"]
+        return {one.meter_id: (one.protocol, one.model, one.unit, one.trips_without_deadline) for one in meters}
+
+    hiking = ("modbus", "hiking-dds238-2", 7)
+    assert told() == {meter_id(1): (*hiking, False), meter_id(2): ("1997", "", None, False)}
+    given = document(homes)
+    buses = tuple(replace(bus, rs485=1) for bus in given.buses)
+    allowed = replace(given, estate=replace(given.estate, trips_without_deadline=1), buses=buses)
+    writer.run(lambda unit: import_estate(unit, allowed, at()))
+    assert told()[meter_id(1)] == (*hiking, True)
+    with reader(engine) as connection:
+        assert bus_plans(connection, ESTATE)[0].line.rs485
