@@ -128,7 +128,8 @@ def test_a_bus_that_the_server_does_not_have_is_said_with_those_it_has(site):
 def test_every_frame_of_the_running_server_is_shown(site):
     folder, _ = site
     trace = start("trace", "bus-1", "--json", "--for", "6", cwd=folder)
-    wait_until(lambda: estate645("read", "bus-1", STRANGER, "02010100", cwd=folder).returncode == 0, "a read")
+    while trace.poll() is None:  # however long the two take to start
+        assert estate645("read", "bus-1", STRANGER, "02010100", cwd=folder).returncode == 0
     shown = [json.loads(line) for line in trace.communicate(timeout=60)[0].splitlines()]
     mine = [one for one in shown if one["identifier"] == "02010100" and one["address"] == STRANGER]
     assert {one["sent"] for one in mine} == {True, False}

@@ -1,0 +1,189 @@
+"""The checks of `estate645 doctor`: each looks at one thing and says what is wrong with it and how to mend it.
+
+A `Finding` is ok, a warning (it works, with a risk that is named), wrong (something will not work), or unknown (this
+machine does not tell). Texts come as English and Chinese.
+"""
+
+import asyncio
+import os
+import resource
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from server.cli.lines import is_networked, opened
+from server.collect.limits import descriptors_needed
+from server.collect.port import LineSettings, PortError
+from server.config import Config
+from server.domain.calendar import ProtectedTimes, protected_because
+
+State = Literal["ok", "warning", "wrong", "unknown"]
+DISK_LOW_MB, DISK_FULL_MB = 2048, 256
+JUMP_MS = 5000
+NTP_S = 5
+SECRETS = ("sandbox_merchant_key", "wechat_merchant_key", "wechat_apiv3_key", "alipay_app_key", "hmac_secrets")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    subject: str
+    state: State
+    en: str
+    zh: str
+    mend_en: str = ""
+    mend_zh: str = ""
+
+
+def settings(config: Config, path: Path | None) -> Iterator[Finding]:
+    """Files that hold secrets are their owner's alone."""
+    yield Finding("settings", "ok", "every key is known and allowed", "所有设置项均有效")
+    held = {"settings file": path} if path is not None and "@" in config.database_url else {}
+    named: dict[str, Path] = {name: Path(value) for name in SECRETS if (value := getattr(config, name, ""))}
+    for name, secret in {**named, **{key: value for key, value in held.items() if value is not None}}.items():
+        try:
+            mode = stat.S_IMODE(secret.stat().st_mode)
+        except OSError as error:
+            yield Finding(
+                name, "wrong", f"{secret}: {error.strerror}", f"{secret}无法读取",
+                "name an existing file that this user may read", "请指定本用户可读的文件",
+            )  # fmt: skip
+            continue
+        if mode & 0o077:
+            yield Finding(
+                name, "wrong", f"{secret} may be read by others (mode {mode:o})", f"{secret}可被他人读取（{mode:o}）",
+                f"chmod 600 {secret}", f"执行 chmod 600 {secret}",
+            )  # fmt: skip
+        else:
+            yield Finding(name, "ok", f"{secret} has mode {mode:o}", f"{secret}权限{mode:o}")
+
+
+def disk(database: Path) -> Iterator[Finding]:
+    """The folder can be written and has room."""
+    folder = database.resolve().parent
+    if not os.access(folder, os.W_OK) or (database.exists() and not os.access(database, os.W_OK)):
+        yield Finding(
+            "database", "wrong", f"{database} cannot be written by this user", f"本用户无法写入{database}",
+            f"run this as the user of the server, or chown it and {folder}",
+            f"请用服务器的用户运行，或修改{folder}的属主",
+        )  # fmt: skip
+    free_mb = shutil.disk_usage(folder).free // 2**20
+    state: State = "wrong" if free_mb < DISK_FULL_MB else "warning" if free_mb < DISK_LOW_MB else "ok"
+    mend = ("", "") if state == "ok" else ("make room; a full disk stops every cut and every reading", "请清理磁盘空间")
+    yield Finding("disk", state, f"{free_mb} MB free in {folder}", f"{folder}剩余{free_mb} MB", *mend)
+
+
+def ports(buses: Sequence[tuple[str, str, LineSettings]], held: frozenset[str]) -> Iterator[Finding]:
+    """Each port opens, is nobody else's, and does what it was told; those of a running server are in good hands."""
+    for bus_id, url, line in buses:
+        subject = f"bus {bus_id}"
+        if bus_id in held:
+            yield Finding(subject, "ok", f"{url} is open in the running server", f"{url}由运行中的服务器使用")
+        elif url.startswith("dtu://"):
+            yield Finding(
+                subject, "unknown", f"{url} dials in; only a server hears it", f"{url}由DTU拨入，仅服务器可见"
+            )
+        else:
+            yield asyncio.run(_port(subject, url, line))
+
+
+async def _port(subject: str, url: str, line: LineSettings) -> Finding:
+    try:
+        async with opened(url, line, 1000) as bus:
+            parity = bus.port_status.parity_effective
+    except PortError as error:
+        return Finding(subject, "wrong", str(error), f"无法打开：{error}")
+    setting = f"{line.baud} 8{line.parity}{line.stop_bits}"
+    if parity is None:
+        where = "its line settings are the serial server's" if is_networked(url) else "it does not tell its parity"
+        return Finding(subject, "unknown", f"{url} opens; {where}", f"{url}可打开；线路参数由串口服务器决定")
+    if line.parity != "N" and not parity:
+        return Finding(
+            subject, "warning", f"{url} opens, but parity {line.parity} is not on (a pseudo-terminal has none)",
+            f"{url}可打开，但{line.parity}校验未生效（伪终端没有校验）",
+            "nothing on a simulator; on real meters use an adapter that has parity",
+            "模拟器上无需处理；真表请换支持校验的转换器",
+        )  # fmt: skip
+    return Finding(subject, "ok", f"{url} opens at {setting}, read back", f"{url}以{setting}打开，已回读")
+
+
+def clock(now_ms: int, newest_ms: int | None) -> Iterator[Finding]:
+    """The clock is kept by somebody and has not gone back behind what was written."""
+    synchronised = _synchronised()
+    if synchronised is None:
+        yield Finding(
+            "clock", "unknown", "this machine does not tell whether its clock is synchronised", "无法得知是否已对时",
+            "make sure that chrony, ntpd or systemd-timesyncd runs here or on the host",
+            "请确认本机或宿主机运行对时服务",
+        )  # fmt: skip
+    elif synchronised:
+        yield Finding("clock", "ok", "synchronised", "已对时")
+    else:
+        yield Finding(
+            "clock", "warning", "not synchronised; a wrong clock makes meters refuse commands",
+            "未对时，电表可能拒绝命令",
+            "timedatectl set-ntp true, or run chrony", "执行 timedatectl set-ntp true，或运行chrony",
+        )  # fmt: skip
+    if newest_ms is not None and newest_ms > now_ms + JUMP_MS:
+        behind_s = (newest_ms - now_ms) // 1000
+        yield Finding(
+            "clock", "wrong", f"{behind_s} s behind the newest entry of the database: it was put back",
+            f"比数据库最新记录慢{behind_s}秒，时钟被拨回",
+            "set the right time and date before the server starts again", "请先校正时间再启动服务器",
+        )  # fmt: skip
+
+
+def _synchronised() -> bool | None:
+    """What systemd knows; None where it is not there to ask."""
+    command = ("timedatectl", "show", "--property=NTPSynchronized", "--value")
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=NTP_S, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return {"yes": True, "no": False}.get(done.stdout.strip())
+
+
+def zone(name: str, now_s: int) -> Iterator[Finding]:
+    """The estate's time zone is known, and the holidays of the year."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        yield Finding(
+            "time zone", "wrong", f"{name} is not known to this machine", f"本机没有时区{name}",
+            "install tzdata (pip install tzdata, or the package of the system)", "请安装tzdata",
+        )  # fmt: skip
+        return
+    yield Finding("time zone", "ok", name, name)
+    if protected_because(ProtectedTimes(name, 0, 0, weekends=False), now_s) == "unknown_year":
+        yield Finding(
+            "holidays", "warning", "the holidays of this year are not known, so nobody is cut",
+            "缺少今年节假日，不会停电",
+            "pip install -U chinesecalendar", "执行 pip install -U chinesecalendar",
+        )  # fmt: skip
+
+
+def limits(buses: int) -> Iterator[Finding]:
+    """There are file descriptors for every port."""
+    needed = descriptors_needed(buses)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        yield Finding(
+            "limits", "wrong", f"{buses} buses need {needed} file descriptors, the hard limit is {hard}",
+            f"{buses}条总线需要{needed}个文件描述符，硬上限为{hard}",
+            f"ulimit -Hn {needed} as root, or LimitNOFILE={needed} in the systemd unit",
+            f"以root执行 ulimit -Hn {needed}，或在systemd单元中设LimitNOFILE={needed}",
+        )  # fmt: skip
+    else:
+        shown = "∞" if hard == resource.RLIM_INFINITY else str(hard)
+        yield Finding(
+            "limits",
+            "ok",
+            f"{needed} file descriptors needed, hard limit {shown}",
+            f"需要{needed}个文件描述符，上限{shown}",
+        )

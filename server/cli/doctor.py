@@ -1,0 +1,168 @@
+"""`estate645 doctor`: look at settings, database, ports, clock and limits; say what is wrong and how to mend it.
+
+Without a database it looks at what is there; ports are those of the estate, and each PORT that is named. It changes
+nothing and asks no meter. Exit code 1 when something is wrong; warnings and what this machine does not tell leave 0.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pysqlite3
+from sqlalchemy import Engine, make_url
+from sqlalchemy.exc import DBAPIError
+
+from server.admin.client import Admin, AdminError
+from server.cli import checkup
+from server.cli.checkup import Finding
+from server.cli.languages import LANGUAGES, said
+from server.collect.port import LineSettings
+from server.collect.serial_port import BAUDS, PARITY_FLAGS
+from server.config import load
+from server.errors import ConfigError, StorageUnavailable
+from server.store.condition import Condition, condition
+from server.store.engine import open_engine, reader, unavailable, wal_reset_warning
+from server.store.estates import list_buses, list_estates
+
+_MARKS = {"ok": "ok     ", "warning": "WARNING", "wrong": "WRONG  ", "unknown": "?      "}
+Buses = list[tuple[str, str, LineSettings]]
+Looked = Generator[Finding, None, tuple[Buses, Condition | None]]
+
+
+def add_parser(subparsers: Any) -> None:
+    """Describe the command."""
+    parser = subparsers.add_parser("doctor", help="say what is wrong and how to mend it", description=__doc__)
+    parser.add_argument("ports", metavar="PORT", nargs="*", help="ports to look at beside those of the estate")
+    parser.add_argument("--baud", type=int, choices=BAUDS, default=2400, help="of the ports named, default 2400")
+    parser.add_argument("--parity", choices=tuple(PARITY_FLAGS), default="E", help="of the ports named, default E")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings of the server")
+    parser.add_argument("--database", metavar="URL", help="database to look at, instead of the configured one")
+    parser.add_argument("--lang", choices=LANGUAGES, default="both", help="both unless given")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Look at everything and print it; 1 when something is wrong."""
+    findings = []
+    for one in examine(arguments):
+        findings.append(one)
+        if not arguments.json:
+            _show(one, arguments.lang)
+    if arguments.json:
+        print(json.dumps([asdict(one) for one in findings], ensure_ascii=False, indent=2))
+    return 1 if any(one.state == "wrong" for one in findings) else 0
+
+
+def examine(arguments: argparse.Namespace) -> Iterator[Finding]:
+    """Every finding, in the order in which things are needed."""
+    try:
+        config = load(arguments.config)
+    except ConfigError as error:
+        yield Finding("settings", "wrong", str(error), f"设置有误：{error}")
+        return
+    yield from checkup.settings(config, arguments.config)
+    line = LineSettings(arguments.baud, arguments.parity)
+    named: Buses = [(port, port, line) for port in arguments.ports]
+    buses, found = yield from _database(arguments.database or config.database_url)
+    yield from checkup.ports([*buses, *named], _held(arguments.database or config.database_url))
+    yield from checkup.clock(time.time_ns() // 1_000_000, None if found is None else found.newest_ms)
+    yield from checkup.limits(len(buses) + len(named))
+
+
+def _database(url: str) -> Looked:
+    """Findings on the database; gives its buses and its condition, None without one."""
+    try:
+        engine = open_engine(url)
+    except ConfigError as error:
+        yield Finding("database", "wrong", str(error), f"数据库有误：{error}")
+        return [], None
+    try:
+        path = Path(make_url(url).database or "")
+        if engine.dialect.name == "sqlite":
+            yield from checkup.disk(path)
+            if not path.is_file():
+                yield Finding(
+                    "database", "warning", f"there is no database {path} yet", f"尚无数据库{path}",
+                    "estate645 import estate.toml makes it", "执行 estate645 import estate.toml 即可创建",
+                )  # fmt: skip
+                return [], None
+        return (yield from _opened(engine))
+    finally:
+        engine.dispose()
+
+
+def _opened(engine: Engine) -> Looked:
+    try:
+        with reader(engine) as connection:
+            found = condition(connection)
+            known = found.revision is not None and found.revision == found.newest_revision
+            sites = list_estates(connection) if known else []
+            buses: Buses = [
+                (row["bus_id"], row["url"], LineSettings(row["baud"], row["parity"], row["stop_bits"]))
+                for site in sites
+                for row in list_buses(connection, site["estate_id"])
+            ]
+    except (DBAPIError, StorageUnavailable) as error:
+        text = str(unavailable(engine, error) if isinstance(error, DBAPIError) else error)
+        yield Finding("database", "wrong", text, f"数据库无法使用：{text}")
+        return [], None
+    yield from _condition(engine, found)
+    for site in sites:
+        yield from checkup.zone(site["time_zone"], int(time.time()))
+    return buses, found
+
+
+def _condition(engine: Engine, found: Condition) -> Iterator[Finding]:
+    where = engine.url.render_as_string(hide_password=True)
+    if found.revision == found.newest_revision:
+        yield Finding("database", "ok", f"{where}, revision {found.revision}", f"{where}，版本{found.revision}")
+    elif found.revision is None or found.revision < (found.newest_revision or ""):
+        yield Finding(
+            "database", "warning", f"revision {found.revision}, the newest is {found.newest_revision}",
+            f"版本{found.revision}，最新为{found.newest_revision}",
+            "back it up; `estate645 serve` brings it to the newest", "请先备份；estate645 serve 会自动升级",
+        )  # fmt: skip
+    else:
+        yield Finding(
+            "database", "wrong", f"revision {found.revision} is newer than this program ({found.newest_revision})",
+            f"数据库版本{found.revision}比程序（{found.newest_revision}）新",
+            "use the release that wrote it, or a newer one", "请使用写入它的版本或更新的版本",
+        )  # fmt: skip
+    if engine.dialect.name != "sqlite":
+        return
+    if found.journal != "wal":
+        yield Finding(
+            "database", "warning", f"journal mode is {found.journal}, not WAL", f"日志模式为{found.journal}而非WAL",
+            "keep it on a local disk, not on a network share; `estate645 serve` sets WAL",
+            "请放在本地磁盘而非网络共享；estate645 serve 会设为WAL",
+        )  # fmt: skip
+    warning = wal_reset_warning(pysqlite3.sqlite_version_info)
+    if warning:
+        yield Finding("SQLite", "warning", warning, f"SQLite版本有缺陷：{warning}")
+
+
+def _held(url: str) -> frozenset[str]:
+    """The buses that a running server has; none where none runs or it may not be asked."""
+    try:
+        admin = Admin.at(url)
+    except (AdminError, ConfigError):
+        return frozenset()
+    if admin is None:
+        return frozenset()
+    try:
+        return frozenset(bus["bus"] for bus in admin.ask("buses"))
+    except AdminError:
+        return frozenset()
+    finally:
+        admin.close()
+
+
+def _show(one: Finding, lang: str) -> None:
+    print(f"{_MARKS[one.state]} {one.subject}: {said(one.en, one.zh, lang)}")
+    if one.mend_en:
+        print(f"{'':8}-> {said(one.mend_en, one.mend_zh, lang)}")
