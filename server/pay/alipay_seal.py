@@ -39,7 +39,7 @@ def notice_of(key: RSAPublicKey, body: bytes) -> dict[str, str]:
     """
     try:
         pairs = parse_qsl(
-            body.decode("ascii"), keep_blank_values=True, strict_parsing=True, errors="strict",
+            body.decode("ascii"), keep_blank_values=True, errors="strict",
             max_num_fields=PARAMETERS_MAX,
         )  # fmt: skip
     except ValueError as error:

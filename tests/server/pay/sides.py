@@ -86,8 +86,8 @@ class Wechat:
         at_s = self.machine_s() + defects.get("late_s", 0)
         return self.headers(body, key=defects.get("key"), at_s=at_s), body
 
-    def headers(self, body, *, key=None, at_s=None, serial=None):
-        timestamp, nonce = str(self.machine_s() if at_s is None else at_s), "nonce-of-the-platform"
+    def headers(self, body, *, key=None, at_s=None, serial=None, nonce="nonce-of-the-platform"):
+        timestamp = str(self.machine_s() if at_s is None else at_s)
         signed = f"{timestamp}\n{nonce}\n".encode() + body + b"\n"
         return {
             "Wechatpay-Timestamp": timestamp, "Wechatpay-Nonce": nonce, "Wechatpay-Serial": serial or self.serial,
@@ -113,6 +113,8 @@ class Wechat:
         yield "timestamp moved", {**headers, "Wechatpay-Timestamp": str(self.machine_s() + 1)}, body
         yield "timestamp in other digits", {**headers, "Wechatpay-Timestamp": "1e9"}, body
         yield "nonce moved", {**headers, "Wechatpay-Nonce": "another"}, body
+        for nonce in ("", "n" * 129):
+            yield f"signed nonce of {len(nonce)}", self.headers(body, nonce=nonce), body
         yield "unknown serial", {**headers, "Wechatpay-Serial": "7132D72A03E93CDDF8C03BBD1F37EEDF"}, body
         yield "other scheme", {**headers, "Wechatpay-Signature-Type": "WECHATPAY2-SM2-WITH-SM3"}, body
         yield "probe", {**headers, "Wechatpay-Signature": "WECHATPAY/SIGNTEST/" + headers["Wechatpay-Signature"]}, body
@@ -128,7 +130,8 @@ class Wechat:
         for amount in (float(args[1]), str(args[1]), True, -1, None):
             yield f"amount {amount!r}", *self.message(*args, changes={"amount": {"total": amount, "currency": "CNY"}})
         if args[2] == "SUCCESS":
-            yield "no transaction", *self.message(*args, changes={"transaction_id": ""})
+            for transaction in ("", "42\n", "4２", "4" * 65, 42):
+                yield f"transaction {transaction!r}", *self.message(*args, changes={"transaction_id": transaction})
             yield "no time", *self.message(*args, changes={"success_time": "2026-11-27T10:34:56"})
         for nonsense in (b"", b"[]", b"\xff", b'{"id":"e"}', b'{"id":"e","resource":[]}', b"[" * 30_000):
             yield f"signed nonsense {nonsense[:12]!r}", self.headers(nonsense), nonsense
@@ -189,7 +192,9 @@ class Alipay:
         yield "tampered", *changed(total_amount="9999.00")
         yield "one more parameter", *changed(extra="1")
         yield "one parameter less", headers, urlencode({k: v for k, v in pairs.items() if k != "version"}).encode()
-        yield "twice", headers, body + b"&total_amount=9999.00"
+        yield "twice, the forged one last", headers, body + b"&total_amount=9999.00"
+        yield "a piece that is no parameter", headers, body + b"&junk"
+        yield "twice, the forged one first", headers, b"total_amount=9999.00&" + body
         yield "forged", *self.message(*args, key=rsa_key("f"))
         yield "signed by ourselves", *self.message(*args, key=rsa_key("m"))
         yield "stale", *self.message(*args, late_s=-(25 * 3600 + 301))

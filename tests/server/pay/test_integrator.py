@@ -2,6 +2,7 @@
 
 import json
 
+import httpx
 import pytest
 
 from server.errors import CallbackRejected, Refused
@@ -80,3 +81,26 @@ def test_our_own_message_is_no_payment_when_it_is_sent_back_to_us(integrator):
     for message in (asked, integrator._hear(asked)):
         with pytest.raises(CallbackRejected, match="kind payment"):
             integrator.provider.verify_callback(message.headers, message.content, now_ms=integrator.machine_s() * 1000)
+
+
+@pytest.mark.parametrize("changes", [{"order_no": "another"}, {"to": "query"}, {"kind": "payment"}])
+def test_an_answer_to_another_question_is_none(integrator, changes):
+    integrator.answers["close"] = {"result": "closed", **changes}
+    with pytest.raises(ProviderUnavailable, match="another question"):
+        run(integrator, "close", ORDER_NO)
+
+
+@pytest.mark.parametrize("defect", ["forged", "stale", "future", "unsigned", "status"])
+def test_an_answer_counts_only_when_the_service_signed_it_now(integrator, defect):
+    body = json.dumps({"kind": "answer", "to": "close", "order_no": ORDER_NO, "result": "closed"}).encode()
+    headers = {
+        "forged": integrator.headers(body, secret=b"u" * 40),
+        "stale": integrator.headers(body, at_s=integrator.machine_s() - 301),
+        "future": integrator.headers(body, at_s=integrator.machine_s() + 301),
+        "unsigned": {},
+        "status": integrator.headers(body),
+    }[defect]
+    answer = httpx.Response(500 if defect == "status" else 200, content=body, headers=headers)
+    integrator.provider._transport = httpx.MockTransport(lambda _: answer)
+    with pytest.raises(ProviderUnavailable):
+        run(integrator, "close", ORDER_NO)
