@@ -118,4 +118,5 @@ class WorldClock:
 
     def _world_us_at(self, now_s: float) -> int:
         elapsed_us = self._offset_us + round(now_s * 1_000_000)
-        return max(self._least_us, self._world_us + elapsed_us * self.anchor.factor)
+        world_us = self._world_us + elapsed_us * self.anchor.factor
+        return world_us if world_us > self._least_us else self._least_us

@@ -86,18 +86,21 @@ class Bus:
         if self.odd:
             heard = self.odd.hear(heard)
         silence_s = now_s - self._received_s
-        self._received_s = max(self._received_s, now_s) + self._wire_s(len(data))
+        if silence_s > 0:
+            self._received_s = now_s
+        if self.config.byte_true:
+            self._received_s += self._wire_s(len(data))
         if self.config.echo:
             self._put(data)
         if now_s < self._talking_until_s:
             self._collide()
             return
-        for ear, requests in [(ear, ear.hear(heard, silence_s)) for ear in self._ears]:
-            for request in requests:
-                self._hear(ear, request)
+        understood = [(ear, request) for ear in self._ears for request in ear.hear(heard, silence_s)]
+        for ear, request in understood:
+            self._hear(ear, request, now_s)
         if self.odd.strangers:
             for stranger, request in self.odd.understood(data, self.line, silence_s):
-                self._hear(stranger.ear, request, stranger.meter)
+                self._hear(stranger.ear, request, now_s, stranger.meter)
 
     def _wire_s(self, count: int) -> float:
         """The time that we have to give `count` bytes; a UART gives it by itself."""
@@ -142,7 +145,7 @@ class Bus:
         self._speech += 1
         self._talking_until_s = 0.0
 
-    def _hear(self, ear: Ear, request: Any, stranger: Meter | None = None) -> None:
+    def _hear(self, ear: Ear, request: Any, now_s: float, stranger: Meter | None = None) -> None:
         unheard_bytes, self._unheard_bytes = self._unheard_bytes, 0
         if request.is_reply:
             return
@@ -151,7 +154,7 @@ class Bus:
             if len(self._ears) > 1:
                 for other in self._ears:
                     other.rest()
-            self._say(ear, request, 0, self._env.time_s, stranger)
+            self._say(ear, request, 0, now_s, stranger)
             return
         length = ear.length(request, unheard_bytes)
         delay_ms = self._delays.draw_ms(request.address, *ear.reply_delay_ms(request))

@@ -56,7 +56,7 @@ class Environment(simpy.Environment):
     @property
     def time_s(self) -> float:
         """Machine seconds since the start, as true as the drive knows them."""
-        return max(self.io_time, self.now)
+        return self.io_time if self.io_time > self._now else self._now
 
     def passing(self, until_s: float) -> Job:
         """Step everything that is due up to an instant, that instant included, in slices, and stand there."""
@@ -167,8 +167,9 @@ class RealEnvironment(ServedEnvironment):
 
     def _serve_io(self) -> None:
         for fd, _mask in self._epoll.poll(0):
-            self.io_time = self.wall_s()
-            self._now = max(self._now, min(self.io_time, self.peek()))
+            self.io_time = wall_s = time.monotonic() - self._start_s
+            if wall_s > self._now:
+                self._now = max(self._now, min(wall_s, self.peek()))
             handler = self._handlers.get(fd)
             if handler is not None:
                 handler()

@@ -123,6 +123,8 @@ class Fleet:
         self.on_change: Callable[[int, int], None] = lambda _index, _at_ms: None
         self.notes: dict[int, Notes] = {}
         self._memories: dict[int, Memory] = {}
+        self.recall: Callable[[int], Memory | None] = self._memories.get
+        """What the meter remembers; None when there is nothing yet."""
 
     def __len__(self) -> int:
         return len(self.households) + len(self.gates)
@@ -144,10 +146,6 @@ class Fleet:
         """The settings of a meter."""
         count = len(self.households)
         return self.gates[index - count].meter if index >= count else self.households.meter(index)
-
-    def recall(self, index: int) -> Memory | None:
-        """What the meter remembers; None when there is nothing yet."""
-        return self._memories.get(index)
 
     def remember(self, index: int) -> Memory:
         """The meter's memory, made if there is none yet."""

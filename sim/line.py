@@ -41,11 +41,17 @@ class Line:
         """What the meters hear of the master's bytes."""
         if self._garbles:
             self._client = self._port.client_line(self._own)
+        if self._client is self._own and not self._noise.errors_ppm:
+            return data
         return self.carry(data, self._client, self._own)
 
     def to_master(self, data: bytes, sender: LineSettings | None = None) -> bytes:
         """What the master's port gets of the bytes of meters, or of one that is set otherwise."""
-        return self.carry(data, self._own if sender is None else sender, self._client)
+        if sender is None:
+            sender = self._own
+        if sender is self._client and not self._noise.errors_ppm:
+            return data
+        return self.carry(data, sender, self._client)
 
     def add_noise(self, errors_ppm: int) -> None:
         """Flip so many bits of a million more (negative: less)."""
@@ -53,8 +59,6 @@ class Line:
 
     def carry(self, data: bytes, sender: LineSettings, receiver: LineSettings) -> bytes:
         """What a receiver makes of a sender's bytes."""
-        if sender is receiver and not self._noise.errors_ppm:
-            return data
         alike = sender == receiver
         bits = self._noise.hits(data, sender)
         if bits is None:

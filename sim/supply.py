@@ -58,7 +58,10 @@ class Supply:
 
     def energy(self, at_ms: int) -> int:
         """Energy since the origin at any instant from the origin on."""
-        segments = self._segments()
+        memory = self._fleet.recall(self._index)
+        if memory is None:
+            return self._fleet.loads.table.energy(self._index, at_ms)
+        segments = memory.segments
         if not segments:
             return self._demanded(at_ms)
         segment = segments[max(0, bisect_right(segments, at_ms, key=_start) - 1)]

@@ -31,9 +31,10 @@ def bcd_to_int(data: bytes) -> int:
 
 def int_to_bcd(value: int, length: int) -> bytes:
     """Write `value` as `length` bytes of BCD, low byte first; `ProtocolMisuse` when it does not fit."""
-    if not 0 <= value < 100**length:
-        raise ProtocolMisuse(f"{value} does not fit into {length} BCD bytes")
-    return bytes.fromhex(f"{value:0{2 * length}d}")[::-1]
+    try:
+        return int(f"{value:d}", 16).to_bytes(length, "little")
+    except OverflowError:
+        raise ProtocolMisuse(f"{value} does not fit into {length} BCD bytes") from None
 
 
 def bcd_to_signed(data: bytes) -> int:

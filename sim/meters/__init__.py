@@ -52,7 +52,8 @@ class Meter:
     @property
     def address(self) -> str:
         """Twelve digits; 15H may have changed what the scenario said."""
-        return self.notes.address or f"{self._fleet.address[self.index]:012d}"
+        fleet, index = self._fleet, self.index
+        return fleet.notes.get(index, BLANK).address or f"{fleet.address[index]:012d}"
 
     @property
     def profile(self) -> VendorProfile:
@@ -157,7 +158,7 @@ class Meter:
     @property
     def silent(self) -> bool:
         """Whether the meter answers nothing."""
-        return self._fleet.has(self.index, SILENT)
+        return self._fleet.flags[self.index] & SILENT != 0
 
     @silent.setter
     def silent(self, on: bool) -> None:
@@ -340,10 +341,11 @@ class Meter:
         return self._fleet.metering(self.index, self.flow)
 
     def _source(self) -> Supply | GateSource | Course:
-        memory = self._fleet.recall(self.index)
+        fleet, index = self._fleet, self.index
+        memory = fleet.recall(index)
         if memory is not None and memory.metering is not None:
             return memory.metering
-        return self.flow
+        return self.flow if fleet.is_gate(index) else Supply(fleet, index)
 
     def _group(self) -> Group:
         return self._fleet.groups[self.index - len(self._fleet.households)]

@@ -53,14 +53,16 @@ def fits(pattern: str, address: str) -> bool:
 
 def answer(meter: Meter, request: Frame, at_ms: int) -> Frame | None:
     """What the meter says to a request at world time `at_ms`; None is silence."""
-    if request.is_reply or meter.silent or meter.notes.mains_off:
+    if request.control & REPLY_BIT or meter.silent or meter.notes.mains_off:
         return None
     if request.address == BROADCAST_ADDRESS:
         return _broadcast(meter, request, at_ms)
-    if not fits(request.address, meter.address):
-        return None
-    if not _carries(meter, request):
-        return _wild_baud(meter, request)
+    address = meter.address
+    if request.address != address or request.control == WRITE_ADDRESS:
+        if not fits(request.address, address):
+            return None
+        if not _carries(meter, request):
+            return _wild_baud(meter, request)
     control = request.control | REPLY_BIT
     try:
         said = _HANDLERS.get(request.control, _unknown)(meter, request, at_ms)
@@ -68,7 +70,9 @@ def answer(meter: Meter, request: Frame, at_ms: int) -> Frame | None:
         said = ABNORMAL_BIT, bytes([refused.err])
     except CoreError:
         said = ABNORMAL_BIT, bytes([ERR_OTHER])
-    return None if said is None else Frame(meter.address, control | said[0], said[1])
+    if said is None:
+        return None
+    return Frame(address if request.control == READ else meter.address, control | said[0], said[1])
 
 
 Said = tuple[int, bytes] | None
@@ -131,8 +135,9 @@ def _read(meter: Meter, request: Frame, at_ms: int) -> Said:
     data = read_item(meter, int.from_bytes(di, "little"), at_ms, request.data[IDENTIFIER_BYTES:])
     if data is None:
         raise RefusedError(ERR_NO_DATA)
-    if meter.notes.flipped_bit is not None and di[3] == ENERGIES:
-        data = _flipped(data, meter.notes.flipped_bit)
+    flipped_bit = meter.notes.flipped_bit
+    if flipped_bit is not None and di[3] == ENERGIES:
+        data = _flipped(data, flipped_bit)
     said, more = first_part(meter, di, data)
     return FOLLOW_BIT if more else 0, said
 

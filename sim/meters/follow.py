@@ -24,13 +24,14 @@ SEQUENCE_MAX = 255
 
 def first_part(meter: "Meter", di: bytes, data: bytes) -> tuple[bytes, bool]:
     """The data field of the answer to 11H, and whether its follow bit is set."""
-    first = FIRST_BYTES if meter.notes.part_bytes is None else meter.notes.part_bytes
+    notes = meter.notes
+    first = FIRST_BYTES if notes.part_bytes is None else notes.part_bytes
     if len(data) > first:
         meter.own().pages = (int.from_bytes(di, "little"), data[: first + SEQUENCE_MAX * _next_bytes(meter)])
         return di + data[:first], True
-    if meter.notes.pages is not None:
+    if notes.pages is not None:
         meter.own().pages = None
-    return di + data, bool(meter.notes.reports) and di != REPORT_STATUS.to_bytes(4, "little")
+    return di + data, bool(notes.reports) and di != REPORT_STATUS.to_bytes(4, "little")
 
 
 def next_part(meter: "Meter", request: bytes) -> tuple[bytes, bool]:

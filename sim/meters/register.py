@@ -49,7 +49,8 @@ class Register:
 
     def total_wh(self, at_ms: int) -> int:
         """True total at an instant, to the Wh and without roll-over."""
-        return self.start_wh + self.source.energy(max(at_ms, self.origin_ms)) // MWMS_PER_WH
+        at_ms = at_ms if at_ms > self.origin_ms else self.origin_ms
+        return self.start_wh + self.source.energy(at_ms) // MWMS_PER_WH
 
     def steps_wh(self, at_ms: int) -> int:
         """True total register in whole steps, without roll-over."""
@@ -104,7 +105,8 @@ class Register:
 
     def shown_total_wh(self, at_ms: int) -> int:
         """The total as the meter shows it, without the work for the rates."""
-        return (self.steps_wh(at_ms) - self.offset_wh(at_ms)) % REGISTER_MODULUS_WH
+        total_wh = self.total_wh(at_ms)
+        return (total_wh - total_wh % WH_PER_STEP - self.offset_wh(at_ms)) % REGISTER_MODULUS_WH
 
     def window_ms(self, total_wh: int, now_ms: int) -> tuple[int, int | None] | None:
         """World times at which the true total showed `total_wh`: first, and first no longer (None: still)."""

@@ -11,6 +11,8 @@ import pty
 import termios
 import tty
 from contextlib import suppress
+from fcntl import ioctl
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,6 +22,8 @@ from sim.ports.port import READ_BYTES, OnBytes, real
 from sim.uart import LineSettings
 
 IFLAG, CFLAG, ISPEED, OSPEED = 0, 2, 4, 5
+TERMIOS_ROOM_BYTES = 64
+"""The kernel's termios is smaller on every architecture."""
 BAUD_OF = {getattr(termios, name): int(name[1:]) for name in dir(termios) if name[:1] == "B" and name[1:].isdigit()}
 SPEED_OF = {baud: speed for speed, baud in BAUD_OF.items()}
 
@@ -36,7 +40,8 @@ class PtyPort:
         self._line = line
         self._fds: tuple[int, int] | None = None
         self._env: RealEnvironment | None = None
-        self._seen: tuple[LineSettings, int, int, int] | None = None
+        self._live, self._seen = bytearray(TERMIOS_ROOM_BYTES), b""
+        self._own = line
         self._client = line
 
     def open(self, env: Environment, on_bytes: OnBytes) -> None:
@@ -52,7 +57,7 @@ class PtyPort:
         tty.setraw(slave)
         self._set_speed(slave)
         os.set_blocking(master, False)
-        self._env.watch(master, lambda: self._read(on_bytes))
+        self._env.watch(master, partial(self._read, master, on_bytes))
         _publish(os.ttyname(slave), self._link)
 
     def write(self, data: bytes) -> None:
@@ -66,13 +71,16 @@ class PtyPort:
         self.dropped_bytes += len(data) - sent
 
     def client_line(self, own: LineSettings) -> LineSettings:
-        """The slave's live settings; a speed that has no name counts as our own."""
+        """The slave's live settings; a speed that has no name counts as our own.
+
+        They are compared as the kernel's own bytes, and taken apart only where those have changed.
+        """
         if self._fds is None:
             return own
-        attributes = termios.tcgetattr(self._fds[0])
-        seen = own, attributes[IFLAG], attributes[CFLAG], attributes[OSPEED]
-        if seen != self._seen:
-            self._seen, self._client = seen, self._settings(attributes, own)
+        ioctl(self._fds[0], termios.TCGETS, self._live)
+        if self._live != self._seen or own is not self._own:
+            self._seen, self._own = bytes(self._live), own
+            self._client = self._settings(termios.tcgetattr(self._fds[0]), own)
         return self._client
 
     @staticmethod
@@ -110,10 +118,10 @@ class PtyPort:
             attributes[CFLAG] |= termios.PARODD
         termios.tcsetattr(slave, termios.TCSANOW, attributes)
 
-    def _read(self, on_bytes: OnBytes) -> None:
-        assert self._fds is not None
+    @staticmethod
+    def _read(master: int, on_bytes: OnBytes) -> None:
         try:
-            data = os.read(self._fds[0], READ_BYTES)
+            data = os.read(master, READ_BYTES)
         except (BlockingIOError, OSError):
             # EIO would mean that no slave is open; ours is, so there is nothing to read and nothing lost.
             return
