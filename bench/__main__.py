@@ -41,13 +41,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.json not in (None, "-") and (wrong := unwritable(Path(options.json))):
         parser.error(f"--json {options.json}: {wrong}")
-    module = cast("Bench", importlib.import_module(f"bench.{options.bench}"))
     try:
+        module = cast("Bench", importlib.import_module(f"bench.{options.bench}"))
         results, loads = module.run(quick=options.quick)
     except BenchFailed as failed:
         print(f"bench {options.bench}: {failed}", file=sys.stderr)
         return EXIT_FAILED
-    return publish(options.bench, results, loads, options.json)
+    except ModuleNotFoundError as missing:
+        print(f'bench {options.bench}: {missing}; the peers come with: pip install -e ".[bench]"', file=sys.stderr)
+        return EXIT_FAILED
+    try:
+        return publish(options.bench, results, loads, options.json)
+    except OSError as error:
+        print(f"bench {options.bench}: the results could not be written: {error.strerror}", file=sys.stderr)
+        return EXIT_FAILED
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 Four rates, 64 tariffs in random order, tiers, 5 % with a transformer ratio, a few roll-overs, steps back and
 jumps. Candidates run in turns on the same rows; their results are compared before the first timing. Every tier of
 the host is measured with meters in random order and grouped by tariff, beside chunked NumPy and beside its own
-roofline: the same arrays with trivial arithmetic in the same tier (a ratio of 1 is the limit of the memory). The
+roofline: the same arrays with trivial arithmetic in the same tier (a ratio of 1 is the limit of the memory,
+which grouped meters can pass by little, since they leave the column of tariffs unread and the roofline reads it). The
 floor is what a busy shared machine still reaches; the goal is what a quiet one should. Data frames, database engines
 and a whole billing tick stand beside it as context, with fewer repetitions and without floors.
 """
@@ -43,7 +44,7 @@ ROOFLINE = "roofline"
 IN_MEMORY = 1_000_000  # fewer meters fit a cache, whose streams say nothing about memory
 ORDERS = ("random", "grouped")
 # of random order against NumPy and the roofline, and of grouped meters against both
-FLOORS = {"avx512": (10.0, 0.3, 10.0, 0.3), "avx2": (4.0, 0.15, 4.0, 0.15), "scalar": (3.0, 0.1, 3.0, 0.1)}
+FLOORS = {"avx512": (10.0, 0.3, 10.0, 0.3), "avx2": (12.0, 0.35, 14.0, 0.4), "scalar": (5.0, 0.17, 5.0, 0.17)}
 GOALS = {"avx512": (35.0, 0.7, 50.0, 0.9), "avx2": (20.0, 0.5, 25.0, 0.6), "scalar": (12.0, 0.25, 12.0, 0.25)}
 PYTHON_FLOOR, PYTHON_GOAL = 60.0, 1_000.0
 

@@ -49,7 +49,7 @@ def _engines(make: Callable[[int], Columns], meters: int) -> tuple[list[Result],
             progress(f"deduct: loading {name}")
             try:
                 prepared = stack.enter_context(engine(fresh))
-            except FileNotFoundError as missing:
+            except (FileNotFoundError, ModuleNotFoundError) as missing:
                 print(f"bench deduct: no {name}: {missing}", file=sys.stderr)
                 continue
             _compare(name, prepared, expected)
@@ -63,7 +63,7 @@ def _engines(make: Callable[[int], Columns], meters: int) -> tuple[list[Result],
             other = statistics.median(samples[name])
             results.append(
                 Result(
-                    name=f"deduct, {meters} meters, context",
+                    name=f"deduct, {meters} meters, context, {name}",
                     value=mine,
                     unit="ns/meter",
                     peer=Peer(name, other),

@@ -2,7 +2,8 @@
 
 Each holds the same meters and tariffs in its own form, joins them, and leaves charge, period, balance, flags and
 event in its own form again; loading and fetching are not timed. The engines work in one statement that fills a table
-of results; PostgreSQL keeps the steps apart (MATERIALIZED, no JIT), since it would repeat nested expressions.
+of results; PostgreSQL keeps the steps apart (MATERIALIZED, no JIT), since it would repeat nested expressions. An
+engine's library is imported when it is asked for, so that one that is not installed stops no other.
 """
 
 import sqlite3
@@ -11,11 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import duckdb
 import numpy as np
-import pandas as pd
-import polars as pl
-import psycopg
 from numpy.typing import NDArray
 
 from bench import postgres_server
@@ -122,6 +119,8 @@ def _expressions(d: _Dialect) -> dict[str, Any]:
 @contextmanager
 def in_pandas(c: Columns) -> Iterator[Prepared]:
     """Whole columns of a DataFrame."""
+    import pandas as pd
+
     meters, tariffs = (pd.DataFrame(table) for table in tables(c))
     done: dict[str, Any] = {}
 
@@ -139,6 +138,8 @@ def in_pandas(c: Columns) -> Iterator[Prepared]:
 @contextmanager
 def in_polars(c: Columns) -> Iterator[Prepared]:
     """A lazy query, on all cores."""
+    import polars as pl
+
     meters, tariffs = (pl.DataFrame(table) for table in tables(c))
     done: dict[str, pl.DataFrame] = {}
 
@@ -169,6 +170,9 @@ FETCH = f"SELECT {', '.join(RESULTS)} FROM results ORDER BY id"
 @contextmanager
 def in_duckdb(c: Columns) -> Iterator[Prepared]:
     """In memory, on all cores."""
+    import duckdb
+    import pandas as pd
+
     connection = duckdb.connect()
     for name, table in zip(("meters", "tariffs"), tables(c), strict=True):
         connection.register("loaded", pd.DataFrame(table))
@@ -209,6 +213,8 @@ def in_sqlite(c: Columns) -> Iterator[Prepared]:
 @contextmanager
 def in_postgresql(c: Columns) -> Iterator[Prepared]:
     """A server of its own on a Unix socket, without waiting for the disk."""
+    import psycopg
+
     folder = postgres_server.binaries()
     if folder is None:
         raise FileNotFoundError(postgres_server.ABSENT)

@@ -10,6 +10,8 @@ check each value just before its use and keep what they overwrite; a bad value u
 GIL is released for the whole pass; all arrays are under the caller's lock.
 """
 
+from operator import index as whole
+
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_RawFree, PyMem_RawMalloc
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uintptr_t
@@ -59,6 +61,9 @@ ROW_BYTES = 64
 _ARRAYS = (
     "tier_period_wh", "balance_nf", "charge_nf", "flags", "event", "prev_wh", "new_wh", "ratio", "tariff",
     "alarm1_fen", "alarm2_fen", "overdraft_fen", "runs",
+)
+_LEVEL_ARRAYS = (
+    "flags", "event", "balance_nf", "close_allowed_nf", "alarm1_fen", "alarm2_fen", "overdraft_fen",
 )
 _ARRAYS_BY_INDEX = (*_ARRAYS[:12], "index")
 
@@ -206,8 +211,8 @@ def deduct(
     uint8_t[::1] event not None,
     tariffs,
     *,
-    int64_t modulus_wh=1000000000,
-    int64_t max_delta_wh=100000000,
+    modulus_wh=1000000000,
+    max_delta_wh=100000000,
     const int64_t[::1] index=None,
     const int64_t[::1] runs=None,
     Py_ssize_t lo=0,
@@ -229,25 +234,25 @@ def deduct(
 
     An event BACKWARDS, JUMP or RANGE (more than 2^31 - 1 Wh, a balance beyond +-2^62, a period beyond
     2^53 Wh) charges 0 and changes no state. A TRIP event is a finding, never a command.
-    ValueError for any argument that breaks the above; then nothing was changed.
+    ValueError for what breaks the above, TypeError for a scalar that is no integer; then nothing was changed.
     """
     cdef Py_ssize_t n = ratio.shape[0], end, rows_count = 0
+    cdef int64_t modulus = whole(modulus_wh), max_delta = whole(max_delta_wh)
     cdef Batch b
     cdef Row *rows = NULL
     cdef const int32_t[:, ::1] prev_rows, new_rows
-    check_lengths(n, {
-        "tariff": tariff.shape[0], "tier_period_wh": tier_period_wh.shape[0],
-        "balance_nf": balance_nf.shape[0], "alarm1_fen": alarm1_fen.shape[0],
-        "alarm2_fen": alarm2_fen.shape[0], "overdraft_fen": overdraft_fen.shape[0],
+    check_lengths("ratio", n, {
+        "tariff": tariff.shape[0], "tier_period_wh": tier_period_wh.shape[0], "balance_nf": balance_nf.shape[0],
+        "alarm1_fen": alarm1_fen.shape[0], "alarm2_fen": alarm2_fen.shape[0], "overdraft_fen": overdraft_fen.shape[0],
         "flags": flags.shape[0], "charge_nf": charge_nf.shape[0], "event": event.shape[0],
     })
     end = (n if index is None else index.shape[0]) if hi is None else hi
-    check_bounds(lo, end, n if index is None else index.shape[0], modulus_wh, max_delta_wh)
+    check_bounds(lo, end, n if index is None else index.shape[0], modulus, max_delta)
     if lo == end:
         return
     prev_rows, new_rows = _by_rate("prev_wh", prev_wh, n), _by_rate("new_wh", new_wh, n)
     b.meters, b.rates = n, _rates(prev_rows.shape[0], new_rows.shape[0])
-    b.modulus, b.max_delta = <uint32_t>modulus_wh, <uint32_t>max_delta_wh
+    b.modulus, b.max_delta = <uint32_t>modulus, <uint32_t>max_delta
     b.prev, b.now, b.ratio, b.tariff = &prev_rows[0, 0], &new_rows[0, 0], &ratio[0], &tariff[0]
     b.alarm1, b.alarm2, b.overdraft = &alarm1_fen[0], &alarm2_fen[0], &overdraft_fen[0]
     b.period, b.balance, b.charge = &tier_period_wh[0], &balance_nf[0], &charge_nf[0]
@@ -318,26 +323,34 @@ def update_levels(
 ):
     """The level function of `deduct` alone, for accounts after top-ups or with new limits.
 
-    All arrays hold n elements, units as in `deduct`; flags in place, event overwritten.
+    All arrays hold n elements, units as in `deduct`; flags in place, event overwritten. These two share no memory
+    with any other argument (`ValueError`).
     """
     cdef Py_ssize_t i, n = flags.shape[0]
-    check_lengths(balance_nf.shape[0], {
+    cdef Span[7] spans
+    check_lengths("balance_nf", balance_nf.shape[0], {
         "alarm1_fen": alarm1_fen.shape[0], "alarm2_fen": alarm2_fen.shape[0], "event": event.shape[0],
         "overdraft_fen": overdraft_fen.shape[0], "close_allowed_nf": close_allowed_nf.shape[0], "flags": n,
     })
-    for i in range(n):
-        event[i] = relevel(
-            balance_nf[i], alarm1_fen[i], alarm2_fen[i], overdraft_fen[i], close_allowed_nf[i], &flags[i]
-        )
+    if n:
+        spans[0], spans[1] = span(&flags[0], n), span(&event[0], n)
+        spans[2], spans[3] = span(&balance_nf[0], 8 * n), span(&close_allowed_nf[0], 8 * n)
+        spans[4], spans[5] = span(&alarm1_fen[0], 4 * n), span(&alarm2_fen[0], 4 * n)
+        spans[6] = span(&overdraft_fen[0], 4 * n)
+        check_apart(spans, 7, 2, _LEVEL_ARRAYS)
+    with nogil:
+        for i in range(n):
+            event[i] = relevel(
+                balance_nf[i], alarm1_fen[i], alarm2_fen[i], overdraft_fen[i], close_allowed_nf[i], &flags[i]
+            )
 
 
-def level_after(
-    int64_t balance_nf, int32_t alarm1_fen, int32_t alarm2_fen, int32_t overdraft_fen,
-    int64_t close_allowed_nf, uint8_t flags,
-):
-    """One account's level function: (new flags, event). OverflowError beyond the array types."""
-    cdef uint8_t state = flags
-    cdef uint8_t event = relevel(balance_nf, alarm1_fen, alarm2_fen, overdraft_fen, close_allowed_nf, &state)
+def level_after(balance_nf, alarm1_fen, alarm2_fen, overdraft_fen, close_allowed_nf, flags):
+    """One account's level function: (new flags, event). OverflowError beyond the array types, TypeError for floats."""
+    cdef int64_t balance = whole(balance_nf), close_allowed = whole(close_allowed_nf)
+    cdef int32_t alarm1 = whole(alarm1_fen), alarm2 = whole(alarm2_fen), overdraft = whole(overdraft_fen)
+    cdef uint8_t state = whole(flags)
+    cdef uint8_t event = relevel(balance, alarm1, alarm2, overdraft, close_allowed, &state)
     return state, event
 
 
@@ -353,7 +366,7 @@ def post_fen(
     cdef Py_ssize_t i, n = charge_nf.shape[0]
     cdef int64_t total, posted
     cdef Span[3] spans
-    check_lengths(n, {"residue_nf": residue_nf.shape[0], "posted_fen": posted_fen.shape[0]})
+    check_lengths("charge_nf", n, {"residue_nf": residue_nf.shape[0], "posted_fen": posted_fen.shape[0]})
     for i in range(n):
         if not -MONEY_MAX <= charge_nf[i] <= MONEY_MAX:
             raise ValueError(f"charge_nf[{i}] = {charge_nf[i]} is beyond 2^62")

@@ -28,10 +28,10 @@ cdef inline int check_rows(const Row *rows, Py_ssize_t tariffs) except -1:
     return 0
 
 
-cdef inline int check_lengths(Py_ssize_t meters, dict lengths) except -1:
+cdef inline int check_lengths(str first, Py_ssize_t meters, dict lengths) except -1:
     for name, length in lengths.items():
         if length != meters:
-            raise ValueError(f"{name} holds {length} elements, but ratio holds {meters}")
+            raise ValueError(f"{name} holds {length} elements, but {first} holds {meters}")
     return 0
 
 

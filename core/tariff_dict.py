@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from core.tariff_terms import (
     DAY_MINUTES,
@@ -23,6 +22,7 @@ from core.tariff_terms import (
     Tariff,
     TariffError,
     TariffVersion,
+    zone_of,
 )
 from core.units import parse_price
 
@@ -262,17 +262,20 @@ def _limits(table: Mapping[str, Any], more_wh: int, where: str) -> tuple[int, ..
 
 
 def _valid_from_s(table: Mapping[str, Any], time_zone: str, where: str) -> int:
-    """Epoch seconds, or ISO text: a date is its local midnight, a time without offset is local."""
+    """Epoch seconds, or ISO text: a date is its local midnight, a time without offset is local and must be unique."""
     key = _one_of(table, ("valid_from", "valid_from_s"), where, required=True)
     value = table[key] if key else None
     if key == "valid_from_s":
         return _integers([value], key, where)[0]
     try:
         moment = datetime.fromisoformat(str(value))
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=ZoneInfo(time_zone))
-    except (ValueError, ZoneInfoNotFoundError, OSError) as bad:
+    except ValueError as bad:
         raise TariffError(f"{where}: valid_from = {str(value)!r}: write a date or an instant in ISO 8601") from bad
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=zone_of(time_zone, where))
+        if moment.utcoffset() != moment.replace(fold=1).utcoffset():
+            what = f"valid_from = {str(value)!r}: clocks of {time_zone} skip or repeat this time"
+            raise TariffError(f"{where}: {what}; write the offset from UTC too")
     return (moment - _EPOCH) // timedelta(seconds=1)
 
 
@@ -296,7 +299,7 @@ def _periods(value: object, where: str) -> tuple[Period, ...]:
 
 def _minute(value: object, where: str) -> int:
     hour, colon, minute = str(value).partition(":")
-    if colon and len(hour) == len(minute) == 2 and hour.isdecimal() and minute.isdecimal():
+    if colon and len(hour) == len(minute) == 2 and (hour + minute).isascii() and (hour + minute).isdecimal():
         total = int(hour) * 60 + int(minute)
         if int(minute) < 60 and total <= DAY_MINUTES:
             return total

@@ -17,6 +17,7 @@ from core.errors import CoreError
 
 PRICE_MAX_NF_PER_WH = 2**31 - 1
 LIMIT_MAX_WH = 2**53
+VALID_FROM_MIN_S, VALID_FROM_MAX_S = -62_100_000_000, 253_300_000_000  # within the years 2 and 9996, in any zone
 TIER_STEPS_MAX = 3
 RATES = 4
 DAY_MINUTES = 1440
@@ -109,14 +110,18 @@ def _refuse(where: str, what: str, remedy: str) -> TariffError:
     return TariffError(f"{where}: {what}; {remedy}")
 
 
+def zone_of(name: str, where: str) -> ZoneInfo:
+    """The time zone of a name; `TariffError` when there is none."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as unknown:
+        raise _refuse(where, f"unknown time zone {name!r}", "use an IANA name such as Asia/Shanghai") from unknown
+
+
 def validate(tariff: Tariff) -> None:
     """Check the whole tariff, guard G0 included; `TariffError` at the first thing that is wrong."""
     where = f"tariff {tariff.tariff_id!r}"
-    try:
-        ZoneInfo(tariff.time_zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as unknown:
-        what = f"unknown time zone {tariff.time_zone!r}"
-        raise _refuse(where, what, "use an IANA name such as Asia/Shanghai") from unknown
+    zone_of(tariff.time_zone, where)
     if not tariff.versions:
         raise _refuse(where, "it has no version", "add at least one")
     for number, version in enumerate(tariff.versions):
@@ -128,6 +133,9 @@ def validate(tariff: Tariff) -> None:
 
 def validate_version(version: TariffVersion, where: str = "tariff version") -> None:
     """Check one version, guard G0 included; `where` opens the message of the `TariffError`."""
+    start_s = version.valid_from_s
+    if type(start_s) is not int or not VALID_FROM_MIN_S <= start_s <= VALID_FROM_MAX_S:
+        raise _refuse(where, f"valid_from_s = {start_s!r}", f"give {VALID_FROM_MIN_S}..{VALID_FROM_MAX_S} seconds")
     _check_words(version, where)
     _check_prices(version, where)
     _check_order(version, where)
@@ -204,6 +212,10 @@ def _check_quota(version: TariffVersion, where: str) -> None:
     first_wh = min((season.tier_limits_wh[0] for season in version.seasons if season.tier_limits_wh), default=quota_wh)
     if version.quota_fills_tier and quota_wh > first_wh:
         raise _refuse(where, f"a free quota of {quota_wh} Wh beyond the first limit", f"at most {first_wh} Wh fit")
+    last_wh = max((season.tier_limits_wh[-1] for season in version.seasons if season.tier_limits_wh), default=0)
+    if not version.quota_fills_tier and quota_wh + last_wh > LIMIT_MAX_WH:
+        what = f"a free quota of {quota_wh} Wh before a limit of {last_wh} Wh"
+        raise _refuse(where, what, f"together at most {LIMIT_MAX_WH} Wh can be counted")
 
 
 def _check_seasons(version: TariffVersion, where: str) -> None:
@@ -227,7 +239,7 @@ def _check_tier_period_start(version: TariffVersion, where: str) -> None:
         raise _refuse(where, f"tier_period_start {start!r} of a month", f"use a day 1..{SETTLEMENT_DAY_MAX}")
     if version.tier_period == "year":
         try:
-            if not isinstance(start, str) or len(start) != len("MMDD"):
+            if not isinstance(start, str) or len(start) != len("MMDD") or not (start.isascii() and start.isdecimal()):
                 raise ValueError(start)
             date(2001, int(start[:2]), int(start[2:]))
         except ValueError as bad:

@@ -231,8 +231,9 @@ def _value_97(told: Told, piece: bytes, frame: Frame) -> None:
 
 
 def _unreadable(told: Told, piece: bytes, error: ValueFormatError) -> None:
-    told.add(piece, ("value", "数据"), (f"cannot be read: {error}", f"无法解析：{error}"))
-    told.complain(f"value cannot be read: {error}", f"数据无法解析：{error}")
+    wrong_zh = f"{told.identifier}的{len(piece)}字节长度或内容不符合其格式"
+    told.add(piece, ("value", "数据"), (f"cannot be read: {error}", f"无法解析：{wrong_zh}"))
+    told.complain(f"value cannot be read: {error}", f"数据无法解析：{wrong_zh}")
 
 
 def _security(told: Told, piece: bytes, frame: Frame) -> None:

@@ -160,9 +160,13 @@ def _encode_member(entry: Identifier, encode: _Encoder, member: Sequence[Value])
     if member[0] is None:
         return bytes((values.FILLER,)) * entry.item_length
     try:
-        return encode(member, entry.item_length, entry.scale)
+        written = encode(member, entry.item_length, entry.scale)
     except (TypeError, AttributeError, ValueError) as error:
         raise ProtocolMisuse(f"{entry.name_en} ({entry.di:08X}) cannot hold {member!r}") from error
+    if entry.item_length and len(written) != entry.item_length:
+        where = f"{entry.name_en} ({entry.di:08X})"
+        raise ProtocolMisuse(f"{where} has {entry.item_length} bytes, {member!r} makes {len(written)}")
+    return written
 
 
 def _counts(value: Value, scale: int) -> int:

@@ -1,16 +1,31 @@
 """Says what one Modbus RTU frame means, field by field, in English and Chinese.
 
 Only a whole frame with the right CRC, of a function that we speak, is explained: without start and end marks nothing
-less can be told from noise, and a frame of DL/T 645 comes first. Registers are shown as they are, for no frame names
+less can be told from noise, and a frame of DL/T 645 comes first. Of bytes that look like one, `suspected_rtu` says what
+is wrong with them. Registers are shown as they are, for no frame names
 its meter; two that make a plausible single are shown as one too.
 """
 
+from core._crc import crc16_modbus
 from core.dlt645.display import Reading
 from core.dlt645.explain import Explanation, Row
 from core.errors import FrameError, ValueFormatError
 from core.modbus.commands import exception_names
 from core.modbus.numbers import scaled_float32
-from core.modbus.rtu import READ_HOLDING, READ_INPUT, WRITE_REGISTERS, RtuFrame, parse
+from core.modbus.rtu import (
+    EXCEPTION_BIT,
+    FIXED,
+    FRAME_MAX,
+    READ_HOLDING,
+    READ_INPUT,
+    SHORTEST,
+    SPOKEN,
+    UNIT_MAX,
+    WRITE_REGISTERS,
+    RtuFrame,
+    is_sound,
+    parse,
+)
 
 EDITION = "modbus-rtu"
 SINGLE_MAX_THOUSANDTHS = 10**15
@@ -42,6 +57,35 @@ def explain_rtu(wire: bytes) -> Explanation | None:
         error_zh=error[1],
         checksum_ok=True,
     )
+
+
+def suspected_rtu(wire: bytes) -> tuple[str, str] | None:
+    """What keeps bytes from being a frame that `explain_rtu` reads, though they look like one; else None."""
+    if not SHORTEST <= len(wire) <= FRAME_MAX:
+        return None
+    unit, function = wire[0], wire[1] & ~EXCEPTION_BIT
+    if not is_sound(wire):
+        if not (1 <= unit <= UNIT_MAX and function in SPOKEN and len(wire) in _sizes(wire)):
+            return None
+        due, got = crc16_modbus(wire[:-2]), int.from_bytes(wire[-2:], "little")
+        en = f"it could be Modbus RTU with a wrong CRC: expected {due:04X}H, got {got:04X}H"
+        return en, f"可能是CRC错误的Modbus RTU帧：应为{due:04X}H，收到{got:04X}H"
+    if not 1 <= unit <= UNIT_MAX:
+        en = f"the CRC is that of Modbus RTU, but unit {unit} is not within 1..{UNIT_MAX}"
+        return en, f"CRC符合Modbus RTU，但从站地址{unit}不在1..{UNIT_MAX}之内"
+    if function not in SPOKEN:
+        en = f"the CRC is that of Modbus RTU, but function {function:02X}H is not read here"
+        return en, f"CRC符合Modbus RTU，但不支持功能码{function:02X}H"
+    return None
+
+
+def _sizes(wire: bytes) -> tuple[int, ...]:
+    """Bytes that requests and replies of the function in `wire` have."""
+    if wire[1] & EXCEPTION_BIT:
+        return (SHORTEST,)
+    if wire[1] == WRITE_REGISTERS:
+        return FIXED, FIXED + 1 + (wire[6] if len(wire) > FIXED else 0)
+    return FIXED, SHORTEST + wire[2]
 
 
 def _head(frame: RtuFrame, wire: bytes) -> list[Row]:

@@ -1,6 +1,7 @@
 """`estate645 frame HEX...`: say what a DL/T 645 frame means, field by field, in English and Chinese.
 
-What is no frame of DL/T 645 and is one of Modbus RTU, CRC included, is explained as that.
+What is no frame of DL/T 645 and is one of Modbus RTU, CRC included, is explained as that; what only looks like one is
+said to, with what keeps it from being read.
 With `--json FILE` (`-` is standard input) one frame in hex a line, and one JSON object a line for each. Blanks,
 commas, colons, dashes and 0x are allowed between bytes. Passwords are not shown. Exit code 1 when a frame is broken.
 """
@@ -12,6 +13,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TextIO
 
@@ -28,10 +30,16 @@ _NOT_HEX: dict[str, Any] = {
     **dict.fromkeys(("address", "control", "edition", "identifier")),
     "values": [],
     "err": None,
-    "error": None,
-    "error_zh": "不是十六进制",
     "checksum_ok": False,
 }
+
+
+class _NoBytes(EstateError):
+    """Text that is no bytes: why, in English (the message) and in Chinese."""
+
+    def __init__(self, en: str, zh: str) -> None:
+        super().__init__(en)
+        self.zh = zh
 
 
 def add_parser(subparsers: Any) -> None:
@@ -73,10 +81,7 @@ def _explain_file(name: str) -> int:
 
 
 def _explain_one(text: str, lang: str) -> int:
-    try:
-        explanation = _explanation(_bytes(text))
-    except ValueError as error:
-        raise EstateError(str(error)) from error
+    explanation = _explanation(_bytes(text))
     for row in explanation.rows:
         print(_line(row, lang))
     for problem in explanation.problems:
@@ -91,8 +96,8 @@ def _explain_lines(stream: TextIO, out: TextIO) -> int:
     for text in _lines(stream):
         try:
             explanation = _explanation(_bytes(text))
-        except ValueError as error:
-            told = _NOT_HEX | {"error": str(error)}
+        except _NoBytes as error:
+            told = _NOT_HEX | {"error": str(error), "error_zh": error.zh}
             broken += 1
         else:
             told = _as_json(explanation)
@@ -116,20 +121,26 @@ def _explanation(wire: bytes) -> Explanation:
     told = explain(wire)
     if told.is_sound:
         return told
-    from core.modbus.explain import explain_rtu
+    from core.modbus.explain import explain_rtu, suspected_rtu
 
-    return explain_rtu(wire) or told
+    hint = suspected_rtu(wire) if told.address is None else None
+    if hint is None:
+        return explain_rtu(wire) or told
+    said_en, said_zh = f"{told.error_en}; {hint[0]}", f"{told.error_zh}；{hint[1]}"
+    return replace(told, problems=(*told.problems, hint), error_en=said_en, error_zh=said_zh)
 
 
 def _bytes(text: str) -> bytes:
     if len(text) >= LINE_MAX:
-        raise ValueError(f"more than {LINE_MAX - 1} characters are no frame")
+        raise _NoBytes(f"more than {LINE_MAX - 1} characters are no frame", f"超过{LINE_MAX - 1}个字符，不是一帧")
     digits = _PREFIX.sub("", text).translate(_SEPARATORS)
     wrong = next((character for character in digits if character not in "0123456789abcdefABCDEF"), None)
     if wrong is not None:
-        raise ValueError(f"not hexadecimal: {wrong!r}")
+        raise _NoBytes(f"not hexadecimal: {wrong!r}", f"不是十六进制：{wrong!r}")
     if len(digits) % 2:
-        raise ValueError(f"{len(digits)} hexadecimal digits are no whole bytes")
+        raise _NoBytes(
+            f"{len(digits)} hexadecimal digits are no whole bytes", f"{len(digits)}个十六进制数字，不是整字节"
+        )
     return bytes.fromhex(digits)
 
 

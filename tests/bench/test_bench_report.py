@@ -1,13 +1,32 @@
 """The bench's document and exit status: what a reader of the JSON and a CI job rely on."""
 
+import errno
+import importlib
+import io
 import json
+import sys
 import time
 
 import pytest
 
+from bench import deduct_context
 from bench.__main__ import main
+from bench.deduct import batch
+from bench.deduct_engines import ENGINES
 from bench.machine import Load, LoadMeter, describe
-from bench.report import EXIT_MISSED, EXIT_OK, Peer, Result, cpu_seconds, document, interleave, publish, spread, table
+from bench.report import (
+    EXIT_FAILED,
+    EXIT_MISSED,
+    EXIT_OK,
+    Peer,
+    Result,
+    cpu_seconds,
+    document,
+    interleave,
+    publish,
+    spread,
+    table,
+)
 
 KEYS = {"name", "value", "unit", "peer", "ratio", "spread", "floor", "goal", "void"}
 
@@ -52,6 +71,42 @@ def test_the_document_goes_to_a_file(tmp_path, capsys):
     publish("x", [result()], [], str(tmp_path / "x.json"))
     assert json.loads((tmp_path / "x.json").read_text("utf-8"))["bench"] == "x"
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("bench", "peer"), [("crc", "fastcrc"), ("codec", "dlt645"), ("codec", "dlt645.protocol")])
+def test_a_bench_without_its_peer_says_what_to_install(bench, peer, monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, f"bench.{bench}", raising=False)
+    monkeypatch.setitem(sys.modules, peer, None)
+    assert main([bench, "--quick", "--json", "-"]) == EXIT_FAILED
+    printed = capsys.readouterr()
+    assert 'pip install -e ".[bench]"' in printed.err
+    assert peer.partition(".")[0] in printed.err
+    assert printed.out == ""
+
+
+@pytest.mark.parametrize(("name", "package"), [("pandas", "pandas"), ("DuckDB", "duckdb"), ("polars", "polars")])
+def test_an_absent_context_engine_is_left_out_and_named(name, package, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr(deduct_context, "ENGINES", {one: ENGINES[one] for one in (name, "SQLite")})
+    monkeypatch.setattr(deduct_context, "REPETITIONS", 1)
+    results, _ = deduct_context._engines(lambda meters: batch(meters, 1), 200)
+    assert [(one.name, one.peer.name) for one in results] == [("deduct, 200 meters, context, SQLite", "SQLite")]
+    assert f"no {name}: " in capsys.readouterr().err
+
+
+def test_a_full_device_ends_a_bench_without_a_traceback(monkeypatch, capsys):
+    class Quick:
+        def run(self, *, quick):
+            return [result()], []
+
+    class Full(io.StringIO):
+        def flush(self):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(importlib, "import_module", lambda name: Quick())
+    monkeypatch.setattr(sys, "stdout", Full())
+    assert main(["crc", "--json", "-"]) == EXIT_FAILED
+    assert "No space left on device" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("target", [".", "nowhere/x.json"])

@@ -47,6 +47,11 @@ def test_a_column_that_is_not_contiguous_is_refused(argument):
     refused("contiguous", columns=columns)
 
 
+@pytest.mark.parametrize("options", [{"max_delta_wh": 1.7}, {"modulus_wh": 1e9}, {"lo": 0.0}, {"hi": 3.0}])
+def test_a_scalar_that_is_no_integer_is_refused(options):
+    refused("integer", **options)
+
+
 @pytest.mark.parametrize("argument", [RATIO, TARIFF, PERIOD, BALANCE, FLAGS, CHARGE, EVENT])
 def test_none_is_refused(argument):
     columns = three()

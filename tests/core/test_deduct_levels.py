@@ -2,6 +2,7 @@
 
 import array
 
+import numpy as np
 import pytest
 
 import core
@@ -101,7 +102,30 @@ def test_a_batch_of_levels_equals_one_at_a_time():
     assert list(zip(flags, event, strict=True)) == single
 
 
+@pytest.mark.parametrize("place", range(6))
+@pytest.mark.parametrize("wrong", [1.0, 1.7, np.float64(1.5), "1"])
+def test_what_is_no_integer_is_refused_not_cut(place, wrong):
+    arguments = [FEN, 2000, 1000, 0, 0, 0]
+    arguments[place] = wrong
+    with pytest.raises(TypeError):
+        core.level_after(*arguments)
+    arguments[place] = np.int64(1)
+    core.level_after(*arguments)
+
+
+@pytest.mark.parametrize("name", ["balance_nf", "alarm1_fen", "event"])
+def test_a_batch_of_levels_refuses_shared_memory(name):
+    one = np.zeros(4, np.int64)
+    columns = {"balance_nf": np.zeros(4, np.int64)}
+    columns |= {limit: np.zeros(4, np.int32) for limit in ("alarm1_fen", "alarm2_fen", "overdraft_fen")}
+    columns |= {"close_allowed_nf": np.zeros(4, np.int64), "flags": one.view(np.uint8)[:4], "event": bytearray(4)}
+    columns[name] = {"event": one.view(np.uint8)[3:7], "balance_nf": one, "alarm1_fen": one.view(np.int32)[:4]}[name]
+    with pytest.raises(ValueError, match=f"flags and {name} share memory"):
+        core.update_levels(*columns.values())
+    assert not one.any()
+
+
 def test_a_batch_of_levels_refuses_unequal_lengths():
     limits = [array.array("i", [0, 0]) for _ in range(3)]
-    with pytest.raises(ValueError, match="event holds 1"):
+    with pytest.raises(ValueError, match="event holds 1 elements, but balance_nf holds 2"):
         core.update_levels(array.array("q", [0, 0]), *limits, array.array("q", [0, 0]), bytearray(2), bytearray(1))

@@ -146,7 +146,7 @@ def test_post_fen_refuses_what_could_wrap():
         assert residues.tolist() == [5, residue]
     with pytest.raises(ValueError, match="arrays of their own"):
         core.post_fen(np.zeros(2, np.int64), good, good)
-    with pytest.raises(ValueError, match="holds 1"):
+    with pytest.raises(ValueError, match="residue_nf holds 1 elements, but charge_nf holds 2"):
         core.post_fen(np.zeros(2, np.int64), np.zeros(1, np.int64), good)
     both = np.zeros(3, np.int64)
     with pytest.raises(ValueError, match="residue_nf and posted_fen share memory"):

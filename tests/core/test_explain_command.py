@@ -8,6 +8,8 @@ from subprocess import PIPE
 
 import pytest
 
+from core.dlt645.explain import explain
+from core.dlt645.frame import Frame, encode
 from server.__main__ import main
 from tests.core.codec_checks import captured
 
@@ -108,3 +110,45 @@ def test_long_lines_and_foreign_bytes_get_an_object(capsys: pytest.CaptureFixtur
     assert main(["frame", "--json", str(frames)]) == 1
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [one["error"] and one["error"][:9] for one in told] == ["more than", "not hexad", None, "more than"]
+
+
+@pytest.mark.parametrize(
+    ("text", "zh"),
+    [("68 1", "3个十六进制数字，不是整字节"), ("68" * 5000, "超过8191个字符，不是一帧"), ("6g", "不是十六进制：'g'")],
+)
+def test_each_mistake_has_its_own_words_in_chinese(text: str, zh: str, capsys, tmp_path) -> None:
+    frames = tmp_path / "frames.txt"
+    frames.write_text(text + "\n", "utf-8")
+    assert main(["frame", "--json", str(frames)]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["error_zh"] == zh
+    assert told["error"].isascii()
+
+
+def test_an_unreadable_value_is_told_in_chinese_alone() -> None:
+    told = explain(encode(Frame("000000000161", 0x91, bytes.fromhex("00000100 0A000000")), 0))
+    assert told.error_zh == "数据无法解析：00010000的4字节长度或内容不符合其格式"
+
+
+@pytest.mark.parametrize(
+    ("wire", "en", "zh"),
+    [
+        ("010300000001840b", "could be Modbus RTU with a wrong CRC: expected 0A84H, got 0B84H", "CRC错误"),
+        ("01830241f1", "could be Modbus RTU with a wrong CRC: expected", "CRC错误"),
+        ("0103020001 7985", "could be Modbus RTU with a wrong CRC: expected", "CRC错误"),
+        ("01050000FF008C3A", "function 05H is not read here", "不支持功能码05H"),
+        ("00030000000185DB", "unit 0 is not within 1..247", "从站地址0"),
+        ("F803000000019063", "unit 248 is not within 1..247", "从站地址248"),
+    ],
+)
+def test_what_looks_like_modbus_is_said_to(wire: str, en: str, zh: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["frame", wire]) == 1
+    out = capsys.readouterr().out
+    assert en in out
+    assert zh in out
+
+
+@pytest.mark.parametrize("wire", ["0102", "FFFFFFFFFFFFFFFF", "010300000001840b00", "FE68"])
+def test_other_bytes_are_not_taken_for_modbus(wire: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["frame", wire]) == 1
+    assert "Modbus" not in capsys.readouterr().out

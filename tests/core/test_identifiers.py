@@ -329,6 +329,7 @@ def test_a_meter_writes_values_as_the_standard_has_them(di: int, row: tuple[ids.
         (0x03300001, (1,), "cannot hold"),
         (0x03300001, (NOON,) * 13, "does not hold 13 values"),
         (0x06010002, ("zz",), "cannot hold"),
+        (0x03300001, (None, "00000001", "ABCD"), "has 4 bytes, 'ABCD' makes 2|makes 2"),
         (0x04000703, (300,), "no word"),
         (0x04010000, ("01-01",), "cannot hold"),
         (0x04000404, ("220 volts",), "do not fit"),

@@ -5,7 +5,17 @@ import tomllib
 
 import pytest
 
-from core.tariff import Period, Season, TariffError, tariff_from_dict, tariff_to_dict
+from core.tariff import (
+    Period,
+    Season,
+    TariffError,
+    next_boundary_s,
+    tariff_from_dict,
+    tariff_to_dict,
+    tier_period_start_s,
+    version_at,
+)
+from core.tariff_terms import VALID_FROM_MAX_S, VALID_FROM_MIN_S
 
 BEIJING = {
     "id": "beijing-month",
@@ -116,7 +126,26 @@ def test_seasons_with_their_own_limits():
         ({"tier_limits_wh": None, "seasons": [{"month": [1]}]}, "unknown key 'month'"),
         ({"valid_from": "tomorrow"}, "write a date or an instant"),
         ({"valid_from": None}, "give exactly one of valid_from"),
-        ({"time_zone": "Mars/Base"}, "valid_from|unknown time zone"),
+        ({"time_zone": "Mars/Base"}, "unknown time zone 'Mars/Base'; use an IANA name"),
+        ({"time_zone": "Asia"}, "unknown time zone 'Asia'; use an IANA name"),
+        ({"time_zone": ""}, "unknown time zone ''; use an IANA name"),
+        (
+            {"time_zone": "Europe/Berlin", "valid_from": "2026-03-29T02:30"},
+            "skip or repeat this time; write",
+        ),
+        (
+            {"time_zone": "Europe/Berlin", "valid_from": "2026-10-25T02:30"},
+            "skip or repeat this time; write",
+        ),
+        ({"valid_from": None, "valid_from_s": 10**30}, "valid_from_s = 1000000000000000000000000000000; give"),
+        ({"valid_from": None, "valid_from_s": -(10**12)}, "valid_from_s = -1000000000000; give"),
+        ({"tier_period": "year", "tier_period_start": "+1+1"}, "use a day of every year as 'MMDD'"),
+        ({"tier_period": "year", "tier_period_start": " 1 1"}, "use a day of every year as 'MMDD'"),
+        ({"tier_period": "year", "tier_period_start": "\u0660\u0661\u0660\u0661"}, "use a day of every year as 'MMDD'"),
+        (
+            {"kind": "tou", "periods": [{"from": "\u0660\u0668:00", "to": "22:00", "rate": "peak"}]},
+            "no time of the day",
+        ),
         ({"time_zone": 8}, "time_zone = 8 is no text"),
         ({"id": ""}, "a tariff has no id"),
         ({"kind": "tou", "periods": "day"}, "periods must be a list"),
@@ -127,6 +156,15 @@ def test_seasons_with_their_own_limits():
 def test_what_is_wrong_is_named(changes, message):
     with pytest.raises(TariffError, match=message):
         tariff_from_dict(changed(**changes))
+
+
+@pytest.mark.parametrize("start_s", [VALID_FROM_MIN_S, VALID_FROM_MAX_S])
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Etc/GMT+12"])
+def test_the_outermost_starts_can_be_used(start_s, zone):
+    tariff = tariff_from_dict(changed(valid_from=None, valid_from_s=start_s, time_zone=zone))
+    version, _ = version_at(tariff, start_s)
+    assert version.valid_from_s == start_s
+    assert tier_period_start_s(tariff, start_s) <= start_s < next_boundary_s(tariff, start_s)
 
 
 @pytest.mark.parametrize("versions", ["all", [5], []])

@@ -188,6 +188,7 @@ def test_what_breaks_a_rule_is_named(change, complaint):
     [
         ({"free_quota_wh": 240_001}, "beyond the first limit"),
         ({"free_quota_wh": -1}, "give Wh, 0 for none"),
+        ({"free_quota_wh": 2**53 - 399_999, "quota_fills_tier": False}, "together at most 9007199254740992 Wh"),
         ({"free_quota_wh": 15_000, "tier_period": "year"}, "counts by the month"),
         (
             {"free_quota_wh": 1, "tier_prices": ["0.5", "0.6", "0.7"], "tier_limits_wh": [5, 6, 7]},
