@@ -135,7 +135,20 @@ class AddressSearch:
             yield from self._branch("", question)
             if (self.found or self.clashes) and not self._thorough:
                 return True
+        if self.edition == EDITION_1997 and not self._told:
+            yield from self._everybody()
         return False
+
+    def _everybody(self) -> Asking:
+        """Meters of 1997 need not know shortened addresses, but many answer reads to 99..99: then one names itself."""
+        heard = yield from self._ask(old.Read97(BROADCAST_ADDRESS, old.ENERGY_TOTAL_97).to_frame())
+        names = {name for frame in heard.frames if (name := name_in(frame)) is not None}
+        known = False
+        for name in sorted(names - {BROADCAST_ADDRESS}):
+            known |= yield from self._alone(name)
+        if not heard.is_silent and not (known and len(heard.frames) == 1 and not heard.garbage_bytes):
+            self.doubts.append(BROADCAST_ADDRESS)
+        return known
 
     def _branch(self, digits: str, question: Question) -> Asking:
         """Ask the meters whose address ends in `digits`; whether anybody spoke."""

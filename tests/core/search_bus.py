@@ -7,19 +7,27 @@ from core.dlt645.service1997 import Data97
 
 
 class Meter:
-    """One meter; `echoes` sends the asked address back, `reads_only` does not know 13H."""
+    """One meter; `echoes` sends the asked address back, `reads_only` does not know 13H.
 
-    def __init__(self, address, edition="2007", *, total=1, delay=0, echoes=False, reads_only=False, number=None):
+    `whole` knows no shortened address, only its own and 99..99.
+    """
+
+    def __init__(
+        self, address, edition="2007", *, total=1, delay=0, echoes=False, reads_only=False, number=None, whole=False
+    ):
         self.address = address
         self.edition = edition
         self.total = total
         self.delay = delay
         self.echoes = echoes
         self.reads_only = reads_only
+        self.whole = whole
         self.number = number or address
 
     def hears(self, pattern):
         """Whether the address fits: AA pairs stand for any, from the top only."""
+        if self.whole:
+            return pattern in (self.address, "9" * 12)
         tail = pattern.lstrip("A")
         return self.address.endswith(tail)
 

@@ -26,9 +26,18 @@ def test_one_meter_costs_two_questions(edition):
 
 
 @pytest.mark.parametrize("edition", ["2007", "1997"])
-def test_an_empty_line_is_asked_twice_and_left(edition):
+def test_an_empty_line_is_asked_two_or_three_times_and_left(edition):
     finder, line = addresses(edition=edition)
-    assert (finder.found, len(line.asked)) == ([], 2)
+    assert (finder.found, len(line.asked)) == ([], 2 if edition == "2007" else 3)
+
+
+def test_a_meter_of_1997_without_shortened_addresses_is_found_alone_and_two_are_a_doubt():
+    one, other = (Meter(f"00000000010{n}", "1997", total=0x1234 << n, whole=True) for n in (7, 8))
+    finder, _ = addresses(one, edition="1997")
+    assert (finder.found, finder.doubts) == (["000000000107"], [])
+    finder, _ = addresses(one, other, edition="1997")
+    assert finder.found == []
+    assert finder.doubts == ["999999999999"]
 
 
 @pytest.mark.parametrize("edition", ["2007", "1997"])

@@ -106,7 +106,7 @@ def test_a_clash_is_said_and_no_meter_and_the_command_fails(monkeypatch, capsys)
 def test_an_empty_line_ends_with_exit_code_1_and_a_file_is_never_overwritten(monkeypatch, tmp_path, capsys):
     model(monkeypatch)
     assert scan_line("/model", *QUICK, "--bauds", "115200") == 1
-    assert "0 meters, 12 questions" in capsys.readouterr().out
+    assert "0 meters, 14 questions" in capsys.readouterr().out
     (tmp_path / "kept").write_text("mine")
     with pytest.raises(Exception, match="exists already"):
         scan_line("/model", "--out", tmp_path / "kept")
