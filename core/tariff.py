@@ -9,7 +9,7 @@ it (`next_boundary_s`); the two calls telescope, so the sum is exact (R22-R24 of
 
 import struct
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -69,6 +69,8 @@ def _local(at_s: int, zone: ZoneInfo) -> datetime:
 def _midnight_s(year: int, month: int, day: int, zone: ZoneInfo) -> int:
     """Epoch seconds of a local midnight; month may run over into the next or previous year."""
     year, month = year + (month - 1) // _MONTHS_A_YEAR, (month - 1) % _MONTHS_A_YEAR + 1
+    if not MINYEAR <= year <= MAXYEAR:
+        raise TariffError(f"a period or season of the year {year} is beyond the calendar; ask for an earlier instant")
     return (datetime(year, month, day, tzinfo=zone) - _EPOCH) // timedelta(seconds=1)
 
 

@@ -12,7 +12,6 @@ REGISTER_MODULUS_WH = 10**9  # six digits before the point and two behind, in kW
 WH_PER_KWH = 1000
 NF_PER_FEN = 10**9
 FEN_PER_YUAN = 100
-PRICE_NF_PER_YUAN_PER_KWH = 10**8  # 1 yuan/kWh = 100 fen / 1000 Wh = 1e8 nanofen/Wh
 
 _DECIMAL = re.compile(r"([+-]?)([0-9]{1,12})(?:\.([0-9]+))?")
 

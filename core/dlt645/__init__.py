@@ -4,3 +4,5 @@
 `identifiers` is the data table that says what the bytes of an identifier mean, `commands` builds the
 requests of a master and recognises their replies. Nothing here waits, sends or keeps time.
 """
+
+__all__ = ["commands", "frame", "identifiers", "values"]

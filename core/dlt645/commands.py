@@ -69,6 +69,9 @@ class RelayAction(IntEnum):
     CANCEL_KEEP_POWER = 0x3B
 
 
+_RELAY_ACTIONS = frozenset(RelayAction)
+
+
 @dataclass(frozen=True, slots=True)
 class Password:
     """Level (PA, 0 is the highest) and six digits as written; the digits never show in a repr."""
@@ -223,6 +226,8 @@ class RelayControl:
         who = self.password.to_bytes() + _digits(self.operator, 8, "an operator code")
         if not 0 <= self.restore_steps <= 0xFF:
             raise ProtocolMisuse(f"{self.restore_steps} steps of five minutes do not fit into a byte")
+        if self.action not in _RELAY_ACTIONS:
+            raise ProtocolMisuse(f"relay action {self.action!r} is not known; use one of RelayAction")
         what = bytes((self.action, self.restore_steps))
         return Frame(self.address, RELAY, who + what + encode_deadline(self.deadline))
 

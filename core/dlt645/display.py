@@ -31,6 +31,7 @@ _SHOWN = {
     "nf/Wh": ("yuan/kWh", "元/kWh", 10**8),
     "min": ("min", "分钟", 1),
 }
+UNUSED_DAY = "day 99 hour 99"  # what takes the second and the third settlement day out of use
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,8 @@ def shown(kind: str, unit: str, scale: int, value: Value) -> tuple[str, str]:
     if kind == "time" and isinstance(value, int):
         text = f"{value // 3600:02d}:{value // 60 % 60:02d}:{value % 60:02d}"
         return text, text
+    if kind == "dayhour" and value == UNUSED_DAY:
+        return "off", "停用"
     if not isinstance(value, int):
         return str(value), str(value)
     unit_en, unit_zh, factor = _SHOWN.get(unit, (unit, unit, 1))

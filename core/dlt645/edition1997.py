@@ -20,7 +20,6 @@ READ_97 = 0x01
 READ_FOLLOW_97 = 0x02
 REREAD_97 = 0x03
 WRITE_97 = 0x04
-CONTROLS_97 = frozenset((0x01, 0x02, 0x04, 0x0A, 0x0C, 0x0F, 0x10))  # 03 and 08 exist in both editions
 BLOCK_END = 0xAA
 PASSWORD_BYTES = 4
 _WITH_IDENTIFIER = frozenset((READ_97, READ_FOLLOW_97, WRITE_97))

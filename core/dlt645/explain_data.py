@@ -21,13 +21,12 @@ from core.dlt645.layouts import (
     FUNCTIONS_1997,
     FUNCTIONS_2007,
     LEVELS,
-    SEALED_BYTES,
     SEALED_LEVELS,
     TERMINALS,
     split,
 )
 from core.dlt645.security import EXECUTION, SECURITY, bit_names
-from core.dlt645.service import PASSWORD_DI
+from core.dlt645.service import PASSWORD_DI, SEALED_BYTES
 from core.errors import ValueFormatError
 
 Text = tuple[str, str]

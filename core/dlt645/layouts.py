@@ -56,7 +56,6 @@ FUNCTIONS_1997 = {
     0x10: Function("clear maximum demand", "最大需量清零", (("secret", 0),), (("rest", 0),)),
 }
 
-SEALED_BYTES = 20  # ciphertext that replaces action and deadline at password levels 98 and 96
 SEALED_LEVELS = frozenset((0x96, 0x98))
 
 # What the level PA of a password means.

@@ -19,7 +19,7 @@ PASSWORD_DI = 0x04000C00
 EVERY = 99  # a field of a freeze time that fits every month, day or hour
 FREEZE_DAY_MAX = 28
 BLOCKS_MAX = 99
-SEALED_BYTES = 20
+SEALED_BYTES = 20  # ciphertext that replaces action and deadline at password levels 98 and 96
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,3 +4,5 @@
 `commands` are the requests of a master and how to know their replies, `numbers` turns registers into integers and
 back exactly, `maps` says what a quantity is, `meters` holds the maps of real meters, `explain` says what a frame means.
 """
+
+__all__ = ["commands", "explain", "maps", "meters", "numbers", "rtu"]

@@ -266,6 +266,13 @@ def test_values_are_shown_as_the_meter_does() -> None:
     assert shown("11B62302", 0x81) == [("223 V", "223 V")]
 
 
+def test_a_settlement_day_out_of_use_is_called_off() -> None:
+    (shown,) = of(0x91, "020B0004 9999").values
+    assert (shown.text_en, shown.text_zh, shown.value) == ("off", "停用", "day 99 hour 99")
+    (shown,) = of(0x91, "020B0004 0001").values
+    assert shown.text_en == "day 01 hour 00"
+
+
 def test_status_bits_have_names_in_both_languages() -> None:
     told = of(0x91, "03050004 D002").values[0]
     assert told.text_en == "02D0H: relay open, relay commanded open, pre-trip alarm, prepaid by money"

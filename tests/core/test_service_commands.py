@@ -153,6 +153,11 @@ def test_a_meter_writes_its_replies(said: Reply, control: int, data: str) -> Non
     assert parse_reply(frame(control, data)) == said
 
 
+def test_an_action_that_no_relay_knows_is_our_mistake() -> None:
+    with pytest.raises(ProtocolMisuse, match="relay action 153 is not known"):
+        RelayControl(METER, 0x99, NOON, Password()).to_frame()  # type: ignore[arg-type]
+
+
 def test_every_control_code_is_answered_and_refused_by_a_typed_reply() -> None:
     codes = {0x03, 0x08, *range(0x11, 0x1E)}
     assert {row[1] & 0x1F for row in SAID if not row[1] & 0x40} == codes

@@ -167,6 +167,12 @@ def test_the_outermost_starts_can_be_used(start_s, zone):
     assert tier_period_start_s(tariff, start_s) <= start_s < next_boundary_s(tariff, start_s)
 
 
+def test_a_period_that_begins_after_the_calendar_ends_is_named():
+    at_s = 253_402_000_000  # the last days of the year 9999
+    with pytest.raises(TariffError, match="year 10000 is beyond the calendar"):
+        next_boundary_s(tariff_from_dict(changed()), at_s)
+
+
 @pytest.mark.parametrize("versions", ["all", [5], []])
 def test_versions_must_be_a_list_of_tables(versions):
     with pytest.raises(TariffError, match=r"must be a list|no table|no version"):
