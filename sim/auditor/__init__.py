@@ -7,6 +7,7 @@ relay states and alarms are judged apart; each finding says what is wrong, with 
 
 from sim.auditor.alarms import audit_alarms
 from sim.auditor.charges import audit_charges
+from sim.auditor.coverage import audit_coverage
 from sim.auditor.finding import Finding
 from sim.auditor.readings import audit_readings
 from sim.auditor.relays import audit_relays
@@ -18,5 +19,5 @@ __all__ = ["Finding", "Truth", "View", "audit", "read_truth", "read_view"]
 
 def audit(truth: Truth, view: View) -> list[Finding]:
     """All findings, by time."""
-    parts = (audit_readings, audit_charges, audit_relays, audit_alarms)
+    parts = (audit_readings, audit_charges, audit_coverage, audit_relays, audit_alarms)
     return sorted((finding for part in parts for finding in part(truth, view)), key=lambda finding: finding.at_s)

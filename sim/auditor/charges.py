@@ -59,7 +59,7 @@ def _sums(truth: Truth, pricing: Pricing, meter: MeterTruth, charges: Sequence[C
     off_fen = Fraction(0)
     known_fen = 0
     for charge in charges:
-        way = _way(truth, meter, charge)
+        way = way_wh(truth, meter, charge)
         if way is None:
             which = f"{charge.from_wh} or {charge.to_wh} Wh"
             yield Finding(CHARGE, meter.address, charge.at_s, f"the meter never showed {which}; nothing to charge by")
@@ -78,7 +78,7 @@ def _sums(truth: Truth, pricing: Pricing, meter: MeterTruth, charges: Sequence[C
             yield _off(truth, pricing, meter, charge, way, exact_nf, by_fen)
 
 
-def _way(truth: Truth, meter: MeterTruth, charge: Charge) -> tuple[int, int] | None:
+def way_wh(truth: Truth, meter: MeterTruth, charge: Charge) -> tuple[int, int] | None:
     """The true totals behind a posting's registers, the end first: its beginning lies before that."""
     end = meter.located(charge.to_wh, truth.ms(charge.at_s))
     if end is None:
@@ -105,11 +105,13 @@ def _off(
 def _reason(truth: Truth, pricing: Pricing, meter: MeterTruth, charge: Charge, way: tuple[int, int]) -> str:
     """The first way of counting wrongly that gives this amount."""
 
+    charged, nf_per_unit = (charge.charge_fen, NF_PER_FEN) if charge.charge_nf is None else (charge.charge_nf, 1)
+
     def gives(amount_nf: Fraction) -> bool:
-        return abs(charge.charge_fen - amount_nf / NF_PER_FEN) < 1
+        return abs(charged - amount_nf / nf_per_unit) < 1
 
     exact_nf = pricing.way_nf(meter, *way)
-    if charge.charge_fen == 0:
+    if charged == 0:
         return "it was not charged at all"
     if gives(2 * exact_nf):
         return "it was charged twice over"

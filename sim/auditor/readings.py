@@ -11,8 +11,6 @@ from sim.auditor.finding import MISSING_READING, WRONG_READING, Finding
 from sim.auditor.truth_file import FULL_WH, MeterTruth, Truth
 from sim.auditor.view_file import Reading, View
 
-UNREADABLE = ("power_cut", "maintenance")
-
 
 def audit_readings(truth: Truth, view: View) -> Iterator[Finding]:
     """All differences of the readings."""
@@ -89,8 +87,7 @@ def _runs(numbers: list[int]) -> Iterator[tuple[int, int]]:
 
 def _readable(truth: Truth, meter: MeterTruth, from_s: float, every_s: int) -> bool:
     """Whether nothing stood in the way for any moment of a span."""
-    labels = truth.labels_at(meter, from_s, from_s + every_s)
-    return not any(label["class"] == "communication" or label["kind"] in UNREADABLE for label in labels)
+    return not truth.unreadable_at(meter, from_s, from_s + every_s)
 
 
 def _much(off_wh: int) -> str:

@@ -26,11 +26,25 @@ def audit_relays(truth: Truth, view: View) -> Iterator[Finding]:
             last.pop(state.meter)
             yield Finding(RELAY, meter.address, state.at_s, f"{state.state}, but {_so(truth, meter, at_ms)}")
     end_s = truth.estate["until_s"] if view.until_s is None else view.until_s
+    if view.relays or view.is_bounded:
+        yield from _never_told(truth, view, end_s)
     for address, state in sorted(last.items()):
         meter, end_ms = truth.meters[address], truth.ms(end_s)
         if not _was(truth, meter, state.state, end_ms - view.tolerance_s * 1000, end_ms):
             why = f"still {state.state} at the end, since {truth.said(state.at_s)}, but {_so(truth, meter, end_ms)}"
             yield Finding(RELAY, address, end_s, why)
+
+
+def _never_told(truth: Truth, view: View, end_s: float) -> Iterator[Finding]:
+    """Meters whose relay moved while the head-end watched, and of which it says nothing."""
+    told = {state.meter for state in view.relays}
+    from_ms = 0 if view.from_s is None else truth.ms(view.from_s)
+    until_ms = truth.ms(end_s) - view.tolerance_s * 1000
+    for address, meter in truth.meters.items():
+        moves = [move for move in meter.relay if from_ms < move[0] <= until_ms]
+        if moves and address not in told:
+            why = f"no state at all, but {_so(truth, meter, moves[0][0])}"
+            yield Finding(RELAY, address, truth.at_s(moves[0][0]), why)
 
 
 def _was(truth: Truth, meter: MeterTruth, state: str, from_ms: int, until_ms: int) -> bool:

@@ -19,6 +19,9 @@ MWMS_PER_WH = 3_600_000_000
 STEP_WH = 10
 FULL_WH = 10**9
 FORMAT = 1
+UNREADABLE = ("power_cut", "maintenance")
+HARMLESS = ("preamble", "noise_bytes", "partial_writes", "follow_up", "wildcard_echo")
+"""Oddities of the line that deserve no alarm: a sound reader gets its readings all the same."""
 
 
 @dataclass(slots=True)
@@ -123,6 +126,14 @@ class Truth:
             and self.concerns(label, meter)
         ]
 
+    def unreadable_at(self, meter: MeterTruth, from_s: float, until_s: float) -> list[Mapping[str, Any]]:
+        """Those of them that let nothing sound be read from it."""
+        return [
+            label
+            for label in self.labels_at(meter, from_s, until_s)
+            if label["kind"] in UNREADABLE or (label["class"] == "communication" and label["kind"] not in HARMLESS)
+        ]
+
     def concerns(self, label: Mapping[str, Any], meter: MeterTruth) -> bool:
         """Whether a label is about a meter: its own, a partner's, its line's, that of all behind its main meter."""
         if label["meter"] == meter.address:
@@ -157,11 +168,14 @@ def objects(path: Path) -> Iterator[dict[str, Any]]:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RecordingError(f"{path}: cannot be read: {error}") from error
-    found: Iterable[Any] = json.loads(text) if text.lstrip().startswith("[") else _lines(path, text)
-    for one in found:
-        if not isinstance(one, dict):
-            raise RecordingError(f"{path}: {one!r} is no object")
-        yield one
+    try:
+        found: Iterable[Any] = json.loads(text) if text.lstrip().startswith("[") else _lines(path, text)
+        for one in found:
+            if not isinstance(one, dict):
+                raise RecordingError(f"{path}: {one!r:.200} is no object")
+            yield one
+    except RecursionError as error:
+        raise RecordingError(f"{path}: nested too deeply; an object here holds plain values and short lists") from error
 
 
 def _lines(path: Path, text: str) -> Iterator[Any]:

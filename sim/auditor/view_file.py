@@ -7,6 +7,7 @@ a list is written with spaces between its numbers. Unknown fields are passed ove
 import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from sim.auditor.truth_file import objects
 from sim.errors import RecordingError
 
 TOLERANCE_S = 60
+END_OF_TIME_S = 253_370_764_800
+"""1 January 9999: no time zone leads past the calendar from here."""
+MISSING = (None, "")
 CLASSES_OF_PLACES = ("meter", "gate", "bus")
 
 
@@ -67,8 +71,16 @@ class View:
     alarms: list[Alarm] = field(default_factory=list)
     from_s: float | None = None
     until_s: float | None = None
+    charged_from_s: float | None = None
+    charged_until_s: float | None = None
     every_s: int | None = None
     tolerance_s: int = TOLERANCE_S
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether it says for which time it is whole; then what is left out altogether is judged too."""
+        given = self.from_s, self.until_s, self.charged_from_s, self.charged_until_s
+        return any(moment_s is not None for moment_s in given)
 
 
 def read_view(path: Path) -> View:
@@ -86,30 +98,51 @@ def read_view(path: Path) -> View:
 def _take(view: View, row: Mapping[str, Any]) -> None:
     what = row["what"]
     if what == "view":
-        view.from_s, view.until_s = _seconds(row.get("from_s")), _seconds(row.get("until_s"))
-        view.every_s = int(row["every_s"]) if row.get("every_s") else None
-        view.tolerance_s = int(row.get("tolerance_s") or TOLERANCE_S)
+        _take_frame(view, row)
     elif what == "reading":
-        view.readings.append(Reading(str(row["meter"]), float(row["at_s"]), int(row["register_wh"])))
+        view.readings.append(Reading(str(row["meter"]), _at_s(row["at_s"]), _whole(row["register_wh"])))
     elif what == "charge":
         exact = row.get("charge_nf")
-        ways = (int(row["from_wh"]), int(row["to_wh"]), int(row["charge_fen"]))
-        view.charges.append(Charge(str(row["meter"]), float(row["at_s"]), *ways, int(exact) if exact else None))
+        ways = (_whole(row["from_wh"]), _whole(row["to_wh"]), _whole(row["charge_fen"]))
+        exact_nf = None if exact in MISSING else _whole(exact)
+        view.charges.append(Charge(str(row["meter"]), _at_s(row["at_s"]), *ways, exact_nf))
     elif what == "relay":
         if row["state"] not in ("open", "closed"):
             raise ValueError("state is open or closed")
-        view.relays.append(RelayState(str(row["meter"]), float(row["at_s"]), row["state"]))
+        view.relays.append(RelayState(str(row["meter"]), _at_s(row["at_s"]), row["state"]))
     elif what == "alarm":
         place = next((place for place in CLASSES_OF_PLACES if row.get(place)), None)
         if place is None:
             raise ValueError("an alarm names a meter, a gate or a bus")
-        view.alarms.append(Alarm(str(row["class"]), place, str(row[place]), float(row["at_s"])))
+        view.alarms.append(Alarm(str(row["class"]), place, str(row[place]), _at_s(row["at_s"])))
     else:
         raise ValueError(f"what is {what!r}; allowed: view, reading, charge, relay, alarm")
 
 
-def _seconds(value: object) -> float | None:
-    return None if value in (None, "") else float(str(value))
+def _take_frame(view: View, row: Mapping[str, Any]) -> None:
+    """What the view is of, and how it is to be judged."""
+    for name in ("from_s", "until_s", "charged_from_s", "charged_until_s"):
+        if row.get(name) not in MISSING:
+            setattr(view, name, _at_s(row[name]))
+    if row.get("every_s") not in MISSING:
+        view.every_s = _whole(row["every_s"], 1)
+    if row.get("tolerance_s") not in MISSING:
+        view.tolerance_s = _whole(row["tolerance_s"], 0)
+
+
+def _at_s(value: object) -> float:
+    """A moment; the calendar ends with the year 9999."""
+    at_s = float(str(value))
+    if not 0 <= at_s < END_OF_TIME_S:
+        raise ValueError(f"{value!r} is no time; allowed: world epoch seconds from 0 to {END_OF_TIME_S}")
+    return at_s
+
+
+def _whole(value: object, least: int | None = None) -> int:
+    number = Fraction(str(value))
+    if isinstance(value, bool) or number.denominator != 1 or (least is not None and number < least):
+        raise ValueError(f"{value!r} is no whole number{'' if least is None else f' of at least {least}'}")
+    return int(number)
 
 
 def _csv(path: Path) -> Iterator[dict[str, Any]]:

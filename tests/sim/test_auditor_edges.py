@@ -76,6 +76,9 @@ GAP = [(ONE, 24), (ONE, 48)]
         (label("duplicate_address", "communication", 24, 60, meter=TWO, household="two", sizes={"with": "one"}), True),
         (label("duplicate_address", "communication", 24, 60, meter=TWO, household="two", sizes={"with": "x"}), False),
         (label("holiday", "benign", 24, 60), False),
+        (label("preamble", "communication", 24, 60), False),
+        (label("noise_bytes", "communication", 24, 60), False),
+        (label("partial_writes", "communication", 24, 60), False),
         (label("silent", "communication", 24, 40, alarm="silent", alarm_within_s=10**6), False),
     ],
 )  # fmt: skip
@@ -133,7 +136,9 @@ def test_a_state_is_right_as_it_was_shown_or_as_the_contacts_stood(tmp_path):
     pressed = {"relay": [[10 * HOUR_MS, "open", "trip"]], "contacts": [[10 * HOUR_MS, "open"]]}
     view = View(relays=[RelayState(ONE, START_S + 12 * HOUR_S, "closed")])
     assert [what for what, _ in findings(tmp_path, view, **pressed)] == ["relay state"]
-    false = View(relays=[RelayState(ONE, START_S + 12 * HOUR_S, "open")], until_s=START_S + 13 * HOUR_S)
+    false = View(
+        relays=[RelayState(ONE, START_S + 12 * HOUR_S, "open")], until_s=START_S + 13 * HOUR_S, charged_until_s=START_S
+    )
     assert findings(tmp_path, false, label("false_tripped", "meter", 10, 20)) == []
     assert [what for what, _ in findings(tmp_path, false, label("silent", "communication", 10, 20))] == ["relay state"]
 
@@ -149,33 +154,49 @@ def test_a_state_may_be_a_tolerance_early_or_late(tmp_path):
         assert (findings(tmp_path, View(relays=[closed, opened]), **moved) == []) is right
 
 
+def charging(charges):
+    """Postings of which only the joins and sums are judged: nothing has to be charged between equal moments."""
+    return View(charges=charges, charged_from_s=START_S, charged_until_s=START_S)
+
+
 def test_postings_join_over_a_step_of_the_register(tmp_path):
     jumped = {"lags_wh": [[0, 0], [24 * HOUR_MS + 30_000, -70_000]]}
     before = Charge(ONE, START_S + 24 * HOUR_S, 0, 24_000, 1200)
     after = Charge(ONE, START_S + 48 * HOUR_S, 94_000, 118_000, 1200)
-    assert findings(tmp_path, View(charges=[before, after]), **jumped) == []
+    assert findings(tmp_path, charging([before, after]), **jumped) == []
     hole = Charge(ONE, START_S + 48 * HOUR_S, 95_000, 118_000, 1150)
-    (found,) = findings(tmp_path, View(charges=[before, hole]), **jumped)
+    (found,) = findings(tmp_path, charging([before, hole]), **jumped)
     assert "begins at 95000 Wh, so 1000 Wh before it were never charged" in found[1]
     again = Charge(ONE, START_S + 48 * HOUR_S, 93_990, 118_000, 1200)
-    found = findings(tmp_path, View(charges=[before, again]), **jumped)
+    found = findings(tmp_path, charging([before, again]), **jumped)
     assert "the meter never showed 93990" in found[-1][1]
     blind = Charge(ONE, START_S + 48 * HOUR_S, 24_000, 118_000, 4700)
-    (found,) = findings(tmp_path, View(charges=[before, blind]), **jumped)
+    (found,) = findings(tmp_path, charging([before, blind]), **jumped)
     assert "94000 Wh were charged by the registers where 24000 Wh flowed" in found[1]
+
+
+def test_what_flows_while_nothing_can_be_read_is_due_with_the_next_reading(tmp_path):
+    charge = Charge(ONE, START_S + 100 * HOUR_S, 20_000, 100_000, 4000)
+    span = {"charged_from_s": START_S, "charged_until_s": START_S + 200 * HOUR_S}
+    other = Charge(TWO, START_S + 200 * HOUR_S, 0, 100_000, 5000)
+    silent = (label("silent", "communication", 0, 20), label("silent", "communication", 100, None))
+    assert findings(tmp_path, View(charges=[charge, other], **span), *silent) == []
+    over = (silent[0], label("silent", "communication", 100, 190))
+    (found,) = findings(tmp_path, View(charges=[charge, other], **span), *over)
+    assert "99980 Wh until" in found[1]
 
 
 def test_postings_that_overlap_are_found(tmp_path):
     before = Charge(ONE, START_S + 24 * HOUR_S, 0, 24_000, 1200)
     again = Charge(ONE, START_S + 48 * HOUR_S, 23_000, 48_000, 1250)
-    (found,) = findings(tmp_path, View(charges=[before, again]))
+    (found,) = findings(tmp_path, charging([before, again]))
     assert "begins at 23000 Wh, 1000 Wh of which are charged already" in found[1]
 
 
 def test_a_register_that_rolls_over_is_charged_through(tmp_path):
     over = {"start_wh": 999_990_000}
     charge = Charge(ONE, START_S + 24 * HOUR_S, 999_990_000, 14_000, 1200)
-    assert findings(tmp_path, View(charges=[charge]), **over) == []
+    assert findings(tmp_path, charging([charge]), **over) == []
 
 
 def test_the_second_of_two_equal_errors_is_found_too(tmp_path):
@@ -183,7 +204,7 @@ def test_the_second_of_two_equal_errors_is_found_too(tmp_path):
         Charge(ONE, START_S + hour * HOUR_S, (hour - 24) * 1000, hour * 1000, 1200 + (5 if hour in (48, 96) else 0))
         for hour in range(24, HOURS, 24)
     ]
-    found = findings(tmp_path, View(charges=steps))
+    found = findings(tmp_path, charging(steps))
     assert [why.split(",")[0].split(": ", 1)[1] for _, why in found] == ["off by 5 fen"] * 2
 
 
