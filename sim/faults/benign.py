@@ -3,7 +3,7 @@
 The reading and the main meter change together, so nothing is lost, and nobody should be alarmed.
 """
 
-from sim.faults.fault import ANY_METER, BENIGN, BUS, GATE, HOUSEHOLD, DemandFault, Fault, Key, WrongPlace
+from sim.faults.fault import ANY_METER, BENIGN, BUS, GATE, HOUSEHOLD, DemandFault, Fault, Key
 from sim.faults.tamper import HOUR_MS, MINUTE_MS
 from sim.kinds import SWITCHING_KINDS
 from sim.laws import Law, Level, Plus, Roof, Share, Window
@@ -137,13 +137,9 @@ class Disconnection(Fault):
     """Tripped for debt, and allowed to close when it is paid."""
 
     name = "disconnection"
+    meters = SWITCHING_KINDS
     group = BENIGN
     severity = "none"
-
-    def check(self) -> None:
-        """The meter can be told to."""
-        if self.place.meter.kind not in SWITCHING_KINDS:
-            raise WrongPlace("no source knows how this meter's relay is switched; allowed: DL/T 645-2007 and dds238")
 
     def begin(self, at_ms: int) -> None:
         """Tripped."""

@@ -10,8 +10,9 @@ from typing import Any
 
 from sim.errors import UnknownMeter
 from sim.estate import FaultConfig
-from sim.faults.fault import BUS, GATE, HOUSEHOLD, Fault, Place, Stage, WrongPlace
+from sim.faults.fault import ANY_KIND, BUS, GATE, HOUSEHOLD, Fault, Place, Stage, WrongPlace
 from sim.faults.registry import KINDS
+from sim.kinds import KINDS as METER_KINDS
 from sim.load import MWMS_PER_WH
 
 
@@ -144,6 +145,7 @@ class FaultBoard:
             raise WrongPlace(f"{config.kind} cannot be at a {place.where}; allowed: {', '.join(kind.where)}")
         number = self._counts.get((config.kind, config.where, config.name), 0) + 1
         fault = kind(place, dict(config.sizes), f"{config.kind}/{config.name}/{number}")
+        _check_meter(fault)
         fault.check()
         return fault
 
@@ -171,3 +173,12 @@ class FaultBoard:
             if (gate.households.indices == place.index).any():
                 return gate.gate_id
         return None
+
+
+def _check_meter(fault: Fault) -> None:
+    """A label must not promise what no meter there can show."""
+    place, allowed = fault.place, fault.shown_by()
+    found = place.bus.meters() if place.index is None else (place.meter,)
+    if allowed != ANY_KIND and not any(meter.kind in allowed for meter in found):
+        names = ", ".join(METER_KINDS[kind] for kind in allowed)
+        raise WrongPlace(f"{fault.name} cannot show at {place.where} {place.name}; allowed: meters of {names}")

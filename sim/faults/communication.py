@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from core.dlt645.frame import PREAMBLE_MAX, Frame
 from sim.ear import Reply
 from sim.estate import BAUDS, PARITIES
-from sim.faults.fault import ANY_METER, BUS, COMMUNICATION, Fault, Key, WrongPlace
+from sim.faults.fault import ANY_METER, BUS, COMMUNICATION, DLT645_KINDS, Fault, Key, WrongPlace
 from sim.kinds import KIND_1997, KIND_2007
 from sim.laws import between
 from sim.listening import ear_alone
@@ -155,6 +155,7 @@ class Preamble(LinkFault):
     """Another number of FE bytes leads answers."""
 
     name = "preamble"
+    meters = DLT645_KINDS
     alarm = None
     keys = (Key("count", 7, 0, PREAMBLE_MAX, "FE bytes"),)
 
@@ -167,6 +168,7 @@ class WildcardEcho(LinkFault):
     """The meter repeats a wildcard address instead of saying its own."""
 
     name = "wildcard_echo"
+    meters = DLT645_KINDS
     where = ANY_METER
     alarm = None
 
@@ -179,6 +181,7 @@ class FollowUp(Fault):
     """The meter sends everything in short parts, the rest by follow-up frames."""
 
     name = "follow_up"
+    meters = (KIND_2007,)
     group = COMMUNICATION
     where = ANY_METER
     keys = (Key("part_bytes", 8, 1, 190, "data bytes of a part"),)
@@ -259,16 +262,12 @@ class OldEdition(Fault):
     """A meter of the 1997 edition hangs among those of 2007, with the same address and register."""
 
     name = "old_edition"
+    meters = (KIND_2007,)
     group = COMMUNICATION
     where = ANY_METER
     alarm = "silent"
     also = ("poor_link",)
     _was = (0, 0)
-
-    def check(self) -> None:
-        """There is one of 2007 to be replaced."""
-        if self.place.meter.kind != KIND_2007:
-            raise WrongPlace("old_edition needs a meter of DL/T 645-2007")
 
     def begin(self, at_ms: int) -> None:
         """The old one is put in."""

@@ -5,6 +5,7 @@ that is shown open, an inert one when an order has no effect.
 """
 
 from sim.faults.fault import METER, Fault
+from sim.kinds import SWITCHING_KINDS
 from sim.load import MWMS_PER_WH
 
 
@@ -12,6 +13,7 @@ class RelayFault(Fault):
     """A relay that is wrong."""
 
     group = METER
+    meters = SWITCHING_KINDS
     severity = "critical"
     alarm = "relay"
 

@@ -15,12 +15,15 @@ from sim.bus import Bus
 from sim.dwelling import Household
 from sim.errors import SimError
 from sim.fleet import Fleet
+from sim.kinds import KIND_1997, KIND_2007, KINDS
 from sim.laws import Law
 from sim.meters import Meter
 
 THEFT, METER, COMMUNICATION, BENIGN = "theft", "meter", "communication", "benign"
 HOUSEHOLD, GATE, BUS = "household", "gate", "bus"
 ANY_METER = (HOUSEHOLD, GATE)
+ANY_KIND = tuple(range(len(KINDS)))
+DLT645_KINDS = (KIND_2007, KIND_1997)
 HOUR_S = 3600
 DAY_S = 24 * HOUR_S
 WEEK_S = 7 * DAY_S
@@ -105,6 +108,8 @@ class Fault:
     name: ClassVar[str]
     group: ClassVar[str]
     where: ClassVar[tuple[str, ...]] = (HOUSEHOLD,)
+    meters: ClassVar[tuple[int, ...]] = ANY_KIND
+    """Kinds of meters on whose wire it can show; on a bus there must be one of them."""
     severity: ClassVar[str] = "medium"
     alarm: ClassVar[str | None] = None
     also: ClassVar[tuple[str, ...]] = ()
@@ -122,6 +127,10 @@ class Fault:
 
     def check(self) -> None:
         """WrongPlace when it cannot be here."""
+
+    def shown_by(self) -> tuple[int, ...]:
+        """The kinds of meters that it needs, with these sizes."""
+        return self.meters
 
     def prepare(self, at_ms: int) -> None:
         """The scenario has planned it for a time; nothing has flowed yet."""

@@ -11,11 +11,13 @@ from core.units import REGISTER_MODULUS_WH, WH_PER_STEP
 from sim.faults.fault import (
     ANY_METER,
     DAY_S,
+    DLT645_KINDS,
     METER,
     Fault,
     Key,
     MeteringFault,
 )
+from sim.kinds import KIND_2007
 from sim.laws import Drift, Law, Share
 from sim.load import MWMS_PER_WH, SLOT_MS
 from sim.meters import clock, events
@@ -185,6 +187,7 @@ class ClockFault(MeterFault):
     """The clock is wrong until somebody sets it and mends it."""
 
     alarm = "clock"
+    meters = DLT645_KINDS
 
     def end(self, at_ms: int) -> None:
         """Mended and set."""
@@ -230,6 +233,7 @@ class BatteryLow(MeterFault):
     """The clock's battery is low."""
 
     name = "battery_low"
+    meters = (KIND_2007,)
     severity = "low"
     alarm = "battery"
 

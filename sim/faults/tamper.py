@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from sim.faults.fault import DAY_S, THEFT, WEEK_S, Fault, Key, WrongPlace
 from sim.faults.theft import PPM_PER_PERMILLE, WHOLE, ShareTheft, metered
+from sim.kinds import KIND_2007
 from sim.laws import Law, Share
 from sim.meters import acts, electrical, events
 
@@ -24,6 +25,10 @@ class Magnet(ShareTheft):
     alarm = "magnet"
     within_s = DAY_S
     keys = (metered(150, 300), Key("event", True, meaning="whether the meter notices"))
+
+    def shown_by(self) -> tuple[int, ...]:
+        """Only one edition has the event."""
+        return (KIND_2007,) if self.sizes["event"] else self.meters
 
     def begin(self, at_ms: int) -> None:
         """With its event."""
@@ -45,6 +50,7 @@ class NeutralTamper(ShareTheft):
     """Part of the current returns through the earth; the meter counts the smaller one."""
 
     name = "neutral_tamper"
+    meters = (KIND_2007,)
     also = TAMPERED
     alarm = "neutral"
     within_s = DAY_S
@@ -144,6 +150,7 @@ class CoverOpened(Fault):
     """Somebody opens the cover, looks, and closes it."""
 
     name = "cover_opened"
+    meters = (KIND_2007,)
     group = THEFT
     alarm = "cover"
     keys = (
@@ -168,6 +175,7 @@ class CoverThenTheft(ShareTheft):
     """The cover is opened, and some hours later the meter registers less."""
 
     name = "cover_then_theft"
+    meters = (KIND_2007,)
     also = TAMPERED
     severity = "critical"
     alarm = "cover"

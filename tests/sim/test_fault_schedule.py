@@ -15,6 +15,7 @@ from sim.anchor import Anchor
 from sim.auditor import read_truth
 from sim.errors import ScenarioError, SimError
 from sim.faults import KINDS
+from sim.kinds import KINDS as METER_KINDS
 from sim.scenario import load_scenario, scenario_from_dict
 from sim.virtual import VirtualRun
 from tests.sim.rig import ADDRESS, GATE, OTHER, START, Virtual, household, simulator, table
@@ -189,6 +190,20 @@ def test_a_scaled_date_is_in_the_zone_of_the_estate():
     )
     v.run_s(3601)
     assert v.labels()[0]["start_s"] == START.timestamp() + 3600
+
+
+def test_the_handbook_says_which_meters_can_show_a_kind():
+    handbook = Path("docs/simulator.md").read_text("utf-8")
+    said = {METER_KINDS: "any", METER_KINDS[:2]: "DL/T 645", METER_KINDS[:1]: "DL/T 645-2007"}
+    said[METER_KINDS[0], "dds238"] = "DL/T 645-2007, dds238"
+    for name, kind in KINDS.items():
+        (row,) = [row for row in handbook.splitlines() if row.startswith(f"| `{name}` |")]
+        column = (
+            "DL/T 645-2007; any without `event`"
+            if name == "magnet"
+            else said[tuple(METER_KINDS[n] for n in kind.meters)]
+        )
+        assert row.split(" | ")[3] == column, name
 
 
 def test_every_kind_and_key_is_documented():

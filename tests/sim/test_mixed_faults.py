@@ -17,6 +17,7 @@ def estate(**keys):
         household("chint", CHINT, model="ddsu666", unit=5, **MODBUS),
         household("hiking", HIKING, model="dds238", unit=6, **MODBUS),
         household("older", OLDER, protocol="dlt645-1997", **KEYS),
+        household("newer", "202600010107", **KEYS),
     ]
     return Virtual(table(homes, [bus(parity="N", **keys)]) | {"events": {}})
 
@@ -58,11 +59,53 @@ def test_a_fault_of_a_modbus_meter_shows_and_passes(kind, keys):
     assert is_sound(ask(virtual))
 
 
-@pytest.mark.parametrize("kind", ["preamble", "wildcard_echo", "partial_writes", "follow_up"])
-def test_what_modbus_does_not_have_does_it_no_harm(kind):
+@pytest.mark.parametrize("kind", ["preamble", "partial_writes"])
+def test_a_quirk_of_a_mixed_line_does_modbus_no_harm(kind):
     virtual = estate()
-    virtual.fault(kind, "household", "chint")
+    virtual.fault(kind, "bus", "bus-1")
     assert is_sound(ask(virtual))
+
+
+EDITION_2007 = (
+    "battery_low", "cover_opened", "cover_then_theft", "magnet", "neutral_tamper", "follow_up", "old_edition",
+)  # fmt: skip
+BOTH_EDITIONS = ("clock_jump", "clock_drift", "preamble", "wildcard_echo")
+SWITCHED = ("relay_stuck_closed", "relay_stuck_open", "relay_inert", "false_tripped", "disconnection")
+
+
+@pytest.mark.parametrize(
+    ("kinds", "refused", "taken"),
+    [
+        (EDITION_2007, ("chint", "hiking", "older"), ("newer",)),
+        (BOTH_EDITIONS, ("chint", "hiking"), ("newer", "older")),
+        (SWITCHED, ("chint", "older"), ("newer", "hiking")),
+    ],
+)
+def test_a_fault_that_no_wire_of_the_meter_can_show_is_refused(kinds, refused, taken):
+    for kind in kinds:
+        for name in refused:
+            with pytest.raises(WrongPlace, match=f"{kind} cannot show at household {name}; allowed: meters of "):
+                estate().fault(kind, "household", name)
+        for name in taken:
+            assert estate().fault(kind, "household", name)
+
+
+def test_a_magnet_that_no_meter_notices_may_be_anywhere():
+    for name in ("chint", "hiking", "older", "newer"):
+        estate().fault("magnet", "household", name, event=False)
+
+
+def test_a_quirk_of_frames_needs_a_meter_on_the_line_that_has_them():
+    homes = [household("chint", CHINT, model="ddsu666", unit=5, **MODBUS)]
+    with pytest.raises(WrongPlace, match="preamble cannot show at bus bus-1"):
+        Virtual(table(homes, [bus(parity="N")])).fault("preamble", "bus", "bus-1")
+
+
+def test_the_false_trip_of_a_modbus_relay_is_read_from_its_register():
+    virtual = estate()
+    virtual.fault("false_tripped", "household", "hiking")
+    assert ask(virtual, "0603001A0001")[3:5] == b"\0\0"
+    assert virtual.household(HIKING).supply.on
 
 
 @pytest.mark.parametrize("kind", ["swapped_line", "power_cut", "concentrator_reboot"])
@@ -101,7 +144,7 @@ def test_a_name_is_shared_only_within_a_protocol():
 def test_only_a_relay_that_somebody_can_switch_is_tripped_for_debt():
     virtual = estate()
     for name in ("chint", "older"):
-        with pytest.raises(WrongPlace, match="no source knows how this meter's relay is switched"):
+        with pytest.raises(WrongPlace, match="disconnection cannot show at household"):
             virtual.fault("disconnection", "household", name)
     virtual.fault("disconnection", "household", "hiking")
     assert ask(virtual, "0603001A0001")[3:5] == b"\0\0"
