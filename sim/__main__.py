@@ -189,7 +189,8 @@ def _run_served(scenario: Scenario, options: argparse.Namespace) -> int:
         cleanup.callback(env.close)
         _on_signals(lambda _number, _frame: env.stop())
         cleanup.callback(_on_signals, signal.SIG_IGN)  # a second signal must not interrupt the last steps
-        cleanup.callback(RunDirectory(run_path).close)
+        published = [bus.bus_id for bus in scenario.buses if bus.port == "pty" and not stepped]
+        cleanup.callback(RunDirectory(run_path, published).close)
         announcement = Announcement(options.ready, options.anchor)
         clock = WorldClock(anchor, anchor.machine_utc if stepped else datetime.now(UTC))
         ports = {b.bus_id: MemoryPort(b.bus_id) if stepped else make_port(b, run_path) for b in scenario.buses}

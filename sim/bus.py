@@ -11,7 +11,9 @@ The line's ideal time (request + Td + answer) is added up, so that any run can s
 used.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +24,7 @@ import numpy as np
 from sim.clock import Environment
 from sim.delay import Delays
 from sim.ear import Ear
+from sim.errors import RecordingError
 from sim.estate import BusConfig
 from sim.line import Line
 from sim.meters import Meter
@@ -42,6 +45,7 @@ class BusCounters:
     bytes_in: int = 0
     bytes_out: int = 0
     ideal_s: float = 0.0
+    recordings_failed: int = 0
 
 
 class Bus:
@@ -79,7 +83,7 @@ class Bus:
         self.counters.bytes_in += len(data)
         self._unheard_bytes += len(data)
         if self._recorder is not None:
-            self._recorder.note(now_s, MASTER, data)
+            self._note(now_s, MASTER, data)
         if self._rate_changes:
             self._follow_rate()
         heard = self.line.to_meters(data)
@@ -118,9 +122,28 @@ class Bus:
 
     def stop_recording(self) -> None:
         """Finish the file, if there is one."""
-        if self._recorder is not None:
-            self._recorder.close()
-            self._recorder = None
+        recorder, self._recorder = self._recorder, None
+        if recorder is None:
+            return
+        try:
+            recorder.close()
+        except RecordingError as error:
+            self._give_up(error)
+
+    def _note(self, at_s: float, sender: int, data: bytes) -> None:
+        """Record one write; a full disk ends the recording, never the wire."""
+        assert self._recorder is not None
+        try:
+            self._recorder.note(at_s, sender, data)
+        except RecordingError as error:
+            recorder, self._recorder = self._recorder, None
+            with suppress(RecordingError):
+                recorder.close()
+            self._give_up(error)
+
+    def _give_up(self, error: RecordingError) -> None:
+        self.counters.recordings_failed += 1
+        sys.stderr.write(f"estate645-sim: {self.config.bus_id}: recording ended: {error}\n")
 
     def close(self) -> None:
         """Finish the recording and give the port back."""
@@ -134,7 +157,7 @@ class Bus:
     def _put(self, data: bytes) -> None:
         """Hand bytes to the port and note them."""
         if self._recorder is not None and data:
-            self._recorder.note(self._env.time_s, METERS, data)
+            self._note(self._env.time_s, METERS, data)
         self.port.write(data)
 
     def _collide(self) -> None:
@@ -292,6 +315,7 @@ class Bus:
             "dropped_bytes": self.port.dropped_bytes,
             "flipped_bits": self.line.flipped_bits,
             "mismatched_bytes": self.line.mismatched_bytes,
+            "recordings_failed": counters.recordings_failed,
             "ideal_s": round(counters.ideal_s, 6),
             "utilisation": round(counters.ideal_s / elapsed_s, 4) if elapsed_s > 0 else 0.0,
         }

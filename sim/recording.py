@@ -9,6 +9,7 @@ that a killed simulator did not finish.
 
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -63,16 +64,25 @@ class Recorder:
         self._file.write(_FILE.pack(MAGIC_NS, 2, 4, 0, 0, SNAP_BYTES, LINK_TYPE))
 
     def note(self, at_s: float, sender: int, data: bytes) -> None:
-        """One write at machine second `at_s`."""
+        """One write at machine second `at_s`; RecordingError when the disk does not take it."""
         at_ns = self._origin_ns + round(at_s * NS)
         seconds, rest_ns = divmod(at_ns, NS)
         length = _SERIAL.size + len(data)
-        self._file.write(_PACKET.pack(seconds, rest_ns, length, length))
-        self._file.write(_SERIAL.pack(seconds, rest_ns // 1000, sender, 0, 0) + data)
+        head = _PACKET.pack(seconds, rest_ns, length, length)
+        with self._told():
+            self._file.write(head + _SERIAL.pack(seconds, rest_ns // 1000, sender, 0, 0) + data)
 
     def close(self) -> None:
-        """Finish the file; may be called twice."""
-        self._file.close()
+        """Finish the file; may be called twice. RecordingError, and closed, when the rest of it found no room."""
+        with self._told():
+            self._file.close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RecordingError(f"{self.path}: cannot be written on: {error.strerror}") from error
 
 
 def read_recording(path: Path) -> list[Packet]:

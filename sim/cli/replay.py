@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
         cleanup.callback(env.close)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda _number, _frame: env.stop())
-        cleanup.callback(RunDirectory(run_path).close)
+        cleanup.callback(RunDirectory(run_path, [options.bus] if options.port == "pty" else []).close)
         port = make_port(BusConfig(options.bus, options.port, mismatch="ignore"), run_path)
         replay = Replay(env, port, recorded)
         cleanup.callback(port.close)

@@ -152,3 +152,35 @@ def test_replay_and_record_name_what_is_wrong(tmp_path):
     done = tool("replay", path, "--run-dir", tmp_path / "run")
     assert done.returncode == 2
     assert "holds no request" in done.stderr
+
+
+@pytest.mark.parametrize("requests", [1, 200], ids=["found at the end", "found on the way"])
+def test_a_full_disk_ends_the_recording_once_and_never_the_wire(tmp_path, capsys, requests):
+    """/dev/full takes nothing; a file's buffer decides when that is found out."""
+    virtual = Virtual(table([household()], [bus()]))
+    line = virtual.world.buses["bus-1"]
+    line.record(full_disk(tmp_path), 0)
+    for _ in range(requests):
+        assert virtual.ask(REQUESTS[0].to_frame(), wait_s=0.2)
+    assert (line.recording is None) == (requests > 1)
+    virtual.world.close()
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1, said
+    assert "bus-1: recording ended" in said
+    assert "No space left" in said
+    assert line.summary(1.0)["recordings_failed"] == 1
+
+
+def test_a_simulator_whose_disk_is_full_goes_on_and_ends_well(tmp_path):
+    full_disk(tmp_path)
+    with simulator(tmp_path, ESTATE, "--record", tmp_path) as sim:
+        with PtyMaster(sim.ready["ports"]["bus-1"]) as line:
+            assert line.ask(REQUESTS[0]) is not None
+        sim.post("/record", {"bus": "bus-1", "file": None})
+        assert sim.get("/metrics")["buses"][0]["recordings_failed"] == 1
+
+
+def full_disk(folder):
+    path = folder / "bus-1.pcap"
+    path.symlink_to("/dev/full")
+    return path

@@ -153,3 +153,41 @@ def test_bad_requests_are_answered_and_never_hang(tmp_path):
         assert running.post("/stop", {}) == {"stopping": True}
         running.process.wait(WAIT_S)
         assert running.process.returncode == 0
+
+
+def foreign_port(run, name):
+    """A link to a pseudo-terminal that another program has put there."""
+    run.mkdir(exist_ok=True)
+    (run / name).symlink_to("/dev/pts/0")
+    return run / name
+
+
+def test_the_ports_of_other_programs_in_the_run_directory_stay(tmp_path):
+    theirs = foreign_port(tmp_path / "run", "their-meter")
+    with start(tmp_path) as process:
+        until((tmp_path / "ready.json").exists, process)
+        assert theirs.is_symlink()
+        process.terminate()
+        process.communicate(timeout=WAIT_S)
+    assert os.listdir(tmp_path / "run") == ["their-meter"]
+
+
+def test_a_port_name_that_is_a_link_of_another_program_is_refused(tmp_path):
+    theirs = foreign_port(tmp_path / "run", "bus-1")
+    assert "bus-1 is a link of somebody else" in refused(tmp_path)
+    assert os.listdir(tmp_path / "run") == ["bus-1"]
+    assert os.readlink(theirs) == "/dev/pts/0"
+
+
+def test_what_a_killed_simulator_left_is_swept_even_if_the_next_one_has_other_buses(tmp_path):
+    with start(tmp_path) as process:
+        until((tmp_path / "ready.json").exists, process)
+    foreign_port(tmp_path / "run", "their-meter")
+    assert (tmp_path / "run" / "bus-1").is_symlink()
+    (tmp_path / "ready.json").unlink()
+    with start(tmp_path, scenario=ESTATE.replace("bus-1", "hall")) as process:
+        until((tmp_path / "ready.json").exists, process)
+        assert sorted(path.name for path in (tmp_path / "run").iterdir() if path.is_symlink()) == [
+            "hall",
+            "their-meter",
+        ]
