@@ -5,9 +5,9 @@
         reading_wh = my_head_end.read(port, "202600010101")
         assert reading_wh <= estate645_estate.household("202600010101")["register_wh"]
 
-The simulator runs as a child of its own Python (`-I`: nothing of your repository reaches it, not even a folder
-called `sim`), one for each test, and is gone afterwards. What it printed is shown when a test fails. Choose the
-estate with the marker, or override the fixture `estate645_scenario`:
+The simulator runs as a child of its own Python (`-P` and no PYTHONPATH: nothing of your repository reaches it, not
+even a folder called `sim`; `pip install --user` does), one for each test, and is gone afterwards. What it printed is
+shown when a test fails. Choose the estate with the marker, or override the fixture `estate645_scenario`:
 
     @pytest.mark.estate645("estate.toml", seed=7, factor=60, world_start="2026-10-13T09:05:00+08:00")
 
@@ -97,9 +97,11 @@ class Estate:
         self.scenario = scenario
         self._log = run_dir / "simulator.log"
         ready = run_dir / "ready.json"
-        command = [sys.executable, "-I", "-m", "sim", str(scenario), "--run-dir", str(run_dir / "ports")]
+        command = [sys.executable, "-P", "-m", "sim", str(scenario), "--run-dir", str(run_dir / "ports")]
+        command += ["--ready", str(ready), *options]
+        world = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         with self._log.open("w") as log:
-            self._process = subprocess.Popen([*command, "--ready", str(ready), *options], stderr=log, stdout=log)
+            self._process = subprocess.Popen(command, stderr=log, stdout=log, env=world)
         said = self._await(ready)
         self.ports: Mapping[str, str] = said["ports"]
         self.control_url: str = said["control_url"]
@@ -140,13 +142,23 @@ class Estate:
         """Lag of the simulator and the counters of every bus."""
         return self._ask("/metrics")
 
-    def fault(self, meter: str, kind: str, **sizes: int) -> Any:
-        """Begin a fault now, such as "silent"; `clear_faults` ends it."""
-        return self._ask("/fault", {"meter": meter, "fault": kind, **sizes})
+    def fault(
+        self, *words: str, meter: str | None = None, gate: str | None = None, bus: str | None = None, **sizes: int | str
+    ) -> Any:
+        """Begin a fault now: fault("silent", meter=...), or gate= or bus=; fault(meter, "silent") is the same.
 
-    def clear_faults(self, meter: str) -> Any:
-        """End every fault of one meter."""
-        return self.fault(meter, "none")
+        Sizes are keywords, such as lasts_s=60; the household or meter of `with` is given as with_=. `clear_faults`
+        ends it.
+        """
+        if not 1 <= len(words) <= 2 or (len(words) == 2) + sum(p is not None for p in (meter, gate, bus)) != 1:
+            raise EstateError('fault: name one place, as fault("silent", meter="..."), or gate= or bus=')
+        meter = words[0] if len(words) == 2 else meter
+        place = {name: value for name, value in (("meter", meter), ("gate", gate), ("bus", bus)) if value is not None}
+        return self._ask("/fault", {**place, "fault": words[-1], **{key.rstrip("_"): sizes[key] for key in sizes}})
+
+    def clear_faults(self, meter: str | None = None, *, gate: str | None = None, bus: str | None = None) -> Any:
+        """End every fault of one meter, gate or bus."""
+        return self.fault("none", meter=meter, gate=gate, bus=bus)
 
     def press_button(self, meter: str) -> Any:
         """The resident presses the button of the meter now."""

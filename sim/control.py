@@ -270,9 +270,21 @@ class _Handler(BaseHTTPRequestHandler):
         """Stay silent: standard error belongs to the simulator's own lines."""
 
     def _serve(self, method: str) -> None:
+        try:
+            self._route(method)
+        except ConnectionError:
+            self.close_connection = True  # the client has hung up; there is nobody to tell
+
+    def _route(self, method: str) -> None:
         if self.headers.get("Origin") is not None:
             self.close_connection = True
             self._answer(HTTPStatus.FORBIDDEN, {"error": "not for pages in a browser: leave out the header Origin"})
+            return
+        try:
+            raw = self._raw_body()
+        except (ValueError, TimeoutError) as error:
+            self.close_connection = True  # where the next request begins is not known
+            self._answer(HTTPStatus.BAD_REQUEST, {"error": f"{type(error).__name__}: {error}"})
             return
         url = urlsplit(self.path)
         route = ROUTES.get((method, url.path))
@@ -283,7 +295,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             query = {key: values[-1] for key, values in parse_qs(url.query).items()}
             within_s = PASSING_WITHIN_S if route in (exchange, advance) else ANSWER_WITHIN_S
-            result = self.control.on_loop(route(self.control, query, self._body()), within_s)
+            result = self.control.on_loop(route(self.control, query, json.loads(raw) if raw else {}), within_s)
         except UnknownMeter as error:
             self._answer(HTTPStatus.NOT_FOUND, {"error": str(error)})
         except (SimError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
@@ -293,19 +305,23 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(HTTPStatus.OK, result)
 
-    def _body(self) -> Any:
-        length = self.headers.get("Content-Length") or "0"
-        if not length.isdecimal() or int(length) > BODY_BYTES_MAX:
-            self.close_connection = True
-            raise ValueError(f"a body has at most {BODY_BYTES_MAX} bytes, and says how many")
-        raw = self.rfile.read(int(length))
-        return json.loads(raw) if raw else {}
+    def _raw_body(self) -> bytes:
+        """The body, read whatever the route, or its bytes would be taken for the next request."""
+        if self.headers.get("Transfer-Encoding") is not None:
+            raise ValueError("no Transfer-Encoding here: send a Content-Length")
+        lengths = set(self.headers.get_all("Content-Length") or ["0"])
+        length = lengths.pop()
+        if lengths or not (length.isascii() and length.isdecimal()) or int(length) > BODY_BYTES_MAX:
+            raise ValueError(f"a body has at most {BODY_BYTES_MAX} bytes, and says once how many")
+        return self.rfile.read(int(length))
 
     def _answer(self, status: HTTPStatus, result: Any) -> None:
         payload = json.dumps(result).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(payload)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(payload)
 

@@ -147,6 +147,8 @@ class FaultBoard:
         fault = kind(place, dict(config.sizes), f"{config.kind}/{config.name}/{number}")
         _check_meter(fault)
         fault.check()
+        if "with" in fault.sizes:  # labels name households, whichever way this one was named
+            fault.sizes["with"] = place.other(str(fault.sizes["with"])).config.household_id
         return fault
 
     def _id(self, config: FaultConfig) -> str:

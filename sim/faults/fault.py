@@ -95,10 +95,12 @@ class Place:
         return self.stage.buses[self.name if self.index is None else self.meter.config.bus_id]
 
     def other(self, household_id: str) -> Household:
-        """Another household by its id."""
-        found = self.stage.fleet.households.ids.find(household_id)
-        if found is None or found == self.index:
-            raise WrongPlace(f'with = "{household_id}": name another household of this estate')
+        """Another household by its id, or by the address of its meter."""
+        fleet = self.stage.fleet
+        found = fleet.households.ids.find(household_id)
+        found = fleet.at_address(household_id) if found is None else found
+        if found is None or found == self.index or fleet.is_gate(found):
+            raise WrongPlace(f'with = "{household_id}": name another household of this estate, or its meter')
         return Household(self.stage.fleet, found)
 
 

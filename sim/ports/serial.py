@@ -1,10 +1,12 @@
 """A real serial port: the simulator stands in for meters on hardware.
 
 The UART gives every byte its time, so the bus adds none of its own (`takes_time`); parity is the UART's too.
-pyserial sets the line, and what it could not set is an error that names the device.
+pyserial sets the line, and what it could not set is an error that names the device. A pseudo-terminal in place of
+a device has no parity, and refuses to be set to any.
 """
 
 import os
+import termios
 from typing import ClassVar
 
 import serial
@@ -34,12 +36,12 @@ class SerialPort:
             self._serial = serial.Serial(
                 self.name,
                 self._line.baud,
-                parity=self._line.parity,
+                parity="N" if _is_pty(self.name) else self._line.parity,
                 stopbits=self._line.stop_bits,
                 timeout=0,
                 exclusive=True,
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, termios.error) as error:
             raise PortError(
                 f"{self.name}: cannot be opened: {error}; plug it in, free it, or join the group that owns it"
             ) from error
@@ -80,3 +82,7 @@ class SerialPort:
             on_bytes(data)
         else:
             self.close()  # the adapter was pulled out
+
+
+def _is_pty(path: str) -> bool:
+    return os.path.realpath(path).startswith("/dev/pts/")

@@ -13,6 +13,8 @@ import pytest
 from tests.house.sources import ROOT
 
 CASES = """
+from pathlib import Path
+
 import pytest
 
 METER = "202600010101"
@@ -20,6 +22,8 @@ METER = "202600010101"
 def test_passes_beside_a_folder_called_sim(estate645_estate):
     assert estate645_estate.ports.keys() == {"bus-1"}
     assert len(estate645_estate.truth()["households"]) == 3
+    words = Path(f"/proc/{estate645_estate._process.pid}/cmdline").read_bytes().split(b"\\0")
+    assert not {b"-I", b"-s"} & set(words), "what pip install --user has put there is found"
 
 def test_fails(estate645_estate):
     print("PID", estate645_estate._process.pid, estate645_estate.ports["bus-1"])
@@ -27,6 +31,22 @@ def test_fails(estate645_estate):
 
 def test_unknown_fault(estate645_virtual):
     estate645_virtual.fault(METER, "melted")
+
+def test_faults_anywhere(estate645_virtual):
+    estate = estate645_virtual
+    estate.fault(METER, "silent", lasts_s=60)
+    estate.fault("noise_bytes", bus="bus-1")
+    estate.fault("colluding", meter=METER, with_="202600010102")
+    kinds = {label["kind"]: label for label in estate.labels()}
+    assert kinds["silent"]["meter"] == METER
+    assert kinds["noise_bytes"]["bus"] == "bus-1" and kinds["noise_bytes"]["meter"] is None
+    assert kinds["colluding"]["sizes"]["with"] == "1-0102"
+    estate.clear_faults(bus="bus-1")
+    estate.clear_faults(METER)
+    assert all(label["end_s"] is not None for label in estate.labels())
+    for words, places in [((), {}), (("silent",), {}), ((METER, "silent"), {"bus": "bus-1"})]:
+        with pytest.raises(AssertionError, match="name one place"):
+            estate.fault(*words, **places)
 
 def test_unknown_meter(estate645_virtual):
     estate645_virtual.household("999999999998")
@@ -65,9 +85,9 @@ def test_virtual(estate645_virtual, estate645_start, estate645_scenario, tmp_pat
 """
 
 
-def run(folder, *words):
+def run(folder, *words, env=None):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False, env=env)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +99,7 @@ def said(tmp_path_factory):
     scenario = (ROOT / "pytest_estate645.py").read_text("utf-8").split('SMALL_ESTATE = """\\\n')[1].split('"""')[0]
     (folder / "mine.toml").write_text(scenario.replace("bus-1", "hall"))
     (folder / "test_x.py").write_text(CASES, "utf-8")
-    return run(folder).stdout
+    return run(folder, env=os.environ | {"PYTHONPATH": str(folder)}).stdout
 
 
 def section(said, test):
@@ -100,7 +120,7 @@ def test_the_plugin_imports_nothing_of_ours():
 
 
 def test_what_should_pass_passes_beside_a_folder_called_sim_and_the_rest_fails(said):
-    assert "3 passed" in said, said
+    assert "4 passed" in said, said
     assert "3 failed" in said
     assert "1 error" in said
 

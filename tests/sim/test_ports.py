@@ -1,5 +1,6 @@
 """The ports of a bus: what a pty shows of its client, a DTU that dials in, a UART, and noise on the way."""
 
+import contextlib
 import os
 import pty
 import socket
@@ -7,10 +8,14 @@ import termios
 import tty
 
 import pytest
+import serial
 
 from core.dlt645.commands import Read
 from core.dlt645.frame import FrameDecoder, encode
 from core.dlt645.identifiers import ENERGY_TOTAL
+from sim.clock import RealEnvironment
+from sim.errors import PortError
+from sim.ports import SerialPort
 from sim.uart import LineSettings
 from tests.sim.rig import ADDRESS, PtyMaster, Virtual, bus, household, simulator, table
 
@@ -132,6 +137,32 @@ def test_the_simulator_answers_on_a_serial_port_as_a_meter_on_hardware_would(tmp
     finally:
         os.close(slave)
         os.close(master)
+
+
+@pytest.mark.parametrize("parity", ["E", "O"])
+def test_a_pseudo_terminal_in_place_of_a_device_can_be_opened_again_and_again(tmp_path, parity):
+    """The kernel keeps no parity on a pty, and refuses a second request for it."""
+    master, slave = pty.openpty()
+    try:
+        link = tmp_path / "meters"
+        link.symlink_to(os.ttyname(slave))
+        for _ in range(2):
+            port = SerialPort(str(link), LineSettings(2400, parity, 1))
+            with contextlib.closing(RealEnvironment()) as env:
+                port.open(env, lambda data: None)
+                port.close()
+    finally:
+        os.close(slave)
+        os.close(master)
+
+
+def test_a_line_that_the_driver_refuses_is_an_error_that_names_the_device(monkeypatch):
+    def refuse(*_words, **_keys):
+        raise termios.error(22, "Invalid argument")
+
+    monkeypatch.setattr(serial, "Serial", refuse)
+    with contextlib.closing(RealEnvironment()) as env, pytest.raises(PortError, match="/dev/ttyX: cannot be opened"):
+        SerialPort("/dev/ttyX", LineSettings(2400, "E", 1)).open(env, lambda data: None)
 
 
 def refusal(tmp_path, keys, *options):

@@ -1,6 +1,7 @@
 """Starting and ending badly: signals at any moment, remains of a killed simulator, taken names, bad requests."""
 
 import contextlib
+import io
 import json
 import math
 import os
@@ -12,6 +13,7 @@ import time
 
 import pytest
 
+from sim.control import _Handler
 from tests.sim.rig import simulator
 
 HEAD = """
@@ -153,6 +155,50 @@ def test_bad_requests_are_answered_and_never_hang(tmp_path):
         assert running.post("/stop", {}) == {"stopping": True}
         running.process.wait(WAIT_S)
         assert running.process.returncode == 0
+
+
+def test_requests_on_one_connection_stay_in_step(tmp_path):
+    """The body of a request is never taken for the next one, whether there is such a route or not."""
+    with simulator(tmp_path, ESTATE) as running:
+        port = int(running.ready["control_url"].rpartition(":")[2])
+        body = b"GET /health HTTP/1.1\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as line:
+            line.sendall(b"POST /nowhere HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+            line.sendall(b"GET /time HTTP/1.1\r\nConnection: close\r\n\r\n")
+            said = all_of(line)
+        assert said.count(b"HTTP/1.1 ") == 2, said
+        assert b" 404 " in said
+        assert b'"world_utc"' in said
+        for header in (b"Transfer-Encoding: chunked", b"Content-Length: 0\r\nContent-Length: 5"):
+            with socket.create_connection(("127.0.0.1", port), timeout=20) as line:
+                line.sendall(b"POST /button HTTP/1.1\r\n%s\r\n\r\n5\r\nhello\r\n0\r\n\r\n" % header)
+                said = all_of(line)
+            assert said.startswith(b"HTTP/1.1 400 "), said
+            assert said.count(b"HTTP/1.1 ") == 1, said
+
+
+def all_of(line):
+    """Everything until the other end closes, or resets what we sent too much."""
+    said = b""
+    with contextlib.suppress(ConnectionResetError):
+        while came := line.recv(65_536):
+            said += came
+    return said
+
+
+@pytest.mark.parametrize("gone", [BrokenPipeError, ConnectionResetError])
+def test_a_client_that_hangs_up_is_nothing_to_speak_of(gone):
+    """The answer finds nobody: no traceback, and the connection is not used again."""
+
+    class Nobody(io.BytesIO):
+        def write(self, _data):
+            raise gone
+
+    handler = _Handler.__new__(_Handler)
+    handler.rfile, handler.wfile = io.BytesIO(b"GET /nowhere HTTP/1.1\r\n\r\n"), Nobody()
+    handler.client_address, handler.close_connection = ("127.0.0.1", 1), False
+    handler.handle_one_request()
+    assert handler.close_connection
 
 
 def foreign_port(run, name):
