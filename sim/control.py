@@ -37,7 +37,7 @@ from sim.control_stepped import advance, exchange
 from sim.control_time import get_time, post_time
 from sim.errors import PortError, ScenarioError, SimError, UnknownMeter
 from sim.estate import FaultConfig
-from sim.faults import BUS, GATE, HOUSEHOLD, KINDS
+from sim.faults import BUS, GATE, HOUSEHOLD, KINDS, StillRunning
 from sim.fleet import SHOWN_OPEN
 from sim.jobs import Call, Later
 from sim.pace import Pace, Publish
@@ -202,14 +202,14 @@ class Control:
         sizes = () if kind == NONE else read_sizes(section, kind)
         section.finish()
         now_ms = self.world.now_ms
-        started = None
+        fault_id = None
         if kind == NONE:
             self.world.faults.clear(where, name, now_ms)
         else:
             until_ms = None if lasts_s is None else now_ms + lasts_s * 1000
-            started = self.world.faults.start(FaultConfig(kind, now_ms, until_ms, where, name, sizes), now_ms)
+            config = FaultConfig(kind, now_ms, until_ms, where, name, sizes)
+            fault_id = self.world.faults.start(config, now_ms).fault_id
         place = "meter" if where == HOUSEHOLD else where
-        fault_id = None if started is None else started.fault_id
         yield {place: body[place], "fault": kind, "at_s": now_ms / 1000, "id": fault_id}
 
     def _place(self, section: Section) -> tuple[str, str]:
@@ -298,6 +298,8 @@ class _Handler(BaseHTTPRequestHandler):
             result = self.control.on_loop(route(self.control, query, json.loads(raw) if raw else {}), within_s)
         except UnknownMeter as error:
             self._answer(HTTPStatus.NOT_FOUND, {"error": str(error)})
+        except StillRunning as error:
+            self._answer(HTTPStatus.CONFLICT, {"error": str(error)})
         except (SimError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             self._answer(HTTPStatus.BAD_REQUEST, {"error": f"{type(error).__name__}: {error}"})
         except TimeoutError as error:

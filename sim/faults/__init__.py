@@ -8,7 +8,19 @@ the world: it is seen through a narrow `Stage`.
 
 from sim.estate import FaultConfig
 from sim.faults.board import ActiveFault, FaultBoard
-from sim.faults.fault import BENIGN, BUS, COMMUNICATION, GATE, HOUSEHOLD, METER, THEFT, Fault, Key, WrongPlace
+from sim.faults.fault import (
+    BENIGN,
+    BUS,
+    COMMUNICATION,
+    GATE,
+    HOUSEHOLD,
+    METER,
+    THEFT,
+    Fault,
+    Key,
+    StillRunning,
+    WrongPlace,
+)
 from sim.faults.registry import KINDS
 
 __all__ = [
@@ -25,5 +37,6 @@ __all__ = [
     "FaultBoard",
     "FaultConfig",
     "Key",
+    "StillRunning",
     "WrongPlace",
 ]

@@ -157,9 +157,11 @@ class Maintenance(Fault):
     group = BENIGN
     severity = "none"
     keys = (Key("dark_min", 15, 1, 600, "minutes without power"),)
+    _open = False
 
     def begin(self, at_ms: int) -> None:
         """Open and dark."""
+        self._open = True
         acts.open_cover(self.place.meter, at_ms, terminal=True)
         acts.fail_power(self.place.meter, at_ms)
         self.later(at_ms + self.size("dark_min") * MINUTE_MS, self._finish)
@@ -170,8 +172,9 @@ class Maintenance(Fault):
 
     def _finish(self, at_ms: int) -> None:
         meter = self.place.meter
-        if not meter.notes.mains_off:
+        if not self._open:
             return
+        self._open = False
         acts.return_power(meter, at_ms)
         events.note_programming(meter, PROGRAMMED_AT_MAINTENANCE, at_ms, "00000001")
         acts.close_cover(meter, at_ms, terminal=True)

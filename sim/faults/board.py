@@ -4,13 +4,14 @@ A label tells what was wrong, where, from when to when, how much energy no regis
 within which time. Ids are made of kind, place and a count, so that a fault more elsewhere changes no other label.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from sim.errors import UnknownMeter
 from sim.estate import FaultConfig
-from sim.faults.fault import ANY_KIND, BUS, GATE, HOUSEHOLD, Fault, Place, Stage, WrongPlace
+from sim.faults.fault import ANY_KIND, BUS, GATE, HOUSEHOLD, Fault, Place, Stage, StillRunning, WrongPlace
 from sim.faults.registry import KINDS
 from sim.kinds import KINDS as METER_KINDS
 from sim.load import MWMS_PER_WH
@@ -36,6 +37,7 @@ class FaultBoard:
         self._running: dict[tuple[str, str, str], ActiveFault] = {}
         self._counts: dict[tuple[str, str, str], int] = {}
         self._planned: dict[FaultConfig, Fault] = {}
+        self._planned_at: dict[tuple[str, str, str], list[FaultConfig]] = {}
 
     def plan(self, config: FaultConfig) -> None:
         """Schedule what the scenario says; what would be over before the world begins never was."""
@@ -47,17 +49,28 @@ class FaultBoard:
             return
         at_ms = max(config.at_ms, origin_ms)
         try:
+            self._check_alone(config)
             fault = self._planned[config] = self._made(config)
         except WrongPlace as error:
             raise WrongPlace(f"fault {config.kind} of {config.where} {config.name}: {error}") from error
         fault.prepare(at_ms)
         self._stage.call_at_ms(at_ms, partial(self._start_planned, config))
 
-    def start(self, config: FaultConfig, at_ms: int) -> ActiveFault | None:
-        """Begin a fault now; None where one of the same kind still runs there. WrongPlace where it cannot be."""
+    def _check_alone(self, config: FaultConfig) -> None:
+        """One kind at one place is planned once at a time."""
+        for other in self._planned_at.setdefault((config.kind, config.where, config.name), []):
+            if _overlap(config, other):
+                raise WrongPlace("planned twice for one time; let the first end before the second, or leave one out")
+        self._planned_at[config.kind, config.where, config.name].append(config)
+
+    def start(self, config: FaultConfig, at_ms: int) -> ActiveFault:
+        """Begin a fault now; StillRunning where one of its kind runs there, WrongPlace where it cannot be."""
         key = config.kind, config.where, config.name
-        if key in self._running:
-            return None
+        running = self._running.get(key)
+        if running is not None:
+            if running.config.until_ms is None or running.config.until_ms > at_ms:
+                raise StillRunning(f"{running.fault_id} still runs there; end it with none first")
+            self._end(running, at_ms)
         fault = self._planned.pop(config, None) or self._made(config)
         self._counts[key] = self._counts.get(key, 0) + 1
         active = ActiveFault(self._id(config), config, fault, at_ms)
@@ -72,7 +85,8 @@ class FaultBoard:
         return active
 
     def _start_planned(self, config: FaultConfig, at_ms: int) -> None:
-        self.start(config, at_ms)
+        with suppress(StillRunning):  # one that was ordered or drawn before it has the place, and the label
+            self.start(config, at_ms)
 
     def clear(self, where: str, name: str, at_ms: int) -> None:
         """End every fault that runs at a place."""
@@ -184,3 +198,8 @@ def _check_meter(fault: Fault) -> None:
     if allowed != ANY_KIND and not any(meter.kind in allowed for meter in found):
         names = ", ".join(METER_KINDS[kind] for kind in allowed)
         raise WrongPlace(f"{fault.name} cannot show at {place.where} {place.name}; allowed: meters of {names}")
+
+
+def _overlap(one: FaultConfig, other: FaultConfig) -> bool:
+    first, second = sorted((one, other), key=lambda config: config.at_ms)
+    return not KINDS[first.kind].instant and (first.until_ms is None or first.until_ms > second.at_ms)

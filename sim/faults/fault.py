@@ -33,6 +33,10 @@ class WrongPlace(SimError):
     """A fault was ordered where it cannot be; the message says what it needs."""
 
 
+class StillRunning(SimError):
+    """A fault was ordered where one of its kind runs; the message has the id of that one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """One number, switch, list or name that a kind takes from its table; `default` shows the type."""

@@ -50,7 +50,7 @@ class RegisterStuck(MeteringFault):
 
 
 class Shifted(MeterFault):
-    """The shown register moves at once, and back when it is mended."""
+    """The shown register moves at once, and back when it is mended: that step is the label's own too."""
 
     _lags: Sequence[int] | None = None
 
@@ -76,7 +76,7 @@ class RegisterJump(Shifted):
     """The register jumps forward."""
 
     name = "register_jump"
-    also = ("register_implausible", "balance")
+    also = ("register_backwards", "register_implausible", "balance")
     alarm = "register_jump"
     keys = (Key("jump_wh", 100_000, WH_PER_STEP, REGISTER_MODULUS_WH // 2, "how far", WH_PER_STEP),)
 
@@ -89,7 +89,7 @@ class RegisterBackwards(Shifted):
     """The register falls by some kWh and counts on from there, never below zero."""
 
     name = "register_backwards"
-    also = ("register_implausible", "balance")
+    also = ("register_jump", "register_implausible", "balance")
     alarm = "register_backwards"
     keys = (Key("drop_wh", 50_000, WH_PER_STEP, REGISTER_MODULUS_WH // 2, "how far", WH_PER_STEP),)
 

@@ -23,17 +23,19 @@ VOLTAGE_EVENTS = (events.VOLTAGE_LOSS, events.UNDERVOLTAGE, events.OVERVOLTAGE, 
 
 
 def fail_power(meter: "Meter", at_ms: int) -> None:
-    """The mains go: the meter is silent and nothing flows."""
-    meter.own().mains_off = True
-    events.begin(meter, events.POWER_OFF, at_ms)
-    meter.settle(at_ms)
+    """One cause takes the mains away: the meter is silent and nothing flows."""
+    meter.own().mains_cuts += 1
+    if meter.notes.mains_cuts == 1:
+        events.begin(meter, events.POWER_OFF, at_ms)
+        meter.settle(at_ms)
 
 
 def return_power(meter: "Meter", at_ms: int) -> None:
-    """The mains are back."""
-    meter.own().mains_off = False
-    events.end(meter, events.POWER_OFF, at_ms)
-    meter.settle(at_ms)
+    """One cause is over; the mains are back with the last one."""
+    meter.own().mains_cuts -= 1
+    if meter.notes.mains_cuts == 0:
+        events.end(meter, events.POWER_OFF, at_ms)
+        meter.settle(at_ms)
 
 
 def open_cover(meter: "Meter", at_ms: int, *, terminal: bool = False) -> None:

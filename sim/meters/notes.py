@@ -76,7 +76,8 @@ class Notes:
     baud: int | None = None
     terminal: int = 0
     programming: bool = False
-    mains_off: bool = False
+    mains_cuts: int = 0
+    """How many causes keep the mains away at once."""
     account: "Account | None" = None
     reverse_mark: "Mark | None" = None
     stuck_open: bool = False
@@ -97,6 +98,11 @@ class Notes:
     """Of a Modbus meter: the window in ms, until when it was looked for, and the most energy in one."""
     voltage_permille: Mapping[int, tuple[tuple[int, int], ...]] = NOTHING
     """By phase: from when on the voltage was what share of normal, oldest first."""
+
+    @property
+    def mains_off(self) -> bool:
+        """Whether anything keeps the mains away."""
+        return self.mains_cuts > 0
 
 
 BLANK = Notes()

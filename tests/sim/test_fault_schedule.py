@@ -163,7 +163,8 @@ bus = "bus-1"
         begun = sim.post("/fault", {"meter": ADDRESS, "fault": "bypass", "metered_permille": 300, "lasts_s": 30})
         assert begun["id"] == "bypass/1-0101/1"
         assert sim.post("/fault", {"bus": "bus-1", "fault": "bit_errors"})["id"] == "bit_errors/bus-1/1"
-        assert sim.post("/fault", {"bus": "bus-1", "fault": "bit_errors"})["id"] is None, "it runs already"
+        status, said = sim.error("/fault", {"bus": "bus-1", "fault": "bit_errors", "errors_ppm": 9})
+        assert (status, "bit_errors/bus-1/1 still runs there" in said) == (409, True)
         sim.post("/fault", {"bus": "bus-1", "fault": "none"})
         assert sim.error("/fault", {"bus": "bus-1", "fault": "bypass"})[0] == 400
         assert sim.error("/fault", {"meter": ADDRESS, "fault": "bypass", "metered": 1})[0] == 400

@@ -6,6 +6,7 @@ import pytest
 
 from core.dlt645.commands import Read, RelayAction
 from core.dlt645.identifiers import COMMAND_OPEN, ENERGY_BLOCK, ENERGY_TOTAL, RELAY_OPEN, STATUS_WORD_3
+from sim.faults import StillRunning, WrongPlace
 from sim.truth import household_truth
 from tests.sim.rig import ADDRESS, GATE, START, Virtual, household, table
 
@@ -104,8 +105,61 @@ def test_tap_is_seen_by_the_gate_meter_only():
 def test_a_fault_that_runs_is_not_started_twice():
     virtual = estate(fault="unmetered_tap", **AT)
     virtual.run_s(3700)
-    assert virtual.fault("unmetered_tap") is None
+    with pytest.raises(StillRunning, match="unmetered_tap/1-0101/1 still runs there"):
+        virtual.fault("unmetered_tap", tap_power_w=99)
     assert len(virtual.labels()) == 1
+
+
+@pytest.mark.parametrize(
+    ("until", "again", "refused"), [("+2h", "+1h", True), (None, "+9h", True), ("+2h", "+2h", False)]
+)
+def test_a_kind_is_planned_once_at_a_time_for_a_place(until, again, refused):
+    one = {"kind": "silent", "household": "1-0101", "at": "+0s"} | ({"until": until} if until else {})
+    two = {"kind": "silent", "meter": ADDRESS, "at": again}
+    estate = table([household(**KW)]) | {"fault": [one, two]}
+    if refused:
+        with pytest.raises(WrongPlace, match="silent of household 1-0101: planned twice for one time"):
+            Virtual(estate)
+    else:
+        virtual = Virtual(estate)
+        virtual.run_s(3 * 3600)
+        assert [label["id"] for label in virtual.labels()] == ["silent/1-0101/1", "silent/1-0101/2"]
+
+
+def is_dark(virtual):
+    return virtual.ask(Read(ADDRESS, ENERGY_TOTAL).to_frame()) == []
+
+
+@pytest.mark.parametrize("other", [{"where": "bus", "name": "bus-1"}, {"where": "gate", "name": "g"}])
+def test_power_is_back_with_the_last_of_the_cuts(other):
+    virtual = estate()
+    now_ms = virtual.world.now_ms
+    virtual.fault("power_cut", until_ms=now_ms + 600_000)
+    virtual.fault("power_cut", until_ms=now_ms + 100_000, **other)
+    virtual.run_s(200)
+    assert is_dark(virtual)
+    virtual.run_s(500)
+    assert not is_dark(virtual)
+    assert int.from_bytes(virtual.read_long(0x03110000)[:3], "little") == 1, "one cut for the meter"
+
+
+def test_maintenance_within_a_cut_ends_only_its_own_darkness():
+    virtual = estate()
+    now_ms = virtual.world.now_ms
+    virtual.fault("power_cut", until_ms=now_ms + 600_000)
+    virtual.fault("maintenance", until_ms=now_ms + 300_000, dark_min=1)
+    virtual.run_s(400)
+    assert is_dark(virtual)
+    virtual.run_s(300)
+    assert not is_dark(virtual)
+
+
+def test_a_register_that_steps_back_at_the_end_is_excused_by_its_label():
+    virtual = estate()
+    for kind, alarm in (("register_jump", "register_backwards"), ("register_backwards", "register_jump")):
+        virtual.fault(kind)
+        assert alarm in virtual.labels()[-1]["also"]
+        virtual.world.faults.clear("household", "1-0101", virtual.world.now_ms)
 
 
 def test_fault_without_a_time_is_there_from_the_beginning():
