@@ -9,6 +9,7 @@ auditor: it gets what happened and does its own arithmetic.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from sim.kinds import protocol_and_model
 from sim.load import MWMS_PER_WH, SLOT_MS
 from sim.meters import Meter
 from sim.rates import PriceVersion
@@ -79,6 +80,7 @@ def _meter(world: World, meter: Meter, at_ms: int) -> dict[str, Any]:
         "what": "meter",
         "meter": meter.config.address,
         "bus": meter.config.bus_id,
+        "protocol": protocol_and_model(meter.kind)[0],
         "start_wh": register.start_wh,
         "energy": [[_since(world, t), e] for t, e in energy_points(world, meter, at_ms)],
         "lags_wh": [[_since(world, span.from_ms), span.offset_wh] for span in register.shown if span.from_ms <= at_ms],

@@ -19,6 +19,7 @@ MWMS_PER_WH = 3_600_000_000
 STEP_WH = 10
 FULL_WH = 10**9
 FORMAT = 1
+SPOILING_BURSTS = ("noise_bytes", "partial_writes")
 UNREADABLE = ("power_cut", "maintenance")
 HARMLESS = ("preamble", "noise_bytes", "partial_writes", "follow_up", "wildcard_echo")
 """Oddities of the line that deserve no alarm: a sound reader gets its readings all the same."""
@@ -37,6 +38,7 @@ class MeterTruth:
     energies: list[int]
     lags: list[tuple[int, int]]
     tier_used_wh: int = 0
+    protocol: str = ""
     relay: list[tuple[int, str, str]] = field(default_factory=list)
     contacts: list[tuple[int, str]] = field(default_factory=list)
 
@@ -131,7 +133,7 @@ class Truth:
         return [
             label
             for label in self.labels_at(meter, from_s, until_s)
-            if label["kind"] in UNREADABLE or (label["class"] == "communication" and label["kind"] not in HARMLESS)
+            if label["kind"] in UNREADABLE or (label["class"] == "communication" and not _is_harmless(label, meter))
         ]
 
     def concerns(self, label: Mapping[str, Any], meter: MeterTruth) -> bool:
@@ -187,6 +189,11 @@ def _lines(path: Path, text: str) -> Iterator[Any]:
                 raise RecordingError(f"{path}:{number}: not JSON: {error}") from error
 
 
+def _is_harmless(label: Mapping[str, Any], meter: MeterTruth) -> bool:
+    """A frame of Modbus is a whole burst: pauses and strange bytes spoil it, where DL/T 645 looks for its marks."""
+    return label["kind"] in HARMLESS and not (meter.protocol == "modbus" and label["kind"] in SPOILING_BURSTS)
+
+
 def _meter(line: Mapping[str, Any], behind: Mapping[str, str]) -> MeterTruth:
     return MeterTruth(
         address=line["meter"],
@@ -197,6 +204,7 @@ def _meter(line: Mapping[str, Any], behind: Mapping[str, str]) -> MeterTruth:
         times=[at_ms for at_ms, _ in line["energy"]],
         energies=[energy for _, energy in line["energy"]],
         lags=[(from_ms, lag_wh) for from_ms, lag_wh in line["lags_wh"]],
+        protocol=line.get("protocol", ""),
         tier_used_wh=line.get("tier_used_wh", 0),
         relay=[(at_ms, to, cause) for at_ms, to, cause in line.get("relay", [])],
         contacts=[(at_ms, to) for at_ms, to in line.get("contacts", [])],

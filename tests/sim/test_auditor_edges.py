@@ -175,6 +175,14 @@ def test_postings_join_over_a_step_of_the_register(tmp_path):
     assert "94000 Wh were charged by the registers where 24000 Wh flowed" in found[1]
 
 
+@pytest.mark.parametrize("kind", ["noise_bytes", "partial_writes"])
+def test_what_spoils_the_bursts_of_modbus_excuses_its_gaps(tmp_path, kind):
+    cause = label(kind, "communication", 24, 60)
+    assert findings(tmp_path, View(readings(GAP), every_s=86_400), cause, protocol="modbus") == []
+    (found,) = findings(tmp_path, View(readings(GAP), every_s=86_400), cause, protocol="dlt645-2007")
+    assert found[0] == "missing reading"
+
+
 def test_what_flows_while_nothing_can_be_read_is_due_with_the_next_reading(tmp_path):
     charge = Charge(ONE, START_S + 100 * HOUR_S, 20_000, 100_000, 4000)
     span = {"charged_from_s": START_S, "charged_until_s": START_S + 200 * HOUR_S}

@@ -101,6 +101,11 @@ def test_a_quirk_of_frames_needs_a_meter_on_the_line_that_has_them():
         Virtual(table(homes, [bus(parity="N")])).fault("preamble", "bus", "bus-1")
 
 
+def test_a_fault_of_any_meter_may_be_on_a_line_without_one():
+    virtual = Virtual(table([household("newer", OLDER, **KEYS)], [bus(), bus("bus-2")]))
+    assert virtual.fault("power_cut", "bus", "bus-2")
+
+
 def test_the_false_trip_of_a_modbus_relay_is_read_from_its_register():
     virtual = estate()
     virtual.fault("false_tripped", "household", "hiking")
