@@ -215,7 +215,7 @@ def test_a_silent_meter_and_one_without_mains_answer_nothing():
     assert say(virtual, "0320000002") is None
     meter_of(virtual).silent = False
     assert say(virtual, "0320000002") is not None
-    meter_of(virtual).own().mains_off = True
+    meter_of(virtual).own().mains_cuts = 1
     assert say(virtual, "0320000002") is None
 
 
