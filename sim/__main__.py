@@ -163,7 +163,8 @@ def _run_virtual(scenario: Scenario, options: argparse.Namespace) -> int:
     anchor = _anchor(options)
     env, clock = Environment(), WorldClock(anchor, anchor.machine_utc)
     world = World(scenario, options.seed, env, clock, {bus.bus_id: MemoryPort(bus.bus_id) for bus in scenario.buses})
-    env.run(until=options.virtual * DAY_S / anchor.factor)
+    for _ in env.passing(clock.now_s(world.origin_ms + round(options.virtual * DAY_S * 1000))):
+        pass
     for truth in estate_truth(world):
         whole = truth
     _write_what_was(world, options)

@@ -4,8 +4,8 @@ Bytes of a burst arrive one after another: a request is complete when the last o
 times at the bus's baud. The meter answers Td later and its bytes take their time again, sent in chunks, each
 written when its last byte would have arrived, never earlier. All deadlines are absolute, so nothing drifts.
 Every meter hears every byte, through the ear of its protocol (`sim.ear`); several answers at once garble each other
-(bits pull the line low, so the bytes are and-ed); a request that lands while an answer is still on the line destroys
-both. With wire = "none" answers come at once and no event is needed.
+(bits pull the line low, so the bytes are and-ed); a request that is on the line together with an answer, whichever
+began first, is destroyed and destroys it. With wire = "none" answers come at once and no event is needed.
 
 The line's ideal time (request + Td + answer) is added up, so that any run can say how much of the possible it
 used.
@@ -72,6 +72,7 @@ class Bus:
         self._recorder: Recorder | None = None
         self._rate_changes = False
         self._received_s = 0.0
+        self._spoiled_s = 0.0, 0.0
         self._unheard_bytes = 0
         self.odd = Oddities()
         self._talking_until_s = 0.0
@@ -181,8 +182,19 @@ class Bus:
             return
         length = ear.length(request, unheard_bytes)
         delay_ms = self._delays.draw_ms(request.address, *ear.reply_delay_ms(request))
-        begins_s = self._received_s + delay_ms / 1000
-        self._env.call_at(begins_s, lambda: self._say(ear, request, length, begins_s, stranger))
+        ends_s = self._received_s
+        begins_s = ends_s + delay_ms / 1000
+        self._env.call_at(begins_s, lambda: self._say_if_whole(ear, request, length, ends_s, begins_s, stranger))
+
+    def _say_if_whole(
+        self, ear: Ear, request: Any, length: int, ends_s: float, begins_s: float, stranger: Meter | None
+    ) -> None:
+        """Let the meters answer, unless somebody spoke into the request; then nobody has understood it."""
+        since_s, until_s = self._spoiled_s
+        if since_s < ends_s <= until_s:
+            self.counters.unanswered += 1
+        else:
+            self._say(ear, request, length, begins_s, stranger)
 
     def _say(self, ear: Ear, request: Any, length: int, begins_s: float, stranger: Meter | None = None) -> None:
         """Let the meters answer a request of `length` bytes at the moment when the answer begins."""
@@ -234,6 +246,10 @@ class Bus:
     ) -> None:
         """Put an answer on the line, unless somebody is on it."""
         if begins_s < self._talking_until_s:
+            self._collide()
+            return
+        if self.config.byte_true and begins_s < self._received_s:
+            self._spoiled_s = begins_s, self._received_s
             self._collide()
             return
         if not self.config.byte_true:

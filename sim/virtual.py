@@ -47,6 +47,8 @@ class VirtualRun:
             if until_ms == end_ms:
                 break
             day += 1
+        for _ in world.env.passing(world.env.now):  # the last instant is lived through, as at every midnight before
+            pass
         self._took_s = time.perf_counter() - began_s
 
     def summary(self) -> dict[str, Any]:

@@ -100,6 +100,33 @@ def test_a_request_into_an_answer_destroys_both():
     assert len(FrameDecoder().feed(virtual.send(REQUEST))) == 1
 
 
+@pytest.mark.parametrize("pieces", [1, 4])
+def test_an_answer_into_a_request_destroys_both(pieces):
+    """The second request begins before the answer to the first and ends after it began."""
+    virtual = estate(baud=9600)
+    port = virtual.ports["bus-1"]
+    long = b"\xfe" * 8 + encode(Read(OTHER, ENERGY_TOTAL).to_frame())
+    size = len(long) // pieces
+    port.feed(REQUEST)
+    virtual.run_s(20 * 11 / 9600 + 0.005)
+    for start in range(0, len(long), size):
+        port.feed(long[start : start + size])
+        virtual.run_s(size * 11 / 9600)
+    virtual.run_s(3)
+    assert port.take() == b""
+    counters = virtual.world.buses["bus-1"].counters
+    assert (counters.answers, counters.collisions) == (0, 1)
+    assert len(FrameDecoder().feed(virtual.send(REQUEST))) == 1, "the line is as good as before"
+
+
+def test_a_request_that_is_over_before_the_answer_begins_destroys_nothing():
+    virtual = estate(baud=9600, reply_delay_ms=100)
+    virtual.ports["bus-1"].feed(REQUEST)
+    virtual.run_s(20 * 11 / 9600 + 0.005)
+    assert len(FrameDecoder().feed(virtual.send(b"\x00" * 20))) == 1
+    assert virtual.world.buses["bus-1"].counters.collisions == 0
+
+
 def test_ideal_time_is_added_up_per_transaction():
     virtual = estate(baud=9600)
     for _ in range(10):

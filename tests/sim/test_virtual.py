@@ -130,10 +130,29 @@ faults = { unmetered_tap = 100 }
 """
 
 
-def at_once(folder, *options, environment=None):
-    (folder / "estate.toml").write_text(SCENARIO, "utf-8")
+def at_once(folder, *options, environment=None, more=""):
+    (folder / "estate.toml").write_text(SCENARIO + more, "utf-8")
     command = [sys.executable, "-P", "-m", "sim", str(folder / "estate.toml"), *options]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment)
+
+
+@pytest.mark.parametrize(
+    "how", [["--speed", "max", "--days", "1"], ["--virtual", "1"], ["--virtual", "1", "--factor", "7"]]
+)
+def test_what_is_due_at_the_last_instant_happens(tmp_path, how):
+    """As it does where a client steps time; a second later is another day."""
+    at = ["2026-10-14T09:04:59+08:00", "2026-10-14T09:05:00+08:00", "2026-10-14T09:05:01+08:00"]
+    kinds = ["register_stuck", "silent", "bypass"]
+    faults = "".join(
+        f'[[fault]]\nkind = "{kind}"\nhousehold = "1-0101"\nat = "{when}"\n'
+        for kind, when in zip(kinds, at, strict=True)
+    )
+    labels = tmp_path / "labels"
+    options = [*how, "--world-start", "2026-10-13T09:05:00+08:00", "--labels", str(labels)]
+    run = at_once(tmp_path, *options, more=faults)
+    assert run.returncode == 0, run.stderr
+    found = {label["kind"] for label in map(json.loads, labels.read_text().splitlines())}
+    assert found & set(kinds) == set(kinds[:2])
 
 
 def test_one_seed_is_one_world_in_every_process_and_hash_seed(tmp_path):
