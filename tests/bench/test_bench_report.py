@@ -76,6 +76,8 @@ def test_the_document_goes_to_a_file(tmp_path, capsys):
 @pytest.mark.parametrize(("bench", "peer"), [("crc", "fastcrc"), ("codec", "dlt645"), ("codec", "dlt645.protocol")])
 def test_a_bench_without_its_peer_says_what_to_install(bench, peer, monkeypatch, capsys):
     monkeypatch.delitem(sys.modules, f"bench.{bench}", raising=False)
+    for loaded in [name for name in sys.modules if name.startswith(f"{peer}.")]:
+        monkeypatch.setitem(sys.modules, loaded, None)
     monkeypatch.setitem(sys.modules, peer, None)
     assert main([bench, "--quick", "--json", "-"]) == EXIT_FAILED
     printed = capsys.readouterr()

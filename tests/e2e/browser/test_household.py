@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 LEDGER = """() => [...document.querySelectorAll("#ledger tbody tr")].map((row) =>
   [...row.querySelectorAll("td.r")].map((cell) => cell.textContent.replace("\\u2212", "-").replaceAll(",", "")))"""
+DARK = "H10601"  # owes, and nobody pays for it here
 
 
 def fen(text):
@@ -23,17 +24,20 @@ def test_the_page_shows_facts_charts_and_a_ledger_that_adds_up(visit):
     window.charts_drawn()
     assert page.locator("[data-chart] canvas").count() == 2
     expect(page.locator(".facts")).to_contain_text("kW")
-    rows = [(fen(amount), fen(after)) for amount, after in page.evaluate(LEDGER)]
-    assert len(rows) >= 2
+    lines = window.until(lambda: found if len(found := page.evaluate(LEDGER)) >= 2 else None, "two lines, live")
+    rows = [(fen(amount), fen(after)) for amount, after in lines]
     for (amount_fen, after_fen), (_, before_fen) in pairwise(rows):
         assert before_fen + amount_fen == after_fen
     expect(page.locator(".facts")).to_contain_text(re.compile(r"¥\d+\.\d\d"))
 
 
-def test_closing_by_hand_asks_for_a_reason_and_can_be_left(visit):
+def test_closing_by_hand_is_offered_where_it_is_dark_asks_for_a_reason_and_can_be_left(visit, demo):
     window = visit("zhou")
     window.go("/households/H10405")
     page = window.page
+    expect(page.get_by_role("button", name="Close relay…"), "its relay reads closed").to_have_count(0)
+    demo.wait_for_relay(DARK, "open")
+    window.go(f"/households/{DARK}")
     page.get_by_role("button", name="Close relay…").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_be_visible()
