@@ -251,3 +251,9 @@ def test_a_clock_that_is_not_trusted_shows_among_the_reasons(web):
     web.clock.sane = False
     assert "Clocks do not agree" in english(web, "operator", "/households/A1")
     assert "Clocks do not agree" in english(web, "operator", "/supply?room=1-101")
+
+
+def test_the_drawer_says_when_the_power_was_read(web):
+    web.execute(schema.meter_live.update().values(power_mw=900_000, variables_at=WORLD_S - 3900))
+    when = english(web, "operator", "/drawer/A1").split("0.90 kW")[1].split("</dd>")[0]
+    assert re.fullmatch(r' <span class="q">\d\d:\d\d</span>', when), when
