@@ -21,21 +21,21 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from sim.anchor import Anchor, WorldClock, read_anchor
-from sim.announce import Announcement, write_atomically, write_lines
 from sim.cli import Command, audit, compare, inject, record, replay, time, watch
-from sim.clock import Environment, RealEnvironment, ServedEnvironment
-from sim.control import Control
+from sim.control.announce import Announcement, write_atomically, write_lines
+from sim.control.api import Control
+from sim.control.rundir import RunDirectory
 from sim.errors import PortError, ScenarioError, SimError
 from sim.estate import Scenario
-from sim.example import EXAMPLE
 from sim.export import export_lines
 from sim.limits import check_limits
-from sim.pace import SPEED_MAX
 from sim.ports import MemoryPort, make_port
-from sim.rundir import RunDirectory
-from sim.scenario import load_scenario
-from sim.stepped import SteppedEnvironment
+from sim.scenario.example import EXAMPLE
+from sim.scenario.scenario import load_scenario
+from sim.timing.anchor import Anchor, WorldClock, read_anchor
+from sim.timing.clock import Environment, RealEnvironment, ServedEnvironment
+from sim.timing.pace import SPEED_MAX
+from sim.timing.stepped import SteppedEnvironment
 from sim.truth import estate_truth
 from sim.world import World
 

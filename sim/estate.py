@@ -1,24 +1,24 @@
 """What a scenario says, as values: buses, households, gate meters, tariff, faults.
 
-Nothing here moves. `sim.scenario` reads these from a TOML file and refuses what cannot be; `sim.world` builds
+Nothing here moves. `sim.scenario.scenario` reads these from a TOML file and refuses what cannot be; `sim.world` builds
 the living estate from them and a seed.
 """
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sim.delay import DelaySpread
-from sim.holidays import Holidays
 from sim.kinds import EDITION_2007
+from sim.loads.weather import Climate
 from sim.rates import RateCalendar
-from sim.uart import LineSettings
-from sim.weather import Climate
+from sim.scenario.holidays import Holidays
+from sim.wire.delay import DelaySpread
+from sim.wire.uart import LineSettings
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from sim.columns import Households, Members
+    from sim.scenario.columns import Households, Members
 
 LOADS = ("family", "single", "vacant", "heavy", "constant", "replay")
 BUTTONS = ("prompt", "slow", "never")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sim.kinds import protocol_and_model
-from sim.load import MWMS_PER_WH, SLOT_MS
+from sim.loads.load import MWMS_PER_WH, SLOT_MS
 from sim.meters import Meter
 from sim.rates import PriceVersion
 from sim.truth import hidden_mwms

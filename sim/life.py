@@ -17,9 +17,9 @@ from sim.errors import SimError
 from sim.estate import Events, FaultConfig
 from sim.faults.fault import BUS, GATE, HOUSEHOLD
 from sim.faults.registry import KINDS
-from sim.habits import draw_keys, uniform
 from sim.kinds import SWITCHING_KINDS
-from sim.load import DAY_MS
+from sim.loads.habits import draw_keys, uniform
+from sim.loads.load import DAY_MS
 from sim.meters import Meter
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Any
 
 from core.units import REGISTER_MODULUS_WH
 from sim.kinds import protocol_and_model
-from sim.load import MWMS_PER_WH
+from sim.loads.load import MWMS_PER_WH
 from sim.meters import Meter
 from sim.meters.prepaid import credit_fen
 from sim.meters.register import Register, split_start

@@ -1,7 +1,8 @@
 """Virtual drive: an estate lives through some days as fast as the machine goes, without ports.
 
-Events happen in their order at their instants; after each day all registers are swept (`sim.sweep`). The summary says
-what was lived through: households, energy by kind of load, peaks, events by kind, and how much faster than life it was.
+Events happen in their order at their instants; after each day all registers are swept (`sim.fleet.sweep`). The summary
+says what was lived through: households, energy by kind of load, peaks, events by kind, and how much faster than life
+it was.
 """
 
 import json
@@ -10,13 +11,13 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from sim.anchor import Anchor, WorldClock, iso_utc
-from sim.clock import Environment
-from sim.dwelling import Household
 from sim.estate import LOADS, Scenario
-from sim.load import DAY_MS, MWMS_PER_WH
+from sim.fleet.dwelling import Household
+from sim.fleet.sweep import Sweep
+from sim.loads.load import DAY_MS, MWMS_PER_WH
 from sim.ports import MemoryPort
-from sim.sweep import Sweep
+from sim.timing.anchor import Anchor, WorldClock, iso_utc
+from sim.timing.clock import Environment
 from sim.truth import gate_truth, household_truth
 from sim.world import World
 

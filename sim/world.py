@@ -10,24 +10,24 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from sim.agenda import Agenda
-from sim.anchor import WorldClock, epoch_us
-from sim.bus import Bus
-from sim.clock import Environment
-from sim.dwelling import Dwellings, Household
 from sim.errors import UnknownMeter
 from sim.estate import GateConfig, Scenario
 from sim.faults import FaultBoard
-from sim.fleet import WALKING, Fleet
-from sim.gate import Group
+from sim.fleet.dwelling import Dwellings, Household
+from sim.fleet.fleet import WALKING, Fleet
+from sim.fleet.gate import Group
+from sim.fleet.members import BusMeters, units_of_buses
 from sim.life import Life
-from sim.listening import ears_of
-from sim.load import Loads
-from sim.members import BusMeters, units_of_buses
+from sim.loads.load import Loads
+from sim.loads.weather import Weather
 from sim.meters import Meter
 from sim.ports import Port
 from sim.streams import draw, stream
-from sim.weather import Weather
+from sim.timing.agenda import Agenda
+from sim.timing.anchor import WorldClock, epoch_us
+from sim.timing.clock import Environment
+from sim.wire.bus import Bus
+from sim.wire.listening import ears_of
 
 __all__ = ["Gate", "Household", "World"]
 

@@ -4,8 +4,8 @@ import argparse
 from itertools import islice
 from pathlib import Path
 
-from sim.comparison import compare
-from sim.recording import exchanges, read_recording
+from sim.wire.comparison import compare
+from sim.wire.recording import exchanges, read_recording
 
 NS_PER_MS = 1_000_000
 

@@ -8,12 +8,12 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from sim.clock import RealEnvironment
+from sim.control.rundir import RunDirectory
 from sim.estate import BusConfig
 from sim.ports import make_port
-from sim.recording import exchanges, read_recording
-from sim.replay import Replay
-from sim.rundir import RunDirectory
+from sim.timing.clock import RealEnvironment
+from sim.wire.recording import exchanges, read_recording
+from sim.wire.replay import Replay
 
 
 def parser() -> argparse.ArgumentParser:

@@ -12,7 +12,7 @@ from typing import Any
 
 from sim.cli.remote import Refused, Remote, Unreachable
 from sim.dashboard import ASCII, UNICODE, Glyphs, Sight, painted, picture, snapshot
-from sim.terminal import Terminal
+from sim.dashboard.terminal import Terminal
 
 KEY_WAIT_S = 0.2
 """How soon a new size of the terminal is noticed."""

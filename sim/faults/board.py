@@ -14,7 +14,7 @@ from sim.estate import FaultConfig
 from sim.faults.fault import ANY_KIND, BUS, GATE, HOUSEHOLD, Fault, Place, Stage, StillRunning, WrongPlace
 from sim.faults.registry import KINDS
 from sim.kinds import KINDS as METER_KINDS
-from sim.load import MWMS_PER_WH
+from sim.loads.load import MWMS_PER_WH
 
 
 @dataclass(slots=True)

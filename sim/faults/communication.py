@@ -1,23 +1,23 @@
 """What goes wrong between meters and master: silence, loss, noise, late and broken answers, wrong settings.
 
-Most kinds are quirks (`sim.quirks`) of one meter or, given a bus, of every answer on it. Frames that are broken keep
-what a real one has: a sum over what was meant, bytes that never came. Draws follow the fault's own stream, one after
-the other, so that the same questions in the same order meet the same faults.
+Most kinds are quirks (`sim.wire.quirks`) of one meter or, given a bus, of every answer on it. Frames that are broken
+keep what a real one has: a sum over what was meant, bytes that never came. Draws follow the fault's own stream, one
+after the other, so that the same questions in the same order meet the same faults.
 """
 
 from dataclasses import replace
 from typing import Any, ClassVar
 
 from core.dlt645.frame import PREAMBLE_MAX, Frame
-from sim.ear import Reply
 from sim.estate import BAUDS, PARITIES
 from sim.faults.fault import ANY_METER, BUS, COMMUNICATION, DLT645_KINDS, Fault, Key, WrongPlace
 from sim.kinds import KIND_1997, KIND_2007
-from sim.laws import between
-from sim.listening import ear_alone
-from sim.quirks import Part, Quirk, Stranger
-from sim.uart import LineSettings, from_bits, to_bits
+from sim.loads.laws import between
 from sim.vendors import VENDOR_NAMES, VENDORS_1997
+from sim.wire.ear import Reply
+from sim.wire.listening import ear_alone
+from sim.wire.quirks import Part, Quirk, Stranger
+from sim.wire.uart import LineSettings, from_bits, to_bits
 
 MS = 1000
 

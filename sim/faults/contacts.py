@@ -6,7 +6,7 @@ that is shown open, an inert one when an order has no effect.
 
 from sim.faults.fault import METER, Fault
 from sim.kinds import SWITCHING_KINDS
-from sim.load import MWMS_PER_WH
+from sim.loads.load import MWMS_PER_WH
 
 
 class RelayFault(Fault):

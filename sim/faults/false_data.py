@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from sim.faults.fault import Fault, Key, WrongPlace
 from sim.faults.theft import PPM_PER_PERMILLE, WHOLE, Theft
-from sim.laws import Cap, DailyBlock, DrawnShare, Law, Less, Share, between
-from sim.load import DAY_MS, SLOT_MS
+from sim.loads.laws import Cap, DailyBlock, DrawnShare, Law, Less, Share, between
+from sim.loads.load import DAY_MS, SLOT_MS
 
 WATCHED_DAYS = 14
 DRAWN = (

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, ClassVar, Protocol
 
-from sim.bus import Bus
-from sim.dwelling import Household
 from sim.errors import SimError
-from sim.fleet import Fleet
+from sim.fleet.dwelling import Household
+from sim.fleet.fleet import Fleet
 from sim.kinds import KIND_1997, KIND_2007, KINDS
-from sim.laws import Law
+from sim.loads.laws import Law
 from sim.meters import Meter
+from sim.wire.bus import Bus
 
 THEFT, METER, COMMUNICATION, BENIGN = "theft", "meter", "communication", "benign"
 HOUSEHOLD, GATE, BUS = "household", "gate", "bus"

@@ -18,8 +18,8 @@ from sim.faults.fault import (
     MeteringFault,
 )
 from sim.kinds import KIND_2007
-from sim.laws import Drift, Law, Share
-from sim.load import MWMS_PER_WH, SLOT_MS
+from sim.loads.laws import Drift, Law, Share
+from sim.loads.load import MWMS_PER_WH, SLOT_MS
 from sim.meters import clock, events
 
 MONTH_S = 30 * DAY_S

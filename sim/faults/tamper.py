@@ -8,7 +8,7 @@ from typing import ClassVar
 from sim.faults.fault import DAY_S, THEFT, WEEK_S, Fault, Key, WrongPlace
 from sim.faults.theft import PPM_PER_PERMILLE, WHOLE, ShareTheft, metered
 from sim.kinds import KIND_2007
-from sim.laws import Law, Share
+from sim.loads.laws import Law, Share
 from sim.meters import acts, electrical, events
 
 MINUTE_MS = 60_000

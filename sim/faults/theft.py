@@ -6,9 +6,9 @@ or, with a tap before it, nothing of it at all.
 
 from typing import ClassVar
 
-from sim.course import Course
 from sim.faults.fault import GATE, THEFT, WEEK_S, Fault, Key, MeteringFault
-from sim.laws import EveryOtherDay, Law, Months, Share, Window
+from sim.loads.course import Course
+from sim.loads.laws import EveryOtherDay, Law, Months, Share, Window
 
 PPM_PER_PERMILLE = 1000
 WHOLE = 1000

@@ -12,18 +12,18 @@ from datetime import datetime
 from typing import Protocol
 
 from core.dlt645.values import bcd_to_int
-from sim.course import Course
 from sim.estate import MeterConfig
-from sim.fleet import SILENT, STUCK_CLOSED, Fleet, Memory
-from sim.gate import GateSource, Group, changes
+from sim.fleet.fleet import SILENT, STUCK_CLOSED, Fleet, Memory
+from sim.fleet.gate import GateSource, Group, changes
 from sim.kinds import MODBUS_FIRST
+from sim.loads.course import Course
+from sim.loads.supply import Supply
 from sim.meters import clock, events, parameters, prepaid
 from sim.meters.notes import BLANK, Notes
 from sim.meters.profiles import VENDORS, VendorProfile
 from sim.meters.register import Register
 from sim.meters.relay import Relay
 from sim.rates import RateCalendar
-from sim.supply import Supply
 
 __all__ = ["Load", "Meter"]
 

@@ -7,7 +7,7 @@ taken from the energy curve, which knows every instant, not from what the load d
 
 from typing import TYPE_CHECKING
 
-from sim.load import MWMS_PER_WH
+from sim.loads.load import MWMS_PER_WH
 
 if TYPE_CHECKING:
     from sim.meters import Meter

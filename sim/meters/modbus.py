@@ -1,9 +1,10 @@
 """Modbus RTU as a thin layer over a meter: what it answers to a request of a master, and when it says nothing.
 
-A request has come as one burst with the right CRC (`sim.rtu_ear`). Exceptions: 01 for a function that the model does
-not have, 02 for a register that its map does not name or that cannot be written, and for half of a single, 03 for more
-registers than it serves at once and for a value that a manual rules out. A relay that is written switches at once, and
-only reading it tells what it did. Unit, rate and parity that are written are kept and would hold after a restart.
+A request has come as one burst with the right CRC (`sim.wire.rtu_ear`). Exceptions: 01 for a function that the model
+does not have, 02 for a register that its map does not name or that cannot be written, and for half of a single, 03 for
+more registers than it serves at once and for a value that a manual rules out. A relay that is written switches at
+once, and only reading it tells what it did. Unit, rate and parity that are written are kept and would hold after a
+restart.
 """
 
 from collections.abc import Callable

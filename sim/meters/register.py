@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from core.units import REGISTER_MODULUS_WH, WH_PER_STEP
-from sim.fleet import Fleet, Shown
-from sim.load import MWMS_PER_WH
-from sim.ratebook import RATES, split_start
+from sim.fleet.fleet import Fleet, Shown
+from sim.fleet.ratebook import RATES, split_start
+from sim.loads.load import MWMS_PER_WH
 
 __all__ = ["RATES", "EnergySource", "Register", "Shown", "split_start"]
 

@@ -11,7 +11,7 @@ Times are world milliseconds and arguments. A relay is a view: its state lies in
 from collections.abc import Sequence
 
 from core.dlt645 import identifiers as ids
-from sim.fleet import ALARM, COMMAND_OPEN, KEEP_POWER, SHOWN_OPEN, Fleet, RelayEvent
+from sim.fleet.fleet import ALARM, COMMAND_OPEN, KEEP_POWER, SHOWN_OPEN, Fleet, RelayEvent
 from sim.meters.notes import BLANK, Notes
 
 __all__ = ["Relay", "RelayEvent"]

@@ -7,7 +7,7 @@ roof, so nothing is kept but the registers at the last rate switch that somebody
 from typing import TYPE_CHECKING, NamedTuple
 
 from core.units import REGISTER_MODULUS_WH, WH_PER_STEP
-from sim.load import MWMS_PER_WH
+from sim.loads.load import MWMS_PER_WH
 
 if TYPE_CHECKING:
     from sim.meters import Meter

@@ -8,11 +8,11 @@ import errno
 import socket
 from typing import Any, ClassVar
 
-from sim.clock import Environment, RealEnvironment
 from sim.errors import PortError
 from sim.estate import Dialling
 from sim.ports.port import READ_BYTES, OnBytes, host_port, real
-from sim.uart import LineSettings
+from sim.timing.clock import Environment, RealEnvironment
+from sim.wire.uart import LineSettings
 
 
 class DialOutPort:

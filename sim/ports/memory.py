@@ -2,9 +2,9 @@
 
 from typing import ClassVar
 
-from sim.clock import Environment
 from sim.ports.port import OnBytes
-from sim.uart import LineSettings
+from sim.timing.clock import Environment
+from sim.wire.uart import LineSettings
 
 
 class MemoryPort:

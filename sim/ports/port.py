@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import ClassVar, Protocol
 from urllib.parse import urlsplit
 
-from sim.clock import Environment, RealEnvironment
 from sim.errors import PortError
-from sim.uart import LineSettings
+from sim.timing.clock import Environment, RealEnvironment
+from sim.wire.uart import LineSettings
 
 READ_BYTES = 4096
 OnBytes = Callable[[bytes], None]

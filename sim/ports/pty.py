@@ -2,7 +2,7 @@
 
 A fresh pty is cooked and echoes, so it is made raw before anybody can know its name; one descriptor of the
 slave stays open, so that the master never hangs up between two clients. The line itself takes any baud at once,
-so timing is never its business (`sim.bus`); what the client has set can be asked. Of parity it shows odd, and even
+so timing is never its business (`sim.wire.bus`); what the client has set can be asked. Of parity it shows odd, and even
 only where the client also checks what it reads (INPCK), as ours does; otherwise nothing is known.
 """
 
@@ -16,10 +16,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sim.clock import Environment, RealEnvironment
 from sim.errors import PortError
 from sim.ports.port import READ_BYTES, OnBytes, real
-from sim.uart import LineSettings
+from sim.timing.clock import Environment, RealEnvironment
+from sim.wire.uart import LineSettings
 
 IFLAG, CFLAG, ISPEED, OSPEED = 0, 2, 4, 5
 TERMIOS_ROOM_BYTES = 64

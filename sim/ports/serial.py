@@ -11,10 +11,10 @@ from typing import ClassVar
 
 import serial
 
-from sim.clock import Environment, RealEnvironment
 from sim.errors import PortError
 from sim.ports.port import READ_BYTES, OnBytes, real
-from sim.uart import LineSettings
+from sim.timing.clock import Environment, RealEnvironment
+from sim.wire.uart import LineSettings
 
 
 class SerialPort:

@@ -3,10 +3,10 @@
 import socket
 from typing import ClassVar
 
-from sim.clock import Environment, RealEnvironment
 from sim.errors import PortError
 from sim.ports.port import READ_BYTES, OnBytes, host_port, real
-from sim.uart import LineSettings
+from sim.timing.clock import Environment, RealEnvironment
+from sim.wire.uart import LineSettings
 
 BACKLOG = 16
 

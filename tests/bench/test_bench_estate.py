@@ -8,7 +8,7 @@ import pytest
 
 from bench import estate
 from bench.report import BenchFailed
-from sim.scenario import load_scenario
+from sim.scenario.scenario import load_scenario
 
 
 def test_the_addresses_are_those_of_the_scenario(tmp_path):

@@ -8,7 +8,7 @@ from server.__main__ import build_parser
 from server.config import SETTINGS
 from sim.__main__ import COMMANDS as SIMULATOR_COMMANDS
 from sim.__main__ import _parser as simulator_parser
-from sim.control import ROUTES
+from sim.control.api import ROUTES
 from tests.house.sources import ROOT
 
 REFERENCE = (ROOT / "docs" / "reference.md").read_text("utf-8")

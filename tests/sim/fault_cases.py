@@ -11,7 +11,7 @@ from datetime import timedelta
 from core.dlt645.commands import Read, RelayAction
 from core.dlt645.frame import Frame, FrameDecoder, encode
 from core.dlt645.identifiers import ENERGY_TOTAL, RELAY_OPEN, STATUS_WORD_3, decode_value
-from sim.uart import LineSettings
+from sim.wire.uart import LineSettings
 from tests.sim.rig import ADDRESS, GATE, OTHER, Virtual, bus, household, table
 
 KW = {"load": "constant", "resident": {"button": "never"}}

@@ -18,11 +18,11 @@ from pathlib import Path
 from core.dlt645.commands import Password, Read, RelayControl
 from core.dlt645.frame import Frame, FrameDecoder, encode
 from core.dlt645.identifiers import decode_value
-from sim.anchor import Anchor, WorldClock
-from sim.clock import Environment
 from sim.estate import FaultConfig
 from sim.ports import MemoryPort
-from sim.scenario import scenario_from_dict
+from sim.scenario.scenario import scenario_from_dict
+from sim.timing.anchor import Anchor, WorldClock
+from sim.timing.clock import Environment
 from sim.world import World
 
 START = datetime.fromisoformat("2026-10-13T09:05:00+08:00")

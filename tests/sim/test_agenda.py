@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sim.agenda import Agenda
-from sim.anchor import Anchor, WorldClock
-from sim.clock import Environment
+from sim.timing.agenda import Agenda
+from sim.timing.anchor import Anchor, WorldClock
+from sim.timing.clock import Environment
 from tests.sim.rig import ADDRESS, Virtual, household, table
 
 START = datetime(2026, 10, 13, tzinfo=UTC)

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sim.anchor import Anchor, WorldClock, read_anchor
-from sim.clock import Environment, RealEnvironment
 from sim.errors import ScenarioError
-from sim.jobs import Call
-from sim.lag import LagMeter
+from sim.timing.anchor import Anchor, WorldClock, read_anchor
+from sim.timing.clock import Environment, RealEnvironment
+from sim.timing.jobs import Call
+from sim.timing.lag import LagMeter
 
 MACHINE = datetime(2026, 10, 13, 1, 0, tzinfo=UTC)
 WORLD = datetime(2026, 10, 13, 1, 5, tzinfo=UTC)

@@ -5,8 +5,8 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from sim.course import Course
-from sim.laws import (
+from sim.loads.course import Course
+from sim.loads.laws import (
     Cap,
     DailyBlock,
     DrawnShare,

@@ -6,10 +6,10 @@ import pytest
 from core.dlt645.commands import Read
 from core.dlt645.frame import encode
 from core.dlt645.identifiers import ENERGY_TOTAL
-from sim.delay import Delays, DelaySpread
 from sim.errors import ScenarioError
-from sim.scenario import scenario_from_dict
+from sim.scenario.scenario import scenario_from_dict
 from sim.streams import stream
+from sim.wire.delay import Delays, DelaySpread
 from tests.sim.rig import ADDRESS, OTHER, Virtual, bus, household, table
 
 REAL = {"median": 219, "p95": 397, "most": 2618}

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from core.dlt645.identifiers import ENERGY_TOTAL
-from sim.anchor import Anchor
 from sim.auditor import read_truth
 from sim.errors import ScenarioError, SimError
 from sim.faults import KINDS
 from sim.kinds import KINDS as METER_KINDS
-from sim.scenario import load_scenario, scenario_from_dict
+from sim.scenario.scenario import load_scenario, scenario_from_dict
+from sim.timing.anchor import Anchor
 from sim.virtual import VirtualRun
 from tests.sim.rig import ADDRESS, GATE, OTHER, START, Virtual, household, simulator, table
 

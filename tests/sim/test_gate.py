@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from core.dlt645.identifiers import ENERGY_BLOCK, ENERGY_TOTAL
-from sim.load import MWMS_PER_WH
+from sim.loads.load import MWMS_PER_WH
 from tests.sim.rig import ADDRESS, GATE, OTHER, Virtual, household, table
 
 KW = {"load": "constant", "mean_power_w": 1000}

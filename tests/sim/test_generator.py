@@ -12,8 +12,8 @@ import pytest
 from sim.errors import PortError, ScenarioError
 from sim.estate import LOADS, BusConfig
 from sim.limits import FDS_SPARE, check_limits, descriptors_needed
-from sim.places import Places
-from sim.scenario import load_scenario, scenario_from_dict
+from sim.scenario.places import Places
+from sim.scenario.scenario import load_scenario, scenario_from_dict
 from tests.house.sources import ROOT
 from tests.sim.rig import TIERED, Virtual
 

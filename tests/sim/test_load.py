@@ -10,17 +10,17 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from sim.columns import HouseholdRows
 from sim.estate import HouseholdConfig, MeterConfig
-from sim.fleet import Fleet
-from sim.load import DAY_MS, MWMS_PER_WH, Loads
+from sim.fleet.fleet import Fleet
+from sim.fleet.ratebook import split_start
+from sim.loads.load import DAY_MS, MWMS_PER_WH, Loads
+from sim.loads.supply import Supply
+from sim.loads.taps import Taps
+from sim.loads.weather import Weather
 from sim.meters import Meter
-from sim.ratebook import split_start
-from sim.section import Section
-from sim.supply import Supply
-from sim.taps import Taps
-from sim.tariff_text import read_calendar
-from sim.weather import Weather
+from sim.scenario.columns import HouseholdRows
+from sim.scenario.section import Section
+from sim.scenario.tariff import read_calendar
 from tests.sim.rig import ADDRESS, OTHER, START, Virtual, household, table
 
 ORIGIN_MS = int(START.timestamp()) * 1000

@@ -11,7 +11,7 @@ import pytest
 
 import sim
 from sim._load import DAYS_MAX, LoadTable
-from sim.habits import draw_traits
+from sim.loads.habits import draw_traits
 from tests.sim.load_oracle import day_power_mw
 
 DAY_MS = 86_400_000

@@ -4,7 +4,7 @@ import pytest
 
 from core.dlt645.commands import Password, Write
 from core.dlt645.identifiers import CURRENT_A, ENERGY_TOTAL, POWER_TOTAL, encode_value
-from sim.load import MWMS_PER_WH
+from sim.loads.load import MWMS_PER_WH
 from tests.sim.rig import ADDRESS, START, Virtual, bus, household, table
 
 TWO_RATES = {

@@ -10,7 +10,7 @@ from core.dlt645.frame import Frame, encode
 from core.dlt645.identifiers import CURRENT_BLOCK, ENERGY_TOTAL, POWER_BLOCK, VOLTAGE_BLOCK
 from sim.errors import ScenarioError
 from sim.meters.profiles import VENDORS
-from sim.scenario import scenario_from_dict
+from sim.scenario.scenario import scenario_from_dict
 from sim.vendors import VENDOR_NAMES
 from tests.sim.rig import ADDRESS, GATE, Virtual, bus, household, table
 

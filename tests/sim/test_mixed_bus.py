@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sim.errors import ScenarioError
-from sim.scenario import load_scenario
+from sim.scenario.scenario import load_scenario
 from tests.core.modbus_oracle import crc
 from tests.sim.rig import Virtual, bus, household, table
 
@@ -224,7 +224,7 @@ def test_the_example_can_be_loaded_and_says_what_it_holds():
 
 def test_a_world_without_modbus_meters_does_not_import_pymodbus():
     code = (
-        "import sys; from sim.scenario import load_scenario; import sim.__main__, pathlib;"
+        "import sys; from sim.scenario.scenario import load_scenario; import sim.__main__, pathlib;"
         "from tests.sim.rig import Virtual, household, table; Virtual(table([household()]));"
         "assert 'pymodbus' not in sys.modules;"
         "Virtual(table([household(protocol='modbus', model='ddsu666', unit=1)])); assert 'pymodbus' in sys.modules"

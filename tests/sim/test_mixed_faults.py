@@ -3,7 +3,7 @@
 import pytest
 
 from sim.faults import WrongPlace
-from sim.uart import LineSettings
+from sim.wire.uart import LineSettings
 from tests.core.modbus_oracle import crc
 from tests.sim.rig import Virtual, bus, household, table
 

@@ -9,10 +9,10 @@ import pytest
 
 from core.dlt645.commands import Password, RelayAction, RelayControl
 from core.dlt645.identifiers import ENERGY_TOTAL, STATUS_WORD_3
-from sim.anchor import Anchor, WorldClock
-from sim.clock import RealEnvironment
 from sim.errors import ScenarioError
-from sim.pace import Pace
+from sim.timing.anchor import Anchor, WorldClock
+from sim.timing.clock import RealEnvironment
+from sim.timing.pace import Pace
 from tests.sim.rig import ADDRESS, PtyMaster, Virtual, household, simulator, table
 
 ESTATE = """

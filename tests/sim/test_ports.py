@@ -13,10 +13,10 @@ import serial
 from core.dlt645.commands import Read
 from core.dlt645.frame import FrameDecoder, encode
 from core.dlt645.identifiers import ENERGY_TOTAL
-from sim.clock import RealEnvironment
 from sim.errors import PortError
 from sim.ports import SerialPort
-from sim.uart import LineSettings
+from sim.timing.clock import RealEnvironment
+from sim.wire.uart import LineSettings
 from tests.sim.rig import ADDRESS, PtyMaster, Virtual, bus, household, simulator, table
 
 REQUEST = encode(Read(ADDRESS, ENERGY_TOTAL).to_frame())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sim.errors import ScenarioError
-from sim.scenario import load_scenario, scenario_from_dict
+from sim.scenario.scenario import load_scenario, scenario_from_dict
 from tests.house.sources import ROOT
 from tests.sim.rig import Virtual, household, table
 

@@ -10,7 +10,7 @@ from core.dlt645.commands import Read
 from core.dlt645.frame import FrameDecoder, encode
 from core.dlt645.identifiers import ENERGY_BLOCK, ENERGY_TOTAL
 from sim.errors import RecordingError
-from sim.recording import MASTER, METERS, Packet, Recorder, exchanges, read_recording
+from sim.wire.recording import MASTER, METERS, Packet, Recorder, exchanges, read_recording
 from tests.sim.rig import ADDRESS, OTHER, PtyMaster, Virtual, bus, household, simulator, table
 
 ESTATE = """

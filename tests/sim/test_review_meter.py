@@ -8,7 +8,7 @@ import pytest
 from core.dlt645.commands import Read
 from core.dlt645.frame import FrameDecoder, encode
 from core.dlt645.identifiers import CURRENT_BLOCK, ENERGY_TOTAL, POWER_BLOCK, POWER_TOTAL
-from sim.clock import RealEnvironment
+from sim.timing.clock import RealEnvironment
 from tests.sim.rig import ADDRESS, GATE, OTHER, Virtual, bus, household, table
 
 DAILY_FREEZE = 0x05060101

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from sim.control import _Handler
+from sim.control.api import _Handler
 from tests.sim.rig import simulator
 
 HEAD = """

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from core.dlt645.commands import Read
 from core.dlt645.frame import DATA_MAX, Frame, encode
 from core.dlt645.identifiers import ENERGY_TOTAL, TABLE, decode_value
-from sim.example import EXAMPLE
+from sim.scenario.example import EXAMPLE
 from tests.sim.rig import ADDRESS, Virtual, bus, household, table
 
 ESTATE = Virtual(table([household(load="constant", mean_power_w=1000)], [bus(wire="none")]))
@@ -66,7 +66,7 @@ def test_every_identifier_that_is_answered_decodes_by_the_table():
 
 
 def test_the_printed_example_is_a_scenario(tmp_path):
-    from sim.scenario import load_scenario
+    from sim.scenario.scenario import load_scenario
 
     path = tmp_path / "estate.toml"
     path.write_text(EXAMPLE, "utf-8")

@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from sim.errors import ScenarioError
-from sim.scenario import load_scenario, scenario_from_dict
+from sim.scenario.scenario import load_scenario, scenario_from_dict
 from tests.sim.rig import ADDRESS, GATE, OTHER, TIERED, bus, household, table
 
 GOOD = table(

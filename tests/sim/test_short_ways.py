@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from core.dlt645.frame import Frame, encode
 from core.dlt645.identifiers import TABLE
-from sim.clock import RealEnvironment
 from sim.ports.pty import PtyPort
-from sim.uart import LineSettings
+from sim.timing.clock import RealEnvironment
+from sim.wire.uart import LineSettings
 from tests.sim.rig import ADDRESS, GATE, OTHER, Virtual, bus, household, table
 from tests.sim.test_load_table import DAY_MS, FIRST_DAY, OFFSET_MS, SEED, SLOT_MS, estate
 

@@ -17,9 +17,9 @@ import pytest
 from core.dlt645.commands import Read
 from core.dlt645.identifiers import ENERGY_TOTAL
 from sim.__main__ import main
-from sim.recent import WINDOW, Recent
-from sim.recording import exchanges, read_recording
-from sim.stepped import SteppedEnvironment
+from sim.control.recent import WINDOW, Recent
+from sim.timing.stepped import SteppedEnvironment
+from sim.wire.recording import exchanges, read_recording
 from tests.sim.rig import ADDRESS, PtyMaster, Virtual, household, simulator, table
 
 ESTATE = """

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.uart import LineSettings, Noise, from_bits, to_bits
+from sim.wire.uart import LineSettings, Noise, from_bits, to_bits
 
 EVEN, NONE, ODD = LineSettings(9600, "E"), LineSettings(9600, "N"), LineSettings(9600, "O")
 ANY = bytes(range(256))

@@ -9,10 +9,10 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from sim.anchor import Anchor
-from sim.load import DAY_MS, SLOT_MS
+from sim.loads.load import DAY_MS, SLOT_MS
 from sim.meters import Meter
-from sim.scenario import scenario_from_dict
+from sim.scenario.scenario import scenario_from_dict
+from sim.timing.anchor import Anchor
 from sim.virtual import VirtualRun, truth_lines
 from tests.sim.rig import START
 from tests.sim.test_generator import town
