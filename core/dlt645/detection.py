@@ -1,9 +1,10 @@
 """Finds out by asking which edition a meter speaks, which habits it has, and which known profile that is.
 
-Sans-IO: send `next_step()` at its baud while it is not None, then call `answered` or `silent`. A meter of 2007 is
-silent to, or refuses, the reads of 1997, and a meter of 1997 is silent to those of 2007. Any answer, a refusal too,
-names the edition; then its habits are tried with reads alone, nothing is ever written. One meter on the line is
-needed for a wildcard.
+Sans-IO: send `next_step()` at its baud while it is not None, then call `answered` or `silent`. A normal answer decides
+the edition. A refusal does not: a meter of 2007 may refuse the reads of 1997, a locked or foreign one may refuse any.
+So after a refusal both editions are tried at that rate, and where nothing but refusals came the edition is the likelier
+one and said to be uncertain. Then its habits are tried with reads alone, nothing is ever written. One meter on the line
+is needed for a wildcard.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,14 +14,15 @@ from core.dlt645 import edition1997 as old
 from core.dlt645.commands import ANY_ADDRESS, BROADCAST_ADDRESS, Command, Read, ReadAddress
 from core.dlt645.frame import Frame
 from core.dlt645.identifiers import ENERGY_BLOCK, ENERGY_TOTAL, REMAINING_AMOUNT
-from core.dlt645.profiles import EDITION_1997, EDITION_2007, PROFILES, Profile
+from core.dlt645.profiles import EDITION_1997, EDITION_2007, PROFILES, Profile, standard_of
 from core.dlt645.values import address_from_bytes
 from core.errors import ProtocolMisuse
 
 BAUDS = (2400, 9600, 1200, 4800)
 COMBINED_BLOCK = 0x0000FF00
 SETTLED_BLOCK = 0x0001FF01
-TRAITS_MIN = 2  # a profile is named only when so many of its habits were seen and none was contradicted
+NORMAL, REFUSED, SILENT = "normal", "refused", "silent"
+NO_SUCH_DATA = 0x02  # bit of ERR, in both editions; a busy meter refuses what it has with other bits
 
 # Habit and what is read for it; the broadcast read only where the meter is alone on the line.
 _HABITS_2007 = (
@@ -41,11 +43,21 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one question brought: `outcome` is normal, refused (with the meter's `err`) or silent."""
+
+    step: Step
+    outcome: str
+    err: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """What the meter has shown; None is what was not learned. `latency_s` is the longest seen.
 
     `reply_preamble` are the waking bytes before its replies; the habits mean what they mean in a `Profile`, and
-    `remaining_amount` whether it serves 00900200.
+    `remaining_amount` whether it serves 00900200. `edition_known` is False where nothing but refusals came; `evidence`
+    is every question at its rate and what that brought.
     """
 
     edition: str
@@ -58,22 +70,40 @@ class Found:
     settled_block: bool | None = None
     reads_to_broadcast: bool | None = None
     reply_preamble: int | None = None
+    edition_known: bool = True
+    evidence: tuple[Evidence, ...] = ()
 
     @property
     def profile(self) -> Profile:
-        """The one known profile that fits best, or the standard of the edition where none stands out."""
-        scores = {name: score for name, one in PROFILES.items() if (score := _score(one, self)) >= TRAITS_MIN}
-        best = [name for name, score in scores.items() if score == max(scores.values())]
-        return PROFILES[best[0] if len(best) == 1 else f"standard-{self.edition}"]
+        """The known profile where the evidence fits no other; else the standard with the habits that were seen."""
+        named = [one for one in PROFILES.values() if self.edition_known and _is_sure(one, self)]
+        return named[0] if len(named) == 1 else self._standard()
+
+    def _standard(self) -> Profile:
+        standard = standard_of(self.edition)
+        seen = {name: getattr(self, name) for name in _TRAITS if getattr(self, name) is not None}
+        delay_max_s = max(self.latency_s, standard.reply_delay_max_s or 0.0) or None
+        return replace(standard, baud=self.baud, reply_delay_max_s=delay_max_s, **seen)
 
 
-def _score(profile: Profile, found: Found) -> int:
-    """How many habits of the profile were seen; 0 where the edition, a habit or the haste contradicts it."""
-    if profile.edition != found.edition or 0 < found.latency_s < (profile.reply_delay_min_s or 0):
-        return 0
-    known = [(getattr(profile, name), getattr(found, name)) for name in _TRAITS]
-    both = [(stated, seen) for stated, seen in known if stated is not None and seen is not None]
-    return len(both) if all(stated == seen for stated, seen in both) else 0
+def _is_sure(profile: Profile, found: Found) -> bool:
+    """Whether all that the profile states was seen, and one trait at least is shared by no other of its edition.
+
+    What another profile does not state it may share, unless the standard's habit differs. A reply that came sooner
+    than the profile's meters were ever seen to answer contradicts it; the time of bytes on the line only adds.
+    """
+    stated = {name: value for name in _TRAITS if (value := getattr(profile, name)) is not None}
+    seen_all = all(getattr(found, name) == value for name, value in stated.items())
+    if profile.edition != found.edition or not seen_all or found.latency_s < (profile.reply_delay_min_s or 0):
+        return False
+    others = [one for one in PROFILES.values() if one.edition == profile.edition and one.name != profile.name]
+    return any(all(_habit(one, name) not in (None, value) for one in others) for name, value in stated.items())
+
+
+def _habit(profile: Profile, name: str) -> object:
+    """What the profile states, or else the standard of its edition; None where that leaves it to the meter."""
+    stated = getattr(profile, name)
+    return getattr(standard_of(profile.edition), name) if stated is None else stated
 
 
 class Detection:
@@ -86,7 +116,13 @@ class Detection:
         self._questions = self._editions(bauds)
         self._habits: list[tuple[str, int]] = []
         self._step: Step | None = next(self._questions)
-        self.found: Found | None = None
+        self._heard = Found(edition="", baud=0)
+        self._is_decided = False
+
+    @property
+    def found(self) -> Found | None:
+        """What the meter has shown so far; None until its edition is decided."""
+        return self._heard if self._is_decided else None
 
     def next_step(self) -> Step | None:
         """What to ask now, or None when done; `found` is None then if nobody ever answered."""
@@ -100,25 +136,52 @@ class Detection:
         step = self._step
         if step is None or not step.command.match(reply):
             raise ProtocolMisuse(f"reply {reply.control:02X}H of {reply.address} answers no question of ours")
-        if self.found is None:
-            self.found = Found(step.edition, step.baud)
-            self._habits = self._habits_of(step.edition)
+        self._note(Evidence(step, REFUSED, reply.err) if reply.abnormal else Evidence(step, NORMAL))
+        self._heard = replace(
+            self._heard,
+            address=_named(reply) or self._heard.address,
+            latency_s=max(self._heard.latency_s, latency_s),
+            reply_preamble=self._heard.reply_preamble if preamble is None else preamble,
+            edition_known=self._heard.edition_known or not reply.abnormal,
+        )
+        if self._is_decided:
+            self._learn(None if reply.abnormal and not reply.err & NO_SUCH_DATA else not reply.abnormal)
+            self._ask_habit()
+        elif reply.abnormal:
+            self._ask_edition(step.baud)
         else:
-            self._learn(not reply.abnormal)
-        address = _named(reply) or self.found.address
-        latency_s = max(self.found.latency_s, latency_s)
-        preamble = self.found.reply_preamble if preamble is None else preamble
-        self.found = replace(self.found, address=address, latency_s=latency_s, reply_preamble=preamble)
-        self._ask_habit()
+            self._decide(step.edition, step.baud, known=True)
 
     def silent(self) -> None:
         """The current question got no answer in time."""
-        if self._step is None:
+        step = self._step
+        if step is None:
             raise ProtocolMisuse("nothing was asked")
-        if self.found is None:
-            self._step = next(self._questions, None)
+        self._note(Evidence(step, SILENT))
+        if not self._is_decided:
+            self._ask_edition(step.baud)
             return
         self._learn(False if self._habits[:1] == [_HABITS_1997[1]] else None)
+        self._ask_habit()
+
+    def _note(self, evidence: Evidence) -> None:
+        self._heard = replace(self._heard, evidence=(*self._heard.evidence, evidence))
+
+    def _ask_edition(self, baud: int) -> None:
+        """The next question; at the end of a rate at which a meter refused, that is its rate and no other is tried."""
+        self._step = next(self._questions, None)
+        if self._step is not None and self._step.baud == baud:
+            return
+        refusing = {one.step.edition for one in self._heard.evidence if one.outcome == REFUSED}
+        if refusing:  # those of 1997 are silent to the reads of 2007, so who refuses these is of 2007
+            self._decide(EDITION_2007 if EDITION_2007 in refusing else EDITION_1997, baud, known=False)
+        else:
+            self._heard = replace(self._heard, evidence=())
+
+    def _decide(self, edition: str, baud: int, known: bool) -> None:
+        self._heard = replace(self._heard, edition=edition, baud=baud, edition_known=known)
+        self._is_decided = True
+        self._habits = self._habits_of(edition)
         self._ask_habit()
 
     def _habits_of(self, edition: str) -> list[tuple[str, int]]:
@@ -135,19 +198,19 @@ class Detection:
                 yield Step(baud, EDITION_1997, old.Read97(self._address, di))
 
     def _learn(self, has: bool | None) -> None:
-        if self.found is not None and self._habits:
+        if self._habits:
             name, _di = self._habits.pop(0)
-            self.found = replace(self.found, **{name: has})  # type: ignore[arg-type]
+            self._heard = replace(self._heard, **{name: has})  # type: ignore[arg-type]
 
     def _ask_habit(self) -> None:
-        found = self.found
-        if found is None or not self._habits:
+        if not self._habits:
             self._step = None
             return
         name, di = self._habits[0]
-        address = BROADCAST_ADDRESS if name == "reads_to_broadcast" else found.address or self._address
-        command: Command = Read(address, di) if found.edition == EDITION_2007 else old.Read97(address, di)
-        self._step = Step(found.baud, found.edition, command)
+        heard = self._heard
+        address = BROADCAST_ADDRESS if name == "reads_to_broadcast" else heard.address or self._address
+        command: Command = Read(address, di) if heard.edition == EDITION_2007 else old.Read97(address, di)
+        self._step = Step(heard.baud, heard.edition, command)
 
 
 def _named(reply: Frame) -> str | None:

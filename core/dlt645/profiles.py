@@ -37,11 +37,12 @@ class Profile:
     note: str = ""
 
 
-_STANDARD = "the standard, public implementations"
+_STANDARD = "the standard, public implementations"  # a block of it is the habit of every meter not known to lack it
 _ALL = (
     Profile("standard-2007", EDITION_2007, _STANDARD, 2400, reply_delay_min_s=0.02, reply_delay_max_s=0.5,
+            energy_block=True, combined_block=True, settled_block=True, reads_to_broadcast=False,
             note="the limits of Td are not confirmed by clause; wait at least 1 s"),
-    Profile("standard-1997", EDITION_1997, _STANDARD, 1200),
+    Profile("standard-1997", EDITION_1997, _STANDARD, 1200, energy_block=True),
     Profile("local-prepaid", EDITION_2007, "firmware sqf-ice/SY03A", reply_preamble=0, reply_delay_max_s=0.06,
             note="sets the follow bit for pending events; refuses money items in remote mode"),
     Profile("state-grid-three-phase", EDITION_2007, "firmware caokx/3jiliang", reply_preamble=4, password_level=98,
@@ -58,3 +59,8 @@ _ALL = (
 )  # fmt: skip
 
 PROFILES: Mapping[str, Profile] = MappingProxyType({profile.name: profile for profile in _ALL})
+
+
+def standard_of(edition: str) -> Profile:
+    """What the standard of an edition says of every meter; None of a field is what it leaves to the meter."""
+    return PROFILES[f"standard-{edition}"]

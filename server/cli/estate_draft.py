@@ -80,6 +80,12 @@ def draft(url: str, findings: Findings) -> str:
 
 def untold(findings: Findings) -> Iterator[str]:
     """What the scan could not tell, one line each, English and Chinese."""
+    for meter in findings.meters:
+        if not meter.edition_known:
+            yield (
+                f"{meter.protocol} {meter.address}: refuses every read, so its edition is uncertain; look at its "
+                f"nameplate / 拒绝所有读取，版本不能确定，请查看铭牌"
+            )
     for protocol, address in findings.clashes:
         yield (
             f"{protocol} {address}: several meters speak at this address; give one another address with only it "

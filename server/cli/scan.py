@@ -69,7 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(asdict(findings), ensure_ascii=False, indent=2))
     else:
         _show(findings)
-    in_doubt = findings.clashes or findings.nameless or findings.doubts or findings.gave_up
+    unsure = [one for one in findings.meters if not one.edition_known]
+    in_doubt = unsure or findings.clashes or findings.nameless or findings.doubts or findings.gave_up
     return 0 if findings.meters and not in_doubt else 1
 
 

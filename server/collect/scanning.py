@@ -35,7 +35,10 @@ class Ears(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FoundMeter:
-    """One meter. `profile` names its habits, `model` what it says of itself or, for Modbus, which maps fit."""
+    """One meter. `profile` names its habits, `model` what it says of itself or, for Modbus, which maps fit.
+
+    `edition_known` is False for one that refuses every read: `protocol` is then the likelier edition.
+    """
 
     protocol: str
     address: str
@@ -46,6 +49,7 @@ class FoundMeter:
     total_wh: int | None = None
     rates_wh: tuple[int, ...] = ()
     latency_ms: int = 0
+    edition_known: bool = True
 
 
 @dataclass(slots=True)
@@ -108,7 +112,10 @@ class Scanner:
             told.gave_up += [edition] * search.gave_up
         for address in search.found:
             self._progress(edition, address, self.findings.probes, len(self.findings.meters))
-            self.findings.meters.append(await _described(ears, line, edition, address))
+            meter = await _described(ears, line, edition, address)
+            # who refuses the reads of one edition and answers those of the other is found by both searches
+            if all(_place(one) != _place(meter) for one in self.findings.meters):
+                self.findings.meters.append(meter)
 
     async def _scan_units(self, ears: Ears, line: LineSettings) -> None:
         search = UnitSearch(self._sought.units)
@@ -116,6 +123,10 @@ class Scanner:
         self.findings.clashes += [(MODBUS, str(unit)) for unit in search.clashes]
         for unit, keys in search.found.items():
             self.findings.meters.append(await _unit_described(ears, line, unit, keys))
+
+
+def _place(meter: FoundMeter) -> tuple[str, str, int, str]:
+    return meter.protocol, meter.address, meter.baud, meter.parity
 
 
 async def _described(ears: Ears, line: LineSettings, edition: str, address: str) -> FoundMeter:
@@ -129,6 +140,7 @@ async def _described(ears: Ears, line: LineSettings, edition: str, address: str)
         else:
             detection.answered(reply, heard.latency_s)
     found = detection.found
+    edition = edition if found is None else found.edition
     total_wh, rates_wh = await _energy(ears, edition, address)
     return FoundMeter(
         edition, address, line.baud, line.parity,
@@ -136,6 +148,7 @@ async def _described(ears: Ears, line: LineSettings, edition: str, address: str)
         model=await _model(ears, address) if edition == EDITION_2007 else "",
         total_wh=total_wh, rates_wh=rates_wh,
         latency_ms=round(found.latency_s * 1000) if found is not None else 0,
+        edition_known=found is None or found.edition_known,
     )  # fmt: skip
 
 

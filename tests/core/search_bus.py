@@ -9,12 +9,14 @@ from core.dlt645.service1997 import Data97
 class Meter:
     """One meter; `echoes` sends the asked address back, `reads_only` does not know 13H.
 
-    `whole` knows no shortened address, only its own and 99..99.
+    `whole` knows no shortened address, only its own and 99..99; `refuses` are the read commands that it knows but
+    answers with an error only.
     """
 
     def __init__(
-        self, address, edition="2007", *, total=1, delay=0, echoes=False, reads_only=False, number=None, whole=False
-    ):
+        self, address, edition="2007", *, total=1, delay=0, echoes=False, reads_only=False, number=None, whole=False,
+        refuses=()
+    ):  # fmt: skip
         self.address = address
         self.edition = edition
         self.total = total
@@ -22,6 +24,7 @@ class Meter:
         self.echoes = echoes
         self.reads_only = reads_only
         self.whole = whole
+        self.refuses = refuses
         self.number = number or address
 
     def hears(self, pattern):
@@ -36,6 +39,8 @@ class Meter:
         if not self.hears(request.address):
             return None
         shown = request.address if self.echoes else self.address
+        if request.control in self.refuses:
+            return Frame(shown, request.control | 0xC0, b"\x02")
         if self.edition == "2007":
             if request.control == 0x13 and not self.reads_only:
                 return Frame(shown, 0x93, Named(self.address, self.address).to_frame().data)

@@ -103,6 +103,25 @@ def test_a_clash_is_said_and_no_meter_and_the_command_fails(monkeypatch, capsys)
     assert "0 meters" in shown
 
 
+LINE = ("--bauds", "115200", "--parities", "E", "--protocols", "2007,1997")
+
+
+def test_a_meter_that_refuses_all_is_shown_with_its_edition_uncertain_and_the_command_fails(monkeypatch, capsys):
+    model(monkeypatch, Meter("000000000007", refuses=(0x11, 0x01)))
+    assert scan_line("/model", *QUICK, *LINE) == 1
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0].split()[:2] == ["2007", "000000000007"]
+    assert "000000000007: refuses every read" in shown[1]
+    assert shown[-1].startswith("1 meters")
+
+
+def test_a_meter_of_1997_that_refuses_the_reads_of_2007_is_one_meter_of_1997(monkeypatch, capsys):
+    model(monkeypatch, Meter("000000000007", "1997", total=0x99, refuses=(0x11,)))
+    assert scan_line("/model", *QUICK, *LINE, "--json") == 0
+    [meter] = json.loads(capsys.readouterr().out)["meters"]
+    assert (meter["protocol"], meter["edition_known"], meter["total_wh"]) == ("1997", True, 990)
+
+
 def test_an_empty_line_ends_with_exit_code_1_and_a_file_is_never_overwritten(monkeypatch, tmp_path, capsys):
     model(monkeypatch)
     assert scan_line("/model", *QUICK, "--bauds", "115200") == 1
