@@ -38,7 +38,7 @@ demo: setup
 	@$(VENV)/bin/estate645 demo
 
 test: setup
-	@$(PY) -m pytest -q -m "not ci and not long"
+	@$(PY) -m pytest -q -m "not ci and not long" -n 2 --no-loadscope-reorder
 
 test-ci: setup
 	@$(PY) -m pytest -q -m ci --timeout 1500
