@@ -57,6 +57,22 @@ def test_arrows_move_enter_opens_the_drawer_and_escape_returns_to_the_tile(visit
     assert "room=" not in page.url
 
 
+def test_a_drawer_that_was_shut_stays_shut_when_its_answer_comes_late(visit):
+    window = visit("zhou")
+    window.go("/wall")
+    page = window.page
+    held = []
+    page.route("**/drawer/*", lambda route: held.append(route))
+    page.locator("[role=gridcell][data-room][tabindex='0']").press("Enter")
+    window.until(lambda: held, "the drawer is asked for")
+    page.keyboard.press("Escape")
+    with page.expect_response("**/drawer/*"):
+        held[0].continue_()
+    page.evaluate("() => new Promise((done) => setTimeout(done, 200))")
+    expect(page.locator("#drawer > [data-drawer]")).to_have_count(0)
+    assert "room=" not in page.url
+
+
 def test_the_drawer_says_what_is_known_and_why(visit, demo):
     window = visit("zhou")
     window.go("/wall?room=1-0405")

@@ -23,8 +23,17 @@ export function startWall(htmx) {
     event.preventDefault();
     shut(wall);
   });
+  document.body.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.target.id === "drawer" && late(wall, event.detail.pathInfo.requestPath)) event.detail.shouldSwap = false;
+  });
   startFilters(wall);
   startRefresh(htmx, wall);
+}
+
+/* Whether an answer was still on its way when the drawer was shut or another one opened. */
+function late(wall, path) {
+  const wanted = wall.querySelector("[aria-selected=true]")?.getAttribute("href");
+  return !wanted || (path.startsWith("/drawer/") && path !== wanted);
 }
 
 function move(wall, event) {
@@ -72,10 +81,10 @@ function open(htmx, wall, tile) {
 }
 
 function shut(wall) {
-  const drawer = document.getElementById("drawer");
-  if (!drawer || !drawer.firstElementChild) return;
-  drawer.replaceChildren();
-  document.querySelector(".wallbody").classList.remove("with-drawer");
+  const body = document.querySelector(".wallbody.with-drawer");
+  if (!body) return;
+  document.getElementById("drawer").replaceChildren();
+  body.classList.remove("with-drawer");
   const tile = wall.querySelector("[aria-selected=true]");
   if (tile) {
     tile.removeAttribute("aria-selected");
