@@ -15,7 +15,7 @@ from operator import index as whole
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_RawFree, PyMem_RawMalloc
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uintptr_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from core._deduct_checks cimport (
     Span,
@@ -248,16 +248,16 @@ def deduct(
     })
     end = (n if index is None else index.shape[0]) if hi is None else hi
     check_bounds(lo, end, n if index is None else index.shape[0], modulus, max_delta)
-    if lo == end:
-        return
-    prev_rows, new_rows = _by_rate("prev_wh", prev_wh, n), _by_rate("new_wh", new_wh, n)
-    b.meters, b.rates = n, _rates(prev_rows.shape[0], new_rows.shape[0])
-    b.modulus, b.max_delta = <uint32_t>modulus, <uint32_t>max_delta
-    b.prev, b.now, b.ratio, b.tariff = &prev_rows[0, 0], &new_rows[0, 0], &ratio[0], &tariff[0]
-    b.alarm1, b.alarm2, b.overdraft = &alarm1_fen[0], &alarm2_fen[0], &overdraft_fen[0]
-    b.period, b.balance, b.charge = &tier_period_wh[0], &balance_nf[0], &charge_nf[0]
-    b.flags, b.event = &flags[0], &event[0]
-    _check_apart(&b, index, runs)
+    memset(&b, 0, sizeof(Batch))
+    b.meters, b.modulus, b.max_delta = n, <uint32_t>modulus, <uint32_t>max_delta
+    if n:
+        prev_rows, new_rows = _by_rate("prev_wh", prev_wh, n), _by_rate("new_wh", new_wh, n)
+        b.rates = _rates(prev_rows.shape[0], new_rows.shape[0])
+        b.prev, b.now, b.ratio, b.tariff = &prev_rows[0, 0], &new_rows[0, 0], &ratio[0], &tariff[0]
+        b.alarm1, b.alarm2, b.overdraft = &alarm1_fen[0], &alarm2_fen[0], &overdraft_fen[0]
+        b.period, b.balance, b.charge = &tier_period_wh[0], &balance_nf[0], &charge_nf[0]
+        b.flags, b.event = &flags[0], &event[0]
+        _check_apart(&b, index, runs)
     try:
         _copy_rows(tariffs, &rows, &rows_count)
         b.rows = rows

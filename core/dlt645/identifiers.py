@@ -281,7 +281,7 @@ _DECODERS: Mapping[str, Callable[[bytes, int], tuple[Value, ...]]] = {
     "date": lambda field, _scale: (values.decode_date(field),),
     "time": lambda field, _scale: (values.decode_time(field),),
     "datetime": _decode_datetime_with_weekday,
-    "minute": lambda field, _scale: (values.decode_minute(field),),
+    "minute": lambda field, _scale: (values.decode_planned_minute(field),),
     "demand": lambda field, scale: (values.bcd_to_int(field[:-5]) * scale, values.decode_minute(field[-5:])),
     "signed demand": lambda field, scale: (values.bcd_to_signed(field[:-5]) * scale, values.decode_minute(field[-5:])),
     "address": _decode_address,

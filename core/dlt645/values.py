@@ -114,6 +114,11 @@ def decode_minute(data: bytes) -> datetime | None:
     return datetime.combine(_decode_day(data[2:5]), _decode_clock(b"\0" + data[0:2]))
 
 
+def decode_planned_minute(data: bytes) -> datetime | None:
+    """Read mm hh DD MM YY of something planned; zeros or 9999999999 mean that nothing is."""
+    return None if data == b"\x99" * 5 else decode_minute(data)
+
+
 def encode_minute(when: datetime | None) -> bytes:
     """Write mm hh DD MM YY of a naive civil time; None writes zeros."""
     return bytes(5) if when is None else encode_datetime(when)[1:]

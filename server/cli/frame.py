@@ -18,10 +18,13 @@ from datetime import datetime
 from typing import Any, TextIO
 
 from core.dlt645.explain import Explanation, Row, explain
+from core.dlt645.identifiers import Value, lookup
+from core.dlt645.profiles import EDITION_2007
 from server.cli.languages import LANGUAGES, said
 from server.errors import EstateError
 
 LINE_MAX = 8192  # characters; a frame of 267 bytes written as 0xNN with two separators has 1602
+EXACT_BYTES = 6  # a JSON reader with floats alone keeps integers up to 2^53
 
 _SEPARATORS = str.maketrans("", "", " \t\r\n,:;-")
 _PREFIX = re.compile(r"(?<![0-9A-Fa-f])0[xX]")
@@ -154,6 +157,8 @@ def _line(row: Row, lang: str) -> str:
 
 
 def _as_json(told: Explanation) -> dict[str, Any]:
+    """What `--json` says of one frame; words wider than the integers that every JSON reader keeps are strings."""
+    as_text = told.edition == EDITION_2007 and told.identifier is not None and _is_wide(int(told.identifier, 16))
     return {
         "address": told.address,
         "control": None if told.control is None else f"{told.control:02X}",
@@ -163,7 +168,7 @@ def _as_json(told: Explanation) -> dict[str, Any]:
             {
                 "name": one.name_en,
                 "name_zh": one.name_zh,
-                "value": one.value.isoformat() if isinstance(one.value, datetime) else one.value,
+                "value": _json_value(one.value, as_text),
                 "unit": one.unit,
                 "text": one.text_en,
                 "text_zh": one.text_zh,
@@ -175,3 +180,15 @@ def _as_json(told: Explanation) -> dict[str, Any]:
         "error_zh": told.error_zh,
         "checksum_ok": told.checksum_ok,
     }
+
+
+def _json_value(value: Value, as_text: bool) -> str | int | None:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value) if as_text and isinstance(value, int) else value
+
+
+def _is_wide(di: int) -> bool:
+    """Whether the identifier holds words of bits beyond 2^53, for which a JSON reader may have only a float."""
+    entry = lookup(di)
+    return entry is not None and entry.kind == "bits" and entry.item_length > EXACT_BYTES

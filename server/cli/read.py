@@ -12,12 +12,11 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from core.dlt645 import edition1997 as old
-from core.dlt645.commands import Command
 from core.dlt645.explain import explain
 from core.dlt645.follow import LongRead
 from core.dlt645.frame import Frame, encode
 from core.dlt645.profiles import EDITION_1997, EDITION_2007
+from core.dlt645.service1997 import long_read_97
 from core.errors import CoreError, NoReply, ProtocolMisuse
 from core.modbus.commands import ReadRegisters, reply_registers
 from core.modbus.maps import MeterMap, Quantity, reads, values_of
@@ -113,30 +112,13 @@ def _of_modbus(arguments: argparse.Namespace) -> Asking:
 
 
 async def _data(ears: Ears, address: str, di: int, edition: str, lang: str) -> Sequence[str]:
-    if edition == EDITION_2007:
-        reading = LongRead(address, di)
-    else:
-        reading = LongRead(address, di, old.Read97(address, di), follow=_follow_97, value=old.reply_value_97)
+    reading = LongRead(address, di) if edition == EDITION_2007 else long_read_97(address, di)
     while (command := reading.next_command()) is not None:
         reading.take(await answered(ears, command))
-    return told(address, di, edition, reading.data, lang)
-
-
-def _follow_97(address: str, di: int, _seq: int) -> Command:
-    return _Follow97(address, di)
-
-
-class _Follow97(old.Read97):
-    """Command 02H of 1997: what follows has no sequence number."""
-
-    def to_frame(self) -> Frame:
-        """The request."""
-        return Frame(self.address, old.READ_FOLLOW_97, old.identifier_bytes(self.di))
-
-    def match(self, reply: Frame) -> bool:
-        """Whether `reply` answers this request, normally or not."""
-        fits = reply.is_reply and reply.function == old.READ_FOLLOW_97 and old.answers(self.address, reply)
-        return fits and (reply.abnormal or old.identifier_97(reply) == self.di)
+    lines = told(address, di, edition, reading.data, lang)
+    if reading.refusal is None:
+        return lines
+    return (*lines, said(f"more was promised, but: {reading.refusal}", f"后续数据未取得：{reading.refusal}", lang))
 
 
 async def answered(ears: Ears, command: Any) -> Any:

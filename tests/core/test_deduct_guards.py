@@ -183,7 +183,7 @@ def test_an_index_or_runs_that_the_results_would_overwrite_are_refused():
 
 
 def test_an_index_into_no_meters_is_refused():
-    with pytest.raises(ValueError, match="prev_wh must be"):
+    with pytest.raises(ValueError, match=r"index\[0\] = 0 is not in 0"):
         core.deduct(*[array.array("i", [0] * 4)] * 2, *arrays([])[2:], PLAIN.row(), index=np.array([0]))
 
 
@@ -208,6 +208,44 @@ def test_unequal_rates_are_refused():
 def test_nothing_to_do_is_no_error():
     core.deduct(*arrays([]), PLAIN.row())
     assert run([Meter((0,) * 4, (9,) * 4)], [PLAIN], lo=1).charge == [-7]
+
+
+@pytest.mark.parametrize("columns", [arrays([]), three()], ids=["no meters", "an empty slice"])
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"tariffs": b"x"}, "whole rows"),
+        ({"tariffs": b""}, "whole rows"),
+        ({"tariffs": "x"}, "bytes-like"),
+        ({"tariffs": tariff_row((-1, 0))}, "negative"),
+        ({"runs": np.array([0, 9])}, "offsets from 0 to"),
+        ({"index": np.array([0, 0])}, "index"),
+        ({"index": np.zeros(0, np.int64), "runs": np.array([0])}, "exclude"),
+    ],
+)
+def test_a_call_that_charges_nobody_is_checked_like_any_other(columns, options, match):
+    refused(match, columns=columns, lo=0, hi=0, **options)
+
+
+def test_an_empty_slice_touches_nobody():
+    chosen = core.isa()
+    try:
+        for tier in core.isa_available():
+            core.use_isa(tier)
+            for at, rules in [(at, one) for at in range(4) for one in ({}, {"runs": np.array([0, 3])})]:
+                columns = three()
+                before = [np.copy(column) for column in columns]
+                core.deduct(*columns, PLAIN.row(), lo=at, hi=at, **rules)
+                core.deduct(*columns, PLAIN.row(), index=np.zeros(0, np.int64))
+                assert all(np.array_equal(column, old) for column, old in zip(columns, before, strict=True))
+    finally:
+        core.use_isa(chosen)
+
+
+def test_registers_of_an_empty_slice_are_checked():
+    columns = three()
+    columns[PREV] = np.zeros((6, 3), np.int32)
+    refused("rates", columns=columns, lo=1, hi=1)
 
 
 def test_arrays_of_the_standard_library_serve_as_well():

@@ -64,6 +64,15 @@ def test_all_frames_sound_end_with_zero(capsys: pytest.CaptureFixture[str], tmp_
     assert (value["value"], value["unit"], value["text"]) == (-1234, "mA", "-1.234 A")
 
 
+@pytest.mark.parametrize("word", [1, 0xFFFFFFFFFFFFFFFE])
+def test_a_word_wider_than_a_float_keeps_is_a_string(word, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+    frame = Frame("0" * 12, 0x91, bytes.fromhex("04110004") + word.to_bytes(8, "little"))
+    monkeypatch.setattr("sys.stdin", io.StringIO(encode(frame).hex()))
+    assert main(["frame", "--json", "-"]) == 0
+    [value] = json.loads(capsys.readouterr().out)["values"]
+    assert value["value"] == str(word)
+
+
 @pytest.mark.parametrize(
     "written",
     [[SOUND.lower()], ["0x686101000000006811043333343314 16"], ["68-61-01-00-00-00-00-68:11:04:33:33:34:33:14;16"],

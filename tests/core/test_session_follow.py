@@ -64,6 +64,17 @@ def test_a_wrong_sequence_number_or_a_refusal_ends_it() -> None:
         reading.take(reply(0xD1, b"\x02"))
 
 
+def test_a_refused_follow_up_leaves_what_was_read_and_the_refusal() -> None:
+    reading = LongRead(METER, 0x00010000)
+    reading.take(reply(0xB1, bytes.fromhex("00000100 78563412")))
+    reading.take(reply(0xD2, b"\x02"))
+    assert (reading.next_command(), reading.data) == (None, bytes.fromhex("78563412"))
+    assert reading.refusal is not None
+    assert (reading.refusal.err, reading.report) == (2, None)
+    with pytest.raises(ProtocolMisuse, match="complete"):
+        reading.take(reply(0x92, HEAD + b"f\x02"))
+
+
 def test_an_answer_without_end_is_given_up() -> None:
     reading = LongRead(METER, DI)
     reading.take(reply(0xB1, HEAD))

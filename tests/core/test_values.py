@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.dlt645 import values
+from core.dlt645.identifiers import decode_value
 from core.errors import ProtocolMisuse, ValueFormatError
 from tests.core import frame_oracle as oracle
 
@@ -125,6 +126,14 @@ def test_the_weekday_counts_from_sunday() -> None:
 def test_a_record_without_time_has_none() -> None:
     assert values.decode_minute(bytes(5)) is None
     assert values.encode_minute(None) == bytes(5)
+
+
+def test_a_switch_that_is_not_planned_is_unset() -> None:
+    for di in (0x04000106, 0x04000107, 0x04000108, 0x04000109):
+        assert decode_value(di, b"\x99" * 5) == decode_value(di, bytes(5)) == (None,)
+    assert values.decode_planned_minute(bytes.fromhex("5923311226")) == NEW_YEARS_EVE.replace(second=0)
+    with pytest.raises(ValueFormatError, match="no such day"):
+        values.decode_planned_minute(bytes.fromhex("0000999999"))
 
 
 @pytest.mark.parametrize("decode", [values.decode_minute, values.decode_date, values.decode_time])
