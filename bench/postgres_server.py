@@ -31,9 +31,10 @@ def binaries() -> Path | None:
 
 
 @contextmanager
-def running_server(folder: Path) -> Iterator[str]:
-    """Start a server; yields the folder of its socket, and leaves no process or file behind."""
-    data = Path(tempfile.mkdtemp(prefix="e645pg", dir="/tmp"))
+def running_server(folder: Path, parent: str | None = None) -> Iterator[str]:
+    """Start a server with its data under `parent`, else /tmp; yields its socket's folder, and leaves nothing behind."""
+    made = tempfile.mkdtemp(prefix="e645pg", dir=parent) if parent else tempfile.mkdtemp(prefix="e645pg", dir="/tmp")
+    data = Path(made)
     account: dict[str, Any] = {}
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")
