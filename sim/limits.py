@@ -10,12 +10,14 @@ from pathlib import Path
 
 from sim.errors import PortError
 from sim.estate import BusConfig
+from sim.ports.tcp import CLIENTS_MAX
 
 FDS_SPARE = 64
 """Descriptors for the loop, the control API and its clients, recordings, and Python itself."""
 FDS_PER_BUS = {"pty": 2, "memory": 0}
+FDS_PER_TCP_BUS = 1 + CLIENTS_MAX
 FDS_PER_OTHER_BUS = 6
-"""A TCP bus listens and has some clients; a recording of each bus is counted apart."""
+"""A UART or a DTU's connection; a recording of each bus is counted apart."""
 PTY_LIMITS = Path("/proc/sys/kernel/pty")
 
 
@@ -34,7 +36,12 @@ def check_limits(buses: Sequence[BusConfig], *, recorded: bool = False, pty_limi
 
 def descriptors_needed(buses: Sequence[BusConfig], *, recorded: bool = False) -> int:
     """File descriptors that a run on these buses may hold at once."""
-    return FDS_SPARE + sum(FDS_PER_BUS.get(bus.port, FDS_PER_OTHER_BUS) + recorded for bus in buses)
+    return FDS_SPARE + sum(_descriptors(bus.port) + recorded for bus in buses)
+
+
+def _descriptors(port: str) -> int:
+    """What one port may hold at once: a TCP port listens and has its clients."""
+    return FDS_PER_TCP_BUS if port.startswith("tcp://") else FDS_PER_BUS.get(port, FDS_PER_OTHER_BUS)
 
 
 def _free_ptys(limits: Path) -> int | None:

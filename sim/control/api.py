@@ -187,6 +187,7 @@ class Control:
             "lag": self.env.lag.summary_ms(),
             "recent": self.recent.summary(elapsed_s),
             "transactions": sum(bus.counters.answers for bus in world.buses.values()),
+            "ports_down": sum(not bus.port.state.up for bus in world.buses.values()),
             "ideal_wire_s": round(sum(bus.counters.ideal_s for bus in world.buses.values()), 6),
             "buses": buses,
         }

@@ -35,6 +35,8 @@ CLASS, AGE = 13, 13
 LABEL = 14
 FIGURE = 11
 BAR_LEAST, BAR_MOST = 6, 24
+WIRE_REST = 7
+PORT_DOWN = "port down"
 LATE_MS, TOO_LATE_MS = 5, 50
 
 
@@ -156,11 +158,16 @@ def _buses(sight: Sight, width: int, height: int, glyphs: Glyphs) -> list[Row]:
     sight.scroll = max(0, min(sight.scroll, len(buses) - rows))
     shown = buses[sight.scroll : sight.scroll + rows]
     columns = [column for column in COLUMNS if width >= column.least]
-    fixed = sum(column.width for column in columns) + 9 + 1 + 7
+    fixed = sum(column.width for column in columns) + 9 + 1 + WIRE_REST
     name = max(8, min(24, max((cells(bus["bus"]) for bus in shown), default=0), width - fixed - BAR_LEAST))
     name = max(name, cells(_title(sight, len(shown), len(buses), glyphs)))
     bars = max(BAR_LEAST, min(BAR_MOST, width - fixed - name))
-    head = fit(_title(sight, len(shown), len(buses), glyphs), name) + right("PER S", 9) + " " + fit("WIRE", bars + 7)
+    head = (
+        fit(_title(sight, len(shown), len(buses), glyphs), name)
+        + right("PER S", 9)
+        + " "
+        + fit("WIRE", bars + WIRE_REST)
+    )
     made: list[Row] = [[Span(head + "".join(right(column.title, column.width) for column in columns), DIM)]]
     return made + [_bus(bus, name, bars, columns, glyphs) for bus in shown]
 
@@ -178,13 +185,21 @@ def _bus(bus: dict[str, Any], name: int, bars: int, columns: list[Column], glyph
         Span(fit(bus["bus"], name)),
         Span(right(f"{recent['transactions_per_s']:,.1f}", 9), DIM if quiet else PLAIN),
         Span(" "),
-        *bar(recent["utilisation"], bars, glyphs),
-        Span(right(f"{recent['utilisation']:.0%}", 5) + "  ", DIM if quiet else PLAIN),
+        *_wire(bus, bars, glyphs),
     ]
     for column in columns:
         style = DIM if not bus[column.key] else WARN if column.trouble else PLAIN
         row.append(Span(right(f"{bus[column.key]:,}", column.width), style))
     return row
+
+
+def _wire(bus: dict[str, Any], bars: int, glyphs: Glyphs) -> Row:
+    """How much of the wire is used, or that the port has gone."""
+    if not bus["port_up"]:
+        return [Span(fit(PORT_DOWN, bars + WIRE_REST), BAD)]
+    used = bus["recent"]["utilisation"]
+    quiet = bus["recent"]["transactions_per_s"] == 0
+    return [*bar(used, bars, glyphs), Span(right(f"{used:.0%}", 5) + "  ", DIM if quiet else PLAIN)]
 
 
 def _faults(sight: Sight, width: int, height: int, glyphs: Glyphs) -> list[Row]:

@@ -66,4 +66,5 @@ def snapshot(sight: Sight) -> str:
         f"transactions {metrics['transactions']} per_s {recent['transactions_per_s']} "
         f"wire {recent['utilisation']:.1%} "
         f"lag_ms p50 {lag['p50_ms']} p99 {lag['p99_ms']} max {lag['max_ms']} faults {len(sight.faults)}"
+        + (f" ports_down {metrics['ports_down']}" if metrics["ports_down"] else "")
     )

@@ -331,6 +331,11 @@ class ConcentratorReboot(LinkFault):
     also = ("poor_link",)
     keys = (Key("banner", "DTU READY\r\n", meaning="what it says"),)
 
+    def begin(self, at_ms: int) -> None:
+        """Down, and with it the connections over the network."""
+        super().begin(at_ms)
+        self.place.bus.port.cut()
+
     def hears(self, data: bytes) -> bytes:
         """Nothing."""
         return b""
@@ -342,7 +347,7 @@ class ConcentratorReboot(LinkFault):
     def end(self, at_ms: int) -> None:
         """Back."""
         super().end(at_ms)
-        self.place.bus.blurt(str(self.sizes["banner"]).encode())
+        self.place.bus.come_back(str(self.sizes["banner"]).encode())
 
 
 KINDS: tuple[type[Fault], ...] = (

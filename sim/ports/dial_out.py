@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from sim.errors import PortError
 from sim.estate import Dialling
-from sim.ports.port import READ_BYTES, OnBytes, host_port, real
+from sim.ports.port import READ_BYTES, OnBytes, PortState, host_port, real
 from sim.timing.clock import Environment, RealEnvironment
 from sim.wire.uart import LineSettings
 
@@ -22,7 +22,7 @@ class DialOutPort:
 
     def __init__(self, url: str, dialling: Dialling) -> None:
         self.name = url
-        self.dropped_bytes = 0
+        self.state = PortState(up=False)
         self.connections = 0
         self._dialling = dialling
         self._family = socket.AF_INET
@@ -30,7 +30,8 @@ class DialOutPort:
         self._on_bytes: OnBytes | None = None
         self._env: RealEnvironment | None = None
         self._socket: socket.socket | None = None
-        self._up = False
+        self._cut = False
+        self._greeting: bytes | None = None
         self._spoke_s = 0.0
         self._turn = 0
 
@@ -48,8 +49,11 @@ class DialOutPort:
 
     def write(self, data: bytes) -> None:
         """Send; without a connection the bytes are lost, as in a real DTU."""
-        if self._socket is None or not self._up or self._env is None:
-            self.dropped_bytes += len(data)
+        if self._greeting is not None:
+            self._greeting = self._greeting or data
+            return
+        if self._socket is None or not self.state.up or self._env is None:
+            self.state.dropped_bytes += len(data)
             return
         self._spoke_s = self._env.time_s
         try:
@@ -59,11 +63,22 @@ class DialOutPort:
         except OSError:
             sent = 0
             self._hang_up()
-        self.dropped_bytes += len(data) - sent
+        self.state.dropped_bytes += len(data) - sent
 
     def client_line(self, own: LineSettings) -> LineSettings:
         """The DTU is set like its bus; the head-end's settings do not reach it."""
         return own
+
+    def cut(self) -> None:
+        """The DTU is down: it hangs up and does not dial."""
+        self._cut = True
+        self._drop()
+
+    def mend(self) -> None:
+        """The DTU is up again and dials; what it says first waits for the connection."""
+        if self._cut:
+            self._cut, self._greeting = False, b""
+            self._dial()
 
     def close(self) -> None:
         """Hang up and never dial again."""
@@ -71,12 +86,12 @@ class DialOutPort:
         self._drop()
 
     def _dial(self) -> None:
-        if self._on_bytes is None or self._env is None:
+        if self._on_bytes is None or self._env is None or self._cut:
             return
         line = socket.socket(self._family)
         line.setblocking(False)
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket, self._up = line, False
+        self._socket = line
         self._turn += 1
         if line.connect_ex(self._address) in (0, errno.EINPROGRESS):
             self._env.watch_writable(line.fileno(), self._connected)
@@ -90,15 +105,18 @@ class DialOutPort:
         if self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             self._hang_up()
             return
-        self._up = True
+        self.state.up = True
         self.connections += 1
         self._env.watch(self._socket.fileno(), self._read)
+        greeting, self._greeting = self._greeting, None
         self.write(self._dialling.registration)
+        if greeting:
+            self.write(greeting)
         self._keep_alive(self._turn)
 
     def _keep_alive(self, turn: int) -> None:
         """Send the heartbeat once nothing was sent for its interval, then wait for the next one."""
-        if self._env is None or turn != self._turn or not self._up or not self._dialling.heartbeat:
+        if self._env is None or turn != self._turn or not self.state.up or not self._dialling.heartbeat:
             return
         if self._env.time_s >= self._spoke_s + self._dialling.heartbeat_s:
             self.write(self._dialling.heartbeat)
@@ -121,10 +139,17 @@ class DialOutPort:
         """The line is gone: dial again after a while."""
         self._drop()
         if self._env is not None and self._on_bytes is not None:
-            self._env.call_at(self._env.time_s + self._dialling.redial_s, self._dial)
+            turn = self._turn
+            self._env.call_at(self._env.time_s + self._dialling.redial_s, lambda: self._redial(turn))
+
+    def _redial(self, turn: int) -> None:
+        """Dial, unless that has happened meanwhile."""
+        if turn == self._turn:
+            self._dial()
 
     def _drop(self) -> None:
         if self._socket is not None and self._env is not None:
             self._env.unwatch(self._socket.fileno())
             self._socket.close()
-        self._socket, self._up = None, False
+        self.state.losses += self.state.up
+        self._socket, self.state.up = None, False

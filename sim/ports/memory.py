@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from sim.ports.port import OnBytes
+from sim.ports.port import OnBytes, PortState
 from sim.timing.clock import Environment
 from sim.wire.uart import LineSettings
 
@@ -14,7 +14,7 @@ class MemoryPort:
 
     def __init__(self, name: str) -> None:
         self.name = f"memory:{name}"
-        self.dropped_bytes = 0
+        self.state = PortState()
         self.sent = bytearray()
         self.line: LineSettings | None = None
         self._on_bytes: OnBytes | None = None
@@ -41,6 +41,12 @@ class MemoryPort:
         data = bytes(self.sent)
         self.sent.clear()
         return data
+
+    def cut(self) -> None:
+        """Nothing stands between the holder and the line."""
+
+    def mend(self) -> None:
+        """Nothing stands between the holder and the line."""
 
     def close(self) -> None:
         """Stop taking bytes."""

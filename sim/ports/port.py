@@ -1,6 +1,8 @@
 """What every port of a bus offers, and what it may know of the client's line settings."""
 
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 from urllib.parse import urlsplit
 
@@ -12,11 +14,21 @@ READ_BYTES = 4096
 OnBytes = Callable[[bytes], None]
 
 
+@dataclass(slots=True)
+class PortState:
+    """How a port fares: `up` is false while a device is pulled out, or a DTU or serial server has no way out."""
+
+    up: bool = True
+    losses: int = 0
+    dropped_bytes: int = 0
+    refused_clients: int = 0
+
+
 class Port(Protocol):
     """One end of a bus: gives bytes to `open`'s callback, takes bytes by `write`."""
 
     name: str
-    dropped_bytes: int
+    state: PortState
     takes_time: ClassVar[bool]
     """Whether bytes take their time on this port by themselves, as on a real UART."""
 
@@ -29,8 +41,20 @@ class Port(Protocol):
     def client_line(self, own: LineSettings) -> LineSettings:
         """How the client has set its line; what the port does not show counts as set like `own`."""
 
+    def cut(self) -> None:
+        """The device between line and network goes down; on a port without one nothing happens."""
+
+    def mend(self) -> None:
+        """That device is up again."""
+
     def close(self) -> None:
         """Give everything back; may be called twice."""
+
+
+def say(text: str) -> None:
+    """One line on standard error about a port."""
+    sys.stderr.write(f"estate645-sim: {text}\n")
+    sys.stderr.flush()
 
 
 def real(env: Environment, name: str) -> RealEnvironment:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from sim.errors import PortError
-from sim.ports.port import READ_BYTES, OnBytes, real
+from sim.ports.port import READ_BYTES, OnBytes, PortState, real
 from sim.timing.clock import Environment, RealEnvironment
 from sim.wire.uart import LineSettings
 
@@ -35,7 +35,7 @@ class PtyPort:
 
     def __init__(self, link: Path, line: LineSettings) -> None:
         self.name = str(link)
-        self.dropped_bytes = 0
+        self.state = PortState()
         self._link = link
         self._line = line
         self._fds: tuple[int, int] | None = None
@@ -68,7 +68,7 @@ class PtyPort:
             sent = os.write(self._fds[0], data)
         except BlockingIOError:
             sent = 0
-        self.dropped_bytes += len(data) - sent
+        self.state.dropped_bytes += len(data) - sent
 
     def client_line(self, own: LineSettings) -> LineSettings:
         """The slave's live settings; a speed that has no name counts as our own.
@@ -95,6 +95,12 @@ class PtyPort:
             2 if attributes[CFLAG] & termios.CSTOPB else 1,
         )
         return own if found == own else found
+
+    def cut(self) -> None:
+        """A pseudo-terminal stays, as the cable of a local converter does."""
+
+    def mend(self) -> None:
+        """A pseudo-terminal stays, as the cable of a local converter does."""
 
     def close(self) -> None:
         """Unpublish and close both ends."""

@@ -155,6 +155,11 @@ class Bus:
         """Bytes that nobody asked for."""
         self._put(self.line.to_master(data))
 
+    def come_back(self, banner: bytes) -> None:
+        """The device between line and network is up again and says something."""
+        self.port.mend()
+        self.blurt(banner)
+
     def _put(self, data: bytes) -> None:
         """Hand bytes to the port and note them."""
         if self._recorder is not None and data:
@@ -328,7 +333,10 @@ class Bus:
             "garbage_bytes": self.garbage_bytes,
             "bytes_in": counters.bytes_in,
             "bytes_out": counters.bytes_out,
-            "dropped_bytes": self.port.dropped_bytes,
+            "port_up": self.port.state.up,
+            "port_losses": self.port.state.losses,
+            "refused_clients": self.port.state.refused_clients,
+            "dropped_bytes": self.port.state.dropped_bytes,
             "flipped_bits": self.line.flipped_bits,
             "mismatched_bytes": self.line.mismatched_bytes,
             "recordings_failed": counters.recordings_failed,

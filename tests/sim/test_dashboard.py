@@ -14,7 +14,7 @@ SIZES = [(40, 10), (50, 14), (80, 24), (97, 30), (131, 24), (132, 24), (140, 40)
 def bus(number, **changes):
     counted = {"answers": 123_456, "unanswered": 12, "collisions": 0, "bad_sums": 3, "garbage_bytes": 99}
     recent = {"transactions_per_s": float(number), "utilisation": number / 300}
-    return {"bus": f"b{number}-1", "meters": 256, "recent": recent, **counted} | changes
+    return {"bus": f"b{number}-1", "meters": 256, "port_up": True, "recent": recent, **counted} | changes
 
 
 def fault(number, **changes):
@@ -25,7 +25,7 @@ def fault(number, **changes):
 def seen(buses=3, faults=(), **time):
     metrics = {
         "estate": "翠湖花园", "seed": 3, "households": 500, "meters": 512, "relays_open": 12, "elapsed_s": 60.0,
-        "transactions": 600, "buses": [bus(number) for number in range(1, buses + 1)],
+        "transactions": 600, "ports_down": 0, "buses": [bus(number) for number in range(1, buses + 1)],
         "recent": {
             "seconds": 5.0, "transactions_per_s": 1234.5, "utilisation": 0.818,
             "lag": {"p50_ms": 0.12, "p99_ms": 0.45, "max_ms": 3.2, "events": 900},
@@ -110,6 +110,15 @@ def test_the_curve_is_the_difference_of_two_looks_and_stands_still_with_virtual_
     sight.take(later, sight.time, [])
     sight.take(later, sight.time, [])
     assert sight.history == deque([50.0])
+
+
+def test_a_port_that_is_gone_stands_where_the_use_of_the_wire_was():
+    sight = seen()
+    sight.metrics["buses"][1] |= {"port_up": False}
+    sight.metrics["ports_down"] = 1
+    assert ["port down" in row for row in text(sight)[8:11]] == [False, True, False]
+    assert snapshot(sight).endswith("faults 0 ports_down 1")
+    assert {width_of(row) for row in picture(sight, 40, 10, ASCII)} == {40}
 
 
 def test_one_line_has_it_all():

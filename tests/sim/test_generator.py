@@ -12,6 +12,7 @@ import pytest
 from sim.errors import PortError, ScenarioError
 from sim.estate import LOADS, BusConfig
 from sim.limits import FDS_SPARE, check_limits, descriptors_needed
+from sim.ports.tcp import CLIENTS_MAX
 from sim.scenario.places import Places
 from sim.scenario.scenario import load_scenario, scenario_from_dict
 from tests.house.sources import ROOT
@@ -208,6 +209,7 @@ def test_too_few_pseudo_terminals_are_refused_before_the_start(tmp_path):
 def test_descriptors_are_counted_by_kind_of_port():
     assert descriptors_needed([BusConfig("a"), BusConfig("b", port="memory")]) == FDS_SPARE + 2
     assert descriptors_needed([BusConfig("a")], recorded=True) == FDS_SPARE + 3
+    assert descriptors_needed([BusConfig("a", port="tcp://127.0.0.1:0")]) == FDS_SPARE + 1 + CLIENTS_MAX
 
 
 def test_the_soft_limit_is_raised_and_a_low_hard_one_refused():
@@ -224,7 +226,7 @@ def test_the_soft_limit_is_raised_and_a_low_hard_one_refused():
     """
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[1] >= 1000
     run = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
-    assert run.stdout == "(664, 1000)\n"
+    assert run.stdout == "(964, 1000)\n"
     assert "100 buses need 664 file descriptors, the hard limit is 500; raise it" in run.stderr
 
 
