@@ -13,7 +13,6 @@ import json
 import os
 import signal
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -184,14 +183,15 @@ def _run_served(scenario: Scenario, options: argparse.Namespace) -> int:
     anchor = _anchor(options)
     if not stepped:
         _refuse_scaled_hardware(scenario, anchor)
-    run_path = options.run_dir or Path(tempfile.gettempdir()) / f"estate645-sim-{os.getpid()}"
     with ExitStack() as cleanup:
         env = SteppedEnvironment() if stepped else RealEnvironment()
         cleanup.callback(env.close)
         _on_signals(lambda _number, _frame: env.stop())
         cleanup.callback(_on_signals, signal.SIG_IGN)  # a second signal must not interrupt the last steps
         published = [bus.bus_id for bus in scenario.buses if bus.port == "pty" and not stepped]
-        cleanup.callback(RunDirectory(run_path, published).close)
+        directory = RunDirectory.chosen(options.run_dir, published)
+        cleanup.callback(directory.close)
+        run_path = directory.path
         announcement = Announcement(options.ready, options.anchor)
         clock = WorldClock(anchor, anchor.machine_utc if stepped else datetime.now(UTC))
         ports = {b.bus_id: MemoryPort(b.bus_id) if stepped else make_port(b, run_path) for b in scenario.buses}

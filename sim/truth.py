@@ -68,16 +68,15 @@ def gate_truth(meter: Meter, gate_id: str, feeds: str, at_ms: int) -> dict[str, 
     }
 
 
+def truth_head(world: World, at_ms: int) -> dict[str, Any]:
+    """What the truth about an estate begins with."""
+    return {"at_s": at_ms / 1000, "factor": world.clock.anchor.factor, "seed": world.seed}
+
+
 def estate_truth(world: World) -> Iterator[dict[str, Any]]:
     """The whole estate at one world time; yields as it grows, so that the wire is not kept waiting."""
     at_ms = world.now_ms
-    truth: dict[str, Any] = {
-        "at_s": at_ms / 1000,
-        "factor": world.clock.anchor.factor,
-        "seed": world.seed,
-        "households": [],
-        "gates": [],
-    }
+    truth: dict[str, Any] = {**truth_head(world, at_ms), "households": [], "gates": []}
     for household in world.households.values():
         truth["households"].append(household_truth(household, at_ms))
         yield truth

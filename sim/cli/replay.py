@@ -1,10 +1,8 @@
 """`estate645-sim replay FILE`: answer a head-end from a recording."""
 
 import argparse
-import os
 import signal
 import sys
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -29,14 +27,14 @@ def parser() -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> int:
     """Serve until told to stop, then say what was asked."""
     recorded = exchanges(read_recording(options.recording))
-    run_path = options.run_dir or Path(tempfile.gettempdir()) / f"estate645-sim-{os.getpid()}"
     with ExitStack() as cleanup:
         env = RealEnvironment()
         cleanup.callback(env.close)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda _number, _frame: env.stop())
-        cleanup.callback(RunDirectory(run_path, [options.bus] if options.port == "pty" else []).close)
-        port = make_port(BusConfig(options.bus, options.port, mismatch="ignore"), run_path)
+        directory = RunDirectory.chosen(options.run_dir, [options.bus] if options.port == "pty" else [])
+        cleanup.callback(directory.close)
+        port = make_port(BusConfig(options.bus, options.port, mismatch="ignore"), directory.path)
         replay = Replay(env, port, recorded)
         cleanup.callback(port.close)
         replay.open()

@@ -1,11 +1,8 @@
 """The simulator's control API: small JSON over HTTP on the loopback interface.
 
 GET  /health                             alive, seed, world time
-GET  /truth                              every household and gate meter as it really is
-GET  /truth/charge?meter=&from_wh=&to_wh=  what the way between two registers costs, and when they were shown
-POST /truth/charges {"cursors": [...]}   what a head-end at these cursors should have charged
-GET  /truth/labels                       faults with span and energy
-GET  /truth/export                       `sim.control.export`
+GET  /truth, /truth/labels, /truth/export  `sim.control.streamed`
+GET  /truth/charge, POST /truth/charges   `sim.control.charges`
 GET  /faults                             what goes on now, without its energy
 GET  /metrics                            lag of the loop, counters of every bus, both also of the last seconds
 POST /fault {"meter", "fault"}           begin a fault ("none" ends all there); or "gate" or "bus"; lasts_s, sizes
@@ -30,10 +27,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 
-from sim.control.export import export
+from sim.control.charges import charge, charges
 from sim.control.recent import Recent
 from sim.control.record import record
 from sim.control.stepped import advance, exchange
+from sim.control.streamed import STREAMED, Pieces, gathered
 from sim.control.time import get_time, post_time
 from sim.errors import PortError, ScenarioError, SimError, UnknownMeter
 from sim.estate import FaultConfig
@@ -45,7 +43,6 @@ from sim.timing.clock import ServedEnvironment
 from sim.timing.jobs import Call, Later
 from sim.timing.pace import Pace, Publish
 from sim.timing.stepped import SteppedEnvironment
-from sim.truth import charge_between_nf, decimal_text, estate_truth, judge_cursor, locate
 from sim.world import World
 
 ANSWER_WITHIN_S = 30.0
@@ -54,7 +51,6 @@ PASSING_WITHIN_S = 600.0
 BUSES_NAMED_MAX = 8
 BUSES_PER_SLICE = 32
 BODY_BYTES_MAX = 1 << 20
-CURSORS_MAX = 10_000
 LASTS_S_MAX = 10 * 366 * 86_400
 Steps = Iterator[Any]
 
@@ -103,6 +99,10 @@ class Control:
             raise TimeoutError("still on the way; GET /time says how far")
         return self.on_loop(result.steps())
 
+    def piece(self, pieces: Pieces) -> str:
+        """The next piece of a long answer; an empty one at its end."""
+        return str(self.on_loop(gathered(pieces)))
+
     def bus_names(self) -> str:
         """Some of the buses, for a message."""
         names = list(self.world.buses)
@@ -113,58 +113,9 @@ class Control:
         """Alive."""
         yield {"ok": True, "seed": self.world.seed, "world_s": self.world.now_ms / 1000}
 
-    def truth(self, _query: dict[str, str], _body: Any) -> Steps:
-        """The whole estate."""
-        return estate_truth(self.world)
-
-    def labels(self, _query: dict[str, str], _body: Any) -> Steps:
-        """What was wrong."""
-        now_ms = self.world.now_ms
-        labels: list[Any] = []
-        yield labels
-        for active in list(self.world.faults.faults):
-            labels.append(self.world.faults.label(active, now_ms))
-            yield labels
-
     def faults(self, _query: dict[str, str], _body: Any) -> Steps:
         """What is wrong now."""
         yield self.world.faults.going_on()
-
-    def charge(self, query: dict[str, str], _body: Any) -> Steps:
-        """The cost between two shown registers; from_wh defaults to the start register."""
-        household = self.world.household(query.get("meter", ""))
-        register, now_ms = household.meter.register, self.world.now_ms
-        ends = {"from_wh": register.start_wh, "to_wh": register.shown_wh(now_ms)[0]}
-        section = Section("/truth/charge", "query", {key: int(value) for key, value in query.items() if key in ends})
-        located = {}
-        for key, default in ends.items():
-            shown_wh = section.whole(key, 0, 10**9 - 1, default)
-            located[key] = locate(register, shown_wh, now_ms, now_ms)
-            if located[key] is None:
-                raise section.wrong(key, "a register that the meter has shown")
-        low, high = located["from_wh"], located["to_wh"]
-        assert low is not None
-        assert high is not None
-        charge = charge_between_nf(household, self.world.calendar, low[0], high[0], now_ms)
-        yield {
-            "meter": household.meter.address,
-            "charge_nf": decimal_text(charge),
-            "from_window": _seconds(low),
-            "to_window": _seconds(high),
-        }
-
-    def charges(self, _query: dict[str, str], body: Any) -> Steps:
-        """The verdict on many cursors."""
-        cursors = body.get("cursors") if isinstance(body, dict) else None
-        if not isinstance(cursors, list) or len(cursors) > CURSORS_MAX:
-            raise ScenarioError(f'/truth/charges: body must be {{"cursors": [...]}} with at most {CURSORS_MAX}')
-        verdicts: list[Any] = []
-        now_ms = self.world.now_ms
-        yield verdicts
-        for cursor in cursors:
-            household = self.world.household(cursor["meter"])
-            verdicts.append(judge_cursor(household, self.world.calendar, cursor, now_ms))
-            yield verdicts
 
     def metrics(self, _query: dict[str, str], _body: Any) -> Steps:
         """Lag and counters, since the start and recent."""
@@ -236,10 +187,7 @@ class Control:
 Route = Callable[[Control, dict[str, str], Any], Steps]
 ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/health"): Control.health,
-    ("GET", "/truth"): Control.truth,
-    ("GET", "/truth/charge"): Control.charge,
-    ("GET", "/truth/labels"): Control.labels,
-    ("GET", "/truth/export"): export,
+    ("GET", "/truth/charge"): charge,
     ("GET", "/faults"): Control.faults,
     ("GET", "/metrics"): Control.metrics,
     ("GET", "/time"): get_time,
@@ -247,7 +195,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "/record"): record,
     ("POST", "/exchange"): exchange,
     ("POST", "/advance"): advance,
-    ("POST", "/truth/charges"): Control.charges,
+    ("POST", "/truth/charges"): charges,
     ("POST", "/fault"): Control.fault,
     ("POST", "/button"): Control.button,
     ("POST", "/stop"): Control.stop,
@@ -288,25 +236,51 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.BAD_REQUEST, {"error": f"{type(error).__name__}: {error}"})
             return
         url = urlsplit(self.path)
-        route = ROUTES.get((method, url.path))
-        if route is None:
-            known = ", ".join(f"{verb} {path}" for verb, path in ROUTES)
+        route, streamed = ROUTES.get((method, url.path)), STREAMED.get(url.path) if method == "GET" else None
+        if route is None and streamed is None:
+            known = ", ".join([*(f"{verb} {path}" for verb, path in ROUTES), *(f"GET {path}" for path in STREAMED)])
             self._answer(HTTPStatus.NOT_FOUND, {"error": f"no {method} {url.path}; there are {known}"})
             return
+        query = {key: values[-1] for key, values in parse_qs(url.query).items()}
         try:
-            query = {key: values[-1] for key, values in parse_qs(url.query).items()}
+            if streamed is not None:
+                pieces = streamed(self.control, query, {})
+                self._stream(self.control.piece(pieces), pieces)
+                return
+            assert route is not None
             within_s = PASSING_WITHIN_S if route in (exchange, advance) else ANSWER_WITHIN_S
-            result = self.control.on_loop(route(self.control, query, json.loads(raw) if raw else {}), within_s)
+            result = self.control.on_loop(route(self.control, query, _json(raw)), within_s)
         except UnknownMeter as error:
             self._answer(HTTPStatus.NOT_FOUND, {"error": str(error)})
         except StillRunning as error:
             self._answer(HTTPStatus.CONFLICT, {"error": str(error)})
-        except (SimError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        except SimError as error:
+            self._answer(HTTPStatus.BAD_REQUEST, {"error": str(error)})
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             self._answer(HTTPStatus.BAD_REQUEST, {"error": f"{type(error).__name__}: {error}"})
         except TimeoutError as error:
             self._answer(HTTPStatus.SERVICE_UNAVAILABLE, {"error": str(error)})
         else:
             self._answer(HTTPStatus.OK, result)
+
+    def _stream(self, piece: str, pieces: Pieces) -> None:
+        """Send a long answer in chunks, asking for the next when one is away."""
+        chunked = self.request_version != "HTTP/1.0"
+        self.close_connection |= not chunked
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", "application/json")
+        self.send_header(*(("Transfer-Encoding", "chunked") if chunked else ("Connection", "close")))
+        self.end_headers()
+        while piece:
+            data = piece.encode()
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
+            try:
+                piece = self.control.piece(pieces)
+            except TimeoutError:  # the head is away; without a last chunk the client knows that this is not all
+                self.close_connection = True
+                return
+        if chunked:
+            self.wfile.write(b"0\r\n\r\n")
 
     def _raw_body(self) -> bytes:
         """The body, read whatever the route, or its bytes would be taken for the next request."""
@@ -329,6 +303,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(payload)
 
 
-def _seconds(located: tuple[int, int, int | None]) -> list[float | None]:
-    _, entered_ms, left_ms = located
-    return [entered_ms / 1000, None if left_ms is None else left_ms / 1000]
+def _json(raw: bytes) -> Any:
+    """A request's body; nothing is an empty table."""
+    try:
+        return json.loads(raw) if raw else {}
+    except ValueError as error:
+        raise ScenarioError(f"the body is not JSON: {error}") from error

@@ -9,6 +9,7 @@ ratio. Days that are over are summed once and kept.
 """
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -60,6 +61,13 @@ class Group:
             taken, returned = _sum(self._days[day - self._first_day], self._within(day, at_ms))
         permille = self._config.loss_permille
         return Flow(taken * (1000 + permille) // 1000, returned * (1000 - permille) // 1000)
+
+    def days_until(self, at_ms: int) -> Iterator[None]:
+        """Sum up the days before an instant, one a step, so that `flow` is quick afterwards."""
+        day = (at_ms + self._fleet.loads.offset_ms) // DAY_MS
+        while not self._plain and len(self._days) <= day - self._first_day:
+            self.flow(self._midnight_ms(self._first_day + len(self._days)))
+            yield
 
     def edges_ms(self) -> list[int]:
         """Instants at which a contact, a tap or a habit of the group changed."""
