@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 OWN = ("core", "server")
 INSTALL = "pip install 'estate645[server]'"
-COMMANDS = ("demo", "serve", "import_", "verify", "scan", "read", "trace", "frame", "why", "doctor")
+COMMANDS = ("demo", "serve", "import_", "verify", "scan", "read", "trace", "frame", "why", "doctor", "rekey")
 
 
 def build_parser() -> argparse.ArgumentParser:

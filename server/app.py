@@ -38,11 +38,13 @@ from server.jobs.orders import OrderJob
 from server.jobs.runner import Job, Runner
 from server.jobs.sealing import SealingJob
 from server.jobs.ticks import BillingTick, ClockGuard
+from server.keyring import Keyring, key_path, looked_at
 from server.notify.sandbox import SandboxGateway, SandboxSender
 from server.pay.opening import open_providers
 from server.store.engine import open_engine, reader, upgrade
 from server.store.estates import get_estate, list_estates
 from server.store.ownership import claim
+from server.store.passwords import stored_passwords
 from server.store.writer import Writer
 from server.transport.memory import Bell
 from server.web.formats import Formats
@@ -87,6 +89,7 @@ class Application:
         upgrade(self.engine)
         self.estate_id = _only_estate(self.engine)
         self._give_back = claim(self.engine)
+        self.keyring = Keyring(key_path(config.meter_keys))
         self.writer = Writer(self.engine)
         self.bell = Bell()
         self.writer.subscribe(self.bell.ring)
@@ -115,6 +118,7 @@ class Application:
 
     def start(self) -> None:
         """Start the collector and the jobs, after the admin socket, whose place may be taken."""
+        self._warn_of_passwords()
         if self.admin is not None:
             self.admin.start()
         self.jobs.start()
@@ -149,7 +153,22 @@ class Application:
             factor=factor,
             time_zone=site["time_zone"],
         )
-        return Supervisor(plans, sink, orders, clocks, dtus=_dtus(self.config, local_only=factor > 1))
+        return Supervisor(
+            plans, sink, orders, clocks, dtus=_dtus(self.config, local_only=factor > 1), unlock=self._unlock
+        )
+
+    def _unlock(self, meter_id: str, stored: str) -> str:
+        """The password of a meter, for the moment in which it is sent."""
+        return self.keyring.unlock(self.estate_id, meter_id, stored)
+
+    def _warn_of_passwords(self) -> None:
+        """Say at the start what cannot be controlled, and what is not locked."""
+        with reader(self.engine) as connection:
+            look = looked_at(stored_passwords(connection, self.estate_id), self._unlock)
+        if look.plain:
+            log.warning("%d meter passwords are not locked; set meter_keys and run: estate645 rekey", look.plain)
+        if look.unopened:
+            log.error("%d meters are read but cannot be controlled: %s", len(look.unopened), look.why)
 
     def _admin(self) -> AdminSocket | None:
         """The admin socket beside an SQLite file; on PostgreSQL commands reach the database themselves."""
@@ -157,7 +176,7 @@ class Application:
         if path is None:
             return None
         parts = (self.engine, self.writer, self.clock, self.estate_id, self.collector)
-        return AdminSocket(path, Operations(*parts, self._reload).all())
+        return AdminSocket(path, Operations(*parts, self._reload, self.keyring).all())
 
     def _reload(self) -> None:
         """The estate has other buses or meters: let the collector read those."""

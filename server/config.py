@@ -32,6 +32,7 @@ class Config:
     dtu_registration: str = ""
     dtu_heartbeats: tuple[bytes, ...] = ()
     dtu_allow: tuple[str, ...] = ()
+    meter_keys: str = ""
     secure_cookies: bool = False
     sandbox_provider_url: str = ""
     sandbox_provider_public_key: str = ""
@@ -158,6 +159,12 @@ SETTINGS = (
         _packets,
     ),
     Setting("dtu_allow", "networks that DTUs may dial in from", "a list such as 10.8.0.0/16; empty: any", _networks),
+    Setting(
+        "meter_keys",
+        "keys that lock meter passwords; without it the credential meter_keys of systemd",
+        "path of a file with mode 600, as `estate645 rekey --new` makes it",
+        _text,
+    ),
     Setting("secure_cookies", "send cookies over TLS only", "true or false", _flag),
     Setting("sandbox_provider_url", "base URL of the sandbox payment provider", "a URL", _text),
     Setting("sandbox_provider_public_key", "key that verifies its callbacks", "path of a PEM file", _text),
@@ -182,6 +189,7 @@ SETTINGS = (
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 _PATHS = (
     "clock_anchor",
+    "meter_keys",
     "sandbox_provider_public_key",
     "sandbox_merchant_key",
     "wechat_merchant_key",

@@ -33,5 +33,9 @@ class CallbackRejected(EstateError):
     """A payer's message failed signature, freshness, order or amount checks (their fault, nothing is credited)."""
 
 
+class SecretLocked(EstateError):
+    """A stored secret cannot be opened or locked: no key, another key, or it was changed; the message says which."""
+
+
 class StorageUnavailable(EstateError):
     """The durable store cannot be written; nothing was done and nothing may be switched off."""

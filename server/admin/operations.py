@@ -13,14 +13,17 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from core.dlt645.masking import Masker
 from server.admin.service import Operation
 from server.admin.wire import question_of
 from server.cli.estate_file import read_estate
-from server.cli.import_ import hash_new_passwords
+from server.cli.import_ import without_passwords
 from server.clock import Clock
 from server.collect.supervisor import Supervisor
 from server.errors import Refused
 from server.flows.estates import import_estate
+from server.flows.passwords import relock_passwords
+from server.keyring import Keyring
 from server.store.unit import Writing
 
 FILES = frozenset({"estate.toml", "households.csv", "history.csv"})
@@ -41,6 +44,7 @@ class Operations:
         estate_id: str,
         collector: Supervisor | None,
         reload: Callable[[], None],
+        keyring: Keyring,
     ) -> None:
         self._engine = engine
         self._writer = writer
@@ -48,10 +52,17 @@ class Operations:
         self._estate_id = estate_id
         self._found_collector = collector
         self._reload = reload
+        self._keyring = keyring
 
     def all(self) -> Mapping[str, Operation]:
         """By name."""
-        return {"buses": self.buses, "hear": self.hear, "trace": self.trace, "import": self.take_in}
+        return {
+            "buses": self.buses,
+            "hear": self.hear,
+            "trace": self.trace,
+            "import": self.take_in,
+            "rekey": self.rekey,
+        }
 
     def buses(self, _message: Mapping[str, Any]) -> dict[str, Any]:
         """Every bus with its line."""
@@ -83,8 +94,12 @@ class Operations:
         }
 
     def trace(self, message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """Every chunk of bytes on a bus as it goes by; an empty one now and then, so that a client gone is noticed."""
+        """Every chunk of bytes on a bus as it goes by, without passwords.
+
+        An empty one comes now and then, so that a client gone is noticed.
+        """
         chunks: SimpleQueue[tuple[int, bool, bytes]] = SimpleQueue()
+        masks = {True: Masker(), False: Masker()}  # here, so that no password leaves this process
 
         def tap(sent: bool, data: bytes) -> None:
             if chunks.qsize() < BEHIND_MAX:
@@ -97,7 +112,7 @@ class Operations:
                     ms, sent, data = chunks.get(timeout=IDLE_S)
                 except Empty:
                     ms, sent, data = 0, False, b""
-                yield {"ms": ms, "sent": sent, "bytes": data.hex()}
+                yield {"ms": ms, "sent": sent, "bytes": masks[sent].feed(data).hex()}
         finally:
             end()
 
@@ -114,7 +129,7 @@ class Operations:
             raise Refused(
                 f"this server serves estate {self._estate_id!r}, the file is of {document.estate.estate_id!r}"
             )
-        ready = hash_new_passwords(self._engine, document)
+        ready = without_passwords(self._engine, self._keyring, document)
         done = self._writer.run(lambda unit: import_estate(unit, ready, self._clock.now()))
         self._reload()
         return {
@@ -124,6 +139,18 @@ class Operations:
                 "users": done.users,
             }
         }  # fmt: skip
+
+    def rekey(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Lock every password with the first key of the server's file, which must be the one that the client names."""
+        self._keyring.reload()
+        if self._keyring.trouble:
+            raise Refused(self._keyring.trouble)
+        if self._keyring.names[0] != str(message["key"]):
+            raise Refused(
+                "the running server still has the keys of its start; restart it, then run `estate645 rekey` once more"
+            )
+        done = self._writer.run(lambda unit: relock_passwords(unit, self._keyring.relock, self._clock.now()))
+        return {"done": {"locked": done.locked, "changed": done.changed, "unopened": list(done.unopened)}}
 
     @property
     def _collector(self) -> Supervisor:

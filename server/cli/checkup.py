@@ -21,12 +21,20 @@ from server.collect.limits import descriptors_needed
 from server.collect.port import LineSettings, PortError
 from server.config import Config
 from server.domain.calendar import ProtectedTimes, protected_because
+from server.keyring import Keyring, Look
 
 State = Literal["ok", "warning", "wrong", "unknown"]
 DISK_LOW_MB, DISK_FULL_MB = 2048, 256
 JUMP_MS = 5000
 NTP_S = 5
-SECRETS = ("sandbox_merchant_key", "wechat_merchant_key", "wechat_apiv3_key", "alipay_app_key", "hmac_secrets")
+SECRETS = (
+    "meter_keys",
+    "sandbox_merchant_key",
+    "wechat_merchant_key",
+    "wechat_apiv3_key",
+    "alipay_app_key",
+    "hmac_secrets",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +70,26 @@ def settings(config: Config, path: Path | None) -> Iterator[Finding]:
             )  # fmt: skip
         else:
             yield Finding(name, "ok", f"{secret} has mode {mode:o}", f"{secret}权限{mode:o}")
+
+
+def passwords(look: Look, keyring: Keyring) -> Iterator[Finding]:
+    """Meter passwords are locked, and the keys that are there open them."""
+    if look.unopened:
+        yield Finding(
+            "meter passwords", "wrong", f"{len(look.unopened)} meters cannot be controlled: {look.why}",
+            f"{len(look.unopened)}只电表无法控制：{look.why}",
+            "put the key file back (meter_keys), or import these meters with their passwords again",
+            "请恢复密钥文件（meter_keys），或重新导入这些电表及其密码",
+        )  # fmt: skip
+    if look.plain:
+        yield Finding(
+            "meter passwords", "warning", f"{look.plain} lie in the database as they are", f"{look.plain}个密码未加密",
+            "set meter_keys, then run: estate645 rekey --new", "请设置 meter_keys，再执行 estate645 rekey --new",
+        )  # fmt: skip
+    if look.locked and not look.unopened:
+        name = keyring.names[0]
+        yield Finding("meter passwords", "ok", f"{look.locked} are locked, key {name} is there",
+                      f"{look.locked}个已加密，密钥{name}可用")  # fmt: skip
 
 
 def disk(database: Path) -> Iterator[Finding]:

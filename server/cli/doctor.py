@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,11 @@ from server.collect.port import LineSettings
 from server.collect.serial_port import BAUDS, PARITY_FLAGS
 from server.config import load
 from server.errors import ConfigError, StorageUnavailable
+from server.keyring import Keyring, key_path, looked_at
 from server.store.condition import Condition, condition
 from server.store.engine import open_engine, reader, unavailable, wal_reset_warning
 from server.store.estates import list_buses, list_estates
+from server.store.passwords import stored_passwords
 
 _MARKS = {"ok": "ok     ", "warning": "WARNING", "wrong": "WRONG  ", "unknown": "?      "}
 Buses = list[tuple[str, str, LineSettings]]
@@ -68,13 +71,14 @@ def examine(arguments: argparse.Namespace) -> Iterator[Finding]:
     yield from checkup.settings(config, arguments.config)
     line = LineSettings(arguments.baud, arguments.parity)
     named: Buses = [(port, port, line) for port in arguments.ports]
-    buses, found = yield from _database(arguments.database or config.database_url)
+    keyring = Keyring(key_path(config.meter_keys))
+    buses, found = yield from _database(arguments.database or config.database_url, keyring)
     yield from checkup.ports([*buses, *named], _held(arguments.database or config.database_url))
     yield from checkup.clock(time.time_ns() // 1_000_000, None if found is None else found.newest_ms)
     yield from checkup.limits(len(buses) + len(named))
 
 
-def _database(url: str) -> Looked:
+def _database(url: str, keyring: Keyring) -> Looked:
     """Findings on the database; gives its buses and its condition, None without one."""
     try:
         engine = open_engine(url)
@@ -91,12 +95,12 @@ def _database(url: str) -> Looked:
                     "estate645 import estate.toml makes it", "执行 estate645 import estate.toml 即可创建",
                 )  # fmt: skip
                 return [], None
-        return (yield from _opened(engine))
+        return (yield from _opened(engine, keyring))
     finally:
         engine.dispose()
 
 
-def _opened(engine: Engine) -> Looked:
+def _opened(engine: Engine, keyring: Keyring) -> Looked:
     try:
         with reader(engine) as connection:
             found = condition(connection)
@@ -107,11 +111,17 @@ def _opened(engine: Engine) -> Looked:
                 for site in sites
                 for row in list_buses(connection, site["estate_id"])
             ]
+            looks = [
+                looked_at(stored_passwords(connection, name), partial(keyring.unlock, name))
+                for name in (site["estate_id"] for site in sites)
+            ]
     except (DBAPIError, StorageUnavailable) as error:
         text = str(unavailable(engine, error) if isinstance(error, DBAPIError) else error)
         yield Finding("database", "wrong", text, f"数据库无法使用：{text}")
         return [], None
     yield from _condition(engine, found)
+    for look in looks:
+        yield from checkup.passwords(look, keyring)
     for site in sites:
         yield from checkup.zone(site["time_zone"], int(time.time()))
     return buses, found

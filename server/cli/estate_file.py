@@ -31,7 +31,7 @@ from server.domain.ledger import SYSTEM_ACCOUNTS
 from server.errors import ConfigError
 
 Entry = TypeVar("Entry")
-TABLES = ("estate", "tariff", "bus", "building", "room", "household", "gate", "user", "api_client")
+TABLES = ("estate", "tariff", "bus", "meter_profile", "building", "room", "household", "gate", "user", "api_client")
 
 
 def read_estate(path: Path, now_s: int) -> EstateDocument:
@@ -86,7 +86,11 @@ def _document(source: Path, raw: Mapping[str, Any], history: list[dict[str, str]
         raise ConfigError(f"{source}: table [estate] is missing; give it at least id and name")
     estate = keys.read_table(f"{source}: [estate]", {"time_zone": "Asia/Shanghai", **raw["estate"]}, keys.ESTATE)
     estate.pop("mode", None)
-    households = list(_fields(source, "household", _rows(source, raw, "household"), keys.HOUSEHOLD))
+    profiles = _profiles(source, raw)
+    households = [
+        _with_profile(source, fields, profiles)
+        for fields in _fields(source, "household", _rows(source, raw, "household"), keys.HOUSEHOLD)
+    ]
     residents = [entry for fields in households if (entry := _resident(fields))]
     rooms = entries("room", keys.ROOM, RoomEntry)
     homes = tuple(HouseholdEntry(**fields) for fields in households)
@@ -136,6 +140,22 @@ def _tariff(source: Path, table: object) -> Tariff:
 def _users(source: Path, raw: Mapping[str, Any]) -> tuple[UserEntry, ...]:
     fields = _fields(source, "user", _rows(source, raw, "user"), keys.USER)
     return tuple(UserEntry(**{"name": entry["login"], **entry}) for entry in fields)
+
+
+def _profiles(source: Path, raw: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What the meters of a profile share, by its id."""
+    found = list(_fields(source, "meter_profile", _rows(source, raw, "meter_profile"), keys.METER_PROFILE))
+    _unique(source, "meter_profile id", (fields["profile_id"] for fields in found))
+    return {fields.pop("profile_id"): fields for fields in found}
+
+
+def _with_profile(source: Path, fields: dict[str, Any], profiles: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """A household's fields, with those of its meter's profile where it has none of its own."""
+    name = fields.pop("meter_profile", None)
+    if name is None:
+        return fields
+    _known(source, f"household {fields['account_id']}: meter_profile", name, set(profiles))
+    return profiles[name] | fields
 
 
 def _resident(fields: dict[str, Any]) -> UserEntry | None:

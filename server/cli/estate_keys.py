@@ -263,6 +263,11 @@ SPEECH = (
     Key("model", "model", one_of(*METERS), ", ".join(METERS)),
     Key("unit", "unit", integer(1, UNIT_MAX), f"1 to {UNIT_MAX}"),
 )
+METER_PROFILE = (
+    Key("id", "profile_id", identifier, _IDENTIFIER, required=True),
+    Key("password", "password", digits, "the 6 digits of the password that its meters share, quoted"),
+    Key("password_level", "password_level", integer(0, 9), "0 to 9"),
+)
 BUILDING = (
     Key("id", "building_id", identifier, _IDENTIFIER, required=True),
     Key("name", "name", text, _TEXT, required=True),
@@ -298,6 +303,7 @@ HOUSEHOLD = (
     Key("protected", "protected", flag, _FLAG),
     Key("reason", "protected_reason", text, _TEXT),
     Key("max_power_w", "max_power_w", integer(1, 10**9), "1 to 1000000000 W"),
+    Key("meter_profile", "meter_profile", identifier, "the id of a [[meter_profile]]"),
     Key("password", "password", digits, "the 6 digits of the meter's password, quoted"),
     Key("password_level", "password_level", integer(0, 9), "0 to 9"),
     *SPEECH,

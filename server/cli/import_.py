@@ -15,9 +15,13 @@ from server.admin.client import Admin
 from server.cli.estate_file import read_estate
 from server.clock import Clock, anchor_from_file
 from server.config import load
-from server.domain.estate_document import EstateDocument
+from server.domain.estate_document import EstateDocument, HouseholdEntry
+from server.domain.passwords import FACTORY_PASSWORD
+from server.errors import SecretLocked
 from server.flows.estates import import_estate
+from server.keyring import Keyring, key_path
 from server.store.engine import open_engine, reader, upgrade
+from server.store.meters import list_meters
 from server.store.ownership import claim_writing
 from server.store.schema import app_user
 from server.store.writer import Writer
@@ -44,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     give_back = claim_writing(engine)
     try:
         upgrade(engine)
-        ready = hash_new_passwords(engine, document)
+        ready = without_passwords(engine, Keyring(key_path(config.meter_keys)), document)
         writer = Writer(engine)
         try:
             done = writer.run(lambda unit: import_estate(unit, ready, clock.now()))
@@ -78,7 +82,35 @@ def _through(admin: Admin, path: Path) -> int:
     return 0
 
 
-def hash_new_passwords(engine: Engine, document: EstateDocument) -> EstateDocument:
+def without_passwords(engine: Engine, keyring: Keyring, document: EstateDocument) -> EstateDocument:
+    """The document as it may be stored: passwords of people hashed, those of meters locked.
+
+    `SecretLocked` when a meter has a password and no key can lock it.
+    """
+    return _with_locked(engine, keyring, _with_hashes(engine, document))
+
+
+def _with_locked(engine: Engine, keyring: Keyring, document: EstateDocument) -> EstateDocument:
+    """A password that is stored already, under the current key, keeps its place, so that nothing changes."""
+    estate_id = document.estate.estate_id
+    with reader(engine) as connection:
+        stored = {row.meter_id: row.password for row in list_meters(connection, estate_id)}
+
+    def locked(home: HouseholdEntry) -> HouseholdEntry:
+        if home.password == FACTORY_PASSWORD:
+            return home
+        known = stored.get(home.meter_id, FACTORY_PASSWORD)
+        try:
+            if keyring.unlock(estate_id, home.meter_id, known) == home.password:
+                return replace(home, password=keyring.relock(estate_id, home.meter_id, known))
+        except SecretLocked:
+            pass  # what is stored cannot be compared, and the file has the password: it is locked anew, or refused
+        return replace(home, password=keyring.lock(estate_id, home.meter_id, home.password))
+
+    return replace(document, households=tuple(map(locked, document.households)))
+
+
+def _with_hashes(engine: Engine, document: EstateDocument) -> EstateDocument:
     """Replace the passwords of users who do not exist yet by their hashes; drop the others.
 
     Hashing is slow on purpose, so it happens outside the writer and never twice.

@@ -1,9 +1,39 @@
-"""Both languages of a command: texts come as English and Chinese, and `--lang` chooses."""
+"""Both languages of a command: a message is its English text, the catalogue has the Chinese, and `--lang` chooses.
+
+The commands have a catalogue of their own beside that of the pages.
+"""
+
+from functools import cache
+from gettext import NullTranslations
+from pathlib import Path
 
 LANGUAGES = ("both", "en", "zh")
+CATALOGUE = Path(__file__).parent / "locale" / "zh_CN" / "LC_MESSAGES" / "commands.po"
 
 
 def said(en: str, zh: str, lang: str) -> str:
     """Text in the language asked for; both with a stroke between them, once where they are the same."""
     chosen = {"en": (en,), "zh": (zh,)}.get(lang, (en, zh))
     return " / ".join(dict.fromkeys(text for text in chosen if text))
+
+
+def mark(message: str) -> str:
+    """Mark a text for the catalogue where it is defined; it is translated where it is said."""
+    return message
+
+
+def told(message: str, lang: str, **fields: object) -> str:
+    """A message of the catalogue with its fields, in the language asked for."""
+    return said(message % fields, chinese(message) % fields, lang)
+
+
+def chinese(message: str) -> str:
+    """A message in Chinese."""
+    return _chinese().gettext(message)
+
+
+@cache
+def _chinese() -> NullTranslations:
+    from server.web.i18n import catalogue_of  # of the extra `server`, which not every command needs
+
+    return catalogue_of(CATALOGUE, "zh_CN")

@@ -1,8 +1,8 @@
 """`estate645 trace BUS`: every frame on a bus as it goes by, in hex and in words, until Ctrl-C.
 
 BUS is a bus of the running server (its id or url), whose line is then heard through the admin socket, or a port of
-one's own, which is opened and only listened to. Bytes that belong to no frame are shown as such. `--json` prints an
-object a line.
+one's own, which is opened and only listened to. Passwords are shown as zeros. Bytes that belong to no frame are shown
+as such. `--json` prints an object a line.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from typing import Any
 
 from core.dlt645.explain import explain
 from core.dlt645.frame import Frame, FrameDecoder, encode
+from core.dlt645.masking import Masker
 from core.modbus.explain import explain_rtu
 from server.cli.languages import LANGUAGES, said
 from server.cli.lines import add_server_options, running_bus
@@ -86,6 +87,7 @@ class Tracer:
         self._lang = lang
         self._as_json = as_json
         self._pieces = {True: _Piece(), False: _Piece()}
+        self._masks = {True: Masker(), False: Masker()}
 
     def take(self, ms: int, sent: bool, data: bytes) -> None:
         """Bytes that went by; with none, time has passed."""
@@ -93,7 +95,7 @@ class Tracer:
         for one in self._pieces.values():
             if one.is_over(ms):
                 self._print(one.at_ms, one is self._pieces[True], one.rest())
-        self._print(ms, sent, piece.take(ms, data))
+        self._print(ms, sent, piece.take(ms, self._masks[sent].feed(data)))
 
     def finish(self) -> None:
         """Print what is left."""

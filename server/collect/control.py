@@ -10,20 +10,22 @@
 Only the read-back says what the relay does. "Accepted" never does, and silence means unknown: the next try begins
 with reading the status again, so 1CH is never repeated blindly. Trips are refused on any doubt about time; closes
 are sent as well as the clock is known. Where the protocol's command has no deadline, no clock is read; its dialect says
-whether the command may be sent at all.
+whether the command may be sent at all. The password is opened just before the frame, and forgotten with it.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
+from core.dlt645.commands import Password
 from core.dlt645.identifiers import COMMAND_OPEN, KEEP_POWER, RELAY_OPEN
 from core.errors import CoreError, MeterRefused, NoReply
 from server.collect.line import BusLine
 from server.collect.port import PortError
 from server.collect.readout import MeterState, Readout
-from server.collect.work import Action, Clocks, ControlOrder, Step, StepReport
+from server.collect.work import Action, Clocks, ControlOrder, Step, StepReport, Unlock
 from server.domain.readings import StatusRead
+from server.errors import SecretLocked
 
 LIFETIME_MAX_S = 600
 CLOCK_FRESH_S = 6 * 3600  # world time for which a known clock offset serves a close
@@ -68,12 +70,14 @@ class RelayLane:
         *,
         is_current: Callable[[ControlOrder], Awaitable[bool]],
         hand_over: Callable[[StatusRead | StepReport, bool], Awaitable[None]],
+        unlock: Unlock,
     ) -> None:
         self._line = line
         self._readout = readout
         self._clocks = clocks
         self._is_current = is_current
         self._hand_over = hand_over
+        self._unlock = unlock
         self._attempts: dict[str, _Attempts] = {}
 
     def is_ready(self, order: ControlOrder, now: float) -> bool:
@@ -184,7 +188,8 @@ class RelayLane:
         if not meter.dialect.has_deadline:
             said = f"{order.action}, without a deadline"
         try:
-            command = meter.dialect.switch(order.action, deadline, order.secret)
+            secret = Password(order.password_level, self._unlock(order.meter_id, order.password))
+            command = meter.dialect.switch(order.action, deadline, secret)
             await self._line.ask(command)
         except NoReply as error:
             await self._report_both(order, said, "no_reply", str(error))
@@ -194,7 +199,7 @@ class RelayLane:
         except PortError as error:
             await self._report_both(order, said, "no_reply", f"the port went away: {error}")
             raise
-        except CoreError as error:
+        except (CoreError, SecretLocked) as error:
             await self._report(order, "refused", f"not sent: {error}")
             return False
         else:

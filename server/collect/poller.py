@@ -27,7 +27,7 @@ from server.collect.questions import QuestionLane
 from server.collect.readout import MeterState, Readout
 from server.collect.schedule import Item, Schedule
 from server.collect.tally import BusStatus, Tally, percentile_ms
-from server.collect.work import BusPlan, Clocks, ControlOrder, MeterUnread, Orders, StepReport
+from server.collect.work import BusPlan, Clocks, ControlOrder, MeterUnread, Orders, StepReport, Unlock, as_stored
 from server.domain.readings import ContactFailure, MeterReading, StatusRead
 
 ORDERS_POLL_S = 2.0
@@ -48,6 +48,7 @@ class Services:
     orders: Orders
     delivery: Delivery
     executor: Executor
+    unlock: Unlock = as_stored
 
     async def call(self, function: Callable[[], T]) -> T:
         """Run a blocking function in a worker thread."""
@@ -79,6 +80,7 @@ class Poller:
             services.clocks,
             is_current=self._is_current,
             hand_over=self._hand_over,
+            unlock=services.unlock,
         )
 
     def wake(self) -> None:
@@ -101,7 +103,7 @@ class Poller:
         self._bell.set()
 
     def replan(self, plan: BusPlan) -> None:
-        """Take new meters and passwords; the line must be the same, and the cadence."""
+        """Take new meters; the line must be the same, and the cadence."""
         self.plan = plan
         known = self._meters
         self._meters = {meter.meter_id: known.get(meter.meter_id) or MeterState(meter) for meter in plan.meters}

@@ -25,7 +25,7 @@ from server.collect.poller import Poller, Services
 from server.collect.port import Port, PortError
 from server.collect.ports import open_port
 from server.collect.tally import BusStatus
-from server.collect.work import BusPlan, Clocks, Orders, Sink
+from server.collect.work import BusPlan, Clocks, Orders, Sink, Unlock, as_stored
 from server.domain.readings import MeterReading
 from server.errors import EstateError, NotFound
 
@@ -48,12 +48,17 @@ class Supervisor:
         *,
         port_of: Callable[[BusPlan], Port] | None = None,
         dtus: DtuSettings | None = None,
+        unlock: Unlock = as_stored,
     ) -> None:
-        """`port_of` replaces the way from a plan to its port (for other carriers, and for tests)."""
+        """`port_of` replaces the way from a plan to its port (for other carriers, and for tests).
+
+        `unlock` opens a stored password just before it is sent.
+        """
         self._plans = tuple(plans)
         self._sink = sink
         self._orders = orders
         self._clocks = clocks
+        self._unlock = unlock
         self._dtus = DtuListener(dtus)
         self._port_of = port_of or self._open_port
         self._lock = Lock()
@@ -179,7 +184,7 @@ class Supervisor:
     async def _main(self, executor: ThreadPoolExecutor) -> None:
         self._stopping = asyncio.Event()
         self._delivery = Delivery(self._sink, self._orders, executor)
-        self._services = Services(self._clocks, self._orders, self._delivery, executor)
+        self._services = Services(self._clocks, self._orders, self._delivery, executor, self._unlock)
         delivering = asyncio.create_task(self._delivery.run(), name="delivery")
         listening = asyncio.create_task(self._dtus.run(), name="dtu listener")
         self._apply(self._plans)

@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Literal, Protocol
 from zoneinfo import ZoneInfo
 
-from core.dlt645.commands import Password
 from core.dlt645.profiles import EDITION_2007
 from core.session import Timing
 from server.collect.port import LineSettings
@@ -31,8 +30,6 @@ class MeterPlan:
     """
 
     meter_id: str
-    password: str = field(default="000000", repr=False)
-    password_level: int = 2
     kind: str = "household"
     protocol: str = EDITION_2007
     model: str = ""
@@ -83,7 +80,8 @@ class ControlOrder:
     """A committed wish for one relay that no read-back has confirmed yet.
 
     `expires_at` is world time (epoch seconds) after which a trip is void; closes do not expire.
-    `command_ttl_s` is how long the meter may still act on the frame, in the meter's clock.
+    `command_ttl_s` is how long the meter may still act on the frame, in the meter's clock. The password is as it is
+    stored, locked; an `Unlock` opens it just before use.
     """
 
     meter_id: str
@@ -94,10 +92,14 @@ class ControlOrder:
     expires_at: int
     command_ttl_s: int
 
-    @property
-    def secret(self) -> Password:
-        """The password as the command wants it."""
-        return Password(self.password_level, self.password)
+
+Unlock = Callable[[str, str], str]
+"""From a meter and its stored password to the password; `SecretLocked` says why not."""
+
+
+def as_stored(_meter_id: str, stored: str) -> str:
+    """The `Unlock` of passwords that were never locked."""
+    return stored
 
 
 @dataclass(frozen=True, slots=True)

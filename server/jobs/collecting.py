@@ -136,8 +136,6 @@ def bus_plans(connection: Connection, estate_id: str) -> list[BusPlan]:
 def _meter_plan(meter: MeterRow, *, may_trip: bool) -> MeterPlan:
     return MeterPlan(
         meter.meter_id,
-        meter.password,
-        meter.password_level,
         meter.kind,
         meter.protocol,
         meter.model,

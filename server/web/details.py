@@ -28,6 +28,8 @@ FIXED = {
     ),
     "forward within the meter's power": _("forward within the meter's power"),
     "the same reading again": _("the same reading again"),
+    "no key is configured; set meter_keys": _("no key is configured (setting meter_keys)"),
+    "it was changed in the database; import it again": _("it was changed in the database; import it again"),
     "no reason given": _("no reason given"),
     "other error": _("other error"),
     "no such data": _("no such data"),
@@ -70,6 +72,15 @@ PATTERNS = tuple(
             r"read-back failed, the relay's state is unknown: (?P<rest>.+)",
             _("no read-back, relay unknown: %(rest)s"),
         ),
+        (
+            r"the password of meter \d+ cannot be opened: (?P<rest>.+)",
+            _("the meter's password cannot be opened: %(rest)s"),
+        ),
+        (
+            r"it is locked with key (?P<key>\w+), which the key file does not hold",
+            _("it is locked with key %(key)s, which the key file does not hold"),
+        ),
+        (r"(?P<path>\S+): the key file cannot be read .+", _("the key file %(path)s cannot be read")),
         (r"meter \w+ did not answer in time", _("the meter did not answer in time")),
         (
             r"meter \w+ did not answer in time, only (?P<bytes>\d+) bytes of noise",

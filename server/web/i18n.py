@@ -21,7 +21,11 @@ TAGS = {"zh_CN": "zh-CN", "en": "en"}
 @cache
 def translations(language: str) -> gettext.NullTranslations:
     """The messages of `language` (a key of TAGS); English needs no catalogue."""
-    path = LOCALE / language / "LC_MESSAGES" / "messages.po"
+    return catalogue_of(LOCALE / language / "LC_MESSAGES" / "messages.po", language)
+
+
+def catalogue_of(path: Path, language: str) -> gettext.NullTranslations:
+    """The messages of one file; without the file every message stays as it is."""
     if not path.is_file():
         return gettext.NullTranslations()
     with path.open("rb") as file:

@@ -20,10 +20,11 @@ from server.cli.demo import interrupt, processes
 from server.cli.demo.estate import FACTOR, SEED, WORLD_START, households
 from server.cli.demo.files import write_head_end, write_simulator
 from server.cli.estate_file import read_estate
-from server.cli.import_ import hash_new_passwords
+from server.cli.import_ import without_passwords
 from server.clock import Now
 from server.errors import ConfigError
 from server.flows.estates import import_estate
+from server.keyring import Keyring
 from server.pay.signing import generate_key_pair
 from server.store.engine import open_engine, upgrade
 from server.store.writer import Writer
@@ -157,7 +158,7 @@ def _import(folder: Path) -> None:
     engine = open_engine(database_url(folder))
     try:
         upgrade(engine)
-        ready = hash_new_passwords(engine, document)
+        ready = without_passwords(engine, Keyring(None), document)
         writer = Writer(engine)
         try:
             writer.run(lambda unit: import_estate(unit, ready, begin))

@@ -16,7 +16,7 @@ from core.session import Timing
 from server.collect.delivery import Delivery
 from server.collect.poller import Poller, Services
 from server.collect.port import PortError, PortStatus
-from server.collect.work import BusPlan, Cadence, Clocks, ControlOrder, MeterPlan
+from server.collect.work import BusPlan, Cadence, Clocks, ControlOrder, MeterPlan, as_stored
 
 FAST = Timing(baud=115200, reply_delay_max_s=0.08, byte_gap_max_s=0.05, frame_gap_s=0.001, margin_s=0.02)
 TUESDAY = 1_791_853_500  # 2026-10-13 09:05 +08:00
@@ -259,14 +259,16 @@ class Bench:
 
 
 @asynccontextmanager
-async def running(port, world, *, orders=None, sink=None, cadence=None, attempts_max=2, queue_max=256, kinds=None):
+async def running(
+    port, world, *, orders=None, sink=None, cadence=None, attempts_max=2, queue_max=256, kinds=None, unlock=None
+):
     """Run a poller over `port` in this loop."""
     sink, orders = sink or RememberingSink(), orders or ChangingOrders()
     plans = tuple(MeterPlan(address, kind=(kinds or {}).get(address, "household")) for address in port.meters)
     plan = BusPlan("bus-1", "memory", plans, timing=FAST, attempts_max=attempts_max, cadence=cadence or Cadence())
     with ThreadPoolExecutor(4) as executor:
         delivery = Delivery(sink, orders, executor, queue_max=queue_max, batch_wait_s=0.02)
-        poller = Poller(plan, port, Services(world.clocks(), orders, delivery, executor))
+        poller = Poller(plan, port, Services(world.clocks(), orders, delivery, executor, unlock or as_stored))
         tasks = [asyncio.create_task(delivery.run()), asyncio.create_task(poller.run())]
         try:
             yield Bench(poller, port, sink, orders, delivery)

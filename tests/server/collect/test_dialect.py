@@ -167,7 +167,7 @@ def test_what_nobody_speaks_is_refused(plan):
 def test_a_meter_that_speaks_otherwise_now_is_asked_everything_again():
     meter = MeterState(MeterPlan(METER))
     meter.unsupported.add(di.ENERGY_BLOCK)
-    meter.replan(MeterPlan(METER, "111111"))
+    meter.replan(MeterPlan(METER, kind="gate"))
     assert meter.unsupported == {di.ENERGY_BLOCK}
     meter.replan(MeterPlan(METER, protocol="1997"))
     assert meter.unsupported == set()

@@ -113,7 +113,7 @@ class Watch:
             BusPlan(
                 bus_id,
                 url,
-                tuple(MeterPlan(meter, "112233") for meter in METERS[bus_id]),
+                tuple(MeterPlan(meter) for meter in METERS[bus_id]),
                 line=line,
                 timing=timing_for(line, reply_delay_max_ms=500),
                 cadence=Cadence(reading_cycle_s=360, near_cycle_s=120),
