@@ -8,9 +8,12 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.fleet.fleet import Fleet
+from core.units import REGISTER_MODULUS_WH
+from sim.fleet.fleet import SILENT, Fleet
 from sim.kinds import MODBUS_FIRST
+from sim.loads.load import MWMS_PER_WH
 from sim.meters import Meter
+from sim.meters.profiles import VENDORS
 
 
 class BusMeters(Mapping[str, Meter]):
@@ -20,6 +23,7 @@ class BusMeters(Mapping[str, Meter]):
         self._fleet = fleet
         self._addresses = addresses
         self._indices = indices
+        self._energy = fleet.loads.table.energy
 
     @classmethod
     def of_buses(cls, fleet: Fleet, bus_ids: Sequence[str]) -> "list[BusMeters]":
@@ -56,6 +60,26 @@ class BusMeters(Mapping[str, Meter]):
         if place == len(self._addresses) or self._addresses[place] != wanted:
             return None
         return Meter(self._fleet, self._indices[place])
+
+    def plain_total(self, address: int, at_ms: int) -> tuple[int, int | None] | None:
+        """What the total of a household's meter shows and the preamble of its vendor; None unless the meter answers
+        and nothing has ever happened to it, so that its load alone says all."""
+        addresses, fleet = self._addresses, self._fleet
+        place = bisect_left(addresses, address)
+        if place == len(addresses) or addresses[place] != address:
+            return None
+        index = self._indices[place]
+        if (
+            fleet.flags[index] & SILENT
+            or index in fleet.notes
+            or fleet.recall(index) is not None
+            or fleet.is_gate(index)
+        ):
+            return None
+        energy = self._energy(index, at_ms if at_ms > fleet.origin_ms else fleet.origin_ms)
+        return (fleet.start_wh[index] + energy // MWMS_PER_WH) % REGISTER_MODULUS_WH, VENDORS[
+            fleet.vendor[index]
+        ].preamble
 
     def __iter__(self) -> Iterator[str]:
         return (f"{address:012d}" for address in self._addresses)

@@ -21,6 +21,7 @@ from sim.ports.port import READ_BYTES, OnBytes, PortState, real
 from sim.timing.clock import Environment, RealEnvironment
 from sim.wire.uart import LineSettings
 
+TCGETS = termios.TCGETS
 IFLAG, CFLAG, ISPEED, OSPEED = 0, 2, 4, 5
 TERMIOS_ROOM_BYTES = 64
 """The kernel's termios is smaller on every architecture."""
@@ -62,25 +63,28 @@ class PtyPort:
 
     def write(self, data: bytes) -> None:
         """Send; a full buffer means that nobody reads, and the rest is lost."""
-        if self._fds is None:
+        fds = self._fds
+        if fds is None:
             return
         try:
-            sent = os.write(self._fds[0], data)
+            sent = os.write(fds[0], data)
         except BlockingIOError:
             sent = 0
-        self.state.dropped_bytes += len(data) - sent
+        if sent != len(data):
+            self.state.dropped_bytes += len(data) - sent
 
     def client_line(self, own: LineSettings) -> LineSettings:
         """The slave's live settings; a speed that has no name counts as our own.
 
         They are compared as the kernel's own bytes, and taken apart only where those have changed.
         """
-        if self._fds is None:
+        fds, live = self._fds, self._live
+        if fds is None:
             return own
-        ioctl(self._fds[0], termios.TCGETS, self._live)
-        if self._live != self._seen or own is not self._own:
-            self._seen, self._own = bytes(self._live), own
-            self._client = self._settings(termios.tcgetattr(self._fds[0]), own)
+        ioctl(fds[0], TCGETS, live)
+        if live != self._seen or own is not self._own:
+            self._seen, self._own = bytes(live), own
+            self._client = self._settings(termios.tcgetattr(fds[0]), own)
         return self._client
 
     @staticmethod

@@ -86,7 +86,8 @@ class WorldClock:
 
     def world_ms(self, now_s: float) -> int:
         """World epoch milliseconds at `now_s` machine seconds after the start."""
-        return self._world_us_at(now_s) // 1000
+        world_us = self._world_us + (self._offset_us + round(now_s * 1_000_000)) * self.anchor.factor
+        return (world_us if world_us > self._least_us else self._least_us) // 1000
 
     def now_s(self, world_ms: int) -> float:
         """First machine second after the start at which the world shows that time (may be negative, or never: inf)."""

@@ -28,6 +28,8 @@ from sim.timing.lag import LagMeter
 
 BURST_EVENTS = 256
 """Due events stepped before I/O is looked at again."""
+COARSE_S = 0.003
+"""Until so long before an event one epoll call both waits and says who is ready; it rounds up to whole milliseconds."""
 JOB_SLICE_S = 0.0005
 """Machine seconds that jobs of other threads may take between two looks at the wire."""
 WAIT_MAX_S = 1.0
@@ -154,23 +156,27 @@ class RealEnvironment(ServedEnvironment):
     def serve(self) -> None:
         """Serve descriptors, events and jobs until `stop` is called."""
         while self._running:
-            self._wait()
-            self._serve_io()
+            self._serve_io(self._wait())
             self._step_due()
             self._serve_jobs()
 
-    def _wait(self) -> None:
+    def _wait(self) -> list[tuple[int, int]]:
+        """Sleep until a descriptor can be read or an event is due; which descriptors are ready."""
         if self._jobs or self.background is not None:
-            return
+            return self._epoll.poll(0)
         delay_s = min(max(0.0, self.peek() - self.wall_s()), WAIT_MAX_S)
-        select.select([self._epoll.fileno()], [], [], delay_s)
+        if delay_s > COARSE_S:
+            return self._epoll.poll(delay_s - COARSE_S)
+        return self._epoll.poll(0) if select.select([self._epoll.fileno()], [], [], delay_s)[0] else []
 
-    def _serve_io(self) -> None:
-        for fd, _mask in self._epoll.poll(0):
-            self.io_time = wall_s = time.monotonic() - self._start_s
+    def _serve_io(self, ready: list[tuple[int, int]]) -> None:
+        handlers, start_s, monotonic = self._handlers, self._start_s, time.monotonic
+        for fd, _mask in ready:
+            self.io_time = wall_s = monotonic() - start_s
             if wall_s > self._now:
-                self._now = max(self._now, min(wall_s, self.peek()))
-            handler = self._handlers.get(fd)
+                due_s = self._queue[0][0] if self._queue else wall_s
+                self._now = wall_s if due_s > wall_s else max(self._now, due_s)
+            handler = handlers.get(fd)
             if handler is not None:
                 handler()
 

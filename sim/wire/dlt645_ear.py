@@ -7,12 +7,15 @@ from collections.abc import Iterable, Sequence
 
 from core.dlt645.commands import BROADCAST_ADDRESS
 from core.dlt645.frame import OVERHEAD, Frame, FrameDecoder, encode
+from core.dlt645.question import read_question, write_register
+from core.units import WH_PER_STEP
 from sim.estate import BusConfig
 from sim.fleet.members import BusMeters
 from sim.kinds import KIND_1997
 from sim.meters import Meter
 from sim.meters.dlt645 import answer
 from sim.meters.dlt645_1997 import answer_97
+from sim.meters.energies import FORWARD_TOTAL
 
 BYTE_GAP_S = 0.5
 """Tb: after this silence a half frame is dropped (DL/T 645-2007)."""
@@ -29,6 +32,7 @@ class Dlt645Ear:
         self.baud_changed = False
         self.taken_bytes = 0
         self._preamble = config.preamble
+        self._one_edition = True
         self._reply_delay_ms = config.reply_delay_ms
         self._baud = config.baud
         self._renamed: dict[str, str] = {}
@@ -53,6 +57,20 @@ class Dlt645Ear:
         if silence_s > BYTE_GAP_S and self.decoder.pending:
             self.decoder.reset()
         return self.decoder.feed(data)
+
+    def at_once(self, data: bytes, at_ms: int) -> bytes | None:
+        """The whole answer to the usual question, one register of a meter without a past; None: go the long way."""
+        question = None if self.decoder.pending else read_question(data)
+        if question is None or question[1] != FORWARD_TOTAL or not self._one_edition:
+            return None
+        total = self.meters.plain_total(question[0], at_ms)
+        if total is None:
+            return None
+        total_wh, own = total
+        preamble = self._preamble if own is None else own
+        wire = write_register(question[0], FORWARD_TOTAL, total_wh // WH_PER_STEP, preamble)
+        self.decoder.frames += wire is not None
+        return wire
 
     def length(self, request: Frame, unheard_bytes: int) -> int:
         """The frame with as many waking bytes as the line's own preamble has."""
@@ -88,7 +106,8 @@ class Dlt645Ear:
 
     def learn_editions(self) -> None:
         """Ask each meter for its edition from now on, where there is more than one."""
-        self._answer = _own_edition if self.meters.speaks(KIND_1997) else answer
+        self._one_edition = not self.meters.speaks(KIND_1997)
+        self._answer = answer if self._one_edition else _own_edition
 
     def everybody(self) -> Iterable[Meter]:
         """All its meters."""

@@ -48,6 +48,9 @@ class Ear(Protocol):
     def hear(self, data: bytes, silence_s: float) -> Sequence[Any]:
         """The requests that are now whole, after `silence_s` without a byte."""
 
+    def at_once(self, data: bytes, at_ms: int) -> bytes | None:
+        """The answer to one whole usual question, as it goes on the wire; None, nothing taken, where it is not that."""
+
     def length(self, request: Any, unheard_bytes: int) -> int:
         """Bytes of a request on the wire, of `unheard_bytes` since the last one."""
 

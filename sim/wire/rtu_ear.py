@@ -62,6 +62,10 @@ class RtuEar:
     def __len__(self) -> int:
         return len(self.units)
 
+    def at_once(self, data: bytes, at_ms: int) -> bytes | None:
+        """Nothing: only silence tells where a request of this protocol ends."""
+        return None
+
     def hear(self, data: bytes, silence_s: float) -> Sequence[Burst]:
         """The request that the burst makes up to now, if it does."""
         if not data:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from core._frame import read_frame, write_frame
+from core._frame import read_frame, read_question, write_frame, write_register
 from core.dlt645.frame import Frame, _encode_slowly, _parse_slowly, encode, parse
 from core.errors import FrameError, ProtocolMisuse
 from tests.core.test_frame_stream import damaged, frames, noise
@@ -87,3 +87,41 @@ def test_a_class_without_the_slots_is_an_error() -> None:
         read_frame(int, WIRE)
     with pytest.raises(TypeError):
         read_frame(None, WIRE)  # type: ignore[arg-type]
+
+
+QUESTION = Frame("201412345678", 0x11, bytes.fromhex("00000100"))
+whole = st.integers(0, 999_999_999_998)
+named = st.integers(0, 999_999_999_999).map("{:012d}".format) | st.just("AAAAAAAA0102")
+questions = st.builds(
+    encode, st.builds(Frame, named, st.sampled_from([0x11, 0x12, 0x91]), st.binary(min_size=4, max_size=5))
+)
+
+
+@settings(max_examples=400)
+@given(damaged() | noise | st.binary(max_size=40) | questions)
+@example(encode(QUESTION))
+@example(encode(QUESTION, 16))
+@example(encode(Frame("9" * 12, 0x11, QUESTION.data)))
+@example(encode(Frame("A" * 12, 0x11, QUESTION.data)))
+def test_a_question_is_read_as_the_frame_says(wire: bytes) -> None:
+    frame, question = slowly(wire), read_question(wire)
+    if frame is None or frame.control != 0x11 or len(frame.data) != 4 or not frame.address.isdecimal():
+        assert question is None
+    elif frame.address == "9" * 12:
+        assert question is None, "nobody answers a broadcast"
+    else:
+        assert question == (int(frame.address), frame.identifier)
+
+
+@given(whole, st.integers(0, 2**32 - 1), st.integers(0, 99_999_999), st.integers(0, 16))
+def test_a_register_is_written_as_the_frame_with_its_digits(address: int, di: int, steps: int, preamble: int) -> None:
+    data = di.to_bytes(4, "little") + bytes.fromhex(f"{steps:08d}")[::-1]
+    assert write_register(address, di, steps, preamble) == encode(Frame(f"{address:012d}", 0x91, data), preamble)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [(-1, 0, 0, 0), (999_999_999_999, 0, 0, 0), (1, 0, -1, 0), (1, 0, 100_000_000, 0), (1, 0, 0, -1), (1, 0, 0, 17)],
+)
+def test_a_register_that_does_not_fit_is_not_written(fields: tuple[int, int, int, int]) -> None:
+    assert write_register(*fields) is None
