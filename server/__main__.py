@@ -12,7 +12,9 @@ from collections.abc import Sequence
 
 OWN = ("core", "server")
 INSTALL = "pip install 'estate645[server]'"
-COMMANDS = ("demo", "serve", "import_", "verify", "scan", "read", "trace", "frame", "why", "doctor", "rekey")
+COMMANDS = (
+    "demo", "serve", "import_", "verify", "view", "scan", "read", "trace", "frame", "why", "doctor", "rekey",
+)  # fmt: skip
 
 
 def build_parser() -> argparse.ArgumentParser:

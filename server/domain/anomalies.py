@@ -1,9 +1,9 @@
 """Anomaly rules: from figures that were read to findings with their evidence. A finding is a question, never a cut.
 
-Rules: energy through an open relay, a register that ran backwards, a silent meter, a gate meter against the sum of
-its meters. Each judges only what was accepted and read after the last case of its kind was closed. Figures are
-integers with their unit in the name. Where readings do not coincide in time, a rule takes the bound that speaks
-for the household: doubt opens no case.
+Rules: energy through an open relay, a relay that does not obey, a register that ran backwards, a silent meter, a gate
+meter against the sum of its meters. Each judges only what was accepted and read after the last case of its kind was
+closed. Figures are integers with their unit in the name. Where readings do not coincide in time, a rule takes the
+bound that speaks for the household: doubt opens no case.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,8 @@ from typing import NamedTuple
 from core.units import REGISTER_MODULUS_WH, WH_PER_STEP
 
 OPEN_RELAY_WH = 2 * WH_PER_STEP  # one step may complete from energy that flowed before the relay opened
+DISOBEYED_TIMES = 3
+DISOBEYED_S = 1800  # a trip delay may be set in the meter; it is over by then
 SILENT_CYCLES = 3
 SILENT_FAILURES = 3
 LOSS_PERMILLE = 50
@@ -21,6 +23,7 @@ PERMILLE = 1000
 EVIDENCE_READINGS_MAX = 20
 
 OPEN_RELAY, BACKWARDS, SILENT, GATE_LOSS = "open_relay_energy", "backwards", "silent", "gate_loss"
+DISOBEYED = "relay_disobeys"
 
 Evidence = dict[str, object]
 
@@ -51,6 +54,19 @@ class OpenRelay:
     room_id: str | None
     opened_at: int
     registers: tuple[Register, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Disobedience:
+    """How often a relay was read back otherwise than it is wanted, since when, and for which wish (the newest)."""
+
+    meter_id: str
+    room_id: str | None
+    desired: str
+    gen: int
+    times: int
+    first_at: int
+    last_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +133,20 @@ def open_relay_energy(seen: OpenRelay) -> Finding | None:
 def _listed(registers: Sequence[Register]) -> list[list[int]]:
     """The newest registers as [world time, Wh], oldest first."""
     return [[register.at, register.wh] for register in registers[-EVIDENCE_READINGS_MAX:]]
+
+
+def relay_disobeys(seen: Disobedience, since_s: int) -> Finding | None:
+    """Commands arrive, and every read-back for half an hour shows the relay where it was: burnt or stuck contacts."""
+    if seen.times < DISOBEYED_TIMES or seen.last_at - max(seen.first_at, since_s) < DISOBEYED_S:
+        return None
+    evidence: Evidence = {
+        "wanted": seen.desired,
+        "read_back_times": seen.times,
+        "first_read_back_at": seen.first_at,
+        "last_read_back_at": seen.last_at,
+        "command_gen": seen.gen,
+    }
+    return Finding(DISOBEYED, seen.meter_id, seen.room_id, "high", evidence)
 
 
 def backwards(held: HeldReading) -> Finding:

@@ -11,7 +11,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, RowMapping
 
 from server.domain import anomalies as rules
-from server.domain.anomalies import SILENT, SILENT_FAILURES, Finding
+from server.domain.anomalies import DISOBEYED, SILENT, SILENT_FAILURES, Finding
 from server.errors import Conflict, NotFound, Refused
 from server.store import anomalies as figures
 from server.store import cases as kept
@@ -30,6 +30,10 @@ def find(connection: Connection, estate_id: str, now: "Now") -> list[Finding]:
     since = kept.last_closings(connection, estate_id)
     found: list[Finding | None] = []
     found += [rules.open_relay_energy(one) for one in figures.open_relays(connection, estate_id, since)]
+    found += [
+        rules.relay_disobeys(one, since.get((DISOBEYED, one.meter_id), 0))
+        for one in figures.disobediences(connection, estate_id)
+    ]
     found += [rules.backwards(one) for one in figures.held_backwards(connection, estate_id, since, now.world_s)]
     found += [
         rules.silent(one, since.get((SILENT, one.meter_id), one.contact_at), now.world_s, cycle_s)

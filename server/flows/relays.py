@@ -134,7 +134,7 @@ def _believe(unit: Unit, estate_id: str, item: StatusRead, known: RowMapping, no
     wish = kept.get_wish(unit.connection, estate_id, item.meter_id, known["gen"]) if waiting else None
     after = wish is not None and not _is_before(item.ms, wish["created_ms"])
     fulfilled = wish is not None and after and _is_fulfilled(wish["action"], item.status3)
-    if relay == "open" and known["relay"] != "open":
+    if _opens(known["relay"], relay):
         changes["opened_at"] = item.at
     if fulfilled:
         changes["command"] = "confirmed"
@@ -146,6 +146,11 @@ def _believe(unit: Unit, estate_id: str, item: StatusRead, known: RowMapping, no
         _tell(unit, estate_id, item, known, relay, fulfilled=fulfilled, now=now)
     if not waiting:
         _react(unit, estate_id, item, known, now)
+
+
+def _opens(before: str, now: str) -> bool:
+    """Whether the contacts were read open anew; a cut of a relay that still waits for its button is a new opening."""
+    return (now == "open" and before != "open") or (now == "permitted" and before in ("closed", "unknown"))
 
 
 def _react(unit: Unit, estate_id: str, item: StatusRead, known: RowMapping, now: "Now") -> None:

@@ -15,6 +15,7 @@ from server.domain.anomalies import (
     GATE_LOSS,
     OPEN_RELAY,
     Contact,
+    Disobedience,
     GateBalance,
     HeldReading,
     OpenRelay,
@@ -22,12 +23,14 @@ from server.domain.anomalies import (
     step_wh,
 )
 from server.store.readings import ACCEPTED
-from server.store.schema import meter, meter_live, reading, supply
+from server.store.schema import meter, meter_live, reading, relay_attempt, relay_desired, supply
+from server.store.supply import UNFINISHED
 
 HELD_LOOKBACK_S = 6 * 3600  # detection runs far more often, in any scaled world too
 REGISTERS_MAX = 500
 GATE_SPAN_S = 24 * 3600
 GATE_SPAN_MIN_S = 3600
+CONTACTS_OPEN = ("open", "permitted")
 BRACKET_CYCLES = 4  # a meter must have been read so close before and after the gate
 
 Since = Mapping[tuple[str, str], int]
@@ -39,11 +42,16 @@ def _same(left: Any, right: Any) -> Any:
 
 
 def open_relays(connection: Connection, estate_id: str, since: Since) -> list[OpenRelay]:
-    """Meters that were read back open at least twice, with their registers between the first and the last time."""
+    """Meters whose contacts were read back open at least twice, with their registers between first and last time.
+
+    Contacts that permit to be closed by hand are open too, until the button is pressed.
+    """
     query = (
         select(supply.c.meter_id, ROOM, supply.c.opened_at, supply.c.relay_at)
         .join(meter, _same(meter, supply))
-        .where(supply.c.estate_id == estate_id, supply.c.relay == "open", supply.c.opened_at < supply.c.relay_at)
+        .where(
+            supply.c.estate_id == estate_id, supply.c.relay.in_(CONTACTS_OPEN), supply.c.opened_at < supply.c.relay_at
+        )
     )
     found = []
     for meter_id, room_id, opened_at, relay_at in connection.execute(query).all():
@@ -65,6 +73,34 @@ def _registers(connection: Connection, estate_id: str, meter_id: str, from_s: in
     first = connection.execute(columns.order_by(reading.c.read_at).limit(1)).first()
     newest = connection.execute(columns.order_by(reading.c.read_at.desc()).limit(REGISTERS_MAX)).all()
     return [Register(*row) for row in sorted({*newest, *([first] if first else [])})]
+
+
+def disobediences(connection: Connection, estate_id: str) -> list[Disobedience]:
+    """Relays whose newest wish is not confirmed, with all read-backs that did not confirm it.
+
+    A cut that expired and was decided anew is one wish here: all since the relay was last open.
+    """
+    steps, wish = relay_attempt.c, relay_desired.c
+    again = and_(
+        supply.c.desired == "open", wish.action == "trip", wish.decided_at > func.coalesce(supply.c.opened_at, 0)
+    )
+    query = (
+        select(
+            supply.c.meter_id, ROOM, supply.c.desired, supply.c.gen, func.count(), func.min(steps.world_at),
+            func.max(steps.world_at),
+        )
+        .join(meter, _same(meter, supply))
+        .join(relay_desired, _same(relay_desired, supply))
+        .join(relay_attempt, and_(_same(relay_attempt, supply), steps.gen == wish.gen))
+        .where(
+            supply.c.estate_id == estate_id,
+            supply.c.command.in_(UNFINISHED),
+            steps.step == "read_back",
+            or_(wish.gen == supply.c.gen, again),
+        )
+        .group_by(supply.c.meter_id, meter.c.kind, meter.c.room_id, supply.c.desired, supply.c.gen)
+    )  # fmt: skip
+    return [Disobedience(*row) for row in connection.execute(query)]
 
 
 def held_backwards(connection: Connection, estate_id: str, since: Since, now_s: int) -> list[HeldReading]:

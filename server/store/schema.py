@@ -208,7 +208,7 @@ supply = Table(  # what is known and wanted now, one row a household meter
     _text("desired", default="closed"),  # closed | open
     _text("relay", default="unknown"),  # closed | permitted | open | unknown: only a read-back sets it
     _int("relay_at", nullable=True), _int("relay_ms", nullable=True),
-    _int("opened_at", nullable=True),  # when it was first read back open
+    _int("opened_at", nullable=True),  # when its contacts were first read back open
     _text("command", default="none"),  # none | queued | sent | accepted | confirmed | failed | expired
     _text("cause", default="none"),  # why it is open or wanted open: none | arrears | safety | tamper | order
     _text("candidate", default=""),  # the last decision in words: which check says no, or would_trip, quarantined
@@ -283,7 +283,7 @@ idempotency = Table(
 anomaly_case = Table(
     "anomaly_case", metadata,
     _id("estate_id"), _id("case_id"),
-    _text("kind"),  # open_relay_energy | backwards | silent | gate_loss
+    _text("kind"),  # open_relay_energy | relay_disobeys | backwards | silent | gate_loss
     _text("subject"),  # meter_id the case is about
     _text("room_id", nullable=True), _text("severity"), _text("status", default="open"),  # open | acknowledged | closed
     _text("evidence"),  # JSON: figures with units, readings

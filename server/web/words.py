@@ -86,6 +86,7 @@ SALES = {
 }
 CASES = {
     "open_relay_energy": _("Energy through an open relay"),
+    "relay_disobeys": _("Relay does not obey"),
     "backwards": _("Register went backwards"),
     "silent": _("Meter is silent"),
     "gate_loss": _("Gate meter against the sum of its meters"),
@@ -107,6 +108,11 @@ EVIDENCE = {
     "register_then_wh": _("register then"),
     "register_now_wh": _("register now"),
     "read_at": _("read at"),
+    "wanted": _("wanted"),
+    "read_back_times": _("read back otherwise"),
+    "first_read_back_at": _("first read back"),
+    "last_read_back_at": _("last read back"),
+    "command_gen": _("number of the command"),
     "step_back_wh": _("step back"),
     "register_accepted_wh": _("register accepted before"),
     "accepted_at": _("accepted at"),

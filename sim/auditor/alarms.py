@@ -55,12 +55,13 @@ def _while(label: Label, alarm: Alarm) -> bool:
 
 
 def _concerns(truth: Truth, label: Label, alarm: Alarm) -> bool:
-    """Whether an alarm's place is the label's."""
+    """Whether an alarm's place is the label's; a main meter goes by its id or by its address."""
+    meter = truth.meters.get(alarm.name)
     if alarm.place == "bus":
         return bool(label["meter"] is None and label["bus"] == alarm.name)
     if alarm.place == "gate":
-        return bool(label["gate"] == alarm.name)
-    meter = truth.meters.get(alarm.name)
+        main = meter.gate if meter is not None and meter.household is None else None
+        return bool(label["gate"] == (main or alarm.name))
     return meter is not None and truth.concerns(label, meter)
 
 

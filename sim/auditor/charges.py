@@ -2,10 +2,11 @@
 
 Each posting is priced from the true totals behind its two registers. Fen are rounded and what is left over is carried,
 so the sum of a meter's postings may be less than one fen away from the exact sum; a posting that moves it further is
-off by so many fen, and a reason is looked for. Exact nanofen have to be exact.
+off by so many fen, and a reason is looked for. Exact nanofen have to be exact, and the fen beside them still add up.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -65,17 +66,15 @@ def _sums(truth: Truth, pricing: Pricing, meter: MeterTruth, charges: Sequence[C
             yield Finding(CHARGE, meter.address, charge.at_s, f"the meter never showed {which}; nothing to charge by")
             continue
         exact_nf = pricing.way_nf(meter, *way)
-        if charge.charge_nf is not None:
-            if charge.charge_nf != exact_nf:
-                yield _off(
-                    truth, pricing, meter, charge, way, exact_nf, Fraction(charge.charge_nf - exact_nf, NF_PER_FEN)
-                )
+        if charge.charge_nf is not None and charge.charge_nf != exact_nf:
+            by_fen = Fraction(charge.charge_nf - exact_nf, NF_PER_FEN)
+            yield _off(truth, pricing, meter, charge, way, exact_nf, by_fen)
             continue
         off_fen += charge.charge_fen - exact_nf / NF_PER_FEN
         if abs(off_fen - known_fen) >= 1:
             by_fen = off_fen - known_fen
             known_fen += round(by_fen)
-            yield _off(truth, pricing, meter, charge, way, exact_nf, by_fen)
+            yield _off(truth, pricing, meter, replace(charge, charge_nf=None), way, exact_nf, by_fen)
 
 
 def way_wh(truth: Truth, meter: MeterTruth, charge: Charge) -> tuple[int, int] | None:

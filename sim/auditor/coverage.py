@@ -2,7 +2,8 @@
 
 Charging is judged between two moments, a dwelling's meters only: a main meter pays nothing. Postings may begin and end
 within the tolerance around them, and what lies in a time in which the meter could not be read is due with the next
-reading, so it is only asked for when that time is over.
+reading, so it is only asked for when that time is over. What a head-end holds at the end is a person's to decide; until
+then it is due up to the last reading before it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,7 @@ def _readable_span(truth: Truth, view: View, meter: MeterTruth) -> Span:
     """From when until when a right head-end must have charged."""
     from_s = _given(view.charged_from_s, view.from_s, truth.estate["from_s"]) + view.tolerance_s
     until_s = _given(view.charged_until_s, view.until_s, truth.estate["until_s"]) - view.tolerance_s
+    until_s = min(until_s, _undecided_s(view, meter) - view.tolerance_s)
     for label in sorted(truth.unreadable_at(meter, from_s, until_s), key=lambda label: -label["start_s"]):
         if label["start_s"] <= until_s and (label["end_s"] is None or label["end_s"] >= until_s):
             until_s = label["start_s"] - view.tolerance_s
@@ -37,6 +39,12 @@ def _readable_span(truth: Truth, view: View, meter: MeterTruth) -> Span:
         if label["start_s"] <= from_s and label["end_s"] is not None and label["end_s"] >= from_s:
             from_s = label["end_s"] + view.tolerance_s
     return from_s, until_s
+
+
+def _undecided_s(view: View, meter: MeterTruth) -> float:
+    """The last reading before those that are held at the end; endless when none are."""
+    believed_s = max((one.at_s for one in view.readings if one.meter == meter.address), default=0.0)
+    return believed_s if any(h.meter == meter.address and h.at_s > believed_s for h in view.held) else float("inf")
 
 
 def _whole(truth: Truth, meter: MeterTruth, span: Span) -> Iterator[Finding]:

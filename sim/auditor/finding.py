@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-MISSING_READING, WRONG_READING = "missing reading", "wrong reading"
+MISSING_READING, WRONG_READING, WRONG_HOLD = "missing reading", "wrong reading", "wrong hold"
 CHARGE, RELAY = "charge", "relay state"
 MISSED_ALARM, LATE_ALARM, FALSE_ALARM = "missed alarm", "late alarm", "false alarm"
 

@@ -2,14 +2,16 @@
 
 A reading is right when the meter showed its register within the tolerance around its time. A register that the memory
 spoilt (a wrong bit) was never shown as truth, so a head-end that took it is told so. A gap is excused while a label
-says that nothing could be read.
+says that nothing could be read, and by a reading that was held for a good reason: the line or the meter was at fault.
 """
 
 from collections.abc import Iterator
 
-from sim.auditor.finding import MISSING_READING, WRONG_READING, Finding
+from sim.auditor.finding import MISSING_READING, WRONG_HOLD, WRONG_READING, Finding
 from sim.auditor.truth_file import FULL_WH, MeterTruth, Truth
 from sim.auditor.view_file import Reading, View
+
+BEHIND_HOLDS = ("meter", "communication")
 
 
 def audit_readings(truth: Truth, view: View) -> Iterator[Finding]:
@@ -21,8 +23,20 @@ def audit_readings(truth: Truth, view: View) -> Iterator[Finding]:
             yield Finding(WRONG_READING, reading.meter, reading.at_s, why)
         elif not _was_shown(meter, reading.register_wh, truth.ms(reading.at_s), view.tolerance_s * 1000):
             yield Finding(WRONG_READING, meter.address, reading.at_s, _why(truth, meter, reading))
+    for reading in view.held:
+        yield from _held_wrongly(truth, reading)
     if view.every_s is not None:
         yield from _gaps(truth, view, view.every_s)
+
+
+def _held_wrongly(truth: Truth, reading: Reading) -> Iterator[Finding]:
+    """A reading may be held when something was wrong with its meter or its line, or has been."""
+    meter = truth.meters.get(reading.meter)
+    begun_s = truth.estate["from_s"]
+    labels = [] if meter is None else truth.labels_at(meter, begun_s, reading.at_s)
+    if not any(label["class"] in BEHIND_HOLDS for label in labels):
+        why = f"{reading.register_wh} Wh was not believed, and nothing was wrong with this meter"
+        yield Finding(WRONG_HOLD, reading.meter, reading.at_s, why)
 
 
 def _was_shown(meter: MeterTruth, shown_wh: int, at_ms: int, tolerance_ms: int) -> bool:
@@ -66,7 +80,7 @@ def _gaps(truth: Truth, view: View, every_s: int) -> Iterator[Finding]:
     """Spans without a reading, neighbouring ones put together."""
     begin_s = truth.estate["from_s"] if view.from_s is None else view.from_s
     end_s = truth.estate["until_s"] if view.until_s is None else view.until_s
-    seen = {(reading.meter, int((reading.at_s - begin_s) // every_s)) for reading in view.readings}
+    seen = {(reading.meter, int((reading.at_s - begin_s) // every_s)) for reading in (*view.readings, *view.held)}
     for meter in truth.meters.values():
         slots = [n for n in range(int((end_s - begin_s) // every_s)) if (meter.address, n) not in seen]
         missing = [slot for slot in slots if _readable(truth, meter, begin_s + slot * every_s, every_s)]

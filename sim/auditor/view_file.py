@@ -69,6 +69,7 @@ class View:
     charges: list[Charge] = field(default_factory=list)
     relays: list[RelayState] = field(default_factory=list)
     alarms: list[Alarm] = field(default_factory=list)
+    held: list[Reading] = field(default_factory=list)  # read, not believed, and nothing charged by them
     from_s: float | None = None
     until_s: float | None = None
     charged_from_s: float | None = None
@@ -101,6 +102,8 @@ def _take(view: View, row: Mapping[str, Any]) -> None:
         _take_frame(view, row)
     elif what == "reading":
         view.readings.append(Reading(str(row["meter"]), _at_s(row["at_s"]), _whole(row["register_wh"])))
+    elif what == "held":
+        view.held.append(Reading(str(row["meter"]), _at_s(row["at_s"]), _whole(row["register_wh"])))
     elif what == "charge":
         exact = row.get("charge_nf")
         ways = (_whole(row["from_wh"]), _whole(row["to_wh"]), _whole(row["charge_fen"]))
@@ -116,7 +119,7 @@ def _take(view: View, row: Mapping[str, Any]) -> None:
             raise ValueError("an alarm names a meter, a gate or a bus")
         view.alarms.append(Alarm(str(row["class"]), place, str(row[place]), _at_s(row["at_s"])))
     else:
-        raise ValueError(f"what is {what!r}; allowed: view, reading, charge, relay, alarm")
+        raise ValueError(f"what is {what!r}; allowed: view, reading, held, charge, relay, alarm")
 
 
 def _take_frame(view: View, row: Mapping[str, Any]) -> None:

@@ -32,6 +32,22 @@ def test_the_check_agrees_with_the_truth_and_verify_with_the_check(tmp_path):
     assert processes_of(tmp_path) == []
 
 
+@pytest.mark.ci
+@pytest.mark.timeout(240)
+def test_the_check_with_faults_is_audited_and_finds_no_wrong_trip_and_no_wrong_charge(tmp_path):
+    played = estate645("demo", "--check", "--faults", cwd=tmp_path)
+    assert played.returncode == 0, played.stdout + played.stderr
+    outcome = json.loads(played.stdout.splitlines()[-1])
+    assert {name: outcome[name] for name in ("wrong_trips", "wrong_charges", "mismatches")} == dict.fromkeys(
+        ("wrong_trips", "wrong_charges", "mismatches"), 0
+    )
+    assert outcome["faults"] >= 20
+    assert outcome["cases"] >= 6
+    assert outcome["audited"] > 1000
+    assert outcome["trips"] > outcome["restores"] >= 3, "somebody whose relay shows it stays dark"
+    assert processes_of(tmp_path) == []
+
+
 @pytest.mark.timeout(240)
 def test_ctrl_c_leaves_no_process_port_or_symlink_and_a_second_start_works(tmp_path):
     ready = tmp_path / "demo" / "server.ready.json"

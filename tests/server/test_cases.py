@@ -104,10 +104,20 @@ def test_energy_that_was_read_after_the_last_read_back_waits_for_the_next_one(es
     assert estate.detect(800) == []
 
 
-def test_a_closed_or_permitted_relay_may_let_energy_flow(estate):
+def test_a_closed_relay_may_let_energy_flow(estate):
     energy_behind_an_open_relay(estate, meter_id(1))
-    estate.status(meter_id(1), 710, RELAY_OPEN)
+    estate.status(meter_id(1), 710, 0)
     assert estate.found(800) == []
+
+
+@pytest.mark.parametrize("second", [OPEN, RELAY_OPEN])
+def test_contacts_that_wait_for_the_button_are_open_and_let_nothing_flow(estate, second):
+    """A relay that shows open and permitted, though nobody cut it: only its contacts say what is so."""
+    estate.read((meter_id(1), 60, 1_000_100))
+    estate.status(meter_id(1), 120, RELAY_OPEN)
+    estate.read((meter_id(1), 300, 1_000_200), (meter_id(1), 600, 1_000_230))
+    estate.status(meter_id(1), 700, second)
+    assert estate.found(800) == ([] if second == OPEN else [("open_relay_energy", meter_id(1))])
 
 
 def test_a_register_that_ran_backwards_opens_a_case(estate):

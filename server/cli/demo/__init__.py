@@ -1,7 +1,8 @@
 """`estate645 demo`: a simulated estate, a payment provider and the server, with simulated people; nothing to set up.
 
 Two minutes show the whole story: somebody is warned, cut, pays and is back. `--check` plays it without a person,
-compares every number with the simulator's truth and ends with one line of JSON.
+compares every number with the simulator's truth and ends with one line of JSON. `--faults` adds what goes wrong in real
+estates; the check then also asks the auditor, and counts wrong trips at the simulated meters.
 """
 
 import argparse
@@ -13,8 +14,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from server.cli.demo import check, interrupt, people
-from server.cli.demo.estate import CAST, ESTATE_ID
+from server.cli.demo import check, interrupt, judgement, people
+from server.cli.demo.estate import CAST, ESTATE_ID, STORY, Play
+from server.cli.demo.faults import WITH_FAULTS
 from server.cli.demo.files import PASSWORD, STAFF
 from server.cli.demo.people import Person, PlayFailed
 from server.cli.demo.stage import Stage, raise_curtain
@@ -31,6 +33,7 @@ def add_parser(subparsers: Any) -> None:
     """Describe the command."""
     parser = subparsers.add_parser("demo", help="show the whole story on a simulated estate", description=__doc__)
     parser.add_argument("--check", action="store_true", help="play without a person and compare with the truth")
+    parser.add_argument("--faults", action="store_true", help="let lines, meters, relays and residents go wrong too")
     parser.add_argument(
         "--port", type=int, help=f"port of the server (default {DEFAULT_PORT}; with --check a free one)"
     )
@@ -46,22 +49,23 @@ def run(arguments: argparse.Namespace) -> int:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     interrupt.watch()
     port = arguments.port if arguments.port is not None else (0 if arguments.check else DEFAULT_PORT)
-    stage = raise_curtain(arguments.folder, port)
+    play = WITH_FAULTS if arguments.faults else STORY
+    stage = raise_curtain(arguments.folder, port, play)
     with contextlib.closing(stage):
         try:
-            return _check(stage) if arguments.check else _show(stage)
+            return _check(stage, play) if arguments.check else _show(stage, play)
         finally:
             interrupt.settle()
 
 
-def _show(stage: Stage) -> int:
+def _show(stage: Stage, play: Play) -> int:
     """Print where to look, then play until Ctrl-C."""
     with Person(stage.url, STAFF[0][0]) as first, Person(stage.url, STAFF[1][0]) as second:
         people.arm(first, second)
         print(_programme(stage.url), flush=True)
-        story = Story(stage.url, first, leave_alone=("visitor",))
+        story = Story(stage.url, first, play, leave_alone=("visitor",))
         with contextlib.suppress(KeyboardInterrupt):
-            _play(stage, story, until_s=None)
+            _play(stage, story, play, until_s=None)
         interrupt.settle()
     print("\nstopping; the database stays for: estate645 verify", flush=True)
     return 0
@@ -80,7 +84,7 @@ estate645 demo: Tuesday 09:05 in an estate of 200 households, 120 times faster t
 Within two minutes somebody is warned, cut, pays and is back: see the room wall. Ctrl-C ends it."""
 
 
-def _play(stage: Stage, story: Story, until_s: float | None) -> bool:
+def _play(stage: Stage, story: Story, play: Play, until_s: float | None) -> bool:
     """Advance the story; True when it is over, False when the time is up."""
     while until_s is None or time.monotonic() < until_s:
         started = time.monotonic()
@@ -88,26 +92,34 @@ def _play(stage: Stage, story: Story, until_s: float | None) -> bool:
             if child.process.poll() is not None:
                 raise PlayFailed(f"the {child.name} ended unexpectedly:\n{child.tail()}")
         story.advance(started)
-        if until_s is not None and story.over(ROOMS_OF_CHECK):
+        if until_s is not None and story.over(ROOMS_OF_CHECK) and _noticed(stage, play):
             return True
         time.sleep(max(0.0, LOOK_EVERY_S - (time.monotonic() - started)))
     return False
 
 
-def _check(stage: Stage) -> int:
+def _noticed(stage: Stage, play: Play) -> bool:
+    return play is not WITH_FAULTS or judgement.has_expected_cases(stage, ESTATE_ID)
+
+
+def _check(stage: Stage, play: Play) -> int:
     """Play to the end, stop the server, compare, and print the line."""
     with Person(stage.url, STAFF[0][0]) as first, Person(stage.url, STAFF[1][0]) as second:
         people.arm(first, second)
-        story = Story(stage.url, first, leave_alone=("visitor", "kiosk"))
-        over = _play(stage, story, until_s=time.monotonic() + CHECK_LIMIT_S)
+        story = Story(stage.url, first, play, leave_alone=("visitor", "kiosk"))
+        over = _play(stage, story, play, until_s=time.monotonic() + CHECK_LIMIT_S)
     code = stage.head_end().stop()
-    outcome = check.compare(stage, ESTATE_ID)
-    problems = list(outcome.mismatches)
+    outcome = check.compare(stage, ESTATE_ID, play)
+    problems, document = list(outcome.mismatches), outcome.as_json()
+    if play is WITH_FAULTS:
+        judged = judgement.judge(stage, ESTATE_ID, play)
+        problems += judged.problems
+        document |= judged.as_json()
     if not over:
         problems.append(f"the story was not over within {CHECK_LIMIT_S:.0f} s")
     if code != 0:
         problems.append(f"the server ended with code {code}")
     for problem in problems:
         print(f"  {problem}", file=sys.stderr)
-    print(json.dumps(outcome.as_json() | {"mismatches": len(problems)}))
+    print(json.dumps(document | {"mismatches": len(problems)}))
     return 0 if not problems else 1

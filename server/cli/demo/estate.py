@@ -5,7 +5,7 @@ within two minutes; each names how its resident pays. The same seed gives the sa
 head-end and once to the simulator.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -58,7 +58,35 @@ CAST = (
     Part("2-0706", 60, 1000, "kiosk"),
     Part("1-0601", 150, 1000, "visitor", slow=True),
 )
-FAULTS = {"2-0808": "silent", "3-0105": "register_backwards"}
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One fault of the simulated world; `at` and `until` count from its start."""
+
+    kind: str
+    place: str  # household | gate | bus
+    name: str
+    at: str
+    until: str | None = None
+    sizes: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """Who plays, and what goes wrong meanwhile."""
+
+    cast: tuple[Part, ...]
+    troubles: tuple[Trouble, ...]
+
+
+STORY = Play(
+    CAST,
+    (
+        Trouble("silent", "household", "2-0808", "+45m"),
+        Trouble("register_backwards", "household", "3-0105", "+45m"),
+    ),
+)
 SURNAMES = "陈林黄张李王吴刘蔡杨许郑谢郭洪曾周叶赵徐孙马朱胡何高"
 GIVEN = "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超秀霞平刚桂英华玉兰红梅国建文志"
 
@@ -87,10 +115,16 @@ class Household:
         return f"H{self.room.replace('-', '')}"
 
 
-def households(seed: int = SEED) -> list[Household]:
-    """All households, the same for the same seed."""
-    cast = {part.room: part for part in CAST}
-    return [_household(cast.get(place[0]), *place, seed) for place in _places()]
+def households(seed: int = SEED, cast: Sequence[Part] = CAST) -> list[Household]:
+    """All households, the same for the same seed and cast."""
+    parts = {part.room: part for part in cast}
+    return [_household(parts.get(place[0]), *place, seed) for place in _places()]
+
+
+def meter_of(room: str) -> str:
+    """The address of a room's meter."""
+    building, flat = room.split("-")
+    return f"2026{int(building):02d}{int(flat[:2]):02d}{int(flat[2:]):04d}"
 
 
 def _places() -> Iterator[tuple[str, str, int, int]]:
@@ -113,7 +147,7 @@ def _household(part: Part | None, room: str, building: str, floor: int, door: in
         building=building,
         floor=floor,
         door=f"{door:02d}",
-        meter=f"2026{int(building):02d}{floor:02d}{door:04d}",
+        meter=meter_of(room),
         bus=f"bus-{bus}",
         holder=random.choice(SURNAMES) + "".join(random.sample(GIVEN, random.choice((1, 2)))),
         phone=f"13{random.randrange(10)}{random.randrange(10**8):08d}",

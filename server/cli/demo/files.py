@@ -6,6 +6,7 @@ stand for what an estate brings along from its former system.
 """
 
 import csv
+from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from random import Random
@@ -13,7 +14,7 @@ from typing import Any
 
 import tomli_w
 
-from server.cli.demo.estate import BAUD, ESTATE_ID, FAULTS, FLOORS, SEED, TARIFF, Household, bus_ids, gates
+from server.cli.demo.estate import BAUD, ESTATE_ID, FLOORS, SEED, TARIFF, Household, Trouble, bus_ids, gates
 
 FIRST_DAY = date(2026, 10, 13)
 HISTORY_DAYS = 14
@@ -115,7 +116,7 @@ def _head_end_household(h: Household) -> dict[str, Any]:
     } | ({"resident_login": h.room, "resident_password": PASSWORD} if h.part or h.room in NEIGHBOURS else {})
 
 
-def write_simulator(path: Path, plan: list[Household]) -> None:
+def write_simulator(path: Path, plan: list[Household], troubles: Sequence[Trouble]) -> None:
     """Write the scenario that `estate645-sim` reads."""
     document = {
         "estate": {"id": ESTATE_ID, "name": "翠湖苑", "time_zone": "Asia/Shanghai"},
@@ -129,6 +130,7 @@ def write_simulator(path: Path, plan: list[Household]) -> None:
             {"id": g.gate_id, "meter": g.meter, "bus": g.bus, "prefix": f"{g.building}-", "loss_permille": 21}
             for g in gates()
         ],
+        "fault": [_simulated_fault(trouble) for trouble in troubles],
     }
     path.write_text(tomli_w.dumps(document), "utf-8")
 
@@ -144,7 +146,9 @@ def _simulated_household(h: Household) -> dict[str, Any]:
     }
     if h.mean_power_w is not None:
         entry["mean_power_w"] = h.mean_power_w
-    if h.room in FAULTS:
-        entry["fault"] = FAULTS[h.room]
-        entry["at"] = "2026-10-13T09:50"
     return entry
+
+
+def _simulated_fault(trouble: Trouble) -> dict[str, Any]:
+    entry = {"kind": trouble.kind, trouble.place: trouble.name, "at": trouble.at, **dict(trouble.sizes)}
+    return entry if trouble.until is None else entry | {"until": trouble.until}

@@ -17,7 +17,7 @@ import httpx
 import tomli_w
 
 from server.cli.demo import interrupt, processes
-from server.cli.demo.estate import FACTOR, SEED, WORLD_START, households
+from server.cli.demo.estate import FACTOR, SEED, STORY, WORLD_START, Play, households
 from server.cli.demo.files import write_head_end, write_simulator
 from server.cli.estate_file import read_estate
 from server.cli.import_ import without_passwords
@@ -71,7 +71,7 @@ def database_url(folder: Path) -> str:
     return f"sqlite:///{(folder / 'estate645.db').resolve()}"
 
 
-def raise_curtain(folder: Path, port: int) -> Stage:
+def raise_curtain(folder: Path, port: int, play: Play = STORY) -> Stage:
     """Prepare a fresh folder and start everything; nothing is left running when it fails."""
     lock = _prepare(folder)
     children: list[processes.Child] = []
@@ -87,8 +87,8 @@ def raise_curtain(folder: Path, port: int) -> Stage:
             folder,
         )  # fmt: skip
         children.append(provider)
-        plan = households()
-        write_simulator(folder / "simulator.toml", plan)
+        plan = households(cast=play.cast)
+        write_simulator(folder / "simulator.toml", plan, play.troubles)
         write_head_end(folder / "estate", ports.resolve(), plan)
         _import(folder)
         pay_url = provider.wait_ready()["url"]

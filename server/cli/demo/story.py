@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from server.cli.demo import people
-from server.cli.demo.estate import CAST, Part
+from server.cli.demo.estate import STORY, Part, Play
 from server.cli.demo.people import Person
 
 log = logging.getLogger("estate645.demo")
@@ -36,11 +36,11 @@ class Thread:
 class Story:
     """Plays the cast against a running server."""
 
-    def __init__(self, url: str, operator: Person, *, leave_alone: Sequence[str] = ()) -> None:
+    def __init__(self, url: str, operator: Person, play: Play = STORY, *, leave_alone: Sequence[str] = ()) -> None:
         """`leave_alone` names ways of paying (see `Part.pays`) whose households act by themselves never."""
         self.url = url
         self.operator = operator
-        self.threads = [Thread(part, f"H{part.room.replace('-', '')}") for part in CAST]
+        self.threads = [Thread(part, f"H{part.room.replace('-', '')}") for part in play.cast]
         self._leave_alone = frozenset(leave_alone)
 
     def advance(self, now_s: float) -> None:
