@@ -13,7 +13,7 @@ from tests.sim.test_auditor_edges import estate
     [
         ("{", "not JSON"),
         ('{"what": "reading", "meter": "1", "at_s": 0}', "register_wh"),
-        ('{"what": "balance"}', "allowed: view, reading, charge, relay, alarm"),
+        ('{"what": "balance"}', "allowed: view, reading, held, charge, relay, alarm"),
         ('{"what": "relay", "meter": "1", "at_s": 0, "state": "ajar"}', "open or closed"),
         ('{"what": "alarm", "class": "drop", "at_s": 0}', "names a meter, a gate or a bus"),
         ("[1]", "no object"),
