@@ -8,16 +8,16 @@ stand for any digits; the reply then carries the meter's real address.
 Passwords and operator codes are given as written, highest digits first; the wire takes the low byte first.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
-from typing import Protocol
+from typing import TypeAlias
 
 from core.dlt645.frame import ABNORMAL_BIT, FOLLOW_BIT, REPLY_BIT, Frame
 from core.dlt645.security import EXECUTION_ERRORS, SERR, bit_names
 from core.dlt645.values import encode_datetime, encode_deadline, int_to_bcd
 from core.errors import MeterRefused, ProtocolMisuse
+from core.framing import Command as CommandOf
 
 SECURITY = 0x03
 BROADCAST_TIME = 0x08
@@ -25,34 +25,37 @@ READ = 0x11
 READ_FOLLOW = 0x12
 READ_ADDRESS = 0x13
 WRITE = 0x14
+WRITE_ADDRESS = 0x15
+FREEZE = 0x16
+CHANGE_BAUD = 0x17
+CHANGE_PASSWORD = 0x18
+CLEAR_DEMAND = 0x19
+CLEAR_METER = 0x1A
+CLEAR_EVENTS = 0x1B
 RELAY = 0x1C
+TERMINAL = 0x1D
 
 BROADCAST_ADDRESS = "9" * 12
 ANY_ADDRESS = "A" * 12
 NO_OPERATOR = "0" * 8
 SEQUENCE_MAX = 255
+NO_SUCH_DATA = 0x02  # bit of ERR, in 1997 too; a busy meter refuses what it has with other bits
 ACTIVE_REPORT = 0x04001501  # what 12H brings when the follow bit of a complete answer meant "events pending"
 
-ERROR_NAMES_EN = (
-    "other error",
-    "no such data",
-    "wrong password or not authorised",
-    "baud rate cannot be changed",
-    "too many zones of the year",
-    "too many slots of the day",
-    "too many rates",
-    "reserved bit 7",
-)
-ERROR_NAMES_ZH = (
-    "其他错误",
-    "无请求数据",
-    "密码错或未授权",
-    "通信速率不能更改",
-    "年时区数超",
-    "日时段数超",
-    "费率数超",
-    "保留位7",
-)
+# Bit of the error byte: English, Chinese.
+ERRORS = {
+    0: ("other error", "其他错误"),
+    1: ("no such data", "无请求数据"),
+    2: ("wrong password or not authorised", "密码错或未授权"),
+    3: ("baud rate cannot be changed", "通信速率不能更改"),
+    4: ("too many zones of the year", "年时区数超"),
+    5: ("too many slots of the day", "日时段数超"),
+    6: ("too many rates", "费率数超"),
+    7: ("reserved bit 7", "保留位7"),
+}
+
+Command: TypeAlias = CommandOf[Frame]
+"""The requests of this module, of `service`, `edition1997` and `service1997`."""
 
 
 class RelayAction(IntEnum):
@@ -81,7 +84,7 @@ class Password:
 
     def to_bytes(self) -> bytes:
         """PA P0 P1 P2."""
-        return int_to_bcd(self.level, 1) + _digits(self.code, 6, "a password")
+        return int_to_bcd(self.level, 1) + digits_to_bytes(self.code, 6, "a password")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ class Read:
 
     def to_frame(self) -> Frame:
         """The request."""
-        return Frame(self.address, READ, _identifier_bytes(self.di))
+        return Frame(self.address, READ, identifier_bytes(self.di))
 
     def match(self, reply: Frame) -> bool:
         """Whether `reply` answers this request, normally or not."""
@@ -123,7 +126,7 @@ class ReadFollow:
         """The request."""
         if not 1 <= self.seq <= SEQUENCE_MAX:
             raise ProtocolMisuse(f"sequence number {self.seq} is not within 1..{SEQUENCE_MAX}")
-        return Frame(self.address, READ_FOLLOW, _identifier_bytes(self.di) + bytes((self.seq,)))
+        return Frame(self.address, READ_FOLLOW, identifier_bytes(self.di) + bytes((self.seq,)))
 
     def match(self, reply: Frame) -> bool:
         """Whether `reply` answers this request, normally or not."""
@@ -171,8 +174,8 @@ class Write:
 
     def to_frame(self) -> Frame:
         """The request."""
-        who = self.password.to_bytes() + _digits(self.operator, 8, "an operator code")
-        return Frame(self.address, WRITE, _identifier_bytes(self.di) + who + self.data)
+        who = self.password.to_bytes() + operator_bytes(self.operator)
+        return Frame(self.address, WRITE, identifier_bytes(self.di) + who + self.data)
 
     def match(self, reply: Frame) -> bool:
         """Whether `reply` answers a write to this meter (the reply names no identifier)."""
@@ -223,7 +226,7 @@ class RelayControl:
 
     def to_frame(self) -> Frame:
         """The request: PA P0..P2, operator, N1, N2 (steps of five minutes until a restore), deadline."""
-        who = self.password.to_bytes() + _digits(self.operator, 8, "an operator code")
+        who = self.password.to_bytes() + operator_bytes(self.operator)
         if not 0 <= self.restore_steps <= 0xFF:
             raise ProtocolMisuse(f"{self.restore_steps} steps of five minutes do not fit into a byte")
         if self.action not in _RELAY_ACTIONS:
@@ -234,24 +237,6 @@ class RelayControl:
     def match(self, reply: Frame) -> bool:
         """Whether `reply` answers a relay command to this meter (the reply does not name the action)."""
         return _normal(self.address, RELAY, reply) or _refused(self.address, RELAY, reply)
-
-
-class Command(Protocol):
-    """What a session can send: the requests of this module, of `service` and of `edition1997`."""
-
-    @property
-    def address(self) -> str:
-        """12 digits, AA for any two."""
-
-    @property
-    def expects_reply(self) -> bool:
-        """Whether any meter answers."""
-
-    def to_frame(self) -> Frame:
-        """The request."""
-
-    def match(self, reply: Frame) -> bool:
-        """Whether `reply` answers this request, normally or not."""
 
 
 def reply_value(command: Command, reply: Frame) -> bytes:
@@ -279,17 +264,12 @@ def refusal_names(function: int, data: bytes) -> tuple[tuple[str, str], ...]:
         return bit_names(SERR, word)
     if function == RELAY and len(data) == 2:
         return bit_names(EXECUTION_ERRORS, word)
-    return tuple(zip(error_names(word), error_names_zh(word), strict=True))
+    return error_names(word)
 
 
-def error_names(err: int) -> tuple[str, ...]:
-    """English names of the bits set in an ERR byte."""
-    return _bit_names(err, ERROR_NAMES_EN)
-
-
-def error_names_zh(err: int) -> tuple[str, ...]:
-    """Chinese names of the bits set in an ERR byte."""
-    return _bit_names(err, ERROR_NAMES_ZH)
+def error_names(err: int) -> tuple[tuple[str, str], ...]:
+    """English and Chinese names of the bits set in an ERR byte."""
+    return bit_names(ERRORS, err & 0xFF)
 
 
 def address_matches(pattern: str, address: str) -> bool:
@@ -309,21 +289,23 @@ def shortened_address(digits: str) -> str:
     return digits.rjust(12, "A")
 
 
-def _bit_names(err: int, names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(name for bit, name in enumerate(names) if err >> bit & 1)
-
-
 def _answered(address: str) -> bool:
     return address != BROADCAST_ADDRESS
 
 
-def _identifier_bytes(di: int) -> bytes:
+def identifier_bytes(di: int) -> bytes:
+    """Four bytes, low byte first; `ProtocolMisuse` when it has more."""
     if not 0 <= di <= 0xFFFFFFFF:
         raise ProtocolMisuse(f"identifier {di:X} is not four bytes")
     return di.to_bytes(4, "little")
 
 
-def _digits(text: str, count: int, what: str) -> bytes:
+def operator_bytes(digits: str) -> bytes:
+    """Four bytes, low byte first; `ProtocolMisuse` unless there are eight digits."""
+    return digits_to_bytes(digits, 8, "an operator code")
+
+
+def digits_to_bytes(text: str, count: int, what: str) -> bytes:
     """Digits as written to BCD bytes, low byte first; the text itself may be secret and is not shown."""
     if len(text) != count or not (text.isascii() and text.isdecimal()):
         raise ProtocolMisuse(f"{what} has {count} digits")

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from core.dlt645 import edition1997 as old
-from core.dlt645.commands import ANY_ADDRESS, BROADCAST_ADDRESS, Command, Read, ReadAddress
+from core.dlt645.commands import ANY_ADDRESS, BROADCAST_ADDRESS, NO_SUCH_DATA, Command, Read, ReadAddress
 from core.dlt645.frame import Frame
 from core.dlt645.identifiers import ENERGY_BLOCK, ENERGY_TOTAL, REMAINING_AMOUNT
 from core.dlt645.profiles import EDITION_1997, EDITION_2007, PROFILES, Profile, standard_of
@@ -22,7 +22,6 @@ BAUDS = (2400, 9600, 1200, 4800)
 COMBINED_BLOCK = 0x0000FF00
 SETTLED_BLOCK = 0x0001FF01
 NORMAL, REFUSED, SILENT = "normal", "refused", "silent"
-NO_SUCH_DATA = 0x02  # bit of ERR, in both editions; a busy meter refuses what it has with other bits
 
 # Habit and what is read for it; the broadcast read only where the meter is alone on the line.
 _HABITS_2007 = (

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from core.dlt645.catalogue_1997 import TABLE_97
-from core.dlt645.commands import ANY_ADDRESS, BROADCAST_ADDRESS, Command, address_matches
+from core.dlt645.commands import ANY_ADDRESS, BROADCAST_ADDRESS, Command, address_matches, digits_to_bytes
 from core.dlt645.entry import Identifier
 from core.dlt645.frame import ABNORMAL_BIT, FOLLOW_BIT, REPLY_BIT, Frame
 from core.dlt645.identifiers import Value, decode_entry
@@ -20,6 +20,10 @@ READ_97 = 0x01
 READ_FOLLOW_97 = 0x02
 REREAD_97 = 0x03
 WRITE_97 = 0x04
+WRITE_ADDRESS_97 = 0x0A
+CHANGE_BAUD_97 = 0x0C
+CHANGE_PASSWORD_97 = 0x0F
+CLEAR_DEMAND_97 = 0x10
 BLOCK_END = 0xAA
 PASSWORD_BYTES = 4
 _WITH_IDENTIFIER = frozenset((READ_97, READ_FOLLOW_97, WRITE_97))
@@ -156,9 +160,7 @@ def _refused(function: int, reply: Frame) -> bool:
 
 def password_bytes(digits: str) -> bytes:
     """Eight digits as written, low byte first; `ProtocolMisuse` for anything else, which is not shown."""
-    if len(digits) != 2 * PASSWORD_BYTES or not (digits.isascii() and digits.isdecimal()):
-        raise ProtocolMisuse("a password of 1997 has 8 digits")
-    return bytes.fromhex(digits)[::-1]
+    return digits_to_bytes(digits, 2 * PASSWORD_BYTES, "a password of 1997")
 
 
 def identifier_bytes(di: int) -> bytes:

@@ -7,7 +7,8 @@ behind a length that cuts them off. What no frame can be found in is shown as it
 
 from dataclasses import dataclass, field
 
-from core.dlt645 import diagnosis
+from core.dlt645.anatomy import HEADER, Anatomy, Text, anatomy, problems
+from core.dlt645.diagnosis import suspicions
 from core.dlt645.display import Reading
 from core.dlt645.explain_data import Row, explain_data
 from core.dlt645.frame import ABNORMAL_BIT, FOLLOW_BIT, REPLY_BIT, Frame
@@ -31,7 +32,7 @@ class Explanation:
     error_en: str | None = None
     error_zh: str | None = None
     checksum_ok: bool = False
-    problems: tuple[diagnosis.Text, ...] = field(default=())
+    problems: tuple[Text, ...] = field(default=())
 
     @property
     def is_sound(self) -> bool:
@@ -41,20 +42,20 @@ class Explanation:
 
 def explain(wire: bytes) -> Explanation:
     """Explain the bytes of one frame, waking bytes allowed in front."""
-    parts = diagnosis.anatomy(wire)
+    parts = anatomy(wire)
     if not parts.has_header:
         nothing = Row(parts.body, "bytes", "数据", "no frame can be read", "无法识别为帧")
-        wrong = diagnosis.problems(parts)
+        wrong = problems(parts)
         return Explanation((nothing,), problems=wrong, error_en=_joined(wrong, 0), error_zh=_joined(wrong, 1))
     body = parts.body
     frame = Frame(address_from_bytes(body[1:7]), body[8], parts.plain)
     edition = edition_of(frame.control, frame.data)
     told = explain_data(frame, edition)
     hidden = told.holds_password and not parts.ends_as_stated
-    wrong = diagnosis.problems(parts, hidden=hidden)
+    wrong = problems(parts, hidden=hidden)
     rows = (*_head(parts, frame, edition), *told.rows, *_tail(parts, hidden=hidden))
     found = (*told.refusal, *told.problems)
-    complaints = wrong or found or (diagnosis.suspicions(frame) if edition == "2007" else ())
+    complaints = wrong or found or (suspicions(frame) if edition == "2007" else ())
     return Explanation(
         rows=rows,
         address=frame.address,
@@ -70,11 +71,11 @@ def explain(wire: bytes) -> Explanation:
     )
 
 
-def _joined(texts: tuple[diagnosis.Text, ...], language: int) -> str | None:
+def _joined(texts: tuple[Text, ...], language: int) -> str | None:
     return "; ".join(text[language] for text in texts) or None
 
 
-def _head(parts: diagnosis.Anatomy, frame: Frame, edition: str) -> list[Row]:
+def _head(parts: Anatomy, frame: Frame, edition: str) -> list[Row]:
     body, rows = parts.body, []
     if parts.preamble:
         count = parts.preamble
@@ -88,9 +89,9 @@ def _head(parts: diagnosis.Anatomy, frame: Frame, edition: str) -> list[Row]:
     return rows
 
 
-def _tail(parts: diagnosis.Anatomy, *, hidden: bool) -> list[Row]:
+def _tail(parts: Anatomy, *, hidden: bool) -> list[Row]:
     rows = []
-    rest = parts.body[diagnosis.HEADER + len(parts.data) :]
+    rest = parts.body[HEADER + len(parts.data) :]
     if rest:
         verdict = ("right", "正确") if parts.checksum_ok else ("WRONG", "错误")
         if not parts.is_complete:
@@ -105,7 +106,7 @@ def _tail(parts: diagnosis.Anatomy, *, hidden: bool) -> list[Row]:
     return rows
 
 
-def _address(address: str) -> diagnosis.Text:
+def _address(address: str) -> Text:
     if address == "9" * 12:
         return f"{address} (broadcast)", f"{address}（广播）"
     if address == "A" * 12:
@@ -117,7 +118,7 @@ def _address(address: str) -> diagnosis.Text:
     return address, address
 
 
-def _control(frame: Frame, edition: str) -> diagnosis.Text:
+def _control(frame: Frame, edition: str) -> Text:
     table = FUNCTIONS_1997 if edition == "1997" else FUNCTIONS_2007
     known = table.get(frame.function) if edition else None
     en, zh = (known.name_en, known.name_zh) if known else ("vendor code", "厂家自定义")

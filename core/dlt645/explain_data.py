@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from core.dlt645 import blocks, values
+from core.dlt645.anatomy import Text
 from core.dlt645.catalogue_events import FAMILIES
+from core.dlt645.commands import RELAY, refusal_names
 from core.dlt645.commands import SECURITY as SECURITY_FUNCTION
-from core.dlt645.commands import refusal_names
 from core.dlt645.display import Reading, readings, shown
 from core.dlt645.edition1997 import decode_value_97, error_names_97, lookup_97
 from core.dlt645.entry import Field
@@ -28,8 +29,6 @@ from core.dlt645.layouts import (
 from core.dlt645.security import EXECUTION, SECURITY, bit_names
 from core.dlt645.service import PASSWORD_DI, SEALED_BYTES
 from core.errors import ValueFormatError
-
-Text = tuple[str, str]
 
 _NOT_SHOWN = ("not shown", "不显示")
 
@@ -87,7 +86,7 @@ def explain_data(frame: Frame, edition: str) -> Told:
         return told
     data, pieces = frame.data, function.reply if frame.is_reply else function.request
     if _is_sealed(frame):
-        pieces = (*pieces[: len(pieces) - (3 if frame.function == 0x1C else 1)], ("cipher", SEALED_BYTES))
+        pieces = (*pieces[: len(pieces) - (3 if frame.function == RELAY else 1)], ("cipher", SEALED_BYTES))
     parts, rest = split(pieces, data)
     needed = sum(size for _, size in pieces if size > 0)
     if pieces and pieces[-1][0] == "security" and len(data) == needed:
@@ -106,7 +105,7 @@ def explain_data(frame: Frame, edition: str) -> Told:
 
 def _is_sealed(frame: Frame) -> bool:
     sealed = len(frame.data) == 8 + SEALED_BYTES and frame.data[0] in SEALED_LEVELS
-    return sealed and frame.function == 0x1C and not frame.is_reply
+    return sealed and frame.function == RELAY and not frame.is_reply
 
 
 def _refusal(told: Told, frame: Frame, edition: str) -> None:
@@ -126,7 +125,7 @@ def _refusal(told: Told, frame: Frame, edition: str) -> None:
 def _identifier(told: Told, piece: bytes, frame: Frame) -> None:
     told.di = int.from_bytes(piece, "little")
     told.identifier = f"{told.di:08X}"
-    entry = SECURITY.get(told.di) if frame.function == 0x03 else lookup(told.di)
+    entry = SECURITY.get(told.di) if frame.function == SECURITY_FUNCTION else lookup(told.di)
     if entry is None:
         family = next((row for row in FAMILIES if told.di & row[0] == row[1]), None)
         en, zh = (f" ({family[2]})", f"（{family[3]}）") if family else ("", "")

@@ -12,13 +12,10 @@ from dataclasses import dataclass
 
 from core._crc import dlt_sum
 from core._frame import read_frame, write_frame
+from core.dlt645.anatomy import END, HEADER, OFFSET, OVERHEAD, START, WAKE, anatomy, problems
 from core.dlt645.values import address_from_bytes, address_to_bytes
 from core.errors import FrameError, ProtocolMisuse
 
-START = 0x68
-END = 0x16
-WAKE = 0xFE
-OVERHEAD = 12  # two 68H, six address bytes, C, L, CS, 16H
 DATA_MAX = 255  # L is one byte; some security frames exceed the 200 and 50 of reads and writes
 FRAME_MAX = OVERHEAD + DATA_MAX
 PREAMBLE_MAX = 16  # four are usual; seven have been seen
@@ -31,8 +28,8 @@ FUNCTION_MASK = 0x1F
 FUNCTIONS_WITH_IDENTIFIER = frozenset((0x03, 0x11, 0x12, 0x14))
 REPLY_PREAMBLE = 4  # FE bytes that a meter may send before its reply
 
-_ADD_OFFSET = bytes((byte + 0x33) & 0xFF for byte in range(256))
-_REMOVE_OFFSET = bytes((byte - 0x33) & 0xFF for byte in range(256))
+_ADD_OFFSET = bytes((byte + OFFSET) & 0xFF for byte in range(256))
+_REMOVE_OFFSET = bytes((byte - OFFSET) & 0xFF for byte in range(256))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,29 +117,15 @@ def parse(wire: bytes) -> Frame:
 
 def _parse_slowly(wire: bytes) -> Frame:
     """The long way, which also takes other buffers and says what is wrong."""
-    body = bytes(wire).lstrip(b"\xfe")
-    if len(body) < OVERHEAD:
-        raise FrameError(f"short: {len(body)} bytes after the preamble, a frame has at least {OVERHEAD}")
-    if body[0] != START:
-        raise FrameError(f"does not start with 68H but with {body[0]:02X}H")
-    if body[7] != START:
-        raise FrameError(f"second 68H missing: {body[7]:02X}H after the address")
-    size = OVERHEAD + body[9]
-    if len(body) < size:
-        raise FrameError(f"length: L = {body[9]} needs {size} bytes, got {len(body)}")
-    if len(body) > size:
-        raise FrameError(f"length: L = {body[9]} needs {size} bytes, {len(body) - size} trailing bytes")
-    if body[-1] != END:
-        raise FrameError(f"missing 16H at the end: got {body[-1]:02X}H")
-    expected = dlt_sum(body[:-2])
-    if body[-2] != expected:
-        raise FrameError(f"checksum: expected {expected:02X}H, got {body[-2]:02X}H")
-    return _frame_from(body)
+    parts = anatomy(bytes(wire))
+    if wrong := problems(parts):
+        raise FrameError("; ".join(en for en, _ in wrong))
+    return _frame_from(parts.body)
 
 
 def _frame_from(body: bytes) -> Frame:
     """Build the frame of a body that has passed every check."""
-    return Frame(address_from_bytes(body[1:7]), body[8], body[10:-2].translate(_REMOVE_OFFSET))
+    return Frame(address_from_bytes(body[1:7]), body[8], body[HEADER:-2].translate(_REMOVE_OFFSET))
 
 
 class FrameDecoder:

@@ -8,7 +8,25 @@ is written again bit for bit, and a frame of which that would not hold is refuse
 
 from dataclasses import dataclass, field
 
-from core.dlt645.commands import READ, READ_FOLLOW, SEQUENCE_MAX, refusal_names
+from core.dlt645.commands import (
+    BROADCAST_TIME,
+    CHANGE_BAUD,
+    CHANGE_PASSWORD,
+    CLEAR_DEMAND,
+    CLEAR_EVENTS,
+    CLEAR_METER,
+    FREEZE,
+    READ,
+    READ_ADDRESS,
+    READ_FOLLOW,
+    RELAY,
+    SECURITY,
+    SEQUENCE_MAX,
+    TERMINAL,
+    WRITE,
+    WRITE_ADDRESS,
+    refusal_names,
+)
 from core.dlt645.frame import ABNORMAL_BIT, FOLLOW_BIT, REPLY_BIT, Frame
 from core.dlt645.security import EXECUTION, bit_names
 from core.dlt645.values import address_from_bytes, address_to_bytes, bcd_to_int, decode_baud, encode_baud
@@ -48,7 +66,7 @@ class Named:
 
     def to_frame(self) -> Frame:
         """The reply."""
-        return Frame(self.address, 0x13 | REPLY_BIT, address_to_bytes(self.meter_address))
+        return Frame(self.address, READ_ADDRESS | REPLY_BIT, address_to_bytes(self.meter_address))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +80,7 @@ class Done:
     @property
     def execution(self) -> Names:
         """What the execution word of 1CH says, where one came."""
-        return bit_names(EXECUTION, int.from_bytes(self.data, "little")) if self.function == 0x1C else ()
+        return bit_names(EXECUTION, int.from_bytes(self.data, "little")) if self.function == RELAY else ()
 
     def to_frame(self) -> Frame:
         """The reply; that of 15H comes from the new address, which `address` then is."""
@@ -80,7 +98,7 @@ class Baud:
 
     def to_frame(self) -> Frame:
         """The reply, to be sent at the old rate."""
-        return Frame(self.address, 0x17 | REPLY_BIT, bytes((encode_baud(self.baud),)))
+        return Frame(self.address, CHANGE_BAUD | REPLY_BIT, bytes((encode_baud(self.baud),)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +110,7 @@ class Output:
 
     def to_frame(self) -> Frame:
         """The reply."""
-        return Frame(self.address, 0x1D | REPLY_BIT, bytes((self.output,)))
+        return Frame(self.address, TERMINAL | REPLY_BIT, bytes((self.output,)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +137,16 @@ class Refused:
 
 Reply = Data | Named | Done | Baud | Output | Refused
 
-_DONE_SIZES = {0x08: (0,), 0x14: (0,), 0x15: (0,), 0x16: (0,), 0x18: (4,), 0x19: (0,), 0x1A: (0,), 0x1B: (0,),
-               0x1C: (0, 2)}  # fmt: skip
-_FUNCTIONS = frozenset((*_DONE_SIZES, 0x03, 0x11, 0x12, 0x13, 0x17, 0x1D))
-_SILENT = frozenset((0x13, 0x15))
-_ERROR_SIZES = {0x03: (2,), 0x1C: (1, 2)}
-_LEAST = {0x03: 4, 0x11: 4, 0x12: 5}
-_EXACT = {0x13: 6, 0x17: 1, 0x1D: 1}
+_DONE_SIZES = {
+    **dict.fromkeys((BROADCAST_TIME, WRITE, WRITE_ADDRESS, FREEZE, CLEAR_DEMAND, CLEAR_METER, CLEAR_EVENTS), (0,)),
+    CHANGE_PASSWORD: (4,),
+    RELAY: (0, 2),
+}
+_SILENT = frozenset((READ_ADDRESS, WRITE_ADDRESS))
+_ERROR_SIZES = {SECURITY: (2,), RELAY: (1, 2)}
+_LEAST = {SECURITY: 4, READ: 4, READ_FOLLOW: 5}
+_EXACT = {READ_ADDRESS: 6, CHANGE_BAUD: 1, TERMINAL: 1}
+_FUNCTIONS = frozenset((*_DONE_SIZES, *_LEAST, *_EXACT))
 
 
 def parse_reply(frame: Frame) -> Reply:
@@ -142,14 +163,14 @@ def parse_reply(frame: Frame) -> Reply:
         return Refused(address, function, int.from_bytes(data, "little"), len(data))
     _check_size(frame)
     if function in _LEAST:
-        di, seq = int.from_bytes(data[:4], "little"), data[-1] if function == 0x12 else None
+        di, seq = int.from_bytes(data[:4], "little"), data[-1] if function == READ_FOLLOW else None
         return Data(address, di, data[4:-1] if seq is not None else data[4:], seq, frame.follow, function)
-    if function == 0x13:
+    if function == READ_ADDRESS:
         bcd_to_int(data)
         return Named(address, address_from_bytes(data))
-    if function == 0x17:
+    if function == CHANGE_BAUD:
         return Baud(address, decode_baud(data[0]))
-    if function == 0x1D:
+    if function == TERMINAL:
         return Output(address, data[0])
     return Done(address, function, data)
 

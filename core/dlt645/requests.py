@@ -6,6 +6,7 @@ that are none. What comes out encodes to the same data again.
 
 from collections.abc import Callable, Mapping
 
+from core.dlt645 import commands as codes
 from core.dlt645 import service, values
 from core.dlt645.commands import (
     BroadcastTime,
@@ -152,19 +153,19 @@ def _terminal(frame: Frame) -> Command:
 
 
 _PARSERS: Mapping[int, Callable[[Frame], Command]] = {
-    0x03: _authenticate,
-    0x08: _time,
-    0x11: _read,
-    0x12: _follow,
-    0x13: _address,
-    0x14: _write,
-    0x15: _new_address,
-    0x16: _freeze,
-    0x17: _baud,
-    0x18: _new_password,
-    0x19: _clear_demand,
-    0x1A: _clear_meter,
-    0x1B: _clear_events,
-    0x1C: _relay,
-    0x1D: _terminal,
+    codes.SECURITY: _authenticate,
+    codes.BROADCAST_TIME: _time,
+    codes.READ: _read,
+    codes.READ_FOLLOW: _follow,
+    codes.READ_ADDRESS: _address,
+    codes.WRITE: _write,
+    codes.WRITE_ADDRESS: _new_address,
+    codes.FREEZE: _freeze,
+    codes.CHANGE_BAUD: _baud,
+    codes.CHANGE_PASSWORD: _new_password,
+    codes.CLEAR_DEMAND: _clear_demand,
+    codes.CLEAR_METER: _clear_meter,
+    codes.CLEAR_EVENTS: _clear_events,
+    codes.RELAY: _relay,
+    codes.TERMINAL: _terminal,
 }

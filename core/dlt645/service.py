@@ -9,7 +9,25 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
-from core.dlt645.commands import BROADCAST_ADDRESS, NO_OPERATOR, READ, Password, address_matches
+from core.dlt645.commands import (
+    BROADCAST_ADDRESS,
+    CHANGE_BAUD,
+    CHANGE_PASSWORD,
+    CLEAR_DEMAND,
+    CLEAR_EVENTS,
+    CLEAR_METER,
+    FREEZE,
+    NO_OPERATOR,
+    READ,
+    RELAY,
+    SECURITY,
+    TERMINAL,
+    WRITE_ADDRESS,
+    Password,
+    address_matches,
+    identifier_bytes,
+    operator_bytes,
+)
 from core.dlt645.frame import ABNORMAL_BIT, FOLLOW_BIT, REPLY_BIT, Frame
 from core.dlt645.values import address_to_bytes, encode_baud, encode_minute, int_to_bcd
 from core.errors import ProtocolMisuse
@@ -70,7 +88,7 @@ class ReadRecords(Service):
         if not 1 <= self.blocks <= BLOCKS_MAX:
             raise ProtocolMisuse(f"{self.blocks} blocks are not within 1..{BLOCKS_MAX}")
         since = b"" if self.since is None else encode_minute(self.since)
-        return _identifier(self.di) + int_to_bcd(self.blocks, 1) + since
+        return identifier_bytes(self.di) + int_to_bcd(self.blocks, 1) + since
 
     def match(self, reply: Frame) -> bool:
         """Whether `reply` answers; more may follow."""
@@ -79,32 +97,32 @@ class ReadRecords(Service):
 
     def fits(self, data: bytes) -> bool:
         """The identifier comes back."""
-        return data[:4] == _identifier(self.di)
+        return data[:4] == identifier_bytes(self.di)
 
 
 @dataclass(frozen=True, slots=True)
 class Authenticate(Service):
     """Command 03H: one step of authentication or of a recharge; `payload` is what the vending backend made."""
 
-    FUNCTION: ClassVar[int] = 0x03
+    FUNCTION: ClassVar[int] = SECURITY
     di: int
     payload: bytes = b""
     operator: str = NO_OPERATOR
 
     def body(self) -> bytes:
         """DI, operator, payload."""
-        return _identifier(self.di) + _operator(self.operator) + self.payload
+        return identifier_bytes(self.di) + operator_bytes(self.operator) + self.payload
 
     def fits(self, data: bytes) -> bool:
         """The identifier comes back."""
-        return data[:4] == _identifier(self.di)
+        return data[:4] == identifier_bytes(self.di)
 
 
 @dataclass(frozen=True, slots=True)
 class WriteAddress(Service):
     """Command 15H, to the only meter on the line (AA..AA), its program key pressed; refusal is silence."""
 
-    FUNCTION: ClassVar[int] = 0x15
+    FUNCTION: ClassVar[int] = WRITE_ADDRESS
     new_address: str
 
     def body(self) -> bytes:
@@ -120,7 +138,7 @@ class WriteAddress(Service):
 class Freeze(Service):
     """Command 16H: freeze each time the given fields come; `EVERY` from the month down leaves them open."""
 
-    FUNCTION: ClassVar[int] = 0x16
+    FUNCTION: ClassVar[int] = FREEZE
     month: int = EVERY
     day: int = EVERY
     hour: int = EVERY
@@ -141,7 +159,7 @@ class Freeze(Service):
 class ChangeBaud(Service):
     """Command 17H. When the answer is lost, the rate is not known: try both."""
 
-    FUNCTION: ClassVar[int] = 0x17
+    FUNCTION: ClassVar[int] = CHANGE_BAUD
     baud: int
 
     def body(self) -> bytes:
@@ -157,7 +175,7 @@ class ChangeBaud(Service):
 class ChangePassword(Service):
     """Command 18H: the password of `new`'s level, authorised by `old` of the same or a higher level."""
 
-    FUNCTION: ClassVar[int] = 0x18
+    FUNCTION: ClassVar[int] = CHANGE_PASSWORD
     old: Password
     new: Password
 
@@ -165,7 +183,7 @@ class ChangePassword(Service):
         """DI of the level, old and new password with their levels."""
         if not 0 <= self.new.level <= 9 or self.old.level > self.new.level:
             raise ProtocolMisuse(f"a password of level {self.old.level} does not change one of level {self.new.level}")
-        return _identifier(PASSWORD_DI + self.new.level + 1) + self.old.to_bytes() + self.new.to_bytes()
+        return identifier_bytes(PASSWORD_DI + self.new.level + 1) + self.old.to_bytes() + self.new.to_bytes()
 
     def fits(self, data: bytes) -> bool:
         """The new password comes back."""
@@ -176,20 +194,20 @@ class ChangePassword(Service):
 class ClearDemand(Service):
     """Command 19H: set the maximum demands to zero."""
 
-    FUNCTION: ClassVar[int] = 0x19
+    FUNCTION: ClassVar[int] = CLEAR_DEMAND
     password: Password
     operator: str = NO_OPERATOR
 
     def body(self) -> bytes:
         """PA P0..P2, operator."""
-        return self.password.to_bytes() + _operator(self.operator)
+        return self.password.to_bytes() + operator_bytes(self.operator)
 
 
 @dataclass(frozen=True, slots=True)
 class ClearMeter(Service):
     """Command 1AH: set all registers to zero; at level 98 with ciphertext."""
 
-    FUNCTION: ClassVar[int] = 0x1A
+    FUNCTION: ClassVar[int] = CLEAR_METER
     password: Password
     operator: str = NO_OPERATOR
     cipher: bytes = field(default=b"", repr=False)
@@ -198,14 +216,14 @@ class ClearMeter(Service):
         """PA P0..P2, operator, ciphertext."""
         if len(self.cipher) not in (0, SEALED_BYTES):
             raise ProtocolMisuse(f"the ciphertext has {SEALED_BYTES} bytes or none, not {len(self.cipher)}")
-        return self.password.to_bytes() + _operator(self.operator) + self.cipher
+        return self.password.to_bytes() + operator_bytes(self.operator) + self.cipher
 
 
 @dataclass(frozen=True, slots=True)
 class ClearEvents(Service):
     """Command 1BH: forget all events, or those of one kind (DI0 = FF)."""
 
-    FUNCTION: ClassVar[int] = 0x1B
+    FUNCTION: ClassVar[int] = CLEAR_EVENTS
     password: Password
     operator: str = NO_OPERATOR
     di: int = ALL_EVENTS
@@ -214,14 +232,14 @@ class ClearEvents(Service):
         """PA P0..P2, operator, DI."""
         if self.di & 0xFF != 0xFF:
             raise ProtocolMisuse(f"events are cleared by kind: the last byte of {self.di:08X} must be FF")
-        return self.password.to_bytes() + _operator(self.operator) + _identifier(self.di)
+        return self.password.to_bytes() + operator_bytes(self.operator) + identifier_bytes(self.di)
 
 
 @dataclass(frozen=True, slots=True)
 class SealedControl(Service):
     """Command 1CH at level 98 or 96: action and deadline are inside the ciphertext."""
 
-    FUNCTION: ClassVar[int] = 0x1C
+    FUNCTION: ClassVar[int] = RELAY
     password: Password
     cipher: bytes = field(repr=False)
     operator: str = NO_OPERATOR
@@ -230,7 +248,7 @@ class SealedControl(Service):
         """PA P0..P2, operator, ciphertext."""
         if len(self.cipher) != SEALED_BYTES:
             raise ProtocolMisuse(f"the ciphertext has {SEALED_BYTES} bytes, not {len(self.cipher)}")
-        return self.password.to_bytes() + _operator(self.operator) + self.cipher
+        return self.password.to_bytes() + operator_bytes(self.operator) + self.cipher
 
     def fits(self, data: bytes) -> bool:
         """Nothing, or the execution word."""
@@ -241,7 +259,7 @@ class SealedControl(Service):
 class Terminal(Service):
     """Command 1DH: what the multi-function terminal gives out (0 second pulse, 1 demand period, 2 slot switch)."""
 
-    FUNCTION: ClassVar[int] = 0x1D
+    FUNCTION: ClassVar[int] = TERMINAL
     output: int
 
     def body(self) -> bytes:
@@ -253,15 +271,3 @@ class Terminal(Service):
     def fits(self, data: bytes) -> bool:
         """N comes back."""
         return data == self.body()
-
-
-def _identifier(di: int) -> bytes:
-    if not 0 <= di <= 0xFFFFFFFF:
-        raise ProtocolMisuse(f"identifier {di:X} is not four bytes")
-    return di.to_bytes(4, "little")
-
-
-def _operator(text: str) -> bytes:
-    if len(text) != 8 or not (text.isascii() and text.isdecimal()):
-        raise ProtocolMisuse("an operator code has 8 digits")
-    return bytes.fromhex(text)[::-1]

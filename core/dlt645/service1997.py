@@ -11,18 +11,12 @@ from typing import ClassVar
 
 from core.dlt645 import edition1997 as old
 from core.dlt645 import values
-from core.dlt645.commands import BroadcastTime, Command
+from core.dlt645.commands import BROADCAST_TIME, BroadcastTime, Command
 from core.dlt645.edition1997 import REREAD_97, Read97, Write97, error_names_97, reply_value_97
 from core.dlt645.follow import LongRead
 from core.dlt645.frame import ABNORMAL_BIT, FOLLOW_BIT, REPLY_BIT, Frame
 from core.dlt645.service import Service
 from core.errors import ProtocolMisuse, ValueFormatError
-
-WRITE_ADDRESS_97 = 0x0A
-CHANGE_BAUD_97 = 0x0C
-CHANGE_PASSWORD_97 = 0x0F
-CLEAR_DEMAND_97 = 0x10
-BROADCAST_TIME_97 = 0x08
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +80,7 @@ class Reread97(Service97):
 class WriteAddress97(Service97):
     """Command 0AH, to the only meter on the line; it may answer from either address."""
 
-    FUNCTION: ClassVar[int] = WRITE_ADDRESS_97
+    FUNCTION: ClassVar[int] = old.WRITE_ADDRESS_97
     new_address: str
 
     def body(self) -> bytes:
@@ -103,7 +97,7 @@ class WriteAddress97(Service97):
 class ChangeBaud97(Service97):
     """Command 0CH; `word` is the meter's own word of the rate. When the answer is lost, try both rates."""
 
-    FUNCTION: ClassVar[int] = CHANGE_BAUD_97
+    FUNCTION: ClassVar[int] = old.CHANGE_BAUD_97
     word: int
 
     def body(self) -> bytes:
@@ -121,7 +115,7 @@ class ChangeBaud97(Service97):
 class ChangePassword97(Service97):
     """Command 0FH: old and new password, eight digits each as written; they show in no repr."""
 
-    FUNCTION: ClassVar[int] = CHANGE_PASSWORD_97
+    FUNCTION: ClassVar[int] = old.CHANGE_PASSWORD_97
     old_password: str = field(repr=False)
     new_password: str = field(repr=False)
 
@@ -138,7 +132,7 @@ class ChangePassword97(Service97):
 class ClearDemand97(Service97):
     """Command 10H; `password`, eight digits, for meters that want one."""
 
-    FUNCTION: ClassVar[int] = CLEAR_DEMAND_97
+    FUNCTION: ClassVar[int] = old.CLEAR_DEMAND_97
     password: str | None = field(default=None, repr=False)
 
     def body(self) -> bytes:
@@ -202,8 +196,8 @@ class Refused97:
 
 
 _DATA = frozenset((old.READ_97, old.READ_FOLLOW_97, REREAD_97))
-_DONE_SIZES = {old.WRITE_97: (0,), WRITE_ADDRESS_97: (0,), CHANGE_BAUD_97: (1,), CHANGE_PASSWORD_97: (0, 4),
-               CLEAR_DEMAND_97: (0,)}  # fmt: skip
+_DONE_SIZES = {old.WRITE_97: (0,), old.WRITE_ADDRESS_97: (0,), old.CHANGE_BAUD_97: (1,), old.CHANGE_PASSWORD_97: (0, 4),
+               old.CLEAR_DEMAND_97: (0,)}  # fmt: skip
 
 
 def parse_reply_97(frame: Frame) -> Data97 | Done97 | Refused97:
@@ -258,11 +252,11 @@ _PARSERS: Mapping[int, tuple[Callable[[str, bytes], Command], range | tuple[int,
     old.WRITE_97: (
         lambda address, data: Write97(address, _di(data), data[6:], _password(data[2:6])), range(6, 256),
     ),
-    BROADCAST_TIME_97: (lambda address, data: BroadcastTime(values.decode_datetime(data), address), (6,)),
-    WRITE_ADDRESS_97: (_new_address, (6,)),
-    CHANGE_BAUD_97: (lambda address, data: ChangeBaud97(address, data[0]), (1,)),
-    CHANGE_PASSWORD_97: (
+    BROADCAST_TIME: (lambda address, data: BroadcastTime(values.decode_datetime(data), address), (6,)),
+    old.WRITE_ADDRESS_97: (_new_address, (6,)),
+    old.CHANGE_BAUD_97: (lambda address, data: ChangeBaud97(address, data[0]), (1,)),
+    old.CHANGE_PASSWORD_97: (
         lambda address, data: ChangePassword97(address, _password(data), _password(data[4:])), (8,),
     ),
-    CLEAR_DEMAND_97: (_clear, (0, 4)),
+    old.CLEAR_DEMAND_97: (_clear, (0, 4)),
 }  # fmt: skip

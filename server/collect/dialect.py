@@ -94,7 +94,7 @@ class Dialect2007:
 
     def refusal(self, err: int) -> str:
         """The names of the bits."""
-        return f"ERR {err:02X}: {', '.join(error_names(err)) or 'no reason given'}"
+        return f"ERR {err:02X}: {', '.join(en for en, _ in error_names(err)) or 'no reason given'}"
 
     def cannot_switch(self, action: Action) -> str:
         """Nothing stands against it."""

@@ -11,11 +11,20 @@ from collections.abc import Callable
 from core.dlt645.commands import (
     BROADCAST_ADDRESS,
     BROADCAST_TIME,
+    CHANGE_BAUD,
+    CHANGE_PASSWORD,
+    CLEAR_DEMAND,
+    CLEAR_EVENTS,
+    CLEAR_METER,
+    FREEZE,
     READ,
     READ_ADDRESS,
     READ_FOLLOW,
     RELAY,
+    SECURITY,
+    TERMINAL,
     WRITE,
+    WRITE_ADDRESS,
 )
 from core.dlt645.frame import ABNORMAL_BIT, FOLLOW_BIT, REPLY_BIT, Frame
 from core.dlt645.security import Serr
@@ -33,8 +42,6 @@ from sim.meters.refusal import ERR_NO_DATA, ERR_OTHER, ERR_PASSWORD, RefusedErro
 
 __all__ = ["RefusedError", "answer", "fits"]
 
-AUTHENTICATE, WRITE_ADDRESS, FREEZE, BAUD, PASSWORD = 0x03, 0x15, 0x16, 0x17, 0x18
-DEMAND_CLEAR, METER_CLEAR, EVENT_CLEAR, TERMINAL = 0x19, 0x1A, 0x1B, 0x1D
 WRITE_DATA_AT = 12
 WRITE_BYTES_MAX = 50
 IDENTIFIER_BYTES = 4
@@ -99,9 +106,9 @@ def _carries(meter: Meter, request: Frame) -> bool:
 
 
 def _wild_baud(meter: Meter, request: Frame) -> Frame | None:
-    if request.control != BAUD or not meter.profile.wild_baud_refused:
+    if request.control != CHANGE_BAUD or not meter.profile.wild_baud_refused:
         return None
-    return Frame(meter.address, BAUD | REPLY_BIT | ABNORMAL_BIT, bytes([ERR_PASSWORD]))
+    return Frame(meter.address, CHANGE_BAUD | REPLY_BIT | ABNORMAL_BIT, bytes([ERR_PASSWORD]))
 
 
 def _unknown(meter: Meter, _request: Frame, _at_ms: int) -> Said:
@@ -199,7 +206,7 @@ def _plain(command: Callable[[Meter, bytes, int], bytes | None]) -> Handler:
 
 
 _HANDLERS: dict[int, Handler] = {
-    AUTHENTICATE: _authenticate,
+    SECURITY: _authenticate,
     BROADCAST_TIME: _set_time,
     READ: _read,
     READ_FOLLOW: _read_follow,
@@ -207,11 +214,11 @@ _HANDLERS: dict[int, Handler] = {
     WRITE: _write,
     WRITE_ADDRESS: _plain(commands.write_address),
     FREEZE: _plain(commands.freeze),
-    BAUD: _plain(commands.change_baud),
-    PASSWORD: _plain(commands.new_password),
-    DEMAND_CLEAR: _plain(commands.reset_demand),
-    METER_CLEAR: _plain(commands.clear_meter),
-    EVENT_CLEAR: _plain(commands.clear_events),
+    CHANGE_BAUD: _plain(commands.change_baud),
+    CHANGE_PASSWORD: _plain(commands.new_password),
+    CLEAR_DEMAND: _plain(commands.reset_demand),
+    CLEAR_METER: _plain(commands.clear_meter),
+    CLEAR_EVENTS: _plain(commands.clear_events),
     RELAY: _relay,
     TERMINAL: _plain(commands.terminal),
 }

@@ -9,18 +9,22 @@ word of 0CH is known from no source, so a meter refuses it and keeps its rate.
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from core.dlt645.commands import ANY_ADDRESS, BROADCAST_ADDRESS
-from core.dlt645.edition1997 import PASSWORD_BYTES, READ_97, READ_FOLLOW_97, REREAD_97, WRITE_97, lookup_97
-from core.dlt645.entry import READ_WRITE
-from core.dlt645.frame import ABNORMAL_BIT, REPLY_BIT, Frame
-from core.dlt645.identifiers import decode_entry
-from core.dlt645.service1997 import (
-    BROADCAST_TIME_97,
+from core.dlt645.commands import ANY_ADDRESS, BROADCAST_ADDRESS, BROADCAST_TIME
+from core.dlt645.edition1997 import (
     CHANGE_BAUD_97,
     CHANGE_PASSWORD_97,
     CLEAR_DEMAND_97,
+    PASSWORD_BYTES,
+    READ_97,
+    READ_FOLLOW_97,
+    REREAD_97,
+    WRITE_97,
     WRITE_ADDRESS_97,
+    lookup_97,
 )
+from core.dlt645.entry import READ_WRITE
+from core.dlt645.frame import ABNORMAL_BIT, REPLY_BIT, Frame
+from core.dlt645.identifiers import decode_entry
 from core.dlt645.values import decode_date, decode_datetime, decode_time
 from core.errors import CoreError, ValueFormatError
 from sim.meters import events
@@ -48,7 +52,7 @@ def answer_97(meter: "Meter", request: Frame, at_ms: int) -> Frame | None:
     """What the meter says to a request at world time `at_ms`; None is silence."""
     if request.is_reply or meter.silent or meter.notes.mains_off:
         return None
-    if request.address == BROADCAST_ADDRESS and request.control == BROADCAST_TIME_97:
+    if request.address == BROADCAST_ADDRESS and request.control == BROADCAST_TIME:
         _sync(meter, request.data, at_ms)
         return None
     handle, who = _HANDLERS.get(request.control), _speaks_as(meter, request.address)

@@ -6,6 +6,7 @@ head-end; this is the meter's side of it). None means that the bus decides. A sc
 
 from dataclasses import dataclass
 
+from core.dlt645.commands import RelayAction
 from sim.vendors import VENDOR_NAMES
 
 WRONG_PASSWORDS_MAX = 5
@@ -53,7 +54,7 @@ _ALL = (
     VendorProfile(
         "state-grid-three-phase",
         preamble=4,
-        plain_actions=frozenset((0x1B, 0x1C)),
+        plain_actions=frozenset((RelayAction.ALLOW_CLOSE, RelayAction.CLOSE)),
         sealed_control=True,
         unknown_command_err=None,
         new_address=False,

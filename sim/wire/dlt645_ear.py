@@ -5,8 +5,10 @@ Where all meters are of 2007 none is asked for its edition. A meter that was giv
 
 from collections.abc import Iterable, Sequence
 
-from core.dlt645.commands import BROADCAST_ADDRESS
-from core.dlt645.frame import OVERHEAD, Frame, FrameDecoder, encode
+from core.dlt645.anatomy import OVERHEAD
+from core.dlt645.commands import BROADCAST_ADDRESS, CHANGE_BAUD, WRITE, WRITE_ADDRESS
+from core.dlt645.edition1997 import WRITE_ADDRESS_97
+from core.dlt645.frame import Frame, FrameDecoder, encode
 from core.dlt645.question import read_question, write_register
 from core.units import WH_PER_STEP
 from sim.estate import BusConfig
@@ -19,7 +21,7 @@ from sim.meters.energies import FORWARD_TOTAL
 
 BYTE_GAP_S = 0.5
 """Tb: after this silence a half frame is dropped (DL/T 645-2007)."""
-CHANGES = (0x14, 0x15, 0x17, 0x0A)
+CHANGES = (WRITE, WRITE_ADDRESS, CHANGE_BAUD, WRITE_ADDRESS_97)
 """Commands after which a meter may have another address or another rate."""
 
 

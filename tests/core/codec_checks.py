@@ -34,6 +34,7 @@ _TABLES = (
 )  # fmt: skip
 _MODULES = (
     "values",
+    "anatomy",
     "frame",
     *_TABLES,
     "identifiers",

@@ -9,14 +9,14 @@ from tests.core.codec_checks import failures, forget_codec, load_codec
 from tests.core.test_vectors import CHECKS
 
 PLANTED = {
-    "received data keeps the 33H offset": ("frame", "(byte - 0x33) & 0xFF", "byte"),
-    "sent data lacks the 33H offset": ("frame", "(byte + 0x33) & 0xFF", "byte"),
-    "the offset saturates instead of wrapping on receipt": ("frame", "(byte - 0x33) & 0xFF", "max(byte - 0x33, 0)"),
-    "the offset saturates instead of wrapping on sending": ("frame", "(byte + 0x33) & 0xFF", "min(byte + 0x33, 255)"),
-    "the offset is 34H": ("frame", "(byte - 0x33) & 0xFF", "(byte - 0x34) & 0xFF"),
+    "received data keeps the 33H offset": ("frame", "(byte - OFFSET) & 0xFF", "byte"),
+    "sent data lacks the 33H offset": ("frame", "(byte + OFFSET) & 0xFF", "byte"),
+    "the offset saturates instead of wrapping on receipt": ("frame", "(byte - OFFSET) & 0xFF", "max(byte - 0x33, 0)"),
+    "the offset saturates instead of wrapping on sending": ("frame", "(byte + OFFSET) & 0xFF", "min(byte + 0x33, 255)"),
+    "the offset is 34H": ("frame", "(byte - OFFSET) & 0xFF", "(byte - 0x34) & 0xFF"),
     "received addresses are reversed": ("values", "return data[::-1].hex().upper()", "return data.hex().upper()"),
     "sent addresses are reversed": ("values", "bytes.fromhex(address)[::-1]", "bytes.fromhex(address)"),
-    "the sum leaves out the first 68H": ("frame", "expected = dlt_sum(body[:-2])", "expected = dlt_sum(body[1:-2])"),
+    "the sum leaves out the first 68H": ("anatomy", "sum(self.body[:-2]) & 0xFF if", "sum(self.body[1:-2]) & 0xFF if"),
     "the stream's sum covers too little": (
         "frame",
         "if dlt_sum(body[:-2]) != body[-2]:",
@@ -149,8 +149,8 @@ PLANTED = {
     "baud words count in 300s": ("values", "9600: 0x20", "9600: 0x32"),
     "the operator of 03H is sent high byte first": (
         "service",
-        "return bytes.fromhex(text)[::-1]",
-        "return bytes.fromhex(text)",
+        "operator_bytes(self.operator) + self.payload",
+        "operator_bytes(self.operator)[::-1] + self.payload",
     ),
     "freeze fields go month first": ("service", "for value in reversed(row))", "for value in row)"),
     "amounts of 03H lose their place": ("requests", "_di(data), data[8:], _operator", "_di(data), data[4:], _operator"),
@@ -171,7 +171,7 @@ PLANTED = {
     "the follow bit of a typed reply is dropped": ("replies", "seq, frame.follow,", "seq, False,"),
     "the typed reply keeps its sequence number": (
         "replies",
-        "data[-1] if function == 0x12 else None",
+        "data[-1] if function == READ_FOLLOW else None",
         "data[-1] if function == 0x32 else None",
     ),
     "follow-ups all ask for the first": ("follow", "self._seq += 1", "self._seq = 1"),
