@@ -13,6 +13,7 @@ from bench.report import EXIT_FAILED, BenchFailed, Result, publish, unwritable
 BENCHES = {
     "bus": "reads over a simulated RS-485 line, beside the limit of the wire and a raw echo",
     "codec": "DL/T 645 frames in a stream, in bulk and one a call, beside dlt645",
+    "collect": "the whole collector against 256 buses: readings durable, as a share of the wire's limit",
     "crc": "checks of a million frames, beside fastcrc and NumPy, in every tier of the host",
     "deduct": "bulk deduction, beside vectorised NumPy and a Python loop",
     "estate": "fifty thousand meters: memory, start, a month in virtual time, beside a dlt645 server a meter",

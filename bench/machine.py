@@ -85,6 +85,11 @@ def _cpu_seconds(children: Sequence[int]) -> tuple[float, float, float] | None:
     return steal / _TICKS_PER_S, busy / _TICKS_PER_S, own / _TICKS_PER_S
 
 
+def process_s(pid: int) -> float:
+    """CPU seconds that a process has used, user and system."""
+    return _process_ticks(pid) / _TICKS_PER_S
+
+
 def _process_ticks(pid: int) -> int:
     """User and system ticks of a process and of the children it has waited for (proc(5), fields 14 to 17)."""
     after_name = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
