@@ -36,6 +36,7 @@ from server.jobs.collecting import FlowOrders, FlowSink, bus_plans
 from server.jobs.notices import NoticeJob
 from server.jobs.orders import OrderJob
 from server.jobs.runner import Job, Runner
+from server.jobs.schemes import SchemeJob
 from server.jobs.sealing import SealingJob
 from server.jobs.ticks import BillingTick, ClockGuard
 from server.keyring import Keyring, key_path, looked_at
@@ -199,6 +200,7 @@ class Application:
             BillingTick(*parts, guard=self._guard),
             NoticeJob(*parts, senders={self.sandbox.channel: self.sandbox}, render=self._words),
             AnomalyJob(*parts),
+            SchemeJob(*parts),
             OrderJob(*parts, providers=self.providers),
             SealingJob(*parts),
         ]

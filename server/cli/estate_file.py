@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from core.tariff import Tariff, TariffError, tariff_from_dict
 from server.cli import estate_keys as keys
+from server.cli.estate_rules import check_limits, household_of, scheme_of
 from server.domain.estate_document import (
     ApiClientEntry,
     BuildingEntry,
@@ -23,15 +24,20 @@ from server.domain.estate_document import (
     EstateDocument,
     EstateEntry,
     GateEntry,
+    HolidayEntry,
     HouseholdEntry,
     RoomEntry,
     UserEntry,
 )
 from server.domain.ledger import SYSTEM_ACCOUNTS
+from server.domain.schemes import HUNAN, PRESETS
 from server.errors import ConfigError
 
 Entry = TypeVar("Entry")
-TABLES = ("estate", "tariff", "bus", "meter_profile", "building", "room", "household", "gate", "user", "api_client")
+TABLES = (
+    "estate", "tariff", "scheme", "holiday", "bus", "meter_profile", "building", "room", "household", "gate", "user",
+    "api_client",
+)  # fmt: skip
 
 
 def read_estate(path: Path, now_s: int) -> EstateDocument:
@@ -93,7 +99,7 @@ def _document(source: Path, raw: Mapping[str, Any], history: list[dict[str, str]
     ]
     residents = [entry for fields in households if (entry := _resident(fields))]
     rooms = entries("room", keys.ROOM, RoomEntry)
-    homes = tuple(HouseholdEntry(**fields) for fields in households)
+    homes = tuple(household_of(f"{source}: household {fields['account_id']}", fields) for fields in households)
     return EstateDocument(
         estate=EstateEntry(**estate),
         tariffs=tuple(_tariff(source, table) for table in _rows(source, raw, "tariff")),
@@ -110,6 +116,11 @@ def _document(source: Path, raw: Mapping[str, Any], history: list[dict[str, str]
         history=tuple(
             DayRegister(**fields) for fields in _fields(source.parent / "history.csv", "row", history, keys.HISTORY)
         ),
+        schemes=tuple(
+            scheme_of(source, fields) for fields in _fields(source, "scheme", _rows(source, raw, "scheme"), keys.SCHEME)
+        ),
+        holidays=entries("holiday", keys.HOLIDAY, HolidayEntry),
+        preset=HUNAN,
     )
 
 
@@ -193,6 +204,11 @@ def _check(source: Path, document: EstateDocument) -> None:
     _unique(source, "meter", (*meters, *(gate.meter_id for gate in document.gates)))
     _speech(source, document)
     _unique(source, "login", (user.login for user in document.users))
+    _unique(source, "scheme id", (entry.scheme_id for entry in document.schemes))
+    _unique(source, "holiday", (entry.day for entry in document.holidays))
+    schemes = {*(entry.scheme_id for entry in document.schemes), *PRESETS}
+    if document.estate.scheme_id is not None:
+        _known(source, "[estate]: scheme", document.estate.scheme_id, schemes)
     buildings = {entry.building_id for entry in document.buildings}
     buses = {entry.bus_id for entry in document.buses}
     for room in document.rooms:
@@ -206,10 +222,12 @@ def _check(source: Path, document: EstateDocument) -> None:
         _known(source, f"{where}: room", home.room_id, rooms)
         _known(source, f"{where}: bus", home.bus_id, buses)
         _known(source, f"{where}: tariff", home.tariff_id, set(tariffs))
+        if home.scheme_id is not None:
+            _known(source, f"{where}: scheme", home.scheme_id, schemes)
         by_rates = any(version.kind == "tou" for version in tariffs[home.tariff_id].versions)
         if by_rates and home.start_rates_wh is None:
             raise ConfigError(f"{source}: {where}: start_rates_wh is missing; its tariff charges by time of use")
-        _limits(f"{source}: {where}", home)
+        check_limits(f"{source}: {where}", document, home)
     for gate in document.gates:
         _known(source, f"gate {gate.meter_id}: bus", gate.bus_id, buses)
         for meter_id in gate.meter_ids:
@@ -247,16 +265,6 @@ def _check_in_force(source: Path, document: EstateDocument, now_s: int) -> None:
                 f"{source}: tariff {home.tariff_id}: valid_from = {first.isoformat()} is wrong; allowed: at the latest "
                 f"{begins.isoformat()}, when household {home.account_id} begins; add a version that starts earlier"
             )
-
-
-def _limits(where: str, home: HouseholdEntry) -> None:
-    """Refuse limits out of order: they would warn after the cut, or cut and close in turn at one balance."""
-    if home.overdraft_fen < 0:
-        raise ConfigError(f"{where}: overdraft is negative; allowed: how far below 0.00 the balance may go")
-    if not home.alarm1_fen >= home.alarm2_fen >= -home.overdraft_fen:
-        raise ConfigError(f"{where}: alarm1 must be at least alarm2, and alarm2 at least the overdraft below 0.00")
-    if home.close_allowed_fen < -home.overdraft_fen:
-        raise ConfigError(f"{where}: close_allowed lies beyond the overdraft; power would come back and go again")
 
 
 def _unique(source: Path, what: str, values: Iterable[str]) -> None:

@@ -18,6 +18,7 @@ from server.collect.port import LineSettings, PortError
 from server.collect.ports import open_port
 from server.collect.scanning import PROTOCOLS
 from server.collect.serial_port import BAUDS
+from server.domain.schemes import GRACE_MAX_S, SPREAD_MAX_S, Level, level_from
 from server.errors import ConfigError
 
 REGISTER_STEP_WH = 10  # two digits behind the point, in kWh
@@ -199,12 +200,24 @@ def words(value: object) -> tuple[str, ...]:
     return tuple(address(item) for item in value)
 
 
+def list_of_tables(value: object) -> list[object]:
+    """Tables, at least one."""
+    if not isinstance(value, list) or not value:
+        raise ValueError
+    return value
+
+
 def scopes(value: object) -> str:
     """Scopes as a list or as text with commas."""
     parts = value.split(",") if isinstance(value, str) else value
     if not isinstance(parts, list) or not parts:
         raise ValueError
     return ",".join(identifier(part.strip()) for part in parts)
+
+
+def alarm(value: object) -> Level:
+    """An alarm level: yuan, a share of the last top-up, or days."""
+    return level_from(text(value))
 
 
 def day(value: object) -> str:
@@ -216,6 +229,7 @@ REGISTER = integer(0, REGISTER_MODULUS_WH - 1)
 _REGISTER_RANGE = f"an integer of Wh, 0 to {REGISTER_MODULUS_WH - 1}"
 _START = f"a multiple of {REGISTER_STEP_WH} Wh, 0 to {REGISTER_MODULUS_WH - REGISTER_STEP_WH}, as registers show"
 _YUAN = 'yuan as quoted text, such as "30.00"'
+_ALARM = 'yuan as quoted text, such as "30.00", a share of the last top-up, such as "20%", or "7 days"'
 _TEXT = "quoted text"
 _FILLED = "quoted text that is not empty"
 _IDENTIFIER = "quoted text of 1 to 64 characters without spaces"
@@ -229,7 +243,7 @@ ESTATE = (
     Key("close_policy", "close_policy", one_of("allow", "direct"), "allow or direct"),
     Key("reading_cycle_s", "reading_cycle_s", integer(1, 86400), "1 to 86400 seconds"),
     Key("billing_cycle_s", "billing_cycle_s", integer(1, 86400), "1 to 86400 seconds"),
-    Key("grace_s", "grace_s", integer(0, 2_592_000), "0 to 2592000 seconds"),
+    Key("grace_s", "grace_s", integer(0, GRACE_MAX_S), f"0 to {GRACE_MAX_S} seconds"),
     Key("command_ttl_s", "command_ttl_s", integer(1, 600), "1 to 600 seconds"),
     Key("trips_without_deadline", "trips_without_deadline", flag, _FLAG),
     Key("reading_fresh_s", "reading_fresh_s", integer(1, 86400), "1 to 86400 seconds"),
@@ -238,8 +252,36 @@ ESTATE = (
     Key("protect_weekends", "protect_weekends", flag, _FLAG),
     Key("protect_holidays", "protect_holidays", flag, _FLAG),
     Key("phone", "phone", text, _TEXT),
+    Key("spread_s", "spread_s", integer(0, SPREAD_MAX_S), f"0 to {SPREAD_MAX_S} seconds"),
+    Key("scheme", "scheme_id", identifier, "the id of a [[scheme]] or a preset"),
     Key("trips_per_hour_max", "trips_per_hour_max", integer(0, 100_000), "0 to 100000"),
     Key("trips_per_day_max", "trips_per_day_max", integer(0, 100_000), "0 to 100000"),
+)
+RULES = (
+    Key("alarm1", "alarm1", alarm, _ALARM),
+    Key("alarm2", "alarm2", alarm, _ALARM),
+    Key("overdraft", "overdraft_fen", yuan, f"{_YUAN}, not below 0.00"),
+    Key("close_allowed", "close_allowed_fen", yuan, _YUAN),
+    Key("grace_s", "grace_s", integer(0, GRACE_MAX_S), f"0 to {GRACE_MAX_S} seconds"),
+    Key("quiet_from", "quiet_from_min", minute, 'a time of day, such as "22:00", together with quiet_to'),
+    Key("quiet_to", "quiet_to_min", minute, 'a time of day, such as "08:00", together with quiet_from'),
+    Key("protected_from", "protected_from_min", minute, 'a time of day, such as "17:00", together with protected_to'),
+    Key("protected_to", "protected_to_min", minute, 'a time of day, such as "09:00", together with protected_from'),
+    Key("protect_weekends", "protect_weekends", flag, _FLAG),
+    Key("protect_holidays", "protect_holidays", flag, _FLAG),
+    Key("protect_alerts", "protect_alerts", flag, _FLAG),
+    Key("spread_s", "spread_s", integer(0, SPREAD_MAX_S), f"0 to {SPREAD_MAX_S} seconds"),
+)
+SCHEME = (
+    Key("id", "scheme_id", identifier, _IDENTIFIER, required=True),
+    Key("name", "name", text, _TEXT, required=True),
+    Key("versions", "versions", list_of_tables, "[[scheme.versions]], once for each date", required=True),
+)
+SCHEME_VERSION = (Key("valid_from", "valid_from", instant, "an ISO 8601 instant with offset", required=True), *RULES)
+HOLIDAY = (
+    Key("day", "day", day, "a date YYYY-MM-DD", required=True),
+    Key("kind", "kind", one_of("off", "work"), "off or work", required=True),
+    Key("name", "name", text, _TEXT),
 )
 BUS = (
     Key("id", "bus_id", identifier, _IDENTIFIER, required=True),
@@ -296,12 +338,11 @@ HOUSEHOLD = (
     Key("installed_at", "installed_at", instant, "an ISO 8601 instant with offset, at which start_wh was read"),
     Key("ratio", "ratio", integer(1, 2**20), "1 to 1048576"),
     Key("opening_balance", "opening_fen", yuan, _YUAN),
-    Key("alarm1", "alarm1_fen", yuan, _YUAN),
-    Key("alarm2", "alarm2_fen", yuan, _YUAN),
-    Key("overdraft", "overdraft_fen", yuan, _YUAN),
-    Key("close_allowed", "close_allowed_fen", yuan, _YUAN),
+    Key("scheme", "scheme_id", identifier, "the id of a [[scheme]] or a preset"),
+    *RULES,
     Key("protected", "protected", flag, _FLAG),
     Key("reason", "protected_reason", text, _TEXT),
+    Key("protected_until", "protected_until", instant, "an ISO 8601 instant with offset"),
     Key("max_power_w", "max_power_w", integer(1, 10**9), "1 to 1000000000 W"),
     Key("meter_profile", "meter_profile", identifier, "the id of a [[meter_profile]]"),
     Key("password", "password", digits, "the 6 digits of the meter's password, quoted"),

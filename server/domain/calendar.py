@@ -1,17 +1,23 @@
-"""When nobody is cut off: protected hours, weekends, statutory holidays.
+"""When nobody is cut off: protected hours, weekends, statutory holidays, heat and cold alerts.
 
 All in the estate's civil time. Working Saturdays of the holiday calendar stay protected, and so does a year for
-which no holidays are known: doubt keeps the power on. Holidays of China come from the library `chinese_calendar`.
+which no holidays are known: doubt keeps the power on. Holidays of China come from the library `chinese_calendar`; an
+estate adds days off and takes holidays away. After a protected time each household waits its own `delay_s` more, so
+that the end of a protected time is never the moment of a mass trip.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import chinese_calendar
 
 SEARCH_DAYS_MAX = 21  # longer than any run of holidays and weekends
 QUARTER = timedelta(minutes=15)
+DAY_MINUTES = 1440
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,25 +29,64 @@ class ProtectedTimes:
     to_min: int = 9 * 60
     weekends: bool = True
     holidays: bool = True
+    days_off: tuple[str, ...] = ()  # further holidays of the estate, YYYY-MM-DD
+    work_days: tuple[str, ...] = ()  # statutory holidays that are none here; a weekend stays one
+    alerts: tuple[tuple[int, int, str], ...] = ()  # [from, until) in world seconds, and the kind: heat, cold, order
+    delay_s: int = 0  # what this household waits after a protected time
+
+
+def times_from(stored: Mapping[str, Any]) -> ProtectedTimes:
+    """Protected times from JSON, whose lists were tuples; TypeError for a field that this version does not know."""
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()
+    }
+    values["alerts"] = tuple((start, end, kind) for start, end, kind in values.get("alerts", ()))
+    return ProtectedTimes(**values)
 
 
 def protected_because(times: ProtectedTimes, at_s: int) -> str | None:
-    """Why nobody may be cut at world time `at_s`: hours, weekend, holiday, unknown_year; None when it is allowed."""
+    """Why nobody may be cut at world time `at_s`; None when it is allowed.
+
+    heat, cold, order (an alert of the estate), weekend, day_off, holiday, unknown_year, hours, or spread: a protected
+    time has just ended, and this household's turn comes later.
+    """
+    reason = _protected(times, at_s)
+    if reason is None and times.delay_s and _protected(times, at_s - times.delay_s):
+        return "spread"
+    return reason
+
+
+def _protected(times: ProtectedTimes, at_s: int) -> str | None:
+    for start, end, kind in times.alerts:
+        if start <= at_s < end:
+            return kind
     local = datetime.fromtimestamp(at_s, UTC).astimezone(ZoneInfo(times.time_zone))
     if times.weekends and local.weekday() >= 5:
         return "weekend"
-    if times.holidays:
-        reason = _holiday(local.date())
+    day = local.date()
+    if times.days_off and day.isoformat() in times.days_off:
+        return "day_off"
+    if times.holidays and not (times.work_days and day.isoformat() in times.work_days):
+        reason = _holiday(day)
         if reason:
             return reason
-    minute = local.hour * 60 + local.minute
-    if times.from_min <= times.to_min:
-        inside = times.from_min <= minute < times.to_min
-    else:
-        inside = minute >= times.from_min or minute < times.to_min
+    inside = _inside(times.from_min, times.to_min, local.hour * 60 + local.minute)
     return "hours" if inside else None
 
 
+def inside_hours(time_zone: str, from_min: int, to_min: int, at_s: int) -> bool:
+    """Whether `at_s` lies in the hours [from_min, to_min) of the local day."""
+    local = datetime.fromtimestamp(at_s, UTC).astimezone(ZoneInfo(time_zone))
+    return _inside(from_min, to_min, local.hour * 60 + local.minute)
+
+
+def _inside(from_min: int, to_min: int, minute: int) -> bool:
+    if from_min <= to_min:
+        return from_min <= minute < to_min
+    return minute >= from_min or minute < to_min
+
+
+@lru_cache(maxsize=1024)
 def _holiday(day: date) -> str | None:
     try:
         off, name = chinese_calendar.get_holiday_detail(day)

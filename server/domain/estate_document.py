@@ -3,7 +3,9 @@
 One frozen value a row; nothing here knows TOML, CSV or SQL. Registers are Wh before the ratio, amounts fen.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from core.tariff import Tariff
 from server.domain.readings import Rates
@@ -27,9 +29,37 @@ class EstateEntry:
     protected_to_min: int = 540
     protect_weekends: int = 1
     protect_holidays: int = 1
+    spread_s: int = 1800
     trips_per_hour_max: int | None = None
     trips_per_day_max: int | None = None
     phone: str = ""
+    scheme_id: str | None = None  # None keeps the one that the estate has
+
+
+@dataclass(frozen=True, slots=True)
+class SchemeVersionEntry:
+    """One dated version of a scheme; `rules` as domain.schemes reads them."""
+
+    valid_from: int
+    rules: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SchemeEntry:
+    """A named set of supply rules."""
+
+    scheme_id: str
+    name: str
+    versions: tuple[SchemeVersionEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HolidayEntry:
+    """One day of the estate's own calendar: off, or work."""
+
+    day: str
+    kind: str
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +97,11 @@ class RoomEntry:
 
 @dataclass(frozen=True, slots=True)
 class HouseholdEntry:
-    """An account with its meter; `start_wh` is the total register at installation."""
+    """An account with its meter; `start_wh` is the total register at installation.
+
+    `own_rules` are those of domain.schemes that the household has otherwise than its scheme. None, and no own rules,
+    keep what is there.
+    """
 
     account_id: str
     room_id: str
@@ -81,12 +115,11 @@ class HouseholdEntry:
     installed_at: int | None = None
     ratio: int = 1
     opening_fen: int = 0
-    alarm1_fen: int = 3000
-    alarm2_fen: int = 1000
-    overdraft_fen: int = 0
-    close_allowed_fen: int = 0
-    protected: int = 0
-    protected_reason: str = ""
+    scheme_id: str | None = None
+    own_rules: Mapping[str, Any] = field(default_factory=dict)
+    protected: int | None = None
+    protected_reason: str | None = None
+    protected_until: int | None = None
     max_power_w: int = 15840
     password_level: int = 2
     protocol: str = "2007"
@@ -157,3 +190,6 @@ class EstateDocument:
     users: tuple[UserEntry, ...] = ()
     api_clients: tuple[ApiClientEntry, ...] = ()
     history: tuple[DayRegister, ...] = ()
+    schemes: tuple[SchemeEntry, ...] = ()
+    holidays: tuple[HolidayEntry, ...] = ()
+    preset: str | None = None  # the scheme of an estate that is new and names none

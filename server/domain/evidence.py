@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
-from server.domain.calendar import ProtectedTimes
+from server.domain.calendar import times_from
 from server.domain.supply import Check, Decision, TripFacts, decide_trip
 
-VERSION = 2  # 1 had the checks and six figures, and cannot be replayed
-SOURCES = ("ledger", "readings", "notices", "approvals")
+VERSION = 3  # 1 had the checks and six figures, and cannot be replayed; 2 did not name the scheme
+SOURCES = ("ledger", "readings", "notices", "approvals", "rules")
+SINCE = {"rules": 3, "system_limit": 3}  # sources and checks that earlier evidence has not
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +66,21 @@ def replay(evidence: Mapping[str, Any]) -> Replay:
     stored = tuple(Check(one["name"], one["passed"], one["detail"], one["waiting"]) for one in _checks(evidence))
     known = evidence.get("facts")
     facts = known if isinstance(known, Mapping) else {}
-    missing = [name for name in ("now_s", "now_ms", *SOURCES) if name not in evidence]
+    version = int(evidence.get("version", VERSION))
+    missing = [name for name in ("now_s", "now_ms", *SOURCES) if name not in evidence and _asked(name, version)]
     missing += [f"facts.{name}" for name in _required() if name not in facts]
     missing += [] if stored else ["checks"]
     if any(name.startswith(("facts.", "now_")) for name in missing):
         return Replay(stored, None, None, tuple(missing), ())
     names = {field.name for field in fields(TripFacts)}
     missing += [f"rule of {name}" for name in facts if name not in names]  # a newer version knew more
-    again = TripFacts(**{**_only(facts, names), "times": ProtectedTimes(**facts["times"])})
+    try:
+        times = times_from(facts["times"])
+    except (TypeError, ValueError) as error:
+        return Replay(stored, None, None, (*missing, f"rule of times: {error}"), ())
+    again = TripFacts(**{**_only(facts, names), "times": times})
     decision = decide_trip(again, evidence["now_s"], evidence["now_ms"])
-    return Replay(stored, decision, again, tuple(missing), _differences(stored, decision.checks))
+    return Replay(stored, decision, again, tuple(missing), _differences(stored, decision.checks, version))
 
 
 def _checks(evidence: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
@@ -90,9 +96,14 @@ def _only(facts: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if name in names}
 
 
-def _differences(stored: Sequence[Check], replayed: Sequence[Check]) -> tuple[Difference, ...]:
+def _asked(name: str, version: int) -> bool:
+    """Whether evidence of this version must have it."""
+    return version >= SINCE.get(name, 0)
+
+
+def _differences(stored: Sequence[Check], replayed: Sequence[Check], version: int) -> tuple[Difference, ...]:
     then = {check.name: check for check in stored}
-    again = {check.name: check for check in replayed}
+    again = {check.name: check for check in replayed if _asked(check.name, version)}
     both = dict.fromkeys((*then, *again))
     return tuple(
         Difference(name, then.get(name), again.get(name)) for name in both if then.get(name) != again.get(name)

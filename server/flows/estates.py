@@ -4,6 +4,7 @@ The same document again changes nothing. Names, rooms, buses and limits may chan
 the registers at installation, opening balances, tariff versions already in force, and which meter feeds whom.
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -13,12 +14,15 @@ from sqlalchemy import select
 from core.tariff import Tariff, tier_period_start_s
 from server.domain.estate_document import EstateDocument, GateEntry, HouseholdEntry
 from server.domain.ledger import SYSTEM_ACCOUNTS
+from server.domain.schemes import PRESETS, definition_of
 from server.errors import Conflict
+from server.flows import schemes
 from server.flows.ledger import ensure_account, post_opening
 from server.store import schema
 from server.store.bulk import insert_rows
 from server.store.estates import upsert
 from server.store.meters import MeterRow, list_meters
+from server.store.schemes import set_estate_scheme, set_holiday
 from server.store.tariffs import load_tariffs, save_tariff
 from server.store.unit import Unit
 
@@ -41,7 +45,8 @@ class Imported:
 def import_estate(unit: Unit, document: EstateDocument, now: "Now") -> Imported:
     """Insert or update everything the document names; Conflict for a change that money forbids."""
     connection, estate_id = unit.connection, document.estate.estate_id
-    upsert(connection, schema.estate, ("estate_id",), asdict(document.estate))
+    site = {name: value for name, value in asdict(document.estate).items() if name != "scheme_id"}
+    is_new = upsert(connection, schema.estate, ("estate_id",), site)
     for name in SYSTEM_ACCOUNTS:
         ensure_account(unit, estate_id, name)
     _tariffs(unit, estate_id, document.tariffs, now)
@@ -52,7 +57,9 @@ def import_estate(unit: Unit, document: EstateDocument, now: "Now") -> Imported:
         upsert(connection, schema.room, ("estate_id", "room_id"), {"estate_id": estate_id, **asdict(room)})
     for bus in document.buses:
         upsert(connection, schema.bus, ("estate_id", "bus_id"), {"estate_id": estate_id, **asdict(bus)})
+    _schemes(unit, document, now, is_new=is_new)
     new = _households(unit, document, now)
+    schemes.settle(unit, estate_id, None, now)
     known = {row.meter_id: row for row in list_meters(connection, estate_id)}
     for gate in document.gates:
         _gate(unit, estate_id, gate, known.get(gate.meter_id), now)
@@ -82,6 +89,25 @@ def _tariffs(unit: Unit, estate_id: str, tariffs: Iterable[Tariff], now: "Now") 
                 )
         if old != tariff:
             save_tariff(unit.connection, estate_id, tariff, now.machine_ms)
+
+
+def _schemes(unit: Unit, document: EstateDocument, now: "Now", *, is_new: bool) -> None:
+    """Schemes, the estate's choice among them, and its calendar."""
+    estate_id = document.estate.estate_id
+    preset = document.preset if is_new and document.estate.scheme_id is None else None
+    chosen = document.estate.scheme_id or preset
+    if chosen is not None and chosen in PRESETS and all(entry.scheme_id != chosen for entry in document.schemes):
+        shipped = PRESETS[chosen]
+        schemes.save_version(unit, estate_id, chosen, shipped.name, 0, shipped.definition, actor="import", now=now)
+    for entry in document.schemes:
+        for one in entry.versions:
+            schemes.save_version(
+                unit, estate_id, entry.scheme_id, entry.name, one.valid_from, one.rules, actor="import", now=now
+            )
+    if chosen is not None:
+        set_estate_scheme(unit.connection, estate_id, chosen)
+    for holiday in document.holidays:
+        set_holiday(unit.connection, estate_id, holiday.day, holiday.kind, holiday.name)
 
 
 def _households(unit: Unit, document: EstateDocument, now: "Now") -> int:
@@ -142,11 +168,12 @@ def _refuse_moves(
 
 
 def _account(unit: Unit, estate_id: str, home: HouseholdEntry) -> None:
-    fields = (
-        "account_id", "room_id", "holder", "phone", "tariff_id", "alarm1_fen", "alarm2_fen", "overdraft_fen",
-        "close_allowed_fen", "protected", "protected_reason",
-    )  # fmt: skip
+    fields = ("account_id", "room_id", "holder", "phone", "tariff_id")
     values = {"estate_id": estate_id, "kind": "household", **{name: getattr(home, name) for name in fields}}
+    kept = {name: getattr(home, name) for name in ("scheme_id", "protected", "protected_reason", "protected_until")}
+    values |= {name: value for name, value in kept.items() if value is not None}
+    if home.own_rules:
+        values["own_rules"] = json.dumps(definition_of(home.own_rules), sort_keys=True)
     upsert(unit.connection, schema.account, ("estate_id", "account_id"), values)
 
 

@@ -5,7 +5,7 @@ Batches are sealed afterwards into a hash chain per estate.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, RowMapping
 
@@ -120,7 +120,7 @@ def _line(number: int, entry: Entry, row: RowMapping) -> Line:
     return Line(number, entry.account_id, entry.amount_fen, balance_fen, version, residue_after_nf=row["residue_nf"])
 
 
-def level_of(row: RowMapping, balance_fen: int) -> int:
+def level_of(row: RowMapping | Mapping[str, Any], balance_fen: int) -> int:
     """The alarm level 0..3 of an account at `balance_fen`, from its limits and stored level."""
     exact_nf = balance_fen * NF_PER_FEN - row["residue_nf"]
     bounded_nf = max(-LEVEL_BALANCE_MAX_NF, min(LEVEL_BALANCE_MAX_NF, exact_nf))

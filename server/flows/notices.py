@@ -1,6 +1,8 @@
 """Notices: written in the unit that causes them, one per crossing, and delivered only by a receipt.
 
-A page notice counts as delivered once the household was shown it, a sandbox notice once its receipt came back.
+A page notice counts as delivered once the household was shown it, a sandbox notice once its receipt came back. In the
+quiet hours of a household's rules, reminders and warnings wait; what it is waiting for itself (power, a payment) does
+not.
 """
 
 import json
@@ -13,10 +15,12 @@ from sqlalchemy import RowMapping
 from core import EVENT_ALARM1, EVENT_ALARM2, EVENT_TRIP
 from server.domain.billing import Crossing
 from server.domain.calendar import earliest_allowed
+from server.domain.rulebook import RuleBook
+from server.domain.schemes import quiet_until
 from server.errors import NotFound
 from server.store import notices as kept
-from server.store.estates import get_account, get_estate
-from server.store.supply import protected_times
+from server.store.estates import get_account
+from server.store.schemes import rule_book
 from server.store.unit import Unit
 
 if TYPE_CHECKING:
@@ -28,9 +32,13 @@ PAY_STEP_FEN = 1000  # amounts that a warning suggests are whole tens of yuan
 
 
 def enqueue(
-    unit: Unit, estate_id: str, account_id: str, kind: str, arguments: dict[str, int | str], now: "Now"
-) -> None:
-    """Queue one notice on every channel; `arguments` are integers and ids that the wording needs."""
+    unit: Unit, estate_id: str, account_id: str, kind: str, arguments: dict[str, int | str], now: "Now",
+    not_before_at: int = 0,
+) -> None:  # fmt: skip
+    """Queue one notice on every channel; `arguments` are integers and ids that the wording needs.
+
+    A channel gets it at `not_before_at` (world time) at the earliest; the household's page shows it at once.
+    """
     text = json.dumps(arguments, sort_keys=True)
     rows: list[dict[str, object]] = [
         {
@@ -43,6 +51,7 @@ def enqueue(
             "status": "queued",
             "event_at": now.world_s,
             "created_ms": now.machine_ms,
+            "not_before_at": not_before_at,
         }
         for channel in CHANNELS
     ]
@@ -52,6 +61,7 @@ def enqueue(
 
 def on_crossings(unit: Unit, estate_id: str, crossings: Sequence[Crossing], now: "Now") -> None:
     """One notice for each alarm level that an account has just crossed downwards."""
+    book = rule_book(unit.connection, estate_id, now.world_s) if crossings else None
     for crossing in crossings:
         kind = KIND_OF_EVENT.get(crossing.event)
         if kind is None:
@@ -60,10 +70,15 @@ def on_crossings(unit: Unit, estate_id: str, crossings: Sequence[Crossing], now:
         if row["kind"] != "household":
             continue
         if kind == "cut_warning" and not is_protected(row, now):
-            warn(unit, estate_id, crossing.account_id, now)
+            warn(unit, estate_id, crossing.account_id, now, book)
         else:
             arguments: dict[str, int | str] = {"balance_fen": row["balance_fen"], "room": row["room_id"] or ""}
-            enqueue(unit, estate_id, crossing.account_id, "alarm1" if kind == "alarm1" else "alarm2", arguments, now)
+            kind = "alarm1" if kind == "alarm1" else "alarm2"
+            enqueue(unit, estate_id, crossing.account_id, kind, arguments, now, _not_before(book, row, now))
+
+
+def _not_before(book: RuleBook | None, row: RowMapping, now: "Now") -> int:
+    return 0 if book is None else quiet_until(book.rules(row), book.site["time_zone"], now.world_s)
 
 
 def is_protected(row: RowMapping, now: "Now") -> bool:
@@ -72,19 +87,21 @@ def is_protected(row: RowMapping, now: "Now") -> bool:
     return bool(row["protected"]) and not over
 
 
-def warn(unit: Unit, estate_id: str, account_id: str, now: "Now") -> None:
+def warn(unit: Unit, estate_id: str, account_id: str, now: "Now", book: RuleBook | None = None) -> None:
     """The warning before a cut: when it can happen at the earliest, and what to pay until then."""
-    site = get_estate(unit.connection, estate_id)
+    book = book or rule_book(unit.connection, estate_id, now.world_s)
     row = get_account(unit.connection, estate_id, account_id)
-    earliest = earliest_allowed(protected_times(site), now.world_s + site["grace_s"])
+    not_before_at = _not_before(book, row, now)
+    grace_over_at = not_before_at + book.rules(row).grace_s
+    earliest = earliest_allowed(book.times(row), grace_over_at)
     arguments: dict[str, int | str] = {
         "balance_fen": row["balance_fen"],
         "room": row["room_id"] or "",
         "overdraft_fen": row["overdraft_fen"],
-        "earliest_at": earliest if earliest is not None else now.world_s + site["grace_s"],
+        "earliest_at": earliest if earliest is not None else grace_over_at,
         "pay_fen": suggested_fen(row["balance_fen"], row["close_allowed_fen"]),
     }
-    enqueue(unit, estate_id, account_id, "cut_warning", arguments, now)
+    enqueue(unit, estate_id, account_id, "cut_warning", arguments, now, not_before_at)
 
 
 def suggested_fen(balance_fen: int, close_allowed_fen: int) -> int:

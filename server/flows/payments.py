@@ -24,7 +24,7 @@ from server.domain.payments import (
     suspense_reason,
 )
 from server.errors import Conflict, NotFound, Refused
-from server.flows import notices, supply
+from server.flows import notices, schemes, supply
 from server.flows.ledger import ensure_account, post_topup
 from server.store import audit
 from server.store import payments as kept
@@ -311,6 +311,8 @@ def _book(
         created_ms=now.machine_ms,
         state=state,
     )
+    if state == "credited":
+        schemes.on_topup(unit, estate_id, account_id, now)
     return payment_id, posted
 
 

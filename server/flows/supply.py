@@ -33,6 +33,7 @@ from server.store.approvals import newest_approved, withdraw_waiting
 from server.store.books import books_of
 from server.store.estates import get_account, get_estate
 from server.store.meters import get_meter, meters_of_account
+from server.store.schemes import rule_book
 from server.store.supply import Candidate
 from server.store.unit import Unit
 
@@ -88,8 +89,9 @@ def _warn(unit: Unit, estate_id: str, found: Sequence[Candidate], now: "Now") ->
         if not one.is_warned and is_candidate(one.facts, now.world_s)
         and one.facts.breaker == "closed" and one.facts.clock_sane
     ]  # fmt: skip
+    book = rule_book(unit.connection, estate_id, now.world_s) if missing else None
     for account_id in dict.fromkeys(missing):
-        notices.warn(unit, estate_id, account_id, now)
+        notices.warn(unit, estate_id, account_id, now, book)
 
 
 def _after(facts: TripFacts, bus_cuts: int, cuts: int) -> TripFacts:
@@ -130,7 +132,7 @@ def _accepted(unit: Unit, estate_id: str, now: "Now") -> int:
 
 
 def _cut(unit: Unit, estate_id: str, candidate: Candidate, decision: Decision, now: "Now") -> None:
-    books = books_of(unit.connection, estate_id, candidate.account_id, candidate.meter_id)
+    books = books_of(unit.connection, estate_id, candidate.account_id, candidate.meter_id, now.world_s)
     evidence = evidence_of(candidate.facts, decision, now.world_s, now.machine_ms, books)
     want(
         unit, estate_id, candidate.meter_id, candidate.bus_id,
@@ -158,7 +160,10 @@ def want(
     gen = int(row["gen"]) + 1
     expires_at = now.world_s + CLOSE_NEVER_EXPIRES_S
     if action == "trip":
-        times = kept.protected_times(get_estate(unit.connection, estate_id))
+        account_id = get_meter(unit.connection, estate_id, meter_id).account_id or ""
+        times = rule_book(unit.connection, estate_id, now.world_s).times(
+            get_account(unit.connection, estate_id, account_id)
+        )
         expires_at = allowed_until(times, now.world_s, now.world_s + TRIP_WISH_S)
     kept.add_wish(
         unit.connection,

@@ -51,9 +51,10 @@ class NoticeJob:
 
     def run_once(self) -> None:
         """Send what is due, then take back what got no receipt in time."""
-        now_ms = self._clock.now().machine_ms
+        now = self._clock.now()
+        now_ms = now.machine_ms
         with reader(self._engine) as connection:
-            queued = kept.queued(connection, self._estate_id, limit=BATCH_MAX)
+            queued = kept.queued(connection, self._estate_id, now.world_s, limit=BATCH_MAX)
             unanswered = kept.unanswered(connection, self._estate_id, now_ms - RECEIPT_WAIT_MS, limit=BATCH_MAX)
         waiting = {row["notice_id"]: self._not_before_ms.get(row["notice_id"], 0) for row in queued}
         self._not_before_ms = {name: at_ms for name, at_ms in waiting.items() if at_ms}

@@ -4,30 +4,37 @@
 kept for the rest, so that evidence can be shown to be neither invented nor changed.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select
 
 from core.reading import Verdict
+from server.domain.rulebook import replayed
 from server.domain.supply import TripFacts
-from server.store.schema import account, approval, line, meter_live, notice, reading
+from server.store.estates import get_account
+from server.store.schema import account, alert, approval, line, meter_live, notice, reading
+from server.store.schemes import rule_book, versions
 
 READINGS_KEPT = 2
 NOTICES_KEPT = 8
 _READING = ("read_at", "received_ms", "total_wh", "source", "verdict", "raw_hex")
-_NOTICE = ("notice_id", "channel", "created_ms", "status", "delivered_at")
+_NOTICE = ("notice_id", "channel", "created_ms", "status", "not_before_at", "delivered_at")
 _APPROVAL = ("approval_id", "kind", "payload_sha256", "requested_by", "approved_by", "approved_ms")
 _LINE = ("batch_seq", "line_no", "account_version", "balance_after_fen", "residue_after_nf")
 
 
-def books_of(connection: Connection, estate_id: str, account_id: str, meter_id: str) -> dict[str, object]:
-    """The ledger position, the last readings, the cut warnings and the approvals that stand now."""
+def books_of(
+    connection: Connection, estate_id: str, account_id: str, meter_id: str, now_s: int
+) -> dict[str, object]:  # fmt: skip
+    """The ledger position, the last readings, the cut warnings, the approvals and the rules that stand now."""
     return {
         "ledger": _position(connection, estate_id, account_id),
         "readings": _readings(connection, estate_id, meter_id),
         "notices": _notices(connection, estate_id, account_id),
         "approvals": _approvals(connection, estate_id),
+        "rules": rule_book(connection, estate_id, now_s).source(get_account(connection, estate_id, account_id)),
     }
 
 
@@ -45,6 +52,7 @@ def against_books(
         *_wrong_readings(connection, estate_id, meter_id, evidence["readings"], facts),
         *_wrong_notices(connection, estate_id, account_id, evidence["notices"], facts),
         *_wrong_approvals(connection, estate_id, evidence["approvals"]),
+        *(_wrong_rules(connection, estate_id, account_id, evidence["rules"], facts) if "rules" in evidence else ()),
     ]
 
 
@@ -172,6 +180,25 @@ def _wrong_approvals(connection: Connection, estate_id: str, noted: Sequence[Map
         row = _first(connection.execute(query).mappings().all())
         if row != dict(one):
             wrong.append(f"approval {one['approval_id']} is not as it was noted")
+    return wrong
+
+
+def _wrong_rules(
+    connection: Connection, estate_id: str, account_id: str, noted: Mapping[str, Any], facts: TripFacts
+) -> list[str]:
+    """The scheme's version is append-only, alerts only end earlier, and grace and times must follow from the rules."""
+    wrong = []
+    if noted["scheme_id"] is not None:
+        key = (noted["scheme_id"], noted["version"])
+        rows = {(row["scheme_id"], row["version"]): row["definition"] for row in versions(connection, estate_id)}
+        if key not in rows or json.loads(rows[key]) != noted["definition"]:
+            wrong.append(f"scheme {key[0]}, version {key[1]}, is not as it was noted")
+    known = connection.execute(select(alert.c.from_at, alert.c.kind).where(alert.c.estate_id == estate_id)).all()
+    if not {(start, kind) for start, _, kind in noted["alerts"]} <= {(row[0], row[1]) for row in known}:
+        wrong.append("an alert that was noted is not among the estate's")
+    rules, times = replayed(noted, account_id)
+    if (rules.grace_s, times) != (facts.grace_s, facts.times):
+        wrong.append("grace or protected times of the decision do not follow from the rules that were noted")
     return wrong
 
 

@@ -18,8 +18,8 @@ def add(connection: Connection, rows: Sequence[dict[str, object]]) -> None:
         insert_rows(connection, notice, names, [tuple(row[name] for name in names) for row in rows])
 
 
-def queued(connection: Connection, estate_id: str, *, limit: int) -> Sequence[RowMapping]:
-    """Notices that no channel has taken yet, oldest first, with phone and language of the household."""
+def queued(connection: Connection, estate_id: str, now_s: int, *, limit: int) -> Sequence[RowMapping]:
+    """Notices that a channel may take at world time `now_s`, oldest first, with phone and language of the household."""
     resident = (
         select(app_user.c.account_id, func.min(app_user.c.language).label("language"))
         .where(app_user.c.estate_id == estate_id, app_user.c.role == "resident")
@@ -33,7 +33,12 @@ def queued(connection: Connection, estate_id: str, *, limit: int) -> Sequence[Ro
             (account.c.estate_id == notice.c.estate_id) & (account.c.account_id == notice.c.account_id),
         )
         .outerjoin(resident, resident.c.account_id == notice.c.account_id)
-        .where(notice.c.estate_id == estate_id, notice.c.status == "queued", notice.c.channel != "page")
+        .where(
+            notice.c.estate_id == estate_id,
+            notice.c.status == "queued",
+            notice.c.channel != "page",
+            notice.c.not_before_at <= now_s,
+        )
         .order_by(notice.c.created_ms, notice.c.notice_id)
         .limit(limit)
     )

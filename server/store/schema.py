@@ -2,7 +2,7 @@
 
 `estate_id` is part of every key. World time is int64 epoch seconds (`*_at`), machine time int64 epoch
 milliseconds (`*_ms`). Money is int64 fen (`*_fen`) plus a residue in nanofen (`*_nf`), energy int64 watt-hours
-(`*_wh`). batch, line, seal, relay_desired, relay_attempt, callback_inbox, case_event and audit are append-only:
+(`*_wh`). batch, line, seal, scheme, relay_desired, relay_attempt, callback_inbox, case_event and audit are append-only:
 triggers refuse UPDATE and DELETE.
 
 Signs: a household's balance is its credit, positive when money is left. Lines of a batch sum to zero.
@@ -27,7 +27,7 @@ Int64: TypeEngine[int] = BigInteger().with_variant(Integer(), "sqlite")
 metadata = MetaData()
 
 APPEND_ONLY = (
-    "batch", "line", "seal", "relay_desired", "relay_attempt", "callback_inbox", "case_event", "audit",
+    "batch", "line", "seal", "scheme", "relay_desired", "relay_attempt", "callback_inbox", "case_event", "audit",
 )  # fmt: skip
 
 
@@ -61,6 +61,9 @@ estate = Table(
     _int("protected_to_min", default=540),  # 09:00
     _int("protect_weekends", default=1),
     _int("protect_holidays", default=1),
+    _int("spread_s", default=1800),  # after a protected time each household waits its own part of it
+    _text("scheme_id", nullable=True),  # of households that name none; its rules lie over those of this row
+    _int("limits_at", default=0),  # world time at which the limits of all households were last worked out
     _int("trips_per_hour_max", nullable=True),  # None: max(5, 1 % of households)
     _int("trips_per_day_max", nullable=True),  # None: max(5, 3 % of households)
     _text("breaker", default="closed"),  # closed | open
@@ -99,6 +102,28 @@ tariff = Table(
     _int("created_ms"),
 )  # fmt: skip
 
+scheme = Table(  # a version is never changed; in force is the one that began last, the higher number of two
+    "scheme", metadata,
+    _id("estate_id"), _id("scheme_id"), Column("version", Int64, primary_key=True, autoincrement=False),
+    _text("name"), _int("valid_from"),
+    _text("definition"),  # JSON of domain.schemes: only what it says otherwise than the estate
+    _text("actor"), _int("created_ms"),
+)  # fmt: skip
+
+holiday = Table(  # the estate's own calendar over the statutory one
+    "holiday", metadata,
+    _id("estate_id"), _id("day"),  # local date YYYY-MM-DD
+    _text("kind"),  # off: nobody is cut | work: the statutory holiday is none here
+    _text("name", default=""),
+)  # fmt: skip
+
+alert = Table(  # nobody is cut from `from_at` to `until_at`
+    "alert", metadata,
+    _id("estate_id"), _id("alert_id"),
+    _text("kind"),  # heat | cold | order
+    _int("from_at"), _int("until_at"), _text("reason", default=""), _text("actor"), _int("created_ms"),
+)  # fmt: skip
+
 account = Table(
     "account", metadata,
     _id("estate_id"), _id("account_id"),
@@ -111,6 +136,7 @@ account = Table(
     _int("alarm1_fen", default=3000), _int("alarm2_fen", default=1000), _int("overdraft_fen", default=0),
     _int("close_allowed_fen", default=0),
     _int("protected", default=0), _text("protected_reason", default=""), _int("protected_until", nullable=True),
+    _text("scheme_id", nullable=True), _text("own_rules", default="{}"),  # JSON: the household's rules over its scheme
     CheckConstraint("residue_nf > -1000000000 AND residue_nf < 1000000000", name="account_residue"),
     Index("account_room", "estate_id", "room_id"),
 )  # fmt: skip
@@ -242,7 +268,7 @@ notice = Table(
     _text("status", default="queued"),  # queued | sent | delivered | failed
     _int("event_at"), _int("created_ms"), _int("sent_ms", nullable=True),
     _int("delivered_at", nullable=True), _int("delivered_ms", nullable=True), _int("attempts", default=0),
-    _text("failure", default=""),
+    _text("failure", default=""), _int("not_before_at", default=0),  # quiet hours end then, world time
     Index("notice_account", "estate_id", "account_id", "created_ms"), Index("notice_status", "estate_id", "status"),
 )  # fmt: skip
 

@@ -6,10 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, and_, func, select
 
-from server.domain.calendar import ProtectedTimes
+from server.domain.rulebook import RuleBook
 from server.domain.supply import BUS_WINDOW_S, DAY_S, HOUR_S, QUARANTINED, TripFacts, trips_allowed
 from server.store.doubts import Doubts, load_doubts
-from server.store.estates import get_estate
 from server.store.schema import (
     account,
     bus,
@@ -20,6 +19,7 @@ from server.store.schema import (
     relay_desired,
     supply,
 )
+from server.store.schemes import rule_book
 
 HOUR_PERMILLE, DAY_PERMILLE = 10, 30
 UNFINISHED = ("queued", "sent", "accepted", "failed")
@@ -36,17 +36,6 @@ class Candidate:
     facts: TripFacts
     desired: str = "closed"  # of the relay: open, when its cut is wanted already
     is_warned: bool = True  # a cut warning was written for the present debt, delivered or not
-
-
-def protected_times(site: RowMapping) -> ProtectedTimes:
-    """The protected times of an estate's row."""
-    return ProtectedTimes(
-        site["time_zone"],
-        site["protected_from_min"],
-        site["protected_to_min"],
-        bool(site["protect_weekends"]),
-        bool(site["protect_holidays"]),
-    )
 
 
 def households(connection: Connection, estate_id: str) -> int:
@@ -110,7 +99,8 @@ def trip_candidates(
     """The facts of these accounts, all of one consistent read, in the given order."""
     if not account_ids:
         return []
-    site = get_estate(connection, estate_id)
+    book = rule_book(connection, estate_id, now_s)
+    site = book.site
     count = households(connection, estate_id)
     trips = trips_since(connection, estate_id, now_s - DAY_S)
     limits = {
@@ -126,14 +116,14 @@ def trip_candidates(
     query = _joined(estate_id).where(account.c.account_id.in_(account_ids))
     place = {name: number for number, name in enumerate(account_ids)}
     found = [
-        _candidate(site, row, by_bus, limits, doubts, clock_sane=clock_sane)
+        _candidate(book, row, by_bus, limits, doubts, clock_sane=clock_sane)
         for row in connection.execute(query).mappings()
     ]
     return sorted(found, key=lambda one: (place[one.account_id], one.meter_id))
 
 
 def _candidate(
-    site: RowMapping,
+    book: RuleBook,
     row: RowMapping,
     by_bus: dict[str, int],
     limits: dict[str, int],
@@ -141,6 +131,7 @@ def _candidate(
     *,
     clock_sane: bool,
 ) -> Candidate:
+    site, rules = book.site, book.rules(row)
     facts = TripFacts(
         mode=site["mode"],
         stopped=bool(site["stopped"]),
@@ -153,7 +144,7 @@ def _candidate(
         protected=bool(row["protected"]),
         protected_until=row["protected_until"],
         warned_at=doubts.warned_at.get(row["account_id"]),
-        grace_s=site["grace_s"],
+        grace_s=rules.grace_s,
         reading_at=row["reading_at"],
         reading_ms=row["reading_ms"],
         previous_ms=row["previous_ms"],
@@ -165,7 +156,7 @@ def _candidate(
         clock_offset_s=row["clock_offset_s"],
         command_ttl_s=site["command_ttl_s"],
         bus_trips=by_bus.get(row["bus_id"], 0),
-        times=protected_times(site),
+        times=book.times(row),
         held_readings=doubts.held.get(row["meter_id"], 0),
         unconfirmed_fen=doubts.unconfirmed_fen.get(row["account_id"], 0),
         quarantined=row["candidate"] == QUARANTINED,

@@ -47,7 +47,9 @@ def test_opening_balances_are_booked_once(engine: Engine, writer: Writer) -> Non
 def test_rooms_buses_and_limits_may_change_and_the_mode_stays(engine: Engine, writer: Writer) -> None:
     plant(writer)
     writer.run(lambda unit: unit.connection.execute(schema.estate.update().values(mode="armed")))
-    other = document([household(1, holder="new", alarm1_fen=9900), household(2, room_id="1-0777")])
+    other = document(
+        [household(1, holder="new", own_rules={"alarm1": ["fixed", 9900]}), household(2, room_id="1-0777")]
+    )
     moved = replace(other, estate=replace(other.estate, grace_s=7200))
     writer.run(lambda unit: import_estate(unit, moved, at()))
     with reader(engine) as connection:

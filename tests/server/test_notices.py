@@ -89,6 +89,7 @@ def test_the_warning_says_how_much_and_from_when(stage):
 
 
 def test_a_warning_in_the_evening_names_the_next_morning(stage):
+    stage.set(schema.estate, spread_s=0)
     stage.wait(8 * 3600)
     stage.set_account(1, balance_fen=20)
     use(stage, 1, 1)

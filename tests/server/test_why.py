@@ -81,7 +81,7 @@ def test_everything_that_the_rules_need_is_missed_when_it_is_not_there(stage):
     for name in needed:
         again = replay(evidence | {"facts": {key: value for key, value in evidence["facts"].items() if key != name}})
         assert (again.decision, again.same, again.missing) == (None, False, (f"facts.{name}",))
-    for part in ("now_s", "now_ms", "ledger", "readings", "notices", "approvals", "checks"):
+    for part in ("now_s", "now_ms", "ledger", "readings", "notices", "approvals", "rules", "checks"):
         again = replay({key: value for key, value in evidence.items() if key != part})
         assert part in again.missing
         assert not again.same
@@ -102,7 +102,7 @@ def test_a_fact_of_a_later_version_is_not_passed_over(stage):
 
 def test_evidence_survives_its_way_through_json(stage):
     facts = facts_of(stage)
-    books = {name: [] for name in ("ledger", "readings", "notices", "approvals")}
+    books = {name: [] for name in ("ledger", "readings", "notices", "approvals", "rules")}
     for other in (facts, replace(facts, balance_fen=99, protected_until=None)):
         evidence = evidence_of(other, decide_trip(other, 1, 2), 1, 2, books)
         again = replay(json.loads(json.dumps(evidence)))

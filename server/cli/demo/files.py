@@ -51,6 +51,7 @@ def write_head_end(folder: Path, run_dir: Path, plan: list[Household]) -> None:
             "command_ttl_s": 600,
             "protected_from": "17:00",
             "protected_to": "09:00",
+            "spread_s": 0,
             "trips_per_hour_max": 6,
             "trips_per_day_max": 12,
             "phone": "020-8888 0645",
