@@ -22,6 +22,7 @@ takes a second and every run is the same:
 This file imports nothing of estate645.
 """
 
+import http.client
 import json
 import os
 import subprocess
@@ -41,6 +42,9 @@ READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 20.0
 POLL_S = 0.01
 ANSWER_WITHIN_S = 60.0
+DIED_WITHIN_S = 2.0
+"""A process whose connection has just been cut may take a moment to be gone."""
+LAST_LINES = 20
 SMALL_ESTATE = """\
 [estate]
 id = "small"
@@ -202,6 +206,18 @@ class Estate:
         except urllib.error.HTTPError as error:
             with error:
                 raise EstateError(f"{path}: {json.load(error)['error']}") from None
+        except (OSError, http.client.HTTPException) as error:
+            raise EstateError(f"{path}: {self._why_silent(error)}") from error
+
+    def _why_silent(self, error: Exception) -> str:
+        """What to say when no answer came: that the simulator has died, with its last words, or what else it was."""
+        try:
+            status = self._process.wait(DIED_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            return f"no answer ({getattr(error, 'reason', error)}), though the simulator runs"
+        how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+        last = "\n".join(self.log().splitlines()[-LAST_LINES:])
+        return f"the simulator {how}; it said last:\n{last}"
 
 
 class VirtualEstate(Estate):

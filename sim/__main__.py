@@ -41,6 +41,14 @@ from sim.world import World
 DAY_S = 86_400
 DAYS_MAX = 3660
 MAX_SPEED = "max"
+ANY_CONTROL = ("127.0.0.1", 0)
+NEEDS_PORTS = {
+    "ready": "there is nothing to connect to",
+    "record": "nobody speaks on its buses",
+    "run_dir": "it has no ports",
+    "control": "it takes no requests",
+}
+"""Options that a run at once has no use for, and why."""
 COMMANDS: dict[str, Command] = {
     "replay": replay,
     "compare": compare,
@@ -100,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--world-start", type=_instant, help="world time now, ISO 8601 with an offset (default: now)")
     parser.add_argument("--anchor", type=Path, help="clock anchor (JSON) shared with the head-end; used if it exists")
     parser.add_argument("--run-dir", type=Path, help="where the ports appear (default: a temporary directory)")
-    parser.add_argument("--control", type=_address, default=("127.0.0.1", 0), help="control API, HOST:PORT")
+    parser.add_argument("--control", type=_address, help="control API, HOST:PORT (default 127.0.0.1:0)")
     parser.add_argument(
         "--clock",
         choices=("machine", "stepped"),
@@ -129,6 +137,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _settle_speed(options: argparse.Namespace) -> None:
     """--speed N is --factor N; what belongs to virtual time needs it."""
+    at_once = options.speed == MAX_SPEED or options.virtual is not None
+    for name, why in NEEDS_PORTS.items() if at_once else ():
+        if getattr(options, name) is not None:
+            option, run = f"--{name.replace('_', '-')}", "--virtual" if options.speed != MAX_SPEED else "--speed max"
+            raise ScenarioError(f"{run}: leave out {option}, {why}; --clock stepped knows it, in virtual time too")
+    if options.truth_out is not None and not at_once:
+        raise ScenarioError("--truth-out goes with --speed max or --virtual; --truth-export with any run")
     if options.speed == MAX_SPEED:
         if options.days is None:
             raise ScenarioError("--speed max needs --days N, or it would never end")
@@ -200,7 +215,7 @@ def _run_served(scenario: Scenario, options: argparse.Namespace) -> int:
         if options.record is not None:
             _record(world, options.record)
         world.open()
-        control = Control(world, env, partial(_publish, announcement), *options.control)
+        control = Control(world, env, partial(_publish, announcement), *(options.control or ANY_CONTROL))
         cleanup.callback(control.close)
         control.start()
         gc.collect()

@@ -81,7 +81,8 @@ class BusConfig:
 class FaultConfig:
     """A fault that is scheduled at a household, gate or bus, in world epoch milliseconds or from the world's start.
 
-    `sizes` are the kind's own keys that differ from what is usual, see `sim.faults`.
+    `sizes` are the kind's own keys that differ from what is usual, see `sim.faults`; `stands` is where a scenario
+    says so.
     """
 
     kind: str
@@ -91,6 +92,7 @@ class FaultConfig:
     name: str = ""
     sizes: tuple[tuple[str, object], ...] = ()
     from_start: bool = False
+    stands: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ def _packet(section: Section, key: str) -> bytes:
 
 def _file_name(section: Section, key: str) -> str:
     """A bus is published as a file of its name."""
-    name = section.text(key)
+    name = section.name(key)
     if not all(c.isalnum() or c in "-_." for c in name) or name.startswith("."):
         raise section.wrong(key, "letters, digits, '-', '_' and '.', since the port is a file of that name")
     return name

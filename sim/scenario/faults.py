@@ -34,11 +34,12 @@ def read_beside(section: Section, zone: ZoneInfo, household_id: str) -> FaultCon
     value = section.raw("fault", NONE)
     inner = section.inner("fault") if isinstance(value, dict) else section
     names = [NONE, *(name for name, kind in KINDS.items() if HOUSEHOLD in kind.where)]
-    kind = inner.choice("kind" if inner is not section else "fault", names, NONE)
+    kind_key = "fault" if inner is section else "kind"
+    kind = inner.choice(kind_key, names, NONE)
     if inner is section:
         for key in OLD_KEYS:
             section.raw(key)
-    config = None if kind == NONE else _timed(inner, zone, kind, HOUSEHOLD, household_id)
+    config = None if kind == NONE else _timed(inner, zone, kind, HOUSEHOLD, household_id, kind_key)
     if kind == NONE:
         world_ms(inner, "at", zone)
         world_ms(inner, "until", zone)
@@ -101,7 +102,7 @@ def _behind(section: Section, households: Households) -> str:
     return households.ids[int(found[0])]
 
 
-def _timed(section: Section, zone: ZoneInfo, kind: str, where: str, name: str) -> FaultConfig:
+def _timed(section: Section, zone: ZoneInfo, kind: str, where: str, name: str, kind_key: str = "kind") -> FaultConfig:
     found = [_from_start_ms(section, key) for key in ("at", "until")]
     from_start = found != [None, None]
     if from_start and any(ms is None and section.has(key) for key, ms in zip(("at", "until"), found, strict=True)):
@@ -111,7 +112,8 @@ def _timed(section: Section, zone: ZoneInfo, kind: str, where: str, name: str) -
         raise section.wrong("until", "a time after at")
     for key in KINDS[kind].keys:
         section.raw(key.name)
-    return FaultConfig(kind, at_ms or 0, until_ms, where, name, read_sizes(section, kind), from_start)
+    sizes, stands = read_sizes(section, kind), section.place(kind_key)
+    return FaultConfig(kind, at_ms or 0, until_ms, where, name, sizes, from_start, stands)
 
 
 def _from_start_ms(section: Section, key: str) -> int | None:

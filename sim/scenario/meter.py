@@ -4,14 +4,11 @@ A key that a meter's protocol has no use for is refused like any unknown key: Mo
 vendor here, and only meters of 2007 delay a trip or keep credit.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 
 from core.units import REGISTER_MODULUS_WH, WH_PER_STEP
-from sim.errors import ScenarioError
-from sim.estate import BusConfig, GateConfig, MeterConfig
-from sim.kinds import EDITION_1997, EDITION_2007, MODBUS, MODBUS_FIRST, MODELS, PROTOCOLS
-from sim.scenario.columns import Households
+from sim.estate import BusConfig, MeterConfig
+from sim.kinds import EDITION_1997, EDITION_2007, MODBUS, MODELS, PROTOCOLS
 from sim.scenario.section import Section
 from sim.vendors import VENDORS_1997, VENDORS_2007
 
@@ -72,18 +69,6 @@ def read_pattern(section: Section, bus: BusConfig) -> MeterConfig:
     model = section.choice("model", tuple(MODELS))
     _check_baud(section, model, bus)
     return MeterConfig("0" * 12, "", phases=_phases(section, MODELS[model].phases), protocol=protocol, model=model)
-
-
-def check_units(path: str, bus_ids: Sequence[str], households: Households, gates: Sequence[GateConfig]) -> None:
-    """A unit belongs to one meter of a line; ScenarioError names the line and the unit."""
-    modbus = households.rows[households.rows["kind"] >= MODBUS_FIRST]
-    taken = [(bus_ids[row["bus"]], int(row["unit"])) for row in modbus]
-    taken += [(gate.meter.bus_id, gate.meter.unit) for gate in gates if gate.meter.protocol == MODBUS]
-    for (bus_id, unit), times in sorted(Counter(taken).items()):
-        if times > 1:
-            raise ScenarioError(
-                f"{path}: bus {bus_id}: {times} meters are unit {unit}; each Modbus meter needs its own"
-            )
 
 
 def _vendor(section: Section, protocol: str) -> str:

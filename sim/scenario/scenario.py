@@ -27,18 +27,19 @@ from sim.estate import (
 )
 from sim.loads.profiles import read_profiles
 from sim.scenario.bus import read_bus
-from sim.scenario.columns import HouseholdRows, Households, Ids, Members
+from sim.scenario.columns import HouseholdRows, Ids, Members
 from sim.scenario.estate import read_climate, read_events, read_gate_traits
 from sim.scenario.faults import read_beside, read_faults
-from sim.scenario.generator import read_generator
+from sim.scenario.generator import Generator, read_generator
 from sim.scenario.holidays import read_holidays
-from sim.scenario.meter import check_units, read_meter
+from sim.scenario.meter import read_meter
+from sim.scenario.origins import Origins
 from sim.scenario.places import Places
 from sim.scenario.section import Section
 from sim.scenario.tariff import read_calendar
+from sim.scenario.unique import check_meters, refuse_same_ids
 
 TEN_YEARS_S = 10 * 366 * 86400
-METERS_PER_BUS_MAX = 256
 
 
 def load_scenario(path: Path, seed: int = 1) -> Scenario:
@@ -62,27 +63,24 @@ def scenario_from_dict(
     zone = _zone(estate)
     profiles = read_profiles(top.section("replay"), Path(path).parent)
     replayable = len(profiles) if top.has("replay") else 0
-    generators = [read_generator(section, replayable) for section in top.sections("generate")]
-    buses = tuple(read_bus(section) for section in top.sections("bus"))
-    buses += tuple(bus for generator in generators for bus in generator.buses())
-    if not buses:
-        raise top.wrong("bus", "at least one table [[bus]] or [[generate]]")
+    generate = top.sections("generate")
+    generators = [read_generator(section, replayable) for section in generate]
+    buses = _buses(top, generators, generate)
     bus_ids = [bus.bus_id for bus in buses]
-    _refuse_twice(path, "bus", sorted({bus_id for bus_id in bus_ids if bus_ids.count(bus_id) > 1}))
-    rows = HouseholdRows(bus_ids)
+    rows, lived_in, fed = HouseholdRows(bus_ids), Origins(), Origins()
     for section in top.sections("household"):
         rows.add(_household(section, zone, buses, replayable))
-    for generator in generators:
+        lived_in.add(section)
+    for section, generator in zip(generate, generators, strict=True):
         generator.add_households(rows, seed)
+        lived_in.add(section, generator.buildings * generator.households_per_building)
     households = rows.finish()
-    _refuse_twice(path, "household", households.ids.twice())
-    gates = tuple(_gate(section, households.ids, buses) for section in top.sections("gate"))
-    gates += tuple(gate for generator in generators for gate in generator.gates(households.ids))
-    _check_meters(path, bus_ids, households, gates)
-    check_units(path, bus_ids, households, gates)
+    refuse_same_ids("household", households.ids, lived_in)
+    gates = _gates(top, generators, generate, households.ids, buses, fed)
+    check_meters(bus_ids, households, gates, Origins(lived_in, fed))
     scenario = Scenario(
-        estate_id=estate.text("id"),
-        name=estate.text("name", estate.text("id")),
+        estate_id=estate.name("id"),
+        name=estate.name("name", estate.name("id")),
         calendar=read_calendar(top.section("tariff"), zone),
         buses=buses,
         households=households,
@@ -105,24 +103,41 @@ def _zone(estate: Section) -> ZoneInfo:
         raise estate.wrong("time_zone", "an IANA name such as Asia/Shanghai") from error
 
 
-def _refuse_twice(path: str, what: str, names: Sequence[str]) -> None:
-    if names:
-        raise ScenarioError(f"{path}: {what} {', '.join(names)} appears more than once; each needs its own")
+def _buses(top: Section, generators: Sequence[Generator], generate: Sequence[Section]) -> tuple[BusConfig, ...]:
+    """All buses, those written down first."""
+    origins, buses = Origins(), []
+    for section in top.sections("bus"):
+        buses.append(read_bus(section))
+        origins.add(section)
+    for section, generator in zip(generate, generators, strict=True):
+        made = list(generator.buses())
+        buses += made
+        origins.add(section, len(made))
+    if not buses:
+        raise top.wrong("bus", "at least one table [[bus]] or [[generate]]")
+    refuse_same_ids("bus", [bus.bus_id for bus in buses], origins)
+    return tuple(buses)
 
 
-def _check_meters(path: str, bus_ids: Sequence[str], households: Households, gates: Sequence[GateConfig]) -> None:
-    """Every address once, and no line with more meters than it can carry."""
-    addresses = np.append(households.rows["address"], [int(gate.meter.address) for gate in gates]).astype(np.int64)
-    found, times = np.unique(addresses, return_counts=True)
-    _refuse_twice(path, "meter", [f"{address:012d}" for address in found[times > 1]])
-    counts = np.bincount(households.rows["bus"], minlength=len(bus_ids))
-    for gate in gates:
-        counts[bus_ids.index(gate.meter.bus_id)] += 1
-    for bus_id, count in zip(bus_ids, counts, strict=True):
-        if count > METERS_PER_BUS_MAX:
-            raise ScenarioError(
-                f"{path}: bus {bus_id} has {count} meters; allowed: at most {METERS_PER_BUS_MAX} on one line"
-            )
+def _gates(
+    top: Section,
+    generators: Sequence[Generator],
+    generate: Sequence[Section],
+    ids: Ids,
+    buses: Sequence[BusConfig],
+    origins: Origins,
+) -> tuple[GateConfig, ...]:
+    """All main meters, those written down first; `origins` gets where they come from."""
+    gates = []
+    for section in top.sections("gate"):
+        gates.append(_gate(section, ids, buses))
+        origins.add(section)
+    for section, generator in zip(generate, generators, strict=True):
+        made = list(generator.gates(ids))
+        gates += made
+        origins.add(section, len(made))
+    refuse_same_ids("gate", [gate.gate_id for gate in gates], origins)
+    return tuple(gates)
 
 
 def _household(section: Section, zone: ZoneInfo, buses: Sequence[BusConfig], profiles: int) -> HouseholdConfig:
@@ -133,7 +148,7 @@ def _household(section: Section, zone: ZoneInfo, buses: Sequence[BusConfig], pro
     if load == "replay" and not profiles:
         raise section.wrong("load", "replay only with a table [replay] that names a file")
     household = HouseholdConfig(
-        household_id=section.text("id"),
+        household_id=section.name("id"),
         meter=read_meter(section, buses),
         load=load,
         mean_power_w=mean_power_w,
@@ -141,7 +156,7 @@ def _household(section: Section, zone: ZoneInfo, buses: Sequence[BusConfig], pro
         solar_w=section.whole("solar_w", 0, 100_000, 0),
         profile=section.whole("profile", 0, max(profiles - 1, 0), 0),
         resident=_resident(section),
-        fault=read_beside(section, zone, section.text("id")),
+        fault=read_beside(section, zone, section.name("id")),
     )
     section.finish()
     return household
@@ -162,9 +177,9 @@ def _resident(section: Section) -> Resident:
 
 def _gate(section: Section, ids: Ids, buses: Sequence[BusConfig]) -> GateConfig:
     gate = GateConfig(
-        gate_id=section.text("id"),
+        gate_id=section.name("id"),
         meter=read_meter(section, buses),
-        feeds=section.text("feeds", section.raw("id")),
+        feeds=section.name("feeds", section.raw("id")),
         households=_members(section, ids),
         **read_gate_traits(section),
     )

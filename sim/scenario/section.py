@@ -6,12 +6,18 @@ a misspelt key is an error and not a silently used default.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Any
+from unicodedata import category
 
 from sim.errors import ScenarioError
 from sim.scenario.places import Places, Trail
 
 _MISSING = object()
+UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+"""Controls, marks without a width, and line ends: what a terminal or a log would obey instead of showing."""
+NAME_MAX = 64
+"""Characters of an id or a name: it stands in labels, file names and columns of a terminal."""
 
 
 class Section:
@@ -26,6 +32,7 @@ class Section:
             raise ScenarioError(f"{self._at()}: {where} must be a table, not {table!r}")
         self._table: Mapping[str, Any] = table
         self._asked: set[str] = set()
+        self._known: set[str] = set()
 
     def wrong(self, key: str, allowed: str) -> ScenarioError:
         """The error to raise about the value of a key; it says what is allowed."""
@@ -36,8 +43,13 @@ class Section:
         """The error to raise when a key asks for too much or for what is not there."""
         return ScenarioError(f"{self._at(key)}: {self.where}: {message}")
 
+    def place(self, key: str = "") -> str:
+        """Where the table, or one of its keys, stands: file, line, table, key."""
+        return f"{self._at(*([key] if key else []))}: {self.where}" + (f": {key}" if key else "")
+
     def has(self, key: str) -> bool:
-        """Whether the table gives the key."""
+        """Whether the table gives the key, which may be there."""
+        self._known.add(key)
         return key in self._table
 
     def raw(self, key: str, default: object = None) -> Any:
@@ -50,6 +62,13 @@ class Section:
         value = self.raw(key, default)
         if not isinstance(value, str) or not value:
             raise self.wrong(key, "a text that is not empty")
+        return value
+
+    def name(self, key: str, default: object = _MISSING) -> str:
+        """An id or a name for people: not empty, not too long, and nothing that a terminal would obey."""
+        value = self.text(key, default)
+        if len(value) > NAME_MAX or value != value.strip() or any(category(each) in UNSEEN for each in value):
+            raise self.wrong(key, f"1 to {NAME_MAX} characters that can be seen, without blanks around them")
         return value
 
     def choice(self, key: str, allowed: Sequence[str], default: object = _MISSING) -> str:
@@ -139,9 +158,12 @@ class Section:
         """Refuse keys that nobody asked for."""
         unknown = sorted(set(self._table) - self._asked)
         if unknown:
+            allowed = self._asked | self._known
+            alike = get_close_matches(unknown[0], sorted(allowed - {unknown[0]}), 1)
+            hint = f" (did you mean {alike[0]}?)" if alike else ""
             raise ScenarioError(
-                f"{self._at(unknown[0])}: {self.where}: unknown key {', '.join(unknown)}; "
-                f"allowed: {', '.join(sorted(self._asked))}"
+                f"{self._at(unknown[0])}: {self.where}: unknown key {', '.join(unknown)}{hint}; "
+                f"allowed: {', '.join(sorted(allowed - {*unknown}))}"
             )
 
     def _at(self, *key: str) -> str:

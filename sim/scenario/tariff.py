@@ -7,12 +7,14 @@ as a fraction; floats are refused. The code is apart from the head-end's, becaus
 
 from datetime import datetime
 from fractions import Fraction
+from itertools import accumulate
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sim.rates import PriceVersion, RateCalendar, SeasonTiers, Window
 from sim.scenario.section import Section
 
+STEPS, STEPS_NF = "tier_steps", "tier_steps_nf_per_wh"
 RATES = ("sharp", "peak", "flat", "valley")
 NF_PER_WH_OF_YUAN_PER_KWH = 10**8
 ALL_MONTHS = tuple(range(1, 13))
@@ -35,9 +37,15 @@ def read_calendar(section: Section, zone: ZoneInfo) -> RateCalendar:
 
 
 def _version(section: Section, zone: ZoneInfo) -> PriceVersion:
-    prices, single = _prices(section)
+    prices, single, price_key = _prices(section)
+    if min(prices) < 0:
+        raise section.wrong(price_key, "prices of 0 or above")
     kind = section.choice("kind", ("single", "tou"), "single" if single else "tou")
     steps = _steps(section)
+    if min(accumulate(steps, initial=min(prices))) < 0:
+        raise section.wrong(
+            STEPS_NF if section.has(STEPS_NF) else STEPS, "differences that leave every price at 0 or above"
+        )
     period = section.choice("tier_period", ("month", "year", "none"), "none")
     version = PriceVersion(
         valid_from_ms=_valid_from_ms(section, zone),
@@ -55,7 +63,8 @@ def _version(section: Section, zone: ZoneInfo) -> PriceVersion:
     return version
 
 
-def _prices(section: Section) -> tuple[tuple[Fraction, ...], bool]:
+def _prices(section: Section) -> tuple[tuple[Fraction, ...], bool, str]:
+    """The four prices, whether one key gives them all at once, and that key."""
     keys = ("price", "price_nf_per_wh", "prices", "rate_prices_nf_per_wh")
     given = [key for key in keys if section.has(key)]
     if len(given) != 1:
@@ -63,14 +72,14 @@ def _prices(section: Section) -> tuple[tuple[Fraction, ...], bool]:
     key = given[0]
     value = section.raw(key)
     if key == "price":
-        return (_yuan(section, key, value),) * 4, True
+        return (_yuan(section, key, value),) * 4, True, key
     if key == "price_nf_per_wh":
-        return (_nanofen(section, key, value),) * 4, True
+        return (_nanofen(section, key, value),) * 4, True, key
     if key == "rate_prices_nf_per_wh":
         if not isinstance(value, list) or len(value) != len(RATES):
             raise section.wrong(key, f"four integers of nanofen per Wh for {', '.join(RATES)}")
-        return tuple(_nanofen(section, key, item) for item in value), False
-    return _named_prices(section, value), False
+        return tuple(_nanofen(section, key, item) for item in value), False, key
+    return _named_prices(section, value), False, key
 
 
 def _named_prices(section: Section, value: object) -> tuple[Fraction, ...]:
@@ -84,11 +93,11 @@ def _named_prices(section: Section, value: object) -> tuple[Fraction, ...]:
 
 
 def _steps(section: Section) -> tuple[Fraction, ...]:
-    key = "tier_steps_nf_per_wh" if section.has("tier_steps_nf_per_wh") else "tier_steps"
+    key = STEPS_NF if section.has(STEPS_NF) else STEPS
     value = section.raw(key, [])
     if not isinstance(value, list) or len(value) > 3:
         raise section.wrong(key, "a list of at most three price differences")
-    read = _yuan if key == "tier_steps" else _nanofen
+    read = _yuan if key == STEPS else _nanofen
     return tuple(read(section, key, item) for item in value)
 
 

@@ -51,6 +51,10 @@ def test_faults_anywhere(estate645_virtual):
 def test_unknown_meter(estate645_virtual):
     estate645_virtual.household("999999999998")
 
+def test_dies(estate645_estate):
+    estate645_estate._process.kill()
+    estate645_estate.truth()
+
 class TestBroken:
     @pytest.fixture
     def estate645_scenario(self):
@@ -121,7 +125,7 @@ def test_the_plugin_imports_nothing_of_ours():
 
 def test_what_should_pass_passes_beside_a_folder_called_sim_and_the_rest_fails(said):
     assert "4 passed" in said, said
-    assert "3 failed" in said
+    assert "4 failed" in said
     assert "1 error" in said
 
 
@@ -140,6 +144,8 @@ def test_a_failure_shows_what_the_simulator_said_and_nothing_is_left_behind(said
     [
         ("test_unknown_fault", "EstateError: /fault: "),
         ("test_unknown_meter", "no household has the meter 999999999998"),
+        ("test_dies", "EstateError: /truth: the simulator was killed by signal 9; it said last:"),
+        ("test_dies", "3 meters on 1 buses in "),
         ("TestBroken.test_broken", "the simulator ended with status 2"),
         ("TestBroken.test_broken", "bus is missing; allowed: at least one table [[bus]]"),
     ],

@@ -206,10 +206,10 @@ def test_a_scenario_says_what_a_protocol_allows(keys, message):
 
 def test_a_unit_belongs_to_one_meter_of_a_line():
     homes = [household(f"1-010{n}", f"20260001010{n}", **MODBUS) for n in (1, 2)]
-    with pytest.raises(ScenarioError, match="bus bus-1: 2 meters are unit 5"):
+    with pytest.raises(ScenarioError, match="unit 5 on bus bus-1 appears more than once"):
         Virtual(table(homes))
     main = {"id": "g", "meter": "202600019999", "bus": "bus-1", "prefix": "1-"} | MODBUS
-    with pytest.raises(ScenarioError, match="bus bus-1: 2 meters are unit 5"):
+    with pytest.raises(ScenarioError, match="unit 5 on bus bus-1 appears more than once"):
         Virtual(table(homes[:1], gates=[main]))
     assert Virtual(table([homes[0], homes[1] | {"bus": "bus-2"}], [bus(), bus("bus-2")]))
 

@@ -13,6 +13,7 @@ import time
 
 import pytest
 
+from sim.__main__ import main
 from sim.control.api import _Handler
 from tests.sim.rig import simulator
 
@@ -132,15 +133,38 @@ def test_an_anchor_with_another_factor_than_a_whole_number_is_refused(tmp_path, 
     anchor = tmp_path / "anchor.json"
     moment = "2026-10-13T01:05:00Z"
     anchor.write_text(json.dumps({"machine_utc": moment, "world_utc": moment, "factor": factor}))
-    said = refused(tmp_path, "--virtual", "0.001", "--anchor", str(anchor))
+    said = refused(tmp_path, "--anchor", str(anchor))
     assert "anchor.json" in said
     assert "factor" in said
 
 
-def test_a_truth_file_that_cannot_be_written_leaves_no_half_of_it(tmp_path):
+def test_a_truth_file_that_cannot_be_written_leaves_no_half_of_it(tmp_path, capsys):
     (tmp_path / "truth").mkdir()
-    assert "truth" in refused(tmp_path, "--virtual", "0.001", "--truth-out", str(tmp_path / "truth"))
+    (tmp_path / "estate.toml").write_text(ESTATE)
+    words = [str(tmp_path / "estate.toml"), "--virtual", "0.001", "--truth-out", str(tmp_path / "truth")]
+    assert main(words) == 2
+    assert "truth: cannot be written" in capsys.readouterr().err
     assert sorted(os.listdir(tmp_path)) == ["estate.toml", "truth"]
+
+
+@pytest.mark.parametrize("run", [["--speed", "max", "--days", "1"], ["--virtual", "1"]])
+@pytest.mark.parametrize(
+    ("option", "why"),
+    [
+        (["--ready", "r.json"], "there is nothing to connect to"),
+        (["--record", "tapes"], "nobody speaks on its buses"),
+        (["--run-dir", "run"], "it has no ports"),
+        (["--control", "127.0.0.1:0"], "it takes no requests"),
+    ],
+)
+def test_what_a_run_at_once_cannot_honour_is_refused_and_not_passed_over(tmp_path, capsys, run, option, why):
+    assert main([str(tmp_path / "estate.toml"), *run, *option]) == 2
+    assert f"leave out {option[0]}, {why}; --clock stepped knows it" in capsys.readouterr().err
+
+
+def test_a_truth_file_of_a_run_on_ports_is_refused_and_the_export_named(capsys):
+    assert main(["estate.toml", "--truth-out", "t.json"]) == 2
+    assert "--truth-export with any run" in capsys.readouterr().err
 
 
 def test_bad_requests_are_answered_and_never_hang(tmp_path):
