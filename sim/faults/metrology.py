@@ -17,7 +17,6 @@ from sim.faults.fault import (
     Key,
     MeteringFault,
 )
-from sim.kinds import KIND_2007
 from sim.loads.laws import Drift, Law, Share
 from sim.loads.load import MWMS_PER_WH, SLOT_MS
 from sim.meters import clock, events
@@ -233,7 +232,7 @@ class BatteryLow(MeterFault):
     """The clock's battery is low."""
 
     name = "battery_low"
-    meters = (KIND_2007,)
+    meters = DLT645_KINDS
     severity = "low"
     alarm = "battery"
 

@@ -2,8 +2,8 @@
 
 Energies, demands and parameters that both editions have are those of the 2007 identifiers, cut to the older fields: a
 demand and its time are two items, voltage has whole volts, current two decimals. Months back are settlement days back.
-Reactive items, demands and phase breaks belong to three-phase meters. Nothing reactive flows here and no phase breaks,
-so those are zero. None means that this meter has no such item.
+Reactive items, demands and phase breaks belong to three-phase meters. Nothing reactive flows here, so that is zero.
+None means that this meter has no such item.
 """
 
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from sim.meters import electrical, events
 from sim.meters.demand import demand_item
 from sim.meters.energies import energy_item
 from sim.meters.habits_1997 import HABITS_97
+from sim.meters.status_1997 import GRID_STATUS, METER_STATUS, phase_break, status_97
 
 if TYPE_CHECKING:
     from sim.meters import Meter
@@ -38,7 +39,7 @@ SAME = {
 }  # fmt: skip
 """Parameters of both editions with the same bytes; a write changes the one that the meter works with."""
 MADE: dict[int, Value] = {
-    0xC020: 0, 0xC021: 0, 0xC022: 0, 0xC033: "0" * 12, 0xC034: "0" * 12, 0xC113: 5, 0xC114: 5, 0xC115: 2, 0xC116: 4,
+    0xC022: 0, 0xC033: "0" * 12, 0xC034: "0" * 12, 0xC113: 5, 0xC114: 5, 0xC115: 2, 0xC116: 4,
     0xC117: "day 01 hour 00", 0xC119: 0, 0xC11A: 0, 0xC314: 0,
 }  # fmt: skip
 
@@ -101,8 +102,11 @@ def _variable(meter: "Meter", di: int, at_ms: int) -> bytes | None:
 
 
 def _breaks(meter: "Meter", di: int, _at_ms: int) -> bytes | None:
-    entry = lookup_97(di)
-    return None if entry is None or meter.phases == 1 else bytes(entry.length)
+    """Of one phase, or of all together and then each."""
+    if meter.phases == 1:
+        return None
+    item, phase = di & 0xF0, di & 0x0F
+    return _encoded(di, *(phase_break(meter, item, one) for one in ((0, 1, 2, 3) if phase == BLOCK else (phase,))))
 
 
 def _record(meter: "Meter", di: int, at_ms: int) -> bytes | None:
@@ -152,6 +156,8 @@ def _table(meter: "Meter", di: int) -> bytes | None:
 def _parameter(meter: "Meter", di: int, at_ms: int) -> bytes | None:
     if di in (DATE, TIME):
         return _encoded(di, meter.civil(at_ms))
+    if di in (METER_STATUS, GRID_STATUS):
+        return _encoded(di, status_97(meter, di, at_ms))
     return parameter_97(meter, di)
 
 

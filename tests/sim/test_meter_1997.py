@@ -273,3 +273,54 @@ def test_silent_and_without_mains():
     one.silent = False
     acts.fail_power(one, virtual.world.now_ms)
     assert say(virtual, OWN, 0x01, bytes.fromhex("1090")) is None
+
+
+def test_the_meter_status_word_follows_battery_and_roof_and_the_way_of_demands():
+    virtual = meter(solar_w=8000, load="single", mean_power_w=50)
+    assert int(read(virtual, "C020"), 16) & 6 == 2, "interval demand, as delivered"
+    virtual.fault("battery_low")
+    assert int(read(virtual, "C020"), 16) & 6 == 6
+    seen = set()
+    for _ in range(24):
+        virtual.run_s(900)
+        seen.add(read(virtual, "C020"))
+    assert "16" in seen, "in the middle of the day the roof gives back"
+    virtual.world.faults.clear("household", "1-0101", virtual.world.now_ms)
+    virtual.run_s(8 * 3600)
+    assert read(virtual, "C020") == "02"
+
+
+def test_a_written_slip_time_shows_in_the_status_word():
+    virtual = meter()
+    assert say(virtual, OWN, 0x04, bytes.fromhex("12C1") + bytes(4) + b"\x05")[1] == 0x84
+    assert read(virtual, "C020") == "00", "sliding windows"
+
+
+def test_the_grid_status_word_and_the_records_of_phase_breaks_follow_the_phases():
+    virtual = meter(phases=3)
+    assert [read(virtual, di) for di in ("C021", "B310", "B330", "B340")] == ["00", "0000", "0" * 8, "0" * 8]
+    begun = virtual.civil()
+    virtual.fault("phase_lost", phase=2)
+    one = virtual.household(OWN).meter
+    acts.set_voltage(one, 1, 1300, virtual.world.now_ms)
+    assert read(virtual, "C021") == "12"
+    virtual.run_s(300)
+    virtual.world.faults.clear("household", "1-0101", virtual.world.now_ms)
+    acts.set_voltage(one, 1, 1000, virtual.world.now_ms)
+    assert read(virtual, "C021") == "00"
+    assert [read(virtual, di) for di in ("B310", "B311", "B312", "B320", "B321")] == [
+        "0001",
+        "0000",
+        "0001",
+        "000005",
+        "000000",
+    ]
+    assert read(virtual, "B332") == f"{begun:%m%d%H%M}"
+    assert read(virtual, "B340") == f"{virtual.civil():%m%d%H%M}"
+    assert read(virtual, "B31F") == "0000000100000001"
+
+
+def test_nobody_writes_what_a_meter_finds():
+    virtual = meter()
+    for di in ("20C0", "21C0"):
+        assert say(virtual, OWN, 0x04, bytes.fromhex(di) + bytes(4) + b"\x00")[1] == 0xC4

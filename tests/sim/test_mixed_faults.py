@@ -67,9 +67,9 @@ def test_a_quirk_of_a_mixed_line_does_modbus_no_harm(kind):
 
 
 EDITION_2007 = (
-    "battery_low", "cover_opened", "cover_then_theft", "magnet", "neutral_tamper", "follow_up", "old_edition",
+    "cover_opened", "cover_then_theft", "magnet", "neutral_tamper", "follow_up", "old_edition",
 )  # fmt: skip
-BOTH_EDITIONS = ("clock_jump", "clock_drift", "preamble", "wildcard_echo")
+BOTH_EDITIONS = ("battery_low", "clock_jump", "clock_drift", "preamble", "wildcard_echo")
 SWITCHED = ("relay_stuck_closed", "relay_stuck_open", "relay_inert", "false_tripped", "disconnection")
 
 
