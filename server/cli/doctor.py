@@ -1,7 +1,8 @@
 """`estate645 doctor`: look at settings, database, ports, clock and limits; say what is wrong and how to mend it.
 
 Without a database it looks at what is there; ports are those of the estate, and each PORT that is named. It changes
-nothing and asks no meter. Exit code 1 when something is wrong; warnings and what this machine does not tell leave 0.
+nothing and asks no meter, unless `--commission` walks through a checklist on PORT. Exit code 1 when something is wrong;
+warnings and what this machine does not tell leave 0.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import DBAPIError
 
 from server.admin.client import Admin, AdminError
-from server.cli import checkup
+from server.cli import checkup, commission
 from server.cli.checkup import Finding
 from server.cli.languages import LANGUAGES, said
 from server.collect.port import LineSettings
@@ -29,6 +30,7 @@ from server.keyring import Keyring, key_path, looked_at
 from server.store.condition import Condition, condition
 from server.store.engine import open_engine, reader, unavailable, wal_reset_warning
 from server.store.estates import list_buses, list_estates
+from server.store.meters import MeterRow, list_meters
 from server.store.passwords import stored_passwords
 
 _MARKS = {"ok": "ok     ", "warning": "WARNING", "wrong": "WRONG  ", "unknown": "?      "}
@@ -46,11 +48,14 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--database", metavar="URL", help="database to look at, instead of the configured one")
     parser.add_argument("--lang", choices=LANGUAGES, default="both", help="both unless given")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+    commission.add_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Look at everything and print it; 1 when something is wrong."""
+    """Look at everything and print it, or walk through the commissioning; 1 when something is wrong."""
+    if arguments.commission:
+        return commission.run(arguments, commission.feeding(_known_meters(arguments)))
     findings = []
     for one in examine(arguments):
         findings.append(one)
@@ -154,6 +159,25 @@ def _condition(engine: Engine, found: Condition) -> Iterator[Finding]:
     warning = wal_reset_warning(pysqlite3.sqlite_version_info)
     if warning:
         yield Finding("SQLite", "warning", warning, f"SQLite版本有缺陷：{warning}")
+
+
+def _known_meters(arguments: argparse.Namespace) -> list[MeterRow]:
+    """The meters of the database, if there is one that can be read."""
+    url = arguments.database or load(arguments.config).database_url
+    engine = open_engine(url)
+    try:
+        if engine.dialect.name == "sqlite" and not Path(make_url(url).database or "").is_file():
+            return []
+        with reader(engine) as connection:
+            found = condition(connection)
+            if found.revision != found.newest_revision:
+                raise ConfigError("the database is of another revision, so it cannot be asked whom a meter feeds; "
+                                  "name the right one with --database URL")  # fmt: skip
+            return [one for site in list_estates(connection) for one in list_meters(connection, site["estate_id"])]
+    except DBAPIError as error:
+        raise StorageUnavailable(str(unavailable(engine, error))) from error
+    finally:
+        engine.dispose()
 
 
 def _held(url: str) -> frozenset[str]:

@@ -25,18 +25,22 @@ from server.errors import NotFound
 
 
 @asynccontextmanager
-async def opened(url: str, line: LineSettings, wait_ms: int) -> AsyncIterator[BusLine]:
+async def opened(url: str, line: LineSettings, wait_ms: int, clocks: Clocks | None = None) -> AsyncIterator[BusLine]:
     """The line of a port, open; `PortError` says what to do when it cannot be."""
-    clocks = Clocks(time.time, lambda: int(time.time() * 1000))
     timing = timing_for(line, wait_ms)
     timing = replace(timing, margin_s=min(timing.margin_s, timing.reply_delay_max_s / 4))
-    bus = BusLine(open_port(url, line), timing, clocks, Tally(), lambda: None)
+    bus = BusLine(open_port(url, line), timing, clocks or machine_clocks(), Tally(), lambda: None)
     await bus.open()
     try:
         yield bus
     finally:
         bus.close()
         await asyncio.sleep(0)  # an aborted connection closes in the next round of the loop
+
+
+def machine_clocks(time_zone: str = "Asia/Shanghai") -> Clocks:
+    """World time as this machine has it, and the time zone of the meters' clocks."""
+    return Clocks(time.time, lambda: int(time.time() * 1000), time_zone=time_zone)
 
 
 def is_networked(url: str) -> bool:

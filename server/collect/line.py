@@ -60,6 +60,11 @@ class BusLine:
         self._port.close()
 
     @property
+    def timing(self) -> Timing:
+        """How fast the line is and how long it waits."""
+        return self._timing
+
+    @property
     def port_status(self) -> PortStatus:
         """What the port says of itself."""
         return self._port.status

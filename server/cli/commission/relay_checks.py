@@ -1,0 +1,135 @@
+"""Trip and close on a spare meter that a person has named: the only part of a commissioning that moves anything.
+
+A trip that comes too late must be refused, since that is what keeps a cut from happening after the debt is paid. Then
+the relay is opened and closed, each believed only when it is read back. A meter through which power flows, or one that
+keeps the power on, is not touched; and whatever happens after the first command, the power is given back at the end.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from time import monotonic
+
+from core.dlt645.commands import Password
+from core.dlt645.identifiers import COMMAND_OPEN, KEEP_POWER, RELAY_OPEN
+from core.errors import CoreError, MeterRefused
+from server.cli.commission.meter_checks import ATTEMPTS, CLOCK_OFF_MAX_S, NOT_ANSWERED
+from server.cli.commission.proofs import Proof
+from server.cli.languages import mark as _
+from server.collect.control import describe, is_satisfied
+from server.collect.line import BusLine
+from server.collect.readout import MeterState, Readout
+from server.collect.work import Action, Clocks
+
+POWER_MAX_MW = 20_000  # more, and somebody uses this meter
+LIFETIME_S = 60
+LATE_S = 3600
+MOVE_MAX_S = 20.0  # from the command to the contacts; a trip delay longer than this fails the question
+LOOK_EVERY_S = 0.5
+RELAY_QUESTIONS = ("late_command", "trip", "close")
+
+
+class RelayChecks:
+    """The checks of one spare meter; `secret` opens its relay commands."""
+
+    def __init__(self, line: BusLine, clocks: Clocks, meter: MeterState, secret: Password) -> None:
+        self._line = line
+        self._clocks = clocks
+        self._meter = meter
+        self._secret = secret
+        self._readout = Readout(line, clocks)
+
+    async def run(self) -> AsyncIterator[Proof]:
+        """Ask the three questions, or say why they are left open."""
+        try:
+            reason = await self._unfit()
+        except CoreError as error:
+            reason = (NOT_ANSWERED, {"reason": str(error)})
+        if reason is not None:
+            for question in RELAY_QUESTIONS:
+                yield Proof(question, self._meter.meter_id, "open", *reason)
+            return
+        try:
+            yield await self._late()
+            yield await self._switch("trip", "trip")
+        finally:
+            closing = await self._switch("close", "close")
+        yield closing
+
+    async def _unfit(self) -> tuple[str, dict[str, int | str]] | None:
+        """Why this meter is not touched, or None."""
+        meter = self._meter
+        if refusal := meter.dialect.cannot_switch("trip"):
+            return _("not tried: %(reason)s"), {"reason": refusal}
+        if not meter.dialect.has_deadline:
+            return _("not tried: its commands have no deadline"), {}
+        status = await self._readout.status(meter, ATTEMPTS)
+        if status is None or status.status3 & (RELAY_OPEN | COMMAND_OPEN | KEEP_POWER):
+            word = "-" if status is None else describe(status.status3)
+            return _("not tried: the relay is not plainly closed (%(word)s)"), {"word": word}
+        power_mw = (await self._readout.variables(meter, ATTEMPTS)).power_mw
+        if power_mw is None or abs(power_mw) > POWER_MAX_MW:
+            shown = "-" if power_mw is None else f"{power_mw / 1000:.1f}"
+            return _("not tried: power flows through it (%(power)s W), so it is no spare meter"), {"power": shown}
+        off_s = await self._readout.clock_offset(meter, ATTEMPTS)
+        if off_s is None or abs(off_s) > CLOCK_OFF_MAX_S:
+            return _("not tried: its clock must be set first"), {}
+        return None
+
+    async def _send(self, action: Action, lifetime_s: int) -> None:
+        at_s = self._clocks.world_now() + (self._meter.clock_offset_s or 0)
+        deadline = self._clocks.civil(at_s) + timedelta(seconds=lifetime_s)
+        await self._line.quiet()
+        await self._line.ask(self._meter.dialect.switch(action, deadline, self._secret))
+
+    async def _late(self) -> Proof:
+        """Send a trip whose deadline is an hour past; it must be refused, and nothing may move."""
+        name = self._meter.meter_id
+        try:
+            await self._send("trip", -LATE_S)
+        except MeterRefused as refusal:
+            said = self._meter.dialect.refusal(refusal.err)
+        except CoreError as error:
+            said = str(error)
+        else:
+            return Proof(
+                "late_command", name, "failed", _("it accepted a trip an hour after its deadline: never cut it")
+            )
+        try:
+            status = await self._readout.status(self._meter, ATTEMPTS)
+        except CoreError as error:
+            return Proof("late_command", name, "failed", NOT_ANSWERED, {"reason": str(error)})
+        if status is None or is_satisfied("trip", status.status3):
+            return Proof("late_command", name, "failed", _("it refused and opened the relay all the same"))
+        return Proof("late_command", name, "passed", _("refused: %(said)s"), {"said": said})
+
+    async def _switch(self, question: str, action: Action) -> Proof:
+        """Send one command and look at the relay until it has moved or the time is over."""
+        name, began = self._meter.meter_id, monotonic()
+        try:
+            await self._send(action, LIFETIME_S)
+        except CoreError as error:
+            refusal = f"{error}"
+        else:
+            refusal = ""
+        word = ""
+        while monotonic() - began < MOVE_MAX_S:
+            try:
+                status = await self._readout.status(self._meter, ATTEMPTS)
+            except CoreError as error:
+                return Proof(question, name, "failed", _("the relay is unknown: %(reason)s"), {"reason": str(error)})
+            word = "" if status is None else describe(status.status3)
+            if status is not None and _has_moved(action, status.status3):
+                taken_ms = round((monotonic() - began) * 1000)
+                text = _("after %(taken_ms)d ms: %(word)s")
+                return Proof(question, name, "passed", text, {"taken_ms": taken_ms, "word": word})
+            if refusal:
+                break
+            await asyncio.sleep(LOOK_EVERY_S)
+        text = _("the relay did not move; %(word)s; %(reason)s")
+        return Proof(question, name, "failed", text, {"word": word, "reason": refusal or "-"})
+
+
+def _has_moved(action: Action, status3: int) -> bool:
+    """A trip has opened the contacts; a close has closed them. The command bit alone is a promise."""
+    return bool(status3 & RELAY_OPEN) if action == "trip" else is_satisfied(action, status3)

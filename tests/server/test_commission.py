@@ -1,0 +1,164 @@
+"""`doctor --commission` against the simulator on a pty: what it proves, on what ground, and what it never touches."""
+
+import argparse
+import json
+import subprocess
+import sys
+
+import pytest
+
+from server.cli import commission, doctor
+from server.cli.commission.proofs import Ground, ground_of
+from server.errors import ConfigError, Refused
+from server.flows.estates import import_estate
+from server.store.engine import open_engine, upgrade
+from server.store.writer import Writer
+from tests.e2e.processes import wait_until
+from tests.server.estates import at, document, household
+
+SPARE, LIVED_IN, KEPT, LATE_CLOCK, OLD = (f"20260001010{n}" for n in range(1, 6))
+SCENARIO = """
+[estate]
+id = "hall"
+name = "Hall"
+time_zone = "Asia/Shanghai"
+[tariff]
+id = "t"
+price = "0.4883"
+[[bus]]
+id = "bus-1"
+port = "pty"
+baud = 9600
+parity = "E"
+reply_delay_ms = 20
+"""
+
+
+def home(number, meter, power_w=1, more=""):
+    return (
+        f'[[household]]\nid = "h{number}"\nmeter = "{meter}"\nbus = "bus-1"\nload = "constant"\n'
+        f"mean_power_w = {power_w}\nstart_register_wh = 1000\n{more}"
+    )
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory):
+    """The bus of a simulator: a spare meter, one in use, one of 1997."""
+    folder = tmp_path_factory.mktemp("commission")
+    text = SCENARIO + home(1, SPARE, more='password = "112233"\n') + home(2, LIVED_IN, 1500)
+    text += home(3, OLD, more='protocol = "dlt645-1997"\n')
+    (folder / "sim.toml").write_text(text, "utf-8")
+    simulator = subprocess.Popen(
+        [sys.executable, "-P", "-m", "sim", "sim.toml", "--run-dir", "run", "--ready", "sim.json"], cwd=folder
+    )
+    wait_until((folder / "sim.json").exists, "the simulator is ready")
+    yield folder / json.loads((folder / "sim.json").read_text("utf-8"))["ports"]["bus-1"]
+    simulator.terminate()
+    assert simulator.wait(30) == 0
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secret").write_text("112233\n", "ascii")
+
+
+def walk(capsys, *arguments):
+    parser = argparse.ArgumentParser()
+    doctor.add_parser(parser.add_subparsers())
+    parsed = parser.parse_args(["doctor", "--commission", "--baud", "9600", *map(str, arguments)])
+    code = parsed.run(parsed)
+    return code, capsys.readouterr().out
+
+
+def outcomes(report, subject):
+    return {one["question"]: one["outcome"] for one in report["proofs"] if one["subject"] == subject}
+
+
+def test_the_whole_checklist_and_its_report(port, capsys, tmp_path):
+    code, out = walk(
+        capsys, port, "--meters", f"{OLD}:1997", "--spare-meter", SPARE, "--password-file", "secret", "--yes",
+        "--wait-ms", 300, "--out", tmp_path / "report.md",
+    )  # fmt: skip
+    report = json.loads((tmp_path / "report.json").read_text("utf-8"))
+    assert (code, report["failed"], report["ground"]) == (0, False, "pty")
+    assert outcomes(report, SPARE) == dict.fromkeys(
+        ("register", "clock", "status", "timing", "late_command", "trip", "close"), "passed"
+    )
+    assert outcomes(report, OLD) == {"register": "passed", "clock": "open", "status": "open", "timing": "passed"}
+    assert outcomes(report, str(port)) == {"port": "passed", "parity": "open"}
+    [timing] = [one["figures"] for one in report["proofs"] if (one["question"], one["subject"]) == ("timing", SPARE)]
+    assert 10 <= timing["least_ms"] <= 200
+    text = (tmp_path / "report.md").read_text("utf-8")
+    hardware, simulated = text.split("## Proven on hardware")[1].split("## Proven only on a simulation")
+    assert "nothing / 无" in hardware
+    assert (
+        f"a trip opens the relay, read back / 跳闸后继电器断开（回读） ({SPARE})" in simulated.split("## Not proven")[0]
+    )
+    assert {one["proven_on"] for one in report["proofs"]} == {"simulation", None}
+    assert "112233" not in text + out + json.dumps(report)
+
+
+def test_a_meter_in_use_is_not_cut_even_if_it_is_named_and_confirmed(port, capsys):
+    code, out = walk(capsys, port, "--spare-meter", LIVED_IN, "--yes", "--json", "--wait-ms", 300)
+    report = json.loads(out)
+    assert code == 0
+    assert {name: outcomes(report, LIVED_IN)[name] for name in ("late_command", "trip", "close")} == dict.fromkeys(
+        ("late_command", "trip", "close"), "open"
+    )
+    assert "power flows through it (15" in out
+
+
+def test_a_wrong_password_fails_the_trip_and_leaves_the_power_on(port, capsys):
+    code, out = walk(capsys, port, "--spare-meter", SPARE, "--yes", "--json", "--wait-ms", 300)
+    found = outcomes(json.loads(out), SPARE)
+    assert (code, found["trip"], found["close"]) == (1, "failed", "passed")
+
+
+def test_without_a_person_or_yes_nothing_is_switched(port, capsys, monkeypatch):
+    monkeypatch.setattr(commission.sys.stdin, "isatty", lambda: False, raising=False)
+    _, out = walk(capsys, port, "--spare-meter", SPARE, "--json", "--wait-ms", 300)
+    assert outcomes(json.loads(out), SPARE)["trip"] == "open"
+    assert "nobody was there to confirm it" in out
+
+
+@pytest.mark.parametrize(("typed", "refused"), [(SPARE, False), (LIVED_IN, True), ("", True)])
+def test_the_number_must_be_typed_once_more(monkeypatch, typed, refused):
+    monkeypatch.setattr(commission.sys.stdin, "isatty", lambda: True, raising=False)
+    arguments = argparse.Namespace(spare_meter=SPARE, yes=False, lang="en")
+    assert (commission._allowed(arguments, lambda _: "", lambda _: typed) is not None) == refused
+
+
+def test_a_meter_that_feeds_a_household_of_the_database_is_refused(tmp_path, capsys):
+    url = f"sqlite:///{tmp_path / 'x.db'}"
+    engine = open_engine(url)
+    upgrade(engine)
+    writer = Writer(engine)
+    writer.run(lambda unit: import_estate(unit, document([household(1, meter_id=SPARE)]), at()))
+    writer.stop()
+    engine.dispose()
+    with pytest.raises(Refused, match=f"meter {SPARE} feeds 1-0001"):
+        walk(capsys, "/dev/null", "--spare-meter", SPARE, "--yes", "--database", url)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--meters", SPARE), "takes one PORT"),
+        (("/dev/null",), "takes one PORT"),
+        (("/dev/null", "--spare-meter", "12"), "12 digits"),
+        (("/dev/null", "--meters", SPARE, "--time-zone", "Mars"), "--time-zone"),
+        (("/dev/null", "--spare-meter", SPARE, "--password-file", "absent"), "six digits"),
+    ],
+)
+def test_what_makes_no_sense_is_said(capsys, arguments, said):
+    with pytest.raises(ConfigError, match=said):
+        walk(capsys, *arguments)
+
+
+def test_what_lies_between_is_told_by_the_port(port):
+    assert ground_of(str(port)) == Ground.PTY
+    assert not ground_of(str(port)).is_hardware
+    assert ground_of("/dev/null") == Ground.UART
+    assert ground_of("tcp://127.0.0.1:4001") == Ground.LOOPBACK
+    assert ground_of("tcp://10.0.0.9:4001").is_hardware
