@@ -241,12 +241,14 @@ def _check(source: Path, document: EstateDocument) -> None:
 
 
 def _speech(source: Path, document: EstateDocument) -> None:
-    """Refuse Modbus meters without model and unit, others with them, and a unit twice on one bus."""
+    """Refuse Modbus meters without model and unit, others with them or with finer registers, and a unit twice."""
     meters: list[HouseholdEntry | GateEntry] = [*document.households, *document.gates]
     for one in meters:
         where, given = f"{source}: meter {one.meter_id}", [bool(one.model), one.unit is not None]
         if one.protocol == "modbus" and not all(given):
             raise ConfigError(f"{where}: model and unit are missing; a meter of protocol modbus needs both")
+        if one.protocol != "modbus" and one.start_wh % keys.REGISTER_STEP_WH:
+            raise ConfigError(f"{where}: start_wh = {one.start_wh} is wrong; allowed: {keys.START}")
         if one.protocol != "modbus" and any(given):
             raise ConfigError(f"{where}: model and unit are for protocol modbus; this meter speaks {one.protocol}")
     units = [(one.bus_id, one.unit) for one in meters if one.unit is not None]

@@ -227,7 +227,8 @@ def day(value: object) -> str:
 
 REGISTER = integer(0, REGISTER_MODULUS_WH - 1)
 _REGISTER_RANGE = f"an integer of Wh, 0 to {REGISTER_MODULUS_WH - 1}"
-_START = f"a multiple of {REGISTER_STEP_WH} Wh, 0 to {REGISTER_MODULUS_WH - REGISTER_STEP_WH}, as registers show"
+START = f"a multiple of {REGISTER_STEP_WH} Wh, 0 to {REGISTER_MODULUS_WH - REGISTER_STEP_WH}, as registers show"
+_ANY_START = f"{START}; any whole Wh for modbus"
 _YUAN = 'yuan as quoted text, such as "30.00"'
 _ALARM = 'yuan as quoted text, such as "30.00", a share of the last top-up, such as "20%", or "7 days"'
 _TEXT = "quoted text"
@@ -328,7 +329,7 @@ HOUSEHOLD = (
     Key("tariff", "tariff_id", identifier, "the id of a [[tariff]]", required=True),
     Key("meter", "meter_id", address, "the 12 digits of the meter's address, quoted", required=True),
     Key("bus", "bus_id", identifier, "the id of a [[bus]]", required=True),
-    Key("start_wh", "start_wh", start_register, _START, required=True),
+    Key("start_wh", "start_wh", REGISTER, _ANY_START, required=True),
     Key(
         "start_rates_wh",
         "start_rates_wh",
@@ -357,7 +358,7 @@ GATE = (
     Key("name", "name", text, _TEXT, required=True),
     Key("meters", "meter_ids", words, "a list of meter addresses below the gate"),
     Key("building", "building", identifier, "the id of a [[building]] whose meters are all below the gate"),
-    Key("start_wh", "start_wh", start_register, _START, required=True),
+    Key("start_wh", "start_wh", REGISTER, _ANY_START, required=True),
     Key("ratio", "ratio", integer(1, 2**20), "1 to 1048576"),
     Key("max_power_w", "max_power_w", integer(1, 10**9), "1 to 1000000000 W"),
     *SPEECH,

@@ -5,7 +5,7 @@ server's own writer, and the collector reads the new meters at once.
 """
 
 import argparse
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from sqlalchemy import Engine, select
 
 from server.admin.client import Admin
 from server.cli.estate_file import read_estate
+from server.cli.languages import LANGUAGES, told
+from server.cli.languages import mark as _
 from server.clock import Clock, anchor_from_file
 from server.config import load
 from server.domain.estate_document import EstateDocument, HouseholdEntry
@@ -26,6 +28,11 @@ from server.store.ownership import claim_writing
 from server.store.schema import app_user
 from server.store.writer import Writer
 
+TAKEN = _(
+    "estate %(estate)s: %(households)d households (%(new_households)d new), %(rooms)d rooms, %(buses)d buses, "
+    "%(gates)d gate meters, %(users)d users"
+)
+
 
 def add_parser(subparsers: Any) -> None:
     """Describe the command."""
@@ -33,6 +40,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("path", type=Path, metavar="FILE|DIR", help="estate.toml, or a folder with it and CSV files")
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings of the server")
     parser.add_argument("--database", metavar="URL", help="database to write, instead of the configured one")
+    parser.add_argument("--lang", choices=LANGUAGES, default="both", help="both unless given")
     parser.set_defaults(run=run)
 
 
@@ -43,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     clock = Clock(anchor_from_file(Path(config.clock_anchor)) if config.clock_anchor else None)
     document = read_estate(arguments.path, clock.now().world_s)
     if admin is not None:
-        return _through(admin, arguments.path)
+        return _through(admin, arguments.path, arguments.lang)
     engine = open_engine(arguments.database or config.database_url)
     give_back = claim_writing(engine)
     try:
@@ -57,14 +65,11 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         give_back()
         engine.dispose()
-    print(
-        f"estate {document.estate.estate_id}: {done.households} households ({done.new_households} new), "
-        f"{done.rooms} rooms, {done.buses} buses, {done.gates} gate meters, {done.users} users"
-    )
+    print(told(TAKEN, arguments.lang, estate=document.estate.estate_id, **asdict(done)))
     return 0
 
 
-def _through(admin: Admin, path: Path) -> int:
+def _through(admin: Admin, path: Path, lang: str) -> int:
     """Let the server that runs on the database take the file in, and read its new meters at once."""
     texts = {"estate.toml": path.read_text("utf-8")} if path.is_file() else {}
     for name in ("estate.toml", "households.csv", "history.csv"):
@@ -74,11 +79,7 @@ def _through(admin: Admin, path: Path) -> int:
         done = admin.ask("import", files=texts)
     finally:
         admin.close()
-    print(
-        f"estate {done['estate']}: {done['households']} households ({done['new_households']} new), "
-        f"{done['rooms']} rooms, {done['buses']} buses, {done['gates']} gate meters, {done['users']} users; "
-        "taken in by the running server"
-    )
+    print(told(TAKEN, lang, **done) + "; " + told(_("taken in by the running server"), lang))
     return 0
 
 

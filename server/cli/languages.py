@@ -22,9 +22,16 @@ def mark(message: str) -> str:
     return message
 
 
+class Word(str):
+    """A field of a message that is itself a message."""
+
+    __slots__ = ()
+
+
 def told(message: str, lang: str, **fields: object) -> str:
-    """A message of the catalogue with its fields, in the language asked for."""
-    return said(message % fields, chinese(message) % fields, lang)
+    """A message of the catalogue with its fields, in the language asked for; a `Word` among them is translated too."""
+    in_chinese = {name: chinese(one) if isinstance(one, Word) else one for name, one in fields.items()}
+    return said(message % fields, chinese(message) % in_chinese, lang)
 
 
 def chinese(message: str) -> str:

@@ -19,6 +19,8 @@ from typing import Any
 from core.dlt645.detection import BAUDS as USUAL_BAUDS
 from core.modbus.rtu import UNIT_MAX
 from server.cli.estate_draft import draft, untold
+from server.cli.languages import LANGUAGES, told
+from server.cli.languages import mark as _
 from server.cli.lines import add_server_options, is_networked, opened, running_bus
 from server.collect.port import LineSettings
 from server.collect.scanning import PROTOCOLS, Findings, Scanner, Sought
@@ -41,6 +43,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--tries", type=int, default=1, help="how often silence is asked again (default 1)")
     parser.add_argument("--thorough", action="store_true", help="also for meters that do not know 13H")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write an estate file")
+    parser.add_argument("--lang", choices=LANGUAGES, default="both", help="both unless given")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     add_server_options(parser)
     parser.set_defaults(run=run)
@@ -54,12 +57,12 @@ def run(arguments: argparse.Namespace) -> int:
         raise EstateError(f"{arguments.out} exists already; name another file, or remove it")
     linger_s = min(arguments.wait_ms, 500) / 1000
     sought = Sought(arguments.protocols, arguments.units, arguments.tries, arguments.thorough, linger_s)
-    scanner = Scanner(sought, _Progress())
+    scanner = Scanner(sought, _Progress(arguments.lang))
     url = arguments.port
     try:
         asyncio.run(_scan(arguments, scanner))
     except KeyboardInterrupt:
-        print("\ninterrupted; what was found so far:", file=sys.stderr)
+        print("\n" + told(_("interrupted; what was found so far:"), arguments.lang), file=sys.stderr)
     findings = scanner.findings
     if sys.stderr.isatty():
         print(file=sys.stderr)
@@ -68,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(asdict(findings), ensure_ascii=False, indent=2))
     else:
-        _show(findings)
+        _show(findings, arguments.lang)
     unsure = [one for one in findings.meters if not one.edition_known]
     in_doubt = unsure or findings.clashes or findings.nameless or findings.doubts or findings.gave_up
     return 0 if findings.meters and not in_doubt else 1
@@ -105,7 +108,8 @@ def _settings(arguments: argparse.Namespace) -> Iterator[LineSettings]:
 class _Progress:
     """One line on standard error that is written over, at most some times a second."""
 
-    def __init__(self) -> None:
+    def __init__(self, lang: str) -> None:
+        self._lang = lang
         self._next_at = 0.0
 
     def __call__(self, protocol: str, pattern: str, probes: int, found: int) -> None:
@@ -114,18 +118,19 @@ class _Progress:
             return
         rewrites = sys.stderr.isatty()
         self._next_at = now + (PROGRESS_S if rewrites else 10.0)
-        text = f"{protocol} {pattern}: {probes} questions, {found} meters"
-        print(f"\r{text:60}" if rewrites else text, end="" if rewrites else "\n", file=sys.stderr, flush=True)
+        text = told(_("%(protocol)s %(pattern)s: %(probes)d questions, %(found)d meters"), self._lang,
+                    protocol=protocol, pattern=pattern, probes=probes, found=found)  # fmt: skip
+        print(f"\r{text:80}" if rewrites else text, end="" if rewrites else "\n", file=sys.stderr, flush=True)
 
 
-def _show(findings: Findings) -> None:
+def _show(findings: Findings, lang: str) -> None:
     for one in findings.meters:
-        total = "register not read" if one.total_wh is None else f"{one.total_wh / 1000:.2f} kWh"
+        total = told(_("register not read"), lang) if one.total_wh is None else f"{one.total_wh / 1000:.2f} kWh"
         words = ", ".join(filter(None, (one.profile, one.model)))
         print(f"{one.protocol:6} {one.address:12}  {one.baud} 8{one.parity}1  {total}  {words}".rstrip())
-    for line in untold(findings):
+    for line in untold(findings, lang):
         print(line)
-    print(f"{len(findings.meters)} meters, {findings.probes} questions")
+    print(told(_("%(found)d meters, %(probes)d questions"), lang, found=len(findings.meters), probes=findings.probes))
 
 
 def _list(text: str, allowed: tuple[str, ...], what: str) -> tuple[str, ...]:

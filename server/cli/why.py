@@ -19,7 +19,9 @@ from markupsafe import Markup
 from sqlalchemy import Connection, RowMapping, make_url
 from sqlalchemy.exc import DBAPIError
 
-from server.cli.languages import LANGUAGES, said
+from server.cli.languages import LANGUAGES, Word, said
+from server.cli.languages import mark as _
+from server.cli.languages import told as say
 from server.config import load
 from server.domain.evidence import Replay, replay
 from server.errors import ConfigError, NotFound, StorageUnavailable
@@ -29,6 +31,7 @@ from server.store.engine import open_engine, reader, unavailable
 from server.store.estates import get_estate, list_estates
 from server.store.household import RelayWish, relay_history
 from server.store.meters import get_meter
+from server.web.details import detail_said
 from server.web.formats import Formats, kwh, yuan
 from server.web.i18n import translations
 from server.web.operator.decisions import check_in_words
@@ -36,10 +39,11 @@ from server.web.operator.decisions import check_in_words
 HISTORY_MAX = 1000
 _TONGUES = {"en": "en", "zh": "zh_CN"}
 _STEPS = {
-    "sent": "已发送", "accepted": "表已应答", "refused": "表拒绝", "no_reply": "无应答", "read_back": "已回读",
-    "expired": "已过期", "superseded": "已被取代",
+    "sent": _("sent"), "accepted": _("accepted by the meter"), "refused": _("refused"), "no_reply": _("no reply"),
+    "read_back": _("read back"), "expired": _("expired"), "superseded": _("superseded"),
 }  # fmt: skip
-_ACTIONS = {"trip": "跳闸", "allow": "允许合闸", "close": "直接合闸"}
+YES, NO = _("yes"), _("NO")
+_ACTIONS = {"trip": _("cut"), "allow": _("allow to close"), "close": _("close")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,44 +144,41 @@ def _as_json(told: Told) -> dict[str, Any]:
 
 def _lines(told: Told, lang: str) -> Iterator[str]:
     wish = told.wish
-    at = _at(told, wish.decided_at)
-    yield said(
-        f"meter {told.meter_id}, account {told.account_id}, room {told.room_id}: {wish.action}, command {wish.gen}, "
-        f"decided {at} by {wish.actor}, because {wish.reason}",
-        f"电表{told.meter_id}，账户{told.account_id}，房间{told.room_id}：{_ACTIONS.get(wish.action, wish.action)}，"
-        f"第{wish.gen}号命令，{at}由{wish.actor}决定，原因{wish.reason}",
-        lang,
-    )
+    yield say(
+        _(
+            "meter %(meter)s, account %(account)s, room %(room)s: %(action)s, command %(gen)d, decided %(at)s by "
+            "%(actor)s, because %(reason)s"
+        ),
+        lang, meter=told.meter_id, account=told.account_id, room=told.room_id, gen=wish.gen, reason=wish.reason,
+        action=Word(_ACTIONS.get(wish.action, wish.action)), at=_at(told, wish.decided_at), actor=wish.actor,
+    )  # fmt: skip
     if told.replay is not None:
         yield from _replayed(told, told.replay, lang)
-    yield said("what was done:", "执行经过：", lang)
+    yield say(_("what was done:"), lang)
     for step in wish.steps:
-        done = said(step.step, _STEPS.get(step.step, step.step), lang)
-        yield f"  {_at(told, step.world_at)}  {done}  {step.detail}".rstrip()
+        done = say(_STEPS.get(step.step, step.step), lang)
+        yield f"  {_at(told, step.world_at)}  {done}  {_detail(told, step.detail, lang)}".rstrip()
     if not wish.steps:
-        yield "  " + said("nothing was sent", "未发送任何命令", lang)
+        yield "  " + say(_("nothing was sent"), lang)
 
 
 def _replayed(told: Told, again: Replay, lang: str) -> Iterator[str]:
-    yield said("as it was decided:", "决定时的各项检查：", lang)
+    yield say(_("as it was decided:"), lang)
     for check in again.stored:
         words = [_check(check.name, check.passed, check.detail, check.waiting, tongue, told) for tongue in ("en", "zh")]
-        yield f"  {'yes' if check.passed else 'NO '}  {said(words[0], words[1], lang)}"
+        mark = say(YES if check.passed else NO, lang)
+        yield f"  {mark:8}  {said(words[0], words[1], lang)}"
     yield from _sources(told, again, lang)
     for name in again.missing:
-        yield said(f"MISSING in the evidence: {name}", f"证据缺少：{name}", lang)
+        yield say(_("MISSING in the evidence: %(name)s"), lang, name=name)
     for one in again.differences:
-        yield said(
-            f"DIFFERS: {one.name} was stored as {one.stored}, the replay gives {one.replayed}",
-            f"不一致：{one.name}，当时{one.stored}，重算{one.replayed}",
-            lang,
-        )
+        yield say(_("DIFFERS: %(name)s was stored as %(stored)s, the replay gives %(replayed)s"), lang, **asdict(one))
     for wrong in told.disagreements:
-        yield said(f"BOOKS DISAGREE: {wrong}", f"与账簿不符：{wrong}", lang)
+        yield say(_("BOOKS DISAGREE: %(wrong)s"), lang, wrong=wrong)
     if told.holds:
-        yield said("replayed: the same decision, and the books bear it out", "重算结果：决定相同，且与账簿一致", lang)
+        yield say(_("replayed: the same decision, and the books bear it out"), lang)
     elif again.decision is None:
-        yield said("cannot be replayed: the evidence is not complete", "证据不完整，无法重算", lang)
+        yield say(_("cannot be replayed: the evidence is not complete"), lang)
 
 
 def _sources(told: Told, again: Replay, lang: str) -> Iterator[str]:
@@ -187,26 +188,21 @@ def _sources(told: Told, again: Replay, lang: str) -> Iterator[str]:
         return
     ledger = evidence["ledger"]
     if ledger is not None:
-        where = f"{ledger['batch_seq']}/{ledger['line_no']}"
-        yield said(
-            f"  ledger: {yuan(facts.balance_fen)} after line {where}, version {ledger['account_version']}",
-            f"  账簿：第{where}行后余额{yuan(facts.balance_fen)}，版本{ledger['account_version']}",
-            lang,
-        )
+        yield "  " + say(
+            _("ledger: %(balance)s after line %(line)s, version %(version)d"), lang, balance=yuan(facts.balance_fen),
+            line=f"{ledger['batch_seq']}/{ledger['line_no']}", version=ledger["account_version"],
+        )  # fmt: skip
     for one in evidence["readings"]:
-        at, total = _at(told, one["read_at"]), kwh(one["total_wh"])
-        yield said(f"  reading: {at} {total} ({one['source']})", f"  抄表：{at} {total}（{one['source']}）", lang)
+        yield "  " + say(_("reading: %(at)s %(total)s (%(source)s)"), lang, at=_at(told, one["read_at"]),
+                         total=kwh(one["total_wh"]), source=one["source"])  # fmt: skip
     for one in evidence["notices"]:
         when = "-" if one["delivered_at"] is None else _at(told, one["delivered_at"])
-        yield said(f"  notice: {one['channel']}, delivered {when}", f"  通知：{one['channel']}，送达{when}", lang)
+        yield "  " + say(_("notice: %(channel)s, delivered %(when)s"), lang, channel=one["channel"], when=when)
     for one in evidence["approvals"]:
         who = f"{one['requested_by']} + {one['approved_by']}"
-        yield said(f"  approval: {one['kind']} by {who}", f"  双人批准：{one['kind']}，{who}", lang)
-    yield said(
-        f"  clocks: world {_at(told, evidence['now_s'])}, machine {evidence['now_ms']} ms",
-        f"  时钟：世界时{_at(told, evidence['now_s'])}，机器时{evidence['now_ms']}毫秒",
-        lang,
-    )
+        yield "  " + say(_("approval: %(kind)s by %(who)s"), lang, kind=one["kind"], who=who)
+    yield "  " + say(_("clocks: world %(world)s, machine %(machine_ms)d ms"), lang, world=_at(told, evidence["now_s"]),
+                     machine_ms=evidence["now_ms"])  # fmt: skip
 
 
 def _check(name: str, passed: bool, detail: str, waiting: bool, tongue: str, told: Told) -> str:
@@ -214,6 +210,15 @@ def _check(name: str, passed: bool, detail: str, waiting: bool, tongue: str, tol
     check = check_in_words(name, passed, detail, waiting, _formats(tongue, told), gettext)
     detail_said = Markup.escape(check.detail).striptags()
     return f"{check.word}: {detail_said}" if detail_said else check.word
+
+
+def _detail(told: Told, detail: str, lang: str) -> str:
+    """What was noted at a step, in the words of the pages."""
+    en, zh = (
+        Markup.escape(detail_said(detail, _formats(tongue, told), translations(_TONGUES[tongue]).gettext)).striptags()
+        for tongue in ("en", "zh")
+    )
+    return said(en, zh, lang)
 
 
 def _at(told: Told, at_s: int) -> str:

@@ -1,5 +1,6 @@
 """Every text of the commands that goes through gettext is in Chinese too: none missing, fuzzy, left over, misfilled."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -28,6 +29,21 @@ def test_chinese_has_every_message_and_no_other(catalogue):
     have = {one.id for one in catalogue}
     assert sorted(extracted() - have) == []
     assert sorted(have - extracted()) == []
+
+
+@pytest.mark.parametrize("path", sorted(CLI.rglob("*.py")), ids=lambda path: path.relative_to(CLI).as_posix())
+def test_no_message_hides_in_an_f_string_where_extraction_does_not_see_it(path):
+    assert hidden(path.read_text("utf-8")) == []
+
+
+def hidden(source):
+    strings = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.JoinedStr)]
+    calls = [call for string in strings for call in ast.walk(string) if isinstance(call, ast.Call)]
+    return [call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id == "_"]
+
+
+def test_the_check_finds_a_hidden_message():
+    assert hidden("x = f\"{_('a')}\"") == [1]
 
 
 def test_no_message_is_empty_or_fuzzy_and_all_are_chinese(catalogue):

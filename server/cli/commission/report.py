@@ -14,6 +14,7 @@ from server.cli.languages import mark as _
 from server.cli.languages import told
 from server.collect.port import LineSettings
 
+TITLE, PORT, BEGUN = _("Commissioning report"), _("port"), _("begun")
 MARKS = {"passed": _("passed"), "failed": _("FAILED"), "open": _("open")}
 
 
@@ -59,11 +60,11 @@ class Report:
 
     def markdown(self, lang: str) -> Iterator[str]:
         """The report line by line."""
-        yield f"# {told(_('Commissioning report'), lang)}"
+        yield f"# {told(TITLE, lang)}"
         yield ""
         settings = f"{self.line.baud} 8{self.line.parity}{self.line.stop_bits}"
-        yield f"- {told(_('port'), lang)}: `{self.url}`, {settings}: {told(GROUNDS[self.ground], lang)}"
-        yield f"- {told(_('begun'), lang)}: {self.began:%Y-%m-%d %H:%M:%S%z}, {self.program}"
+        yield f"- {told(PORT, lang)}: `{self.url}`, {settings}: {told(GROUNDS[self.ground], lang)}"
+        yield f"- {told(BEGUN, lang)}: {self.began:%Y-%m-%d %H:%M:%S%z}, {self.program}"
         for subject in dict.fromkeys(one.subject for one in self.proofs):
             yield from ("", f"## {subject}", "")
             for one in self.proofs:

@@ -14,8 +14,10 @@ from core.modbus.meters import DDSU666
 from core.modbus.rtu import RtuDecoder
 from core.modbus.rtu import encode as encode_rtu
 from server.cli import lines, scan
+from server.cli.estate_draft import draft
 from server.cli.estate_file import read_estate
 from server.collect.port import PortError, PortStatus
+from server.collect.scanning import Findings, FoundMeter
 from tests.core.search_bus import Meter, together
 from tests.core.test_search import unit
 
@@ -88,11 +90,59 @@ def test_all_meters_of_a_mixed_bus_are_found_named_and_written_for_import(monkey
     assert [one["total_wh"] for one in found] == [56_350, 56_360, 56_370, 990, 0]
     assert found[-1]["model"] == "Chint DDSU666"
     document = read_estate(out, NOW_S)
-    assert [home.meter_id for home in document.households] == [f"2026000101{n:02d}" for n in (1, 2, 3)]
-    assert [home.start_wh for home in document.households] == [56_350, 56_360, 56_370]
+    assert [(home.meter_id, home.protocol, home.model, home.unit, home.start_wh) for home in document.households] == [
+        ("202600010101", "2007", "", None, 56_350), ("202600010102", "2007", "", None, 56_360),
+        ("202600010103", "2007", "", None, 56_370), ("000000000009", "1997", "", None, 990),
+        ("900000000017", "modbus", "chint-ddsu666", 17, 0),
+    ]  # fmt: skip
     [bus] = document.buses
     assert (bus.url, bus.baud, bus.parity) == ("/model", 115200, "E")
-    assert "# 1997 000000000009" in out.read_text("utf-8")
+    [note] = [line for line in out.read_text("utf-8").splitlines() if "900000000017" in line]
+    assert (
+        "Chint DDSU666: no number of a meter; write the one on its nameplate / 不是真实表号，请填写铭牌上的表号" in note
+    )
+
+
+def found_meter(protocol="2007", address="202600010101", baud=9600, **more):
+    return FoundMeter(protocol, address, baud, "E", **({"total_wh": 1230} | more))
+
+
+@pytest.mark.parametrize(
+    ("meter", "reason"),
+    [
+        (
+            found_meter("modbus", "17", model="Chint DDSU666 / Eastron SDM630"),
+            "no model, or several, fit its registers",
+        ),
+        (found_meter("modbus", "17", profile="chint-ddsu666", total_wh=None), "its register could not be read"),
+        (found_meter("modbus", "17", profile="chint-ddsu666", baud=2400), "set it to the line of the others first"),
+        (found_meter("1997", "000000000009", baud=2400), "set it to the line of the others first"),
+        (found_meter("1997", "000000000009", total_wh=1235), "its register could not be read"),
+    ],
+)
+def test_what_cannot_be_taken_in_is_a_comment_with_its_reason(meter, reason, tmp_path):
+    others = [found_meter(), found_meter(address="202600010102")]
+    path = tmp_path / "estate.toml"
+    path.write_text(draft("/model", Findings(meters=[*others, meter])), "utf-8")
+    assert len(read_estate(path, NOW_S).households) == 2
+    [line] = [one for one in path.read_text("utf-8").splitlines() if one.startswith(f"# {meter.protocol} ")]
+    assert reason in line
+
+
+def test_a_modbus_register_between_two_steps_keeps_its_watt_hours(tmp_path):
+    path = tmp_path / "estate.toml"
+    meters = [found_meter("modbus", "17", profile="chint-ddsu666", total_wh=1234)]
+    path.write_text(draft("/model", Findings(meters=meters)), "utf-8")
+    [home] = read_estate(path, NOW_S).households
+    assert home.start_wh == 1234
+
+
+def test_the_draft_and_the_command_speak_the_language_asked_for(monkeypatch, capsys):
+    model(monkeypatch, Meter("202600010101", total=0x5634))
+    scan_line("/model", *QUICK, *LINE, "--lang", "zh")
+    shown = capsys.readouterr().out
+    assert "共1只表，询问" in shown
+    assert "meters" not in shown
 
 
 def test_a_clash_is_said_and_no_meter_and_the_command_fails(monkeypatch, capsys):
