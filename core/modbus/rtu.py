@@ -10,6 +10,7 @@ candidate turns out not to be costs one byte. Only functions 03, 04 and 10H are 
 What cannot be told apart: a reply to a read names neither register nor count of registers beyond its length.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,6 +34,10 @@ SHORTEST = 5  # an exception
 FIXED = 8  # a read request, a write reply
 QUIET_CHARACTERS = 3.5
 QUIET_MIN_S = 0.00175  # above 19200 baud the specification fixes it
+
+# What a frame may begin with: whatever may be a unit, and a function, also a refused one.
+_FUNCTIONS = bytes(function | bit for function in sorted(SPOKEN) for bit in (0, EXCEPTION_BIT))
+_BEGINNING = re.compile(b".[" + re.escape(_FUNCTIONS) + b"]", re.DOTALL)
 
 _REPLIES, _REQUESTS = DecodePDU(False), DecodePDU(True)
 _FRAMER = FramerRTU(_REPLIES)
@@ -168,7 +173,12 @@ class RtuDecoder:
         """Move all whole frames from the buffer to `found`; with `final`, give up on unfinished ones."""
         position = 0
         while position < len(self._buffer):
+            skipped = self._next_beginning(position, final=final) - position
+            self.garbage_bytes += skipped
+            position += skipped
             head = bytes(self._buffer[position : position + FRAME_MAX])
+            if not head:
+                break
             frame, size = self._at(head)
             if frame is not None:
                 found.append(frame)
@@ -180,6 +190,11 @@ class RtuDecoder:
                 self.garbage_bytes += 1
                 position += 1
         del self._buffer[:position]
+
+    def _next_beginning(self, position: int, *, final: bool) -> int:
+        """Where a frame may begin; the last byte may be a unit whose function is still to come."""
+        found = _BEGINNING.search(self._buffer, position)
+        return found.start() if found is not None else len(self._buffer) - (not final)
 
     def _at(self, head: bytes) -> tuple[RtuFrame | None, int]:
         """The frame at the beginning of `head` with its size; else None and the size that must be there to tell."""
