@@ -34,11 +34,11 @@ from sim.scenario.scenario import load_scenario
 from sim.timing.anchor import Anchor, WorldClock, read_anchor
 from sim.timing.clock import Environment, RealEnvironment, ServedEnvironment
 from sim.timing.pace import SPEED_MAX
+from sim.timing.spans import DAY_S
 from sim.timing.stepped import SteppedEnvironment
 from sim.truth import estate_truth
 from sim.world import World
 
-DAY_S = 86_400
 DAYS_MAX = 3660
 MAX_SPEED = "max"
 ANY_CONTROL = ("127.0.0.1", 0)

@@ -19,14 +19,13 @@ from sim.faults.fault import BUS, GATE, HOUSEHOLD
 from sim.faults.registry import KINDS
 from sim.kinds import SWITCHING_KINDS
 from sim.loads.habits import draw_keys, uniform
-from sim.loads.load import DAY_MS
 from sim.meters import Meter
+from sim.timing.spans import DAY_MS, HOUR_MS
 
 if TYPE_CHECKING:
     from sim.world import World
 
 PERIOD_MS = 30 * DAY_MS
-HOUR_MS = 3_600_000
 SWITCHING = "switching"
 
 

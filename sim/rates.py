@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
-MINUTES_PER_DAY = 1440
+from sim.timing.spans import DAY_MINUTES
+
 SINGLE_RATE = 3
 """The rate register of a meter without windows: flat."""
 
@@ -157,8 +158,8 @@ class RateCalendar:
 def _switch_minutes(version: PriceVersion) -> list[int]:
     if version.kind == "single":
         return []
-    edges = {w.start_minute % MINUTES_PER_DAY for w in version.windows}
-    return sorted(edges | {w.end_minute % MINUTES_PER_DAY for w in version.windows})
+    edges = {w.start_minute % DAY_MINUTES for w in version.windows}
+    return sorted(edges | {w.end_minute % DAY_MINUTES for w in version.windows})
 
 
 def _one_period_back(start: datetime, tier_period: str) -> datetime:

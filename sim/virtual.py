@@ -14,14 +14,14 @@ from typing import Any
 from sim.estate import LOADS, Scenario
 from sim.fleet.dwelling import Household
 from sim.fleet.sweep import Sweep
-from sim.loads.load import DAY_MS, MWMS_PER_WH
+from sim.loads.load import MWMS_PER_WH
 from sim.ports import MemoryPort
 from sim.timing.anchor import Anchor, WorldClock, iso_utc
 from sim.timing.clock import Environment
+from sim.timing.spans import DAY_MS, DAY_S
 from sim.truth import gate_truth, household_truth
 from sim.world import World
 
-DAY_S = 86_400
 WH_PER_KWH = 1000
 
 

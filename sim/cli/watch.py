@@ -13,12 +13,12 @@ from typing import Any
 from sim.cli.remote import Refused, Remote, Unreachable
 from sim.dashboard import ASCII, UNICODE, Glyphs, Sight, painted, picture, snapshot
 from sim.dashboard.terminal import Terminal
+from sim.timing.spans import DAY_S, HOUR_S
 
 KEY_WAIT_S = 0.2
 """How soon a new size of the terminal is noticed."""
 SPEEDS = (1, 2, 5, 10, 20, 60, 120, 300, 600, 1800, 3600)
 FAILURES_MAX = 3
-HOUR_S, DAY_S = 3600, 86_400
 PAGE = 10
 
 

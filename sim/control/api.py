@@ -42,6 +42,7 @@ from sim.scenario.section import Section
 from sim.timing.clock import ServedEnvironment
 from sim.timing.jobs import Call, Later
 from sim.timing.pace import Pace, Publish
+from sim.timing.spans import YEAR_S_MAX
 from sim.timing.stepped import SteppedEnvironment
 from sim.world import World
 
@@ -51,7 +52,7 @@ PASSING_WITHIN_S = 600.0
 BUSES_NAMED_MAX = 8
 BUSES_PER_SLICE = 32
 BODY_BYTES_MAX = 1 << 20
-LASTS_S_MAX = 10 * 366 * 86_400
+LASTS_S_MAX = 10 * YEAR_S_MAX
 Steps = Iterator[Any]
 
 

@@ -19,13 +19,14 @@ from sim.control.time import time_now
 from sim.errors import ScenarioError
 from sim.ports import MemoryPort
 from sim.scenario.section import Section
+from sim.timing.spans import DAY_S
 
 if TYPE_CHECKING:
     from sim.control.api import Control
 
 WAIT_S_MAX = 600
 WAIT_S = 2.0
-ADVANCE_S_MAX = 3660 * 86_400
+ADVANCE_S_MAX = 3660 * DAY_S
 SLICE_EVENTS = 256
 RTU_SHORTEST = 5
 

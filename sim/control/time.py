@@ -17,12 +17,13 @@ from sim.scenario.section import Section
 from sim.timing.anchor import EPOCH, epoch_us, iso_utc
 from sim.timing.jobs import Later
 from sim.timing.pace import REAL_SPEED, SPEED_MAX
+from sim.timing.spans import DAY_S
 
 if TYPE_CHECKING:
     from sim.control.api import Control
 
 WORDS = ("pause", "resume", "real", "max")
-STEP_S_MAX = 3660 * 86_400
+STEP_S_MAX = 3660 * DAY_S
 ALLOWED_SPEEDS = f"a whole number from 0 to {SPEED_MAX}, or one of {', '.join(WORDS)}"
 ALLOWED_UNTIL = "a date and time with an offset, such as 2026-11-13T00:00:00+08:00"
 

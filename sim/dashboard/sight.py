@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sim.timing.spans import DAY_S, HOUR_S, MINUTE_S
+
 HISTORY = 240
 """Points of the curve of transactions."""
-S_PER_HOUR, S_PER_MINUTE, S_PER_DAY = 3600, 60, 86_400
 
 
 @dataclass(slots=True)
@@ -47,7 +48,7 @@ class Sight:
 def lasted(seconds: float) -> str:
     """A span of time in its two largest units."""
     whole = int(seconds)
-    days, hours, minutes = whole // S_PER_DAY, whole // S_PER_HOUR % 24, whole // S_PER_MINUTE % 60
+    days, hours, minutes = whole // DAY_S, whole // HOUR_S % 24, whole // MINUTE_S % 60
     if days:
         return f"{days} d {hours} h"
     if hours:

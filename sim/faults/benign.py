@@ -4,10 +4,10 @@ The reading and the main meter change together, so nothing is lost, and nobody s
 """
 
 from sim.faults.fault import ANY_METER, BENIGN, BUS, GATE, HOUSEHOLD, DemandFault, Fault, Key
-from sim.faults.tamper import HOUR_MS, MINUTE_MS
 from sim.kinds import SWITCHING_KINDS
 from sim.loads.laws import Law, Level, Plus, Roof, Share, Window
 from sim.meters import Meter, acts, events
+from sim.timing.spans import HOUR_MS, MINUTE_MS
 
 PPM_PER_PERMILLE = 1000
 PROGRAMMED_AT_MAINTENANCE = 0x04000101

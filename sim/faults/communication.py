@@ -13,6 +13,7 @@ from sim.estate import BAUDS, PARITIES
 from sim.faults.fault import ANY_METER, BUS, COMMUNICATION, DLT645_KINDS, Fault, Key, WrongPlace
 from sim.kinds import KIND_1997, KIND_2007
 from sim.loads.laws import between
+from sim.timing.spans import MINUTE_MS
 from sim.vendors import VENDOR_NAMES, VENDORS_1997
 from sim.wire.ear import Reply
 from sim.wire.listening import ear_alone
@@ -129,7 +130,7 @@ class LateAnswer(LinkFault):
     """Answers come so late that the master may have asked for something else meanwhile."""
 
     name = "late_answer"
-    keys = (Key("late_ms", 1500, 1, 60_000, "how late"),)
+    keys = (Key("late_ms", 1500, 1, MINUTE_MS, "how late"),)
 
     def parts(self, parts: list[Part]) -> list[Part]:
         """Later."""

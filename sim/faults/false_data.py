@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from sim.faults.fault import Fault, Key, WrongPlace
 from sim.faults.theft import PPM_PER_PERMILLE, WHOLE, Theft
 from sim.loads.laws import Cap, DailyBlock, DrawnShare, Law, Less, Share, between
-from sim.loads.load import DAY_MS, SLOT_MS
+from sim.loads.load import SLOT_MS
+from sim.timing.spans import DAY_MS
 
 WATCHED_DAYS = 14
 DRAWN = (

@@ -17,6 +17,7 @@ from sim.fleet.fleet import Fleet
 from sim.kinds import KIND_1997, KIND_2007, KINDS
 from sim.loads.laws import Law
 from sim.meters import Meter
+from sim.timing.spans import DAY_S
 from sim.wire.bus import Bus
 
 THEFT, METER, COMMUNICATION, BENIGN = "theft", "meter", "communication", "benign"
@@ -24,9 +25,6 @@ HOUSEHOLD, GATE, BUS = "household", "gate", "bus"
 ANY_METER = (HOUSEHOLD, GATE)
 ANY_KIND = tuple(range(len(KINDS)))
 DLT645_KINDS = (KIND_2007, KIND_1997)
-HOUR_S = 3600
-DAY_S = 24 * HOUR_S
-WEEK_S = 7 * DAY_S
 
 
 class WrongPlace(SimError):

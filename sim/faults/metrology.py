@@ -10,7 +10,6 @@ from datetime import timedelta
 from core.units import REGISTER_MODULUS_WH, WH_PER_STEP
 from sim.faults.fault import (
     ANY_METER,
-    DAY_S,
     DLT645_KINDS,
     METER,
     Fault,
@@ -20,8 +19,8 @@ from sim.faults.fault import (
 from sim.loads.laws import Drift, Law, Share
 from sim.loads.load import MWMS_PER_WH, SLOT_MS
 from sim.meters import clock, events
+from sim.timing.spans import DAY_S, HOUR_MS, HOUR_S, MINUTE_MS, MONTH_S
 
-MONTH_S = 30 * DAY_S
 CLOCK_LIMIT_S = 300
 """A clock that is further off than this deserves an alarm."""
 
@@ -200,7 +199,7 @@ class ClockDrift(ClockFault):
 
     name = "clock_drift"
     severity = "low"
-    keys = (Key("ms_per_day", 60_000, -3_600_000, 3_600_000, "what it gains a day"),)
+    keys = (Key("ms_per_day", MINUTE_MS, -HOUR_MS, HOUR_MS, "what it gains a day"),)
 
     def begin(self, at_ms: int) -> None:
         """From now on."""
@@ -216,7 +215,7 @@ class ClockJump(ClockFault):
     """The clock is suddenly wrong."""
 
     name = "clock_jump"
-    keys = (Key("jump_s", 3600, -(10**7), 10**7, "how far; negative is back"),)
+    keys = (Key("jump_s", HOUR_S, -(10**7), 10**7, "how far; negative is back"),)
 
     def begin(self, at_ms: int) -> None:
         """Now."""

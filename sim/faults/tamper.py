@@ -5,14 +5,13 @@ Most leave an event record; what the meter still shows of power and currents fol
 
 from typing import ClassVar
 
-from sim.faults.fault import DAY_S, THEFT, WEEK_S, Fault, Key, WrongPlace
+from sim.faults.fault import THEFT, Fault, Key, WrongPlace
 from sim.faults.theft import PPM_PER_PERMILLE, WHOLE, ShareTheft, metered
 from sim.kinds import KIND_2007
 from sim.loads.laws import Law, Share
 from sim.meters import acts, electrical, events
+from sim.timing.spans import DAY_MINUTES, DAY_S, HOUR_MS, MINUTE_MS, WEEK_S
 
-MINUTE_MS = 60_000
-HOUR_MS = 60 * MINUTE_MS
 TAMPERED = ("balance", "suspect", "drop")
 
 
@@ -154,7 +153,7 @@ class CoverOpened(Fault):
     group = THEFT
     alarm = "cover"
     keys = (
-        Key("open_min", 10, 1, 1440, "minutes until it is closed"),
+        Key("open_min", 10, 1, DAY_MINUTES, "minutes until it is closed"),
         Key("terminal", False, meaning="the terminals' cover"),
     )
 
@@ -182,7 +181,7 @@ class CoverThenTheft(ShareTheft):
     within_s = DAY_S
     keys = (
         metered(200),
-        Key("open_min", 10, 1, 1440, "minutes until the cover is closed"),
+        Key("open_min", 10, 1, DAY_MINUTES, "minutes until the cover is closed"),
         Key("theft_after_h", 24, 0, 24 * 60, "hours until the theft begins"),
     )
 

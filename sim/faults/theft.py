@@ -6,9 +6,10 @@ or, with a tap before it, nothing of it at all.
 
 from typing import ClassVar
 
-from sim.faults.fault import GATE, THEFT, WEEK_S, Fault, Key, MeteringFault
+from sim.faults.fault import GATE, THEFT, Fault, Key, MeteringFault
 from sim.loads.course import Course
 from sim.loads.laws import EveryOtherDay, Law, Months, Share, Window
+from sim.timing.spans import WEEK_S
 
 PPM_PER_PERMILLE = 1000
 WHOLE = 1000

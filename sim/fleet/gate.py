@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from sim.estate import GateConfig
 from sim.fleet.fleet import Fleet, Memory
-from sim.loads.load import DAY_MS, SLOT_MS, SLOTS
+from sim.loads.load import SLOT_MS, SLOTS
 from sim.loads.supply import Supply
 from sim.streams import stream
+from sim.timing.spans import DAY_MS
 
 PER_MILLION = 1_000_000
 Energy = NDArray[np.int64]

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from core.units import WH_PER_STEP
 from sim.fleet.fleet import Fleet, Segment
 from sim.fleet.ratebook import RATES, split_start
-from sim.loads.load import DAY_MS, MWMS_PER_WH, SLOT_MS, SLOTS
+from sim.loads.load import MWMS_PER_WH, SLOT_MS, SLOTS
 from sim.meters import Meter
+from sim.timing.spans import DAY_MS
 
 CLOSED = -1
 CHUNK = 512

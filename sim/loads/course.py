@@ -12,9 +12,8 @@ from itertools import pairwise
 from typing import Protocol
 
 from sim.loads.laws import Law
-from sim.loads.load import DAY_MS, SLOT_MS
-
-SECOND_MS = 1000
+from sim.loads.load import SLOT_MS
+from sim.timing.spans import DAY_MS, SECOND_MS
 
 
 class Source(Protocol):

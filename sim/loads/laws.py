@@ -13,10 +13,11 @@ from hashlib import blake2b
 from typing import Protocol
 
 from sim.loads.load import SLOT_MS, SLOTS
+from sim.timing.spans import MINUTE_MS
 
 PPM = 1_000_000
 PERMILLE = 1000
-MINUTES_PER_SLOT = SLOT_MS // 60_000
+MINUTES_PER_SLOT = SLOT_MS // MINUTE_MS
 SUNRISE, SUNSET = 26, 74
 """Quarter-hours of the day between which a roof gives anything."""
 

@@ -24,10 +24,10 @@ from sim.meters.profiles import VENDORS, VendorProfile
 from sim.meters.register import Register
 from sim.meters.relay import Relay
 from sim.rates import RateCalendar
+from sim.timing.spans import MINUTE_MS
 
 __all__ = ["Load", "Meter"]
 
-MINUTE_MS = 60_000
 SETTLEMENT_DAYS = (0x04000B01, 0x04000B02, 0x04000B03)
 FIRST_OF_MONTH = (1, 0)
 ACTIVE_REPORT = 1 << 2

@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from sim.meters.notes import ClockSpan
+from sim.timing.spans import DAY_MS, DAY_S, HOUR_S, MINUTE_S
 
 if TYPE_CHECKING:
     from sim.meters import Meter
 
-DAY_MS = 86_400_000
 SYNC_LIMIT_S = 300
 """How far a broadcast may move the clock, and how near to midnight or a settlement it is passed over."""
 
@@ -127,8 +127,8 @@ def _begin(meter: "Meter", span: ClockSpan) -> None:
 
 def _near_boundary(meter: "Meter", civil: datetime) -> bool:
     """Within five minutes of midnight, or of the hour at which a settlement day begins."""
-    since_s = civil.hour * 3600 + civil.minute * 60 + civil.second
-    if since_s < SYNC_LIMIT_S or since_s > 86400 - SYNC_LIMIT_S:
+    since_s = civil.hour * HOUR_S + civil.minute * MINUTE_S + civil.second
+    if since_s < SYNC_LIMIT_S or since_s > DAY_S - SYNC_LIMIT_S:
         return True
     return any(
         abs((civil - civil.replace(hour=hour, minute=0, second=0)).total_seconds()) < SYNC_LIMIT_S

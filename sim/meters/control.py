@@ -24,12 +24,13 @@ from sim.meters.refusal import (
     RefusedError,
 )
 from sim.meters.sealed import obey_sealed
+from sim.timing.spans import MINUTE_MS
 
 if TYPE_CHECKING:
     from sim.meters import Meter
 
 RELAY_BYTES, SEALED_BYTES = 16, 28
-RESTORE_UNIT_MS = 5 * 60_000
+RESTORE_UNIT_MS = 5 * MINUTE_MS
 RESTORING = (RelayAction.TRIP_AND_RESTORE, RelayAction.TRIP_AND_RESTORE_1E)
 CLOSING = (RelayAction.ALLOW_CLOSE, RelayAction.CLOSE)
 

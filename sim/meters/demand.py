@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from core.dlt645.identifiers import Value, encode_value
 from sim.meters import electrical
 from sim.meters.settlement import DAYS_KEPT, settlement
+from sim.timing.spans import MINUTE_MS
 
 if TYPE_CHECKING:
     from sim.meters import Meter
 
 RATES = 4
 BLOCK = 0xFF
-MINUTE_MS = 60_000
 PERIOD_DI, SLIP_DI = 0x04000103, 0x04000104
 FORWARD, REVERSE, APPARENT, REVERSE_APPARENT = 0x01, 0x02, 0x09, 0x0A
 KINDS_MAX = 0x0A

@@ -8,6 +8,7 @@ taken from the energy curve, which knows every instant, not from what the load d
 from typing import TYPE_CHECKING
 
 from sim.loads.load import MWMS_PER_WH
+from sim.timing.spans import MINUTE_MS, SECOND_MS
 
 if TYPE_CHECKING:
     from sim.meters import Meter
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 NOMINAL_MV = 220_000
 SWING_MV = 4_000
 NORMAL_PERMILLE = 1000
-MINUTE_MS = 60_000
-SECOND_MS = 1000
 SHARE_SPREAD_PERMILLE = 40
 STEP_MW = 100
 PRIMES = (104_729, 15_485_863, 32_452_843)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from core.dlt645.values import encode_datetime
 from sim.meters.notes import NOTHING, Event, EventLog
+from sim.timing.spans import MINUTE_MS
 
 if TYPE_CHECKING:
     from sim.meters import Meter
 
 RECORDS_MAX = 10
 COUNT_MAX = 999_999
-MINUTE_MS = 60_000
 
 VOLTAGE_LOSS, UNDERVOLTAGE, OVERVOLTAGE, PHASE_BREAK = 0x0100, 0x0200, 0x0300, 0x0400
 ALL_PHASES_LOST = 0x0500

@@ -17,6 +17,7 @@ from sim.meters.demand import demand_item
 from sim.meters.energies import energy_item
 from sim.meters.habits_1997 import HABITS_97
 from sim.meters.status_1997 import GRID_STATUS, METER_STATUS, phase_break, status_97
+from sim.timing.spans import MINUTE_MS
 
 if TYPE_CHECKING:
     from sim.meters import Meter
@@ -27,7 +28,6 @@ DEMAND_BYTES, POWER_BYTES, TIME_BYTES = 8, 3, 4
 REGISTER_COUNTS = 10**8
 VOLTAGE, CURRENT, POWER, REACTIVE, FACTOR = 0x10, 0x20, 0x30, 0x40, 0x50
 UNITY_PERMILLE = 1000
-MINUTE_MS = 60_000
 BATTERY_MINUTES = 10**6
 FIRST_TABLE, NEWER_TABLE = 0xC320, 0x04010000
 DATE, TIME, METER_NUMBER = 0xC010, 0xC011, 0xC032

@@ -17,6 +17,7 @@ from sim.meters.clock import Mark, marks_back, spans, world_ms
 from sim.meters.demand import demand_now_mw
 from sim.meters.refusal import ERR_OTHER, RefusedError
 from sim.meters.reverse import reverse_wh
+from sim.timing.spans import DAY_MS, MINUTE_MS
 
 if TYPE_CHECKING:
     from sim.meters import Meter
@@ -26,8 +27,6 @@ CLASSES = range(1, 7)
 MODE_WORD, START = 0x04000901, 0x04000A01
 INTERVAL = 0x04000A01
 DAYS_KEPT = 40
-DAY_MS = 86_400_000
-MINUTE_MS = 60_000
 HEAD, TAIL, SEPARATOR = b"\xa0\xa0", b"\xe5", b"\xaa"
 POWER_STEPS_MAX = 799_999
 CURRENT_MAX_MA = 799_999

@@ -7,12 +7,12 @@ of 0 shows power itself, as manuals have it, and looks for the maximum minute by
 from typing import TYPE_CHECKING
 
 from sim.meters import electrical
+from sim.timing.spans import MINUTE_MS
 
 if TYPE_CHECKING:
     from sim.meters import Meter
 
 PERIOD_REGISTER, PERIOD_MIN = 0x0002, 60
-MINUTE_MS = 60_000
 
 
 def period_min(meter: "Meter") -> int:

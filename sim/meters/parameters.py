@@ -27,6 +27,7 @@ from sim.meters.prepaid import PRICES, delivered_price, reprice
 from sim.meters.programming import note_table
 from sim.meters.refusal import ERR_NO_DATA, ERR_OTHER, ERR_RATES, ERR_SLOTS, ERR_ZONES, RefusedError
 from sim.meters.status import status_words
+from sim.timing.spans import DAY_MINUTES
 
 if TYPE_CHECKING:
     from sim.meters import Meter
@@ -225,7 +226,7 @@ _PLAUSIBLE: dict[int, Callable[..., bool]] = {
     0x04000103: lambda minutes: 1 <= minutes <= 60,
     0x04000104: lambda minutes: 1 <= minutes <= 60,
     0x04001202: lambda minutes: minutes <= 60,
-    **dict.fromkeys(range(0x04000A02, 0x04000A08), lambda low, high: 100 * high + low <= 1440),
+    **dict.fromkeys(range(0x04000A02, 0x04000A08), lambda low, high: 100 * high + low <= DAY_MINUTES),
     **dict.fromkeys(range(0x04000B01, 0x04000B04), _is_settlement),
     0x04000A01: _is_moment,
     0x04001203: _is_time,

@@ -16,6 +16,7 @@ from core.dlt645.identifiers import encode_value
 from core.dlt645.prepaid import PURCHASES_KEPT
 from core.dlt645.values import bcd_to_int, encode_minute, int_to_bcd
 from core.vending import DummyEsam, Wallet
+from sim.timing.spans import HOUR_MS
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 NF_PER_FEN = 10**9
 NF_PER_PRICE_STEP = 10_000
 RATES = 4
-HOUR_MS = 3_600_000
 HORIZON_MS = 24 * HOUR_MS
 ALARM_1, ALARM_2, OVERDRAFT, HOARD, CLOSE_ALLOWED = range(0x04001001, 0x04001006)
 PRICES = tuple(range(0x04050101, 0x04050105))

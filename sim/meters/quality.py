@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from core.dlt645.values import int_to_bcd
 from sim.meters import electrical
 from sim.meters.settlement import month_start
+from sim.timing.spans import MINUTE_MS
 
 if TYPE_CHECKING:
     from sim.meters import Meter
 
-MINUTE_MS = 60_000
 RIPPLE_MINUTES = 8000
 WHOLE_BP = 10_000
 MINUTES_MAX = 999_999

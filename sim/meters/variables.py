@@ -12,6 +12,7 @@ from core.dlt645.identifiers import Value, encode_value
 from sim.meters import electrical, events
 from sim.meters.demand import demand_now_mw
 from sim.meters.prepaid import authenticated_min, current_price_nf
+from sim.timing.spans import MINUTE_MS
 
 if TYPE_CHECKING:
     from sim.meters import Meter
@@ -21,7 +22,6 @@ UNITY_PERMILLE = 1000
 CURRENT_MAX_MA = 799_999
 POWER_MAX_MW = 79_999_900
 BLOCK = 0xFF
-MINUTE_MS = 60_000
 VOLTAGE_DISTORTION_BP, CURRENT_DISTORTION_BP = 120, 850
 HARMONICS_BP = {0x0A: (9_999, 15, 60, 10, 70, 5, 50, 5, 30), 0x0B: (9_999, 40, 620, 30, 430, 20, 280, 15, 160)}
 CLOCK_BATTERY_MV, LOW_BATTERY_MV = 3_600, 2_400

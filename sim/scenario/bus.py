@@ -2,6 +2,7 @@
 
 from sim.estate import BAUDS, MISMATCHES, PARITIES, PARITY_ERRORS, WIRES, BusConfig, Dialling
 from sim.scenario.section import Section
+from sim.timing.spans import HOUR_S
 from sim.wire.delay import DelaySpread
 
 DELAY_MAX_MS = 10_000
@@ -64,8 +65,8 @@ def _dialling(section: Section, port: str) -> Dialling:
     return Dialling(
         registration=_packet(section, "registration"),
         heartbeat=_packet(section, "heartbeat"),
-        heartbeat_s=section.whole("heartbeat_s", 1, 3600, 30),
-        redial_s=section.whole("redial_s", 1, 3600, 5),
+        heartbeat_s=section.whole("heartbeat_s", 1, HOUR_S, 30),
+        redial_s=section.whole("redial_s", 1, HOUR_S, 5),
     )
 
 

@@ -14,11 +14,12 @@ from sim.faults.fault import BUS, GATE, HOUSEHOLD, Key
 from sim.faults.registry import KINDS
 from sim.scenario.columns import Households
 from sim.scenario.section import Section
+from sim.timing.spans import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 
 METER = "meter"
 NONE = "none"
 PER_MILLE = 1000
-UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+UNITS_MS = {"s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
 OLD_KEYS = ("drop_wh", "tap_power_w")
 """Keys of the short form that any kind may carry along."""
 Sizes = tuple[tuple[str, object], ...]

@@ -10,9 +10,10 @@ from core.units import REGISTER_MODULUS_WH, WH_PER_STEP
 from sim.estate import BusConfig, MeterConfig
 from sim.kinds import EDITION_1997, EDITION_2007, MODBUS, MODELS, PROTOCOLS
 from sim.scenario.section import Section
+from sim.timing.spans import HOUR_MS
 from sim.vendors import VENDORS_1997, VENDORS_2007
 
-DRIFT_MAX = 3_600_000
+DRIFT_MAX = HOUR_MS
 CREDIT_FEN_MAX = 99_999_999
 UNIT_MAX = 247
 

@@ -38,8 +38,9 @@ from sim.scenario.places import Places
 from sim.scenario.section import Section
 from sim.scenario.tariff import read_calendar
 from sim.scenario.unique import check_meters, refuse_same_ids
+from sim.timing.spans import YEAR_S_MAX
 
-TEN_YEARS_S = 10 * 366 * 86400
+TEN_YEARS_S = 10 * YEAR_S_MAX
 
 
 def load_scenario(path: Path, seed: int = 1) -> Scenario:

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from sim.rates import PriceVersion, RateCalendar, SeasonTiers, Window
 from sim.scenario.section import Section
+from sim.timing.spans import DAY_MINUTES
 
 STEPS, STEPS_NF = "tier_steps", "tier_steps_nf_per_wh"
 RATES = ("sharp", "peak", "flat", "valley")
@@ -156,13 +157,13 @@ def _minute(section: Section, key: str) -> int:
     hour, _, minute = section.text(key).partition(":")
     if len(hour) == len(minute) == 2 and hour.isdecimal() and minute.isdecimal() and int(minute) < 60:
         total = int(hour) * 60 + int(minute)
-        if total <= 1440:
+        if total <= DAY_MINUTES:
             return total
     raise section.wrong(key, 'a time of the day from "00:00" to "24:00"')
 
 
 def _covers_day(windows: tuple[Window, ...]) -> bool:
-    return all(sum(w.holds(minute) for w in windows) == 1 for minute in range(1440))
+    return all(sum(w.holds(minute) for w in windows) == 1 for minute in range(DAY_MINUTES))
 
 
 def _yuan(section: Section, key: str, value: object) -> Fraction:

@@ -13,7 +13,7 @@ import pytest
 from sim.estate import HouseholdConfig, MeterConfig
 from sim.fleet.fleet import Fleet
 from sim.fleet.ratebook import split_start
-from sim.loads.load import DAY_MS, MWMS_PER_WH, Loads
+from sim.loads.load import MWMS_PER_WH, Loads
 from sim.loads.supply import Supply
 from sim.loads.taps import Taps
 from sim.loads.weather import Weather
@@ -21,6 +21,7 @@ from sim.meters import Meter
 from sim.scenario.columns import HouseholdRows
 from sim.scenario.section import Section
 from sim.scenario.tariff import read_calendar
+from sim.timing.spans import DAY_MS
 from tests.sim.rig import ADDRESS, OTHER, START, Virtual, household, table
 
 ORIGIN_MS = int(START.timestamp()) * 1000

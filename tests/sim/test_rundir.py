@@ -31,7 +31,7 @@ def left_by_a_killed_one(temporary, name="estate645-sim-old"):
     return directory
 
 
-def test_what_a_killed_simulator_left_is_swept_at_the_next_start(temporary):
+def test_what_a_killed_simulator_left_is_swept_at_the_next_start(temporary, request):
     scenario = temporary / "estate.toml"
     scenario.write_text(ESTATE)
     command = [sys.executable, "-P", "-m", "sim", str(scenario), "--ready", str(temporary / "ready")]
@@ -39,6 +39,8 @@ def test_what_a_killed_simulator_left_is_swept_at_the_next_start(temporary):
     def started():
         (temporary / "ready").unlink(missing_ok=True)
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=os.environ | {"TMPDIR": str(temporary)})
+        request.addfinalizer(process.wait)
+        request.addfinalizer(process.kill)
         while not (temporary / "ready").exists():
             assert process.poll() is None
             time.sleep(0.02)

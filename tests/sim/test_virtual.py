@@ -9,10 +9,11 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from sim.loads.load import DAY_MS, SLOT_MS
+from sim.loads.load import SLOT_MS
 from sim.meters import Meter
 from sim.scenario.scenario import scenario_from_dict
 from sim.timing.anchor import Anchor
+from sim.timing.spans import DAY_MS
 from sim.virtual import VirtualRun, truth_lines
 from tests.sim.rig import START
 from tests.sim.test_generator import town
