@@ -234,6 +234,7 @@ PRICE = np.array([0, 1, 66_286_875, 2**30, 2**31 - 1, 2**31 - 2, 10**8])
 STEP = np.array([0, 0, 1, -1, 5_000_000, 30_000_000, -66_286_875, 2**30, -(2**30)])
 LIMIT = np.array([1, 100, 10**6, 2**53, 2**53 - 1, 0, 10**8])
 IN_PLACE = (4, 5, 9, 10, 11)
+GIVEN = (0, 1, 2, 3, 6, 7, 8)
 TARIFFS = 3
 
 
@@ -251,9 +252,9 @@ def deduct(data: bytes) -> None:
             core.use_isa(tier)
             copies = [column.copy() for column in columns]
             refusal = _refusal(core.deduct, *copies, table, lo=lo, hi=hi)
-            if refusal is not None:
-                same = all(a.tobytes() == b.tobytes() for a, b in zip(copies, columns, strict=True))
-                assert same, f"{refusal}, and yet something changed"
+            kept = GIVEN if refusal is None else range(len(columns))
+            same = all(copies[k].tobytes() == columns[k].tobytes() for k in kept)
+            assert same, f"{refusal or 'it is only read'}, and yet something changed"
             results.append(refusal or [copies[k].tobytes() for k in IN_PLACE])
     finally:
         core.use_isa(chosen)
