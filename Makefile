@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.estate645-setup
-SOURCES := $(wildcard core/*.pyx core/*.pxd core/*.h sim/*.pyx sim/*.pxd)
+SOURCES := $(wildcard core/*.pyx core/*.pxd core/*.h sim/*.pyx sim/*.pxd server/store/*.pyx)
 
 .PHONY: help setup demo test test-ci test-long coverage check bench screenshots assets clean
 
@@ -53,7 +53,7 @@ check: setup
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
-	@$(PY) -m mypy.stubtest core._crc core._deduct core._isa core._scan core._frame core._roofline sim._load
+	@$(PY) -m mypy.stubtest core._crc core._deduct core._isa core._scan core._frame core._roofline sim._load server.store._rows
 	@$(VENV)/bin/lint-imports --no-cache
 	@$(PY) -m pytest -q tests/house
 
@@ -71,5 +71,5 @@ screenshots: setup
 clean:
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .demo .bench .fuzz
 	@rm -rf server/web/assets/dist server/web/assets/node_modules
-	@find core sim -name '*.so' -delete; find core sim -name '_*.c' -delete
+	@find core sim server -name '*.so' -delete; find core sim server/store -name '_*.c' -delete
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,9 +1,9 @@
 """Build of the compiled kernels; everything static about the project is in pyproject.toml.
 
-The extensions of `core` and the loads of `sim` are translated by Cython and compiled for the baseline of
-the target: the same wheel must run on every machine of its platform, so there is no `-march=native`. Single
-C functions carry wider instruction sets as attributes and are chosen at run time (`core/_isa.h`). NumPy is
-not needed to build, the kernels take their arrays by the buffer protocol.
+The extensions of `core`, the loads of `sim` and the journal's rows of `server` are translated by Cython and compiled
+for the baseline of the target: the same wheel must run on every machine of its platform, so there is no
+`-march=native`. Single C functions carry wider instruction sets as attributes and are chosen at run time
+(`core/_isa.h`). NumPy is not needed to build, the kernels take their arrays by the buffer protocol.
 """
 
 import sys
@@ -35,6 +35,7 @@ EXTENSIONS = [
     for name, headers in HEADERS.items()
 ]
 EXTENSIONS.append(Extension("sim._load", ["sim/_load.pyx"], depends=["sim/_day.pxd"], extra_compile_args=COMPILE_ARGS))
+EXTENSIONS.append(Extension("server.store._rows", ["server/store/_rows.pyx"], extra_compile_args=COMPILE_ARGS))
 
 setup(
     ext_modules=cythonize(
@@ -48,6 +49,8 @@ setup(
     package_data={
         "core": ["*.pyi", "*.pyx", "*.pxd", "*.h", "py.typed"],
         "server": [
+            "store/*.pyi",
+            "store/*.pyx",
             "store/migrations/*.py",
             "store/migrations/*.mako",
             "store/migrations/versions/*.py",

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 OWN = ("core", "server")
 INSTALL = "pip install 'estate645[server]'"
 COMMANDS = (
-    "demo", "serve", "import_", "verify", "view", "scan", "read", "trace", "frame", "why", "doctor", "rekey",
+    "demo", "serve", "import_", "verify", "heads", "view", "scan", "read", "trace", "frame", "why", "doctor", "rekey",
 )  # fmt: skip
 
 

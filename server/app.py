@@ -33,6 +33,7 @@ from server.errors import ConfigError, Refused
 from server.flows import notices as notice_flows
 from server.jobs.anomalies import AnomalyJob
 from server.jobs.collecting import FlowOrders, FlowSink, bus_plans
+from server.jobs.heads import HeadsJob
 from server.jobs.notices import NoticeJob
 from server.jobs.orders import OrderJob
 from server.jobs.runner import Job, Runner
@@ -42,6 +43,7 @@ from server.jobs.ticks import BillingTick, ClockGuard
 from server.keyring import Keyring, key_path, looked_at
 from server.notify.sandbox import SandboxGateway, SandboxSender
 from server.pay.opening import open_providers
+from server.pay.signing import load_private_key
 from server.store.engine import open_engine, reader, upgrade
 from server.store.estates import get_estate, list_estates
 from server.store.ownership import claim
@@ -203,7 +205,15 @@ class Application:
             SchemeJob(*parts),
             OrderJob(*parts, providers=self.providers),
             SealingJob(*parts),
+            *self._heads_job(),
         ]
+
+    def _heads_job(self) -> list[Job]:
+        """None unless key and file are set."""
+        key, path = self.config.heads_key, self.config.heads_file
+        if bool(key) != bool(path):
+            raise ConfigError("heads_key and heads_file belong together; set both or none")
+        return [HeadsJob(self.engine, self.clock, load_private_key(Path(key)), Path(path))] if key else []
 
     def _on_receipt(self, notice_id: str, signature: str) -> None:
         """A channel says that the person has the notice; a receipt that the channel did not sign is dropped."""

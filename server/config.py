@@ -52,6 +52,8 @@ class Config:
     hmac_url: str = ""
     hmac_merchant: str = ""
     hmac_secrets: str = ""
+    heads_key: str = ""
+    heads_file: str = ""
     language: str = "zh_CN"
 
 
@@ -184,6 +186,8 @@ SETTINGS = (
     Setting("hmac_url", "address of an integrator's payment service; set, it opens this way to pay", "a URL", _text),
     Setting("hmac_merchant", "name that the payment service gave us", "a text", _text),
     Setting("hmac_secrets", "secrets shared with it, one or two lines", "path of a file with mode 600", _text),
+    Setting("heads_key", "key that signs the ends of the hash chains", "path of a PEM file with mode 600", _text),
+    Setting("heads_file", "where signed heads are appended every hour; set both or none", "a path", _text),
     Setting("language", "language of people who have not chosen one", "zh_CN or en", _language),
 )
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
@@ -198,6 +202,8 @@ _PATHS = (
     "alipay_app_key",
     "alipay_public_key",
     "hmac_secrets",
+    "heads_key",
+    "heads_file",
 )
 
 

@@ -34,6 +34,7 @@ SECRETS = (
     "wechat_apiv3_key",
     "alipay_app_key",
     "hmac_secrets",
+    "heads_key",
 )
 
 

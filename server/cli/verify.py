@@ -6,17 +6,21 @@ when anything does not agree.
 
 import argparse
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import make_url
+from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import DBAPIError
 
 from server.config import load
+from server.domain.heads import Head, heads_of
 from server.domain.verification import VerifyReport
 from server.errors import ConfigError, StorageUnavailable
 from server.flows.verification import verify
+from server.pay.signing import load_public_key
 from server.store.engine import open_engine, reader, unavailable
 from server.store.estates import list_estates
 
@@ -29,13 +33,17 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("verify", help="recompute every balance", description=__doc__)
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings of the server")
     parser.add_argument("--database", metavar="URL", help="database to check")
+    parser.add_argument("--heads", type=Path, metavar="FILE", help="signed heads that the journal must lead to")
+    parser.add_argument("--public-key", type=Path, metavar="FILE", help="key that signed them")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Check all estates of the database in one consistent read."""
-    reports = check(_database(arguments))
+    if (arguments.heads is None) != (arguments.public_key is None):
+        raise ConfigError("--heads and --public-key belong together; name both files")
+    reports = check(database_of(arguments), _heads(arguments))
     wrong = sum(len(report.mismatches) for report in reports)
     if arguments.json:
         document = {"estates": [asdict(report) for report in reports], "mismatches": wrong}
@@ -46,7 +54,18 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if wrong else 0
 
 
-def _database(arguments: argparse.Namespace) -> str:
+def _heads(arguments: argparse.Namespace) -> list[Head]:
+    if arguments.heads is None:
+        return []
+    try:
+        lines = arguments.heads.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{arguments.heads}: cannot be read ({error}); name a file of `estate645 heads`") from error
+    return heads_of(lines, load_public_key(arguments.public_key), str(arguments.heads))
+
+
+def database_of(arguments: argparse.Namespace) -> str:
+    """The URL that the options name, else that of the last demo, else that of the settings."""
     if arguments.database:
         return str(arguments.database)
     if arguments.config is None and DEMO.exists():
@@ -54,22 +73,34 @@ def _database(arguments: argparse.Namespace) -> str:
     return load(arguments.config).database_url
 
 
-def check(url: str) -> list[VerifyReport]:
-    """A report for each estate; ConfigError when there is no file or no estate, StorageUnavailable for no database."""
+@contextmanager
+def existing(url: str) -> Iterator[Engine]:
+    """An engine on a database that exists; ConfigError when there is no file, StorageUnavailable when none answers."""
     engine = open_engine(url)
     path = make_url(url).database
     if engine.dialect.name == "sqlite" and not Path(path or "").is_file():
         raise ConfigError(f"there is no database {path}; run `estate645 demo` or name one with --database URL")
     try:
-        with reader(engine) as connection:
-            reports = [verify(connection, row["estate_id"]) for row in list_estates(connection)]
+        yield engine
     except DBAPIError as error:
         raise StorageUnavailable(str(unavailable(engine, error))) from error
     finally:
         engine.dispose()
+
+
+def check(url: str, heads: Sequence[Head] = ()) -> list[VerifyReport]:
+    """A report for each estate; ConfigError when there is no file or no estate, StorageUnavailable for no database."""
+    with existing(url) as engine, reader(engine) as connection:
+        estates = [row["estate_id"] for row in list_estates(connection)]
+        reports = [
+            verify(connection, estate_id, [head for head in heads if head.estate_id == estate_id])
+            for estate_id in estates
+        ]
+    where = engine.url.render_as_string(hide_password=True)
     if not reports:
-        where = engine.url.render_as_string(hide_password=True)
         raise ConfigError(f"the database {where} holds no estate, so there is nothing to check; name another one")
+    if strange := sorted({head.estate_id for head in heads} - set(estates)):
+        raise ConfigError(f"the database {where} holds no estate {', '.join(strange)}, of which there are heads")
     return reports
 
 

@@ -20,6 +20,7 @@ SUSPENSE = "suspense"
 SYSTEM_ACCOUNTS = (REVENUE, OPENING, CASH, SUSPENSE)
 
 GENESIS = "0" * 64
+SEAL_FORM = 2  # of new seals; form 1 hashed rate registers as text and left out when a batch was sealed
 _ABSENT = -(2**63)
 _LINE = struct.Struct("<q16sqqqqq16sq16sqq16s16sqqqq")
 
@@ -27,6 +28,18 @@ _LINE = struct.Struct("<q16sqqqqq16sq16sqq16s16sqqqq")
 def provider_account(provider: str) -> str:
     """The account that stands for the money a payment provider holds for us."""
     return CASH if provider == CASH else f"provider:{provider}"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One seal: a batch's place in the hash chain of its estate."""
+
+    batch_seq: int
+    lines_sha256: str
+    previous_hash: str
+    hash: str
+    sealed_ms: int
+    form: int = SEAL_FORM
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +120,13 @@ def canonical_line(line: Line) -> bytes:
 
 
 def lines_sha256(lines: Iterable[Line]) -> str:
-    """Hash of the lines in line_no order, as hex."""
+    """Hash of the lines in line_no order, as hex; of seals of form 1 (form 2: `server.domain.line_words`)."""
     return sha256(b"".join(map(canonical_line, lines))).hexdigest()
+
+
+def sealed_header(header: tuple[object, ...], sealed_ms: int, form: int) -> tuple[object, ...]:
+    """What a link is made of besides hashes: form 1 knew only the batch, form 2 also when it was sealed."""
+    return header if form == 1 else (*header, sealed_ms, form)
 
 
 def chain_hash(previous_hash: str, header: tuple[object, ...], lines_hash: str) -> str:

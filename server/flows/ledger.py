@@ -7,6 +7,7 @@ Batches are sealed afterwards into a hash chain per estate.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from sqlalchemy import Connection, RowMapping
 
 from core import FLAG_LEVEL_MASK, level_after
@@ -14,25 +15,39 @@ from core.units import NF_PER_FEN
 from server.domain.ledger import (
     GENESIS,
     OPENING,
+    SEAL_FORM,
     Entry,
     Line,
+    Link,
     PostedTopup,
     chain_hash,
-    lines_sha256,
     payload_sha256,
     provider_account,
+    sealed_header,
 )
+from server.domain.line_words import hash_of_lines
 from server.errors import Conflict, NotFound, Refused
 from server.flows.verification import verify
 from server.store import ledger as journal
 from server.store.bulk import insert_rows, update_rows
 from server.store.schema import account
 from server.store.unit import Unit
+from server.store.verification_windows import Journal
 
 if TYPE_CHECKING:
     from server.clock import Now
 
-__all__ = ["apply_balances", "ensure_account", "level_of", "post_opening", "post_topup", "seal_batches", "verify"]
+__all__ = [
+    "append_links",
+    "apply_balances",
+    "ensure_account",
+    "level_of",
+    "next_links",
+    "post_opening",
+    "post_topup",
+    "seal_batches",
+    "verify",
+]
 
 LEVEL_BALANCE_MAX_NF = 2**62  # beyond it the level function sees the limit, which is on the same side of all alarms
 SEAL_BATCHES_MAX = 500
@@ -154,16 +169,34 @@ def apply_balances(
         raise Conflict("a balance was changed by somebody else at the same time; nothing was booked, try again")
 
 
-def seal_batches(unit: Unit, estate_id: str, now: "Now", *, limit: int = SEAL_BATCHES_MAX) -> int:
-    """Chain the committed batches that have no seal yet, oldest first; returns how many were sealed."""
-    connection = unit.connection
+def next_links(connection: Connection, estate_id: str, now: "Now", *, limit: int = SEAL_BATCHES_MAX) -> list[Link]:
+    """The links that chain the committed batches without a seal, oldest first; a reader can prepare them."""
     last = journal.last_seal(connection, estate_id)
     previous, seq = (last["hash"], last["batch_seq"]) if last else (GENESIS, 0)
-    headers = journal.batches_after(connection, estate_id, seq, limit)
-    for header in headers:
-        batch_seq = int(str(header[0]))
-        lines_hash = lines_sha256(journal.lines_of_batch(connection, estate_id, batch_seq))
-        own = chain_hash(previous, header, lines_hash)
-        journal.insert_seal(connection, estate_id, batch_seq, lines_hash, previous, own, now.machine_ms)
-        previous = own
-    return len(headers)
+    links: list[Link] = []
+    for window in Journal(connection, estate_id).windows(after=seq, batches_max=limit):
+        canonical, numbers = window.lines.canonical(), window.lines["batch_seq"]
+        for batch in window.batches:
+            batch_seq = int(batch.header[0])
+            start, end = (int(np.searchsorted(numbers, batch_seq, side)) for side in ("left", "right"))
+            lines_hash = hash_of_lines(canonical[start:end])
+            own = chain_hash(previous, sealed_header(batch.header, now.machine_ms, SEAL_FORM), lines_hash)
+            links.append(Link(batch_seq, lines_hash, previous, own, now.machine_ms))
+            previous = own
+    return links
+
+
+def append_links(unit: Unit, estate_id: str, links: Sequence[Link]) -> int:
+    """Append prepared links; returns how many. Conflict when somebody else sealed meanwhile."""
+    if not links:
+        return 0
+    last = journal.last_seal(unit.connection, estate_id)
+    if links[0].previous_hash != (last["hash"] if last else GENESIS):
+        raise Conflict("these batches were sealed by somebody else at the same time; nothing was sealed")
+    journal.append_links(unit.connection, estate_id, links)
+    return len(links)
+
+
+def seal_batches(unit: Unit, estate_id: str, now: "Now", *, limit: int = SEAL_BATCHES_MAX) -> int:
+    """Chain the batches that have no seal yet, in one unit; returns how many were sealed."""
+    return append_links(unit, estate_id, next_links(unit.connection, estate_id, now, limit=limit))

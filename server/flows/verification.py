@@ -1,129 +1,190 @@
-"""`verify`: the books of an estate against its readings, tariffs and seals, in one consistent read."""
+"""`verify`: the books of an estate against its readings, tariffs and seals, in one consistent read.
 
-from collections import defaultdict
+The journal streams by in windows of whole batches, so memory does not grow with it.
+"""
+
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Connection
 
-from server.domain.ledger import CASH, GENESIS, SUSPENSE, Line, chain_hash, lines_sha256, provider_account
+from server.domain.heads import Head
+from server.domain.ledger import (
+    CASH,
+    GENESIS,
+    SUSPENSE,
+    chain_hash,
+    lines_sha256,
+    provider_account,
+    sealed_header,
+)
+from server.domain.line_words import LineWords, Words, hash_of_lines
 from server.domain.tariff_calendar import TariffCalendar
-from server.domain.verification import AccountChain, Findings, MeterChain, VerifyReport
+from server.domain.verification import Findings, VerifyReport
+from server.domain.verification_chains import AccountBooks, MeterBooks
 from server.store import verification as books
 from server.store.append_only import unguarded
 from server.store.schema import APPEND_ONLY
 from server.store.tariffs import load_tariffs
+from server.store.verification_windows import Batch, Journal, Window
 
 
 class _Books:
     """One pass over an estate's journal."""
 
-    def __init__(self, connection: Connection, estate_id: str) -> None:
+    def __init__(self, connection: Connection, estate_id: str, heads: Sequence[Head]) -> None:
         self.connection, self.estate_id = connection, estate_id
         self.found = Findings()
-        self.accounts: dict[str, AccountChain] = defaultdict(AccountChain)
-        self.meters = {item.meter_id: MeterChain(item) for item in books.household_meters(connection, estate_id)}
-        self.calendars = {key: TariffCalendar(value) for key, value in load_tariffs(connection, estate_id).items()}
-        self.seals = books.seals(connection, estate_id)
+        self.heads: dict[int, set[str]] = {}
+        for head in heads:
+            self.heads.setdefault(head.batch_seq, set()).add(head.hash)
+        self.accounts = AccountBooks(self.found)
+        calendars = {key: TariffCalendar(value) for key, value in load_tariffs(connection, estate_id).items()}
+        self.meters = MeterBooks(self.found, books.household_meters(connection, estate_id), calendars)
+        self.payments = _Payments(self.found, books.payments(connection, estate_id))
         self.previous_hash = GENESIS
         self.sealing = True
-        self.sealed = self.batches = self.lines = 0
-        self.credits: dict[int, tuple[str, dict[str, int]]] = {}
+        self.sealed = self.batches = self.lines = self.last_seq = 0
 
-    def take_batch(self, header: tuple[Any, ...], lines: list[tuple[Line, int | None]]) -> None:
-        """Follow one batch."""
-        batch_seq, kind = header[0], header[1]
+    def take(self, window: Window) -> None:
+        """Follow some batches."""
+        lines = window.lines
+        self.lines += len(lines)
+        numbers = np.array([batch.header[0] for batch in window.batches], np.int64)
+        starts = np.searchsorted(lines["batch_seq"], numbers, "left").tolist()
+        ends = np.searchsorted(lines["batch_seq"], numbers, "right").tolist()
+        self._strays(lines, numbers)
+        canonical = lines.canonical()
+        names, accounts, amounts = lines.names["account_id"].texts, lines["account_id"], lines["amount_fen"]
+        sums = np.concatenate([[0], np.cumsum(amounts)]).tolist()
+        for batch, start, end in zip(window.batches, starts, ends, strict=True):
+            self._batch(batch, end - start, sums[end] - sums[start])
+            self._seal(batch, lines, canonical, start, end)
+            if batch.header[1] != "charge":
+                booked = [names[number] for number in accounts[start:end].tolist()]
+                self._credit(batch.header, booked, amounts[start:end].tolist())
+        self.accounts.take(lines)
+        self.meters.take(lines)
+
+    def _strays(self, lines: LineWords, numbers: Words) -> None:
+        for row in np.flatnonzero(lines["odd"]):
+            subject = f"batch {lines['batch_seq'][row]} line {lines['line_no'][row]}"
+            self.found.note(7, subject, "holds a value that is never written so")
+        for batch_seq in np.setdiff1d(lines["batch_seq"], numbers):
+            self.found.note(7, f"batch {batch_seq}", "has lines but does not exist")
+
+    def _batch(self, batch: Batch, count: int, sum_fen: int) -> None:
+        batch_seq = batch.header[0]
         subject = f"batch {batch_seq}"
         self.batches += 1
-        self.lines += len(lines)
-        self.found.expect(7, subject, "number", batch_seq, self.batches)
-        self.batches = batch_seq
-        self.found.expect(1, subject, "sum of its lines", sum(line.amount_fen for line, _ in lines), 0)
-        self.found.expect(7, subject, "count of lines", header[6], len(lines))
-        turnover_fen = sum(abs(line.amount_fen) for line, _ in lines) // 2
-        if kind != "charge":
-            self.found.expect(1, subject, "turnover", header[7], turnover_fen)
-            self.credits[batch_seq] = (kind, {line.account_id: line.amount_fen for line, _ in lines})
-        for line, read_wh in lines:
-            self.accounts[line.account_id].take(self.found, line, batch_seq)
-            if line.meter_id is not None:
-                chain = self.meters.get(line.meter_id)
-                if chain is None:
-                    self.found.note(3, f"{subject} line {line.line_no}", f"meter {line.meter_id} is not installed")
-                else:
-                    chain.take(self.found, line, batch_seq, self.calendars, read_wh)
-        self._seal(header, [line for line, _ in lines])
+        self.found.expect(7, subject, "number", batch_seq, self.last_seq + 1)
+        self.found.expect(1, subject, "sum of its lines", sum_fen, 0)
+        self.found.expect(7, subject, "count of lines", batch.header[6], count)
+        self.last_seq = batch_seq
 
-    def _seal(self, header: tuple[Any, ...], lines: list[Line]) -> None:
+    def _credit(self, header: tuple[Any, ...], accounts: list[str], amounts: list[int]) -> None:
+        turnover_fen = sum(map(abs, amounts)) // 2
+        self.found.expect(1, f"batch {header[0]}", "turnover", header[7], turnover_fen)
+        self.payments.take(header[0], header[1], dict(zip(accounts, amounts, strict=True)))
+
+    def _seal(self, batch: Batch, lines: LineWords, canonical: Words, start: int, end: int) -> None:
         """Follow the hash chain; after the last seal comes the unsealed tail."""
-        own = self.seals.pop(header[0], None)
-        if own is None:
+        link = batch.link
+        if link is None:
             self.sealing = False
             return
-        subject = f"seal {header[0]}"
+        subject = f"seal {batch.header[0]}"
         if not self.sealing:
             self.found.note(7, subject, "follows a batch without a seal")
-        lines_hash = lines_sha256(lines)
-        self.found.expect(7, subject, "hash of the lines", own[0], lines_hash)
-        self.found.expect(7, subject, "previous hash", own[1], self.previous_hash)
-        self.found.expect(7, subject, "hash", own[2], chain_hash(self.previous_hash, header, lines_hash))
-        self.previous_hash = own[2]
+        if link.form == 1:
+            lines_hash = lines_sha256(lines.line(row) for row in range(start, end))
+        else:
+            lines_hash = hash_of_lines(canonical[start:end])
+        own = chain_hash(self.previous_hash, sealed_header(batch.header, link.sealed_ms, link.form), lines_hash)
+        self.found.expect(7, subject, "hash of the lines", link.lines_sha256, lines_hash)
+        self.found.expect(7, subject, "previous hash", link.previous_hash, self.previous_hash)
+        self.found.expect(7, subject, "hash", link.hash, own)
+        for signed_hash in self.heads.pop(batch.header[0], ()):
+            self.found.expect(7, subject, "hash that was signed as a head", signed_hash, link.hash)
+        self.previous_hash = link.hash
         self.sealed += 1
 
-    def close(self) -> None:
-        """Compare where everything ended with the rows that say so."""
-        for account_id, *stored in books.accounts(self.connection, self.estate_id):
-            self.accounts.pop(account_id, AccountChain()).close(self.found, account_id, *stored)
-        for account_id in self.accounts:
-            self.found.note(2, f"account {account_id}", "has lines but does not exist")
-        cursors = books.cursors(self.connection, self.estate_id)
-        for meter_id, chain in self.meters.items():
-            cursor, read_wh = cursors.get(meter_id, (None, None))
-            chain.close(self.found, cursor, read_wh)
-        for batch_seq in self.seals:
+    def close(self) -> int:
+        """Compare where everything ended with the rows that say so; returns the number of accounts."""
+        for batch_seq in books.lines_after(self.connection, self.estate_id, self.last_seq):
+            self.found.note(7, f"batch {batch_seq}", "has lines but does not exist")
+        accounts = self.accounts.close(books.accounts(self.connection, self.estate_id))
+        for account_id in books.missing_accounts(self.connection, self.estate_id):
+            self.found.note(2, f"account {account_id}", "is needed but does not exist")
+        self.meters.close(books.cursors(self.connection, self.estate_id))
+        for batch_seq in books.seals_of_nothing(self.connection, self.estate_id):
             self.found.note(7, f"seal {batch_seq}", "seals a batch that does not exist")
+        for batch_seq in self.heads:
+            self.found.note(7, f"seal {batch_seq}", "is missing, but a signed head names it")
         for key in books.repeated_keys(self.connection, self.estate_id):
             self.found.note(4, f"key {key}", "has more than one batch")
         for table in unguarded(self.connection, APPEND_ONLY):
             self.found.note(7, f"table {table}", "its append-only trigger is gone")
-
-    def take_payments(self) -> int:
-        """Every payment has one credit of its amount, and every credit against a provider has its payment."""
-        rows = books.payments(self.connection, self.estate_id)
-        paid: dict[int, str] = {}
-        for payment_id, provider, account_id, amount_fen, batch_seq, state in rows:
-            subject = f"payment {payment_id}"
-            if batch_seq in paid:
-                self.found.note(5, subject, f"shares batch {batch_seq} with payment {paid[batch_seq]}")
-            paid[batch_seq] = payment_id
-            kind, amounts = self.credits.get(batch_seq, ("missing", {}))
-            self.found.expect(5, subject, "kind of its batch", kind, "topup")
-            credited = account_id if state == "credited" and account_id else SUSPENSE
-            self.found.expect(5, subject, f"credit of {credited}", amounts.get(credited), amount_fen)
-            self.found.expect(5, subject, "debit of its provider", amounts.get(provider_account(provider)), -amount_fen)
-        for batch_seq, (kind, amounts) in self.credits.items():
-            by_provider = any(name.startswith("provider:") for name in amounts)
-            if kind == "topup" and by_provider and batch_seq not in paid and CASH not in amounts:
-                self.found.note(5, f"batch {batch_seq}", "credits money of a provider without a payment")
-        return len(rows)
+        self.payments.close()
+        return accounts
 
 
-def verify(connection: Connection, estate_id: str) -> VerifyReport:
-    """Recompute every balance from readings and tariffs and check invariants 1 to 7 and 16."""
-    own = _Books(connection, estate_id)
-    for header, lines in books.batches(connection, estate_id):
-        own.take_batch(header, lines)
-    accounts = books.accounts(connection, estate_id)
-    payments = own.take_payments()
-    own.close()
+class _Payments:
+    """Every payment has one credit of its amount, and every credit against a provider has its payment."""
+
+    def __init__(self, found: Findings, rows: Sequence[books.PaymentRow]) -> None:
+        self.found, self.count = found, len(rows)
+        self._rows: dict[int, list[books.PaymentRow]] = {}
+        for row in rows:
+            self._rows.setdefault(row.batch_seq, []).append(row)
+
+    def take(self, batch_seq: int, kind: str, amounts: dict[str, int]) -> None:
+        """One batch that is no charge."""
+        rows = self._rows.pop(batch_seq, [])
+        for row in rows[1:]:
+            subject = f"payment {row.payment_id}"
+            self.found.note(5, subject, f"shares batch {batch_seq} with payment {rows[0].payment_id}")
+        for row in rows:
+            self._one(row, kind, amounts)
+        by_provider = any(name.startswith("provider:") for name in amounts)
+        if kind == "topup" and by_provider and not rows and CASH not in amounts:
+            self.found.note(5, f"batch {batch_seq}", "credits money of a provider without a payment")
+
+    def _one(self, row: books.PaymentRow, kind: str, amounts: dict[str, int]) -> None:
+        subject = f"payment {row.payment_id}"
+        self.found.expect(5, subject, "kind of its batch", kind, "topup")
+        credited = row.account_id if row.state == "credited" and row.account_id else SUSPENSE
+        self.found.expect(5, subject, f"credit of {credited}", amounts.get(credited), row.amount_fen)
+        self.found.expect(
+            5, subject, "debit of its provider", amounts.get(provider_account(row.provider)), -row.amount_fen
+        )
+
+    def close(self) -> None:
+        """What is left has no batch."""
+        for rows in self._rows.values():
+            for row in rows:
+                self._one(row, "missing", {})
+
+
+def verify(connection: Connection, estate_id: str, heads: Sequence[Head] = ()) -> VerifyReport:
+    """Recompute every balance from readings and tariffs and check invariants 1 to 7 and 16.
+
+    The chain of seals must pass through `heads`, whose signatures the caller has checked.
+    """
+    own = _Books(connection, estate_id, heads)
+    for window in Journal(connection, estate_id).windows():
+        own.take(window)
+    accounts = own.close()
     return VerifyReport(
         estate_id=estate_id,
-        accounts=len(accounts),
-        meters=len(own.meters),
+        accounts=accounts,
+        meters=len(own.meters.meters),
         batches=own.batches,
         lines=own.lines,
-        charges=sum(chain.lines for chain in own.meters.values()),
-        estimated=sum(chain.estimated for chain in own.meters.values()),
-        payments=payments,
+        charges=own.meters.charges,
+        estimated=own.meters.estimated,
+        payments=own.payments.count,
         sealed=own.sealed,
         unsealed=own.batches - own.sealed,
         mismatches=tuple(own.found.mismatches),

@@ -1,10 +1,11 @@
 """Reads and appends of the journal: batches, their lines, and the seals over them."""
 
 from collections.abc import Sequence
+from dataclasses import astuple
 
-from sqlalchemy import Connection, RowMapping, Select, func, select
+from sqlalchemy import Connection, RowMapping, func, select
 
-from server.domain.ledger import LINE_FIELDS, Line
+from server.domain.ledger import LINE_FIELDS, Line, Link
 from server.store.bulk import insert_rows
 from server.store.schema import account, batch, line, seal
 
@@ -84,20 +85,7 @@ def last_seal(connection: Connection, estate_id: str) -> RowMapping | None:
     return connection.execute(query).mappings().one_or_none()
 
 
-def _headers(estate_id: str) -> Select[tuple[object, ...]]:
-    columns = [batch.c[name] for name in BATCH_HEADER]
-    return select(*columns).where(batch.c.estate_id == estate_id).order_by(batch.c.batch_seq)
-
-
-def batches_after(connection: Connection, estate_id: str, batch_seq: int, limit: int) -> list[tuple[object, ...]]:
-    """Headers of the batches after `batch_seq`, oldest first."""
-    query = _headers(estate_id).where(batch.c.batch_seq > batch_seq).limit(limit)
-    return [tuple(row) for row in connection.execute(query)]
-
-
-def insert_seal(
-    connection: Connection, estate_id: str, batch_seq: int, lines_hash: str, previous: str, own: str, now_ms: int
-) -> None:
-    """Append one link of the chain."""
-    columns = ("estate_id", "batch_seq", "lines_sha256", "previous_hash", "hash", "sealed_ms")
-    insert_rows(connection, seal, columns, [(estate_id, batch_seq, lines_hash, previous, own, now_ms)])
+def append_links(connection: Connection, estate_id: str, links: Sequence[Link]) -> None:
+    """Append links to the chain, in order."""
+    columns = ("estate_id", "batch_seq", "lines_sha256", "previous_hash", "hash", "sealed_ms", "form")
+    insert_rows(connection, seal, columns, [(estate_id, *astuple(link)) for link in links])

@@ -225,6 +225,7 @@ seal = Table(
     "seal", metadata,
     _id("estate_id"), Column("batch_seq", Int64, primary_key=True, autoincrement=False),
     _text("lines_sha256"), _text("previous_hash"), _text("hash"), _int("sealed_ms"),
+    _int("form", default=1),  # how it was hashed: server.domain.ledger.SEAL_FORM
 )  # fmt: skip
 
 supply = Table(  # what is known and wanted now, one row a household meter

@@ -1,52 +1,32 @@
-"""The reads of `verify`: everything once, in booking order, streamed."""
+"""The reads of `verify` beside the journal itself (which `verification_windows` streams)."""
 
-from collections.abc import Iterator
-from itertools import groupby
-from typing import Any
+from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, func, select
 
-from server.domain.ledger import LINE_FIELDS, Line
+from server.domain.ledger import SYSTEM_ACCOUNTS
 from server.domain.verification import Installed, Reached
-from server.store.ledger import BATCH_HEADER
 from server.store.readings import ACCEPTED
 from server.store.schema import account, batch, line, meter, meter_cursor, payment, reading, seal
 
-ROWS_AT_ONCE = 5000
-Header = tuple[Any, ...]
+STRAYS_MAX = 100  # rows of one kind that belong nowhere; more of them say no more
 
 
-def batches(connection: Connection, estate_id: str) -> Iterator[tuple[Header, list[tuple[Line, int | None]]]]:
-    """Every batch header with its lines and the accepted register at the end of each charge."""
-    lines = _lines(connection, estate_id)
-    waiting = next(lines, None)
-    columns = [batch.c[name] for name in BATCH_HEADER]
-    query = select(*columns).where(batch.c.estate_id == estate_id).order_by(batch.c.batch_seq)
-    for header in connection.execute(query).all():
-        own: list[tuple[Line, int | None]] = []
-        while waiting is not None and waiting[0] < header[0]:
-            waiting = next(lines, None)
-        if waiting is not None and waiting[0] == header[0]:
-            own, waiting = waiting[1], next(lines, None)
-        yield tuple(header), own
+class PaymentRow(NamedTuple):
+    """A payment, and the batch that should have credited it."""
+
+    payment_id: str
+    provider: str
+    account_id: str | None
+    amount_fen: int
+    batch_seq: int
+    state: str
 
 
-def _lines(connection: Connection, estate_id: str) -> Iterator[tuple[int, list[tuple[Line, int | None]]]]:
-    at_end = and_(
-        reading.c.estate_id == line.c.estate_id,
-        reading.c.read_at == line.c.event_to,
-        reading.c.meter_id == line.c.meter_id,
-        reading.c.verdict.in_(ACCEPTED),
-    )
-    query = (
-        select(line.c.batch_seq, reading.c.total_wh, *(line.c[name] for name in LINE_FIELDS))
-        .outerjoin(reading, at_end)
-        .where(line.c.estate_id == estate_id)
-        .order_by(line.c.batch_seq, line.c.line_no)
-        .execution_options(yield_per=ROWS_AT_ONCE)
-    )
-    for batch_seq, rows in groupby(connection.execute(query), key=lambda row: row[0]):
-        yield batch_seq, [(Line(*row[2:]), row[1]) for row in rows]
+def lines_after(connection: Connection, estate_id: str, batch_seq: int) -> list[int]:
+    """Numbers above `batch_seq` that lines name as their batch."""
+    query = select(line.c.batch_seq).where(line.c.estate_id == estate_id, line.c.batch_seq > batch_seq).distinct()
+    return list(connection.execute(query.order_by(line.c.batch_seq).limit(STRAYS_MAX)).scalars())
 
 
 def accounts(connection: Connection, estate_id: str) -> list[tuple[str, int, int, int]]:
@@ -54,6 +34,18 @@ def accounts(connection: Connection, estate_id: str) -> list[tuple[str, int, int
     columns = (account.c.account_id, account.c.balance_fen, account.c.residue_nf, account.c.version)
     query = select(*columns).where(account.c.estate_id == estate_id).order_by(account.c.account_id)
     return [(row[0], row[1], row[2], row[3]) for row in connection.execute(query)]
+
+
+def missing_accounts(connection: Connection, estate_id: str) -> list[str]:
+    """Accounts that every estate or one of its meters needs, and that do not exist."""
+    own = select(account.c.account_id).where(account.c.estate_id == estate_id)
+    system = set(SYSTEM_ACCOUNTS) - set(
+        connection.execute(own.where(account.c.account_id.in_(SYSTEM_ACCOUNTS))).scalars()
+    )
+    query = select(meter.c.account_id).where(
+        meter.c.estate_id == estate_id, meter.c.account_id.is_not(None), meter.c.account_id.not_in(own)
+    )
+    return sorted(system | set(connection.execute(query.limit(STRAYS_MAX)).scalars()))
 
 
 def household_meters(connection: Connection, estate_id: str) -> list[Installed]:
@@ -83,21 +75,19 @@ def cursors(connection: Connection, estate_id: str) -> dict[str, tuple[Reached, 
     return {row[0]: (Reached(*row[2:]), row[1]) for row in connection.execute(query)}
 
 
-def seals(connection: Connection, estate_id: str) -> dict[int, tuple[str, str, str]]:
-    """(lines_sha256, previous_hash, hash) by batch."""
-    columns = (seal.c.batch_seq, seal.c.lines_sha256, seal.c.previous_hash, seal.c.hash)
-    query = select(*columns).where(seal.c.estate_id == estate_id)
-    return {row[0]: (row[1], row[2], row[3]) for row in connection.execute(query)}
+def seals_of_nothing(connection: Connection, estate_id: str) -> list[int]:
+    """Seals whose batch does not exist."""
+    sealed = and_(batch.c.estate_id == seal.c.estate_id, batch.c.batch_seq == seal.c.batch_seq)
+    query = select(seal.c.batch_seq).outerjoin(batch, sealed)
+    query = query.where(seal.c.estate_id == estate_id, batch.c.batch_seq.is_(None))
+    return list(connection.execute(query.order_by(seal.c.batch_seq).limit(STRAYS_MAX)).scalars())
 
 
-def payments(connection: Connection, estate_id: str) -> list[tuple[str, str, str | None, int, int, str]]:
-    """(payment, provider, account, amount, batch, state) of all payments."""
-    columns = (
-        payment.c.payment_id, payment.c.provider, payment.c.account_id, payment.c.amount_fen, payment.c.batch_seq,
-        payment.c.state,
-    )  # fmt: skip
+def payments(connection: Connection, estate_id: str) -> list[PaymentRow]:
+    """All payments."""
+    columns = (payment.c[name] for name in PaymentRow._fields)
     query = select(*columns).where(payment.c.estate_id == estate_id).order_by(payment.c.payment_id)
-    return [(row[0], row[1], row[2], row[3], row[4], row[5]) for row in connection.execute(query)]
+    return [PaymentRow(*row) for row in connection.execute(query)]
 
 
 def repeated_keys(connection: Connection, estate_id: str) -> list[str]:

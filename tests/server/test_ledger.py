@@ -1,16 +1,20 @@
 """The ledger: sums of zero, chains without a gap, one booking a key, nothing rewritten."""
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 from sqlalchemy.exc import DBAPIError
 
+from server.domain.ledger import GENESIS, Link, chain_hash, lines_sha256
 from server.errors import Conflict, NotFound, Refused
-from server.flows.ledger import seal_batches
+from server.flows.ledger import append_links as seal_links
+from server.flows.ledger import next_links, seal_batches
 from server.store import schema
-from server.store.engine import begin_writing
+from server.store.engine import begin_writing, reader
+from server.store.ledger import BATCH_HEADER, append_links, lines_of_batch
+from server.store.unit import Unit
 from server.store.writer import Writer
 from tests.server.books import HOUR, agrees, balance, charge, read, reading, report, rows, top_up
-from tests.server.estates import ESTATE, at, plant
+from tests.server.estates import ESTATE, at, household, plant
 
 
 def broken(engine: Engine) -> set[int]:
@@ -206,3 +210,38 @@ def test_the_unsealed_tail_is_counted_and_sealing_goes_on(engine: Engine, writer
     assert writer.run(lambda unit: seal_batches(unit, ESTATE, at())) == 0
     top_up(writer, 1, 1, "late")
     assert agrees(engine).unsealed == 1
+
+
+def test_seals_of_the_first_form_are_followed_and_led_on(engine: Engine, writer: Writer) -> None:
+    plant(writer, [household(1, tariff_id="tou", start_rates_wh=(10, 20, 30, 40))])
+    read(writer, reading(1, HOUR, 1_002_000, (510, 520, 530, 540)))
+    charge(writer, HOUR)
+
+    def seal_as_before(unit: Unit) -> None:
+        previous = GENESIS
+        for batch_seq in (1, 2):
+            header = unit.connection.execute(
+                select(*(schema.batch.c[name] for name in BATCH_HEADER)).where(schema.batch.c.batch_seq == batch_seq)
+            ).one()
+            lines = lines_sha256(lines_of_batch(unit.connection, ESTATE, batch_seq))
+            own = chain_hash(previous, tuple(header), lines)
+            append_links(unit.connection, ESTATE, [Link(batch_seq, lines, previous, own, 0, form=1)])
+            previous = own
+
+    writer.run(seal_as_before)
+    top_up(writer, 1, 100, "later")
+    assert writer.run(lambda unit: seal_batches(unit, ESTATE, at())) == 1
+    assert [row["form"] for row in rows(engine, "seal")] == [1, 1, 2]
+    agrees(engine)
+    tamper(engine, "line", "UPDATE line SET to_rates_wh = '510,520,530,541' WHERE to_rates_wh IS NOT NULL")
+    assert "hash of the lines" in str(report(engine).mismatches)
+
+
+def test_links_that_somebody_else_has_appended_are_refused(engine: Engine, writer: Writer) -> None:
+    plant(writer)
+    with reader(engine) as connection:
+        links = next_links(connection, ESTATE, at())
+    assert writer.run(lambda unit: seal_links(unit, ESTATE, links)) == 2
+    with pytest.raises(Conflict, match="sealed by somebody else"):
+        writer.run(lambda unit: seal_links(unit, ESTATE, links))
+    agrees(engine)

@@ -1,0 +1,237 @@
+"""Thousands of lines checked at once, by NumPy: account chains, meter chains and charges.
+
+The arrays only screen. A line that they do not find right in every way is taken to the exact checks of
+`server.domain.verification`, in Python integers, which say what is wrong with it, or that nothing is (numbers beyond
+the arrays' range, tariffs whose tiers price each rate differently). After a line that is wrong the chain goes on
+from what it says, so that one error is told once. Charges are computed from tariff and registers by formulas of
+this module, not by the kernel that made them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.units import NF_PER_FEN, REGISTER_MODULUS_WH, WH_PER_STEP
+from server.domain.billing import NO_RATES
+from server.domain.line_words import ABSENT, RATE_COUNT, LineWords, Words
+from server.domain.tariff_calendar import TariffCalendar
+from server.domain.verification import AccountChain, Findings, Installed, MeterChain, Reached
+from server.domain.verification_terms import UNKNOWN, TermsTable
+
+HALF_MAX = 2**62  # sums of two such numbers stay in int64
+STEP_MAX_WH = 2**29  # times a price below 2^31, and seven of them, stays in int64
+COUNTER_MAX_WH = 2**53
+RATIO_MAX = 2**20
+SPAN_MAX_S = 2**31
+SECONDS_PER_HOUR = 3600
+Mask = NDArray[np.bool_]
+
+
+class _Grouped:
+    """Rows sorted by a number each, in order within it, and where each group begins and ends."""
+
+    def __init__(self, numbers: Words) -> None:
+        self.order = np.argsort(numbers, kind="stable")
+        self.numbers = numbers[self.order]
+        self.first = np.ones(len(numbers), np.bool_)
+        np.not_equal(self.numbers[1:], self.numbers[:-1], out=self.first[1:])
+        self.last = np.roll(self.first, -1)
+
+    def before(self, values: Words, standing: Words) -> Words:
+        """What stood before each row: the value of the row before it, or `standing` of its group."""
+        return np.where(self.first, standing[self.numbers], np.roll(values, 1))
+
+    def keep(self, values: Words, standing: Words) -> None:
+        """Let each group stand at its last value."""
+        standing[self.numbers[self.last]] = values[self.last]
+
+
+def _grown(values: Words, size: int, fill: int = 0) -> Words:
+    if size <= len(values):
+        return values
+    return np.concatenate([values, np.full(max(size, 2 * len(values)) - len(values), fill, np.int64)])
+
+
+class AccountBooks:
+    """Where all accounts stand, by their number among the names."""
+
+    def __init__(self, found: Findings) -> None:
+        self.found = found
+        self.names: list[str] = []
+        self._balance = self._residue = self._version = np.zeros(0, np.int64)
+
+    def take(self, lines: LineWords) -> None:
+        """Follow the lines of a window."""
+        self.names = lines.names["account_id"].texts
+        size = len(self.names)
+        self._balance, self._residue = _grown(self._balance, size), _grown(self._residue, size)
+        self._version = _grown(self._version, size)
+        groups = _Grouped(lines["account_id"])
+        order = groups.order
+        amount, charge = lines["amount_fen"][order], lines["charge_nf"][order]
+        balance, residue, version = (
+            lines[name][order] for name in ("balance_after_fen", "residue_after_nf", "account_version")
+        )
+        standing = [
+            groups.before(values, own)
+            for values, own in ((balance, self._balance), (residue, self._residue), (version, self._version))
+        ]
+        charged = lines["meter_id"][order] >= 0
+        owed = np.where(charged, charge + standing[1], 0)
+        posted = (owed + NF_PER_FEN // 2) // NF_PER_FEN
+        right = (
+            (version == standing[2] + 1)
+            & (balance == standing[0] + amount)
+            & np.where(charged, (amount == -posted) & (residue == owed - posted * NF_PER_FEN), residue == standing[1])
+            & (np.abs(charge) < HALF_MAX)
+            & (np.abs(residue) < NF_PER_FEN)
+            & (np.abs(amount) < HALF_MAX)
+            & (np.abs(balance) < HALF_MAX)
+            & (version < HALF_MAX)
+        )
+        for at in np.flatnonzero(~right):
+            row = int(order[at])
+            was = AccountChain(*(int(values[at]) for values in standing))
+            was.take(self.found, lines.line(row), int(lines["batch_seq"][row]))
+        for values, own in ((balance, self._balance), (residue, self._residue), (version, self._version)):
+            groups.keep(values, own)
+
+    def close(self, rows: Iterable[tuple[str, int, int, int]]) -> int:
+        """Compare with the accounts' own rows (id, balance, residue, version); returns how many there are."""
+        numbers = {name: number for number, name in enumerate(self.names)}
+        standing = list(zip(self._balance.tolist(), self._residue.tolist(), self._version.tolist(), strict=True))
+        count = 0
+        for account_id, *stored in rows:
+            count += 1
+            number = numbers.pop(account_id, None)
+            was = (0, 0, 0) if number is None else standing[number]
+            if tuple(stored) != was:
+                AccountChain(*was).close(self.found, account_id, *stored)
+        for account_id in numbers:
+            self.found.note(2, f"account {account_id}", "has lines but does not exist")
+        return count
+
+
+class MeterBooks:
+    """Where the charges of all meters stand, by their place in the list of installed meters."""
+
+    def __init__(self, found: Findings, meters: Sequence[Installed], calendars: Mapping[str, TariffCalendar]) -> None:
+        self.found, self.meters, self.calendars = found, meters, calendars
+        self.charges = self.estimated = 0
+        self._terms = TermsTable(calendars)
+        self._places = {item.meter_id: place for place, item in enumerate(meters)}
+        self._place_of_name = np.zeros(0, np.int64)
+        size = len(meters)
+        self._ratio, self._power, self._start, self._total, self._at = (
+            np.array([getattr(item, name) for item in meters], np.int64)
+            for name in ("ratio", "max_power_w", "start_wh", "start_wh", "installed_at")
+        )
+        self._rates = np.full((RATE_COUNT, size), ABSENT, np.int64)
+        self._period = np.full(size, ABSENT, np.int64)
+        self._counter, self._charged, self._lines = (np.zeros(size, np.int64) for _ in range(3))
+        self._settled: dict[int, tuple[int, tuple[int, ...]]] = {}
+
+    def take(self, lines: LineWords) -> None:
+        """Follow the charges of a window."""
+        charges = np.flatnonzero(lines["meter_id"] >= 0)
+        if not len(charges):
+            return
+        names = lines.names["meter_id"].texts
+        fresh = names[len(self._place_of_name) :]
+        known = np.array([self._places.get(name, -1) for name in fresh], np.int64)
+        self._place_of_name = np.concatenate([self._place_of_name, known])
+        places = self._place_of_name[lines["meter_id"][charges]]
+        for row in charges[places < 0]:
+            line = lines.line(int(row))
+            subject = f"batch {lines['batch_seq'][row]} line {line.line_no}"
+            self.found.note(3, subject, f"meter {line.meter_id} is not installed")
+        rows = charges[places >= 0]
+        self.charges += len(rows)
+        if len(rows):
+            self._follow(lines, rows, places[places >= 0])
+
+    def _follow(self, lines: LineWords, rows: Words, places: Words) -> None:
+        groups = _Grouped(places)
+        order, meter = rows[groups.order], groups.numbers
+        own = {
+            name: lines[name][order]
+            for name in ("from_wh", "to_wh", "event_from", "event_to", "tier_from_wh", "charge_nf", "read_wh")
+        }
+        before, after = lines.rates("from_rates_wh")[:, order], lines.rates("to_rates_wh")[:, order]
+        terms = self._terms.numbers(lines["tariff_id"][order], own["event_from"], lines.names["tariff_id"].texts)
+        table = self._terms.table()
+        by_rates = table.by_rates[terms]
+        steps = np.where(by_rates, after - before, 0) % REGISTER_MODULUS_WH
+        steps[0] = np.where(by_rates, steps[0], (own["to_wh"] - own["from_wh"]) % REGISTER_MODULUS_WH)
+        moved = steps.sum(axis=0) * self._ratio[meter]
+        period, counter = table.period_start[terms], own["tier_from_wh"] + moved
+        standing = (
+            groups.before(own["to_wh"], self._total),
+            groups.before(own["event_to"], self._at),
+            np.stack([groups.before(new, old) for new, old in zip(after, self._rates, strict=True)]),
+            groups.before(period, self._period),
+            groups.before(counter, self._counter),
+        )
+        exact = table.charge(terms, steps, own["tier_from_wh"], counter, self._ratio[meter])
+        estimated = (own["read_wh"] == ABSENT) & (own["event_to"] == table.end[terms])
+        span, step = own["event_to"] - own["event_from"], (own["to_wh"] - own["from_wh"]) % REGISTER_MODULUS_WH
+        rates_follow = (before == standing[2]) | (before == ABSENT) | (standing[2] == ABSENT)
+        right = (
+            (terms != UNKNOWN)
+            & table.has_row[terms]
+            & (own["from_wh"] == standing[0])
+            & (own["event_from"] >= standing[1])
+            & (span > 0)
+            & (span < SPAN_MAX_S)
+            & (own["event_to"] <= table.end[terms])
+            & rates_follow.all(axis=0)
+            & (~by_rates | ((before != ABSENT) & (after != ABSENT)).all(axis=0))
+            & (own["tier_from_wh"] == np.where(standing[3] == period, standing[4], 0))
+            & (lines["tier_period_start"][order] == period)
+            & (own["charge_nf"] == exact)
+            & (estimated | (own["to_wh"] == own["read_wh"]))
+            & (own["to_wh"] != ABSENT)
+            & (step <= -(-self._power[meter] * span // SECONDS_PER_HOUR) + WH_PER_STEP)
+            & (moved >= 0)
+            & (moved < STEP_MAX_WH)
+            & (self._ratio[meter] < RATIO_MAX)
+            & (own["tier_from_wh"] >= 0)
+            & (own["tier_from_wh"] < COUNTER_MAX_WH)
+        )
+        self.estimated += int((estimated & right).sum())
+        self._exactly(lines, order, meter, np.flatnonzero(~right), standing)
+        for values, kept in ((own["to_wh"], self._total), (own["event_to"], self._at), (period, self._period)):
+            groups.keep(values, kept)
+        groups.keep(counter, self._counter)
+        for rates, kept in zip(after, self._rates, strict=True):
+            groups.keep(rates, kept)
+        np.add.at(self._charged, meter, step)
+        np.add.at(self._lines, meter, 1)
+
+    def _exactly(self, lines: LineWords, order: Words, meter: Words, rows: Words, standing: tuple[Words, ...]) -> None:
+        """The lines that the arrays did not find right, one after another."""
+        total, at, rates, period, counter = standing
+        for place in rows:
+            row, number = int(order[place]), int(meter[place])
+            chain = MeterChain(self.meters[number])
+            chain.total_wh, chain.at = int(total[place]), int(at[place])
+            own = rates[:, place].tolist()
+            chain.rates = None if ABSENT in own else ",".join(map(str, own))
+            chain.tier_period_start = None if period[place] == ABSENT else int(period[place])
+            chain.tier_wh = int(counter[place])
+            chain.order_start, chain.settled_wh = self._settled.get(number, (0, NO_RATES))
+            batch_seq = int(lines["batch_seq"][row])
+            chain.take(self.found, lines.line(row), batch_seq, self.calendars, lines.read_wh(row))
+            self.estimated += chain.estimated
+            self._settled[number] = (chain.order_start, chain.settled_wh)
+
+    def close(self, cursors: Mapping[str, tuple[Reached, int | None]]) -> None:
+        """Compare with the cursors, each with the accepted register at its instant."""
+        standing = (self._total, self._at, self._period, self._counter, self._charged, self._lines)
+        for item, *reached in zip(self.meters, *(values.tolist() for values in standing), strict=True):
+            chain = MeterChain(item)
+            chain.total_wh, chain.at, period, chain.tier_wh, chain.charged_wh, chain.lines = reached
+            chain.tier_period_start = None if period == ABSENT else period
+            cursor, read_wh = cursors.get(item.meter_id, (None, None))
+            chain.close(self.found, cursor, read_wh)

@@ -1,0 +1,390 @@
+# cython: boundscheck=False, wraparound=False, auto_pickle=False
+"""Rows of a query as columns of int64, without a Python object a value: how millions of journal lines are read.
+
+A column is a number ("q": one word, NULL is the smallest int64), a text that repeats ("t": one word, its number in
+order of first sight, NULL is -1) or four rate registers as text ("r": four words; NULL is four times the smallest
+int64). Behind them stands one word that counts what of the row could not be taken as its kind says. Rows come from
+SQLite's C interface (the functions of the library that the Python driver has loaded) or from PostgreSQL's binary
+COPY. Everything but the hand-over runs without the GIL.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcmp, memcpy
+
+ABSENT = -(2**63)
+FUNCTIONS = (
+    "sqlite3_open_v2", "sqlite3_prepare_v2", "sqlite3_step", "sqlite3_column_type", "sqlite3_column_int64",
+    "sqlite3_column_text", "sqlite3_column_bytes", "sqlite3_finalize", "sqlite3_close", "sqlite3_errmsg",
+)
+cdef enum:
+    SQLITE_OK = 0
+    SQLITE_ROW = 100
+    SQLITE_DONE = 101
+    SQLITE_INTEGER = 1
+    SQLITE_TEXT = 3
+    SQLITE_NULL = 5
+    OPEN_READONLY_NOMUTEX = 0x8001
+    RATES = 4
+    FIRST_SLOTS = 1024
+    COPY_HEAD = 19  # signature of 11 bytes, flags, length of an extension
+
+cdef int64_t NONE = <int64_t>1 << 63
+
+ctypedef int (*OpenV2)(const char *, void **, int, const char *) noexcept nogil
+ctypedef int (*PrepareV2)(void *, const char *, int, void **, const char **) noexcept nogil
+ctypedef int (*OfStatement)(void *) noexcept nogil
+ctypedef int (*OfColumn)(void *, int) noexcept nogil
+ctypedef int64_t (*ColumnInt64)(void *, int) noexcept nogil
+ctypedef const uint8_t *(*ColumnText)(void *, int) noexcept nogil
+ctypedef const char *(*ErrorMessage)(void *) noexcept nogil
+
+cdef struct Names:
+    uint8_t *bytes
+    size_t used
+    size_t room
+    size_t *ends
+    size_t count
+    size_t ends_room
+    int64_t *slots
+    size_t slots_mask
+
+
+cdef inline uint64_t _hash(const uint8_t *text, size_t size) noexcept nogil:
+    cdef uint64_t value = 14695981039346656037u
+    cdef size_t i
+    for i in range(size):
+        value = (value ^ text[i]) * 1099511628211u
+    return value ^ (value >> 29)
+
+
+cdef inline size_t _start(Names *names, int64_t number) noexcept nogil:
+    return names.ends[number - 1] if number else 0
+
+
+cdef int _rehash(Names *names, size_t slots) noexcept nogil:
+    """A larger table of slots; -1 without memory."""
+    cdef int64_t *fresh = <int64_t *>malloc(slots * sizeof(int64_t))
+    cdef size_t i, slot
+    if fresh is NULL:
+        return -1
+    for i in range(slots):
+        fresh[i] = -1
+    for i in range(names.count):
+        slot = _hash(names.bytes + _start(names, i), names.ends[i] - _start(names, i)) & (slots - 1)
+        while fresh[slot] >= 0:
+            slot = (slot + 1) & (slots - 1)
+        fresh[slot] = i
+    free(names.slots)
+    names.slots, names.slots_mask = fresh, slots - 1
+    return 0
+
+
+cdef int64_t _number_of(Names *names, const uint8_t *text, size_t size) noexcept nogil:
+    """The number of a text, which is new or known; -2 without memory."""
+    cdef uint64_t value = _hash(text, size)
+    cdef size_t slot = value & names.slots_mask, start
+    cdef int64_t known
+    cdef void *more
+    while names.slots[slot] >= 0:
+        known = names.slots[slot]
+        start = _start(names, known)
+        if names.ends[known] - start == size and memcmp(names.bytes + start, text, size) == 0:
+            return known
+        slot = (slot + 1) & names.slots_mask
+    if names.used + size > names.room:
+        more = realloc(names.bytes, 2 * (names.used + size))
+        if more is NULL:
+            return -2
+        names.bytes, names.room = <uint8_t *>more, 2 * (names.used + size)
+    if names.count == names.ends_room:
+        more = realloc(names.ends, 2 * names.ends_room * sizeof(size_t))
+        if more is NULL:
+            return -2
+        names.ends, names.ends_room = <size_t *>more, 2 * names.ends_room
+    memcpy(names.bytes + names.used, text, size)
+    names.used += size
+    names.ends[names.count] = names.used
+    names.slots[slot] = names.count
+    names.count += 1
+    if 2 * names.count > names.slots_mask and _rehash(names, 4 * (names.slots_mask + 1)) < 0:
+        return -2
+    return names.count - 1
+
+
+cdef inline bint _rates(const uint8_t *text, size_t size, int64_t *out) noexcept nogil:
+    """Four numbers as "1,2,3,4" in their only spelling, each below 10^10; False for anything else."""
+    cdef size_t i = 0, digits
+    cdef int field
+    cdef int64_t value
+    for field in range(RATES):
+        value, digits = 0, 0
+        while i < size and 48 <= text[i] <= 57:
+            if (digits and value == 0) or digits == 10:
+                return False
+            value = value * 10 + text[i] - 48
+            digits += 1
+            i += 1
+        if not digits or (field < RATES - 1 and (i >= size or text[i] != 44)):
+            return False
+        i += field < RATES - 1
+        out[field] = value
+    return i == size
+
+
+cdef class Rows:
+    """What the rows of one query mean: its kinds, and the texts seen so far; `width` words a row."""
+
+    cdef readonly bytes kinds
+    cdef readonly Py_ssize_t width
+    cdef Names *_names
+    cdef const uint8_t *_kinds
+    cdef Py_ssize_t _columns
+
+    def __cinit__(self, str kinds):
+        cdef Py_ssize_t i
+        self.kinds = kinds.encode()
+        self._kinds, self._columns = self.kinds, len(self.kinds)
+        self.width = sum({"q": 1, "t": 1, "r": RATES}[kind] for kind in kinds) + 1
+        self._names = <Names *>malloc(len(kinds) * sizeof(Names))
+        if self._names is NULL:
+            raise MemoryError
+        for i in range(self._columns):
+            self._names[i] = Names(NULL, 0, 0, <size_t *>malloc(FIRST_SLOTS * sizeof(size_t)), 0, FIRST_SLOTS, NULL, 0)
+            if self._names[i].ends is NULL or _rehash(&self._names[i], FIRST_SLOTS) < 0:
+                raise MemoryError
+
+    def __dealloc__(self):
+        cdef Py_ssize_t i
+        if self._names is not NULL:
+            for i in range(self._columns):
+                free(self._names[i].bytes)
+                free(self._names[i].ends)
+                free(self._names[i].slots)
+            free(self._names)
+
+    def names(self, Py_ssize_t column, Py_ssize_t first=0) -> list[bytes]:
+        """The texts of a column from number `first` on, as they were stored."""
+        if not 0 <= column < self._columns:
+            raise IndexError(column)
+        cdef Names *names = &self._names[column]
+        cdef Py_ssize_t i
+        return [names.bytes[_start(names, i) : names.ends[i]] for i in range(max(0, first), <Py_ssize_t>names.count)]
+
+    def fill(self, list rows not None, int64_t[:, ::1] out not None) -> int:
+        """Take rows that the driver has fetched as tuples; ValueError when they are not what was asked for."""
+        cdef Py_ssize_t row = 0, column, word
+        cdef int step
+        cdef bytes text
+        if out.shape[0] != self.width or out.shape[1] < len(rows):
+            raise ValueError(f"{len(rows)} rows of {self.width} words do not fit into {out.shape[0]} by {out.shape[1]}")
+        for values in rows:
+            if len(values) != self._columns:
+                raise ValueError(f"{len(values)} columns, not {self._columns}")
+            word, out[self.width - 1, row] = 0, 0
+            for column in range(self._columns):
+                value = values[column]
+                if isinstance(value, str):
+                    text = value.encode()
+                    step = self._text(column, text, len(text), out, word, row)
+                elif isinstance(value, int):
+                    step = self._other(column, value, False, out, word, row)
+                else:
+                    step = self._other(column, NONE, True, out, word, row)
+                    out[self.width - 1, row] += value is not None
+                if step < 0:
+                    raise MemoryError
+                word += step
+            row += 1
+        return row
+
+    cdef int _text(
+        self, Py_ssize_t column, const uint8_t *text, size_t size, int64_t[:, ::1] out, Py_ssize_t word, Py_ssize_t row
+    ) noexcept nogil:
+        """Put a text into its words; the number of words, negative without memory. `out` ends with the odd word."""
+        cdef int64_t found[RATES]
+        cdef int i
+        if self._kinds[column] == b"t":
+            out[word, row] = _number_of(&self._names[column], text, size)
+            return -1 if out[word, row] < 0 else 1
+        if self._kinds[column] == b"q":
+            out[word, row] = NONE
+            out[self.width - 1, row] += 1
+            return 1
+        if not _rates(text, size, found):
+            found[0] = found[1] = found[2] = found[3] = NONE
+            out[self.width - 1, row] += 1
+        for i in range(RATES):
+            out[word + i, row] = found[i]
+        return RATES
+
+    cdef int _other(
+        self, Py_ssize_t column, int64_t value, bint null, int64_t[:, ::1] out, Py_ssize_t word, Py_ssize_t row
+    ) noexcept nogil:
+        """Put a number or NULL into its words; the number of words."""
+        cdef int i
+        if self._kinds[column] == b"q":
+            out[word, row] = NONE if null else value
+            return 1
+        out[self.width - 1, row] += not null
+        if self._kinds[column] == b"t":
+            out[word, row] = -1
+            return 1
+        for i in range(RATES):
+            out[word + i, row] = NONE
+        return RATES
+
+
+cdef class SqliteRows:
+    """A query on a read-only connection of its own, through the C interface; OSError with what SQLite says."""
+
+    cdef Rows _rows
+    cdef void *_database
+    cdef void *_statement
+    cdef PrepareV2 _prepare
+    cdef OfStatement _step, _finalize, _close
+    cdef OfColumn _type, _bytes
+    cdef ColumnInt64 _int64
+    cdef ColumnText _text
+    cdef ErrorMessage _message
+
+    def __cinit__(self, Rows rows not None, tuple functions not None, bytes path not None, bytes sql not None):
+        """`functions`: addresses in the order of FUNCTIONS."""
+        cdef list at = list(functions)
+        cdef OpenV2 opened = <OpenV2><uintptr_t>at[0]
+        self._rows = rows
+        self._prepare = <PrepareV2><uintptr_t>at[1]
+        self._step = <OfStatement><uintptr_t>at[2]
+        self._type = <OfColumn><uintptr_t>at[3]
+        self._int64 = <ColumnInt64><uintptr_t>at[4]
+        self._text = <ColumnText><uintptr_t>at[5]
+        self._bytes = <OfColumn><uintptr_t>at[6]
+        self._finalize = <OfStatement><uintptr_t>at[7]
+        self._close = <OfStatement><uintptr_t>at[8]
+        self._message = <ErrorMessage><uintptr_t>at[9]
+        if opened(path, &self._database, OPEN_READONLY_NOMUTEX, NULL) != SQLITE_OK:
+            raise self._failure()
+        if self._prepare(self._database, sql, -1, &self._statement, NULL) != SQLITE_OK:
+            raise self._failure()
+
+    def __dealloc__(self):
+        if self._statement is not NULL:
+            self._finalize(self._statement)
+        if self._database is not NULL:
+            self._close(self._database)
+
+    cdef object _failure(self):
+        return OSError((<bytes>self._message(self._database)).decode("utf-8", "replace"))
+
+    def fill(self, int64_t[:, ::1] out not None) -> int:
+        """Take rows until `out` (width by rows) is full; fewer rows mean that there are no more."""
+        cdef Py_ssize_t row
+        if out.shape[0] != self._rows.width:
+            raise ValueError(f"rows have {self._rows.width} words, not {out.shape[0]}")
+        with nogil:
+            row = self._fill(out)
+        if row == -1:
+            raise self._failure()
+        if row == -2:
+            raise MemoryError
+        return row
+
+    cdef Py_ssize_t _fill(self, int64_t[:, ::1] out) noexcept nogil:
+        cdef Py_ssize_t row, column, word
+        cdef int kind, code, step
+        cdef const uint8_t *text
+        for row in range(out.shape[1]):
+            code = self._step(self._statement)
+            if code == SQLITE_DONE:
+                return row
+            if code != SQLITE_ROW:
+                return -1
+            word, out[self._rows.width - 1, row] = 0, 0
+            for column in range(self._rows._columns):
+                kind = self._type(self._statement, <int>column)
+                if kind == SQLITE_TEXT:
+                    text = self._text(self._statement, <int>column)
+                    step = self._bytes(self._statement, <int>column)
+                    step = self._rows._text(column, text, step, out, word, row)
+                elif kind == SQLITE_INTEGER:
+                    step = self._rows._other(
+                        column, self._int64(self._statement, <int>column), False, out, word, row
+                    )
+                else:
+                    step = self._rows._other(column, NONE, True, out, word, row)
+                    out[self._rows.width - 1, row] += kind != SQLITE_NULL
+                if step < 0:
+                    return -2
+                word += step
+        return out.shape[1]
+
+
+cdef inline uint32_t _big32(const uint8_t *at) noexcept nogil:
+    return <uint32_t>at[0] << 24 | <uint32_t>at[1] << 16 | <uint32_t>at[2] << 8 | at[3]
+
+
+cdef class CopyRows:
+    """Takes apart what PostgreSQL sends for COPY (...) TO STDOUT (FORMAT BINARY), one message a row."""
+
+    cdef Rows _rows
+    cdef bint _started
+
+    def __cinit__(self, Rows rows not None):
+        self._rows, self._started = rows, False
+
+    def fill(self, bytes data not None, int64_t[:, ::1] out not None) -> int:
+        """Take whole messages, as many rows as they hold; ValueError when they are not what was asked for."""
+        cdef const uint8_t *at = data
+        cdef Py_ssize_t size = len(data), row
+        if out.shape[0] != self._rows.width:
+            raise ValueError(f"rows have {self._rows.width} words, not {out.shape[0]}")
+        if not self._started:
+            if size < COPY_HEAD or data[:7] != b"PGCOPY\n":
+                raise ValueError("this is no binary copy")
+            at, size, self._started = at + COPY_HEAD, size - COPY_HEAD, True
+        with nogil:
+            row = self._fill(at, size, out)
+        if row == -2:
+            raise MemoryError
+        if row < 0:
+            raise ValueError("a row of the copy has other columns than were asked for")
+        return row
+
+    cdef Py_ssize_t _fill(self, const uint8_t *at, Py_ssize_t size, int64_t[:, ::1] out) noexcept nogil:
+        cdef const uint8_t *end = at + size
+        cdef Py_ssize_t row = 0, column, word
+        cdef uint16_t count
+        cdef uint32_t length
+        cdef int step
+        while end - at >= 2:
+            count = <uint16_t>at[0] << 8 | at[1]
+            at += 2
+            if count == 0xFFFF:
+                return row
+            if count != self._rows._columns or row == out.shape[1]:
+                return -1
+            word, out[self._rows.width - 1, row] = 0, 0
+            for column in range(self._rows._columns):
+                if end - at < 4:
+                    return -1
+                length = _big32(at)
+                at += 4
+                if length == <uint32_t>0xFFFFFFFF:
+                    step = self._rows._other(column, NONE, True, out, word, row)
+                elif end - at < <Py_ssize_t>length:
+                    return -1
+                elif self._rows._kinds[column] == b"q":
+                    if length != 8:
+                        return -1
+                    step = self._rows._other(
+                        column, <int64_t>(<uint64_t>_big32(at) << 32 | _big32(at + 4)), False, out, word, row
+                    )
+                    at += length
+                else:
+                    step = self._rows._text(column, at, length, out, word, row)
+                    at += length
+                if step < 0:
+                    return -2
+                word += step
+            row += 1
+        return row

@@ -1,0 +1,105 @@
+"""The journal in windows: runs of whole batches, each with its seal and payment, and their lines as words.
+
+A window is read in a thread of its own while the one before is checked; two are in memory at a time.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, and_, select
+
+from server.domain.ledger import LINE_FIELDS, Link
+from server.domain.line_words import COLUMNS, KINDS, NAMES, LineWords, Names
+from server.store._rows import Rows
+from server.store.ledger import BATCH_HEADER
+from server.store.readings import ACCEPTED
+from server.store.rows import all_rows
+from server.store.schema import batch, line, reading, seal
+
+HEADERS_AT_ONCE = 8_192
+LINES_AT_ONCE = 65_536
+BATCHES_MAX = 2**62  # as good as all
+
+
+class Batch(NamedTuple):
+    """A batch header in the order of BATCH_HEADER, and its seal if it has one."""
+
+    header: tuple[Any, ...]
+    link: Link | None
+
+
+class Window(NamedTuple):
+    """Consecutive batches and all lines that lie between the window before and their last."""
+
+    batches: Sequence[Batch]
+    lines: LineWords
+
+
+class Journal:
+    """Reads an estate's journal window by window."""
+
+    def __init__(self, connection: Connection, estate_id: str) -> None:
+        self._connection, self._estate_id = connection, estate_id
+        self._rows = Rows(KINDS)
+        self.names = {name: Names() for name in NAMES}
+
+    def windows(self, *, after: int = 0, batches_max: int | None = None) -> Iterator[Window]:
+        """From the batch after number `after` on."""
+        with ThreadPoolExecutor(1, "estate645-journal") as ahead:
+            iterator = self._windows(after, batches_max)
+            coming: Future[Window | None] = ahead.submit(next, iterator, None)
+            while (window := coming.result()) is not None:
+                lines = self._named(window.lines)
+                coming = ahead.submit(next, iterator, None)
+                yield Window(window.batches, lines)
+
+    def _named(self, lines: LineWords) -> LineWords:
+        for name, own in self.names.items():
+            own.extend(self._rows.names(COLUMNS.index(name), len(own.texts)))
+        return lines
+
+    def _windows(self, after: int, batches_max: int | None) -> Iterator[Window]:
+        left = batches_max if batches_max is not None else BATCHES_MAX
+        while left > 0 and (found := self._batches(after, min(left, HEADERS_AT_ONCE))):
+            while found:
+                count, lines = 0, 0
+                while count < len(found) and (count == 0 or lines + found[count].header[6] <= LINES_AT_ONCE):
+                    lines += max(0, found[count].header[6])
+                    count += 1
+                last = found[count - 1].header[0]
+                yield Window(found[:count], self._lines(after, last, min(lines, LINES_AT_ONCE)))
+                found, after, left = found[count:], last, left - count
+
+    def _batches(self, after: int, limit: int) -> list[Batch]:
+        columns = [batch.c[name] for name in BATCH_HEADER]
+        links = (seal.c.lines_sha256, seal.c.previous_hash, seal.c.hash, seal.c.sealed_ms, seal.c.form)
+        joined = and_(seal.c.estate_id == batch.c.estate_id, seal.c.batch_seq == batch.c.batch_seq)
+        query = (
+            select(*columns, *links)
+            .outerjoin(seal, joined)
+            .where(batch.c.estate_id == self._estate_id, batch.c.batch_seq > after)
+            .order_by(batch.c.batch_seq)
+            .limit(limit)
+        )
+        width = len(columns)
+        return [
+            Batch(tuple(row[:width]), None if row[width] is None else Link(row[0], *row[width:]))
+            for row in self._connection.execute(query)
+        ]
+
+    def _lines(self, after: int, last: int, expected: int) -> LineWords:
+        at_end = and_(
+            reading.c.estate_id == line.c.estate_id,
+            reading.c.read_at == line.c.event_to,
+            reading.c.meter_id == line.c.meter_id,
+            reading.c.verdict.in_(ACCEPTED),
+        )
+        query = (
+            select(line.c.batch_seq, *(line.c[name] for name in LINE_FIELDS), reading.c.total_wh)
+            .select_from(line)
+            .outerjoin(reading, at_end)
+            .where(line.c.estate_id == self._estate_id, line.c.batch_seq > after, line.c.batch_seq <= last)
+            .order_by(line.c.batch_seq, line.c.line_no)
+        )
+        return LineWords(all_rows(self._connection, query, self._rows, expected), self.names)

@@ -1,0 +1,107 @@
+"""Rows as columns: the C reader, the binary copy and the driver's tuples say the same of every kind of value."""
+
+import numpy as np
+import pytest
+from sqlalchemy import BigInteger, Column, Connection, Engine, MetaData, Table, Text, select
+
+from server.errors import StorageUnavailable
+from server.store._rows import ABSENT, CopyRows, Rows, SqliteRows
+from server.store.engine import begin_writing, reader
+from server.store.rows import _functions, all_rows
+from server.store.verification_windows import Journal
+from server.store.writer import Writer
+from tests.server.estates import ESTATE, plant
+
+PROBE = Table(
+    "probe", MetaData(), Column("number", BigInteger), Column("name", Text), Column("rates", Text),
+    Column("at", BigInteger),
+)  # fmt: skip
+VALUES = [
+    (1, "a", "1,2,3,4", 10),
+    (-(2**63) + 1, "plum 梅", None, 2**63 - 1),
+    (None, None, "0,0,0,9999999999", 0),
+    (7, "a", "01,2,3,4", -1),
+    (8, "", "1,2,3", None),
+    (9, "x" * 3000, "1,2,3,4,", 5),
+    (10, "b", "", 5),
+    (11, "plum 梅", "1,2,3,10000000000", 5),
+]
+NUMBERS = [0, 1, -1, 0, 2, 3, 4, 1]
+ODD = [0, 0, 0, 1, 1, 1, 1, 1]
+
+
+@pytest.fixture
+def probed(engine: Engine) -> Engine:
+    """A table of strange rows."""
+    with begin_writing(engine) as connection, connection.begin():
+        connection.exec_driver_sql("CREATE TABLE probe (number BIGINT, name TEXT, rates TEXT, at BIGINT)")
+        for row in VALUES:
+            connection.execute(PROBE.insert().values(row))
+    return engine
+
+
+def taken(connection: Connection, expected: int = 100) -> tuple[np.ndarray, list[bytes]]:
+    """The probe's rows as words, and the names among them."""
+    rows = Rows("qtrq")
+    order = PROBE.c.at.is_(None), PROBE.c.number.is_(None), PROBE.c.number
+    words = all_rows(connection, select(PROBE).order_by(*order), rows, expected)
+    return words, rows.names(1)
+
+
+def test_every_way_to_read_says_the_same(probed: Engine) -> None:
+    with reader(probed) as connection:
+        words, names = taken(connection)
+        small = [taken(connection, expected)[0] for expected in (0, 1, 7, 8)]
+    with begin_writing(probed) as connection, connection.begin():
+        inside, inside_names = taken(connection)
+    assert all((words == other).all() for other in (*small, inside))
+    assert names == inside_names
+    by_number = {int(number): column for column, number in enumerate(words[0])}
+    for (number, name, rates, at), odd in zip(VALUES, ODD, strict=True):
+        column = words[:, by_number[ABSENT if number is None else number]]
+        assert names[column[1]].decode() == name if name is not None else column[1] == -1
+        parts = [int(part) for part in rates.split(",")] if rates and not odd else [ABSENT] * 4
+        assert column[2:6].tolist() == parts
+        assert column[6] == (ABSENT if at is None else at)
+        assert column[7] == odd
+
+
+def test_thousands_of_names_keep_their_numbers() -> None:
+    rows = Rows("t")
+    names = [f"name {number % 5000}" for number in range(20_000)]
+    words = np.empty((2, len(names)), np.int64)
+    assert rows.fill([(name,) for name in names], words) == len(names)
+    assert [rows.names(0)[number].decode() for number in words[0, :6000]] == names[:6000]
+    assert rows.names(0, 4999) == [b"name 4999"]
+
+
+def test_what_is_no_such_row_is_refused(tmp_path, sqlite_engine: Engine) -> None:
+    with pytest.raises(ValueError, match="no binary copy"):
+        CopyRows(Rows("q")).fill(b"x" * 30, np.empty((2, 1), np.int64))
+    head = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+    for body in (b"\0\2", b"\0\1\0\0\0\4abcd", b"\0\1\0\0\0\10abc", b"\0\1\0"):
+        with pytest.raises(ValueError, match="other columns"):
+            CopyRows(Rows("q")).fill(head + body, np.empty((2, 1), np.int64))
+    with pytest.raises(ValueError, match="2 words"):
+        Rows("q").fill([(1,)], np.empty((3, 1), np.int64))
+    with pytest.raises(OSError, match="unable to open"):
+        SqliteRows(Rows("q"), _functions(), str(tmp_path / "absent.db").encode(), b"SELECT 1")
+    with pytest.raises(OSError, match="no such table"), sqlite_engine.connect():
+        SqliteRows(Rows("q"), _functions(), sqlite_engine.url.database.encode(), b"SELECT 1 FROM absent")
+    with reader(sqlite_engine) as connection, pytest.raises(StorageUnavailable, match="cannot be read"):
+        all_rows(connection, select(PROBE), Rows("qtrq"), 1)
+
+
+def test_windows_are_whole_batches_in_order(engine: Engine, writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(writer, 7)
+    for headers, lines in ((1000, 1000), (3, 1000), (1000, 4), (1, 1)):
+        monkeypatch.setattr("server.store.verification_windows.HEADERS_AT_ONCE", headers)
+        monkeypatch.setattr("server.store.verification_windows.LINES_AT_ONCE", lines)
+        with reader(engine) as connection:
+            windows = list(Journal(connection, ESTATE).windows())
+        assert [batch.header[0] for window in windows for batch in window.batches] == list(range(1, 8))
+        for window in windows:
+            assert window.lines["batch_seq"].tolist() == [batch.header[0] for batch in window.batches for _ in range(2)]
+        with reader(engine) as connection:
+            windows = list(Journal(connection, ESTATE).windows(after=2, batches_max=3))
+        assert [batch.header[0] for window in windows for batch in window.batches] == [3, 4, 5]
