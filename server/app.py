@@ -16,6 +16,7 @@ from typing import Any
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
+from core.dlt645.search import Heard
 from server.admin.operations import Operations
 from server.admin.service import AdminSocket
 from server.admin.wire import socket_path
@@ -23,7 +24,7 @@ from server.clock import Anchor, Clock, anchor_from_file
 from server.collect.dtu_listener import DtuSettings
 from server.collect.dtu_registration import compile_registration
 from server.collect.limits import raise_descriptors
-from server.collect.ports import check_world
+from server.collect.ports import check_world, is_simulated
 from server.collect.supervisor import Supervisor
 from server.collect.tally import BusStatus
 from server.collect.work import Clocks
@@ -36,6 +37,7 @@ from server.jobs.collecting import FlowOrders, FlowSink, bus_plans
 from server.jobs.heads import HeadsJob
 from server.jobs.notices import NoticeJob
 from server.jobs.orders import OrderJob
+from server.jobs.recharges import RechargeJob
 from server.jobs.runner import Job, Runner
 from server.jobs.schemes import SchemeJob
 from server.jobs.sealing import SealingJob
@@ -50,6 +52,7 @@ from server.store.ownership import claim
 from server.store.passwords import stored_passwords
 from server.store.writer import Writer
 from server.transport.memory import Bell
+from server.vending import open_backend
 from server.web.formats import Formats
 from server.web.i18n import translations
 from server.web.notice_words import told
@@ -104,6 +107,8 @@ class Application:
         self.collector = self._collector() if config.collect else None
         self.admin = self._admin()
         self.bell.listen("supply", self._on_supply)
+        if config.collect:
+            self.bell.listen("recharge", lambda *_: self.jobs.poke("recharges"))
         self.site: FastAPI = create_site(
             WebState(
                 config=config,
@@ -196,9 +201,15 @@ class Application:
         protected = (site["protected_from_min"], site["protected_to_min"])
         return told(kind, arguments, formats, gettext, protected, site["phone"])
 
+    def _ask(self, bus_id: str, command: Any) -> Future[Heard]:
+        """Send a command in the lane of its bus."""
+        if self.collector is None:
+            raise Refused("this server does not read meters")
+        return self.collector.ask(bus_id, command, 0.0)
+
     def _jobs(self) -> list[Job]:
         parts = (self.engine, self.writer, self.clock, self.estate_id)
-        return [
+        own: list[Job] = [
             BillingTick(*parts, guard=self._guard),
             NoticeJob(*parts, senders={self.sandbox.channel: self.sandbox}, render=self._words),
             AnomalyJob(*parts),
@@ -207,6 +218,11 @@ class Application:
             SealingJob(*parts),
             *self._heads_job(),
         ]
+        if not self.config.collect:
+            return own
+        backend = open_backend(self.config.vending_backend)
+        money = RechargeJob(*parts, ask=self._ask, backend=backend, is_simulated=is_simulated, unlock=self._unlock)
+        return [*own, money]
 
     def _heads_job(self) -> list[Job]:
         """None unless key and file are set."""

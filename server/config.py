@@ -33,6 +33,7 @@ class Config:
     dtu_heartbeats: tuple[bytes, ...] = ()
     dtu_allow: tuple[str, ...] = ()
     meter_keys: str = ""
+    vending_backend: str = ""
     secure_cookies: bool = False
     sandbox_provider_url: str = ""
     sandbox_provider_public_key: str = ""
@@ -165,6 +166,12 @@ SETTINGS = (
         "meter_keys",
         "keys that lock meter passwords; without it the credential meter_keys of systemd",
         "path of a file with mode 600, as `estate645 rekey --new` makes it",
+        _text,
+    ),
+    Setting(
+        "vending_backend",
+        "what seals recharges of meters that keep the credit",
+        "dummy (simulated meters), or a name of the entry points estate645.vending; empty: none",
         _text,
     ),
     Setting("secure_cookies", "send cookies over TLS only", "true or false", _flag),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
+from core.dlt645.profiles import EDITION_2007
 from core.tariff import Tariff, TariffError, tariff_from_dict
 from server.cli import estate_keys as keys
 from server.cli.estate_rules import check_limits, household_of, scheme_of
@@ -30,6 +31,7 @@ from server.domain.estate_document import (
     UserEntry,
 )
 from server.domain.ledger import SYSTEM_ACCOUNTS
+from server.domain.local_fee import LOCAL
 from server.domain.schemes import HUNAN, PRESETS
 from server.errors import ConfigError
 
@@ -224,6 +226,7 @@ def _check(source: Path, document: EstateDocument) -> None:
         _known(source, f"{where}: tariff", home.tariff_id, set(tariffs))
         if home.scheme_id is not None:
             _known(source, f"{where}: scheme", home.scheme_id, schemes)
+        _fee(f"{source}: {where}", home)
         by_rates = any(version.kind == "tou" for version in tariffs[home.tariff_id].versions)
         if by_rates and home.start_rates_wh is None:
             raise ConfigError(f"{source}: {where}: start_rates_wh is missing; its tariff charges by time of use")
@@ -267,6 +270,14 @@ def _check_in_force(source: Path, document: EstateDocument, now_s: int) -> None:
                 f"{source}: tariff {home.tariff_id}: valid_from = {first.isoformat()} is wrong; allowed: at the latest "
                 f"{begins.isoformat()}, when household {home.account_id} begins; add a version that starts earlier"
             )
+
+
+def _fee(where: str, home: HouseholdEntry) -> None:
+    """Refuse a meter that keeps its credit and cannot be given any, and an owner's number on another."""
+    if home.fee == LOCAL and (home.protocol != EDITION_2007 or not home.customer):
+        raise ConfigError(f"{where}: fee = 'local' needs customer, its 12 digits, and protocol 2007")
+    if home.fee != LOCAL and home.customer:
+        raise ConfigError(f"{where}: customer is for fee = 'local'; this household's balance is kept here")
 
 
 def _unique(source: Path, what: str, values: Iterable[str]) -> None:

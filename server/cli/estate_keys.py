@@ -18,6 +18,7 @@ from server.collect.port import LineSettings, PortError
 from server.collect.ports import open_port
 from server.collect.scanning import PROTOCOLS
 from server.collect.serial_port import BAUDS
+from server.domain.local_fee import LOCAL, REMOTE
 from server.domain.schemes import GRACE_MAX_S, SPREAD_MAX_S, Level, level_from
 from server.errors import ConfigError
 
@@ -349,6 +350,8 @@ HOUSEHOLD = (
     Key("password", "password", digits, "the 6 digits of the meter's password, quoted"),
     Key("password_level", "password_level", integer(0, 9), "0 to 9"),
     *SPEECH,
+    Key("fee", "fee", one_of(REMOTE, LOCAL), "remote (the balance is here) or local (the meter keeps it)"),
+    Key("customer", "customer", address, "the 12 digits by which a meter with fee = local knows its owner, quoted"),
     Key("resident_login", "resident_login", identifier, _IDENTIFIER),
     Key("resident_password", "resident_password", filled, _FILLED),
 )

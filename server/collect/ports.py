@@ -73,6 +73,17 @@ def check_world(factor: int, ttl_s: int, url: str) -> None:
         raise ConfigError(str(scaled_world_error(url, factor)))
 
 
+def is_simulated(url: str) -> bool:
+    """Whether nothing but a simulation can be there: a pty, or an address of this machine. A DTU may be anywhere."""
+    if "://" in url:
+        return url.startswith(("tcp://", "rfc2217://")) and not _is_elsewhere(url)
+    try:
+        found = os.stat(url)
+    except OSError:
+        return False
+    return stat.S_ISCHR(found.st_mode) and os.major(found.st_rdev) in UNIX98_MAJORS
+
+
 def _is_elsewhere(url: str) -> bool:
     """Whether `url` names a serial server that is not on this machine, where only a simulator could be fast."""
     return url.startswith(("tcp://", "rfc2217://")) and urlsplit(url).hostname not in ("127.0.0.1", "::1", "localhost")

@@ -106,7 +106,10 @@ class Supervisor:
         return promise
 
     def ask(self, bus_id: str, command: Any, linger_s: float) -> Future[Heard]:
-        """Ask on a bus beside its schedule; fails with `NotFound`, `MeterUnread` or `PortError`. Reads only."""
+        """Ask on a bus beside its schedule; fails with `NotFound`, `MeterUnread` or `PortError`.
+
+        Who asks answers for the command: people's questions are reads only, and money and settings come from jobs.
+        """
         promise: Future[Heard] = Future()
         if not self._post(self._question, bus_id, command, linger_s, promise):
             promise.set_exception(PortError("the collector does not run; start the server with collect = true"))

@@ -125,6 +125,8 @@ class HouseholdEntry:
     protocol: str = "2007"
     model: str = ""
     unit: int | None = None
+    fee: str = "remote"
+    customer: str = ""
     password: str = field(default="000000", repr=False)
 
 

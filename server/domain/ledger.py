@@ -17,7 +17,8 @@ REVENUE = "revenue"
 OPENING = "opening"
 CASH = "cash"
 SUSPENSE = "suspense"
-SYSTEM_ACCOUNTS = (REVENUE, OPENING, CASH, SUSPENSE)
+METER_CREDIT = "meter_credit"  # what meters with local fee control were given to charge by themselves
+SYSTEM_ACCOUNTS = (REVENUE, OPENING, CASH, SUSPENSE, METER_CREDIT)
 
 GENESIS = "0" * 64
 SEAL_FORM = 2  # of new seals; form 1 hashed rate registers as text and left out when a batch was sealed

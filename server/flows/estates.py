@@ -186,6 +186,11 @@ def _rewire(unit: Unit, estate_id: str, home: HouseholdEntry, meter: MeterRow) -
             f"meter {home.meter_id} was installed at {meter.start_wh} Wh with ratio {meter.ratio}; "
             "start registers, ratio and installed_at cannot change"
         )
+    if home.fee != meter.fee:
+        raise Conflict(
+            f"meter {home.meter_id} was installed with fee = {meter.fee!r}; it cannot change, since energy would be "
+            "charged twice or never"
+        )
     if home.max_power_w < meter.max_power_w:
         raise Conflict(
             f"meter {home.meter_id} has max_power_w = {meter.max_power_w}; it cannot shrink, since past charges were "
@@ -200,7 +205,7 @@ _CURSOR = (
     "tier_period_start",
 )  # fmt: skip
 _SPEECH = ("protocol", "model", "unit")
-_WIRING = ("meter_id", "bus_id", "room_id", "max_power_w", "password_level", "password", *_SPEECH)
+_WIRING = ("meter_id", "bus_id", "room_id", "max_power_w", "password_level", "password", "customer", *_SPEECH)
 
 
 def _install(unit: Unit, estate_id: str, home: HouseholdEntry, tariff: Tariff, now: "Now") -> None:
@@ -209,7 +214,7 @@ def _install(unit: Unit, estate_id: str, home: HouseholdEntry, tariff: Tariff, n
     rates = home.start_rates_wh or (None,) * 4
     values: dict[str, object] = {name: getattr(home, name) for name in _WIRING}
     values |= {f"start_rate{number}_wh": value for number, value in enumerate(rates, 1)}
-    values |= {"start_wh": home.start_wh, "ratio": home.ratio, "account_id": home.account_id}
+    values |= {"start_wh": home.start_wh, "ratio": home.ratio, "account_id": home.account_id, "fee": home.fee}
     connection = unit.connection
     connection.execute(
         schema.meter.insert().values(estate_id=estate_id, kind="household", installed_at=installed_at, **values)

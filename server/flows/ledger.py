@@ -14,6 +14,7 @@ from core import FLAG_LEVEL_MASK, level_after
 from core.units import NF_PER_FEN
 from server.domain.ledger import (
     GENESIS,
+    METER_CREDIT,
     OPENING,
     SEAL_FORM,
     Entry,
@@ -44,6 +45,7 @@ __all__ = [
     "level_of",
     "next_links",
     "post_opening",
+    "post_recharge",
     "post_topup",
     "seal_batches",
     "verify",
@@ -86,6 +88,25 @@ def post_opening(
     entries = (Entry(account_id, amount_fen), Entry(OPENING, -amount_fen))
     ensure_account(unit, estate_id, OPENING)
     return _post(unit, estate_id, "opening", account_id, entries, f"opening:{account_id}", event_at, actor, "", now)
+
+
+def post_recharge(
+    unit: Unit,
+    estate_id: str,
+    account_id: str,
+    amount_fen: int,
+    recharge_id: str,
+    *,
+    event_at: int,
+    actor: str,
+    now: "Now",
+    back: bool = False,
+) -> PostedTopup:
+    """Move money from a household into its meter, or `back` when the meter did not take it; once a recharge each."""
+    kind, sign = ("recharge_return", 1) if back else ("recharge", -1)
+    entries = (Entry(account_id, sign * amount_fen), Entry(METER_CREDIT, -sign * amount_fen))
+    ensure_account(unit, estate_id, METER_CREDIT)
+    return _post(unit, estate_id, kind, account_id, entries, f"{kind}:{recharge_id}", event_at, actor, "", now)
 
 
 def ensure_account(unit: Unit, estate_id: str, account_id: str) -> None:

@@ -24,7 +24,7 @@ from server.domain.payments import (
     suspense_reason,
 )
 from server.errors import Conflict, NotFound, Refused
-from server.flows import notices, schemes, supply
+from server.flows import notices, recharges, schemes, supply
 from server.flows.ledger import ensure_account, post_topup
 from server.store import audit
 from server.store import payments as kept
@@ -249,6 +249,7 @@ def _credit(unit: Unit, estate_id: str, account_id: str, money: _Money, order_no
     }
     payment_id, posted = _book(unit, estate_id, account_id, money, "credited", now)
     supply.on_balances(unit, estate_id, [account_id], now)
+    recharges.on_topup(unit, estate_id, account_id, now)
     wanted = {
         name
         for name, _, desired in kept.relays_of_account(unit.connection, estate_id, account_id)

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, or_, select
 
 from server.domain.billing import AccountState, Due, Registers, TierState, rates_from, rates_text
+from server.domain.local_fee import REMOTE
 from server.store.bulk import update_rows
 from server.store.readings import rates_of
 from server.store.schema import account, meter, meter_cursor, meter_live, reading
@@ -59,6 +60,7 @@ def _due(estate_id: str, before_s: int, limit: int) -> "Select[Any]":
             cursor.install_no == meter.c.install_no,
             live.reading_at > cursor.read_at,
             account.c.tariff_id.is_not(None),
+            meter.c.fee == REMOTE,
             account.c.status != "closed",
             or_(
                 cursor.read_at <= before_s,

@@ -34,6 +34,8 @@ class MeterRow:
     unit: int | None
     password_level: int
     password: str
+    fee: str
+    customer: str
 
     def __repr__(self) -> str:
         """Without the password."""

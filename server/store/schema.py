@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.types import TypeEngine
 
@@ -153,7 +154,9 @@ meter = Table(
     _int("ratio", default=1), _int("max_power_w", default=15840),  # 220 V x 60 A x 1.2
     _text("protocol", default="2007"),  # 2007 | 1997 | modbus
     _text("model", default=""), _int("unit", nullable=True),  # of a Modbus meter: its register map, its address
-    _int("password_level", default=2), _text("password", default="000000"),
+    _int("password_level", default=2), _text("password", default="000000"),  # locked, see server.keyring
+    _text("fee", default="remote"),  # remote: the balance is here | local: the meter keeps it and charges by itself
+    _text("customer", default=""),  # 12 digits by which a local meter knows its owner
     Index("meter_bus", "estate_id", "bus_id"), Index("meter_account", "estate_id", "account_id"),
 )  # fmt: skip
 
@@ -324,6 +327,30 @@ case_event = Table(
     _id("estate_id"), _id("case_id"), Column("event_no", Int64, primary_key=True, autoincrement=False),
     _text("verb"),  # opened | seen | acknowledged | closed
     _text("actor"), _text("note", default=""), _int("world_at"), _int("created_ms"),
+)  # fmt: skip
+
+recharge = Table(  # money on its way into a meter with local fee control
+    "recharge", metadata,
+    _id("estate_id"), _id("recharge_id"), _text("account_id"), _text("meter_id"), _int("amount_fen"),
+    _int("purchase_count", nullable=True),  # issued before the first frame; never another while one is running
+    _text("status", default="waiting"),  # waiting | running | booked | refused
+    _text("detail", default=""), _int("remaining_fen", nullable=True), _text("actor"),
+    _int("tries", default=0), _int("next_ms", default=0), _int("created_ms"), _int("decided_ms", nullable=True),
+    CheckConstraint("amount_fen > 0", name="recharge_amount"),
+    Index("recharge_meter", "estate_id", "meter_id"),
+    Index(
+        "recharge_running", "estate_id", "meter_id", unique=True,
+        sqlite_where=text("status = 'running'"), postgresql_where=text("status = 'running'"),
+    ),
+)  # fmt: skip
+
+meter_setting = Table(  # a limit or price of a meter with local fee control
+    "meter_setting", metadata,
+    _id("estate_id"), _id("meter_id"), _id("name"),  # of domain.local_fee.SETTINGS
+    _int("wanted"), _int("shown", nullable=True),  # read back
+    _text("status", default="waiting"),  # waiting | confirmed | failed
+    _text("detail", default=""), _text("actor"), _int("tries", default=0), _int("next_ms", default=0),
+    _int("created_ms"), _int("read_ms", nullable=True),
 )  # fmt: skip
 
 app_user = Table(

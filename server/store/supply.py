@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, and_, func, select
 
+from server.domain.local_fee import REMOTE
 from server.domain.rulebook import RuleBook
 from server.domain.supply import BUS_WINDOW_S, DAY_S, HOUR_S, QUARANTINED, TripFacts, trips_allowed
 from server.store.doubts import Doubts, load_doubts
@@ -72,7 +73,10 @@ def _joined(estate_id: str) -> Select[Any]:
         .join(meter, and_(meter.c.estate_id == account.c.estate_id, meter.c.account_id == account.c.account_id))
         .join(meter_live, _same_meter(meter_live, meter))
         .join(supply, _same_meter(supply, meter))
-        .where(account.c.estate_id == estate_id, account.c.kind == "household", meter.c.kind == "household")
+        .where(
+            account.c.estate_id == estate_id, account.c.kind == "household", meter.c.kind == "household",
+            meter.c.fee == REMOTE,
+        )
     )  # fmt: skip
 
 
@@ -87,6 +91,7 @@ def overdrawn_accounts(connection: Connection, estate_id: str) -> list[str]:
             account.c.kind == "household",
             account.c.balance_fen <= 1 - account.c.overdraft_fen,
             supply.c.desired == "closed",
+            meter.c.fee == REMOTE,
         )
         .order_by(account.c.balance_fen, account.c.account_id)
     )

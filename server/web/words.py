@@ -72,6 +72,8 @@ LEDGER = {
     "opening": _("Opening balance"),
     "reversal": _("Reversal"),
     "correction": _("Correction"),
+    "recharge": _("Into the meter"),
+    "recharge_return": _("Back from the meter"),
 }
 SALES = {
     "online": _("Online"),

@@ -19,6 +19,8 @@ MONEY_PATH = [
         "server/domain/ledger.py",
         "server/domain/billing.py",
         "server/domain/payments.py",
+        "server/domain/local_fee.py",
+        "server/flows/recharges.py",
         "server/flows/billing.py",
         "server/flows/ledger.py",
         "server/flows/payments.py",

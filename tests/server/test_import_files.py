@@ -128,7 +128,10 @@ def changed(**values: Any) -> list[dict[str, Any]]:
         (estate(household=changed(start_wh=None)), "key 'start_wh' is missing"),
         (estate(household=changed(bus="b9")), "household H1: bus = 'b9' is not declared; allowed: b1"),
         (estate(household=changed(room="9-9")), "room = '9-9' is not declared; allowed: 1-101"),
-        (estate(household=changed(account="revenue")), "revenue, opening, cash, suspense and ':' are reserved"),
+        (
+            estate(household=changed(account="revenue")),
+            "revenue, opening, cash, suspense, meter_credit and ':' are reserved",
+        ),
         (estate(household=[HOUSEHOLD, HOUSEHOLD]), "household account 'H1' is given twice"),
         (estate(tariff=[{"id": "gz", "valid_from": "2021-10-01", "price": 0.58}]), "price = 0.58 must be quoted"),
         (estate(gate=[{"meter": "000000000001", "bus": "b1", "name": "g", "building": "1", "start_wh": 0}]), "twice"),

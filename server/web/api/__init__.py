@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse
 
-from server.web.api import cases, control, households, orders, statistics, supply, topups
+from server.web.api import cases, control, households, local_fee, orders, statistics, supply, topups
 from server.web.deps import PUBLIC
 
 DESCRIPTION = """Prepaid electricity of a residential estate on DL/T 645 meters.
@@ -16,6 +16,7 @@ TAGS = (
     {"name": "estate", "description": "The estate and its clocks."},
     {"name": "households", "description": "Balance, live meter, readings, ledger, messages, relay, energy by day."},
     {"name": "top-ups", "description": "Orders to pay, and signed top-ups by third parties."},
+    {"name": "local fee", "description": "Meters that keep the credit: recharges, limits and prices in the meter."},
     {"name": "statistics", "description": "Energy and top-ups by day, as JSON and CSV."},
     {"name": "cases", "description": "Anomalies with evidence."},
     {"name": "supply", "description": "Lines, meters on demand, decisions to cut and to restore."},
@@ -39,4 +40,5 @@ ROUTERS = (
     cases.router,
     supply.router,
     control.router,
+    local_fee.router,
 )
