@@ -100,7 +100,7 @@ class Collector:
         clock = Clock()
         self.sink = CountingSink(FlowSink(self._writer, clock, ESTATE_ID, on_readings=lambda: None))
         orders = FlowOrders(self.engine, self._writer, clock, ESTATE_ID, clock_sane=lambda: True)
-        clocks = Clocks(world_now=clock.world_seconds, machine_ms=lambda: clock.now().machine_ms)
+        clocks = Clocks(world_now=clock.world_seconds, machine_ms=clock.machine_ms)
         with reader(self.engine) as connection:
             plans = bus_plans(connection, ESTATE_ID)
         self.supervisor = Supervisor([_without_clocks(plan) for plan in plans], self.sink, orders, clocks)

@@ -120,6 +120,7 @@ class BusSession:
         self._events: deque[Event] = deque()
         self._command: Command[Any] | None = None
         self._sent_frame: BusFrame | None = None
+        self._last: tuple[Command[Any] | None, Any] = (None, None)
         self._sent_at = 0.0
         self._deadline = 0.0
         self._deadline_last = 0.0
@@ -154,7 +155,7 @@ class BusSession:
         """
         if command is None:
             return self._quiet_from + self._quiet_s
-        return self._ready_for(command.to_frame())
+        return self._ready_for(self._framed(command))
 
     def request(self, command: Command[Any], now: float) -> bytes:
         """Begin a transaction and return the bytes to write at once.
@@ -163,12 +164,13 @@ class BusSession:
         """
         if self._command is not None:
             raise ProtocolMisuse(f"the bus still waits for the reply to {self._command!r}")
-        frame: BusFrame = command.to_frame()
+        frame = self._framed(command)
         ready_at = self._ready_for(frame)
         if now < ready_at:
             raise ProtocolMisuse(f"the line needs quiet until {ready_at:.3f} s, it is {now:.3f} s")
         wire: bytes = frame.to_wire(self._preamble)
-        self._take(self._decoder.flush(), now)
+        if self._decoder.pending:
+            self._take(self._decoder.flush(), now)
         self._listen(frame)
         self.counters.requests += 1
         self._sent_frame, self._sent_at = frame, now
@@ -218,6 +220,13 @@ class BusSession:
             self._events.append(TimedOut(self._command, garbage_bytes))
             self._command = None
             self._settle(now)
+
+    def _framed(self, command: Command[Any]) -> BusFrame:
+        """The request; made once for a command that is asked about first and sent then."""
+        if self._last[0] is not command:
+            self._last = command, command.to_frame()
+        frame: BusFrame = self._last[1]
+        return frame
 
     def _ready_for(self, frame: BusFrame) -> float:
         """When the line has been quiet for the bus, for the frame before and for this one."""

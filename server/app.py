@@ -157,7 +157,7 @@ class Application:
         orders = FlowOrders(self.engine, self.writer, self.clock, self.estate_id, clock_sane=self._guard.look)
         clocks = Clocks(
             world_now=self.clock.world_seconds,
-            machine_ms=lambda: self.clock.now().machine_ms,
+            machine_ms=self.clock.machine_ms,
             factor=factor,
             time_zone=site["time_zone"],
         )

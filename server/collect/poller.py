@@ -11,7 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
 from typing import Any, TypeVar
@@ -20,6 +20,7 @@ from core.dlt645.identifiers import COMMAND_OPEN, RELAY_OPEN
 from core.dlt645.search import Heard
 from core.errors import CoreError, MeterRefused, NoReply, ValueFormatError
 from server.collect.control import RelayLane
+from server.collect.counsel import Counsel
 from server.collect.delivery import Delivery, Result
 from server.collect.line import BusLine
 from server.collect.port import Awaited, Port, PortError, PortWaiting
@@ -49,6 +50,10 @@ class Services:
     delivery: Delivery
     executor: Executor
     unlock: Unlock = as_stored
+    counsel: Counsel = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "counsel", Counsel(self.orders, self.call))
 
     async def call(self, function: Callable[[], T]) -> T:
         """Run a blocking function in a worker thread."""
@@ -71,6 +76,8 @@ class Poller:
         self._schedule = Schedule(plan.meters, plan.cadence, services.clocks, monotonic())
         self._demands: deque[tuple[str, Future[MeterReading]]] = deque()
         self._orders_due = float("-inf")
+        self._consulted = float("-inf")
+        self._consults_alone = False
         self._arrived = False
         if isinstance(port, Awaited):
             port.on_arrival(self._note_arrival)
@@ -86,6 +93,7 @@ class Poller:
     def wake(self) -> None:
         """Look for orders now."""
         self._orders_due = float("-inf")
+        self._consults_alone = True
         self._bell.set()
 
     def demand(self, meter_id: str, promise: Future[MeterReading]) -> None:
@@ -213,7 +221,7 @@ class Poller:
         """Fetch and carry out what is wanted; trouble with the store costs this round only."""
         self._orders_due = monotonic() + ORDERS_POLL_S
         try:
-            orders, near = await self._services.call(self._consult)
+            orders, near = await self._consult()
         except Exception as error:
             self._tally.last_error = f"orders cannot be fetched: {error}"
             log.exception("bus %s: orders cannot be fetched", self.plan.bus_id)
@@ -229,9 +237,20 @@ class Poller:
                 self._note_status(await self._lane.carry_out(order, meter, attempts))
             self._orders_due = min(self._orders_due, max(monotonic(), self._lane.not_before(order)))
 
-    def _consult(self) -> tuple[Sequence[ControlOrder], Collection[str]]:
-        orders = self._services.orders
-        return orders.next(self.plan.bus_id), orders.near(self.plan.bus_id)
+    async def _consult(self) -> tuple[Sequence[ControlOrder], Collection[str]]:
+        """Alone when the bell rang or the last look found something, which may have changed since; else with all."""
+        counsel, alone, began = self._services.counsel, self._consults_alone, monotonic()
+        self._consults_alone = False
+        try:
+            found = await (
+                counsel.of_one(self.plan.bus_id) if alone else counsel.shared(self.plan.bus_id, self._consulted)
+            )
+        except BaseException:
+            self._consults_alone = True
+            raise
+        self._consulted = began if alone else self._consulted
+        self._consults_alone = self._consults_alone or bool(found[0])
+        return found
 
     async def _is_current(self, order: ControlOrder) -> bool:
         """Whether the generation still holds; if that cannot be told, it does not."""

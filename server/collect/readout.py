@@ -8,11 +8,14 @@ for any other reason (a busy meter) fall back this time only.
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from core.dlt645 import identifiers as di
+from core.dlt645.identifiers import Value
 from core.errors import MeterRefused, NoReply, ValueFormatError
+from core.framing import Command
 from server.collect.dialect import Dialect, dialect_of
-from server.collect.line import Answer, BusLine
+from server.collect.line import BusLine
 from server.collect.work import Clocks, MeterPlan
 from server.domain.readings import MeterReading, MeterVariables, Rates, StatusRead
 
@@ -43,6 +46,14 @@ class MeterState:
         if (plan.protocol, plan.model, plan.unit) != (self.plan.protocol, self.plan.model, self.plan.unit):
             self.unsupported.clear()
         self.plan, self.dialect = plan, dialect_of(plan)
+
+
+class _Read(NamedTuple):
+    """An answer with its payload read: the values are there, or it had been asked again."""
+
+    data: bytes
+    at_world: float
+    values: tuple[Value, ...]
 
 
 class Readout:
@@ -76,7 +87,7 @@ class Readout:
         answer = await self._optional(meter, di.STATUS_WORD_3, attempts)
         if answer is None:
             return None
-        status3 = _only_int(meter, di.STATUS_WORD_3, answer.data)
+        status3 = _only_int(di.STATUS_WORD_3, answer)
         meter.status3 = status3
         return StatusRead(
             meter.meter_id, int(answer.at_world), self._clocks.machine_ms(), status3, meter.clock_offset_s
@@ -101,7 +112,7 @@ class Readout:
             clock = await self._optional(meter, di.TIME, attempts)
             if day is None or clock is None:
                 return None
-            offset_s = self._offset(meter, day, clock)
+            offset_s = self._offset(day, clock)
             if abs(offset_s) <= sane_s:
                 break
         return offset_s
@@ -113,15 +124,15 @@ class Readout:
         power_mw = await self._optional_int(meter, di.POWER_TOTAL, attempts)
         return MeterVariables(meter.meter_id, int(self._clocks.world_now()), voltage_mv, current_ma, power_mw)
 
-    async def _forward(self, meter: MeterState, attempts: int) -> tuple[int, Rates | None, Answer]:
+    async def _forward(self, meter: MeterState, attempts: int) -> tuple[int, Rates | None, _Read]:
         block = await self._optional(meter, di.ENERGY_BLOCK, attempts)
         if block is None:
             answer = await self._ask(meter, di.ENERGY_TOTAL, attempts)
-            total_wh = _only_int(meter, di.ENERGY_TOTAL, answer.data)
+            total_wh = _only_int(di.ENERGY_TOTAL, answer)
             if total_wh < 0:
                 raise ValueFormatError(f"meter {meter.meter_id} shows an energy below zero: {total_wh} Wh")
             return total_wh, None, answer
-        total, *rates = meter.dialect.values(di.ENERGY_BLOCK, block.data)
+        total, *rates = block.values
         if not isinstance(total, int):
             raise ValueFormatError(f"meter {meter.meter_id} has no total in its energy block")
         found = [rate for rate in rates[:4] if isinstance(rate, int)]
@@ -132,49 +143,53 @@ class Readout:
         answer = await self._optional(meter, identifier, attempts)
         if answer is None:
             return None
-        value = meter.dialect.values(identifier, answer.data)[0]
+        value = answer.values[0]
         return value if isinstance(value, int) else None
 
-    async def _optional(self, meter: MeterState, identifier: int, attempts: int) -> Answer | None:
+    async def _optional(self, meter: MeterState, identifier: int, attempts: int) -> _Read | None:
         """The answer, or None when the meter refuses; "no such data" is remembered."""
-        if identifier in meter.unsupported or meter.dialect.command(identifier) is None:
+        command = None if identifier in meter.unsupported else meter.dialect.command(identifier)
+        if command is None:
             return None
         try:
-            return await self._ask(meter, identifier, attempts)
+            return await self._ask_with(command, meter, identifier, attempts)
         except MeterRefused as refusal:
             if meter.dialect.lacks(refusal.err):
                 meter.unsupported.add(identifier)
             return None
 
-    async def _ask(self, meter: MeterState, identifier: int, attempts: int) -> Answer:
-        """Read one identifier; silence and unreadable values are repeated up to `attempts` times in all."""
+    async def _ask(self, meter: MeterState, identifier: int, attempts: int) -> _Read:
+        """Read one identifier that the meter must have."""
         command = meter.dialect.command(identifier)
         if command is None:
             raise ValueFormatError(f"meter {meter.meter_id} has no {identifier:08X} in its protocol")
+        return await self._ask_with(command, meter, identifier, attempts)
+
+    async def _ask_with(self, command: Command[Any], meter: MeterState, identifier: int, attempts: int) -> _Read:
+        """Ask; silence and unreadable values are repeated up to `attempts` times in all."""
         for attempt in range(1, attempts + 1):
             try:
                 answer = await self._line.ask(command)
-                meter.dialect.values(identifier, answer.data)
+                values = meter.dialect.values(identifier, answer.data)
             except (NoReply, ValueFormatError):
                 if attempt == attempts:
                     raise
             else:
                 if attempt > 1 and not meter.dialect.names_replies:
                     await self._line.let_late_pass()
-                return answer
+                return _Read(answer.data, answer.at_world, values)
         raise NoReply(f"meter {meter.meter_id} was not asked: no attempts left")
 
-    def _offset(self, meter: MeterState, day: Answer, clock: Answer) -> int:
-        midnight = meter.dialect.values(di.DATE, day.data)[0]
-        second = meter.dialect.values(di.TIME, clock.data)[0]
+    def _offset(self, day: _Read, clock: _Read) -> int:
+        midnight, second = day.values[0], clock.values[0]
         if not isinstance(midnight, datetime) or not isinstance(second, int):
             raise ValueFormatError("the meter's clock shows no date or no time")
         shown = midnight + timedelta(seconds=second)
         return round((shown - self._clocks.civil(clock.at_world)).total_seconds())
 
 
-def _only_int(meter: MeterState, identifier: int, data: bytes) -> int:
-    value = meter.dialect.values(identifier, data)[0]
+def _only_int(identifier: int, answer: _Read) -> int:
+    value = answer.values[0]
     if not isinstance(value, int):
         raise ValueFormatError(f"identifier {identifier:08X} holds no value")
     return value

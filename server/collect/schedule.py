@@ -59,6 +59,7 @@ class Schedule:
         self._cycle_s = clocks.machine_seconds(cadence.reading_cycle_s)
         self._near: frozenset[str] = frozenset()
         self._slots: dict[str, _Slot] = {}
+        self._watched: set[str] = set()
         self._first: list[Entry] = []  # what billing and supply live on
         self._patient: list[Entry] = []  # what may wait a little
         self._watch_was_last = False
@@ -75,6 +76,7 @@ class Schedule:
         wanted = {meter.meter_id: meter for meter in meters}
         for gone in self._slots.keys() - wanted.keys():
             del self._slots[gone]
+            self._watched.discard(gone)
         for meter_id, meter in wanted.items():
             if meter_id not in self._slots:
                 items = (Item.ENERGY, Item.VARIABLES) if meter.kind == "gate" else tuple(Item)
@@ -111,7 +113,7 @@ class Schedule:
     def due_at(self) -> float:
         """When the next item falls due; infinity without meters."""
         heads = [head[0] for head in (self._head(self._first), self._head(self._patient)) if head is not None]
-        watches = [slot.watch_due for slot in self._slots.values() if slot.watched_since is not None]
+        watches = [self._slots[meter_id].watch_due for meter_id in self._watched]
         return min([float("inf"), *heads, *watches])
 
     def attempts(self, meter_id: str, attempts_max: int) -> int:
@@ -173,12 +175,14 @@ class Schedule:
         slot = self._slots.get(meter_id)
         if slot is not None and slot.watched_since is None:
             slot.watched_since, slot.watch_due = now, now + WATCH_INTERVAL_S
+            self._watched.add(meter_id)
 
     def settle(self, meter_id: str) -> None:
         """The relay has arrived; read it with the cycle again."""
         slot = self._slots.get(meter_id)
         if slot is not None:
             slot.watched_since, slot.watch_due = None, float("inf")
+            self._watched.discard(meter_id)
 
     def _span_s(self, *, near: bool) -> float:
         return self._clocks.machine_seconds(self._cadence.near_cycle_s) if near else self._cycle_s
@@ -219,5 +223,7 @@ class Schedule:
         return None
 
     def _due_watch(self, now: float) -> str | None:
-        due = [(slot.watch_due, meter_id) for meter_id, slot in self._slots.items() if slot.watch_due <= now]
+        if not self._watched:
+            return None
+        due = [(due, meter_id) for meter_id in self._watched if (due := self._slots[meter_id].watch_due) <= now]
         return min(due)[1] if due else None

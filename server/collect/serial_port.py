@@ -13,10 +13,10 @@ import os
 import termios
 from collections.abc import Callable
 
+from server.collect import held_io
 from server.collect.port import LineSettings, PortError, PortStatus
 from server.collect.rs485 import switch_by_driver
 
-READ_SIZE = 4096
 WRITE_TIMEOUT_S = 5.0  # a frame of 300 bytes takes 2.8 s at 1200 baud
 UNIX98_MAJORS = range(136, 144)
 BAUDS = (600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
@@ -112,7 +112,9 @@ class SerialPort:
 
     async def write(self, data: bytes) -> None:
         """Hand all of `data` to the driver; `PortError` when the port is gone or takes nothing."""
-        rest = memoryview(data)
+        rest = data[self._write_some(data) :]
+        if not rest:  # nearly always: a frame is smaller than any driver's buffer
+            return
         try:
             async with asyncio.timeout(WRITE_TIMEOUT_S):
                 while rest:
@@ -158,11 +160,11 @@ class SerialPort:
         self._failure = str(error)
         return error
 
-    def _write_some(self, data: memoryview) -> int:
+    def _write_some(self, data: bytes) -> int:
         if self._fd < 0:
             raise PortError(f"{self._path}: the port is closed")
         try:
-            return os.write(self._fd, data)
+            return held_io.write(self._fd, data)
         except BlockingIOError:
             return 0
         except OSError as error:
@@ -180,7 +182,7 @@ class SerialPort:
 
     def _readable(self) -> None:
         try:
-            data = os.read(self._fd, READ_SIZE)
+            data = held_io.read(self._fd)
         except BlockingIOError:
             return
         except OSError as error:

@@ -8,6 +8,7 @@ is queued, then closes ports, worker threads and loop; it leaves nothing behind.
 
 import asyncio
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -32,6 +33,8 @@ from server.errors import EstateError, NotFound
 WORKERS = 4  # threads for sink and orders; both end in one writer, more would only wait there
 STOP_TIMEOUT_S = 10.0
 DRAIN_TIMEOUT_S = 5.0  # how long a stopping collector offers its last results to a failing sink
+
+SWITCH_INTERVAL_S = 0.0005  # how long other threads may keep the loop from a bus that has answered (Python: 5 ms)
 
 log = logging.getLogger("estate645.collect")
 
@@ -79,6 +82,7 @@ class Supervisor:
         if self._thread is not None:
             raise EstateError("the collector already runs")
         raise_descriptors(len(self._plans))
+        sys.setswitchinterval(min(SWITCH_INTERVAL_S, sys.getswitchinterval()))
         self._ready.clear()
         self._thread = Thread(target=self._run, name="collector", daemon=True)
         self._thread.start()

@@ -5,7 +5,7 @@ Plans come from the composition root: a bus with its line, its timing and its me
 which this package never does. Spans of a cadence are world seconds, timings of a line are machine seconds.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
@@ -133,6 +133,10 @@ class Orders(Protocol):
 
     def next(self, bus_id: str) -> Sequence[ControlOrder]:
         """Orders of this bus that no read-back has confirmed, most urgent first."""
+        ...
+
+    def everywhere(self) -> Mapping[str, tuple[Sequence[ControlOrder], Collection[str]]]:
+        """`next` and `near` of all buses from one consistent look; a bus without either may be absent."""
         ...
 
     def still_current(self, meter_id: str, gen: int) -> bool:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 LATE_S = 2 * COMMAND_TTL_MAX_S  # after it no frame is on its way any more: its deadline, and a clock as far off
 DISORDER_MAX_MS = 600_000  # what is older by more was not overtaken: the machine's clock was set back
+SETTLED = ("none", "confirmed")  # commands that wait for no read-back
 COMMAND_OF_STEP = {"sent": "sent", "accepted": "accepted", "refused": "failed"}
 
 
@@ -42,14 +43,27 @@ class RelayOrder:
 
 def next_orders(connection: Connection, estate_id: str, bus_id: str) -> list[RelayOrder]:
     """What is wanted of the relays of one bus; trips are left out while the estate's switches forbid them."""
-    return [
-        RelayOrder(
-            row["meter_id"], row["gen"], row["action"], row["password"], row["password_level"], row["expires_at"],
-            row["command_ttl_s"],
-        )
-        for row in kept.unfinished_orders(connection, estate_id, bus_id)
-        if row["action"] != "trip" or trips_may_be_sent(row)
-    ]  # fmt: skip
+    return [_order(row) for row in kept.unfinished_orders(connection, estate_id, bus_id) if _may_be_sent(row)]
+
+
+def orders_by_bus(connection: Connection, estate_id: str) -> dict[str, list[RelayOrder]]:
+    """The same of all buses that have any."""
+    orders: dict[str, list[RelayOrder]] = {}
+    for row in kept.unfinished_orders(connection, estate_id):
+        if _may_be_sent(row):
+            orders.setdefault(row["bus_id"], []).append(_order(row))
+    return orders
+
+
+def _may_be_sent(row: RowMapping) -> bool:
+    return row["action"] != "trip" or trips_may_be_sent(row)
+
+
+def _order(row: RowMapping) -> RelayOrder:
+    return RelayOrder(
+        row["meter_id"], row["gen"], row["action"], row["password"], row["password_level"], row["expires_at"],
+        row["command_ttl_s"],
+    )  # fmt: skip
 
 
 def is_current(connection: Connection, estate_id: str, meter_id: str, gen: int) -> bool:
@@ -102,16 +116,36 @@ def record_attempt(unit: Unit, estate_id: str, meter_id: str, gen: int, step: st
 
 def record_status(unit: Unit, estate_id: str, rows: Sequence[StatusRead], now: "Now") -> None:
     """Take status words in: the only place that says what a relay does and that a wish is fulfilled."""
-    fresh: list[tuple[StatusRead, RowMapping | None]] = []
-    for item in {item.meter_id: item for item in sorted(rows, key=lambda one: one.ms)}.values():
-        known = kept.get_supply(unit.connection, estate_id, item.meter_id)
-        if known is None or known["relay_ms"] is None or not _is_before(item.ms, known["relay_ms"]):
-            fresh.append((item, known))
-    save_status(unit.connection, estate_id, [item for item, _ in fresh])
-    note_contact(unit.connection, estate_id, {item.meter_id: (item.at, item.ms) for item, _ in fresh})
-    for item, known in fresh:
-        if known is not None:
-            _believe(unit, estate_id, item, known, now)
+    newest = {item.meter_id: item for item in sorted(rows, key=lambda one: one.ms)}
+    known = kept.supply_states(unit.connection, estate_id, list(newest))
+    fresh = [item for item in newest.values() if not _is_outrun(item, known.get(item.meter_id))]
+    save_status(unit.connection, estate_id, fresh)
+    note_contact(unit.connection, estate_id, {item.meter_id: (item.at, item.ms) for item in fresh})
+    changed = [item for item in fresh if item.meter_id in known and not _is_unchanged(item, known[item.meter_id])]
+    told = {item.meter_id for item in changed}
+    kept.save_relays(
+        unit.connection,
+        estate_id,
+        [(item.meter_id, item.at, item.ms) for item in fresh if item.meter_id in known and item.meter_id not in told],
+    )
+    for item in changed:
+        row = kept.get_supply(unit.connection, estate_id, item.meter_id)
+        if row is not None:
+            _believe(unit, estate_id, item, row, now)
+
+
+def _is_outrun(item: StatusRead, known: kept.SupplyState | None) -> bool:
+    """Whether the relay is known from a later word."""
+    return known is not None and known.relay_ms is not None and _is_before(item.ms, known.relay_ms)
+
+
+def _is_unchanged(item: StatusRead, known: kept.SupplyState) -> bool:
+    """Whether the word only says again what is known, and what is wanted: nothing follows but its time."""
+    if known.command not in SETTLED or relay_of(item.status3) != known.relay:
+        return False
+    if known.desired == "closed":
+        return known.cause == "none" and not item.status3 & (RELAY_OPEN | COMMAND_OPEN)
+    return bool(item.status3 & RELAY_OPEN)
 
 
 def _is_before(ms: int, other_ms: int) -> bool:
@@ -130,7 +164,7 @@ def relay_of(status3: int) -> str:
 def _believe(unit: Unit, estate_id: str, item: StatusRead, known: RowMapping, now: "Now") -> None:
     relay = relay_of(item.status3)
     changes: dict[str, object] = {"relay": relay, "relay_at": item.at, "relay_ms": item.ms}
-    waiting = known["command"] not in ("none", "confirmed")
+    waiting = known["command"] not in SETTLED
     wish = kept.get_wish(unit.connection, estate_id, item.meter_id, known["gen"]) if waiting else None
     after = wish is not None and not _is_before(item.ms, wish["created_ms"])
     fulfilled = wish is not None and after and _is_fulfilled(wish["action"], item.status3)

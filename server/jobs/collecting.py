@@ -4,7 +4,7 @@ Both run in the collector's worker threads. A unit that fails raises there, and 
 nothing read is lost and nothing is believed before it is committed.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import cast
 
 from sqlalchemy import Connection, Engine
@@ -17,7 +17,7 @@ from server.flows import readings, relays
 from server.store.engine import reader
 from server.store.estates import get_estate, list_buses
 from server.store.meters import MeterRow, meters_on_bus
-from server.store.supply import near_meters
+from server.store.supply import near_by_bus, near_meters
 from server.store.unit import Writing
 
 NEAR_CYCLE_DIVISOR = 3  # meters near a threshold are read three times as often
@@ -69,18 +69,17 @@ class FlowOrders:
         """Unconfirmed wishes of this bus, closes first."""
         with reader(self._engine) as connection:
             orders = relays.next_orders(connection, self._estate_id, bus_id)
-        return [
-            ControlOrder(
-                order.meter_id,
-                order.gen,
-                cast(Action, order.action),
-                order.password,
-                order.password_level,
-                order.expires_at,
-                order.command_ttl_s,
-            )
-            for order in orders
-        ]
+        return [_control_order(order) for order in orders]
+
+    def everywhere(self) -> Mapping[str, tuple[Sequence[ControlOrder], Collection[str]]]:
+        """Wishes and meters to read more often of all buses, from one look."""
+        with reader(self._engine) as connection:
+            orders = relays.orders_by_bus(connection, self._estate_id)
+            near = near_by_bus(connection, self._estate_id)
+        return {
+            bus_id: ([_control_order(order) for order in orders.get(bus_id, ())], near.get(bus_id, frozenset()))
+            for bus_id in orders.keys() | near.keys()
+        }
 
     def still_current(self, meter_id: str, gen: int) -> bool:
         """Asked just before a frame goes out; for a trip the durable store must answer, not a reader alone."""
@@ -106,6 +105,18 @@ class FlowOrders:
         """Meters to read more often."""
         with reader(self._engine) as connection:
             return near_meters(connection, self._estate_id, bus_id)
+
+
+def _control_order(order: relays.RelayOrder) -> ControlOrder:
+    return ControlOrder(
+        order.meter_id,
+        order.gen,
+        cast(Action, order.action),
+        order.password,
+        order.password_level,
+        order.expires_at,
+        order.command_ttl_s,
+    )
 
 
 def bus_plans(connection: Connection, estate_id: str) -> list[BusPlan]:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, RowMapping, Select, and_, func, select
 from server.domain.local_fee import REMOTE
 from server.domain.rulebook import RuleBook
 from server.domain.supply import BUS_WINDOW_S, DAY_S, HOUR_S, QUARANTINED, TripFacts, trips_allowed
+from server.store.bulk import update_rows
 from server.store.doubts import Doubts, load_doubts
 from server.store.schema import (
     account,
@@ -179,6 +180,31 @@ def get_supply(connection: Connection, estate_id: str, meter_id: str) -> RowMapp
     return connection.execute(query).mappings().one_or_none()
 
 
+@dataclass(frozen=True, slots=True)
+class SupplyState:
+    """What is wanted and known of one relay, as far as a status word may change it."""
+
+    desired: str
+    command: str
+    relay: str
+    relay_ms: int | None
+    cause: str
+
+
+def supply_states(connection: Connection, estate_id: str, meter_ids: Sequence[str]) -> dict[str, SupplyState]:
+    """The states of many relays at once; meters without one are absent."""
+    query = select(
+        supply.c.meter_id, supply.c.desired, supply.c.command, supply.c.relay, supply.c.relay_ms, supply.c.cause
+    ).where(supply.c.estate_id == estate_id, supply.c.meter_id.in_(meter_ids))
+    return {row[0]: SupplyState(*row[1:]) for row in connection.execute(query)}
+
+
+def save_relays(connection: Connection, estate_id: str, rows: Sequence[tuple[str, int, int]]) -> None:
+    """Relays that were read and are as before: rows of (meter_id, relay_at, relay_ms)."""
+    words = [(at, ms, estate_id, meter_id) for meter_id, at, ms in rows]
+    update_rows(connection, supply, ("relay_at", "relay_ms"), ("estate_id", "meter_id"), words)
+
+
 def update_supply(connection: Connection, estate_id: str, meter_id: str, **values: Any) -> None:
     """Change the current row of one relay."""
     connection.execute(
@@ -249,19 +275,19 @@ def trip_sent_at(connection: Connection, estate_id: str, meter_id: str) -> int |
     return at
 
 
-def unfinished_orders(connection: Connection, estate_id: str, bus_id: str) -> Sequence[RowMapping]:
-    """Current wishes of a bus that no read-back has confirmed: closes first, then by age."""
+def unfinished_orders(connection: Connection, estate_id: str, bus_id: str | None = None) -> Sequence[RowMapping]:
+    """Current wishes of a bus, or of all, that no read-back has confirmed: closes first, then by age."""
     query = (
         select(
-            relay_desired, meter.c.password, meter.c.password_level, estate.c.command_ttl_s, estate.c.stopped,
-            estate.c.mode, estate.c.breaker,
+            relay_desired, meter.c.bus_id, meter.c.password, meter.c.password_level, estate.c.command_ttl_s,
+            estate.c.stopped, estate.c.mode, estate.c.breaker,
         )
         .join(supply, and_(_same_meter(supply, relay_desired), supply.c.gen == relay_desired.c.gen))
         .join(meter, _same_meter(meter, relay_desired))
         .join(estate, estate.c.estate_id == relay_desired.c.estate_id)
         .where(
             relay_desired.c.estate_id == estate_id,
-            meter.c.bus_id == bus_id,
+            *(() if bus_id is None else (meter.c.bus_id == bus_id,)),
             supply.c.command.in_(UNFINISHED),
         )
         .order_by(relay_desired.c.state, relay_desired.c.created_ms)
@@ -271,19 +297,29 @@ def unfinished_orders(connection: Connection, estate_id: str, bus_id: str) -> Se
 
 def near_meters(connection: Connection, estate_id: str, bus_id: str) -> set[str]:
     """Meters whose account is close to a threshold, or whose relay is on its way: read them more often."""
-    query = (
-        select(meter.c.meter_id)
+    return {row[0] for row in connection.execute(_near(estate_id).where(meter.c.bus_id == bus_id))}
+
+
+def near_by_bus(connection: Connection, estate_id: str) -> dict[str, set[str]]:
+    """The same of all buses that have any."""
+    found: dict[str, set[str]] = {}
+    for meter_id, bus_id in connection.execute(_near(estate_id)):
+        found.setdefault(bus_id, set()).add(meter_id)
+    return found
+
+
+def _near(estate_id: str) -> Select[Any]:
+    return (
+        select(meter.c.meter_id, meter.c.bus_id)
         .join(account, and_(account.c.estate_id == meter.c.estate_id, account.c.account_id == meter.c.account_id))
         .join(supply, _same_meter(supply, meter))
         .where(
             meter.c.estate_id == estate_id,
-            meter.c.bus_id == bus_id,
             (account.c.balance_fen <= account.c.alarm2_fen)
             | (supply.c.relay == "permitted")
             | supply.c.command.in_(UNFINISHED),
         )
     )
-    return set(connection.execute(query).scalars())
 
 
 def bus_ids(connection: Connection, estate_id: str) -> list[str]:

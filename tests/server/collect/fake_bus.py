@@ -238,6 +238,9 @@ class ChangingOrders:
     def near(self, bus_id):
         return self.near_meters
 
+    def everywhere(self):
+        return {"bus-1": (self.next("bus-1"), self.near("bus-1"))}
+
     def names(self, meter_id=None):
         return [step for meter, _, step, _ in self.steps if meter_id in (None, meter)]
 

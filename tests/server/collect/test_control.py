@@ -287,6 +287,8 @@ async def test_after_an_allowed_close_the_button_is_seen_quickly():
         bench.orders.wanted.clear()
         meter.press_button()
         await bench.until(lambda: bench.sink.states[-1].status3 == 0, timeout_s=8)  # the cycle lasts a day
+        await bench.until(lambda: port.count(identifier=di.TIME) == 2)  # for the command, and in the first round,
+        await bench.until(lambda: port.requests[-1].identifier == di.STATUS_WORD_3)  # which ends with this
         seen = port.count(identifier=di.STATUS_WORD_3)
         await asyncio.sleep(2)
         assert port.count(identifier=di.STATUS_WORD_3) == seen  # settled: with the cycle again

@@ -82,3 +82,93 @@ def test_who_waits_goes_on_only_after_the_sink_has_taken_it():
             await asyncio.wait_for(running, 30)
 
     asyncio.run(scenario())
+
+
+def test_a_batch_waits_for_more_but_not_while_somebody_waits():
+    async def scenario():
+        sink = RememberingSink()
+        with ThreadPoolExecutor(2) as executor:
+            out = Delivery(sink, ChangingOrders(), executor, batch_wait_s=60)
+            running = asyncio.create_task(out.run())
+            for number in range(5):
+                await out.put(reading(number))
+            await asyncio.sleep(0.1)
+            early = len(sink.readings)
+            await asyncio.wait_for(out.put_and_wait(StatusRead(A, 1, 1, 0)), 30)
+            late = len(sink.readings)
+            await out.put(reading(5))
+            await out.finish()
+            await asyncio.wait_for(running, 30)
+            return early, late, len(sink.readings)
+
+    assert asyncio.run(scenario()) == (0, 5, 6)
+
+
+def test_a_full_batch_leaves_at_once(monkeypatch):
+    monkeypatch.setattr(module, "BATCH_MAX", 4)
+
+    async def scenario():
+        sink = RememberingSink()
+        with ThreadPoolExecutor(2) as executor:
+            out = Delivery(sink, ChangingOrders(), executor, batch_wait_s=60)
+            running = asyncio.create_task(out.run())
+            for number in range(10):
+                await out.put(reading(number))
+            while len(sink.readings) < 8:
+                await asyncio.sleep(0.005)
+            await asyncio.sleep(0.05)
+            kept = len(sink.readings)
+            await out.finish()
+            await asyncio.wait_for(running, 30)
+            return kept, sink.batches
+
+    assert asyncio.run(asyncio.wait_for(scenario(), 30)) == (8, [4, 4, 2])
+
+
+def test_a_full_queue_makes_everybody_wait_and_lets_all_through():
+    async def scenario():
+        sink = RememberingSink()
+        sink.open_gate.clear()
+        with ThreadPoolExecutor(2) as executor:
+            out = Delivery(sink, ChangingOrders(), executor, queue_max=3, batch_wait_s=0.01)
+            running = asyncio.create_task(out.run())
+            putting = [asyncio.create_task(out.put(reading(number))) for number in range(20)]
+            await asyncio.sleep(0.2)
+            waiting = out.waiting, sum(task.done() for task in putting)
+            sink.open_gate.set()
+            await asyncio.wait_for(asyncio.gather(*putting), 30)
+            await out.finish()
+            await asyncio.wait_for(running, 30)
+            return waiting, sorted(one.read_at for one in sink.readings)
+
+    (waiting, let_in), kept = asyncio.run(scenario())
+    assert (waiting, let_in, kept) == (3, 6, list(range(20)))
+
+
+def test_kinds_of_one_batch_are_offered_together_and_status_words_after_them():
+    async def scenario():
+        sink, told = RememberingSink(), []
+        sink.open_gate.clear()
+        for kind in ("energy", "variables", "failures", "status"):
+            take = getattr(sink, kind)
+            setattr(sink, kind, lambda rows, kind=kind, take=take: (told.append(kind), take(rows)))
+        with ThreadPoolExecutor(4) as executor:
+            out = Delivery(sink, ChangingOrders(), executor, batch_wait_s=0.01)
+            running = asyncio.create_task(out.run())
+            for result in (
+                StatusRead(A, 1, 1, 0),
+                reading(1),
+                MeterVariables(A, 1, 1, 1, 1),
+                ContactFailure(A, 1, 1, "no reply"),
+            ):
+                await out.put(result)
+            while len(told) < 3:
+                await asyncio.sleep(0.005)
+            early = set(told)
+            sink.open_gate.set()
+            await out.finish()
+            await asyncio.wait_for(running, 30)
+            return early, told[3:]
+
+    early, late = asyncio.run(asyncio.wait_for(scenario(), 30))
+    assert (early, late) == ({"energy", "variables", "failures"}, ["status"])
