@@ -316,10 +316,18 @@ def _freeze(told: Told, piece: bytes, _frame: Frame) -> None:
         en, zh = f"every hour at minute {minute}", f"每小时{minute}分"
     elif (month, day) == ("99",) * 2:
         en, zh = f"every day at {hour}:{minute}", f"每日{hour}:{minute}"
-    elif month != "99":
+    if not _is_freeze_time(month, day, hour, minute):
         en, zh = f"{month}{day}{hour}{minute}: not a freeze time", f"{month}{day}{hour}{minute}：无效冻结时间"
         told.complain(f"freeze time {en}", f"冻结时间{zh}")
     told.add(piece, ("freeze time", "冻结时间"), (en, zh))
+
+
+def _is_freeze_time(month: str, day: str, hour: str, minute: str) -> bool:
+    """Whether all that is left open stands above all that is given, and what is given is a day, hour or minute."""
+    rows = ((month, 99, 99), (day, 1, 31), (hour, 0, 23), (minute, 0, 59))
+    given = [digits != "99" for digits, _, _ in rows]
+    inside = all(digits == "99" or (digits.isdecimal() and low <= int(digits) <= high) for digits, low, high in rows)
+    return inside and given == sorted(given)
 
 
 def _baud(told: Told, piece: bytes, _frame: Frame) -> None:

@@ -13,7 +13,9 @@ _START = 0x68
 _PASSWORDS = 0x04000C00  # the meter's own passwords: nobody should read them, and some meters tell them
 _FIXED: dict[int, range | tuple[int, ...]] = {  # control code -> where in DATA a password lies
     0x04: range(2, 6),  # write of 1997: behind the identifier
-    0x0F: range(200),  # change of the password, 1997
+    0x0F: range(200),  # change of the password, 1997: the whole of it, and the new one in the answer
+    0x0F | REPLY_BIT: range(200),
+    0x10: range(200),  # clearing of the demand, 1997: nothing, or a password
     0x14: range(5, 8),
     0x18: (5, 6, 7, 9, 10, 11),
     0x18 | REPLY_BIT: range(1, 4),

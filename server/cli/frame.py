@@ -26,7 +26,7 @@ from server.errors import EstateError
 LINE_MAX = 8192  # characters; a frame of 267 bytes written as 0xNN with two separators has 1602
 EXACT_BYTES = 6  # a JSON reader with floats alone keeps integers up to 2^53
 
-_SEPARATORS = str.maketrans("", "", " \t\r\n,:;-")
+_SEPARATORS = str.maketrans("", "", " \t\r\n,:;-\ufeff")  # the last begins text files of some editors
 _PREFIX = re.compile(r"(?<![0-9A-Fa-f])0[xX]")
 
 _NOT_HEX: dict[str, Any] = {

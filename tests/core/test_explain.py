@@ -230,7 +230,15 @@ def test_sealed_relay_control_shows_level_and_ciphertext() -> None:
 )
 def test_freeze_times_are_read(data: str, text: str) -> None:
     assert texts(of(0x16, data))["freeze time"] == text
-    assert "not a freeze time" in of(0x16, "30120111").error_en
+    assert of(0x16, data).error_en is None
+
+
+@pytest.mark.parametrize(
+    "data", ["30120111", "30124599", "30123299", "30240199", "60120199", "30990199", "3012AA99", "99129999"]
+)
+def test_what_is_no_freeze_time_is_said_to_be_none(data):
+    assert "not a freeze time" in of(0x16, data).error_en
+    assert "无效冻结时间" in of(0x16, data).error_zh
 
 
 def test_the_other_commands_are_told() -> None:

@@ -76,7 +76,7 @@ def test_a_word_wider_than_a_float_keeps_is_a_string(word, capsys: pytest.Captur
 @pytest.mark.parametrize(
     "written",
     [[SOUND.lower()], ["0x686101000000006811043333343314 16"], ["68-61-01-00-00-00-00-68:11:04:33:33:34:33:14;16"],
-     ["0x68,0x61,0x01,0x00,0x00,0x00,0x00", "0X68 0x11 0x04 0x33 0x33 0x34 0x33 0x14 0x16"]],
+     ["\ufeff" + SOUND], ["0x68,0x61,0x01,0x00,0x00,0x00,0x00", "0X68 0x11 0x04 0x33 0x33 0x34 0x33 0x14 0x16"]],
 )  # fmt: skip
 def test_bytes_may_be_written_in_many_ways(written: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["frame", *written]) == 0

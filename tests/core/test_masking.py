@@ -5,9 +5,10 @@ from datetime import datetime
 import pytest
 
 from core.dlt645.commands import Password, Read, RelayAction, RelayControl, Write
-from core.dlt645.edition1997 import Write97
+from core.dlt645.edition1997 import CHANGE_PASSWORD_97, Write97
 from core.dlt645.frame import Frame, encode, parse
 from core.dlt645.masking import Masker
+from core.dlt645.service1997 import ChangePassword97, ClearDemand97, Done97
 
 A = "202600000001"
 SECRET = Password(2, "918273")
@@ -25,7 +26,9 @@ CARRIERS = {
     "1BH": encode(Frame(A, 0x1B, PASSWORD_1 + bytes(8))),
     "91H of 04000C03": encode(Frame(A, 0x91, bytes.fromhex("030C0004") + PASSWORD_1)),
     "04H of 1997": encode(Write97(A, 0xC010, b"\x01\x13\x10\x26", "00918273").to_frame()),
-    "0FH of 1997": encode(Frame(A, 0x0F, PASSWORD_1 + PASSWORD_1)),
+    "0FH of 1997": encode(ChangePassword97(A, "91827302", "91827302").to_frame()),
+    "8FH of 1997": encode(Done97(A, CHANGE_PASSWORD_97, PASSWORD_1).to_frame()),
+    "10H of 1997": encode(ClearDemand97(A, "91827302").to_frame()),
     "07H keys": encode(Frame(A, 0x03, bytes.fromhex("FF010207") + bytes(4) + bytes.fromhex("738291738291"))),
 }
 
