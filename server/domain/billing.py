@@ -122,6 +122,11 @@ def plan_steps(due: Due, calendar: TariffCalendar, freeze_at: FreezeAt) -> list[
     """The steps of one meter in order; None holds the meter: rates are missing or a step is no forward step."""
     steps: list[Step] = []
     start, terms = due.start, calendar.terms_at(due.start.at)
+    if terms.end_s is None or due.end.at <= terms.end_s:
+        moved_wh = _moved(terms, start, due.end)
+        if moved_wh is None or max(moved_wh) > MAX_DELTA_WH:
+            return None
+        return [Step(due, terms, start, due.end, moved_wh, False)]
     while start is not due.end:
         end, frozen = due.end, None
         if terms.end_s is not None and terms.end_s < due.end.at:

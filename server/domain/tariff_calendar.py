@@ -18,6 +18,8 @@ from core.tariff import (
 from core.tariff_order import has_row
 from core.units import NF_PER_FEN
 
+FOR_EVER = 2**63 - 1
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Terms:
@@ -51,11 +53,16 @@ class TariffCalendar:
     def __init__(self, tariff: Tariff) -> None:
         self.tariff = tariff
         self._spans: dict[int | None, tuple[int, Terms]] = {}
+        self._newest: tuple[int, int, Terms] | None = None  # what was asked last: (from, until, terms)
 
     def terms_at(self, at_s: int) -> Terms:
         """The terms that price energy used from `at_s` on; TariffError before the first version."""
+        newest = self._newest
+        if newest is not None and newest[0] <= at_s < newest[1]:
+            return newest[2]
         for end_s, (start_s, terms) in self._spans.items():
             if start_s <= at_s and (end_s is None or at_s < end_s):
+                self._newest = (start_s, FOR_EVER if end_s is None else end_s, terms)
                 return terms
         version, season = version_at(self.tariff, at_s)
         end_s = next_boundary_s(self.tariff, at_s)

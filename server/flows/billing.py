@@ -4,7 +4,9 @@ The cursor's compare-and-set is what makes a charge happen once; lines, balances
 states commit with it or not at all. Revenue gets one line a batch.
 """
 
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -48,6 +50,26 @@ def charge_due(unit: Unit, estate_id: str, now: "Now", *, limit: int = CHARGE_ME
 
     Conflict when a cursor or balance moved meanwhile; then nothing of the batch is booked.
     """
+    with collection_paused():
+        return _charge(unit, estate_id, now, limit)
+
+
+@contextmanager
+def collection_paused() -> Iterator[None]:
+    """No garbage collection meanwhile: a batch makes a hundred thousand objects without a cycle among them.
+
+    Looking through them again and again took two fifths of its time. Reference counts free them as ever.
+    """
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
+
+
+def _charge(unit: Unit, estate_id: str, now: "Now", limit: int) -> ChargeOutcome:
     connection = unit.connection
     cycle_s = get_estate(connection, estate_id)["billing_cycle_s"]
     due, accounts = load_due(connection, estate_id, now.world_s, cycle_s, limit)
@@ -96,6 +118,8 @@ def _freezes(
     wanted: list[tuple[str, int]] = []
     for item in due:
         end_s = calendars[item.tariff_id].terms_at(item.start.at).end_s
+        if end_s is None or end_s >= item.end.at:
+            continue
         while end_s is not None and end_s < item.end.at:
             wanted.append((item.meter_id, end_s))
             end_s = calendars[item.tariff_id].terms_at(end_s).end_s

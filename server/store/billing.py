@@ -15,6 +15,7 @@ _MOVING = (
     "read_at", "total_wh", "rate1_wh", "rate2_wh", "rate3_wh", "rate4_wh", "tier_period_start", "tier_period_wh",
     "order_start", "order_rates_wh",
 )  # fmt: skip
+_NO_RATES = (None, None, None, None)
 
 
 def load_due(
@@ -23,13 +24,18 @@ def load_due(
     """Meters with an accepted reading after their cursor whose cycle is over or whose account is near an alarm."""
     due: list[Due] = []
     accounts: dict[str, AccountState] = {}
-    for row in connection.execute(_due(estate_id, world_s - cycle_s, limit)).all():
-        start = Registers(row[6], row[7], rates_of(row[8:12]))
-        end = Registers(row[12], row[13], rates_of(row[14:18]))
-        counters = (row[18], row[19], row[20], rates_from(row[21]))
-        due.append(Due(row[0], row[1], row[2], row[3], row[4], row[5], start, end, *counters))
-        if row[1] not in accounts:
-            accounts[row[1]] = AccountState(row[1], *row[22:30])
+    for row in connection.execute(_due(estate_id, world_s - cycle_s, limit)):
+        start = Registers(row[6], row[7], None if row[8] is None else rates_of(row[8:12]))
+        end = Registers(row[12], row[13], None if row[14] is None else rates_of(row[14:18]))
+        rates_wh = None if row[21] is None else rates_from(row[21])
+        account_id = row[1]
+        due.append(
+            Due(row[0], account_id, row[2], row[3], row[4], row[5], start, end, row[18], row[19], row[20], rates_wh)
+        )
+        if account_id not in accounts:
+            accounts[account_id] = AccountState(
+                account_id, row[22], row[23], row[24], row[25], row[26], row[27], row[28], row[29]
+            )
     return due, accounts
 
 
@@ -77,19 +83,17 @@ def advance_cursors(
     connection: Connection, estate_id: str, moved: Sequence[Due], tiers: Mapping[str, TierState]
 ) -> int:
     """Move each cursor to the end of its charge, if nobody else did (CAS on its number); returns how many moved."""
-    rows = [
-        (
-            item.end.at, item.end.total_wh, *(item.end.rates_wh or (None,) * 4), *_counters(tiers[item.meter_id]),
+    rows = []
+    for item in moved:
+        end, tier = item.end, tiers[item.meter_id]
+        rates = end.rates_wh or _NO_RATES
+        order_rates = None if tier.rates_wh is None else rates_text(tier.rates_wh)
+        rows.append((
+            end.at, end.total_wh, *rates, tier.period_start, tier.wh, tier.order_start, order_rates,
             estate_id, item.meter_id, item.install_no, item.seq,
-        )
-        for item in moved
-    ]  # fmt: skip
+        ))  # fmt: skip
     key = ("estate_id", "meter_id", "install_no", "seq")
     return update_rows(connection, meter_cursor, _MOVING, key, rows, increment=("seq",))
-
-
-def _counters(tier: TierState) -> tuple[int, int, int, str | None]:
-    return tier.period_start, tier.wh, tier.order_start, rates_text(tier.rates_wh)
 
 
 def store_levels(connection: Connection, estate_id: str, states: Sequence[AccountState]) -> None:

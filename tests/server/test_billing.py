@@ -1,5 +1,6 @@
 """Charging: once, exactly, split where the tariff changes, and together with what follows from it."""
 
+import gc
 from datetime import datetime
 
 import pytest
@@ -8,7 +9,7 @@ from sqlalchemy import Engine
 from core import EVENT_ALARM1, EVENT_ALARM2, EVENT_TRIP
 from server.errors import Conflict
 from server.flows import billing
-from server.flows.billing import charge_due
+from server.flows.billing import charge_due, collection_paused
 from server.store import schema
 from server.store.writer import Writer
 from tests.server.books import HOUR, agrees, balance, charge, read, reading, rows, top_up
@@ -245,3 +246,15 @@ def test_the_limit_takes_those_who_wait_longest(engine: Engine, writer: Writer) 
     seen = [writer.run(lambda unit: charge_due(unit, ESTATE, at(HOUR), limit=2)).meters for _ in range(3)]
     assert seen == [2, 1, 0]
     agrees(engine)
+
+
+def test_no_garbage_is_collected_within_a_batch_and_again_after_it() -> None:
+    with collection_paused():
+        assert not gc.isenabled()
+        with collection_paused():
+            pass
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    with pytest.raises(Conflict), collection_paused():
+        raise Conflict("no")
+    assert gc.isenabled()
