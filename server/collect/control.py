@@ -4,7 +4,8 @@
        | a meter that shows "keep power" is never tripped: what was just read counts, not what is stored
        | read the meter's clock; a trip needs it within half the command's lifetime of world time
        | re-check the generation           --superseded or expired--> nothing sent
-       | send 1CH with deadline = meter's clock + lifetime; exactly once
+       | has this process stood still since? --then nothing is sent, and all is checked anew
+       | send 1CH with deadline = meter's clock at the check + lifetime; exactly once
        | read 04000503 back, whatever the answer was
 
 Only the read-back says what the relay does. "Accepted" never does, and silence means unknown: the next try begins
@@ -16,6 +17,7 @@ whether the command may be sent at all. The password is opened just before the f
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from time import monotonic
 
 from core.dlt645.commands import Password
 from core.dlt645.identifiers import COMMAND_OPEN, KEEP_POWER, RELAY_OPEN
@@ -30,6 +32,7 @@ from server.errors import SecretLocked
 LIFETIME_MAX_S = 600
 CLOCK_FRESH_S = 6 * 3600  # world time for which a known clock offset serves a close
 SECOND_LOOK_S = 0.3  # a contactor takes some 100 ms
+CHECK_HOLDS_S = 2.0  # machine time; who was stopped for longer between check and frame must not send it
 RETRY_MIN_S = 2.0
 RETRY_MAX_S = 60.0
 
@@ -177,9 +180,9 @@ class RelayLane:
     async def _send(self, order: ControlOrder, meter: MeterState, offset_s: int) -> bool:
         """Send 1CH once if the generation still holds; whether it went out."""
         await self._line.quiet()
+        now, asked = self._clocks.world_now(), monotonic()  # a pause after the check eats into the frame's lifetime
         if not await self._may_send(order):
             return False
-        now = self._clocks.world_now()
         lifetime_s: float = _lifetime_s(order)
         if order.action == "trip":
             lifetime_s = min(lifetime_s, order.expires_at - now)
@@ -190,6 +193,9 @@ class RelayLane:
         try:
             secret = Password(order.password_level, self._unlock(order.meter_id, order.password))
             command = meter.dialect.switch(order.action, deadline, secret)
+            if (paused_s := monotonic() - asked) > CHECK_HOLDS_S:
+                await self._report(order, "refused", f"not sent: {paused_s:.0f} s have passed since the check")
+                return False
             await self._line.ask(command)
         except NoReply as error:
             await self._report_both(order, said, "no_reply", str(error))

@@ -31,6 +31,8 @@ SINGLE = {
         }
     ],
 }
+SIMULATED = {key: SINGLE["versions"][0][key] for key in ("price", "tier_steps", "tier_limits_wh", "tier_period")}
+"""The same tariff as a simulator's scenario writes it."""
 BY_RATES = {
     "id": "tou",
     "name": "four rates",

@@ -15,13 +15,12 @@ from server.store.writer import Writer
 from server.web.words import CASES
 from sim.__main__ import main as simulator
 from sim.export import export_lines
-from tests.server.estates import ESTATE, SINGLE, START_S, at, meter_id, plant
+from tests.server.estates import ESTATE, SIMULATED, START_S, at, meter_id, plant
 from tests.sim.rig import Virtual, household, table
 
 HALF_HOUR_S = 1800
 FIRST_S = 900
 ONE, TWO = meter_id(1), meter_id(2)
-TARIFF = {key: SINGLE["versions"][0][key] for key in ("price", "tier_steps", "tier_limits_wh", "tier_period")}
 
 
 class Day:
@@ -32,7 +31,7 @@ class Day:
             household(f"1-{n:04d}", name, load="constant", mean_power_w=power_w, start_register_wh=1_000_000)
             for n, name, power_w in ((1, ONE, 900), (2, TWO, 500))
         ]
-        self.world = Virtual(table(homes, tariff={"id": "single"} | TARIFF))
+        self.world = Virtual(table(homes, tariff={"id": "single"} | SIMULATED))
         self.writer, self.url = writer, url
         plant(writer, 2)
         self.next_s = -FIRST_S

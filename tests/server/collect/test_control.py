@@ -3,13 +3,14 @@
 import asyncio
 import random
 from datetime import timedelta
+from time import sleep
 
 import pytest
 
 from core.dlt645 import identifiers as di
 from core.dlt645.commands import RELAY, RelayAction
 from core.dlt645.values import decode_datetime
-from server.collect.control import describe, is_satisfied
+from server.collect.control import CHECK_HOLDS_S, describe, is_satisfied
 from server.collect.work import Cadence
 from tests.server.collect.fake_bus import TUESDAY, ChangingOrders, FakeMeter, FakePort, World, bench_test, running
 
@@ -354,3 +355,40 @@ def test_what_satisfies_a_wish():
 
 def test_a_status_in_words():
     assert describe(0x0010) == "status 0010: relay open, command closed"
+
+
+class StandingStill(ChangingOrders):
+    """The process is stopped (SIGSTOP, a suspended machine) right after the last check has been answered."""
+
+    def __init__(self, seconds):
+        super().__init__()
+        self.seconds, self.stops = seconds, 1
+
+    def still_current(self, meter_id, gen):
+        current = super().still_current(meter_id, gen)
+        if self.checks == 2 and self.stops:
+            self.stops = 0
+            sleep(self.seconds)
+            self.gens[meter_id] += self.seconds > CHECK_HOLDS_S  # somebody has paid meanwhile
+        return current
+
+
+@bench_test
+async def test_who_stood_still_after_the_check_does_not_send_but_checks_anew():
+    world, _, port = setup()
+    async with running(port, world, cadence=QUIET, orders=StandingStill(CHECK_HOLDS_S + 0.2)) as bench:
+        bench.orders.want(A, "trip", ttl_s=120)
+        await bench.until(lambda: "superseded" in bench.orders.names())
+        assert bench.orders.names()[0] == "refused"
+        assert "2 s have passed since the check" in bench.orders.steps[0][3]
+        assert port.relay_frames == []
+
+
+@bench_test
+async def test_the_deadline_counts_from_the_check_and_not_from_the_moment_of_sending():
+    world, [meter], port = setup()
+    async with running(port, world, cadence=QUIET, orders=StandingStill(1)) as bench:
+        bench.orders.want(A, "trip", ttl_s=120)
+        await bench.until(lambda: port.relay_frames)
+        ahead = decode_datetime(port.relay_frames[0].data[10:16]) - meter.clock()
+        assert ahead <= timedelta(seconds=119)
