@@ -9,6 +9,7 @@ The schedule is the real one, with a cycle so short that something is always due
 set of variables after each eight. Clocks, a matter of a few times a day, are read while it warms up and not counted.
 """
 
+import gc
 import os
 import statistics
 import tempfile
@@ -144,6 +145,8 @@ def _arranged(place: Neighbourhood) -> Iterator[tuple[Collector, int]]:
             progress("collect: taking the estate in")
             collector = Collector(import_estate(place.estate_file(child.ports), folder))
             collector.supervisor.start()
+            gc.collect()
+            gc.freeze()  # as the server does
             try:
                 yield collector, child.pid
             finally:

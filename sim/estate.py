@@ -12,7 +12,7 @@ from sim.loads.weather import Climate
 from sim.rates import RateCalendar
 from sim.scenario.holidays import Holidays
 from sim.wire.delay import DelaySpread
-from sim.wire.uart import LineSettings
+from sim.wire.uart import LineSettings, bits_per_byte
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,7 +74,9 @@ class BusConfig:
 
     def wire_s(self, count: int) -> float:
         """Machine seconds that `count` bytes take on the line; 0 without a wire model."""
-        return count * self.line.bits_per_byte / self.baud if self.byte_true else 0.0
+        if not self.byte_true:
+            return 0.0
+        return count * bits_per_byte(self.parity, self.stop_bits) / self.baud
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """`estate645 serve`: collect, deduct, warn, switch, take money and serve people, from one process."""
 
 import argparse
+import gc
 import json
 import logging
 import os
@@ -46,6 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
     config = replace(config, port=port, public_url=config.public_url or f"http://{config.host}:{port}")
     application = Application(config)
     application.start()
+    gc.collect()
+    gc.freeze()  # what lives as long as the process is not searched again and again while buses wait
     try:
         if arguments.ready is not None:
             _write_ready(arguments.ready, config)

@@ -197,39 +197,40 @@ class Bus:
             if len(self._ears) > 1:
                 for other in self._ears:
                     other.rest()
-            self._say(ear, request, 0, now_s, stranger)
+            self._say(ear, request, 0.0, now_s, stranger)
             return
-        length = ear.length(request, unheard_bytes)
-        delay_ms = self._delays.draw_ms(request.address, *ear.reply_delay_ms(request))
+        least_ms, most_ms = ear.reply_delay_ms(request)
+        asked_s = self.config.wire_s(ear.length(request, unheard_bytes)) + least_ms / 1000
+        delay_ms = self._delays.draw_ms(request.address, least_ms, most_ms)
         ends_s = self._received_s
         begins_s = ends_s + delay_ms / 1000
-        self._env.call_at(begins_s, lambda: self._say_if_whole(ear, request, length, ends_s, begins_s, stranger))
+        self._env.call_at(begins_s, lambda: self._say_if_whole(ear, request, asked_s, ends_s, begins_s, stranger))
 
     def _say_if_whole(
-        self, ear: Ear, request: Any, length: int, ends_s: float, begins_s: float, stranger: Meter | None
+        self, ear: Ear, request: Any, asked_s: float, ends_s: float, begins_s: float, stranger: Meter | None
     ) -> None:
         """Let the meters answer, unless somebody spoke into the request; then nobody has understood it."""
         since_s, until_s = self._spoiled_s
         if since_s < ends_s <= until_s:
             self.counters.unanswered += 1
         else:
-            self._say(ear, request, length, begins_s, stranger)
+            self._say(ear, request, asked_s, begins_s, stranger)
 
-    def _say(self, ear: Ear, request: Any, length: int, begins_s: float, stranger: Meter | None = None) -> None:
-        """Let the meters answer a request of `length` bytes at the moment when the answer begins."""
+    def _say(self, ear: Ear, request: Any, asked_s: float, begins_s: float, stranger: Meter | None = None) -> None:
+        """Let the meters answer at the moment when the answer begins; `asked_s` is the least time until then."""
         if self.odd:
-            self._say_oddly(ear, request, length, begins_s, stranger)
+            self._say_oddly(ear, request, asked_s, begins_s, stranger)
             return
         said = ear.answers(request, self._world_ms(begins_s))
         if ear.baud_changed:
             self._note_rate(ear)
         wire = said[0] if len(said) == 1 else _garble(said)
         if wire:
-            self._speak(ear, request, wire, length, begins_s)
+            self._speak(wire, asked_s, begins_s)
         else:
             self.counters.unanswered += 1
 
-    def _say_oddly(self, ear: Ear, request: Any, length: int, begins_s: float, stranger: Meter | None) -> None:
+    def _say_oddly(self, ear: Ear, request: Any, asked_s: float, begins_s: float, stranger: Meter | None) -> None:
         """Let the meters answer with all that is wrong with them, at once or later, whole or in parts."""
         parts = self._odd_answers(ear, request, self._world_ms(begins_s), stranger)
         if not parts:
@@ -237,9 +238,9 @@ class Bus:
         for part in parts:
             if part.after_s:
                 due_s = begins_s + part.after_s
-                self._env.call_at(due_s, partial(self._speak, ear, request, part.wire, length, due_s, part.sender))
+                self._env.call_at(due_s, partial(self._speak, part.wire, asked_s, due_s, part.sender))
             else:
-                self._speak(ear, request, part.wire, length, begins_s, part.sender)
+                self._speak(part.wire, asked_s, begins_s, part.sender)
 
     def _odd_answers(self, ear: Ear, request: Any, at_ms: int, stranger: Meter | None) -> list[Part]:
         """The parts of the one answer, or what several answers at once make of each other."""
@@ -260,9 +261,7 @@ class Bus:
         wire = _garble([b"".join(part.wire for part in parts) for parts in said])
         return [Part(0.0, wire)] if wire else []
 
-    def _speak(
-        self, ear: Ear, request: Any, wire: bytes, length: int, begins_s: float, sender: LineSettings | None = None
-    ) -> None:
+    def _speak(self, wire: bytes, asked_s: float, begins_s: float, sender: LineSettings | None = None) -> None:
         """Put an answer on the line, unless somebody is on it."""
         if begins_s < self._talking_until_s:
             self._collide()
@@ -275,8 +274,9 @@ class Bus:
             self._put(self.line.to_master(wire, sender))
             self._count_answer(0.0, wire)
             return
-        ideal_s = self.config.wire_s(length + len(wire)) + ear.reply_delay_ms(request)[0] / 1000
-        self._talking_until_s = begins_s + self.config.wire_s(len(wire))
+        wire_s = self.config.wire_s(len(wire))
+        ideal_s = asked_s + wire_s
+        self._talking_until_s = begins_s + wire_s
         self._speech += 1
         self._send(self._speech, wire, 0, begins_s, ideal_s, sender)
 

@@ -31,8 +31,13 @@ class LineSettings:
 
     @property
     def bits_per_byte(self) -> int:
-        """Bits that one byte takes, start and stop included."""
-        return 1 + DATA_BITS + (self.parity != "N") + self.stop_bits
+        """Bits that one byte takes."""
+        return bits_per_byte(self.parity, self.stop_bits)
+
+
+def bits_per_byte(parity: str, stop_bits: int) -> int:
+    """Bits that one byte takes on a line that is set so, start and stop included."""
+    return 1 + DATA_BITS + (parity != "N") + stop_bits
 
 
 def to_bits(data: bytes, sender: LineSettings) -> list[int]:
