@@ -117,6 +117,7 @@ _ONE_SOURCE = (
 )
 
 _HARMONICS_MAX = 63  # a meter sends as many as 04 00 02 06 says, the first being the fundamental
+_HARMONICS_SINGLE = 21  # that have an identifier of their own
 _HARMONICS = ((0x0A, "voltage harmonic", "电压谐波含量"), (0x0B, "current harmonic", "电流谐波含量"))
 
 
@@ -264,11 +265,11 @@ def _variables() -> Iterator[Identifier]:
 
 
 def _harmonics() -> Iterator[Identifier]:
-    """Harmonic nn of phase ph. From 10 on, no source says whether DI0 counts in BCD or in binary: left out."""
+    """Harmonic nn of phase ph; DI0 counts in binary: 15H is the 21st and last (PyPI dlt645, a concentrator's table)."""
     for di2, en, zh in _HARMONICS:
         for phase in range(1, 4):
             phase_en, phase_zh = _PHASES[phase]
-            for order in range(1, 10):
+            for order in range(1, _HARMONICS_SINGLE + 1):
                 di = 0x02 << 24 | di2 << 16 | phase << 8 | order
                 yield Identifier(di, f"{en} {order}, {phase_en}", f"{phase_zh}{order}次{zh}", 2, "number", "bp", 1)
             di, name_en = 0x02 << 24 | di2 << 16 | phase << 8 | _BLOCK, f"{en}s, {phase_en}"

@@ -72,7 +72,7 @@ def explain(wire: bytes) -> Explanation:
 
 
 def _joined(texts: tuple[Text, ...], language: int) -> str | None:
-    return "; ".join(text[language] for text in texts) or None
+    return ("; ", "；")[language].join(text[language] for text in texts) or None
 
 
 def _head(parts: Anatomy, frame: Frame, edition: str) -> list[Row]:

@@ -320,3 +320,12 @@ def test_what_has_no_plain_reading_is_shown_as_bytes() -> None:
     wire = bytearray(encode(Frame(METER, 0x11, bytes.fromhex("00000100")), 0))
     wire[1] = 0x0A
     assert "not BCD" in texts(explain(bytes(wire)))["address"]
+
+
+def test_several_defects_are_joined_as_each_language_does():
+    told = explain(bytes.fromhex("6812907856341268910733333433AB896745CC16"))
+    assert (
+        told.error_en
+        == "checksum: expected 86H, got 45H; missing 16H at the end: got CCH; 1 trailing bytes after the frame"
+    )
+    assert told.error_zh == "校验和错：应为86H，收到45H；结束符不是16H而是CCH；帧后多出1字节"

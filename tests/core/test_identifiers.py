@@ -70,7 +70,7 @@ def test_the_table_is_about_what_a_prepaid_head_end_needs() -> None:
     bits = {"RELAY_OPEN", "COMMAND_OPEN", "PRE_TRIP_ALARM", "KEEP_POWER"}
     missing = [name for name, value in named.items() if name not in bits and lookup(value) is None]
     assert missing == []
-    assert (len(named) - len(bits), len(TABLE)) == (23, 6032)
+    assert (len(named) - len(bits), len(TABLE)) == (23, 6104)
 
 
 @pytest.mark.parametrize(
@@ -197,6 +197,8 @@ def test_status_words_are_sixteen_bits_low_byte_first() -> None:
         (0x01030500, "005080 3012241126", (-500_000, NOON)),
         (0x02080100, "2305", (523,)),
         (0x020A0109, "0001", (100,)),
+        (0x020A010A, "0001", (100,)),
+        (0x020B0315, "1200", (12,)),
         (0x03010000, "010000 020000 030000 040000 050000 060000", (1, 2, 3, 4, 5, 6)),
         (0x03050000, "120000", (12,)),
         (0x03110001, "003012241126 000000000000", (NOON, None)),
@@ -377,3 +379,13 @@ def test_a_field_of_any_length_keeps_its_bytes_even_when_all_are_ff() -> None:
     row = decode_value(0x03300603, b"\xff" * 20)
     assert row == (None, None, " ".join(["FF"] * 10))
     assert encode_value(0x03300603, row) == b"\xff" * 20
+
+
+def test_harmonics_are_counted_in_binary():
+    named = {di: entry.name_en for di in (0x020A010A, 0x020A0110, 0x020B0315) if (entry := lookup(di)) is not None}
+    assert named == {
+        0x020A010A: "voltage harmonic 10, phase A",
+        0x020A0110: "voltage harmonic 16, phase A",
+        0x020B0315: "current harmonic 21, phase C",
+    }
+    assert lookup(0x020A0116) is None
