@@ -3,7 +3,9 @@
 A register counts Wh modulo `modulus_wh` and moves only forward, no faster than the meter's full power
 allows. From that follows the verdict: a step forward is accepted, a step through the modulus is a roll-over
 (R18: only when the forward step is plausible and the old value stood in the last tenth of the span), and
-everything else is held with its reason for a person, never charged.
+everything else is held with its reason for a person, never charged. A reading that comes late but lies between
+its neighbours fills a gap: it is true and moves nothing. `core.plausibility` has the rules that need more than
+one register.
 """
 
 from collections.abc import Sequence
@@ -12,20 +14,31 @@ from enum import StrEnum
 
 from core.units import REGISTER_MODULUS_WH, WH_PER_STEP
 
+RULES_VERSION = 2  # kept with each reading, so that a verdict can be understood after the rules have changed
 SECONDS_PER_HOUR = 3600
 ROLL_OVER_TENTHS = 9
 
 
 class Verdict(StrEnum):
-    """What a reading is taken for; only `ACCEPTED` and `ROLLED_OVER` advance the register."""
+    """What a reading is taken for; only those of `ADVANCING` move the register."""
 
     ACCEPTED = "accepted"
     ROLLED_OVER = "rolled_over"
+    RELEASED = "released"
+    FILLED = "filled"
     DUPLICATE = "duplicate"
     LATE = "late"
     BACKWARDS = "backwards"
     JUMP = "jump"
+    SPIKE = "spike"
+    SUM_DIFFERS = "sum_differs"
     NOT_MULTIPLE = "not_multiple"
+    VOIDED = "voided"
+
+
+ADVANCING = (Verdict.ACCEPTED, Verdict.ROLLED_OVER, Verdict.RELEASED)
+TRUE = (*ADVANCING, Verdict.FILLED)
+HELD = (Verdict.BACKWARDS, Verdict.JUMP, Verdict.SPIKE, Verdict.SUM_DIFFERS, Verdict.NOT_MULTIPLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +53,7 @@ class Judged:
 
 def is_accepted(verdict: Verdict) -> bool:
     """Whether a reading with this verdict advances the register and is charged."""
-    return verdict in (Verdict.ACCEPTED, Verdict.ROLLED_OVER)
+    return verdict in ADVANCING
 
 
 def plausible_wh(seconds: int, max_power_w: int, step_wh: int = WH_PER_STEP) -> int:
@@ -90,6 +103,22 @@ def _judge_old(prev_wh: int, prev_at_s: int, new_wh: int, new_at_s: int) -> Judg
     return Judged(Verdict.LATE, 0, prev_wh, f"{prev_at_s - new_at_s} s older than the last accepted reading")
 
 
+def judge_between(
+    before_wh: int, after_wh: int, new_wh: int, *, modulus_wh: int = REGISTER_MODULUS_WH, step_wh: int = WH_PER_STEP
+) -> Judged:
+    """Judge a reading that comes after its time by the true registers before and after it.
+
+    It is `FILLED` where the register passed through it on its way, else it stays `LATE`. `ValueError` as in `judge`.
+    """
+    for name, value in (("before_wh", before_wh), ("after_wh", after_wh), ("new_wh", new_wh)):
+        if not 0 <= value < modulus_wh:
+            raise ValueError(f"{name} = {value} is not in 0..{modulus_wh - 1}")
+    part_wh, span_wh = (new_wh - before_wh) % modulus_wh, (after_wh - before_wh) % modulus_wh
+    if part_wh <= span_wh and new_wh % step_wh == 0:
+        return Judged(Verdict.FILLED, 0, after_wh, f"late, {part_wh} of the {span_wh} Wh between its neighbours")
+    return Judged(Verdict.LATE, 0, after_wh, f"late, and not between its neighbours {before_wh} and {after_wh} Wh")
+
+
 def worst(verdicts: Sequence[Verdict]) -> Verdict:
     """The verdict of a meter from those of its registers: one held register holds the whole meter."""
     order = (
@@ -98,6 +127,7 @@ def worst(verdicts: Sequence[Verdict]) -> Verdict:
         Verdict.NOT_MULTIPLE,
         Verdict.LATE,
         Verdict.DUPLICATE,
+        Verdict.FILLED,
         Verdict.ROLLED_OVER,
         Verdict.ACCEPTED,
     )

@@ -7,7 +7,7 @@ accepted is answered.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from ipaddress import ip_network
 from pathlib import Path
@@ -23,6 +23,7 @@ from server.admin.wire import socket_path
 from server.clock import Anchor, Clock, anchor_from_file
 from server.collect.dtu_listener import DtuSettings
 from server.collect.dtu_registration import compile_registration
+from server.collect.history import Recall
 from server.collect.limits import raise_descriptors
 from server.collect.ports import check_world, is_simulated
 from server.collect.supervisor import Supervisor
@@ -35,6 +36,7 @@ from server.flows import notices as notice_flows
 from server.jobs.anomalies import AnomalyJob
 from server.jobs.collecting import FlowOrders, FlowSink, bus_plans
 from server.jobs.heads import HeadsJob
+from server.jobs.healing import HealingJob
 from server.jobs.notices import NoticeJob
 from server.jobs.orders import OrderJob
 from server.jobs.recharges import RechargeJob
@@ -103,12 +105,14 @@ class Application:
         self.sandbox = SandboxSender(self.gateway)
         self.providers = open_providers(config)
         self._guard = ClockGuard()
+        self.collector: Supervisor | None = None
         self.jobs = Runner(self._jobs())
         self.collector = self._collector() if config.collect else None
         self.admin = self._admin()
         self.bell.listen("supply", self._on_supply)
         if config.collect:
             self.bell.listen("recharge", lambda *_: self.jobs.poke("recharges"))
+        self.bell.listen("estate", lambda _topic, _key: self._reload())
         self.site: FastAPI = create_site(
             WebState(
                 config=config,
@@ -217,6 +221,7 @@ class Application:
             OrderJob(*parts, providers=self.providers),
             SealingJob(*parts),
             *self._heads_job(),
+            HealingJob(self.engine, self.clock, self.estate_id, self._recall),
         ]
         if not self.config.collect:
             return own
@@ -230,6 +235,11 @@ class Application:
         if bool(key) != bool(path):
             raise ConfigError("heads_key and heads_file belong together; set both or none")
         return [HeadsJob(self.engine, self.clock, load_private_key(Path(key)), Path(path))] if key else []
+
+    def _recall(self, bus_id: str, wanted: Sequence[Recall]) -> None:
+        """Ask about the past, where this process reads meters."""
+        if self.collector is not None:
+            self.collector.recall(bus_id, wanted)
 
     def _on_receipt(self, notice_id: str, signature: str) -> None:
         """A channel says that the person has the notice; a receipt that the channel did not sign is dropped."""

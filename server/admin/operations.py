@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 from core.dlt645.masking import Masker
 from server.admin.service import Operation
 from server.admin.wire import question_of
+from server.cli.budgets import fields_of
 from server.cli.estate_file import read_estate
 from server.cli.import_ import without_passwords
 from server.clock import Clock
@@ -136,7 +137,7 @@ class Operations:
             "done": {
                 "estate": document.estate.estate_id, "households": done.households,
                 "new_households": done.new_households, "rooms": done.rooms, "buses": done.buses, "gates": done.gates,
-                "users": done.users,
+                "users": done.users, "budgets": list(map(fields_of, done.budgets)),
             }
         }  # fmt: skip
 

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Engine, select
 
 from server.admin.client import Admin
+from server.cli.budgets import fields_of, lines_of, show
 from server.cli.estate_file import read_estate
 from server.cli.languages import LANGUAGES, told
 from server.cli.languages import mark as _
@@ -41,6 +42,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings of the server")
     parser.add_argument("--database", metavar="URL", help="database to write, instead of the configured one")
     parser.add_argument("--lang", choices=LANGUAGES, default="both", help="both unless given")
+    parser.add_argument("--dry-run", action="store_true", help="check the file and show budgets, write nothing")
     parser.set_defaults(run=run)
 
 
@@ -50,6 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
     admin = Admin.at(arguments.database or config.database_url)
     clock = Clock(anchor_from_file(Path(config.clock_anchor)) if config.clock_anchor else None)
     document = read_estate(arguments.path, clock.now().world_s)
+    if arguments.dry_run:
+        return show(document, arguments.lang)
     if admin is not None:
         return _through(admin, arguments.path, arguments.lang)
     engine = open_engine(arguments.database or config.database_url)
@@ -66,6 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
         give_back()
         engine.dispose()
     print(told(TAKEN, arguments.lang, estate=document.estate.estate_id, **asdict(done)))
+    print("\n".join(lines_of(map(fields_of, done.budgets), arguments.lang)))
     return 0
 
 
@@ -80,6 +85,7 @@ def _through(admin: Admin, path: Path, lang: str) -> int:
     finally:
         admin.close()
     print(told(TAKEN, lang, **done) + "; " + told(_("taken in by the running server"), lang))
+    print("\n".join(lines_of(done["budgets"], lang)))
     return 0
 
 

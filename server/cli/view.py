@@ -18,7 +18,7 @@ from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import DBAPIError
 
 from server.config import load
-from server.domain.anomalies import BACKWARDS, DISOBEYED, GATE_LOSS, OPEN_RELAY, SILENT
+from server.domain.anomalies import BACKWARDS, CLOCK, DISOBEYED, GATE_LOSS, JUMP, OPEN_RELAY, SILENT, STUCK
 from server.errors import ConfigError, StorageUnavailable
 from server.store import view as kept
 from server.store.engine import open_engine, reader, unavailable
@@ -30,6 +30,9 @@ CLASSES = {
     BACKWARDS: "register_backwards",
     SILENT: "silent",
     GATE_LOSS: "balance",
+    CLOCK: "clock",
+    STUCK: "register_stuck",
+    JUMP: "register_jump",
 }
 TOLERANCE_S = 60
 READING_CYCLES = 2

@@ -16,6 +16,7 @@ from core.errors import NoReply
 from core.framing import BusFrame, Command
 from core.session import BusSession, RefusedByMeter, ReplyReceived, Sent, Stray, TimedOut, Timing
 from server.collect.dialect import payload
+from server.collect.doubt import Doubt
 from server.collect.port import Port, PortError, PortStatus
 from server.collect.tally import Tally
 from server.collect.work import Clocks
@@ -46,12 +47,14 @@ class BusLine:
         self._session = BusSession(timing)
         self._lost: str | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._doubt = Doubt()
         self.taps: set[Tap] = set()
 
     async def open(self) -> None:
         """Open the port with a fresh session; `PortError` as the port says it."""
         self._session = BusSession(self._timing)
         self._lost = None
+        self._doubt.begin()
         await self._port.open(self._take_bytes, self._take_loss)
         self._tally.opens += 1
 
@@ -73,6 +76,15 @@ class BusLine:
     def lost(self) -> str | None:
         """Why the port has gone, or None while it is there."""
         return self._lost
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether a wrong value may look right here: noise was seen lately, and no parity tells it from a value."""
+        return self._doubt.is_noisy and self._port.status.parity_effective is not True
+
+    def wire_time_s(self, n_bytes: int) -> float:
+        """Machine seconds that so many bytes take on the line."""
+        return self._timing.wire_time_s(n_bytes)
 
     async def ask(self, command: Command[Any]) -> Answer:
         """Send and wait. `NoReply`, `MeterRefused`, or `PortError` when the port goes away meanwhile."""
@@ -177,6 +189,7 @@ class BusLine:
                     return Answer(b"", self._clocks.world_now())
                 case TimedOut(garbage_bytes=garbage_bytes):
                     self._tally.failures += 1
+                    self._doubt.note(self._session.bad_sums, garbage_bytes)
                     noise = f", only {garbage_bytes} bytes of noise" if garbage_bytes else ""
                     raise NoReply(f"meter {command.address} did not answer in time{noise}")
                 case RefusedByMeter(frame=frame):
@@ -188,6 +201,7 @@ class BusLine:
         return None
 
     def _accept(self, event: ReplyReceived[BusFrame]) -> Answer:
+        self._doubt.note(self._session.bad_sums)
         on_line_s = min(event.latency_s, self._timing.wire_time_s(len(event.frame.to_wire(0))))
         self._tally.replied(event.latency_s, self._clocks.machine_ms())
         at_world = self._clocks.world_now() - on_line_s * self._clocks.factor

@@ -1,6 +1,6 @@
-"""One task a bus: orders first, then reads that somebody waits for, then the schedule.
+"""One task a bus: orders first, then reads that somebody waits for, then the schedule, then the past.
 
-    open port -> [ control orders | on-demand reads | due item | sleep ] ... -> port lost -> back off -> open port
+    open port -> [ orders | on-demand reads | due item | gap of the past | sleep ] ... -> port lost -> open port
 
 Nothing runs beside it on its bus, so exactly one request is out. Orders are fetched when the bell rings and, since
 rings may be lost, every few seconds. A meter that fails costs its own items only.
@@ -19,13 +19,16 @@ from typing import Any, TypeVar
 from core.dlt645.identifiers import COMMAND_OPEN, RELAY_OPEN
 from core.dlt645.search import Heard
 from core.errors import CoreError, MeterRefused, NoReply, ValueFormatError
+from server.collect.clocks import ClockMender
 from server.collect.control import RelayLane
 from server.collect.counsel import Counsel
 from server.collect.delivery import Delivery, Result
+from server.collect.history import History, Recall
 from server.collect.line import BusLine
 from server.collect.port import Awaited, Port, PortError, PortWaiting
 from server.collect.questions import QuestionLane
 from server.collect.readout import MeterState, Readout
+from server.collect.recalls import RecallLane
 from server.collect.schedule import Item, Schedule
 from server.collect.tally import BusStatus, Tally, percentile_ms
 from server.collect.work import BusPlan, Clocks, ControlOrder, MeterUnread, Orders, StepReport, Unlock, as_stored
@@ -72,6 +75,9 @@ class Poller:
         self.taps = self._line.taps
         self._questions = QuestionLane(self._line, plan.bus_id)
         self._readout = Readout(self._line, services.clocks)
+        self._history = History(self._line, self._readout, services.clocks)
+        self._recalls = RecallLane(self._history, services.delivery)
+        self._mender = ClockMender(self._line, services.clocks, plan.bus_id, self._may_set_clocks)
         self._meters = {meter.meter_id: MeterState(meter) for meter in plan.meters}
         self._schedule = Schedule(plan.meters, plan.cadence, services.clocks, monotonic())
         self._demands: deque[tuple[str, Future[MeterReading]]] = deque()
@@ -108,6 +114,11 @@ class Poller:
     def question(self, command: Any, linger_s: float, promise: Future[Heard]) -> None:
         """Ask this beside the schedule and take all that is heard; reads only."""
         self._questions.put(command, linger_s, promise)
+        self._bell.set()
+
+    def recall(self, wanted: Sequence[Recall]) -> None:
+        """Ask about the past of meters when there is time."""
+        self._recalls.put(wanted)
         self._bell.set()
 
     def replan(self, plan: BusPlan) -> None:
@@ -200,11 +211,16 @@ class Poller:
                 await self._serve_demand(*self._demands.popleft())
             elif self._questions.has_turn:
                 await self._questions.serve()
+            elif self._recalls.has_turn:
+                await self._recalls.serve(self._meters, self._attempts_for_the_past)
             elif (due := self._schedule.next(monotonic())) is not None:
                 self._questions.give_turn()
+                self._recalls.give_turn()
                 await self._serve_item(*due)
             elif self._questions.waits:
                 await self._questions.serve()
+            elif self._recalls.waits:
+                await self._recalls.serve(self._meters, self._attempts_for_the_past)
             else:
                 await self._sleep(min(self._schedule.due_at(), self._orders_due) - monotonic())
         raise PortError(self._line.lost)
@@ -251,6 +267,19 @@ class Poller:
         self._consulted = began if alone else self._consulted
         self._consults_alone = self._consults_alone or bool(found[0])
         return found
+
+    async def _may_set_clocks(self) -> bool:
+        """Leave to tell the time; if it cannot be asked for, there is none."""
+        try:
+            return await self._services.call(partial(self._services.orders.may_set_clocks, self.plan.bus_id))
+        except Exception:
+            log.exception("bus %s: leave to set clocks cannot be asked for", self.plan.bus_id)
+            return False
+
+    def _attempts_for_the_past(self, meter_id: str) -> int:
+        """How often to ask a meter about its past; not at all while it is silent."""
+        attempts_max = self.plan.attempts_max
+        return attempts_max if self._schedule.attempts(meter_id, 2) > 1 else 0
 
     async def _is_current(self, order: ControlOrder) -> bool:
         """Whether the generation still holds; if that cannot be told, it does not."""
@@ -314,6 +343,9 @@ class Poller:
             if isinstance(result, StatusRead):
                 self._note_status(result)
             await self._services.delivery.put(result)
+        if item is Item.CLOCK:
+            for told in await self._mender.mend():
+                self._schedule.recheck_clock(told, monotonic())
 
     async def _read(self, meter: MeterState, item: Item, attempts: int) -> Result | None:
         match item:
@@ -323,8 +355,10 @@ class Poller:
             case Item.STATUS:
                 return await self._readout.status(meter, attempts)
             case Item.CLOCK:
-                await self._readout.clock_offset(meter, attempts)
+                self._mender.note(meter.meter_id, await self._readout.clock_offset(meter, attempts))
                 return await self._readout.status(meter, attempts)
+            case Item.FREEZE:
+                return await self._history.last_midnight(meter, attempts)
             case Item.VARIABLES:
                 return await self._readout.variables(meter, attempts)
 

@@ -14,11 +14,14 @@ from core.dlt645 import identifiers as di
 from core.dlt645.identifiers import Value
 from core.errors import MeterRefused, NoReply, ValueFormatError
 from core.framing import Command
+from core.units import WH_PER_STEP
 from server.collect.dialect import Dialect, dialect_of
 from server.collect.line import BusLine
 from server.collect.work import Clocks, MeterPlan
 from server.domain.readings import MeterReading, MeterVariables, Rates, StatusRead
 
+AGREE_TRIES = 4
+AGREE_POWER_W = 16_000
 CLOCK_PAIR_TRIES = 2  # date and time are two reads; midnight may fall between them
 
 
@@ -56,6 +59,9 @@ class _Read(NamedTuple):
     values: tuple[Value, ...]
 
 
+Forward = tuple[int, Rates | None, _Read]
+
+
 class Readout:
     """Reads values over a line. Every method raises `NoReply`, `MeterRefused`, `ValueFormatError` or `PortError`."""
 
@@ -68,6 +74,8 @@ class Readout:
     ) -> MeterReading:
         """Total and, if the meter has them, four rate registers; with the reverse total if wanted."""
         total_wh, rates_wh, answer = await self._forward(meter, attempts)
+        if self._line.is_doubtful:
+            total_wh, rates_wh, answer = await self._agreed(meter, attempts, (total_wh, rates_wh, answer))
         reverse_wh = None
         if with_reverse:
             reverse_wh = await self._optional_int(meter, di.REVERSE_TOTAL, attempts)
@@ -124,7 +132,17 @@ class Readout:
         power_mw = await self._optional_int(meter, di.POWER_TOTAL, attempts)
         return MeterVariables(meter.meter_id, int(self._clocks.world_now()), voltage_mv, current_ma, power_mw)
 
-    async def _forward(self, meter: MeterState, attempts: int) -> tuple[int, Rates | None, _Read]:
+    async def _agreed(self, meter: MeterState, attempts: int, first: Forward) -> Forward:
+        """Registers that two reads in a row agree on, since a wrong one may look right on this line."""
+        for _ in range(AGREE_TRIES):
+            second = await self._forward(meter, attempts)
+            passed_s = max(0.0, second[2].at_world - first[2].at_world)
+            if _agree(first, second, int(AGREE_POWER_W * passed_s / 3600) // WH_PER_STEP * WH_PER_STEP):
+                return second
+            first = second
+        raise NoReply(f"meter {meter.meter_id} was read {AGREE_TRIES + 1} times and never twice alike, for noise")
+
+    async def _forward(self, meter: MeterState, attempts: int) -> Forward:
         block = await self._optional(meter, di.ENERGY_BLOCK, attempts)
         if block is None:
             answer = await self._ask(meter, di.ENERGY_TOTAL, attempts)
@@ -186,6 +204,14 @@ class Readout:
             raise ValueFormatError("the meter's clock shows no date or no time")
         shown = midnight + timedelta(seconds=second)
         return round((shown - self._clocks.civil(clock.at_world)).total_seconds())
+
+
+def _agree(first: Forward, second: Forward, moved_wh: int) -> bool:
+    """Whether the registers are the same, but for what a fast world uses between two reads."""
+    if (first[1] is None) != (second[1] is None):
+        return False
+    pairs = zip((first[0], *(first[1] or ())), (second[0], *(second[1] or ())), strict=True)
+    return all(0 <= after - before <= moved_wh for before, after in pairs)
 
 
 def _only_int(identifier: int, answer: _Read) -> int:

@@ -1,8 +1,9 @@
 """Which item of which meter is read next: earliest due first, silent meters ever more rarely.
 
-Times are machine seconds of one monotonic clock. Energy and status come each cycle, energy of meters near a
-threshold more often. Variables and clocks come each few cycles and give way to the others; when they are two cycles
-late, each takes a turn after every eighth of the others, so that neither starves on a bus that is too full.
+Times are machine seconds of one monotonic clock. Energy comes each cycle, of meters near a threshold more often, status
+each cycle or each few. Variables and clocks come each few cycles, freezes once a day within two hours of midnight (each
+meter at its own moment of them), and give way to the others; when they are two cycles late, each takes a turn after
+every eighth of the others, so that neither starves on a bus that is too full.
 A meter that did not answer is left alone for one cycle, then two, four, up to eight, and is then probed with one
 attempt, so the dead cost the living little. A relay on its way (status bits that disagree) is watched closely for
 a while, in turn with the ordinary items.
@@ -11,7 +12,9 @@ a while, in turn with the ordinary items.
 import heapq
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import IntEnum
+from zlib import crc32
 
 from server.collect.work import Cadence, Clocks, MeterPlan
 
@@ -20,6 +23,8 @@ WATCH_INTERVAL_S = 1.5  # between two looks at a relay on its way
 WATCH_SLOWDOWN = 0.05  # ... growing to this share of the time already waited
 WATCH_MAX_S = 1800.0
 PATIENCE_CYCLES = 2  # how long clocks and variables give way when the bus has more to do than it can
+FREEZE_AFTER_S = 120  # world seconds: a meter's own midnight may come a little later than ours
+FREEZE_SPREAD_S = 7200
 TURN_AFTER = 8  # ... and then one of them (three frames) comes after so many of the others (one frame each)
 
 
@@ -30,6 +35,7 @@ class Item(IntEnum):
     STATUS = 1
     VARIABLES = 2
     CLOCK = 3
+    FREEZE = 4
 
 
 @dataclass(slots=True)
@@ -48,6 +54,7 @@ class _Slot:
 
 
 Entry = tuple[float, Item, str]
+ROUND = (Item.ENERGY, Item.STATUS, Item.VARIABLES, Item.CLOCK)
 
 
 class Schedule:
@@ -79,10 +86,12 @@ class Schedule:
             self._watched.discard(gone)
         for meter_id, meter in wanted.items():
             if meter_id not in self._slots:
-                items = (Item.ENERGY, Item.VARIABLES) if meter.kind == "gate" else tuple(Item)
+                items = (Item.ENERGY, Item.VARIABLES) if meter.kind == "gate" else ROUND
                 self._slots[meter_id] = _Slot(items)
                 for item in items:
                     self._set_due(meter_id, item, now)
+                if meter.kind != "gate" and self._cadence.daily_freeze:
+                    self._set_due(meter_id, Item.FREEZE, now + self._until_freeze_s(meter_id))
 
     def set_near(self, meter_ids: Collection[str], now: float) -> None:
         """Read the energy of these meters at the shorter cycle from now on, and their clocks soon if unknown."""
@@ -192,7 +201,25 @@ class Schedule:
             return self._cycle_s * self._cadence.variables_every
         if item is Item.CLOCK:
             return self._cycle_s * self._cadence.clock_every
+        if item is Item.FREEZE:
+            return self._until_freeze_s(meter_id)
+        if item is Item.STATUS:
+            return self._cycle_s * self._cadence.status_every
         return self._span_s(near=item is Item.ENERGY and meter_id in self._near)
+
+    def _until_freeze_s(self, meter_id: str) -> float:
+        """Machine seconds to this meter's moment after the next midnight of the estate."""
+        world_s = self._clocks.world_now()
+        civil = self._clocks.civil(world_s)
+        midnight = civil.replace(hour=0, minute=0, second=0) + timedelta(days=1)
+        jitter_s = FREEZE_AFTER_S + crc32(meter_id.encode()) % FREEZE_SPREAD_S
+        return self._clocks.machine_seconds(self._clocks.world_of(midnight) + jitter_s - world_s)
+
+    def recheck_clock(self, meter_id: str, now: float) -> None:
+        """The clock has been told the time; see what came of it."""
+        slot = self._slots.get(meter_id)
+        if slot is not None and Item.CLOCK in slot.due:
+            self._set_due(meter_id, Item.CLOCK, now)
 
     def _set_due(self, meter_id: str, item: Item, due: float) -> None:
         slot = self._slots[meter_id]
@@ -200,7 +227,7 @@ class Schedule:
         heapq.heappush(self._patient if self._is_patient(meter_id, item) else self._first, (due, item, meter_id))
 
     def _is_patient(self, meter_id: str, item: Item) -> bool:
-        return item is Item.VARIABLES or (item is Item.CLOCK and not self._slots[meter_id].clock_urgent)
+        return item in (Item.VARIABLES, Item.FREEZE) or (item is Item.CLOCK and not self._slots[meter_id].clock_urgent)
 
     def _due_ordinary(self, now: float) -> Entry | None:
         """The head of one of the two queues, if it is due."""

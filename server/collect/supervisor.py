@@ -20,6 +20,7 @@ import uvloop
 from core.dlt645.search import Heard
 from server.collect.delivery import Delivery
 from server.collect.dtu_listener import DtuListener, DtuSettings
+from server.collect.history import Recall
 from server.collect.limits import raise_descriptors
 from server.collect.line import Tap
 from server.collect.poller import Poller, Services
@@ -108,6 +109,10 @@ class Supervisor:
         if not self._post(self._demand, meter_id, promise):
             promise.set_exception(PortError("the collector does not run; start the server with collect = true"))
         return promise
+
+    def recall(self, bus_id: str, wanted: Sequence[Recall]) -> None:
+        """Ask about the past of meters of a bus when it has time; results come like readings. None for unknown ones."""
+        self._post(self._recall, bus_id, tuple(wanted))
 
     def ask(self, bus_id: str, command: Any, linger_s: float) -> Future[Heard]:
         """Ask on a bus beside its schedule; fails with `NotFound`, `MeterUnread` or `PortError`.
@@ -241,6 +246,11 @@ class Supervisor:
                 return
         if promise.set_running_or_notify_cancel():
             promise.set_exception(NotFound(f"meter {meter_id} is on no bus that is being read"))
+
+    def _recall(self, bus_id: str, wanted: Sequence[Recall]) -> None:
+        poller = self._pollers.get(bus_id)
+        if poller is not None:
+            poller.recall(wanted)
 
     def _question(self, bus_id: str, command: Any, linger_s: float, promise: Future[Heard]) -> None:
         poller = self._pollers.get(bus_id)

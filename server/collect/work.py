@@ -41,14 +41,17 @@ class MeterPlan:
 class Cadence:
     """How often each thing is read, in world seconds; `*_every` counts reading cycles.
 
-    Meters near a threshold are read each `near_cycle_s`.
+    Meters near a threshold are read each `near_cycle_s`. With `daily_freeze` what each meter kept at midnight is read
+    within two hours of it.
     """
 
     reading_cycle_s: int = 900
     near_cycle_s: int = 300
+    status_every: int = 1
     variables_every: int = 4
     clock_every: int = 24
     reverse_every: int = 96
+    daily_freeze: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +154,10 @@ class Orders(Protocol):
         """Meters of this bus whose balance is near a threshold and which shall be read more often."""
         ...
 
+    def may_set_clocks(self, bus_id: str) -> bool:
+        """Whether the meters of this bus may be told the time now; a yes is given once a day."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
@@ -168,3 +175,7 @@ class Clocks:
     def machine_seconds(self, world_seconds: float) -> float:
         """How many machine seconds a span of world seconds takes."""
         return world_seconds / self.factor
+
+    def world_of(self, civil: datetime) -> float:
+        """World time at which the estate's clocks show this civil time."""
+        return civil.replace(tzinfo=ZoneInfo(self.time_zone)).timestamp()

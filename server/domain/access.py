@@ -12,8 +12,8 @@ _LOOK = frozenset(
 _TABLE: dict[str, frozenset[str]] = {
     "admin": _LOOK | {"people.manage", "meter.read", "supply.stop"},
     "operator": _LOOK
-    | {"meter.read", "case.handle", "supply.close", "supply.stop", "supply.mode", "topup.sell", "order.create"}
-    | {"recharge.order", "recharge.decide", "meter.set"},
+    | {"meter.read", "meter.exchange", "reading.settle", "case.handle", "supply.close", "supply.stop", "supply.mode"}
+    | {"topup.sell", "order.create", "recharge.order", "recharge.decide", "meter.set"},
     "cashier": frozenset(
         {"estate.view", "households.list", "household.view", "meter.read", "topup.sell", "order.create"}
         | {"recharge.order"}

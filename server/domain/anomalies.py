@@ -1,9 +1,9 @@
 """Anomaly rules: from figures that were read to findings with their evidence. A finding is a question, never a cut.
 
-Rules: energy through an open relay, a relay that does not obey, a register that ran backwards, a silent meter, a gate
-meter against the sum of its meters. Each judges only what was accepted and read after the last case of its kind was
-closed. Figures are integers with their unit in the name. Where readings do not coincide in time, a rule takes the
-bound that speaks for the household: doubt opens no case.
+Rules: energy through an open relay, a relay that does not obey, a register that ran backwards, jumped or stands still,
+a silent meter, a clock far off, a gate meter against the sum of its meters. Each judges only what was accepted and read
+after the last case of its kind was closed. Figures are integers with their unit in the name. Where readings do not
+coincide in time, a rule takes the bound that speaks for the household: doubt opens no case.
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,15 @@ LOSS_FLOOR_WH = 1000
 PERMILLE = 1000
 EVIDENCE_READINGS_MAX = 20
 
+CLOCK_MAX_S = 300  # beyond it no broadcast can mend a clock, and its rates count in the wrong hours (R21)
+STUCK_POWER_MW = 100_000  # a day of so much is far more than a step of the register
+STUCK_USUAL_W = 50
+STUCK_DAYS = 3
+
 OPEN_RELAY, BACKWARDS, SILENT, GATE_LOSS = "open_relay_energy", "backwards", "silent", "gate_loss"
 DISOBEYED = "relay_disobeys"
+CLOCK, STUCK, JUMP = "clock", "stuck", "jump"
+JUMP_CYCLES = 2  # noise is gone by then
 
 Evidence = dict[str, object]
 
@@ -88,6 +95,30 @@ class Contact:
     room_id: str | None
     contact_at: int
     failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSeen:
+    """Meter clock minus world time, as it was read last."""
+
+    meter_id: str
+    room_id: str | None
+    read_at: int
+    offset_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unmoved:
+    """A register that shows what it showed at `since_at`, a day ago or more; `days` of them are known to be so."""
+
+    meter_id: str
+    room_id: str | None
+    since_at: int
+    read_at: int
+    register_wh: int
+    days: int
+    power_mw: int | None
+    usual_w: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +195,20 @@ def backwards(held: HeldReading) -> Finding:
     return Finding(BACKWARDS, held.meter_id, held.room_id, "high", evidence)
 
 
+def jumped(held: HeldReading, now_s: int, cycle_s: int) -> Finding | None:
+    """A step too long to be believed that the next readings have not taken back: a person has to decide."""
+    if now_s - held.read.at <= JUMP_CYCLES * cycle_s:
+        return None
+    evidence: Evidence = {
+        "step_wh": step_wh(held.previous, held.read),
+        "register_accepted_wh": held.previous.wh,
+        "accepted_at": held.previous.at,
+        "register_read_wh": held.read.wh,
+        "read_at": held.read.at,
+    }
+    return Finding(JUMP, held.meter_id, held.room_id, "high", evidence)
+
+
 def silent(seen: Contact, since_s: int, now_s: int, cycle_s: int) -> Finding | None:
     """No answer for more than three reading cycles (after `since_s`), and at least three items in a row."""
     quiet_s = now_s - max(seen.contact_at, since_s)
@@ -171,6 +216,27 @@ def silent(seen: Contact, since_s: int, now_s: int, cycle_s: int) -> Finding | N
         return None
     evidence: Evidence = {"last_answer_at": seen.contact_at, "silent_s": quiet_s, "unanswered_items": seen.failures}
     return Finding(SILENT, seen.meter_id, seen.room_id, "medium", evidence)
+
+
+def clock(seen: ClockSeen) -> Finding | None:
+    """A clock more than five minutes off: its rates are doubtful until somebody sets it."""
+    if abs(seen.offset_s) <= CLOCK_MAX_S:
+        return None
+    evidence: Evidence = {"clock_offset_s": seen.offset_s, "allowed_s": CLOCK_MAX_S, "read_at": seen.read_at}
+    return Finding(CLOCK, seen.meter_id, seen.room_id, "medium", evidence)
+
+
+def stuck(seen: Unmoved) -> Finding | None:
+    """A register that stands while power flows; or for days, in a flat that used to need power."""
+    flows = (seen.power_mw or 0) >= STUCK_POWER_MW
+    if not flows and (seen.days < STUCK_DAYS or (seen.usual_w or 0) < STUCK_USUAL_W):
+        return None
+    evidence: Evidence = {"since_at": seen.since_at, "read_at": seen.read_at, "register_read_wh": seen.register_wh}
+    if seen.power_mw is not None:
+        evidence["power_mw"] = seen.power_mw
+    if seen.usual_w is not None:
+        evidence["usual_w"] = seen.usual_w
+    return Finding(STUCK, seen.meter_id, seen.room_id, "high" if flows else "low", evidence)
 
 
 def gate_loss(balance: GateBalance) -> Finding | None:

@@ -131,6 +131,8 @@ def plan_steps(due: Due, calendar: TariffCalendar, freeze_at: FreezeAt) -> list[
         end, frozen = due.end, None
         if terms.end_s is not None and terms.end_s < due.end.at:
             frozen = freeze_at(due.meter_id, terms.end_s)
+            if frozen is not None and terms.by_rates and frozen.rates_wh is None:
+                frozen = None  # a total alone splits nothing here
             end = frozen or split_by_time(start, due.end, terms.end_s)
         moved_wh = _moved(terms, start, end)
         if moved_wh is None or max(moved_wh) > MAX_DELTA_WH:

@@ -20,6 +20,10 @@ class EstateEntry:
     time_zone: str
     close_policy: str = "allow"
     reading_cycle_s: int = 900
+    status_cycle_s: int = 900
+    variables_cycle_s: int = 3600
+    clock_cycle_s: int = 21_600
+    daily_freeze: int = 1
     billing_cycle_s: int = 3600
     grace_s: int = 86400
     command_ttl_s: int = 120

@@ -8,6 +8,7 @@ this module, not by the kernel that made them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from core.units import NF_PER_FEN, REGISTER_MODULUS_WH, WH_PER_STEP
 from server.domain.billing import NO_RATES
 from server.domain.line_words import ABSENT, RATE_COUNT, LineWords, Words
 from server.domain.tariff_calendar import TariffCalendar
-from server.domain.verification import AccountChain, Findings, Installed, MeterChain, Reached
+from server.domain.verification import AccountChain, Ended, Findings, Installed, MeterChain, Reached
 from server.domain.verification_terms import UNKNOWN, TermsTable
 
 HALF_MAX = 2**62  # sums of two such numbers stay in int64
@@ -114,13 +115,31 @@ class AccountBooks:
 
 
 class MeterBooks:
-    """Where the charges of all meters stand, by their place in the list of installed meters."""
+    """Where the charges of all meters stand, by their place in the list of installations, the present ones first.
 
-    def __init__(self, found: Findings, meters: Sequence[Installed], calendars: Mapping[str, TariffCalendar]) -> None:
-        self.found, self.meters, self.calendars = found, meters, calendars
+    `ended` are installations that an exchange ended; `released` says when readings were taken that a person released.
+    """
+
+    def __init__(
+        self,
+        found: Findings,
+        meters: Sequence[Installed],
+        calendars: Mapping[str, TariffCalendar],
+        ended: Sequence[tuple[Installed, Ended]] = (),
+        released: Mapping[str, Sequence[int]] = MappingProxyType({}),
+    ) -> None:
+        self.found, self.calendars, self.released = found, calendars, released
+        self.count = len(meters)
+        present = {(item.meter_id, item.install_no) for item in meters}
+        past = [item for item, _ in ended if (item.meter_id, item.install_no) not in present]
+        self.meters = [*meters, *past]
+        meters = self.meters
+        self._ended = {(item.meter_id, item.install_no): end for item, end in ended}
         self.charges = self.estimated = 0
         self._terms = TermsTable(calendars)
-        self._places = {item.meter_id: place for place, item in enumerate(meters)}
+        self._installs = {(item.meter_id, item.install_no): place for place, item in enumerate(meters)}
+        self._places = {item.meter_id: place for place, item in reversed(list(enumerate(meters)))}
+        self._install_no = np.array([item.install_no for item in meters], np.int64)
         self._place_of_name = np.zeros(0, np.int64)
         size = len(meters)
         self._ratio, self._power, self._start, self._total, self._at = (
@@ -131,6 +150,10 @@ class MeterBooks:
         self._period = np.full(size, ABSENT, np.int64)
         self._counter, self._charged, self._lines = (np.zeros(size, np.int64) for _ in range(3))
         self._settled: dict[int, tuple[int, tuple[int, ...]]] = {}
+        for place, item in enumerate(meters):
+            if item.carried is not None:
+                self._period[place], self._counter[place] = item.carried.tier_period_start, item.carried.tier_period_wh
+                self._settled[place] = (item.carried.order_start, item.carried.settled_wh)
 
     def take(self, lines: LineWords) -> None:
         """Follow the charges of a window."""
@@ -142,6 +165,8 @@ class MeterBooks:
         known = np.array([self._places.get(name, -1) for name in fresh], np.int64)
         self._place_of_name = np.concatenate([self._place_of_name, known])
         places = self._place_of_name[lines["meter_id"][charges]]
+        if len(self._install_no):
+            self._find_installations(lines, charges, places, names)
         for row in charges[places < 0]:
             line = lines.line(int(row))
             subject = f"batch {lines['batch_seq'][row]} line {line.line_no}"
@@ -150,6 +175,14 @@ class MeterBooks:
         self.charges += len(rows)
         if len(rows):
             self._follow(lines, rows, places[places >= 0])
+
+    def _find_installations(self, lines: LineWords, charges: Words, places: Words, names: Sequence[str]) -> None:
+        """Move charges of installations before the present one to their own places."""
+        others = np.flatnonzero((places >= 0) & (lines["install_no"][charges] != self._install_no[places]))
+        for at in others:
+            row = int(charges[at])
+            key = (names[int(lines["meter_id"][row])], int(lines["install_no"][row]))
+            places[at] = self._installs.get(key, -1)
 
     def _follow(self, lines: LineWords, rows: Words, places: Words) -> None:
         groups = _Grouped(places)
@@ -222,16 +255,32 @@ class MeterBooks:
             chain.tier_wh = int(counter[place])
             chain.order_start, chain.settled_wh = self._settled.get(number, (0, NO_RATES))
             batch_seq = int(lines["batch_seq"][row])
-            chain.take(self.found, lines.line(row), batch_seq, self.calendars, lines.read_wh(row))
+            excused = self._is_excused(lines, order, meter, int(place))
+            chain.take(self.found, lines.line(row), batch_seq, self.calendars, lines.read_wh(row), released=excused)
             self.estimated += chain.estimated
             self._settled[number] = (chain.order_start, chain.settled_wh)
+
+    def _is_excused(self, lines: LineWords, order: Words, meter: Words, place: int) -> bool:
+        """Whether the charge that a line is part of goes over a reading that a person released."""
+        number, batch = meter[place], lines["batch_seq"][order[place]]
+        taken = self.released.get(self.meters[number].meter_id, ())
+        if not taken:
+            return False
+        own = order[(meter == number) & (lines["batch_seq"][order] == batch)]
+        begun, ended = int(lines["event_from"][own].min()), int(lines["event_to"][own].max())
+        return any(begun < at <= ended for at in taken)
 
     def close(self, cursors: Mapping[str, tuple[Reached, int | None]]) -> None:
         """Compare with the cursors, each with the accepted register at its instant."""
         standing = (self._total, self._at, self._period, self._counter, self._charged, self._lines)
-        for item, *reached in zip(self.meters, *(values.tolist() for values in standing), strict=True):
+        for place, (item, *reached) in enumerate(
+            zip(self.meters, *(values.tolist() for values in standing), strict=True)
+        ):
             chain = MeterChain(item)
             chain.total_wh, chain.at, period, chain.tier_wh, chain.charged_wh, chain.lines = reached
             chain.tier_period_start = None if period == ABSENT else period
-            cursor, read_wh = cursors.get(item.meter_id, (None, None))
-            chain.close(self.found, cursor, read_wh)
+            ended = self._ended.get((item.meter_id, item.install_no))
+            if ended is not None:
+                chain.end(self.found, ended)
+            if place < self.count:
+                chain.close(self.found, *cursors.get(item.meter_id, (None, None)))

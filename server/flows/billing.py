@@ -45,13 +45,15 @@ class ChargeOutcome:
     estimated: int = 0
 
 
-def charge_due(unit: Unit, estate_id: str, now: "Now", *, limit: int = CHARGE_METERS_MAX) -> ChargeOutcome:
-    """Charge up to `limit` meters whose turn it is, the longest waiting first.
+def charge_due(
+    unit: Unit, estate_id: str, now: "Now", *, limit: int = CHARGE_METERS_MAX, meter_ids: Sequence[str] = ()
+) -> ChargeOutcome:
+    """Charge up to `limit` meters whose turn it is, the longest waiting first; or those named, whoever's turn it is.
 
     Conflict when a cursor or balance moved meanwhile; then nothing of the batch is booked.
     """
     with collection_paused():
-        return _charge(unit, estate_id, now, limit)
+        return _charge(unit, estate_id, now, limit, meter_ids)
 
 
 @contextmanager
@@ -69,10 +71,10 @@ def collection_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _charge(unit: Unit, estate_id: str, now: "Now", limit: int) -> ChargeOutcome:
+def _charge(unit: Unit, estate_id: str, now: "Now", limit: int, meter_ids: Sequence[str]) -> ChargeOutcome:
     connection = unit.connection
     cycle_s = get_estate(connection, estate_id)["billing_cycle_s"]
-    due, accounts = load_due(connection, estate_id, now.world_s, cycle_s, limit)
+    due, accounts = load_due(connection, estate_id, now.world_s, cycle_s, limit, meter_ids)
     steps, held = _plan(unit, estate_id, due)
     moved = [item for item in due if item.meter_id not in held]
     if not moved:

@@ -15,6 +15,7 @@ from server.domain.anomalies import DISOBEYED, SILENT, SILENT_FAILURES, Finding
 from server.errors import Conflict, NotFound, Refused
 from server.store import anomalies as figures
 from server.store import cases as kept
+from server.store import conditions
 from server.store.estates import get_estate
 from server.store.unit import Unit
 
@@ -39,6 +40,9 @@ def find(connection: Connection, estate_id: str, now: "Now") -> list[Finding]:
         rules.silent(one, since.get((SILENT, one.meter_id), one.contact_at), now.world_s, cycle_s)
         for one in figures.contacts(connection, estate_id, SILENT_FAILURES)
     ]
+    found += [rules.clock(one) for one in conditions.clocks(connection, estate_id, since, rules.CLOCK_MAX_S)]
+    found += [rules.jumped(one, now.world_s, cycle_s) for one in conditions.pending(connection, estate_id, since)]
+    found += [rules.stuck(one) for one in conditions.unmoved(connection, estate_id, since, now.world_s)]
     found += [rules.gate_loss(one) for one in figures.gate_balances(connection, estate_id, since, now.world_s, cycle_s)]
     live = kept.live_keys(connection, estate_id)
     return [finding for finding in found if finding is not None and (finding.kind, finding.subject) not in live]

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from core.tariff import Tariff, tier_period_start_s
+from server.domain.budget import Budget
 from server.domain.estate_document import EstateDocument, GateEntry, HouseholdEntry
 from server.domain.ledger import SYSTEM_ACCOUNTS
 from server.domain.schemes import PRESETS, definition_of
-from server.errors import Conflict
+from server.errors import Conflict, Refused
 from server.flows import schemes
 from server.flows.ledger import ensure_account, post_opening
 from server.store import schema
+from server.store.acceptance import exchanges
+from server.store.budgets import budgets_of
 from server.store.bulk import insert_rows
 from server.store.estates import upsert
 from server.store.meters import MeterRow, list_meters
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """How many rows an import named, and how many of its households are new."""
+    """How many rows an import named, how many of its households are new, and what each bus needs of its cycle."""
 
     buses: int
     rooms: int
@@ -40,10 +43,14 @@ class Imported:
     gates: int
     users: int
     new_households: int
+    budgets: tuple[Budget, ...] = ()
 
 
 def import_estate(unit: Unit, document: EstateDocument, now: "Now") -> Imported:
-    """Insert or update everything the document names; Conflict for a change that money forbids."""
+    """Insert or update everything the document names.
+
+    Conflict for a change that money forbids, Refused for a bus that cannot read its meters in time.
+    """
     connection, estate_id = unit.connection, document.estate.estate_id
     site = {name: value for name, value in asdict(document.estate).items() if name != "scheme_id"}
     is_new = upsert(connection, schema.estate, ("estate_id",), site)
@@ -65,6 +72,8 @@ def import_estate(unit: Unit, document: EstateDocument, now: "Now") -> Imported:
         _gate(unit, estate_id, gate, known.get(gate.meter_id), now)
     _people(unit, document)
     _history(unit, document)
+    budgets = budgets_of(connection, estate_id)
+    refuse_overfull(budgets)
     return Imported(
         len(document.buses),
         len(document.rooms),
@@ -72,7 +81,18 @@ def import_estate(unit: Unit, document: EstateDocument, now: "Now") -> Imported:
         len(document.gates),
         len(document.users),
         new,
+        tuple(budgets),
     )
+
+
+def refuse_overfull(budgets: Iterable[Budget]) -> None:
+    """Refused when a bus cannot read its meters once in their cycle; the message says what would help."""
+    for budget in budgets:
+        if not budget.fits:
+            raise Refused(
+                f"bus {budget.bus_id}: {budget}; give it fewer meters, a higher baud or longer cycles "
+                "(reading_cycle_s, status_cycle_s, variables_cycle_s, clock_cycle_s of the estate)"
+            )
 
 
 def _tariffs(unit: Unit, estate_id: str, tariffs: Iterable[Tariff], now: "Now") -> None:
@@ -181,7 +201,8 @@ def _rewire(unit: Unit, estate_id: str, home: HouseholdEntry, meter: MeterRow) -
     """What may change at an installed meter: its bus, room and password; its registers may not."""
     rates = (meter.start_rate1_wh, meter.start_rate2_wh, meter.start_rate3_wh, meter.start_rate4_wh)
     given = (home.start_wh, home.start_rates_wh or (None,) * 4, home.ratio)
-    if given != (meter.start_wh, rates, meter.ratio) or home.installed_at not in (None, meter.installed_at):
+    now_installed = given == (meter.start_wh, rates, meter.ratio) and home.installed_at in (None, meter.installed_at)
+    if not now_installed and not _was_installed(unit, estate_id, home):
         raise Conflict(
             f"meter {home.meter_id} was installed at {meter.start_wh} Wh with ratio {meter.ratio}; "
             "start registers, ratio and installed_at cannot change"
@@ -198,6 +219,15 @@ def _rewire(unit: Unit, estate_id: str, home: HouseholdEntry, meter: MeterRow) -
         )
     values: dict[str, object] = {name: getattr(home, name) for name in _WIRING}
     upsert(unit.connection, schema.meter, ("estate_id", "meter_id"), {"estate_id": estate_id, **values})
+
+
+def _was_installed(unit: Unit, estate_id: str, home: HouseholdEntry) -> bool:
+    """Whether the file tells of an installation that an exchange has ended since; it need not be written anew."""
+    return any(
+        (row["old_meter_id"], row["old_start_wh"], row["old_ratio"]) == (home.meter_id, home.start_wh, home.ratio)
+        and home.installed_at in (None, row["old_installed_at"])
+        for row in exchanges(unit.connection, estate_id, account_id=home.account_id)
+    )
 
 
 _CURSOR = (

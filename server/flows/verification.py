@@ -41,7 +41,13 @@ class _Books:
             self.heads.setdefault(head.batch_seq, set()).add(head.hash)
         self.accounts = AccountBooks(self.found)
         calendars = {key: TariffCalendar(value) for key, value in load_tariffs(connection, estate_id).items()}
-        self.meters = MeterBooks(self.found, books.household_meters(connection, estate_id), calendars)
+        self.meters = MeterBooks(
+            self.found,
+            books.household_meters(connection, estate_id),
+            calendars,
+            books.ended_installations(connection, estate_id),
+            books.released(connection, estate_id),
+        )
         self.payments = _Payments(self.found, books.payments(connection, estate_id))
         self.previous_hash = GENESIS
         self.sealing = True
@@ -179,7 +185,7 @@ def verify(connection: Connection, estate_id: str, heads: Sequence[Head] = ()) -
     return VerifyReport(
         estate_id=estate_id,
         accounts=accounts,
-        meters=len(own.meters.meters),
+        meters=own.meters.count,
         batches=own.batches,
         lines=own.lines,
         charges=own.meters.charges,

@@ -7,13 +7,13 @@ nothing read is lost and nothing is believed before it is committed.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import cast
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, RowMapping
 
 from server.clock import Clock
 from server.collect.port import LineSettings
 from server.collect.work import Action, BusPlan, Cadence, ControlOrder, MeterPlan, timing_for
 from server.domain.readings import ContactFailure, MeterReading, MeterVariables, StatusRead
-from server.flows import readings, relays
+from server.flows import clocks, readings, relays
 from server.store.engine import reader
 from server.store.estates import get_estate, list_buses
 from server.store.meters import MeterRow, meters_on_bus
@@ -106,6 +106,14 @@ class FlowOrders:
         with reader(self._engine) as connection:
             return near_meters(connection, self._estate_id, bus_id)
 
+    def may_set_clocks(self, bus_id: str) -> bool:
+        """Once a day, while our own clock is sane."""
+        return self._writer.run(
+            lambda unit: clocks.claim_broadcast(
+                unit, self._estate_id, bus_id, self._clock.now(), clock_sane=self._clock_sane()
+            )
+        )
+
 
 def _control_order(order: relays.RelayOrder) -> ControlOrder:
     return ControlOrder(
@@ -122,8 +130,7 @@ def _control_order(order: relays.RelayOrder) -> ControlOrder:
 def bus_plans(connection: Connection, estate_id: str) -> list[BusPlan]:
     """What the collector needs to know of every bus of an estate."""
     site = get_estate(connection, estate_id)
-    cycle_s = site["reading_cycle_s"]
-    cadence = Cadence(reading_cycle_s=cycle_s, near_cycle_s=max(1, cycle_s // NEAR_CYCLE_DIVISOR))
+    cadence = _cadence(site)
     plans = []
     for row in list_buses(connection, estate_id):
         line = LineSettings(row["baud"], row["parity"], row["stop_bits"], bool(row["rs485"]))
@@ -142,6 +149,20 @@ def bus_plans(connection: Connection, estate_id: str) -> list[BusPlan]:
             )
         )
     return plans
+
+
+def _cadence(site: RowMapping) -> Cadence:
+    """The cycles of an estate; whatever is read more rarely comes each so many reading cycles."""
+    cycle_s = site["reading_cycle_s"]
+    every = {name: max(1, -(-site[f"{name}_cycle_s"] // cycle_s)) for name in ("status", "variables", "clock")}
+    return Cadence(
+        reading_cycle_s=cycle_s,
+        near_cycle_s=max(1, cycle_s // NEAR_CYCLE_DIVISOR),
+        status_every=every["status"],
+        variables_every=every["variables"],
+        clock_every=every["clock"],
+        daily_freeze=bool(site["daily_freeze"]),
+    )
 
 
 def _meter_plan(meter: MeterRow, *, may_trip: bool) -> MeterPlan:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from server.store.schema import audit
 
@@ -27,3 +27,18 @@ def record(
             created_ms=now.machine_ms,
         )
     )
+
+
+def seen_since(connection: Connection, estate_id: str, verb: str, subject: str, world_s: int) -> bool:
+    """Whether somebody did this to it at `world_s` or later."""
+    query = (
+        select(audit.c.audit_id)
+        .where(
+            audit.c.estate_id == estate_id,
+            audit.c.verb == verb,
+            audit.c.subject == subject,
+            audit.c.world_at >= world_s,
+        )
+        .limit(1)
+    )
+    return connection.execute(query).first() is not None

@@ -19,12 +19,21 @@ _NO_RATES = (None, None, None, None)
 
 
 def load_due(
-    connection: Connection, estate_id: str, world_s: int, cycle_s: int, limit: int
+    connection: Connection, estate_id: str, world_s: int, cycle_s: int, limit: int, meter_ids: Sequence[str] = ()
 ) -> tuple[list[Due], dict[str, AccountState]]:
-    """Meters with an accepted reading after their cursor whose cycle is over or whose account is near an alarm."""
+    """Meters with an accepted reading after their cursor whose cycle is over or whose account is near an alarm.
+
+    Meters that are named are due whatever the cycle says, and no others.
+    """
     due: list[Due] = []
     accounts: dict[str, AccountState] = {}
-    for row in connection.execute(_due(estate_id, world_s - cycle_s, limit)):
+    query = _due(estate_id, limit)
+    if meter_ids:
+        query = query.where(meter.c.meter_id.in_(meter_ids))
+    else:
+        near = or_(account.c.level > 0, account.c.balance_fen <= 2 * account.c.alarm1_fen)
+        query = query.where(or_(meter_cursor.c.read_at <= world_s - cycle_s, near))
+    for row in connection.execute(query):
         start = Registers(row[6], row[7], None if row[8] is None else rates_of(row[8:12]))
         end = Registers(row[12], row[13], None if row[14] is None else rates_of(row[14:18]))
         rates_wh = None if row[21] is None else rates_from(row[21])
@@ -39,7 +48,7 @@ def load_due(
     return due, accounts
 
 
-def _due(estate_id: str, before_s: int, limit: int) -> "Select[Any]":
+def _due(estate_id: str, limit: int) -> "Select[Any]":
     cursor, live, taken = meter_cursor.c, meter_live.c, reading.c
     columns = (
         meter.c.meter_id, meter.c.account_id, account.c.tariff_id, cursor.install_no, cursor.seq, meter.c.ratio,
@@ -68,11 +77,6 @@ def _due(estate_id: str, before_s: int, limit: int) -> "Select[Any]":
             account.c.tariff_id.is_not(None),
             meter.c.fee == REMOTE,
             account.c.status != "closed",
-            or_(
-                cursor.read_at <= before_s,
-                account.c.level > 0,
-                account.c.balance_fen <= 2 * account.c.alarm1_fen,
-            ),
         )
         .order_by(cursor.read_at, meter.c.meter_id)
         .limit(limit)

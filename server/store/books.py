@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select
 
-from core.reading import Verdict
+from core.reading import ADVANCING
 from server.domain.rulebook import replayed
 from server.domain.supply import TripFacts
 from server.store.estates import get_account
@@ -80,7 +80,7 @@ def _readings(connection: Connection, estate_id: str, meter_id: str) -> list[dic
         .where(
             reading.c.estate_id == estate_id,
             reading.c.meter_id == meter_id,
-            reading.c.verdict.in_((Verdict.ACCEPTED, Verdict.ROLLED_OVER)),
+            reading.c.verdict.in_(ADVANCING),
             reading.c.read_at <= newest,
         )
         .order_by(reading.c.read_at.desc())

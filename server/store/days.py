@@ -36,3 +36,16 @@ def daily(rows: Iterable[Any]) -> list[Day]:
 
 def _next(day: str) -> str:
     return (date.fromisoformat(day) + timedelta(days=1)).isoformat()
+
+
+def with_gaps(days: Iterable[Day]) -> list[tuple[str, int | None]]:
+    """Each local day from the first to the last with its energy, None where no reading tells it."""
+    known = {one.day: one.energy_wh for one in days}
+    if not known:
+        return []
+    day, last = min(known), max(known)
+    found = [(day, known.get(day))]
+    while day < last:
+        day = _next(day)
+        found.append((day, known.get(day)))
+    return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection, RowMapping, and_, select
 
@@ -9,7 +10,9 @@ from server.store.days import Day, daily
 from server.store.schema import (
     anomaly_case,
     batch,
+    exchange,
     line,
+    meter,
     meter_cursor,
     notice,
     payment,
@@ -24,6 +27,7 @@ from server.store.schema import (
 LEDGER_ROWS = 30
 ROWS = 12
 DAYS = 31
+FOREVER = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +155,53 @@ def notices(connection: Connection, estate_id: str, account_id: str, *, limit: i
 
 
 def days(connection: Connection, estate_id: str, meter_id: str, *, limit: int = DAYS) -> list[Day]:
-    """Energy of the latest days of one meter, oldest first; days without a reading are absent."""
-    query = (
-        select(register_day.c.meter_id, register_day.c.day, register_day.c.first_wh, register_day.c.total_wh)
-        .where(register_day.c.estate_id == estate_id, register_day.c.meter_id == meter_id)
-        .order_by(register_day.c.day.desc())
-        .limit(limit + 1)
+    """Energy of the latest days of a household, oldest first, after the ratio; days without a reading are absent.
+
+    Meters that this one replaced are counted up to their exchange.
+    """
+    found: dict[str, int] = {}
+    for one in _installations(connection, estate_id, meter_id):
+        query = (
+            select(register_day.c.meter_id, register_day.c.day, register_day.c.first_wh, register_day.c.total_wh)
+            .where(
+                register_day.c.estate_id == estate_id,
+                register_day.c.meter_id == one.meter_id,
+                register_day.c.read_at.between(one.from_at, one.to_at),
+            )
+            .order_by(register_day.c.day.desc())
+            .limit(limit + 1)
+        )
+        for day in daily(reversed(connection.execute(query).all())):
+            found[day.day] = found.get(day.day, 0) + day.energy_wh * one.ratio
+    return [Day(meter_id, day, found[day]) for day in sorted(found)][-limit:]
+
+
+class _Installation(NamedTuple):
+    """A meter with its ratio, from one exchange to the next."""
+
+    meter_id: str
+    ratio: int
+    from_at: int
+    to_at: int
+
+
+def _installations(connection: Connection, estate_id: str, meter_id: str) -> list[_Installation]:
+    """What measured this household, newest first; days that an import brought have no time and count as the oldest."""
+    now = select(meter.c.account_id, meter.c.ratio, meter.c.installed_at).where(
+        meter.c.estate_id == estate_id, meter.c.meter_id == meter_id
     )
-    return daily(reversed(connection.execute(query).all()))[-limit:]
+    row = connection.execute(now).one_or_none()
+    if row is None:
+        return []
+    old = exchange.c
+    query = (
+        select(old.old_meter_id, old.old_ratio, old.old_installed_at, old["at"])
+        .where(old.estate_id == estate_id, old.account_id == row[0])
+        .order_by(old["at"].desc(), old.created_ms.desc())
+    )
+    found = [_Installation(meter_id, row[1], row[2], FOREVER)]
+    found += [_Installation(*one) for one in connection.execute(query)]
+    return [*found[:-1], found[-1]._replace(from_at=0)]
 
 
 def cursor(connection: Connection, estate_id: str, meter_id: str) -> RowMapping | None:

@@ -61,13 +61,19 @@ def list_meters(connection: Connection, estate_id: str) -> list[MeterRow]:
     return [_row(row) for row in connection.execute(query)]
 
 
-def get_meter(connection: Connection, estate_id: str, meter_id: str) -> MeterRow:
-    """One meter; NotFound if there is none in this estate."""
+def find_meter(connection: Connection, estate_id: str, meter_id: str) -> MeterRow | None:
+    """One meter, or None."""
     query = select(*_COLUMNS).where(meter.c.estate_id == estate_id, meter.c.meter_id == meter_id)
     row = connection.execute(query).one_or_none()
-    if row is None:
+    return None if row is None else _row(row)
+
+
+def get_meter(connection: Connection, estate_id: str, meter_id: str) -> MeterRow:
+    """One meter; NotFound if there is none in this estate."""
+    found = find_meter(connection, estate_id, meter_id)
+    if found is None:
         raise NotFound(f"there is no meter {meter_id!r} in this estate")
-    return _row(row)
+    return found
 
 
 def meters_of_account(connection: Connection, estate_id: str, account_id: str) -> Sequence[MeterRow]:

@@ -6,30 +6,43 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, and_, select
 
-from core.reading import Verdict
+from core.reading import ADVANCING, HELD, RULES_VERSION, TRUE, Verdict
 from server.domain.readings import MeterReading, Rates
 from server.store.bulk import insert_rows, update_rows
 from server.store.schema import meter, meter_live, reading, register_day
 
-ACCEPTED = (Verdict.ACCEPTED.value, Verdict.ROLLED_OVER.value)
+ACCEPTED = tuple(verdict.value for verdict in ADVANCING)
+KNOWN = tuple(verdict.value for verdict in TRUE)
+HELD_VERDICTS = tuple(verdict.value for verdict in HELD)
 _READING = (
     "estate_id", "read_at", "meter_id", "install_no", "received_ms", "total_wh", "rate1_wh", "rate2_wh", "rate3_wh",
-    "rate4_wh", "reverse_wh", "source", "verdict", "reason", "raw_hex",
+    "rate4_wh", "reverse_wh", "source", "verdict", "reason", "raw_hex", "rules",
 )  # fmt: skip
+_LEARNED = ("usual_w", "usual_from", "pending_wh", "pending_at")
 
 
 @dataclass(slots=True)
 class LiveState:
-    """The last accepted registers of a meter, or those at installation; changed while a batch is judged."""
+    """The last accepted registers of a meter, or those at installation; changed while a batch is judged.
+
+    `usual_w` is the highest mean power that the meter has shown since `usual_from`; `pending_wh` a step forward that
+    was read at `pending_at` and is held until another reading confirms it.
+    """
 
     install_no: int
     max_power_w: int
+    installed_at: int
+    start_wh: int
     total_wh: int
     rates_wh: Rates | None
     at: int
     received_ms: int | None
     previous_wh: int | None
     previous_ms: int | None
+    usual_w: int | None = None
+    usual_from: int | None = None
+    pending_wh: int | None = None
+    pending_at: int | None = None
     changed: bool = False
 
 
@@ -39,9 +52,9 @@ def live_states(connection: Connection, estate_id: str, meter_ids: Sequence[str]
     starts = [meter.c[f"start_rate{number}_wh"] for number in range(1, 5)]
     query = (
         select(
-            meter.c.meter_id, meter.c.install_no, meter.c.max_power_w, meter.c.start_wh, meter.c.installed_at,
+            meter.c.meter_id, meter.c.install_no, meter.c.max_power_w, meter.c.installed_at, meter.c.start_wh,
             meter_live.c.total_wh, meter_live.c.reading_at, meter_live.c.reading_ms, meter_live.c.previous_wh,
-            meter_live.c.previous_ms, *rates, *starts,
+            meter_live.c.previous_ms, *(meter_live.c[name] for name in _LEARNED), *rates, *starts,
         )
         .join(meter_live, _same(meter, meter_live))
         .outerjoin(reading, and_(_same(meter, reading), reading.c.read_at == meter_live.c.reading_at))
@@ -55,9 +68,13 @@ def _same(left: Any, right: Any) -> Any:
 
 
 def _state(row: Any) -> LiveState:
+    install_no, max_power_w, installed_at, start_wh = row[1:5]
+    state = LiveState(install_no, max_power_w, installed_at, start_wh, row[5], None, row[6], row[7], row[8], row[9])
+    state.usual_w, state.usual_from, state.pending_wh, state.pending_at = row[10:14]
+    state.rates_wh = rates_of(row[14:18])
     if row[6] is None:
-        return LiveState(row[1], row[2], row[3], rates_of(row[14:18]), row[4], None, None, None)
-    return LiveState(row[1], row[2], row[5], rates_of(row[10:14]), row[6], row[7], row[8], row[9])
+        state.total_wh, state.at, state.rates_wh = start_wh, installed_at, rates_of(row[18:22])
+    return state
 
 
 def rates_of(values: Sequence[int | None]) -> Rates | None:
@@ -85,6 +102,7 @@ def insert_readings(
         (
             estate_id, item.read_at, item.meter_id, install_no, item.received_ms, item.total_wh,
             *(item.rates_wh or (None,) * 4), item.reverse_wh, item.source, verdict.value, reason, item.raw_hex,
+            RULES_VERSION,
         )
         for item, install_no, verdict, reason in judged
     ]  # fmt: skip
@@ -94,11 +112,14 @@ def insert_readings(
 def save_live(connection: Connection, estate_id: str, states: dict[str, LiveState]) -> None:
     """Write back the states that changed."""
     rows = [
-        (state.total_wh, state.at, state.received_ms, state.previous_wh, state.previous_ms, estate_id, meter_id)
+        (
+            state.total_wh if state.received_ms else None, state.at if state.received_ms else None, state.received_ms,
+            state.previous_wh, state.previous_ms, *(getattr(state, name) for name in _LEARNED), estate_id, meter_id,
+        )
         for meter_id, state in states.items()
         if state.changed
-    ]
-    setting = ("total_wh", "reading_at", "reading_ms", "previous_wh", "previous_ms")
+    ]  # fmt: skip
+    setting = ("total_wh", "reading_at", "reading_ms", "previous_wh", "previous_ms", *_LEARNED)
     update_rows(connection, meter_live, setting, ("estate_id", "meter_id"), rows)
 
 
@@ -108,9 +129,11 @@ def note_contact(connection: Connection, estate_id: str, contacts: dict[str, tup
     update_rows(connection, meter_live, ("contact_at", "contact_ms", "failures"), ("estate_id", "meter_id"), rows)
 
 
-def save_days(connection: Connection, estate_id: str, days: dict[tuple[str, str], tuple[int, int, int]]) -> None:
+def save_days(
+    connection: Connection, estate_id: str, days: dict[tuple[str, str], tuple[int, int, int]], *, source: str = "live"
+) -> None:
     """Registers by (meter, local day): first, last and when; a later reading of the day moves the last."""
-    rows = [(estate_id, meter_id, day, *values, "live") for (meter_id, day), values in days.items()]
+    rows = [(estate_id, meter_id, day, *values, source) for (meter_id, day), values in days.items()]
     columns = ("estate_id", "meter_id", "day", "first_wh", "total_wh", "read_at", "source")
     insert_rows(
         connection,
@@ -125,12 +148,12 @@ def save_days(connection: Connection, estate_id: str, days: dict[tuple[str, str]
 def accepted_at(
     connection: Connection, estate_id: str, keys: Sequence[tuple[str, int]]
 ) -> dict[tuple[str, int], tuple[int, Rates | None]]:
-    """Accepted registers read exactly at (meter_id, instant): the freezes that split a charge."""
+    """True registers of exactly (meter_id, instant): the freezes that split a charge."""
     columns = [reading.c[f"rate{number}_wh"] for number in range(1, 5)]
     query = select(reading.c.meter_id, reading.c.read_at, reading.c.total_wh, *columns).where(
         reading.c.estate_id == estate_id,
         reading.c.read_at.in_({at for _, at in keys}),
-        reading.c.verdict.in_(ACCEPTED),
+        reading.c.verdict.in_(KNOWN),
     )
     wanted = set(keys)
     return {
@@ -138,6 +161,21 @@ def accepted_at(
         for row in connection.execute(query)
         if (row[0], row[1]) in wanted
     }
+
+
+def neighbours(
+    connection: Connection, estate_id: str, meter_id: str, at: int, *, since: int
+) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
+    """The true registers (read_at, Wh) of a meter just before and just after `at`, not before `since`."""
+    query = select(reading.c.read_at, reading.c.total_wh).where(
+        reading.c.estate_id == estate_id,
+        reading.c.meter_id == meter_id,
+        reading.c.verdict.in_(KNOWN),
+    )
+    own = reading.c.read_at
+    before = connection.execute(query.where(own.between(since, at - 1)).order_by(own.desc()).limit(1)).first()
+    after = connection.execute(query.where(own > at).order_by(own).limit(1)).first()
+    return (None if before is None else (before[0], before[1])), (None if after is None else (after[0], after[1]))
 
 
 def readings_of_meter(

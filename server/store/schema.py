@@ -2,47 +2,35 @@
 
 `estate_id` is part of every key. World time is int64 epoch seconds (`*_at`), machine time int64 epoch
 milliseconds (`*_ms`). Money is int64 fen (`*_fen`) plus a residue in nanofen (`*_nf`), energy int64 watt-hours
-(`*_wh`). batch, line, seal, scheme, relay_desired, relay_attempt, callback_inbox, case_event and audit are append-only:
-triggers refuse UPDATE and DELETE.
+(`*_wh`). Triggers refuse UPDATE and DELETE on the tables of `APPEND_ONLY`.
 
 Signs: a household's balance is its credit, positive when money is left. Lines of a batch sum to zero.
 """
 
 from sqlalchemy import (
-    BigInteger,
     CheckConstraint,
     Column,
     ForeignKeyConstraint,
     Index,
-    Integer,
-    MetaData,
     Table,
-    Text,
     UniqueConstraint,
     text,
 )
-from sqlalchemy.types import TypeEngine
 
-Int64: TypeEngine[int] = BigInteger().with_variant(Integer(), "sqlite")
+from server.store import columns, schema_readings
+from server.store.columns import Int64
+from server.store.columns import id_column as _id
+from server.store.columns import int_column as _int
+from server.store.columns import text_column as _text
 
-metadata = MetaData()
+metadata = columns.metadata
+reading, reading_act, meter_live = schema_readings.reading, schema_readings.reading_act, schema_readings.meter_live
+register_day, exchange = schema_readings.register_day, schema_readings.exchange
 
 APPEND_ONLY = (
     "batch", "line", "seal", "scheme", "relay_desired", "relay_attempt", "callback_inbox", "case_event", "audit",
+    "reading_act", "exchange",
 )  # fmt: skip
-
-
-def _id(name: str, *, primary_key: bool = True, nullable: bool = False) -> Column[str]:
-    return Column(name, Text, primary_key=primary_key, nullable=nullable)
-
-
-def _int(name: str, *, nullable: bool = False, default: int | None = None) -> Column[int]:
-    server_default = None if default is None else str(default)
-    return Column(name, Int64, nullable=nullable, server_default=server_default)
-
-
-def _text(name: str, *, nullable: bool = False, default: str | None = None) -> Column[str]:
-    return Column(name, Text, nullable=nullable, server_default=default)
 
 
 estate = Table(
@@ -53,6 +41,10 @@ estate = Table(
     _text("mode", default="observe"),  # observe | dry_run | armed
     _text("close_policy", default="allow"),  # allow (1BH, the resident presses the button) | direct (1CH)
     _int("reading_cycle_s", default=900),
+    _int("status_cycle_s", default=900),
+    _int("variables_cycle_s", default=3600),
+    _int("clock_cycle_s", default=21600),
+    _int("daily_freeze", default=1),  # 1: what the meters kept at midnight is read each day
     _int("billing_cycle_s", default=3600),
     _int("grace_s", default=86400),  # from the delivered cut warning to the earliest trip, world seconds
     _int("trips_without_deadline", default=0),  # 1: trip over protocols whose command no meter refuses when late
@@ -158,36 +150,6 @@ meter = Table(
     _text("fee", default="remote"),  # remote: the balance is here | local: the meter keeps it and charges by itself
     _text("customer", default=""),  # 12 digits by which a local meter knows its owner
     Index("meter_bus", "estate_id", "bus_id"), Index("meter_account", "estate_id", "account_id"),
-)  # fmt: skip
-
-reading = Table(
-    "reading", metadata,
-    _id("estate_id"), Column("read_at", Int64, primary_key=True), _id("meter_id"),
-    _int("install_no"), _int("received_ms"),
-    _int("total_wh"), _int("rate1_wh", nullable=True), _int("rate2_wh", nullable=True),
-    _int("rate3_wh", nullable=True), _int("rate4_wh", nullable=True), _int("reverse_wh", nullable=True),
-    _text("source", default="live"),  # live | demand | import
-    _text("verdict"),  # core.reading.Verdict
-    _text("reason", default=""), _text("raw_hex", default=""),
-    Index("reading_meter", "estate_id", "meter_id", "read_at"),
-)  # fmt: skip
-
-meter_live = Table(
-    "meter_live", metadata,
-    _id("estate_id"), _id("meter_id"),
-    _int("contact_at", nullable=True), _int("contact_ms", nullable=True), _int("failures", default=0),
-    _int("total_wh", nullable=True), _int("reading_at", nullable=True), _int("reading_ms", nullable=True),
-    _int("previous_wh", nullable=True), _int("previous_ms", nullable=True),  # the accepted reading before
-    _int("voltage_mv", nullable=True), _int("current_ma", nullable=True), _int("power_mw", nullable=True),
-    _int("variables_at", nullable=True),
-    _int("status3", nullable=True), _int("status3_at", nullable=True), _int("status3_ms", nullable=True),
-    _int("clock_offset_s", nullable=True),  # meter clock minus world time
-)  # fmt: skip
-
-register_day = Table(
-    "register_day", metadata,
-    _id("estate_id"), _id("meter_id"), _id("day"),  # local date YYYY-MM-DD; last accepted register of that day
-    _int("first_wh"), _int("total_wh"), _int("read_at"), _text("source", default="live"),
 )  # fmt: skip
 
 meter_cursor = Table(

@@ -4,10 +4,11 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, func, select
 
+from core.reading import Verdict
 from server.domain.ledger import SYSTEM_ACCOUNTS
-from server.domain.verification import Installed, Reached
+from server.domain.verification import Carried, Ended, Installed, Reached
 from server.store.readings import ACCEPTED
-from server.store.schema import account, batch, line, meter, meter_cursor, payment, reading, seal
+from server.store.schema import account, batch, exchange, line, meter, meter_cursor, payment, reading, seal
 
 STRAYS_MAX = 100  # rows of one kind that belong nowhere; more of them say no more
 
@@ -49,13 +50,51 @@ def missing_accounts(connection: Connection, estate_id: str) -> list[str]:
 
 
 def household_meters(connection: Connection, estate_id: str) -> list[Installed]:
-    """All charged meters."""
+    """All charged meters as they are installed now, with what an exchange carried over to them."""
     columns = (
         meter.c.meter_id, meter.c.install_no, meter.c.ratio, meter.c.max_power_w, meter.c.start_wh,
         meter.c.installed_at,
     )  # fmt: skip
     query = select(*columns).where(meter.c.estate_id == estate_id, meter.c.kind == "household")
-    return [Installed(*row) for row in connection.execute(query.order_by(meter.c.meter_id))]
+    carried = _carried(connection, estate_id)
+    return [
+        Installed(*row, carried.get((row[0], row[1]))) for row in connection.execute(query.order_by(meter.c.meter_id))
+    ]
+
+
+def ended_installations(connection: Connection, estate_id: str) -> list[tuple[Installed, Ended]]:
+    """Installations that an exchange ended, oldest first."""
+    old = exchange.c
+    columns = (
+        old.old_meter_id, old.old_install_no, old.old_ratio, old.old_max_power_w, old.old_start_wh,
+        old.old_installed_at, old["at"], old.final_wh,
+    )  # fmt: skip
+    query = select(*columns).where(old.estate_id == estate_id).order_by(old["at"], old.created_ms)
+    carried = _carried(connection, estate_id)
+    return [
+        (Installed(*row[:6], carried.get((row[0], row[1]))), Ended(row[6], row[7])) for row in connection.execute(query)
+    ]
+
+
+def _carried(connection: Connection, estate_id: str) -> dict[tuple[str, int], Carried]:
+    new = exchange.c
+    columns = (
+        new.new_meter_id, new.new_install_no, new.tier_period_start, new.tier_period_wh, new.order_start,
+        new.order_rates_wh,
+    )  # fmt: skip
+    query = select(*columns).where(new.estate_id == estate_id)
+    return {(row[0], row[1]): Carried(*row[2:]) for row in connection.execute(query)}
+
+
+def released(connection: Connection, estate_id: str) -> dict[str, list[int]]:
+    """When the readings of each meter were taken that a person released."""
+    query = select(reading.c.meter_id, reading.c.read_at).where(
+        reading.c.estate_id == estate_id, reading.c.verdict == Verdict.RELEASED.value
+    )
+    found: dict[str, list[int]] = {}
+    for meter_id, read_at in connection.execute(query):
+        found.setdefault(meter_id, []).append(read_at)
+    return found
 
 
 def cursors(connection: Connection, estate_id: str) -> dict[str, tuple[Reached, int | None]]:

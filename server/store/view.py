@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, and_, func, select
 
-from server.store.doubts import HELD_VERDICTS
-from server.store.readings import ACCEPTED
+from server.store.readings import ACCEPTED, HELD_VERDICTS
 from server.store.schema import anomaly_case, batch, estate, line, meter, notice, reading, supply
 
 ROWS_AT_ONCE = 5000

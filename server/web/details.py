@@ -30,6 +30,7 @@ FIXED = {
     "the same reading again": _("the same reading again"),
     "no key is configured; set meter_keys": _("no key is configured (setting meter_keys)"),
     "it was changed in the database; import it again": _("it was changed in the database; import it again"),
+    "late, with nothing to compare it with": _("late, with nothing to compare it with"),
     "no reason given": _("no reason given"),
     "other error": _("other error"),
     "no such data": _("no such data"),
@@ -100,6 +101,26 @@ PATTERNS = tuple(
         (
             r"(?P<age_s>-?\d+) s older than the last accepted reading",
             _("%(age_s)s older than the last accepted reading"),
+        ),
+        (
+            r"late, (?P<part_wh>\d+) of the (?P<span_wh>\d+) Wh between its neighbours",
+            _("late, %(part_wh)s of the %(span_wh)s between its neighbours"),
+        ),
+        (
+            r"late, and not between its neighbours (?P<before_wh>\d+) and (?P<after_wh>\d+) Wh",
+            _("late, and not between its neighbours %(before_wh)s and %(after_wh)s"),
+        ),
+        (
+            r"the rates moved by (?P<rates_wh>\d+) Wh, the total by (?P<wh>\d+) Wh",
+            _("the rates moved by %(rates_wh)s, the total by %(wh)s"),
+        ),
+        (
+            r"still (?P<wh>\d+) Wh within (?P<age_s>\d+) s; a person has to release it",
+            _("still %(wh)s within %(age_s)s; a person has to release it"),
+        ),
+        (
+            r"(?P<wh>\d+) Wh forward, usual are at most (?P<limit_wh>\d+) Wh; waits for the next reading",
+            _("%(wh)s forward, usual are at most %(limit_wh)s; waits for the next reading"),
         ),
         (r"rate (?P<rate>\d+): (?P<rest>.+)", _("rate %(rate)s: %(rest)s")),
         (

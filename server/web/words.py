@@ -92,6 +92,9 @@ CASES = {
     "backwards": _("Register went backwards"),
     "silent": _("Meter is silent"),
     "gate_loss": _("Gate meter against the sum of its meters"),
+    "clock": _("Clock of the meter is wrong"),
+    "stuck": _("Register stands still"),
+    "jump": _("Register jumped"),
 }
 CASE_STATUS = {"open": _("new"), "acknowledged": _("acknowledged"), "closed": _("finished")}
 CASE_VERBS = {"opened": _("Opened"), "seen": _("Seen again"), "acknowledged": _("Acknowledged"), "closed": _("Closed")}
@@ -131,18 +134,39 @@ EVIDENCE = {
     "from_at": _("from"),
     "to_at": _("to"),
     "bus_id": _("bus"),
+    "clock_offset_s": _("clock of the meter ahead by"),
+    "allowed_s": _("allowed"),
+    "since_at": _("unmoved since"),
+    "step_wh": _("step"),
+    "power_mw": _("power measured"),
+    "usual_w": _("highest usual power"),
     "readings": _("Readings"),
     "reason": _("Reason"),
 }
 VERDICTS = {
     "accepted": _("counted"),
     "rolled_over": _("rolled over"),
+    "released": _("released by a person"),
+    "filled": _("filled in later"),
     "duplicate": _("the same again"),
     "late": _("late"),
     "backwards": _("held: backwards"),
     "jump": _("held: jump"),
+    "spike": _("held: spike"),
+    "sum_differs": _("held: rates and total differ"),
     "not_multiple": _("held: not a step of the register"),
+    "voided": _("voided"),
 }
+SOURCES = {
+    "live": _("in the cycle"),
+    "demand": _("on demand"),
+    "freeze": _("freeze of the meter"),
+    "load": _("load record of the meter"),
+    "manual": _("typed in"),
+    "import": _("imported"),
+}
+READING_ACTS = {"released": _("Released"), "filled": _("Released"), "voided": _("Voided")}
+EXCHANGES = {"replacement": _("Meter replaced"), "ratio": _("Ratio changed")}
 APPROVALS = {"mode": _("Change of mode"), "start_again": _("Start again"), "breaker_reset": _("Close the breaker")}
 TIERS = {"1": _("Tier 1"), "2": _("Tier 2"), "3": _("Tier 3"), "4": _("Tier 4"), "5": _("Tier 5")}
 GROUPS = {
@@ -165,6 +189,9 @@ GROUPS = {
     "severity_words": SEVERITIES,
     "role_words": ROLES,
     "verdict_words": VERDICTS,
+    "source_words": SOURCES,
+    "reading_act_words": READING_ACTS,
+    "exchange_words": EXCHANGES,
     "evidence_words": EVIDENCE,
     "approval_words": APPROVALS,
 }

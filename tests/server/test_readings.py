@@ -54,7 +54,7 @@ def test_invariant_15_late_repeated_and_backward_readings_never_move_money(engin
         reading(1, 4 * HOUR, 900_000_000),
         reading(1, 5 * HOUR, 1_002_005),
     )
-    assert verdicts == [Verdict.LATE, Verdict.DUPLICATE, Verdict.BACKWARDS, Verdict.JUMP, Verdict.NOT_MULTIPLE]
+    assert verdicts == [Verdict.FILLED, Verdict.DUPLICATE, Verdict.BACKWARDS, Verdict.JUMP, Verdict.NOT_MULTIPLE]
     assert charge(writer, 9 * HOUR).accounts == 0
     assert (balance(engine, "H0001"), rows(engine, "meter_cursor")) == before
     held = {row["verdict"]: row["reason"] for row in rows(engine, "reading")}

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse
 
-from server.web.api import cases, control, households, local_fee, orders, statistics, supply, topups
+from server.web.api import cases, control, households, local_fee, orders, readings, statistics, supply, topups
 from server.web.deps import PUBLIC
 
 DESCRIPTION = """Prepaid electricity of a residential estate on DL/T 645 meters.
@@ -18,6 +18,7 @@ TAGS = (
     {"name": "top-ups", "description": "Orders to pay, and signed top-ups by third parties."},
     {"name": "local fee", "description": "Meters that keep the credit: recharges, limits and prices in the meter."},
     {"name": "statistics", "description": "Energy and top-ups by day, as JSON and CSV."},
+    {"name": "readings", "description": "Held readings, and exchanges of meters and ratios."},
     {"name": "cases", "description": "Anomalies with evidence."},
     {"name": "supply", "description": "Lines, meters on demand, decisions to cut and to restore."},
 )
@@ -38,6 +39,7 @@ ROUTERS = (
     topups.router,
     statistics.router,
     cases.router,
+    readings.router,
     supply.router,
     control.router,
     local_fee.router,

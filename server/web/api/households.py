@@ -8,7 +8,9 @@ from starlette.responses import Response
 from server.errors import NotFound
 from server.store import household as household_reads
 from server.store import listing, wall
+from server.store.days import with_gaps
 from server.store.estates import get_estate
+from server.store.gaps import gaps_of
 from server.store.household import days, relay_history
 from server.web.api.paging import Cursor, Limit, Page, answer, decode_cursor, decode_number, encode_cursor
 from server.web.api.shapes import (
@@ -17,6 +19,7 @@ from server.web.api.shapes import (
     LedgerLine,
     Notice,
     Reading,
+    ReadingGap,
     RelayWish,
     UsageDay,
     shape_row,
@@ -112,7 +115,14 @@ def relay(
 
 @router.get("/households/{account_id}/usage", response_model=list[UsageDay], summary="Its energy by day")
 def usage(conn: Reader, who: Viewer, own: Own, limit: Annotated[int, Query(ge=1, le=DAYS_MAX)] = 31) -> list[UsageDay]:
-    """Energy of the latest local days, oldest first; days without a reading are absent."""
-    return [
-        UsageDay(day=day.day, energy_wh=day.energy_wh) for day in days(conn, who.estate_id, own.meter_id, limit=limit)
-    ]
+    """Energy of the latest local days, oldest first; a day between them that no reading tells has none."""
+    found = with_gaps(days(conn, who.estate_id, own.meter_id, limit=limit))
+    return [UsageDay(day=day, energy_wh=energy_wh) for day, energy_wh in found[-limit:]]
+
+
+@router.get("/households/{account_id}/gaps", response_model=list[ReadingGap], summary="Where its readings are missing")
+def gaps(state: State, conn: Reader, who: Viewer, own: Own) -> list[ReadingGap]:
+    """The last seven days: stretches without a reading, oldest first; the energy over each is known, its course not."""
+    cycle_s = get_estate(conn, who.estate_id)["reading_cycle_s"]
+    found = gaps_of(conn, who.estate_id, own.meter_id, state.clock.now().world_s, cycle_s)
+    return [ReadingGap(from_at=one.from_at, to_at=one.to_at, missing=one.missing(cycle_s)) for one in found]

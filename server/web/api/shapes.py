@@ -4,7 +4,9 @@ world time and `*_ms` machine time (epoch seconds and milliseconds). Nothing bet
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, computed_field
+
+from core.reading import TRUE
 
 Nanofen = Annotated[
     str, BeforeValidator(str), Field(pattern=r"^-?\d+$", description="nanofen (1e-9 fen), a decimal string")
@@ -73,7 +75,7 @@ class Household(Shape):
 
 
 class Reading(Shape):
-    """A cumulative register with its verdict."""
+    """A cumulative register as it was read, with its verdict by `rules`; `final_wh` is what counts, if it does."""
 
     meter_id: str
     read_at: int
@@ -87,6 +89,14 @@ class Reading(Shape):
     source: str
     verdict: str
     reason: str
+    rules: int
+    raw_hex: str
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def final_wh(self) -> int | None:
+        """The register that counts: the one that was read, unless it is held, voided or late."""
+        return self.total_wh if self.verdict in {verdict.value for verdict in TRUE} else None
 
 
 class LedgerLine(Shape):
@@ -148,10 +158,18 @@ class RelayWish(Shape):
 
 
 class UsageDay(Shape):
-    """Energy of one local day."""
+    """Energy of one local day; none where no reading tells it."""
 
     day: str
-    energy_wh: int
+    energy_wh: int | None
+
+
+class ReadingGap(Shape):
+    """Two true readings with so many of the cycle missing between them."""
+
+    from_at: int
+    to_at: int
+    missing: int
 
 
 class Case(Shape):
@@ -188,8 +206,21 @@ class Decision(Shape):
     evidence: Any
 
 
+class Budget(Shape):
+    """What a bus needs of its cycle, in machine time; `requests_milli` are requests to a meter in a cycle x 1000."""
+
+    bus_id: str
+    meters: int
+    requests_milli: int
+    need_ms: int
+    cycle_ms: int
+    permille: int
+    fits: bool
+    tight: bool
+
+
 class Bus(Shape):
-    """One line and what it did lately."""
+    """One line and what it did lately, and what it needs of its cycle."""
 
     bus_id: str
     url: str
@@ -209,3 +240,4 @@ class Bus(Shape):
     last_reply_ms: int | None
     latency_p50_ms: float | None
     latency_p95_ms: float | None
+    budget: Budget | None = None

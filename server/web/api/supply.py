@@ -3,20 +3,24 @@
 import json
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as Late
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
 from sqlalchemy import RowMapping
 
+from server.domain.budget import TYPICAL_REPLY_MS, Cycles, budget_of, wire_of
 from server.errors import EstateError, Refused
 from server.store import listing
+from server.store.budgets import budgets_of
 from server.store.meters import get_meter
-from server.web.api.shapes import Bus, Decision, Shape
+from server.web.api.shapes import Budget, Bus, Decision, Shape
 from server.web.deps import Reader, State, need
 from server.web.principal import Principal
 
 router = APIRouter(prefix="/api/v1", tags=["supply"])
 READ_TIMEOUT_S = 30
+Span = Annotated[int, Query(ge=1, le=86_400)]
 ROWS_MAX = 200
 
 
@@ -32,9 +36,34 @@ class MeterRead(Shape):
 
 
 @router.get("/buses", response_model=list[Bus], summary="Lines and their state")
-def buses(state: State, who: Annotated[Principal, Depends(need("bus.view"))]) -> list[Bus]:
-    """Every line with its counters since the start of the process."""
-    return [Bus.model_validate(bus) for bus in state.collector.status()]
+def buses(state: State, conn: Reader, who: Annotated[Principal, Depends(need("bus.view"))]) -> list[Bus]:
+    """Every line with its counters since the start of the process, and the budget of its cycle."""
+    budgets = budgets_of(conn, who.estate_id, factor=state.clock.anchor.factor)
+    known = {budget.bus_id: Budget.model_validate(budget) for budget in budgets}
+    found = [Bus.model_validate(bus) for bus in state.collector.status()]
+    return [bus.model_copy(update={"budget": known.get(bus.bus_id)}) for bus in found]
+
+
+@router.get("/buses/budget", response_model=Budget, summary="What a bus would need of its cycle")
+def budget(
+    who: Annotated[Principal, Depends(need("bus.view"))],
+    meters: Annotated[int, Query(ge=1, le=1024)],
+    baud: Annotated[int, Query(ge=300, le=115_200)] = 2400,
+    parity: Annotated[str, Query(pattern="^[NEO]$")] = "E",
+    stop_bits: Annotated[int, Query(ge=1, le=2)] = 1,
+    protocol: Annotated[str, Query(pattern="^(2007|1997|modbus)$")] = "2007",
+    reading_cycle_s: Span = 900,
+    status_cycle_s: Span = 900,
+    variables_cycle_s: Span = 3600,
+    clock_cycle_s: Span = 21_600,
+    reply_ms: Annotated[int, Query(ge=0, le=10_000, description="what the meters take to answer")] = TYPICAL_REPLY_MS,
+) -> Budget:
+    """Before it is built: so many household meters on a line, read so often."""
+    wire = wire_of(baud, parity, stop_bits, reply_ms, 30)
+    cycles = Cycles(reading_cycle_s, status_cycle_s, variables_cycle_s, clock_cycle_s)
+    return Budget.model_validate(
+        budget_of("", replace(wire, reply_ms=reply_ms), cycles, [(protocol, "household")] * meters)
+    )
 
 
 @router.get("/supply/decisions", response_model=list[Decision], summary="Decisions with their evidence")

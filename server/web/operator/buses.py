@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import HTMLResponse
 
+from server.store.budgets import budgets_of
 from server.store.estates import list_buses
 from server.web.deps import Reader, State, need
 from server.web.operator.shell import staff_page
@@ -27,5 +28,6 @@ def buses(
 ) -> HTMLResponse:
     """Every line with its settings and counters."""
     live = {str(facts.get("bus_id")): facts for facts in map(facts_of, state.collector.status())}
-    rows = [(bus, live.get(bus["bus_id"], {})) for bus in list_buses(conn, who.estate_id)]
+    budgets = {one.bus_id: one for one in budgets_of(conn, who.estate_id, factor=state.clock.anchor.factor)}
+    rows = [(bus, live.get(bus["bus_id"], {}), budgets[bus["bus_id"]]) for bus in list_buses(conn, who.estate_id)]
     return staff_page(request, conn, "operator/buses.html", "buses", rows=rows)

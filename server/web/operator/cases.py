@@ -18,7 +18,7 @@ from server.store.household import days
 from server.web import i18n, pages
 from server.web.deps import Reader, State, need
 from server.web.figures import bar_chart
-from server.web.formats import Formats, kwh, volts, yuan
+from server.web.formats import Formats, kw_figure, kwh, volts, yuan
 from server.web.operator.shell import staff_page
 from server.web.principal import Principal
 
@@ -39,6 +39,8 @@ def figure(name: str, value: object, f: Formats) -> str:
         "wh": kwh,
         "fen": yuan,
         "mv": lambda mv: f"{volts(mv)} V",
+        "mw": lambda mw: f"{kw_figure(mw)} kW",
+        "w": lambda w: f"{kw_figure(w * 1000)} kW",
         "permille": lambda share: f"{share // PERMILLE_PER_PERCENT}.{share % PERMILLE_PER_PERCENT} %",
         "at": f.full,
         "s": f.span,

@@ -14,7 +14,9 @@ from server.domain.states import state_of
 from server.errors import EstateError, NotFound
 from server.store import household as reads
 from server.store import wall
+from server.store.days import with_gaps
 from server.store.estates import get_estate
+from server.store.gaps import gaps_of
 from server.store.household import LedgerRow, RelayWish
 from server.store.wall import HouseholdRow
 from server.web import i18n, pages
@@ -114,17 +116,18 @@ def household_page(request: Request, state: State, conn: Reader, who: Viewer, ac
         readings=reads.readings(conn, who.estate_id, row.meter_id),
         payments=reads.payments(conn, who.estate_id, account_id),
         cases=reads.cases_of_room(conn, who.estate_id, row.room_id),
+        gaps=gaps_of(conn, who.estate_id, row.meter_id, f.now_s, estate.reading_cycle_s),
         use_chart=use_chart(standing, f.day_of, gettext("Energy")),
         balance_chart=balance_chart(ledger, row, f, gettext),
     )
 
 
 def use_chart(standing: Standing, day_of: object, name: str) -> dict[str, object]:
-    """Energy by day; today's unfinished bar is pale."""
-    labels = [day_of(day.day) for day in standing.days]  # type: ignore[operator]
+    """Energy by day; today's unfinished bar is pale, and a day that no reading tells has none."""
+    days = with_gaps(standing.days)
+    labels = [day_of(day) for day, _ in days]  # type: ignore[operator]
     unfinished = len(labels) - 1 if standing.today_wh is not None else None
-    values = [day.energy_wh for day in standing.days]
-    return bar_chart(labels, values, name=name, unit="kWh", scale=1000, unfinished=unfinished)
+    return bar_chart(labels, [wh for _, wh in days], name=name, unit="kWh", scale=1000, unfinished=unfinished)
 
 
 def balance_chart(ledger: list[LedgerRow], row: HouseholdRow, f: object, gettext: object) -> dict[str, object]:

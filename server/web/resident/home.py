@@ -12,6 +12,7 @@ from server.errors import NotFound, Refused
 from server.flows import notices as notice_flows
 from server.store import household as reads
 from server.store import wall
+from server.store.days import with_gaps
 from server.store.estates import get_estate
 from server.store.household import LedgerRow
 from server.store.wall import HouseholdRow
@@ -52,10 +53,10 @@ def _facts(request: Request, conn: Connection, who: Principal) -> tuple[Househol
 
 def use_chart(standing: Standing, f: Formats, name: str, limit: int) -> dict[str, Any]:
     """Energy of the latest days, few enough for a phone."""
-    days = standing.days[-limit:]
-    labels = [f.day_of(day.day) for day in days]
+    days = with_gaps(standing.days)[-limit:]
+    labels = [f.day_of(day) for day, _ in days]
     unfinished = len(days) - 1 if standing.today_wh is not None else None
-    return bar_chart(labels, [d.energy_wh for d in days], name=name, unit="kWh", scale=1000, unfinished=unfinished)
+    return bar_chart(labels, [wh for _, wh in days], name=name, unit="kWh", scale=1000, unfinished=unfinished)
 
 
 def still_true(kind: str, row: HouseholdRow) -> bool:

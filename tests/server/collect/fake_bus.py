@@ -214,6 +214,8 @@ class ChangingOrders:
         self.checks = 0
         self.supersede_at_check = None
         self.broken = False
+        self.clocks_allowed = True
+        self.clock_leaves = []
 
     def want(self, meter_id, action, *, gen=1, expires_at=TUESDAY + 10_000_000, ttl_s=120, password="000000"):
         self.wanted[meter_id] = ControlOrder(meter_id, gen, action, password, 2, expires_at, ttl_s)
@@ -240,6 +242,10 @@ class ChangingOrders:
 
     def everywhere(self):
         return {"bus-1": (self.next("bus-1"), self.near("bus-1"))}
+
+    def may_set_clocks(self, bus_id):
+        self.clock_leaves.append(bus_id)
+        return self.clocks_allowed
 
     def names(self, meter_id=None):
         return [step for meter, _, step, _ in self.steps if meter_id in (None, meter)]

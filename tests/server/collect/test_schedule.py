@@ -4,7 +4,15 @@ from itertools import pairwise
 
 import pytest
 
-from server.collect.schedule import BACKOFF_CYCLES_MAX, WATCH_INTERVAL_S, WATCH_MAX_S, Item, Schedule
+from server.collect.schedule import (
+    BACKOFF_CYCLES_MAX,
+    FREEZE_SPREAD_S,
+    ROUND,
+    WATCH_INTERVAL_S,
+    WATCH_MAX_S,
+    Item,
+    Schedule,
+)
 from server.collect.work import Cadence, Clocks, MeterPlan
 
 A, B, C = "202600000001", "202600000002", "202600000003"
@@ -28,7 +36,7 @@ def drain(plan, now, seconds_each=0.0):
 
 def test_the_first_round_brings_energy_of_all_then_status_then_variables_then_clocks():
     plan = schedule(A, B)
-    assert drain(plan, 0.0) == [(meter, item) for item in Item for meter in (A, B)]
+    assert drain(plan, 0.0) == [(meter, item) for item in ROUND for meter in (A, B)]
     assert plan.due_at() == CYCLE_S
 
 
@@ -78,7 +86,7 @@ def test_a_bus_with_time_to_spare_reads_everything_within_three_cycles():
     meters = [f"2026000001{n:02d}" for n in range(29)]
     plan = schedule(*meters, factor=120, reading_cycle_s=1200, near_cycle_s=400)
     order = timed(plan, 30.0, first_s=0.08, patient_s=0.24)
-    assert {(meter, item) for _, meter, item in order} == {(meter, item) for meter in meters for item in Item}
+    assert {(meter, item) for _, meter, item in order} == {(meter, item) for meter in meters for item in ROUND}
     assert max(energy_gaps_s(order).values()) < 12.0
 
 
@@ -219,3 +227,74 @@ def test_spans_are_world_time(factor):
 def test_a_bus_without_meters_has_nothing_to_do():
     plan = schedule()
     assert (plan.next(0.0), plan.due_at()) == (None, float("inf"))
+
+
+def test_status_may_come_each_few_cycles():
+    plan = schedule(A, status_every=2)
+    drain(plan, 0.0)
+    rounds = [{item for _, item in drain(plan, n * CYCLE_S)} for n in range(1, 5)]
+    assert [Item.STATUS in found for found in rounds] == [False, True, False, True]
+
+
+MIDNIGHT_S = 16 * 3600.0  # of Shanghai; world time begins at 08:00 there
+
+
+def freezes(meters, days=2, **cadence):
+    """When each meter's freeze was read, by world time that runs with machine time."""
+    world = [0.0]
+    clocks = Clocks(lambda: world[0], lambda: 0, 1)
+    plan = Schedule([MeterPlan(meter) for meter in meters], Cadence(**cadence), clocks, 0.0)
+    found = []
+    while (now := plan.due_at()) < days * 86_400:
+        world[0] = now
+        due = plan.next(now)
+        plan.done(*due, now)
+        if due[1] is Item.FREEZE:
+            found.append((due[0], now))
+    return found
+
+
+def test_each_day_every_meter_is_asked_once_for_its_freeze_within_two_hours_of_midnight_and_not_all_at_once():
+    meters = [f"2026000001{n:02d}" for n in range(40)]
+    found = freezes(meters)
+    for night in (MIDNIGHT_S, MIDNIGHT_S + 86_400):
+        times = sorted(at - night for _, at in found if night <= at < night + 86_400)
+        assert len(times) == len(meters)
+        assert times[0] >= 120
+        assert times[-1] < 120 + FREEZE_SPREAD_S
+        assert times[-1] - times[0] > FREEZE_SPREAD_S / 2
+    assert freezes(meters) == found
+
+
+def test_an_estate_may_do_without_freezes_and_gates_have_none():
+    assert freezes([A, B], daily_freeze=False) == []
+    plan = schedule()
+    plan.replan([MeterPlan(C, kind="gate")], 0.0)
+    assert plan.due_at() == 0.0
+    assert {item for _, item in drain(plan, 0.0)} == {Item.ENERGY, Item.VARIABLES}
+
+
+def test_dead_meters_do_not_slow_the_living():
+    """64 meters at 2400 baud, a tenth of them dead with three attempts of 1.4 s: the living are read each cycle."""
+    meters = [f"2026000001{n:02d}" for n in range(64)]
+    dead = set(meters[::10])
+    plan = schedule(*meters)
+    seen, now = {}, 0.0
+    while now < 24 * 3600:
+        due = plan.next(now)
+        if due is None:
+            now = plan.due_at()
+            continue
+        meter, item = due
+        if meter in dead:
+            now += 1.4 * plan.attempts(meter, 3)
+            plan.failed(meter, now)
+            continue
+        now += 0.55 * (1 if item in (Item.ENERGY, Item.STATUS) else 3)
+        plan.done(meter, item, now)
+        if item is Item.ENERGY:
+            seen.setdefault(meter, []).append(now)
+    gaps = [b - a for times in seen.values() for a, b in pairwise(times)]
+    assert set(seen) == set(meters) - dead
+    assert max(gaps) < 1.25 * CYCLE_S
+    assert min(len(times) for times in seen.values()) >= 93

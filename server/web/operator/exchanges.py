@@ -1,0 +1,118 @@
+"""Exchanging the meter of a household, or its ratio: the forms, and the registers as people type them."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, Request
+from starlette.responses import HTMLResponse, RedirectResponse
+
+from server.errors import NotFound, Refused
+from server.flows import exchanges
+from server.flows.exchanges import NewMeter
+from server.store import acceptance as kept
+from server.store import wall
+from server.store.meters import get_meter
+from server.web.deps import Reader, State, need
+from server.web.operator.shell import staff_page
+from server.web.principal import Principal
+
+router = APIRouter(include_in_schema=False)
+Fitter = Annotated[Principal, Depends(need("meter.exchange"))]
+Reason = Annotated[str, Form(min_length=1, max_length=1000)]
+Kwh = Annotated[str, Form(pattern=r"^\d{1,6}(\.\d{1,2})?$")]
+WH_PER_KWH = 1000
+HUNDREDTHS = 2
+
+
+def wh_of(kwh: str) -> int:
+    """Wh of a register as people type it: kWh with up to two decimals."""
+    whole, _, part = kwh.partition(".")
+    return int(whole) * WH_PER_KWH + int(part.ljust(HUNDREDTHS, "0") or "0") * 10
+
+
+def rates_of(sharp: str, peak: str, flat: str, valley: str) -> tuple[int, int, int, int] | None:
+    """Four registers in Wh, or None where none was typed; Refused where only some were."""
+    typed = [sharp, peak, flat, valley]
+    if not any(typed):
+        return None
+    if not all(typed):
+        raise Refused("give the register of each rate, or of none")
+    return wh_of(sharp), wh_of(peak), wh_of(flat), wh_of(valley)
+
+
+@router.get("/households/{account_id}/exchange")
+def exchange_page(request: Request, conn: Reader, who: Fitter, account_id: str) -> HTMLResponse:
+    """The forms, with the register that is known and the exchanges of before."""
+    row = wall.household(conn, who.estate_id, account_id)
+    if row is None:
+        raise NotFound(f"no household {account_id}")
+    return staff_page(
+        request,
+        conn,
+        "operator/exchange.html",
+        "readings",
+        row=row,
+        meter=get_meter(conn, who.estate_id, row.meter_id),
+        exchanges=kept.exchanges(conn, who.estate_id, account_id=account_id),
+    )
+
+
+Rate = Annotated[str, Form(pattern=r"^(\d{1,6}(\.\d{1,2})?)?$")]
+
+
+@router.post("/households/{account_id}/replace")
+def replace(
+    state: State,
+    conn: Reader,
+    who: Fitter,
+    account_id: str,
+    new_meter_id: Annotated[str, Form(pattern=r"^\d{1,12}$")],
+    final_kwh: Kwh,
+    start_kwh: Kwh,
+    reason: Reason,
+    final_sharp: Rate = "",
+    final_peak: Rate = "",
+    final_flat: Rate = "",
+    final_valley: Rate = "",
+    start_sharp: Rate = "",
+    start_peak: Rate = "",
+    start_flat: Rate = "",
+    start_valley: Rate = "",
+) -> RedirectResponse:
+    """Close the old meter, open the new one."""
+    row = wall.household(conn, who.estate_id, account_id)
+    if row is None:
+        raise NotFound(f"no household {account_id}")
+    new = NewMeter(
+        new_meter_id.zfill(12), wh_of(start_kwh), rates_of(start_sharp, start_peak, start_flat, start_valley)
+    )
+    final_rates_wh = rates_of(final_sharp, final_peak, final_flat, final_valley)
+    now = state.clock.now()
+    state.writer.run(
+        lambda unit: exchanges.replace_meter(
+            unit, who.estate_id, row.meter_id, new, final_wh=wh_of(final_kwh), final_rates_wh=final_rates_wh,
+            actor=who.login, reason=reason, now=now,
+        )
+    )  # fmt: skip
+    return RedirectResponse(f"/households/{account_id}", 303)
+
+
+@router.post("/households/{account_id}/ratio")
+def ratio(
+    state: State,
+    conn: Reader,
+    who: Fitter,
+    account_id: str,
+    new_ratio: Annotated[int, Form(ge=1, le=100_000)],
+    reason: Reason,
+) -> RedirectResponse:
+    """Count with the new ratio from the last accepted register on."""
+    row = wall.household(conn, who.estate_id, account_id)
+    if row is None:
+        raise NotFound(f"no household {account_id}")
+    now = state.clock.now()
+    state.writer.run(
+        lambda unit: exchanges.change_ratio(
+            unit, who.estate_id, row.meter_id, new_ratio, actor=who.login, reason=reason, now=now
+        )
+    )
+    return RedirectResponse(f"/households/{account_id}", 303)

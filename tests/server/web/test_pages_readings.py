@@ -1,0 +1,101 @@
+"""The reading centre: held readings are released or voided with a reason, and meters are exchanged, by page and API."""
+
+import pytest
+
+from server.store import schema
+from tests.server.web.conftest import ESTATE, MACHINE_MS, WORLD_S
+
+METER = "000000000001"
+HELD_AT = WORLD_S + 900
+
+
+@pytest.fixture
+def held(web):
+    """A reading far above the accepted register of household A1, which has a tariff and a cursor."""
+    web.execute(
+        schema.meter_live.update().where(schema.meter_live.c.meter_id == METER).values(
+            reading_at=WORLD_S, reading_ms=MACHINE_MS
+        )
+    )  # fmt: skip
+    common = {"estate_id": ESTATE, "meter_id": METER, "install_no": 1, "received_ms": MACHINE_MS}
+    for at, wh, verdict in ((WORLD_S, 5000, "accepted"), (HELD_AT, 900_000, "jump")):
+        web.execute(
+            schema.reading.insert().values(
+                read_at=at, total_wh=wh, verdict=verdict, reason="895000 Wh forward, at most 3970 Wh are plausible",
+                rules=2, **common,
+            )
+        )  # fmt: skip
+    web.execute(
+        schema.meter_cursor.insert().values(
+            estate_id=ESTATE, meter_id=METER, install_no=1, read_at=WORLD_S, total_wh=5000, tier_period_start=WORLD_S
+        )
+    )
+    web.clock.move(1800)
+    return web
+
+
+def verdict(web):
+    query = schema.reading.select().where(schema.reading.c.read_at == HELD_AT)
+    return web.rows(query)[0]["verdict"]
+
+
+def test_the_page_shows_what_is_held_and_why(held):
+    client = held.signed_in("operator")
+    client.cookies.set("estate645_language", "en")
+    page = client.get("/readings").text
+    assert "held: jump" in page
+    assert "895.00 kWh forward, at most 3.97 kWh are plausible" in page
+    assert "1-101" in page
+    assert "/release" not in held.signed_in("reader").get("/readings").text
+
+
+@pytest.mark.parametrize(("act", "after"), [("release", "released"), ("void", "voided")])
+def test_a_person_decides_on_the_page(held, act, after):
+    client = held.signed_in("operator")
+    path = f"/readings/{METER}/{HELD_AT}/{act}"
+    answer = client.post(path, data={"reason": "seen on site"}, headers=held.csrf("operator"))
+    assert answer.status_code == 303
+    assert verdict(held) == after
+    client.cookies.set("estate645_language", "en")
+    assert "seen on site" in client.get("/readings").text
+
+
+def test_the_api_lists_releases_and_says_what_counts(held):
+    client = held.signed_in("operator")
+    [one] = client.get("/api/v1/readings/held").json()
+    assert (one["read_at"], one["verdict"], one["accepted_wh"], one["final_wh"]) == (HELD_AT, "jump", 5000, None)
+    path = f"/api/v1/readings/{METER}/{HELD_AT}/release"
+    assert client.post(path, json={"reason": ""}, headers=held.csrf("operator")).status_code == 422
+    answer = client.post(path, json={"reason": "seen"}, headers=held.csrf("operator"))
+    assert answer.json() == {"verdict": "released"}
+    listed = client.get("/api/v1/households/A1/readings").json()["items"]
+    assert [(row["verdict"], row["final_wh"], row["rules"]) for row in listed] == [
+        ("released", 900_000, 2), ("accepted", 5000, 2),
+    ]  # fmt: skip
+    assert client.get("/api/v1/readings/held").json() == []
+
+
+def test_the_api_exchanges_a_meter_and_lists_it(held):
+    client = held.signed_in("operator")
+    body = {"final_wh": 5000, "new_meter_id": "000000000077", "start_wh": 120, "reason": "worn out"}
+    answer = client.post(f"/api/v1/meters/{METER}/replace", json=body, headers=held.csrf("operator"))
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["new_meter_id"], answer.json()["install_no"]) == ("000000000077", 1)
+    [kept] = client.get("/api/v1/exchanges").json()
+    assert (kept["kind"], kept["old_meter_id"], kept["reason"]) == ("replacement", METER, "worn out")
+    ratio = {"ratio": 30, "reason": "transformers"}
+    answer = client.post("/api/v1/meters/000000000077/ratio", json=ratio, headers=held.csrf("operator"))
+    assert answer.json()["install_no"] == 2
+
+
+def test_the_form_takes_kwh_as_people_write_them(held):
+    client = held.signed_in("operator")
+    data = {"final_kwh": "5", "new_meter_id": "77", "start_kwh": "0.12", "reason": "worn out"}
+    answer = client.post("/households/A1/replace", data=data, headers=held.csrf("operator"))
+    assert answer.status_code == 303, answer.text
+    [kept] = held.rows(schema.exchange.select())
+    assert (kept["final_wh"], kept["start_wh"], kept["new_meter_id"]) == (5000, 120, "000000000077")
+    answer = client.post("/households/A1/ratio", data={"new_ratio": "30", "reason": "x"}, headers=held.csrf("operator"))
+    assert answer.status_code == 303, answer.text
+    bad = client.post("/households/A1/replace", data={**data, "final_sharp": "1"}, headers=held.csrf("operator"))
+    assert bad.status_code in (400, 409, 422)
