@@ -4,8 +4,8 @@ A bounded queue joins the pollers to one delivering task, which calls the sink i
 A full queue makes the pollers wait, so nothing is dropped; a sink that fails gets the same batch again until it
 takes it. A batch is what came within a fifth of a second, since a durable commit costs as much for one row as for
 hundreds; it leaves at once when somebody waits for one of its results. Within a batch steps go first, in their order,
-and status words last, so that whoever learns that a relay has moved finds the steps that moved it; what lies between
-goes together, so that the store may commit it together.
+then failures, and status words last, so that whoever learns that a relay has moved finds the steps that moved it;
+readings and variables go together, so that the store may commit them together.
 """
 
 import asyncio
@@ -131,8 +131,8 @@ class Delivery:
         failures = [result for result in batch if isinstance(result, ContactFailure)]
         variables = [result for result in batch if isinstance(result, MeterVariables)]
         readings = [result for result in batch if isinstance(result, MeterReading)]
+        await self._until_taken(self._sink.failures, failures)  # an answer behind them sets their count back
         await asyncio.gather(
-            self._until_taken(self._sink.failures, failures),
             self._until_taken(self._sink.variables, variables),
             self._until_taken(self._sink.energy, readings),
         )

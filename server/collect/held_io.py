@@ -8,6 +8,7 @@ microsecond or two, so there is nothing to be gained meanwhile. `ctypes.PyDLL` c
 import ctypes
 import errno
 import os
+import threading
 
 _libc = ctypes.PyDLL(None, use_errno=True)
 _read, _write = _libc.read, _libc.write
@@ -15,19 +16,29 @@ _read.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t)
 _write.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t)
 _read.restype = _write.restype = ctypes.c_ssize_t
 READ_BYTES = 4096
-_room = ctypes.create_string_buffer(READ_BYTES)
-_place = ctypes.addressof(_room)
+
+
+class _Room(threading.local):
+    """Where a thread's reads go: between a read and the copy of its bytes another thread may run."""
+
+    def __init__(self) -> None:
+        self.held = ctypes.create_string_buffer(READ_BYTES)
+        self.address = ctypes.addressof(self.held)
+
+
+_room = _Room()
 
 
 def read(fd: int) -> bytes:
     """At most `READ_BYTES` bytes that are there, none at the end; raises as `os.read` does."""
-    count = _read(fd, _place, READ_BYTES)
+    place = _room.address
+    count = _read(fd, place, READ_BYTES)
     while count < 0:
         number = ctypes.get_errno()
         if number != errno.EINTR:
             raise OSError(number, os.strerror(number))
-        count = _read(fd, _place, READ_BYTES)
-    return ctypes.string_at(_place, count)
+        count = _read(fd, place, READ_BYTES)
+    return ctypes.string_at(place, count)
 
 
 def write(fd: int, data: bytes) -> int:

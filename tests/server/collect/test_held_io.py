@@ -2,6 +2,8 @@
 
 import os
 import socket
+import sys
+import threading
 
 import pytest
 
@@ -60,3 +62,27 @@ def test_a_closed_descriptor_is_an_error_with_its_number(call):
     with pytest.raises(OSError, match="Bad file descriptor") as error:
         call(ours)
     assert error.value.errno == 9
+
+
+def test_threads_that_read_at_the_same_time_never_get_each_others_bytes():
+    interval, mixed = sys.getswitchinterval(), []
+
+    def listen(sign):
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            for _ in range(2000):
+                theirs.send(sign * 64)
+                got = held_io.read(ours.fileno())
+                if got != sign * 64:
+                    mixed.append(got)
+
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=listen, args=(bytes([number]),)) for number in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert mixed == []
