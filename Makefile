@@ -64,6 +64,7 @@ bench: setup
 	@$(PY) -m bench codec --json .bench/codec.json
 	@$(PY) -m bench bus --json .bench/bus.json
 	@$(PY) -m bench estate --json .bench/estate.json
+	@$(PY) -m bench ledger --json .bench/ledger.json
 
 screenshots: setup
 	@$(PY) -m tests.e2e.screenshots

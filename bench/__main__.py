@@ -16,6 +16,7 @@ BENCHES = {
     "collect": "the whole collector against 256 buses: readings durable, as a share of the wire's limit",
     "crc": "checks of a million frames, beside fastcrc and NumPy, in every tier of the host",
     "deduct": "bulk deduction, beside vectorised NumPy and a Python loop",
+    "ledger": "deduction, top-ups, both at once, verification and growth on both databases, beside the bare driver",
     "estate": "fifty thousand meters: memory, start, a month in virtual time, beside a dlt645 server a meter",
 }
 

@@ -44,7 +44,8 @@ TARIFF = {
 }
 
 
-def _estate(meters: int) -> EstateDocument:
+def estate_document(meters: int) -> EstateDocument:
+    """An estate of so many households on one tariff."""
     numbers = range(1, meters + 1)
     return EstateDocument(
         estate=EstateEntry(ESTATE, "Bench Garden", "Asia/Shanghai"),
@@ -77,7 +78,7 @@ def tick_seconds(meters: int, ticks: int) -> list[tuple[float, float]]:
         upgrade(engine)
         writer = Writer(engine)
         try:
-            writer.run(lambda unit: import_estate(unit, _estate(meters), Now(START_S, START_S * 1_000)))
+            writer.run(lambda unit: import_estate(unit, estate_document(meters), Now(START_S, START_S * 1_000)))
             with patch("server.domain.billing.deduct", timed):
                 return [_tick(writer, meters, number, spent) for number in range(1, ticks + 1)]
         finally:

@@ -29,6 +29,7 @@ from server.domain.ledger import (
 from server.domain.line_words import hash_of_lines
 from server.errors import Conflict, NotFound, Refused
 from server.flows.verification import verify
+from server.store import audit
 from server.store import ledger as journal
 from server.store.bulk import insert_rows, update_rows
 from server.store.schema import account
@@ -42,6 +43,7 @@ __all__ = [
     "append_links",
     "apply_balances",
     "ensure_account",
+    "key_reused",
     "level_of",
     "next_links",
     "post_opening",
@@ -132,6 +134,7 @@ def _post(
     known = journal.batch_of_key(connection, estate_id, idem_key)
     if known is not None:
         if known["payload_sha256"] != payload:
+            key_reused(unit, estate_id, actor, idem_key, now)
             raise Conflict(f"key {idem_key!r} was used for another booking; use a new key for a new request")
         row = journal.accounts_by_id(connection, estate_id, [account_id])[account_id]
         return PostedTopup(known["batch_seq"], row["balance_fen"], row["level"], repeated=True)
@@ -148,6 +151,11 @@ def _post(
     apply_balances(connection, estate_id, lines, versions, levels)
     unit.announce("balance", account_id)
     return PostedTopup(batch_seq, lines[0].balance_after_fen, levels[account_id])
+
+
+def key_reused(unit: Unit, estate_id: str, actor: str, idem_key: str, now: "Now") -> None:
+    """Somebody sent another request under a known key: it is refused, and the trail says so."""
+    unit.alarm(lambda later: audit.record(later.connection, estate_id, actor, "key.reused", idem_key, now))
 
 
 def _line(number: int, entry: Entry, row: RowMapping) -> Line:

@@ -25,7 +25,7 @@ from server.domain.payments import (
 )
 from server.errors import Conflict, NotFound, Refused
 from server.flows import notices, recharges, schemes, supply
-from server.flows.ledger import ensure_account, post_topup
+from server.flows.ledger import ensure_account, key_reused, post_topup
 from server.store import audit
 from server.store import payments as kept
 from server.store.estates import get_account
@@ -141,7 +141,7 @@ def sell_at_counter(
     Conflict when the key was used for another household, amount or cashier.
     """
     request = sha256(f"{account_id}\n{amount_fen}\n{actor}".encode()).hexdigest()
-    before = _answer_before(unit, estate_id, COUNTER, idem_key, request)
+    before = _answer_before(unit, estate_id, COUNTER, idem_key, request, now)
     if before is not None:
         return Sale(str(before["order_no"]), int(str(before["batch_seq"])), int(str(before["balance_fen"])))
     problem = amount_problem(amount_fen, COUNTER_MIN_FEN)
@@ -175,7 +175,7 @@ def accept_topup(
     Conflict for the key with another body, or a transaction that came under another key. Money for a household
     that does not exist goes to suspense. The answer: result, transaction_id, amount_fen, batch_seq, balance_fen.
     """
-    before = _answer_before(unit, estate_id, client_id, idem_key, body_sha256)
+    before = _answer_before(unit, estate_id, client_id, idem_key, body_sha256, now)
     if before is not None:
         return before
     problem = amount_problem(amount_fen, COUNTER_MIN_FEN)
@@ -349,11 +349,14 @@ def _to_inbox(unit: Unit, estate_id: str, event: Paid, body: str, verdict: str, 
     )
 
 
-def _answer_before(unit: Unit, estate_id: str, client_id: str, idem_key: str, request: str) -> dict[str, object] | None:
+def _answer_before(
+    unit: Unit, estate_id: str, client_id: str, idem_key: str, request: str, now: "Now"
+) -> dict[str, object] | None:
     row = kept.kept_answer(unit.connection, estate_id, client_id, idem_key)
     if row is None:
         return None
     if row["body_sha256"] != request:
+        key_reused(unit, estate_id, client_id, idem_key, now)
         raise Conflict("this key came before with another request; nothing was booked, use a new key")
     answer: dict[str, object] = json.loads(row["answer"])
     return answer

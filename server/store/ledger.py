@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import astuple
 
-from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy import Connection, RowMapping, case, func, select
 
+from core.units import NF_PER_FEN
 from server.domain.ledger import LINE_FIELDS, Line, Link
 from server.store.bulk import insert_rows
 from server.store.schema import account, batch, line, seal
@@ -65,6 +66,26 @@ def lines_of_account(
     if before_version is not None:
         query = query.where(line.c.account_version < before_version)
     return connection.execute(query).mappings().all()
+
+
+def balance_at(connection: Connection, estate_id: str, account_id: str, at_s: int) -> tuple[int, int]:
+    """(fen, residue in nanofen) of an account at an instant of world time.
+
+    What counts is when energy was used or money paid, not when it was booked. The residue is what was charged beyond
+    the fen that were posted for it.
+    """
+    posted_fen = case((line.c.meter_id.is_not(None), line.c.amount_fen), else_=0)
+    query = (
+        select(func.sum(line.c.amount_fen), func.sum(line.c.charge_nf), func.sum(posted_fen))
+        .join(batch, (batch.c.estate_id == line.c.estate_id) & (batch.c.batch_seq == line.c.batch_seq))
+        .where(
+            line.c.estate_id == estate_id,
+            line.c.account_id == account_id,
+            func.coalesce(line.c.event_to, batch.c.event_at) <= at_s,
+        )
+    )
+    fen, charged_nf, charged_fen = (int(value or 0) for value in connection.execute(query).one())
+    return fen, charged_nf + charged_fen * NF_PER_FEN
 
 
 def accounts_by_id(connection: Connection, estate_id: str, account_ids: Sequence[str]) -> dict[str, RowMapping]:

@@ -17,11 +17,16 @@ T = TypeVar("T")
 class Unit:
     """One unit of work inside the writer's transaction."""
 
-    __slots__ = ("announcements", "connection")
+    __slots__ = ("alarms", "announcements", "connection")
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self.alarms: list[Callable[[Unit], object]] = []
         self.announcements: list[tuple[str, str]] = []
+
+    def alarm(self, note: "Callable[[Unit], object]") -> None:
+        """Have `note` written although this unit will be rolled back: what was tried must leave a trace."""
+        self.alarms.append(note)
 
     def announce(self, topic: str, key: str) -> None:
         """Ring `topic` for `key` after the commit; lost announcements must be harmless (rows are the truth).

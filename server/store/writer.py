@@ -175,7 +175,23 @@ def _run_one(engine: Engine, connection: Connection, job: _Job) -> Exception | N
         savepoint.rollback()
         if connection.invalidated:
             raise
+        _note_alarms(connection, unit)
         return unavailable(engine, error) if isinstance(error, OperationalError) else error
     savepoint.commit()
     job.announcements = unit.announcements
     return None
+
+
+def _note_alarms(connection: Connection, unit: Unit) -> None:
+    """Write what a failed unit wants to be known; an alarm that fails itself is logged."""
+    for note in unit.alarms:
+        savepoint = connection.begin_nested()
+        try:
+            note(Unit(connection))
+        except Exception:
+            savepoint.rollback()
+            if connection.invalidated:
+                raise
+            _log.exception("an alarm could not be written")
+        else:
+            savepoint.commit()

@@ -10,11 +10,11 @@ from server.flows.ledger import append_links as seal_links
 from server.flows.ledger import next_links, seal_batches
 from server.store import schema
 from server.store.engine import begin_writing, reader
-from server.store.ledger import BATCH_HEADER, append_links, lines_of_batch
+from server.store.ledger import BATCH_HEADER, append_links, balance_at, lines_of_batch
 from server.store.unit import Unit
 from server.store.writer import Writer
 from tests.server.books import HOUR, agrees, balance, charge, read, reading, report, rows, top_up
-from tests.server.estates import ESTATE, at, household, plant
+from tests.server.estates import ESTATE, START_S, at, household, plant
 
 
 def broken(engine: Engine) -> set[int]:
@@ -245,3 +245,30 @@ def test_links_that_somebody_else_has_appended_are_refused(engine: Engine, write
     with pytest.raises(Conflict, match="sealed by somebody else"):
         writer.run(lambda unit: seal_links(unit, ESTATE, links))
     agrees(engine)
+
+
+def test_the_balance_at_an_instant_is_what_had_happened_by_then(engine: Engine, writer: Writer) -> None:
+    plant(writer)
+    for hour in (1, 2, 3):
+        read(writer, reading(1, hour * HOUR, 1_000_000 + 10 * hour))
+        charge(writer, hour * HOUR)
+        if hour == 2:
+            top_up(writer, 1, 700, "happened at the start, booked now")
+    with reader(engine) as connection:
+        found = [balance_at(connection, ESTATE, "H0001", START_S + second) for second in (-1, 0, HOUR, 2 * HOUR - 1)]
+        now = balance_at(connection, ESTATE, "H0001", START_S + 3 * HOUR)
+    assert found[0] == (0, 0)
+    assert found[1] == (5700, 0)
+    assert [(5700 - fen) * 10**9 + residue_nf for fen, residue_nf in found[2:]] == [588_868_750] * 2
+    assert now == balance(engine, "H0001")
+
+
+def test_a_key_with_another_request_is_refused_and_leaves_a_trace(engine: Engine, writer: Writer) -> None:
+    plant(writer)
+    top_up(writer, 1, 700, "same")
+    with pytest.raises(Conflict, match="same"):
+        top_up(writer, 1, 701, "same")
+    noted = [row for row in rows(engine, "audit") if row["verb"] == "key.reused"]
+    assert [(row["actor"], row["subject"]) for row in noted] == [("test", "same")]
+    assert top_up(writer, 1, 700, "same").repeated
+    assert len([row for row in rows(engine, "audit") if row["verb"] == "key.reused"]) == 1

@@ -77,6 +77,23 @@ def test_a_failing_unit_is_rolled_back_alone(engine: Engine, writer: Writer, hel
     assert names(engine) == ["a", "b"]
 
 
+def test_an_alarm_of_a_failed_unit_stays_and_one_that_fails_harms_nobody(engine: Engine, writer: Writer) -> None:
+    def tried(unit: Unit) -> None:
+        add(unit, "undone")
+        unit.alarm(lambda later: add(later, "alarm"))
+        unit.alarm(lambda later: add(later, "alarm"))
+        unit.alarm(lambda later: add(later, "second"))
+        raise Conflict("no")
+
+    def fine(unit: Unit) -> None:
+        unit.alarm(lambda later: add(later, "not needed"))
+
+    with pytest.raises(Conflict):
+        writer.run(tried)
+    writer.run(fine)
+    assert names(engine) == ["alarm", "second"]
+
+
 def test_urgent_units_go_first(writer: Writer, held: Event) -> None:
     order: list[str] = []
     waiting = [

@@ -12,8 +12,10 @@ from server.store.days import with_gaps
 from server.store.estates import get_estate
 from server.store.gaps import gaps_of
 from server.store.household import days, relay_history
+from server.store.ledger import balance_at
 from server.web.api.paging import Cursor, Limit, Page, answer, decode_cursor, decode_number, encode_cursor
 from server.web.api.shapes import (
+    Balance,
     Estate,
     Household,
     LedgerLine,
@@ -29,6 +31,7 @@ from server.web.principal import Principal
 
 router = APIRouter(prefix="/api/v1", tags=["households"])
 DAYS_MAX = 366
+AT_MAX_S = 253_402_300_799  # the end of the year 9999
 WISHES_MAX = 20
 
 AccountId = Annotated[str, Path(max_length=64)]
@@ -96,6 +99,21 @@ def ledger(request: Request, conn: Reader, who: Viewer, own: Own, cursor: Cursor
     items = [shape_row(LedgerLine, row) for row in rows[:limit]]
     following = _next([str(row["account_version"]) for row in rows], limit)
     return answer(request, Page[LedgerLine](items=items, next_cursor=following))
+
+
+@router.get("/households/{account_id}/balance", response_model=Balance, summary="Its balance at an instant")
+def balance(
+    state: State, conn: Reader, who: Viewer, own: Own, at: Annotated[int | None, Query(ge=0, le=AT_MAX_S)] = None
+) -> Balance:
+    """The balance at epoch second `at` of world time (now, without one), by when things happened.
+
+    What came to be known later counts where it happened, so the answer about an instant may still change while
+    readings from before it are on their way.
+    """
+    instant = state.clock.now().world_s if at is None else at
+    fen, residue_nf = balance_at(conn, who.estate_id, own.account_id, instant)
+    values = {"account_id": own.account_id, "at": instant, "balance_fen": fen, "residue_nf": residue_nf}
+    return Balance.model_validate(values)
 
 
 @router.get("/households/{account_id}/notices", response_model=list[Notice], summary="Its messages")

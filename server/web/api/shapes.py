@@ -43,6 +43,15 @@ class Estate(Shape):
     machine_ms: int = Field(description="machine time now")
 
 
+class Balance(Shape):
+    """What an account stood at, by when energy was used and money paid."""
+
+    account_id: str
+    at: int = Field(description="epoch seconds of world time")
+    balance_fen: int
+    residue_nf: Nanofen
+
+
 class Household(Shape):
     """One household with what is known of its meter now; null where nothing was read yet."""
 

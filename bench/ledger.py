@@ -1,0 +1,209 @@
+"""The ledger on both databases: bulk deduction, durable top-ups, both at once, verification, and growth.
+
+Deduction is 50,000 meters as one durable transaction with cursors, lines, balances and their consequences; in service
+the billing job takes batches of 50 ms. Top-ups come from 64 payers who each wait for their answer. Once every sync
+takes 4 ms longer, as on the disk of a real site (SQLite by a VFS, PostgreSQL by commit_delay), and the peer is the
+number of syncs such a disk can do; once the disk is as it is, and the peer sends the same statements by the bare
+driver. Where no peer exists a figure stands beside what is allowed or asked for, and a ratio above 1 is better.
+"""
+
+import os
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import pysqlite3
+
+from bench.deduct_tick import ESTATE
+from bench.ledger_estate import Books, databases, paid
+from bench.ledger_growth import growth_row
+from bench.ledger_raw import noted, replayed
+from bench.machine import Load, LoadMeter
+from bench.report import BenchFailed, Peer, Result, progress, spread
+from bench.slow_sync import slow_sync
+from server.flows.verification import verify
+from server.store.engine import reader
+
+KINDS = ("sqlite", "postgresql")
+METERS, QUICK_METERS = 50_000, 100
+REPETITIONS, QUICK_REPETITIONS = 7, 2
+PAYERS, EACH, QUICK_EACH = 64, 40, 2
+WAIT_S = 0.004
+DEDUCTION_S = {"sqlite": (1.0, 0.5), "postgresql": (2.5, 1.0)}
+SYNC_RATIO, SYNC_RATIO_GOAL = 5.0, 15.0
+RAW_RATIO, RAW_RATIO_GOAL = 0.2, 0.8
+P99_MS, P99_GOAL_MS = 150.0, 50.0
+PAUSE_S = 0.01  # between two payments of the one who pays while everybody is charged
+VERIFY_LINES, VERIFY_LINES_GOAL = 500_000.0, 1_000_000.0
+SYNCS = 60
+BESIDE_TURNS, VERIFY_TURNS = 3, 3
+
+
+def run(*, quick: bool) -> tuple[list[Result], list[Load]]:
+    """Measure everything; quick is small and sets no floor."""
+    loads: list[Load] = []
+    rows: list[Result] = []
+    for part in (_deduction_and_verify, _delayed, _raw, _growth):
+        with LoadMeter() as meter:
+            found = part(quick)
+        loads.append(meter.load)
+        rows += [_judged(row, quick, meter.load.void) for row in found]
+    progress("")
+    return rows, loads
+
+
+def _judged(row: Result, quick: bool, void: bool) -> Result:
+    return replace(row, floor=None if quick else row.floor, void=void)
+
+
+def _deduction_and_verify(quick: bool) -> list[Result]:
+    rows = []
+    with databases(KINDS) as makers:
+        for kind, make in makers.items():
+            books = Books(make(), QUICK_METERS if quick else METERS)
+            rows += [_deduction(kind, books, quick), _beside(kind, books, quick), _verify(kind, books, quick)]
+            books.close()
+    return rows
+
+
+def _deduction(kind: str, books: Books, quick: bool) -> Result:
+    samples = []
+    for turn in range(QUICK_REPETITIONS if quick else REPETITIONS):
+        progress(f"ledger: {kind}, {books.meters} meters in one transaction, {turn + 1}")
+        books.read_all()
+        start = time.perf_counter()
+        books.charge_all()
+        samples.append(time.perf_counter() - start)
+    most, goal = DEDUCTION_S[kind]
+    return _allowed(f"{kind}: {books.meters:,} meters in one durable transaction", samples, "s", most, goal)
+
+
+def _allowed(name: str, samples: list[float], unit: str, most: float, goal: float) -> Result:
+    value = statistics.median(samples)
+    peer = Peer("allowed", most)
+    return Result(name, value, unit, peer, most / value, spread(samples), floor=1.0, goal=most / goal)
+
+
+def _beside(kind: str, books: Books, quick: bool) -> Result:
+    """The time of a payment while all meters are being charged in the batches of service."""
+    waits: list[float] = []
+
+    def pay(turn: int, done: threading.Event) -> None:
+        number = 0
+        while not done.is_set():
+            start = time.perf_counter()
+            books.top_up(number, f"beside-{turn}-{number}")
+            waits.append((time.perf_counter() - start) * 1_000)
+            number += 1
+            time.sleep(PAUSE_S)
+
+    for turn in range(1 if quick else BESIDE_TURNS):
+        progress(f"ledger: {kind}, payments beside the billing, {turn + 1}")
+        books.read_all()
+        done = threading.Event()
+        payer = threading.Thread(target=pay, args=(turn, done))
+        payer.start()
+        books.charge_in_batches()
+        done.set()
+        payer.join()
+    p99 = statistics.quantiles([*waits, waits[-1]], n=100)[98]
+    name = f"{kind}: p99 of a top-up while {books.meters:,} meters are charged"
+    return Result(name, p99, "ms", Peer("allowed", P99_MS), P99_MS / p99, None, floor=1.0, goal=P99_MS / P99_GOAL_MS)
+
+
+def _verify(kind: str, books: Books, quick: bool) -> Result:
+    """Lines a second of `verify` over what was booked, sealed, in one pass; nothing may be found."""
+    progress(f"ledger: {kind}, sealing and verifying")
+    books.seal()
+    samples = []
+    for _ in range(QUICK_REPETITIONS if quick else VERIFY_TURNS):
+        with reader(books.engine) as connection:
+            start = time.perf_counter()
+            report = verify(connection, ESTATE)
+            samples.append(report.lines / (time.perf_counter() - start))
+        if report.mismatches or report.unsealed:
+            raise BenchFailed(f"verify found {report.mismatches[:1]}, {report.unsealed} batches unsealed")
+    value = statistics.median(samples)
+    name = f"{kind}: verify {report.lines:,} lines"
+    peer = Peer("asked for", VERIFY_LINES)
+    goal = VERIFY_LINES_GOAL / VERIFY_LINES
+    return Result(name, value, "lines/s", peer, value / VERIFY_LINES, spread(samples), floor=1.0, goal=goal)
+
+
+def _delayed(quick: bool) -> list[Result]:
+    """Top-ups beside the syncs that a disk can do which takes 4 ms longer for each."""
+    rows = []
+    with slow_sync(WAIT_S), databases(KINDS, delayed=True) as makers:
+        for kind, make in makers.items():
+            books = Books(make(), QUICK_METERS)
+            each = QUICK_EACH if quick else EACH
+            rates = []
+            for turn in range(QUICK_REPETITIONS if quick else REPETITIONS):
+                progress(f"ledger: {kind}, top-ups on a slow disk, {turn + 1}")
+                rates.append(PAYERS * each / paid(books, PAYERS, each, f"slow-{turn}"))
+            books.close()
+            value, syncs = statistics.median(rates), _syncs()
+            name = f"{kind}: durable top-ups of {PAYERS} payers, 4 ms added to every sync"
+            peer = Peer("syncs/s", syncs)
+            rows.append(
+                Result(name, value, "/s", peer, value / syncs, spread(rates), floor=SYNC_RATIO, goal=SYNC_RATIO_GOAL)
+            )
+    return rows
+
+
+def _syncs() -> float:
+    """How many syncs a second this disk does when each takes 4 ms longer."""
+    with tempfile.TemporaryFile(prefix="e645sync") as file:
+        start = time.perf_counter()
+        for _ in range(SYNCS):
+            file.write(bytes(4_096))
+            file.flush()
+            time.sleep(WAIT_S)
+            os.fdatasync(file.fileno())
+        return SYNCS / (time.perf_counter() - start)
+
+
+def _raw(quick: bool) -> list[Result]:
+    """Top-ups beside the same statements from the bare driver, on the disk as it is."""
+    rows = []
+    with databases(KINDS) as makers:
+        for kind, make in makers.items():
+            ours, theirs = Books(make(), QUICK_METERS), Books(make(), QUICK_METERS)
+            theirs.close()
+            connect = _driver(theirs)
+            each, ratios, rates = QUICK_EACH if quick else EACH, [], []
+            for turn in range(QUICK_REPETITIONS if quick else REPETITIONS):
+                progress(f"ledger: {kind}, top-ups beside the bare driver, {turn + 1}")
+                with noted(ours.engine) as statements:
+                    spent = paid(ours, PAYERS, each, f"raw-{turn}")
+                rates.append(PAYERS * each / spent)
+                ratios.append(replayed(connect, statements) / spent)
+            ours.close()
+            value, ratio = statistics.median(rates), statistics.median(ratios)
+            name = f"{kind}: durable top-ups of {PAYERS} payers on this disk"
+            peer = Peer("same SQL, bare driver", value / ratio)
+            rows.append(Result(name, value, "/s", peer, ratio, spread(rates), floor=RAW_RATIO, goal=RAW_RATIO_GOAL))
+    return rows
+
+
+def _driver(books: Books) -> Callable[[], Any]:
+    url = books.engine.url
+    if url.get_backend_name() == "postgresql":
+        return lambda: psycopg.connect(f"host={url.query['host']} user=postgres dbname={url.database}")
+
+    def connect() -> Any:
+        connection = pysqlite3.connect(str(url.database), isolation_level=None)
+        connection.execute("PRAGMA synchronous=FULL")
+        return connection
+
+    return connect
+
+
+def _growth(quick: bool) -> list[Result]:
+    with databases(KINDS) as makers:
+        return [growth_row(kind, make, quick) for kind, make in makers.items()]
