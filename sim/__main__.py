@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 
 from sim.cli import Command, audit, compare, inject, record, replay, time, watch
-from sim.control.announce import Announcement, write_atomically, write_lines
+from sim.control.announce import Announcement, refuse_unwritable, write_atomically, write_lines
 from sim.control.api import Control
 from sim.control.rundir import RunDirectory
 from sim.errors import PortError, ScenarioError, SimError
@@ -80,6 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.scenario is None:
             raise ScenarioError("no scenario; name a TOML file, or print one with --example")
         _settle_speed(options)
+        for path in filter(None, (options.truth_out, options.truth_export, options.labels)):
+            refuse_unwritable(path)
         return _run(load_scenario(options.scenario, options.seed), options)
     except SimError as error:
         print(f"estate645-sim: {error}", file=sys.stderr)

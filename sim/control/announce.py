@@ -42,6 +42,8 @@ class Announcement:
         self._said = {}
         if self._ready is None:
             return
+        if is_special(self._ready):
+            raise PortError(f"--ready {self._ready}: cannot be replaced: it is no file; name one")
         try:
             self._ready.unlink(missing_ok=True)
         except OSError as error:
@@ -54,13 +56,33 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Put a file in place whole, however long it is; PortError when it cannot be written."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    """Put a file in place whole, however long it is; PortError when it cannot be written.
+
+    What is no file, such as /dev/stdout, is written into, for it must stay what it is.
+    """
+    written = path if is_special(path) else path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with temporary.open("w", encoding="utf-8") as out:
+        with written.open("w", encoding="utf-8") as out:
             out.writelines(f"{line}\n" for line in lines)
-        temporary.replace(path)
+        if written is not path:
+            written.replace(path)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        if written is not path:
+            with suppress(OSError):
+                written.unlink(missing_ok=True)
         raise PortError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def refuse_unwritable(path: Path) -> None:
+    """PortError at the start about a place where nothing could be written at the end, when all would be lost."""
+    if path.is_dir():
+        raise PortError(f"{path}: cannot be written: Is a directory")
+    if not path.parent.is_dir():
+        raise PortError(f"{path}: cannot be written: No such file or directory")
+    if not os.access(path if is_special(path) else path.parent, os.W_OK):
+        raise PortError(f"{path}: cannot be written: Permission denied")
+
+
+def is_special(path: Path) -> bool:
+    """Whether there is something other than a file: a device, a pipe, a directory."""
+    return path.exists() and not path.is_file()

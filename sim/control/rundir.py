@@ -27,7 +27,10 @@ class RunDirectory:
     """A directory that this process owns until `close`."""
 
     def __init__(self, path: Path, names: Iterable[str] = (), *, made: bool = False) -> None:
-        """`names` are the links that will be made; PortError where the directory or a name belongs to others."""
+        """`names` are the links that will be made; PortError where the directory or a name belongs to others.
+
+        One that was just made waits for its lock: only `sweep_dead` of another start can have it, to look inside.
+        """
         self.path = path
         self._made = made or not path.exists()
         try:
@@ -38,7 +41,7 @@ class RunDirectory:
                 f"--run-dir {path}: cannot be used: {error.strerror}; name a directory that can be written"
             ) from error
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._lock, fcntl.LOCK_EX if made else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(self._lock)
             raise PortError(

@@ -1,12 +1,15 @@
 """One [[bus]] of a scenario: port, line settings, how its meters answer, and how a DTU dials."""
 
+from sim.errors import PortError
 from sim.estate import BAUDS, MISMATCHES, PARITIES, PARITY_ERRORS, WIRES, BusConfig, Dialling
+from sim.ports.port import host_port
 from sim.scenario.section import Section
 from sim.timing.spans import HOUR_S
 from sim.wire.delay import DelaySpread
 
 DELAY_MAX_MS = 10_000
 
+NETWORK = ("tcp://", "dtu://")
 SCHEMES = (
     "pty",
     "tcp://HOST:PORT (PORT 0 takes a free one)",
@@ -19,7 +22,7 @@ SCHEMES = (
 def read_bus(section: Section, bus_id: str | None = None) -> BusConfig:
     """Read a bus; a generated one gets its id from outside."""
     port = section.text("port", "pty")
-    if port not in ("pty", "memory") and not port.startswith(("tcp://", "dtu://", "/")):
+    if not _is_port(port):
         raise section.wrong("port", ", ".join(SCHEMES))
     baud = section.whole("baud", 600, 19200, 9600)
     if baud not in BAUDS:
@@ -44,6 +47,17 @@ def read_bus(section: Section, bus_id: str | None = None) -> BusConfig:
     )
     section.finish()
     return bus
+
+
+def _is_port(port: str) -> bool:
+    """Whether it names a kind of port, and over the network a host and a port too."""
+    if not port.startswith(NETWORK):
+        return port in ("pty", "memory") or port.startswith("/")
+    try:
+        host_port(port)
+    except PortError:
+        return False
+    return True
 
 
 def _delay(section: Section) -> tuple[tuple[int, int], DelaySpread | None]:

@@ -186,7 +186,7 @@ def test_a_serial_port_that_is_not_there_is_named(tmp_path):
         ({"port": "udp://127.0.0.1:1"}, "port is 'udp://127.0.0.1:1'; allowed: pty, tcp://"),
         ({"registration": "x"}, "unknown key registration"),
         ({"port": "dtu://127.0.0.1:9", "heartbeat": "hex:F"}, "heartbeat is 'hex:F'; allowed: a text, or bytes in hex"),
-        ({"port": "dtu://127.0.0.1"}, "allowed: dtu://HOST:PORT"),
+        ({"port": "dtu://127.0.0.1"}, "port is 'dtu://127.0.0.1'; allowed: pty, tcp://HOST:PORT"),
         ({"bit_errors_ppm": -1}, "bit_errors_ppm is -1; allowed: a whole number from 0 to 100000"),
         ({"parity_errors": "kept"}, "parity_errors is 'kept'; allowed: lost, passed"),
     ],

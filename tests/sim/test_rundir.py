@@ -1,10 +1,12 @@
 """The run directory of a run that names none: new each time, and the dead ones of the same user are swept."""
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import pytest
@@ -97,3 +99,18 @@ def test_a_lock_that_is_a_link_is_not_followed(temporary):
     (dead / LOCK_NAME).symlink_to(temporary / "other")
     sweep_dead()
     assert (dead / "bus-1").is_symlink()
+
+
+def test_a_start_at_the_same_time_that_looks_into_a_new_directory_is_waited_for(temporary, monkeypatch):
+    made = temporary / "estate645-sim-new"
+    made.mkdir()
+    held = os.open(made / LOCK_NAME, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    monkeypatch.setattr(rundir.tempfile, "mkdtemp", lambda prefix: str(made))
+    looked = threading.Timer(0.1, os.close, [held])
+    looked.start()
+    directory = RunDirectory.chosen(None, ["bus-1"])
+    looked.join()
+    assert directory.path == made
+    directory.close()
+    assert not made.exists()

@@ -158,3 +158,11 @@ def test_an_unknown_key_comes_with_the_one_that_was_meant():
 def test_a_fault_of_an_order_has_no_place_in_a_file():
     with pytest.raises(WrongPlace, match=r"^phase_lost needs a three-phase meter"):
         Virtual(table([household()])).fault("phase_lost")
+
+
+@pytest.mark.parametrize(
+    "port", ["tcp://foo", "tcp://:1", "tcp://h:65536", "tcp://h:x", "dtu://h", "udp://h:1", "COM1"]
+)
+def test_a_port_that_is_none_is_refused_at_its_line(tmp_path, port):
+    told = refused(tmp_path, (HEAD + HOME).replace('"memory"', f'"{port}"'))
+    assert told.startswith(f"FILE:7: bus[1]: port is '{port}'; allowed: pty, tcp://HOST:PORT")
