@@ -25,6 +25,7 @@ from server.collect.dtu_listener import DtuSettings
 from server.collect.dtu_registration import compile_registration
 from server.collect.history import Recall
 from server.collect.limits import raise_descriptors
+from server.collect.port import LineSettings
 from server.collect.ports import check_world, is_simulated
 from server.collect.supervisor import Supervisor
 from server.collect.tally import BusStatus
@@ -43,6 +44,7 @@ from server.jobs.recharges import RechargeJob
 from server.jobs.runner import Job, Runner
 from server.jobs.schemes import SchemeJob
 from server.jobs.sealing import SealingJob
+from server.jobs.searching import BusSearches
 from server.jobs.ticks import BillingTick, ClockGuard
 from server.keyring import Keyring, key_path, looked_at
 from server.notify.sandbox import SandboxGateway, SandboxSender
@@ -108,6 +110,7 @@ class Application:
         self.collector: Supervisor | None = None
         self.jobs = Runner(self._jobs())
         self.collector = self._collector() if config.collect else None
+        self.searches = BusSearches(self._ask, self._lines) if self.collector is not None else None
         self.admin = self._admin()
         self.bell.listen("supply", self._on_supply)
         if config.collect:
@@ -125,6 +128,8 @@ class Application:
                 estate_id=self.estate_id,
                 clock_sane=self._guard.look,
                 language=config.language,
+                searches=self.searches,
+                reload_collector=self._reload,
             )
         )
 
@@ -139,6 +144,8 @@ class Application:
 
     def stop(self) -> None:
         """Stop reading, then the jobs, then writing; what was read is kept first."""
+        if self.searches is not None:
+            self.searches.stop()
         if self.admin is not None:
             self.admin.stop()
         if self.collector is not None:
@@ -205,11 +212,15 @@ class Application:
         protected = (site["protected_from_min"], site["protected_to_min"])
         return told(kind, arguments, formats, gettext, protected, site["phone"])
 
-    def _ask(self, bus_id: str, command: Any) -> Future[Heard]:
+    def _lines(self) -> dict[str, LineSettings]:
+        """The line of every bus that is being read."""
+        return {} if self.collector is None else {plan.bus_id: plan.line for plan in self.collector.plans}
+
+    def _ask(self, bus_id: str, command: Any, linger_s: float = 0.0) -> Future[Heard]:
         """Send a command in the lane of its bus."""
         if self.collector is None:
             raise Refused("this server does not read meters")
-        return self.collector.ask(bus_id, command, 0.0)
+        return self.collector.ask(bus_id, command, linger_s)
 
     def _jobs(self) -> list[Job]:
         parts = (self.engine, self.writer, self.clock, self.estate_id)

@@ -129,6 +129,14 @@ def _place(meter: FoundMeter) -> tuple[str, str, int, str]:
     return meter.protocol, meter.address, meter.baud, meter.parity
 
 
+async def registers_of(ears: Ears, meter: FoundMeter) -> tuple[int | None, tuple[int, ...]]:
+    """Total and rates of a meter that was found, read now; None and nothing when it does not tell."""
+    if meter.protocol != MODBUS:
+        return await _energy(ears, meter.protocol, meter.address)
+    line = LineSettings(meter.baud, meter.parity)
+    return (await _unit_described(ears, line, int(meter.address), [meter.profile])).total_wh, ()
+
+
 async def _described(ears: Ears, line: LineSettings, edition: str, address: str) -> FoundMeter:
     """Ask a meter that was found what it is; what it refuses stays unknown."""
     detection = Detection(address, (line.baud,))

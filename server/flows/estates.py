@@ -13,17 +13,17 @@ from sqlalchemy import select
 
 from core.tariff import Tariff, tier_period_start_s
 from server.domain.budget import Budget
-from server.domain.estate_document import EstateDocument, GateEntry, HouseholdEntry
+from server.domain.estate_document import EstateDocument, EstateEntry, GateEntry, HouseholdEntry, RoomEntry
 from server.domain.ledger import SYSTEM_ACCOUNTS
 from server.domain.schemes import PRESETS, definition_of
 from server.errors import Conflict, Refused
 from server.flows import schemes
 from server.flows.ledger import ensure_account, post_opening
-from server.store import schema
+from server.store import audit, schema
 from server.store.acceptance import exchanges
 from server.store.budgets import budgets_of
 from server.store.bulk import insert_rows
-from server.store.estates import upsert
+from server.store.estates import get_estate, upsert
 from server.store.meters import MeterRow, list_meters
 from server.store.schemes import set_estate_scheme, set_holiday
 from server.store.tariffs import load_tariffs, save_tariff
@@ -93,6 +93,32 @@ def refuse_overfull(budgets: Iterable[Budget]) -> None:
                 f"bus {budget.bus_id}: {budget}; give it fewer meters, a higher baud or longer cycles "
                 "(reading_cycle_s, status_cycle_s, variables_cycle_s, clock_cycle_s of the estate)"
             )
+
+
+def install_meters(
+    unit: Unit,
+    estate_id: str,
+    rooms: Iterable[RoomEntry],
+    households: Iterable[HouseholdEntry],
+    *,
+    actor: str,
+    now: "Now",
+) -> int:
+    """Take new households in beside those that are there; Conflict for one that is. Returns how many."""
+    site, homes = get_estate(unit.connection, estate_id), tuple(households)
+    table = schema.account
+    for home in homes:
+        query = select(table.c.account_id).where(table.c.estate_id == estate_id, table.c.account_id == home.account_id)
+        if unit.connection.execute(query).first() is not None:
+            raise Conflict(f"there is an account {home.account_id} already; give the room another name")
+    for room in rooms:
+        upsert(unit.connection, schema.room, ("estate_id", "room_id"), {"estate_id": estate_id, **asdict(room)})
+    entry = EstateEntry(estate_id, site["name"], site["time_zone"])
+    new = _households(unit, EstateDocument(entry, households=homes), now)
+    refuse_overfull(budgets_of(unit.connection, estate_id))
+    for home in homes:
+        audit.record(unit.connection, estate_id, actor, "meter.installed", home.meter_id, now, home.room_id)
+    return new
 
 
 def _tariffs(unit: Unit, estate_id: str, tariffs: Iterable[Tariff], now: "Now") -> None:

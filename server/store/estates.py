@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, select
 
 from server.errors import NotFound
-from server.store.schema import account, bus, estate
+from server.store.schema import account, building, bus, estate
 
 
 def get_estate(connection: Connection, estate_id: str) -> RowMapping:
@@ -26,6 +26,20 @@ def list_buses(connection: Connection, estate_id: str) -> Sequence[RowMapping]:
     """The buses of an estate with their line settings, by id."""
     query = select(bus).where(bus.c.estate_id == estate_id).order_by(bus.c.bus_id)
     return connection.execute(query).mappings().all()
+
+
+def list_buildings(connection: Connection, estate_id: str) -> Sequence[RowMapping]:
+    """The buildings of an estate in their order."""
+    query = select(building).where(building.c.estate_id == estate_id)
+    return connection.execute(query.order_by(building.c.position, building.c.building_id)).mappings().all()
+
+
+def has_household(connection: Connection, estate_id: str, room_id: str) -> bool:
+    """Whether an account that is not closed lives in this room."""
+    query = select(account.c.account_id).where(
+        account.c.estate_id == estate_id, account.c.room_id == room_id, account.c.status != "closed"
+    )
+    return connection.execute(query).first() is not None
 
 
 def get_account(connection: Connection, estate_id: str, account_id: str) -> RowMapping:

@@ -8,7 +8,7 @@ touches bytes of a bus.
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy import Engine
 
@@ -84,6 +84,64 @@ class CollectorView(Protocol):
         ...
 
 
+class FoundView(Protocol):
+    """One meter that a search has found; `profile` of a Modbus unit is the one map that fits."""
+
+    @property
+    def protocol(self) -> str: ...
+    @property
+    def address(self) -> str: ...
+    @property
+    def profile(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def total_wh(self) -> int | None: ...
+    @property
+    def rates_wh(self) -> Sequence[int]: ...
+
+
+class SearchView(Protocol):
+    """One search of a bus: running, done, ended or failed."""
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def probes(self) -> int: ...
+    @property
+    def protocol(self) -> str: ...
+    @property
+    def error(self) -> str: ...
+    @property
+    def meters(self) -> Sequence[FoundView]: ...
+    @property
+    def doubts(self) -> Sequence[tuple[str, str, str]]: ...
+
+
+class SearchesView(Protocol):
+    """What people may ask of searches for meters."""
+
+    def of(self, bus_id: str) -> SearchView | None:
+        """The newest search of a bus."""
+        ...
+
+    def start(self, bus_id: str) -> None:
+        """Begin one; `Conflict` while one runs, `NotFound` for a bus that is not read here."""
+        ...
+
+    def end(self, bus_id: str) -> None:
+        """Let it end; what was found is kept."""
+        ...
+
+    def registers_wh(self, bus_id: str, meter: Any) -> tuple[int | None, tuple[int, ...]]:
+        """Total and rates of a meter that was found, read now."""
+        ...
+
+
+def _nothing_to_reload() -> None:
+    """No collector reads the new meters."""
+
+
 @dataclass(frozen=True, slots=True)
 class WebState:
     """One estate as the web serves it; `estate_id` is also on every principal, `clock_sane` what cuts are judged by."""
@@ -98,3 +156,5 @@ class WebState:
     estate_id: str
     clock_sane: Callable[[], bool]
     language: str = "zh_CN"
+    searches: SearchesView | None = None
+    reload_collector: Callable[[], None] = _nothing_to_reload

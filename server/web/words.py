@@ -86,6 +86,26 @@ SALES = {
     "hmac": _("Partner payment"),
     "sandbox": _("Test wallet"),
 }
+INSTALL_PROBLEMS = {
+    "room": _("give the room a name without spaces and without : / ? # % &"),
+    "room_taken": _("this room has a household already, or is named twice"),
+    "building": _("choose a building"),
+    "floor": _("the floor is a whole number from -20 to 300"),
+    "holder": _("write who pays"),
+    "tariff": _("choose a tariff"),
+    "rates": _("this tariff charges by time of use, and the meter shows no four rates"),
+    "meter": _("write the 12 digits of the nameplate"),
+    "meter_taken": _("this meter is installed already, or is named twice"),
+    "model": _("its model is not known; import it with a file"),
+    "register": _("it did not tell its register just now; read it again"),
+}
+PROTOCOLS = {"2007": _("DL/T 645-2007"), "1997": _("DL/T 645-1997"), "modbus": _("Modbus unit")}
+SEARCH_DOUBTS = {
+    "edition": _("refuses every read, so its edition is uncertain; look at its nameplate"),
+    "clash": _("several meters speak at this address; give one another address with only it connected"),
+    "nameless": _("a meter answers without its address; read it from the nameplate"),
+    "doubt": _("more was heard here than was found; search again, or connect them one at a time"),
+}
 CASES = {
     "open_relay_energy": _("Energy through an open relay"),
     "relay_disobeys": _("Relay does not obey"),
@@ -183,6 +203,9 @@ GROUPS = {
     "delivery_words": DELIVERY,
     "ledger_words": LEDGER,
     "sale_words": SALES,
+    "install_problem_words": INSTALL_PROBLEMS,
+    "protocol_words": PROTOCOLS,
+    "search_doubt_words": SEARCH_DOUBTS,
     "case_words": CASES,
     "case_status_words": CASE_STATUS,
     "case_verb_words": CASE_VERBS,
