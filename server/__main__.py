@@ -56,8 +56,15 @@ def _run(argv: Sequence[str] | None) -> int:
     try:
         return int(arguments.run(arguments))
     except EstateError as error:
-        print(f"estate645 {arguments.command}: {error}", file=sys.stderr)
+        print(f"estate645 {arguments.command}: {_said(error, arguments)}", file=sys.stderr)
         return 2
+
+
+def _said(error: Exception, arguments: argparse.Namespace) -> str:
+    """The error in the language that was asked for, as far as it has more than one."""
+    from server.cli.languages import said
+
+    return said(str(error), " ".join(getattr(error, "__notes__", ())) or str(error), getattr(arguments, "lang", "both"))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from core.dlt645.profiles import EDITION_2007
 from core.tariff import Tariff, TariffError, tariff_from_dict
 from server.cli import estate_keys as keys
 from server.cli.estate_rules import check_limits, household_of, scheme_of
+from server.cli.languages import Word, wrong
+from server.cli.languages import mark as _
 from server.domain.estate_document import (
     ApiClientEntry,
     BuildingEntry,
@@ -36,6 +38,7 @@ from server.domain.schemes import HUNAN, PRESETS
 from server.errors import ConfigError
 
 Entry = TypeVar("Entry")
+MANY = _("%(where)s: %(table)s must be written as [[%(table)s]], once for each")
 TABLES = (
     "estate", "tariff", "scheme", "holiday", "bus", "meter_profile", "building", "room", "household", "gate", "user",
     "api_client",
@@ -51,7 +54,10 @@ def read_estate(path: Path, now_s: int) -> EstateDocument:
     raw = _toml(source)
     for name in raw:
         if name not in TABLES:
-            raise ConfigError(f"{source}: unknown table {name!r}; allowed tables: {', '.join(TABLES)}")
+            raise wrong(
+                _("%(where)s: unknown table %(name)r; allowed tables: %(allowed)s"),
+                where=source, name=name, allowed=", ".join(TABLES),
+            )  # fmt: skip
     if path.is_dir() and (path / "households.csv").exists():
         raw["household"] = [*raw.get("household", []), *_csv(path / "households.csv")]
     history = _csv(path / "history.csv") if path.is_dir() and (path / "history.csv").exists() else []
@@ -65,11 +71,12 @@ def _toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise ConfigError(
-            f"{path}: cannot be read ({error.strerror}); name an existing estate file or folder"
-        ) from error
+        raise wrong(
+            _("%(where)s: cannot be read (%(why)s); name an existing estate file or folder"),
+            where=path, why=error.strerror,
+        ) from error  # fmt: skip
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+        raise wrong(_("%(where)s: not valid TOML: %(why)s"), where=path, why=error) from error
 
 
 def _csv(path: Path) -> list[dict[str, str]]:
@@ -79,10 +86,15 @@ def _csv(path: Path) -> list[dict[str, str]]:
             reader = csv.DictReader(file, strict=True)
             rows = list(reader)
     except (OSError, csv.Error, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error}); it must be CSV in UTF-8 with a header line") from error
+        raise wrong(
+            _("%(where)s: cannot be read (%(why)s); it must be CSV in UTF-8 with a header line"), where=path, why=error
+        ) from error
     for number, row in enumerate(rows, 2):
         if None in row or None in row.values():
-            raise ConfigError(f"{path}, line {number}: must have exactly as many cells as the header line")
+            raise wrong(
+                _("%(where)s, line %(line)d: must have exactly as many cells as the header line"),
+                where=path, line=number,
+            )  # fmt: skip
     return [{name: cell for name, cell in row.items() if cell != ""} for row in rows]
 
 
@@ -91,7 +103,7 @@ def _document(source: Path, raw: Mapping[str, Any], history: list[dict[str, str]
         return tuple(make(**fields) for fields in _fields(source, table, _rows(source, raw, table), allowed))
 
     if not isinstance(raw.get("estate"), Mapping):
-        raise ConfigError(f"{source}: table [estate] is missing; give it at least id and name")
+        raise wrong(_("%(where)s: table [estate] is missing; give it at least id and name"), where=source)
     estate = keys.read_table(f"{source}: [estate]", {"time_zone": "Asia/Shanghai", **raw["estate"]}, keys.ESTATE)
     estate.pop("mode", None)
     profiles = _profiles(source, raw)
@@ -129,7 +141,7 @@ def _document(source: Path, raw: Mapping[str, Any], history: list[dict[str, str]
 def _rows(source: Path, raw: Mapping[str, Any], table: str) -> list[Any]:
     rows = raw.get(table, [])
     if not isinstance(rows, list):
-        raise ConfigError(f"{source}: {table} must be written as [[{table}]], once for each")
+        raise wrong(MANY, where=source, table=table)
     return rows
 
 
@@ -143,7 +155,7 @@ def _fields(
 
 def _tariff(source: Path, table: object) -> Tariff:
     if not isinstance(table, Mapping):
-        raise ConfigError(f"{source}: tariff must be written as [[tariff]], once for each")
+        raise wrong(MANY, where=source, table="tariff")
     try:
         return tariff_from_dict(table)
     except TariffError as error:
@@ -185,7 +197,10 @@ def _gate(
     """A gate names its meters, or the building whose meters are all below it."""
     building = fields.pop("building", None)
     if (building is None) == ("meter_ids" not in fields):
-        raise ConfigError(f"{source}: gate {fields['meter_id']}: give exactly one of meters and building")
+        raise wrong(
+            _("%(where)s: gate %(meter)s: give exactly one of meters and building"),
+            where=source, meter=fields["meter_id"],
+        )  # fmt: skip
     if building is not None:
         inside = {room.room_id for room in rooms if room.building_id == building}
         fields["meter_ids"] = tuple(home.meter_id for home in homes if home.room_id in inside)
@@ -220,7 +235,10 @@ def _check(source: Path, document: EstateDocument) -> None:
     for home in homes:
         where = f"household {home.account_id}"
         if home.account_id in SYSTEM_ACCOUNTS or ":" in home.account_id:
-            raise ConfigError(f"{source}: {where}: account is wrong; {', '.join(SYSTEM_ACCOUNTS)} and ':' are reserved")
+            raise wrong(
+                _("%(where)s: account is wrong; %(reserved)s and ':' are reserved"),
+                where=f"{source}: {where}", reserved=", ".join(SYSTEM_ACCOUNTS),
+            )  # fmt: skip
         _known(source, f"{where}: room", home.room_id, rooms)
         _known(source, f"{where}: bus", home.bus_id, buses)
         _known(source, f"{where}: tariff", home.tariff_id, set(tariffs))
@@ -229,7 +247,9 @@ def _check(source: Path, document: EstateDocument) -> None:
         _fee(f"{source}: {where}", home)
         by_rates = any(version.kind == "tou" for version in tariffs[home.tariff_id].versions)
         if by_rates and home.start_rates_wh is None:
-            raise ConfigError(f"{source}: {where}: start_rates_wh is missing; its tariff charges by time of use")
+            raise wrong(
+                _("%(where)s: start_rates_wh is missing; its tariff charges by time of use"), where=f"{source}: {where}"
+            )
         check_limits(f"{source}: {where}", document, home)
     for gate in document.gates:
         _known(source, f"gate {gate.meter_id}: bus", gate.bus_id, buses)
@@ -240,7 +260,10 @@ def _check(source: Path, document: EstateDocument) -> None:
         if user.account_id is not None:
             _known(source, f"user {user.login}: account", user.account_id, accounts)
         elif user.role == "resident":
-            raise ConfigError(f"{source}: user {user.login}: account is missing; a resident belongs to a household")
+            raise wrong(
+                _("%(where)s: user %(login)s: account is missing; a resident belongs to a household"),
+                where=source, login=user.login,
+            )  # fmt: skip
 
 
 def _speech(source: Path, document: EstateDocument) -> None:
@@ -249,11 +272,14 @@ def _speech(source: Path, document: EstateDocument) -> None:
     for one in meters:
         where, given = f"{source}: meter {one.meter_id}", [bool(one.model), one.unit is not None]
         if one.protocol == "modbus" and not all(given):
-            raise ConfigError(f"{where}: model and unit are missing; a meter of protocol modbus needs both")
+            raise wrong(_("%(where)s: model and unit are missing; a meter of protocol modbus needs both"), where=where)
         if one.protocol != "modbus" and one.start_wh % keys.REGISTER_STEP_WH:
-            raise ConfigError(f"{where}: start_wh = {one.start_wh} is wrong; allowed: {keys.START}")
+            raise wrong(keys.WRONG, where=where, key="start_wh", value=one.start_wh, allowed=keys.START)
         if one.protocol != "modbus" and any(given):
-            raise ConfigError(f"{where}: model and unit are for protocol modbus; this meter speaks {one.protocol}")
+            raise wrong(
+                _("%(where)s: model and unit are for protocol modbus; this meter speaks %(protocol)s"),
+                where=where, protocol=one.protocol,
+            )  # fmt: skip
     units = [(one.bus_id, one.unit) for one in meters if one.unit is not None]
     _unique(source, "bus and unit", (f"{bus_id} {unit}" for bus_id, unit in units))
 
@@ -266,27 +292,37 @@ def _check_in_force(source: Path, document: EstateDocument, now_s: int) -> None:
         if first_s[home.tariff_id] > begins_s:
             zone = ZoneInfo(document.estate.time_zone)
             first, begins = (datetime.fromtimestamp(at_s, zone) for at_s in (first_s[home.tariff_id], begins_s))
-            raise ConfigError(
-                f"{source}: tariff {home.tariff_id}: valid_from = {first.isoformat()} is wrong; allowed: at the latest "
-                f"{begins.isoformat()}, when household {home.account_id} begins; add a version that starts earlier"
-            )
+            raise wrong(
+                _(
+                    "%(where)s: tariff %(tariff)s: valid_from = %(first)s is wrong; allowed: at the latest %(begins)s, "
+                    "when household %(account)s begins; add a version that starts earlier"
+                ),
+                where=source, tariff=home.tariff_id, first=first.isoformat(), begins=begins.isoformat(),
+                account=home.account_id,
+            )  # fmt: skip
 
 
 def _fee(where: str, home: HouseholdEntry) -> None:
     """Refuse a meter that keeps its credit and cannot be given any, and an owner's number on another."""
     if home.fee == LOCAL and (home.protocol != EDITION_2007 or not home.customer):
-        raise ConfigError(f"{where}: fee = 'local' needs customer, its 12 digits, and protocol 2007")
+        raise wrong(_("%(where)s: fee = 'local' needs customer, its 12 digits, and protocol 2007"), where=where)
     if home.fee != LOCAL and home.customer:
-        raise ConfigError(f"{where}: customer is for fee = 'local'; this household's balance is kept here")
+        raise wrong(_("%(where)s: customer is for fee = 'local'; this household's balance is kept here"), where=where)
 
 
 def _unique(source: Path, what: str, values: Iterable[str]) -> None:
     twice = [value for value, count in Counter(values).items() if count > 1]
     if twice:
-        raise ConfigError(f"{source}: {what} {twice[0]!r} is given twice; each must be unique")
+        raise wrong(
+            _("%(where)s: %(what)s %(value)r is given twice; each must be unique"),
+            where=source, what=what, value=twice[0],
+        )  # fmt: skip
 
 
 def _known(source: Path, what: str, value: str, allowed: set[str]) -> None:
     if value not in allowed:
-        some = ", ".join(sorted(allowed)[:10]) or "none is declared"
-        raise ConfigError(f"{source}: {what} = {value!r} is not declared; allowed: {some}")
+        some = ", ".join(sorted(allowed)[:10]) or Word(_("none is declared"))
+        raise wrong(
+            _("%(where)s: %(what)s = %(value)r is not declared; allowed: %(allowed)s"),
+            where=source, what=what, value=value, allowed=some,
+        )  # fmt: skip

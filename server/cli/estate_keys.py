@@ -14,16 +14,18 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from core.modbus.meters import METERS
 from core.modbus.rtu import UNIT_MAX
 from core.units import REGISTER_MODULUS_WH, parse_yuan
+from server.cli.languages import Word, wrong
+from server.cli.languages import mark as _
 from server.collect.port import LineSettings, PortError
 from server.collect.ports import open_port
 from server.collect.scanning import PROTOCOLS
 from server.collect.serial_port import BAUDS
 from server.domain.local_fee import LOCAL, REMOTE
 from server.domain.schemes import GRACE_MAX_S, SPREAD_MAX_S, Level, level_from
-from server.errors import ConfigError
 
 REGISTER_STEP_WH = 10  # two digits behind the point, in kWh
 AMOUNT_MAX_FEN = 2**31 - 1  # thresholds are int32 in the deduction kernel
+WRONG = _("%(where)s: %(key)s = %(value)r is wrong; allowed: %(allowed)s")
 _ID = re.compile(r"[^\s\x00-\x1f]{1,64}")
 
 
@@ -41,21 +43,23 @@ class Key:
 def read_table(where: str, table: object, keys: tuple[Key, ...]) -> dict[str, Any]:
     """The fields that `table` gives; ConfigError naming `where`, the key and the allowed values."""
     if not isinstance(table, Mapping):
-        raise ConfigError(f"{where}: must be a table of keys, not {table!r}")
+        raise wrong(_("%(where)s: must be a table of keys, not %(table)r"), where=where, table=table)
     known = {key.name: key for key in keys}
     for name in table:
         if name not in known:
-            raise ConfigError(f"{where}: unknown key {name!r}; allowed keys: {', '.join(known)}")
+            raise wrong(_("%(where)s: unknown key %(key)r; allowed keys: %(allowed)s"), where=where, key=name,
+                        allowed=", ".join(known))  # fmt: skip
     fields: dict[str, Any] = {}
     for key in keys:
         if key.name not in table:
             if key.required:
-                raise ConfigError(f"{where}: key {key.name!r} is missing; allowed: {key.allowed}")
+                raise wrong(_("%(where)s: key %(key)r is missing; allowed: %(allowed)s"), where=where, key=key.name,
+                            allowed=Word(key.allowed))  # fmt: skip
             continue
         try:
             fields[key.field] = key.read(table[key.name])
         except (ValueError, TypeError, ZoneInfoNotFoundError) as error:
-            raise ConfigError(f"{where}: {key.name} = {table[key.name]!r} is wrong; allowed: {key.allowed}") from error
+            raise wrong(WRONG, where=where, key=key.name, value=table[key.name], allowed=Word(key.allowed)) from error
     return fields
 
 
@@ -230,12 +234,12 @@ REGISTER = integer(0, REGISTER_MODULUS_WH - 1)
 _REGISTER_RANGE = f"an integer of Wh, 0 to {REGISTER_MODULUS_WH - 1}"
 START = f"a multiple of {REGISTER_STEP_WH} Wh, 0 to {REGISTER_MODULUS_WH - REGISTER_STEP_WH}, as registers show"
 _ANY_START = f"{START}; any whole Wh for modbus"
-_YUAN = 'yuan as quoted text, such as "30.00"'
-_ALARM = 'yuan as quoted text, such as "30.00", a share of the last top-up, such as "20%", or "7 days"'
-_TEXT = "quoted text"
-_FILLED = "quoted text that is not empty"
-_IDENTIFIER = "quoted text of 1 to 64 characters without spaces"
-_FLAG = "true or false"
+_YUAN = _('yuan as quoted text, such as "30.00"')
+_ALARM = _('yuan as quoted text, such as "30.00", a share of the last top-up, such as "20%", or "7 days"')
+_TEXT = _("quoted text")
+_FILLED = _("quoted text that is not empty")
+_IDENTIFIER = _("quoted text of 1 to 64 characters without spaces")
+_FLAG = _("true or false")
 
 ESTATE = (
     Key("id", "estate_id", identifier, _IDENTIFIER, required=True),
@@ -332,7 +336,7 @@ HOUSEHOLD = (
     Key("holder", "holder", text, _TEXT, required=True),
     Key("phone", "phone", text, _TEXT),
     Key("tariff", "tariff_id", identifier, "the id of a [[tariff]]", required=True),
-    Key("meter", "meter_id", address, "the 12 digits of the meter's address, quoted", required=True),
+    Key("meter", "meter_id", address, _("the 12 digits of the meter's address, quoted"), required=True),
     Key("bus", "bus_id", identifier, "the id of a [[bus]]", required=True),
     Key("start_wh", "start_wh", REGISTER, _ANY_START, required=True),
     Key(
@@ -351,7 +355,7 @@ HOUSEHOLD = (
     Key("protected_until", "protected_until", instant, "an ISO 8601 instant with offset"),
     Key("max_power_w", "max_power_w", integer(1, 10**9), "1 to 1000000000 W"),
     Key("meter_profile", "meter_profile", identifier, "the id of a [[meter_profile]]"),
-    Key("password", "password", digits, "the 6 digits of the meter's password, quoted"),
+    Key("password", "password", digits, _("the 6 digits of the meter's password, quoted")),
     Key("password_level", "password_level", integer(0, 9), "0 to 9"),
     *SPEECH,
     Key("fee", "fee", one_of(REMOTE, LOCAL), "remote (the balance is here) or local (the meter keeps it)"),
@@ -360,7 +364,7 @@ HOUSEHOLD = (
     Key("resident_password", "resident_password", filled, _FILLED),
 )
 GATE = (
-    Key("meter", "meter_id", address, "the 12 digits of the meter's address, quoted", required=True),
+    Key("meter", "meter_id", address, _("the 12 digits of the meter's address, quoted"), required=True),
     Key("bus", "bus_id", identifier, "the id of a [[bus]]", required=True),
     Key("name", "name", text, _TEXT, required=True),
     Key("meters", "meter_ids", words, "a list of meter addresses below the gate"),

@@ -7,6 +7,8 @@ from functools import cache
 from gettext import NullTranslations
 from pathlib import Path
 
+from server.errors import ConfigError
+
 LANGUAGES = ("both", "en", "zh")
 CATALOGUE = Path(__file__).parent / "locale" / "zh_CN" / "LC_MESSAGES" / "commands.po"
 
@@ -32,6 +34,14 @@ def told(message: str, lang: str, **fields: object) -> str:
     """A message of the catalogue with its fields, in the language asked for; a `Word` among them is translated too."""
     in_chinese = {name: chinese(one) if isinstance(one, Word) else one for name, one in fields.items()}
     return said(message % fields, chinese(message) % in_chinese, lang)
+
+
+def wrong(message: str, **fields: object) -> ConfigError:
+    """What is wrong with a file of the operator, in English, with the Chinese as a note of the error."""
+    error = ConfigError(message % fields)
+    in_chinese = {name: chinese(one) if isinstance(one, Word) else one for name, one in fields.items()}
+    error.add_note(chinese(message) % in_chinese)
+    return error
 
 
 def chinese(message: str) -> str:

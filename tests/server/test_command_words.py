@@ -53,7 +53,7 @@ def test_no_message_is_empty_or_fuzzy_and_all_are_chinese(catalogue):
 
 def test_translations_use_the_same_placeholders(catalogue):
     def fields(text):
-        return sorted(set(re.findall(r"%\((\w+)\)[sd]", text)))
+        return sorted(set(re.findall(r"%\((\w+)\)[sdr]", text)))
 
     assert [one.id for one in catalogue if fields(one.id) != fields(one.string)] == []
 

@@ -202,3 +202,13 @@ def test_history_is_kept_by_day(engine: Engine) -> None:
         (row["day"], row["first_wh"], row["total_wh"], row["source"]) for row in rows(engine, "register_day")
     )
     assert found == [("2026-10-01", 1000, 1000, "import"), ("2026-10-02", 1000, 2000, "import")]
+
+
+@pytest.mark.parametrize(("lang", "shown"), [("en", (True, False)), ("zh", (False, True)), ("both", (True, True))])
+def test_a_mistake_is_said_in_the_language_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], lang: str, shown: tuple[bool, bool]
+) -> None:
+    path = write(tmp_path, estate(household=changed(opening_balance=12.5)))
+    assert main(["import", str(path), "--database", f"sqlite:///{tmp_path / 'x.db'}", "--lang", lang]) == 2
+    said = capsys.readouterr().err
+    assert ("is wrong; allowed: yuan as quoted text" in said, "有误；允许：加引号的元" in said) == shown

@@ -27,7 +27,9 @@ def site(tmp_path_factory):
         pytest.skip(f"Chromium is not installed at {CHROMIUM}: apt-get install chromium, or set CHROMIUM")
     folder = tmp_path_factory.mktemp("site")
     text = SCENARIO + "".join(home(n, name) for n, name in enumerate([*METERS, STRANGER]))
-    (folder / "sim.toml").write_text(text + home(9, OLD, more='protocol = "dlt645-1997"\nvendor = "dtsd22-1997"\n'), "utf-8")
+    (folder / "sim.toml").write_text(
+        text + home(9, OLD, more='protocol = "dlt645-1997"\nvendor = "dtsd22-1997"\n'), "utf-8"
+    )
     simulator = subprocess.Popen(
         [sys.executable, "-P", "-m", "sim", "sim.toml", "--run-dir", "run", "--ready", "sim.json"], cwd=folder
     )
@@ -57,7 +59,7 @@ def window(site):
 
 
 def look(window, name):
-    """No page may be wider than its window, in either width and language; with a folder, it is also a picture."""
+    """No page may be wider than its window; with a folder, it is also a picture. Answers to forms are not reloaded."""
     for viewport in (DESK, PHONE):
         for language in ("zh_CN", "en"):
             window.page.set_viewport_size(viewport)
