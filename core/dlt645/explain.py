@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from core.dlt645.anatomy import HEADER, Anatomy, Text, anatomy, problems
 from core.dlt645.diagnosis import suspicions
 from core.dlt645.display import Reading
-from core.dlt645.explain_data import Row, explain_data
+from core.dlt645.explain_data import explain_data
+from core.dlt645.explain_told import Row
 from core.dlt645.frame import ABNORMAL_BIT, FOLLOW_BIT, REPLY_BIT, Frame
 from core.dlt645.layouts import FUNCTIONS_1997, FUNCTIONS_2007, edition_of
 from core.dlt645.values import address_from_bytes

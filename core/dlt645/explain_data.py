@@ -5,7 +5,6 @@ the reason beside it. No byte of a password is shown, however long the value and
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from core.dlt645 import blocks, values
 from core.dlt645.anatomy import Text
@@ -15,6 +14,8 @@ from core.dlt645.commands import SECURITY as SECURITY_FUNCTION
 from core.dlt645.display import Reading, readings, shown
 from core.dlt645.edition1997 import decode_value_97, error_names_97, lookup_97
 from core.dlt645.entry import Field
+from core.dlt645.explain_times import explain_freeze, explain_load, explain_moment, explain_time
+from core.dlt645.explain_told import Told
 from core.dlt645.frame import Frame
 from core.dlt645.identifiers import decode_value, lookup
 from core.dlt645.layouts import (
@@ -30,47 +31,10 @@ from core.dlt645.security import EXECUTION, SECURITY, bit_names
 from core.dlt645.service import PASSWORD_DI, SEALED_BYTES
 from core.errors import ValueFormatError
 
+PAGED = ("value", "value97", "part")
+ALL_OF_KIND = 0xFF
+EXECUTION_BYTES = 2
 _NOT_SHOWN = ("not shown", "不显示")
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """Some bytes and what they are."""
-
-    data: bytes
-    name_en: str
-    name_zh: str
-    text_en: str = ""
-    text_zh: str = ""
-
-
-@dataclass(slots=True)
-class Told:
-    """What a data field says, gathered piece by piece."""
-
-    rows: list[Row] = field(default_factory=list)
-    values: tuple[Reading, ...] = ()
-    identifier: str | None = None
-    refusal: tuple[Text, ...] = ()
-    problems: tuple[Text, ...] = ()
-    di: int = 0
-    level: int = 0
-    holds_password: bool = False
-
-    def add(self, data: bytes, name: Text, text: Text = ("", "")) -> None:
-        """Note some bytes with their name and meaning."""
-        self.rows.append(Row(data, *name, *text))
-
-    def complain(self, en: str, zh: str) -> None:
-        """Note something that the bytes should not be."""
-        self.problems += ((en, zh),)
-
-    def add_values(self, data: bytes, found: tuple[Reading, ...]) -> None:
-        """Note decoded values under the bytes that they came from."""
-        self.values = found
-        for at, reading in enumerate(found):
-            text = (reading.text_en, reading.text_zh)
-            self.add(data if at == 0 else b"", (reading.name_en, reading.name_zh), text)
 
 
 def explain_data(frame: Frame, edition: str) -> Told:
@@ -100,6 +64,10 @@ def explain_data(frame: Frame, edition: str) -> Told:
         told.complain(f"data of {len(data)} bytes, expected {needed}", f"数据域{len(data)}字节，应为{needed}字节")
     elif rest:
         told.complain(f"{len(rest)} bytes more than the command has", f"数据域多出{len(rest)}字节")
+    elif pieces and pieces[-1][0].startswith("value") and len(data) == needed:
+        told.complain("a value is missing", "缺少数据")
+    if frame.follow and frame.is_reply and not any(role in PAGED for role, _ in function.reply):
+        told.complain("only answers to reads have following frames", "仅读数据应答可有后续帧")
     return told
 
 
@@ -271,63 +239,10 @@ def _security_field(told: Told, one: Field, part: bytes) -> None:
     told.add(part, names, text)
 
 
-def _load(told: Told, piece: bytes, _frame: Frame) -> None:
-    told.add(piece[:1], ("number of blocks", "负荷记录块数"), (f"{piece[0]:02X}", f"{piece[0]:02X}"))
-    if len(piece) == 6:
-        told.add(piece[1:], ("from", "给定时间"), _date_text(values.decode_minute, piece[1:]))
-    elif len(piece) > 1:
-        told.complain(f"a read has 4, 5 or 10 bytes, not {4 + len(piece)}", f"读命令数据域{4 + len(piece)}字节有误")
-
-
-def _date_text(decode: Callable[[bytes], object], piece: bytes) -> Text:
-    try:
-        text = str(decode(piece))
-    except ValueFormatError as error:
-        return f"{piece[::-1].hex().upper()}: {error}", f"{piece[::-1].hex().upper()}：无效时间"
-    return text, text
-
-
-def _moment(told: Told, piece: bytes, _frame: Frame) -> None:
-    blank = ("none (all zero)", "无（全零）")
-    told.add(
-        piece, ("deadline", "命令有效截止时间"), _date_text(values.decode_datetime, piece) if any(piece) else blank
-    )
-
-
-def _time(told: Told, piece: bytes, _frame: Frame) -> None:
-    text = _date_text(values.decode_datetime, piece)
-    told.add(piece, ("date and time", "日期时间"), text)
-    if ": " in text[0]:
-        told.complain(f"no date and time: {text[0]}", f"日期时间无效：{text[1]}")
-
-
 def _level(told: Told, piece: bytes, _frame: Frame) -> None:
     en, zh = LEVELS.get(piece[0], ("", ""))
     told.level, shown = piece[0], f"{piece[0]:02X}"
     told.add(piece, ("password level", "密级"), (f"{shown} {en}".strip(), f"{shown} {zh}".strip()))
-
-
-def _freeze(told: Told, piece: bytes, _frame: Frame) -> None:
-    minute, hour, day, month = (f"{byte:02X}" for byte in piece)
-    en, zh = f"every month on day {day} at {hour}:{minute}", f"每月{day}日{hour}:{minute}"
-    if (month, day, hour, minute) == ("99",) * 4:
-        en, zh = "at once", "立即冻结"
-    elif (month, day, hour) == ("99",) * 3:
-        en, zh = f"every hour at minute {minute}", f"每小时{minute}分"
-    elif (month, day) == ("99",) * 2:
-        en, zh = f"every day at {hour}:{minute}", f"每日{hour}:{minute}"
-    if not _is_freeze_time(month, day, hour, minute):
-        en, zh = f"{month}{day}{hour}{minute}: not a freeze time", f"{month}{day}{hour}{minute}：无效冻结时间"
-        told.complain(f"freeze time {en}", f"冻结时间{zh}")
-    told.add(piece, ("freeze time", "冻结时间"), (en, zh))
-
-
-def _is_freeze_time(month: str, day: str, hour: str, minute: str) -> bool:
-    """Whether all that is left open stands above all that is given, and what is given is a day, hour or minute."""
-    rows = ((month, 99, 99), (day, 1, 31), (hour, 0, 23), (minute, 0, 59))
-    given = [digits != "99" for digits, _, _ in rows]
-    inside = all(digits == "99" or (digits.isdecimal() and low <= int(digits) <= high) for digits, low, high in rows)
-    return inside and given == sorted(given)
 
 
 def _baud(told: Told, piece: bytes, _frame: Frame) -> None:
@@ -341,10 +256,14 @@ def _baud(told: Told, piece: bytes, _frame: Frame) -> None:
 
 def _events(told: Told, piece: bytes, _frame: Frame) -> None:
     di = piece[::-1].hex().upper()
+    if piece[0] != ALL_OF_KIND:
+        told.complain(f"an event is cleared by its kind, DI0 FFH: {di}", f"事件清零的DI0应为FFH：{di}")
     told.add(piece, ("what to clear", "事件总清零"), ("all events", "全部事件") if di == "F" * 8 else (di, di))
 
 
 def _execution(told: Told, piece: bytes, _frame: Frame) -> None:
+    if len(piece) != EXECUTION_BYTES:
+        told.complain(f"an execution word has 2 bytes, not {len(piece)}", f"执行状态字应为2字节，收到{len(piece)}字节")
     names = bit_names(EXECUTION, int.from_bytes(piece, "little"))
     text = ", ".join(en for en, _ in names), "，".join(zh for _, zh in names)
     told.add(piece, ("execution word", "执行状态字"), text)
@@ -368,17 +287,30 @@ def _plain(en: str, zh: str, *, shown: bool = True) -> Callable[[Told, bytes, Fr
     return tell
 
 
+def _address(told: Told, piece: bytes, frame: Frame) -> None:
+    digits = piece[::-1].hex().upper()
+    if not digits.isdecimal():
+        told.complain(f"address is not BCD: {digits}", f"通信地址非BCD：{digits}")
+    _plain("address", "通信地址")(told, piece, frame)
+
+
+def _sequence(told: Told, piece: bytes, frame: Frame) -> None:
+    if not any(piece):
+        told.complain("sequence numbers count from 1", "帧序号应从1开始")
+    _plain("sequence number", "帧序号")(told, piece, frame)
+
+
 _ROLES: dict[str, Callable[[Told, bytes, Frame], None]] = {
     "di": _identifier,
     "di97": _identifier_97,
     "value": _value,
     "value97": _value_97,
     "security": _security,
-    "load": _load,
-    "moment": _moment,
-    "datetime": _time,
+    "load": explain_load,
+    "moment": explain_moment,
+    "datetime": explain_time,
     "pa": _level,
-    "freeze": _freeze,
+    "freeze": explain_freeze,
     "baud": _baud,
     "events": _events,
     "execution": _execution,
@@ -387,8 +319,8 @@ _ROLES: dict[str, Callable[[Told, bytes, Frame], None]] = {
     "secret": _plain("password", "密码", shown=False),
     "operator": _plain("operator", "操作者代码"),
     "parameter": _plain("parameter N2", "参数N2"),
-    "address": _plain("address", "通信地址"),
-    "seq": _plain("sequence number", "帧序号"),
+    "address": _address,
+    "seq": _sequence,
     "part": _follow_part,
     "cipher": _plain("ciphertext and MAC", "密文及MAC"),
     "rest": _plain("data", "数据"),

@@ -329,3 +329,24 @@ def test_several_defects_are_joined_as_each_language_does():
         == "checksum: expected 86H, got 45H; missing 16H at the end: got CCH; 1 trailing bytes after the frame"
     )
     assert told.error_zh == "校验和错：应为86H，收到45H；结束符不是16H而是CCH；帧后多出1字节"
+
+
+@pytest.mark.parametrize(
+    ("control", "data", "complaint", "complaint_zh"),
+    [
+        (0x1C, "02 000000 01000000 1A00 000000401399", "no date and time: 991340000000", "日期时间无效"),
+        (0x11, "02000106 03 6112241126", "no date and time: 2611241261", "日期时间无效"),
+        (0x11, "02000106 AB", "number of blocks is not BCD: AB", "负荷记录块数非BCD：AB"),
+        (0x93, "0100000000AB", "address is not BCD: AB0000000001", "通信地址非BCD"),
+        (0x92, "00000100 12345678 00", "sequence numbers count from 1", "帧序号应从1开始"),
+        (0x14, "01100004 02000000 01000000", "a value is missing", "缺少数据"),
+        (0x91, "00000100", "a value is missing", "缺少数据"),
+        (0x9C, "010000", "an execution word has 2 bytes, not 3", "执行状态字应为2字节"),
+        (0xB4, "", "only answers to reads have following frames", "仅读数据应答可有后续帧"),
+        (0x1B, "02000000 01000000 00000003", "DI0 FFH: 03000000", "DI0应为FFH"),
+    ],
+)
+def test_content_that_cannot_be_is_a_defect_in_both_languages(control, data, complaint, complaint_zh):
+    told = of(control, data)
+    assert complaint in (told.error_en or "")
+    assert complaint_zh in (told.error_zh or "")
