@@ -49,7 +49,8 @@ class Scan:
     def __init__(self, stream: bytes, frames: int) -> None:
         self.buf = np.frombuffer(stream, np.uint8)
         self.off, self.addr = np.zeros(frames, np.int64), np.zeros(frames, np.uint64)
-        self.ctrl, self.dlen, self.error = (np.zeros(frames, np.uint8) for _ in range(3))
+        self.ctrl, self.dlen = (np.zeros(frames, np.uint8) for _ in range(2))
+        self.error = np.zeros(frames, np.uint16)
         self.di, self.value = np.zeros(frames, np.uint32), np.zeros((frames, VALUES_MAX), np.int64)
 
     def __call__(self) -> int:

@@ -7,7 +7,7 @@ BCD counts as sent; the identifier table scales them. Everything is checked befo
 results may not share memory with the stream, and the GIL is released for the whole pass.
 """
 
-from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memchr
 
 from core._isa cimport tier
@@ -31,7 +31,7 @@ cdef extern from "_scan512.h" nogil:
         uint8_t *dlen
         uint32_t *di
         int64_t *value
-        uint8_t *error
+        uint16_t *error
         Py_ssize_t rows, columns, width
         bint signed_values
     ctypedef struct Progress "e645_progress":
@@ -67,6 +67,12 @@ cdef inline int64_t _count(const uint8_t *data, Py_ssize_t width, bint signed_va
     return -number(bcd) if sign else number(bcd)
 
 
+cdef inline uint16_t _error_word(const uint8_t *data, uint8_t length) noexcept nogil:
+    if length == 0:
+        return 0
+    return <uint8_t>(data[0] - OFFSET) | (<uint16_t><uint8_t>(data[1] - OFFSET) << 8 if length > 1 else 0)
+
+
 cdef inline void _store(Arrays *out, Py_ssize_t row, const uint8_t *frame, Py_ssize_t at) noexcept nogil:
     cdef uint8_t control = frame[8], length = frame[9]
     cdef Py_ssize_t k, items = 0
@@ -75,7 +81,7 @@ cdef inline void _store(Arrays *out, Py_ssize_t row, const uint8_t *frame, Py_ss
     out.addr[row] = low_first(frame + 1, 4) | <uint64_t>frame[5] << 32 | <uint64_t>frame[6] << 40
     out.ctrl[row] = control
     out.dlen[row] = length
-    out.error[row] = <uint8_t>(frame[10] - OFFSET) if control & 0xC0 == 0xC0 and length else 0
+    out.error[row] = _error_word(frame + 10, length) if control & 0xC0 == 0xC0 else 0
     if length >= 4 and not control & 0x40 and (WITH_IDENTIFIER >> (control & 0x1F)) & 1:
         out.di[row] = <uint32_t>plain_word(low_first(frame + 10, 4))
         items = min((length - 4) // out.width, out.columns)
@@ -160,7 +166,7 @@ def decode_dlt645(
     uint8_t[::1] dlen not None,
     uint32_t[::1] di not None,
     int64_t[:, ::1] value not None,
-    uint8_t[::1] error not None,
+    uint16_t[::1] error not None,
     *,
     Py_ssize_t width=4,
     bint signed_values=False,
@@ -172,7 +178,7 @@ def decode_dlt645(
     off : int64[n], position of the first 68H; addr : uint64[n], packed BCD as displayed (A marks wildcards)
     ctrl, dlen : uint8[n], control code and L; di : uint32[n], identifier or NO_IDENTIFIER
     value : int64[n, K], BCD counts of the items behind the identifier; ABSENT where there is none or no BCD
-    error : uint8[n], the error byte of an abnormal reply, else 0
+    error : uint16[n], the error word of an abnormal reply, of one byte or (SERR) two, else 0
     width : bytes of an item, 1..8; signed_values : the top bit of an item is its sign
     final : the line is silent, so unfinished candidates are given up
     bad counts candidates whose marks fit and whose sum does not. When n frames are found the scan stops.

@@ -14,7 +14,7 @@ typedef struct {
     uint8_t *dlen;
     uint32_t *di;
     int64_t *value;
-    uint8_t *error;
+    uint16_t *error;
     ptrdiff_t rows, columns, width;
     int signed_values;
 } e645_arrays;
@@ -56,6 +56,13 @@ static E645_INLINE E645_IN_AVX512 __m512i e645_items512(const uint8_t *at, __mma
     return _mm512_mask_cvtepi32_epi64(_mm512_set1_epi64(INT64_MIN), good, value);
 }
 
+/* ERR of one byte, SERR of two; `data` has room for both, for the sum and 16H follow. */
+static inline uint16_t e645_error_word(const uint8_t *data, unsigned length)
+{
+    unsigned word = (uint8_t)(data[0] - 0x33) | (unsigned)(uint8_t)(data[1] - 0x33) << 8;
+    return (uint16_t)(word & (length > 1 ? 0xFFFFu : length ? 0xFFu : 0));
+}
+
 static E645_IN_AVX512 void e645_quick_scan512(
     const uint8_t *data, ptrdiff_t size, const e645_arrays *arrays, e645_progress *done)
 {
@@ -90,7 +97,7 @@ static E645_IN_AVX512 void e645_quick_scan512(
         out.ctrl[row] = (uint8_t)control;
         out.dlen[row] = (uint8_t)length;
         out.di[row] = (uint32_t)e645_plain(e645_low_first(frame + 8, 8) >> 16 & 0xFFFFFFFFu) | (named ? 0 : 0xFFFFFFFFu);
-        out.error[row] = (uint8_t)((control & 0xC0) == 0xC0 && length ? frame[10] - 0x33 : 0);
+        out.error[row] = (control & 0xC0) == 0xC0 ? e645_error_word(frame + 10, length) : 0;
         __m512i values = e645_items512(frame + 14, (__mmask8)((1u << items) - 1), sign_bit);
         _mm512_mask_storeu_epi64(out.value + row * out.columns, all, values);
         at = frame - data + 12 + length;

@@ -20,7 +20,8 @@ class Rows:
 
     def __init__(self, n, items=3):
         self.off, self.addr = np.full(n, -1, np.int64), np.zeros(n, np.uint64)
-        self.ctrl, self.dlen, self.error = (np.zeros(n, np.uint8) for _ in range(3))
+        self.ctrl, self.dlen = (np.zeros(n, np.uint8) for _ in range(2))
+        self.error = np.zeros(n, np.uint16)
         self.di, self.value = np.zeros(n, np.uint32), np.zeros((n, items), np.int64)
 
     def scan(self, data, **options):
@@ -35,11 +36,11 @@ class Rows:
 
 
 def expected_row(frame):
-    refused = frame.is_reply and frame.abnormal and frame.data
-    return frame.address, frame.control, len(frame.data), frame.identifier, frame.data[0] if refused else 0
+    refused = frame.data[:2] if frame.is_reply and frame.abnormal else b""
+    return frame.address, frame.control, len(frame.data), frame.identifier, int.from_bytes(refused, "little")
 
 
-controls = st.sampled_from([0x91, 0x11, 0xB1, 0xD1, 0x14, 0x94, 0xD4, 0x93, 0x83, 0x12]) | st.integers(0, 255)
+controls = st.sampled_from([0x91, 0x11, 0xB1, 0xD1, 0xC3, 0x14, 0x94, 0xD4, 0x93, 0x83, 0x12]) | st.integers(0, 255)
 addresses = st.text("0123456789", min_size=12, max_size=12)
 frames = st.builds(Frame, addresses, controls, st.binary(max_size=30) | st.binary(min_size=240, max_size=255))
 wires = st.builds(encode, frames, st.integers(0, 5))
@@ -188,3 +189,9 @@ def test_no_address_is_no_request_and_requests_may_not_land_in_the_addresses():
     with pytest.raises(ValueError, match="out shares memory with addr"):
         core.encode_dlt645(memory[:16].view(np.uint64), 0x10000, memory.reshape(2, 16))
     assert not memory.any()
+
+
+def test_a_refusal_of_two_bytes_is_seen_though_its_low_byte_is_zero():
+    rows = Rows(1)
+    rows.scan(encode(Frame("000000000001", 0xC3, bytes.fromhex("0001"))))
+    assert rows.error[0] == 0x0100

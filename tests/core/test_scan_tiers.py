@@ -42,7 +42,7 @@ def stream(seed, frames=400, damage=0.0):
 def scanned(tier, sent, rows=500, columns=5, **options):
     _isa.use(tier)
     arrays = [np.full(rows, 7, code) for code in ("i8", "u8", "u1", "u1", "u4")]
-    arrays += [np.full((rows, columns), 7, np.int64), np.full(rows, 7, np.uint8)]
+    arrays += [np.full((rows, columns), 7, np.int64), np.full(rows, 7, np.uint16)]
     done = core.decode_dlt645(np.frombuffer(sent, np.uint8), *arrays, **options)
     return done, dict(zip(FIELDS, arrays, strict=True))
 

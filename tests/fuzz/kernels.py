@@ -65,7 +65,8 @@ class _Rows:
     def __init__(self, count: int, items: int) -> None:
         self.off = np.full(count, NOT_WRITTEN, np.int64)
         self.addr, self.di = np.full(count, NOT_WRITTEN, np.uint64), np.full(count, NOT_WRITTEN, np.uint32)
-        self.ctrl, self.dlen, self.error = (np.full(count, NOT_WRITTEN, np.uint8) for _ in range(3))
+        self.ctrl, self.dlen = (np.full(count, NOT_WRITTEN, np.uint8) for _ in range(2))
+        self.error = np.full(count, NOT_WRITTEN, np.uint16)
         self.value = np.full((count, items), NOT_WRITTEN, np.int64)
 
     def blank(self) -> None:
@@ -116,7 +117,7 @@ def _judged(stream: bytes, rows: _Rows, k: int, width: int, signed: bool) -> tup
     assert (f"{rows.addr[k]:012x}", rows.ctrl[k], rows.dlen[k]) == (seen.address, seen.control, len(plain))
     carries = len(plain) >= 4 and not seen.control & 0x40 and seen.control & 0x1F in (0x03, 0x11, 0x12, 0x14)
     assert rows.di[k] == (int.from_bytes(plain[:4], "little") if carries else core.NO_IDENTIFIER)
-    assert rows.error[k] == (plain[0] if seen.control & 0xC0 == 0xC0 and plain else 0)
+    assert rows.error[k] == (int.from_bytes(plain[:2], "little") if seen.control & 0xC0 == 0xC0 else 0)
     parts = [plain[i : i + width] for i in range(4, len(plain) - width + 1, width)] if carries else []
     numbers = [frame_oracle.number(part, 0, signed=signed) for part in parts]
     numbers += [None] * rows.value.shape[1]
