@@ -18,6 +18,8 @@ OPENING = "opening"
 CASH = "cash"
 SUSPENSE = "suspense"
 METER_CREDIT = "meter_credit"  # what meters with local fee control were given to charge by themselves
+ELECTRICITY = "electricity"
+LEDGERS = (ELECTRICITY, "shared", "property", "arrears")  # a household has an account in each
 SYSTEM_ACCOUNTS = (REVENUE, OPENING, CASH, SUSPENSE, METER_CREDIT)
 
 GENESIS = "0" * 64
@@ -29,6 +31,11 @@ _LINE = struct.Struct("<q16sqqqqq16sq16sqq16s16sqqqq")
 def provider_account(provider: str) -> str:
     """The account that stands for the money a payment provider holds for us."""
     return CASH if provider == CASH else f"provider:{provider}"
+
+
+def ledger_account(account_id: str, ledger: str) -> str:
+    """A household's account in one of its ledgers; its own id is that of electricity."""
+    return account_id if ledger == ELECTRICITY else f"{account_id}:{ledger}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ __all__ = [
     "key_reused",
     "level_of",
     "next_links",
+    "post_entries",
     "post_opening",
     "post_recharge",
     "post_topup",
@@ -80,7 +81,7 @@ def post_topup(
         raise Refused(f"a top-up of {amount_fen} fen is not possible; the amount must be positive")
     entries = (Entry(account_id, amount_fen), Entry(provider_account(provider), -amount_fen))
     ensure_account(unit, estate_id, provider_account(provider))
-    return _post(unit, estate_id, "topup", account_id, entries, idem_key, event_at, actor, memo, now)
+    return post_entries(unit, estate_id, "topup", account_id, entries, idem_key, event_at, actor, memo, now)
 
 
 def post_opening(
@@ -89,7 +90,9 @@ def post_opening(
     """Book the balance that a household brings along, once an account."""
     entries = (Entry(account_id, amount_fen), Entry(OPENING, -amount_fen))
     ensure_account(unit, estate_id, OPENING)
-    return _post(unit, estate_id, "opening", account_id, entries, f"opening:{account_id}", event_at, actor, "", now)
+    return post_entries(
+        unit, estate_id, "opening", account_id, entries, f"opening:{account_id}", event_at, actor, "", now
+    )
 
 
 def post_recharge(
@@ -108,7 +111,7 @@ def post_recharge(
     kind, sign = ("recharge_return", 1) if back else ("recharge", -1)
     entries = (Entry(account_id, sign * amount_fen), Entry(METER_CREDIT, -sign * amount_fen))
     ensure_account(unit, estate_id, METER_CREDIT)
-    return _post(unit, estate_id, kind, account_id, entries, f"{kind}:{recharge_id}", event_at, actor, "", now)
+    return post_entries(unit, estate_id, kind, account_id, entries, f"{kind}:{recharge_id}", event_at, actor, "", now)
 
 
 def ensure_account(unit: Unit, estate_id: str, account_id: str) -> None:
@@ -117,7 +120,7 @@ def ensure_account(unit: Unit, estate_id: str, account_id: str) -> None:
     insert_rows(unit.connection, account, columns, [row], "ON CONFLICT DO NOTHING")
 
 
-def _post(
+def post_entries(
     unit: Unit,
     estate_id: str,
     kind: str,
@@ -129,6 +132,7 @@ def _post(
     memo: str,
     now: "Now",
 ) -> PostedTopup:
+    """Book `entries`, which sum to zero, once a key; the answer is about `account_id`, the first of them."""
     connection = unit.connection
     payload = payload_sha256(kind, *((entry.account_id, entry.amount_fen) for entry in entries))
     known = journal.batch_of_key(connection, estate_id, idem_key)

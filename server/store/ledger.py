@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import astuple
 
-from sqlalchemy import Connection, RowMapping, case, func, select
+from sqlalchemy import Connection, RowMapping, bindparam, case, func, select
 
 from core.units import NF_PER_FEN
-from server.domain.ledger import LINE_FIELDS, Line, Link
+from server.domain.ledger import LEDGERS, LINE_FIELDS, Line, Link, ledger_account
 from server.store.bulk import insert_rows
 from server.store.schema import account, batch, line, seal
 
@@ -15,16 +15,23 @@ BATCH_HEADER = (
     "memo",
 )  # fmt: skip
 
+# What every payment asks, put together once: that took half of a payment's time.
+_OF_KEY = select(batch).where(batch.c.estate_id == bindparam("estate_id"), batch.c.idem_key == bindparam("idem_key"))
+_NEWEST = select(func.max(batch.c.batch_seq)).where(batch.c.estate_id == bindparam("estate_id"))
+_ACCOUNTS = select(account).where(
+    account.c.estate_id == bindparam("estate_id"),
+    account.c.account_id.in_(bindparam("account_ids", expanding=True)),
+)
+
 
 def batch_of_key(connection: Connection, estate_id: str, idem_key: str) -> RowMapping | None:
     """The batch that was booked under this key, if any."""
-    query = select(batch).where(batch.c.estate_id == estate_id, batch.c.idem_key == idem_key)
-    return connection.execute(query).mappings().one_or_none()
+    return connection.execute(_OF_KEY, {"estate_id": estate_id, "idem_key": idem_key}).mappings().one_or_none()
 
 
 def next_batch_seq(connection: Connection, estate_id: str) -> int:
     """The number after the newest batch; the single writer makes it free."""
-    newest = connection.execute(select(func.max(batch.c.batch_seq)).where(batch.c.estate_id == estate_id)).scalar()
+    newest: int | None = connection.execute(_NEWEST, {"estate_id": estate_id}).scalar()
     return (newest or 0) + 1
 
 
@@ -88,10 +95,17 @@ def balance_at(connection: Connection, estate_id: str, account_id: str, at_s: in
     return fen, charged_nf + charged_fen * NF_PER_FEN
 
 
+def ledger_balances(connection: Connection, estate_id: str, account_id: str) -> dict[str, int]:
+    """Fen of a household by ledger; 0 where nothing was ever booked."""
+    names = {ledger: ledger_account(account_id, ledger) for ledger in LEDGERS}
+    found = accounts_by_id(connection, estate_id, list(names.values()))
+    return {ledger: int(found[name]["balance_fen"]) if name in found else 0 for ledger, name in names.items()}
+
+
 def accounts_by_id(connection: Connection, estate_id: str, account_ids: Sequence[str]) -> dict[str, RowMapping]:
     """The named accounts that exist."""
-    query = select(account).where(account.c.estate_id == estate_id, account.c.account_id.in_(account_ids))
-    return {str(row["account_id"]): row for row in connection.execute(query).mappings()}
+    found = connection.execute(_ACCOUNTS, {"estate_id": estate_id, "account_ids": list(account_ids)})
+    return {str(row["account_id"]): row for row in found.mappings()}
 
 
 def newest_event_at(connection: Connection, estate_id: str) -> int | None:

@@ -120,7 +120,7 @@ alert = Table(  # nobody is cut from `from_at` to `until_at`
 account = Table(
     "account", metadata,
     _id("estate_id"), _id("account_id"),
-    _text("kind"),  # household | revenue | opening | cash | provider:<name> | suspense
+    _text("kind"),  # household | shared | property | arrears | revenue | opening | cash | ...
     _text("room_id", nullable=True), _text("holder", default=""), _text("phone", default=""),
     _text("status", default="normal"),  # initial | normal | paused | closed
     _text("tariff_id", nullable=True),

@@ -12,13 +12,14 @@ from server.store.days import with_gaps
 from server.store.estates import get_estate
 from server.store.gaps import gaps_of
 from server.store.household import days, relay_history
-from server.store.ledger import balance_at
+from server.store.ledger import balance_at, ledger_balances
 from server.web.api.paging import Cursor, Limit, Page, answer, decode_cursor, decode_number, encode_cursor
 from server.web.api.shapes import (
     Balance,
     Estate,
     Household,
     LedgerLine,
+    Ledgers,
     Notice,
     Reading,
     ReadingGap,
@@ -114,6 +115,13 @@ def balance(
     fen, residue_nf = balance_at(conn, who.estate_id, own.account_id, instant)
     values = {"account_id": own.account_id, "at": instant, "balance_fen": fen, "residue_nf": residue_nf}
     return Balance.model_validate(values)
+
+
+@router.get("/households/{account_id}/ledgers", response_model=Ledgers, summary="Its balances by ledger")
+def ledgers(conn: Reader, who: Viewer, own: Own) -> Ledgers:
+    """What it has or owes for electricity, shared areas, property fees and arrears, in fen."""
+    found = ledger_balances(conn, who.estate_id, own.account_id)
+    return Ledgers.model_validate({"account_id": own.account_id, **found})
 
 
 @router.get("/households/{account_id}/notices", response_model=list[Notice], summary="Its messages")

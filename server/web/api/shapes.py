@@ -52,6 +52,16 @@ class Balance(Shape):
     residue_nf: Nanofen
 
 
+class Ledgers(Shape):
+    """A household's balances in fen, each ledger by itself; only electricity has to do with the power."""
+
+    account_id: str
+    electricity: int
+    shared: int
+    property: int
+    arrears: int
+
+
 class Household(Shape):
     """One household with what is known of its meter now; null where nothing was read yet."""
 

@@ -48,6 +48,24 @@ def test_a_household_is_told_in_integers(staff):
     assert "holder" not in content
 
 
+def test_a_balance_is_told_for_any_instant_and_for_each_ledger(web, staff):
+    stands = {"estate_id": ESTATE, "account_id": "A1", "account_version": 1, "line_no": 1, "balance_after_fen": 0}
+    for seq, happened in ((1, WORLD_S - 100), (2, WORLD_S - 50)):
+        header = {"kind": "topup", "created_ms": 0, "idem_key": f"k{seq}", "payload_sha256": "", "lines": 1}
+        web.execute(
+            insert(schema.batch).values(estate_id=ESTATE, batch_seq=seq, event_at=happened, turnover_fen=0, **header)
+        )
+        values = {**stands, "batch_seq": seq, "account_version": seq, "amount_fen": 700 * seq}
+        web.execute(insert(schema.line).values(**values))
+    url = "/api/v1/households/A1/balance"
+    told = [staff.get(url, params={"at": WORLD_S + at}).json()["balance_fen"] for at in (-101, -100, -51, -50)]
+    assert told == [0, 700, 700, 2100]
+    assert staff.get(url).json() == {"account_id": "A1", "at": WORLD_S, "balance_fen": 2100, "residue_nf": "0"}
+    assert staff.get(url, params={"at": 10**18}).status_code == 422
+    ledgers = {"account_id": "A1", "electricity": 0, "shared": 0, "property": 0, "arrears": 0}
+    assert staff.get("/api/v1/households/A1/ledgers").json() == ledgers
+
+
 def test_pages_neither_skip_nor_repeat(web, staff):
     for number in range(3, 8):
         door = f"1-{100 + number}"
