@@ -68,6 +68,15 @@ def status_names(number: int, word: int) -> tuple[Name, ...]:
     return tuple(name for _, name in sorted(named))
 
 
+def unknown_bits(number: int, word: int) -> int:
+    """The bits that are set and have no name, as a mask: a profile's own, or something new; never to be dropped."""
+    known = sum(1 << bit for bit, _, _ in BITS.get(number, ()))
+    for of_word, low, width, _, _, _ in _CHOICES:
+        if of_word == number:
+            known |= ((1 << width) - 1) << low
+    return word & ~known
+
+
 def status_number(di: int) -> int | None:
     """The number of the status word that an identifier is, 0 for the block of all, else None."""
     if di == STATUS_BLOCK:

@@ -87,6 +87,7 @@ class Household(Shape):
     voltage_mv: int | None
     current_ma: int | None
     power_mw: int | None
+    status3: int | None = Field(description="status word 3 as it was read back, all bits")
     relay: str | None = Field(description="closed, permitted, open or unknown: as read back")
     desired: str | None
     command: str | None

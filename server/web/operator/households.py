@@ -28,6 +28,7 @@ from server.web.operator.tiles import flags_of
 from server.web.principal import Principal
 from server.web.standing import Standing, is_late, standing_of
 from server.web.state import WebState
+from server.web.status_words import status_said
 
 router = APIRouter(include_in_schema=False)
 log = logging.getLogger(__name__)
@@ -116,6 +117,7 @@ def household_page(request: Request, state: State, conn: Reader, who: Viewer, ac
         readings=reads.readings(conn, who.estate_id, row.meter_id),
         payments=reads.payments(conn, who.estate_id, account_id),
         cases=reads.cases_of_room(conn, who.estate_id, row.room_id),
+        status=status_said(row.status3, pages.language_of(request)),
         gaps=gaps_of(conn, who.estate_id, row.meter_id, f.now_s, estate.reading_cycle_s),
         use_chart=use_chart(standing, f.day_of, gettext("Energy")),
         balance_chart=balance_chart(ledger, row, f, gettext),

@@ -11,7 +11,7 @@ import pytest
 
 from core.dlt645 import identifiers as di
 from core.dlt645.frame import Frame
-from core.errors import NoReply
+from core.errors import CoreError, NoReply
 from core.reading import is_accepted
 from server.collect.doubt import EXCHANGES, Doubt
 from server.collect.line import Answer
@@ -59,7 +59,7 @@ def share_read(rate, attempts, exchanges):
     for _ in range(exchanges):
         try:
             drive(readout.energy(state, attempts))
-        except NoReply:
+        except CoreError:
             lost += 1
     return 1 - lost / exchanges
 
@@ -77,7 +77,7 @@ def test_a_thousandth_of_wrong_bits_costs_single_tries_a_third():
 
 
 def charged_wrong(reads, rate=1e-3, attempts=6, seed=1):
-    """Read a meter so often on a noisy line without parity; (readings accepted, wrong ones among them, wrong raw)."""
+    """Read a meter so often on a noisy line without parity: readings accepted, wrong ones among them, exchanges."""
     meter, line, readout = bench(rate, parity=False, seed=seed)
     state = MeterState(MeterPlan(ADDRESS))
     live = LiveState(1, 15_840, 0, meter.total_wh, meter.total_wh, tuple(meter.rates_wh), 0, 1, None, None)
@@ -86,7 +86,7 @@ def charged_wrong(reads, rate=1e-3, attempts=6, seed=1):
         meter.rates_wh[number % 4] += (number * 7 % 40) * 10
         try:
             raw = drive(readout.energy(state, attempts))
-        except NoReply:
+        except CoreError:  # silence, or values that are none: no reading
             continue
         item = MeterReading(ADDRESS, number * CYCLE_S, 1, raw.total_wh, raw.rates_wh)
         judged = judge_reading(live, item)

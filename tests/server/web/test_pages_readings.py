@@ -99,3 +99,18 @@ def test_the_form_takes_kwh_as_people_write_them(held):
     assert answer.status_code == 303, answer.text
     bad = client.post("/households/A1/replace", data={**data, "final_sharp": "1"}, headers=held.csrf("operator"))
     assert bad.status_code in (400, 409, 422)
+
+
+def test_bits_of_the_status_word_that_have_no_name_are_shown_raw(web):
+    web.execute(
+        schema.meter_live.update().where(schema.meter_live.c.meter_id == METER).values(
+            status3=0x0450, status3_at=WORLD_S
+        )
+    )  # fmt: skip
+    client = web.signed_in("operator")
+    client.cookies.set("estate645_language", "en")
+    page = client.get("/households/A1").text
+    assert "0450" in page
+    assert "relay open, relay commanded open" in page
+    assert "bits without a name: 0400" in page
+    assert client.get("/api/v1/households/A1").json()["status3"] == 0x0450
