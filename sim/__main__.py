@@ -64,6 +64,17 @@ YEARS = (2000, 2099)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status is 0, or 2 with one message on standard error."""
+    try:
+        try:
+            return _obey(argv)
+        finally:
+            print(end="", flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on: end without a complaint
+        return 1
+
+
+def _obey(argv: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     command = COMMANDS.get(words[0]) if words else None
     if command is not None:
@@ -167,10 +178,10 @@ def _run_at_once(scenario: Scenario, options: argparse.Namespace) -> int:
 
     run = VirtualRun(scenario, options.seed, _anchor(options))
     run.run(options.days)
-    print(json.dumps(run.summary(), indent=1))
     if options.truth_out is not None:
         write_lines(options.truth_out, truth_lines(run.world))
     _write_what_was(run.world, options)
+    print(json.dumps(run.summary(), indent=1))
     return 0
 
 

@@ -84,7 +84,7 @@ class FaultConfig:
     """A fault that is scheduled at a household, gate or bus, in world epoch milliseconds or from the world's start.
 
     `sizes` are the kind's own keys that differ from what is usual, see `sim.faults`; `stands` is where a scenario
-    says so.
+    says so, `sizes_stand` where it gives each size.
     """
 
     kind: str
@@ -95,6 +95,7 @@ class FaultConfig:
     sizes: tuple[tuple[str, object], ...] = ()
     from_start: bool = False
     stands: str = field(default="", compare=False)
+    sizes_stand: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

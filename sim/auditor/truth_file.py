@@ -19,6 +19,16 @@ MWMS_PER_WH = 3_600_000_000
 STEP_WH = 10
 FULL_WH = 10**9
 FORMAT = 1
+KEYS = {
+    "estate": ("format", "from_s", "until_s", "time_zone", "versions"),
+    "meter": ("meter", "bus", "start_wh", "energy", "lags_wh"),
+    "label": (
+        "id", "kind", "class", "household", "meter", "gate", "bus", "start_s", "end_s", "alarm", "alarm_within_s",
+        "also", "sizes",
+    ),
+}  # fmt: skip
+"""What each object of an export must have."""
+ADVICE = "make a truth export with --truth-export"
 SPOILING_BURSTS = ("noise_bytes", "partial_writes")
 UNREADABLE = ("power_cut", "maintenance")
 HARMLESS = ("preamble", "noise_bytes", "partial_writes", "follow_up", "wildcard_echo")
@@ -149,35 +159,64 @@ class Truth:
 
 def read_truth(path: Path) -> Truth:
     """Read an export; RecordingError names the file when it is none."""
-    try:
-        lines = list(objects(path))
-        estate = next(line for line in lines if line.get("what") == "estate")
-        if estate["format"] != FORMAT:
-            raise RecordingError(f"{path}: format {estate['format']}; this auditor reads format {FORMAT}")
-        meters = [line for line in lines if line.get("what") == "meter"]
-        behind = {address: line["gate"] for line in meters if "members" in line for address in line["members"]}
-        read = {line["meter"]: _meter(line, behind) for line in meters}
-        return Truth(estate, read, [line for line in lines if line.get("what") == "label"])
-    except (StopIteration, KeyError, TypeError, ValueError) as error:
-        raise RecordingError(
-            f"{path}: no truth export ({type(error).__name__}: {error}); make one with --truth-export"
-        ) from error
+    estates: list[Mapping[str, Any]] = []
+    meters: list[MeterTruth] = []
+    labels: list[Mapping[str, Any]] = []
+    behind: dict[str, str] = {}
+    for number, line in enumerate(objects(path), start=1):
+        what = line.get("what")
+        where = f"{path}: object {number} ({what})"
+        missing = [key for key in KEYS.get(str(what), ()) if key not in line]
+        if missing:
+            raise RecordingError(f"{where}: {missing[0]} is missing; {ADVICE}")
+        try:
+            if what == "estate":
+                estates.append(_estate(path, line))
+            elif what == "label":
+                labels.append(line)
+            elif what == "meter":
+                meters.append(_meter(line))
+                if "members" in line:
+                    behind |= dict.fromkeys(line["members"], line["gate"])
+        except KeyError as error:
+            raise RecordingError(f"{where}: {error.args[0]} is missing; {ADVICE}") from error
+        except (TypeError, ValueError) as error:
+            raise RecordingError(f"{where}: a value is not as exports have it; {ADVICE}") from error
+    if not estates:
+        raise RecordingError(f'{path}: no truth export: no object in it has "what": "estate"; {ADVICE}')
+    for meter in meters:
+        meter.gate = meter.gate or behind.get(meter.address)
+    return Truth(estates[0], {meter.address: meter for meter in meters}, labels)
+
+
+def _estate(path: Path, line: Mapping[str, Any]) -> Mapping[str, Any]:
+    if line["format"] != FORMAT:
+        raise RecordingError(f"{path}: format {line['format']}; this auditor reads format {FORMAT}")
+    return line
 
 
 def objects(path: Path) -> Iterator[dict[str, Any]]:
     """The objects of a file: JSON Lines, or one JSON array."""
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise RecordingError(f"{path}: cannot be read: {error}") from error
     try:
-        found: Iterable[Any] = json.loads(text) if text.lstrip().startswith("[") else _lines(path, text)
+        found: Iterable[Any] = _array(path, text) if text.lstrip().startswith("[") else _lines(path, text)
         for one in found:
             if not isinstance(one, dict):
                 raise RecordingError(f"{path}: {one!r:.200} is no object")
             yield one
     except RecursionError as error:
         raise RecordingError(f"{path}: nested too deeply; an object here holds plain values and short lists") from error
+
+
+def _array(path: Path, text: str) -> list[Any]:
+    try:
+        found: list[Any] = json.loads(text)
+    except ValueError as error:
+        raise RecordingError(f"{path}: not JSON: {error}") from error
+    return found
 
 
 def _lines(path: Path, text: str) -> Iterator[Any]:
@@ -194,12 +233,12 @@ def _is_harmless(label: Mapping[str, Any], meter: MeterTruth) -> bool:
     return label["kind"] in HARMLESS and not (meter.protocol == "modbus" and label["kind"] in SPOILING_BURSTS)
 
 
-def _meter(line: Mapping[str, Any], behind: Mapping[str, str]) -> MeterTruth:
+def _meter(line: Mapping[str, Any]) -> MeterTruth:
     return MeterTruth(
-        address=line["meter"],
+        address=str(line["meter"]),
         bus=line["bus"],
         household=line.get("household"),
-        gate=line.get("gate") or behind.get(line["meter"]),
+        gate=line.get("gate"),
         start_wh=line["start_wh"],
         times=[at_ms for at_ms, _ in line["energy"]],
         energies=[energy for _, energy in line["energy"]],

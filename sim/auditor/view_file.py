@@ -91,33 +91,33 @@ def read_view(path: Path) -> View:
     for number, row in enumerate(rows, start=1):
         try:
             _take(view, row)
-        except (KeyError, TypeError, ValueError) as error:
-            raise RecordingError(f"{path}: object {number}: {type(error).__name__}: {error}; in {row}") from error
+        except ValueError as error:
+            raise RecordingError(f"{path}: object {number}: {error}; in {row}") from error
     return view
 
 
 def _take(view: View, row: Mapping[str, Any]) -> None:
-    what = row["what"]
+    what = _given(row, "what")
     if what == "view":
         _take_frame(view, row)
     elif what == "reading":
-        view.readings.append(Reading(str(row["meter"]), _at_s(row["at_s"]), _whole(row["register_wh"])))
+        view.readings.append(Reading(_named(row, "meter"), _at_s(row, "at_s"), _whole(row, "register_wh")))
     elif what == "held":
-        view.held.append(Reading(str(row["meter"]), _at_s(row["at_s"]), _whole(row["register_wh"])))
+        view.held.append(Reading(_named(row, "meter"), _at_s(row, "at_s"), _whole(row, "register_wh")))
     elif what == "charge":
         exact = row.get("charge_nf")
-        ways = (_whole(row["from_wh"]), _whole(row["to_wh"]), _whole(row["charge_fen"]))
-        exact_nf = None if exact in MISSING else _whole(exact)
-        view.charges.append(Charge(str(row["meter"]), _at_s(row["at_s"]), *ways, exact_nf))
+        ways = (_whole(row, "from_wh"), _whole(row, "to_wh"), _whole(row, "charge_fen"))
+        exact_nf = None if exact in MISSING else _whole(row, "charge_nf")
+        view.charges.append(Charge(_named(row, "meter"), _at_s(row, "at_s"), *ways, exact_nf))
     elif what == "relay":
-        if row["state"] not in ("open", "closed"):
-            raise ValueError("state is open or closed")
-        view.relays.append(RelayState(str(row["meter"]), _at_s(row["at_s"]), row["state"]))
+        if _given(row, "state") not in ("open", "closed"):
+            raise ValueError(f"state is {row['state']!r}; allowed: open, closed")
+        view.relays.append(RelayState(_named(row, "meter"), _at_s(row, "at_s"), row["state"]))
     elif what == "alarm":
         place = next((place for place in CLASSES_OF_PLACES if row.get(place)), None)
         if place is None:
             raise ValueError("an alarm names a meter, a gate or a bus")
-        view.alarms.append(Alarm(str(row["class"]), place, str(row[place]), _at_s(row["at_s"])))
+        view.alarms.append(Alarm(_named(row, "class"), place, str(row[place]), _at_s(row, "at_s")))
     else:
         raise ValueError(f"what is {what!r}; allowed: view, reading, held, charge, relay, alarm")
 
@@ -126,31 +126,51 @@ def _take_frame(view: View, row: Mapping[str, Any]) -> None:
     """What the view is of, and how it is to be judged."""
     for name in ("from_s", "until_s", "charged_from_s", "charged_until_s"):
         if row.get(name) not in MISSING:
-            setattr(view, name, _at_s(row[name]))
+            setattr(view, name, _at_s(row, name))
     if row.get("every_s") not in MISSING:
-        view.every_s = _whole(row["every_s"], 1)
+        view.every_s = _whole(row, "every_s", 1)
     if row.get("tolerance_s") not in MISSING:
-        view.tolerance_s = _whole(row["tolerance_s"], 0)
+        view.tolerance_s = _whole(row, "tolerance_s", 0)
 
 
-def _at_s(value: object) -> float:
+def _given(row: Mapping[str, Any], key: str) -> Any:
+    value = row.get(key)
+    if value in MISSING:
+        raise ValueError(f"{key} is missing")
+    return value
+
+
+def _named(row: Mapping[str, Any], key: str) -> str:
+    return str(_given(row, key))
+
+
+def _at_s(row: Mapping[str, Any], key: str) -> float:
     """A moment; the calendar ends with the year 9999."""
-    at_s = float(str(value))
+    value = _given(row, key)
+    try:
+        at_s = float(str(value))
+    except ValueError:
+        at_s = -1.0
     if not 0 <= at_s < END_OF_TIME_S:
-        raise ValueError(f"{value!r} is no time; allowed: world epoch seconds from 0 to {END_OF_TIME_S}")
+        raise ValueError(f"{key}: {value!r} is no time; allowed: world epoch seconds from 0 to {END_OF_TIME_S}")
     return at_s
 
 
-def _whole(value: object, least: int | None = None) -> int:
-    number = Fraction(str(value))
-    if isinstance(value, bool) or number.denominator != 1 or (least is not None and number < least):
-        raise ValueError(f"{value!r} is no whole number{'' if least is None else f' of at least {least}'}")
+def _whole(row: Mapping[str, Any], key: str, least: int | None = None) -> int:
+    value = _given(row, key)
+    try:
+        number = Fraction(str(value))
+        fits = number.denominator == 1 and (least is None or number >= least)
+    except (ValueError, ZeroDivisionError):
+        fits = False
+    if not fits:
+        raise ValueError(f"{key}: {value!r} is no whole number{'' if least is None else f' of at least {least}'}")
     return int(number)
 
 
 def _csv(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        with path.open(encoding="utf-8", newline="") as lines:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
             yield from csv.DictReader(lines)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise RecordingError(f"{path}: cannot be read: {error}") from error

@@ -52,7 +52,8 @@ class FaultBoard:
             self._check_alone(config)
             fault = self._planned[config] = self._made(config)
         except WrongPlace as error:
-            stands = f"{config.stands}: " if config.stands else ""
+            place = dict(config.sizes_stand).get(error.key, config.stands)
+            stands = f"{place}: " if place else ""
             raise WrongPlace(f"{stands}fault {config.kind} of {config.where} {config.name}: {error}") from error
         fault.prepare(at_ms)
         self._stage.call_at_ms(at_ms, partial(self._start_planned, config))

@@ -208,9 +208,9 @@ class DuplicateAddress(Fault):
     def check(self) -> None:
         """Both hang on one line."""
         if self.place.other(str(self.sizes["with"])).meter.config.bus_id != self.place.meter.config.bus_id:
-            raise WrongPlace(f'with = "{self.sizes["with"]}": its meter hangs on another bus')
+            raise WrongPlace(f'with = "{self.sizes["with"]}": its meter hangs on another bus', "with")
         if bool(self.place.other(str(self.sizes["with"])).meter.unit) != bool(self.place.meter.unit):
-            raise WrongPlace(f'with = "{self.sizes["with"]}": its meter speaks another protocol')
+            raise WrongPlace(f'with = "{self.sizes["with"]}": its meter speaks another protocol', "with")
 
     def begin(self, at_ms: int) -> None:
         """Two of one name."""
@@ -237,8 +237,10 @@ class WrongLine(Fault):
 
     def check(self) -> None:
         """A UART can be set so, and the line is not."""
-        if self.size("baud") not in BAUDS or self.sizes["parity"] not in PARITIES:
-            raise WrongPlace(f"baud must be one of {', '.join(map(str, BAUDS))}, parity one of {', '.join(PARITIES)}")
+        if self.size("baud") not in BAUDS:
+            raise WrongPlace(f"baud must be one of {', '.join(map(str, BAUDS))}", "baud")
+        if self.sizes["parity"] not in PARITIES:
+            raise WrongPlace(f"parity must be one of {', '.join(PARITIES)}", "parity")
         if self._settings() == self.place.bus.config.line:
             raise WrongPlace("baud and parity are those of the line; allowed: others")
 

@@ -35,7 +35,7 @@ class DrawnTheft(Theft, ABC):
     def check(self) -> None:
         """The least is not above the most."""
         if self.size("least_permille") > self.size("most_permille"):
-            raise WrongPlace("least_permille is above most_permille")
+            raise WrongPlace("least_permille is above most_permille", "least_permille")
 
     def powers_mw(self, at_ms: int) -> NDArray[np.int64]:
         """Mean power of each quarter-hour of the household's load in the next two weeks."""
@@ -92,7 +92,7 @@ class Fdi4(Theft):
     def check(self) -> None:
         """The least is not above the most."""
         if self.size("least_h") > self.size("most_h"):
-            raise WrongPlace("least_h is above most_h")
+            raise WrongPlace("least_h is above most_h", "least_h")
 
     def law(self, at_ms: int) -> Law:
         """Drawn each day."""

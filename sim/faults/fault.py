@@ -28,7 +28,11 @@ DLT645_KINDS = (KIND_2007, KIND_1997)
 
 
 class WrongPlace(SimError):
-    """A fault was ordered where it cannot be; the message says what it needs."""
+    """A fault was ordered where it cannot be; the message says what it needs, `key` which size forbids it."""
+
+    def __init__(self, message: str, key: str = "") -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class StillRunning(SimError):
@@ -102,7 +106,7 @@ class Place:
         found = fleet.households.ids.find(household_id)
         found = fleet.at_address(household_id) if found is None else found
         if found is None or found == self.index or fleet.is_gate(found):
-            raise WrongPlace(f'with = "{household_id}": name another household of this estate, or its meter')
+            raise WrongPlace(f'with = "{household_id}": name another household of this estate, or its meter', "with")
         return Household(self.stage.fleet, found)
 
 

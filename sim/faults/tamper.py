@@ -127,7 +127,7 @@ class ReversedCt(PhaseTheft):
     def check(self) -> None:
         """The phase is there."""
         if self.size("phase") not in electrical.phases(self.place.meter):
-            raise WrongPlace("phase: the meter has only phase 1")
+            raise WrongPlace("phase: the meter has only phase 1", "phase")
 
     def law(self, at_ms: int) -> Law:
         """What is left when the phase is taken off instead of added."""

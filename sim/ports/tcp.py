@@ -3,7 +3,11 @@
 Like those it serves a few clients only, and waits for none: who does not take what it is sent is disconnected.
 """
 
+import errno
 import socket
+import termios
+from array import array
+from fcntl import ioctl
 from typing import ClassVar
 
 from sim.errors import PortError
@@ -34,19 +38,20 @@ class TcpPort:
         self._address = ("", 0)
         self._said_full = False
         self._greeting: bytes | None = None
+        self._outages = 0
 
     def open(self, env: Environment, on_bytes: OnBytes) -> None:
         """Bind and listen."""
         self._env, self._on_bytes = real(env, self.name), on_bytes
         host, port = host_port(self.name)
         try:
-            server = socket.create_server((host, port), backlog=BACKLOG)
+            server = socket.create_server((host, port), family=_family(host), backlog=BACKLOG)
         except OSError as error:
-            raise PortError(
-                f"{self.name}: cannot listen: {error.strerror}; stop whoever holds it or take port 0"
-            ) from error
+            held = error.errno == errno.EADDRINUSE
+            advice = "stop whoever holds it or take port 0" if held else "take an address and a port of this machine"
+            raise PortError(f"{self.name}: cannot listen: {error.strerror}; {advice}") from error
         self._listen(server)
-        self.name = f"tcp://{host}:{server.getsockname()[1]}"
+        self.name = f"tcp://{f'[{host}]' if ':' in host else host}:{server.getsockname()[1]}"
 
     def write(self, data: bytes) -> None:
         """Send to every client; one that does not read is disconnected."""
@@ -63,7 +68,7 @@ class TcpPort:
                 continue
             if sent < len(data):
                 self.state.dropped_bytes += len(data) - sent
-                say(f"{self.name}: a client has left {BACKLOG_BYTES_MAX} bytes unread and is disconnected")
+                say(f"{self.name}: a client has left {_waiting_bytes(client)} bytes or more unread and is disconnected")
                 self._drop(fd)
 
     def client_line(self, own: LineSettings) -> LineSettings:
@@ -72,15 +77,21 @@ class TcpPort:
 
     def cut(self) -> None:
         """The serial server is down: its clients are gone, and nobody gets through to it."""
-        if self._server is None or not self.state.up:
+        if self._on_bytes is None:
             return
-        self.state.up = False
-        self.state.losses += 1
-        self._address = self._server.getsockname()
+        self._outages += 1
+        self._greeting = None
+        if self._server is not None and self.state.up:
+            self.state.up = False
+            self.state.losses += 1
+            self._address = self._server.getsockname()
         self._close()
-        held = socket.socket(socket.AF_INET)
+        family = _family(self._address[0])
+        held = socket.socket(family)
         try:
             held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             held.bind(self._address)  # without listening: connections are refused, and the port stays ours
         except OSError:
             held.close()
@@ -89,20 +100,26 @@ class TcpPort:
 
     def mend(self) -> None:
         """It is up again; what it says first waits for the first client."""
-        if self.state.up or self._on_bytes is None or self._env is None:
+        if self.state.up or self._on_bytes is None:
+            return
+        self._greeting = b""
+        self._listen_again(self._outages)
+
+    def _listen_again(self, outage: int) -> None:
+        """Every second until it succeeds, unless the serial server has gone down once more meanwhile."""
+        if outage != self._outages or self.state.up or self._on_bytes is None or self._env is None:
             return
         if self._server is not None:
             self._server.close()
             self._server = None
         try:
-            server = socket.create_server(self._address, backlog=BACKLOG)
+            server = socket.create_server(self._address, family=_family(self._address[0]), backlog=BACKLOG)
         except OSError as error:
             say(f"{self.name}: cannot listen again: {error.strerror}; free the port, it is tried every second")
-            self._env.call_at(self._env.time_s + RELISTEN_S, self.mend)
+            self._env.call_at(self._env.time_s + RELISTEN_S, lambda: self._listen_again(outage))
             return
         self._listen(server)
         self.state.up = True
-        self._greeting = b""
 
     def close(self) -> None:
         """Close the server and all clients."""
@@ -172,3 +189,15 @@ class TcpPort:
         if client is not None and self._env is not None:
             self._env.unwatch(fd)
             client.close()
+
+
+def _family(host: str) -> socket.AddressFamily:
+    """Only addresses of IPv6 have colons."""
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _waiting_bytes(client: socket.socket) -> int:
+    """What the kernel still keeps for a client; what it has handed over without being read is not among it."""
+    count = array("i", [0])
+    ioctl(client, termios.TIOCOUTQ, count)
+    return count[0]

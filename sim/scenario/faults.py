@@ -20,6 +20,10 @@ METER = "meter"
 NONE = "none"
 PER_MILLE = 1000
 UNITS_MS = {"s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
+YEAR_MAX = 2099
+OFFSET_DAYS_MAX = 36_525
+"""A hundred years: what is later is beyond every run and every meter's clock."""
+OFFSET_DIGITS_MAX = 12
 OLD_KEYS = ("drop_wh", "tap_power_w")
 """Keys of the short form that any kind may carry along."""
 Sizes = tuple[tuple[str, object], ...]
@@ -71,6 +75,8 @@ def world_ms(section: Section, key: str, zone: ZoneInfo) -> int | None:
         section.raw(key)
         return None
     moment = section.moment(key)
+    if moment.year > YEAR_MAX:
+        raise section.wrong(key, f"a moment until the year {YEAR_MAX}, the last one that a meter's clock can tell")
     return int((moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()) * 1000
 
 
@@ -114,7 +120,8 @@ def _timed(section: Section, zone: ZoneInfo, kind: str, where: str, name: str, k
     for key in KINDS[kind].keys:
         section.raw(key.name)
     sizes, stands = read_sizes(section, kind), section.place(kind_key)
-    return FaultConfig(kind, at_ms or 0, until_ms, where, name, sizes, from_start, stands)
+    sizes_stand = tuple((size, section.place(size)) for size, _value in sizes)
+    return FaultConfig(kind, at_ms or 0, until_ms, where, name, sizes, from_start, stands, sizes_stand)
 
 
 def _from_start_ms(section: Section, key: str) -> int | None:
@@ -125,6 +132,8 @@ def _from_start_ms(section: Section, key: str) -> int | None:
     number, unit = value[1:-1], UNITS_MS.get(value[-1:])
     if unit is None or not number.isdecimal():
         raise section.wrong(key, "a moment, or a time after the start such as +90m, +36h or +3d")
+    if len(number) > OFFSET_DIGITS_MAX or int(number) * unit > OFFSET_DAYS_MAX * DAY_MS:
+        raise section.wrong(key, f"a time after the start of at most {OFFSET_DAYS_MAX} days")
     return int(number) * unit
 
 

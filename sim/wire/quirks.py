@@ -88,6 +88,7 @@ class Oddities:
 
     def understood(self, data: bytes, line: Line, silence_s: float) -> Iterator[tuple[Stranger, Any]]:
         """What strangers understand of the master's bytes."""
+        data = self.hear(data)
         for stranger in self.strangers.values():
             heard = line.carry(data, line.client, stranger.settings)
             for request in stranger.ear.hear(heard, silence_s):

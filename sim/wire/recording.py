@@ -3,13 +3,14 @@
 The format is pcap with nanosecond times and the link type 250 (RTAC serial): each packet is one write of either end,
 behind 12 bytes of header: time again in seconds and microseconds, event type (1: the master sent, 2: the meters
 sent), control lines, two reserved bytes. Times are machine time since the start, laid on the world time at the
-start, so that two virtual runs of one seed give the same file to the byte. Reading stops quietly at a packet
+start, so that two virtual runs of one seed give the same file to the byte. Each packet is handed to the kernel at
+once: whoever kills the simulator loses none. Reading stops quietly at a packet
 that a killed simulator did not finish.
 """
 
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -62,6 +63,8 @@ class Recorder:
         except OSError as error:
             raise RecordingError(f"{path}: cannot be written: {error.strerror}") from error
         self._file.write(_FILE.pack(MAGIC_NS, 2, 4, 0, 0, SNAP_BYTES, LINK_TYPE))
+        with suppress(OSError):  # a full disk is told with the first packet, or at the end
+            self._file.flush()
 
     def note(self, at_s: float, sender: int, data: bytes) -> None:
         """One write at machine second `at_s`; RecordingError when the disk does not take it."""
@@ -71,6 +74,7 @@ class Recorder:
         head = _PACKET.pack(seconds, rest_ns, length, length)
         with self._told():
             self._file.write(head + _SERIAL.pack(seconds, rest_ns // 1000, sender, 0, 0) + data)
+            self._file.flush()
 
     def close(self) -> None:
         """Finish the file; may be called twice. RecordingError, and closed, when the rest of it found no room."""

@@ -5,16 +5,21 @@ import json
 import pytest
 
 from sim.__main__ import main
-from tests.sim.test_auditor_edges import estate
+from sim.auditor import read_truth, read_view
+from tests.sim.test_auditor_edges import estate, label, meter
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("{", "not JSON"),
-        ('{"what": "reading", "meter": "1", "at_s": 0}', "register_wh"),
+        ('{"what": "reading", "meter": "1", "at_s": 0}', "view.jsonl: object 1: register_wh is missing"),
+        ('{"what": "reading", "meter": "1", "at_s": 0, "register_wh": "x"}', "object 1: register_wh: 'x' is no whole"),
+        ('{"what": "reading", "meter": "1", "at_s": 0, "register_wh": true}', "register_wh: True is no whole number"),
+        ('{"what": "relay", "meter": "1", "state": "open"}', "object 1: at_s is missing"),
+        ("[{]", "not JSON"),
         ('{"what": "balance"}', "allowed: view, reading, held, charge, relay, alarm"),
-        ('{"what": "relay", "meter": "1", "at_s": 0, "state": "ajar"}', "open or closed"),
+        ('{"what": "relay", "meter": "1", "at_s": 0, "state": "ajar"}', "state is 'ajar'; allowed: open, closed"),
         ('{"what": "alarm", "class": "drop", "at_s": 0}', "names a meter, a gate or a bus"),
         ("[1]", "no object"),
         *(
@@ -40,3 +45,38 @@ def test_a_file_that_is_none_is_refused(tmp_path, capsys, text, said):
     assert said in capsys.readouterr().err
     assert main(["audit", str(path), str(path)]) == 2
     assert main(["audit", str(tmp_path / "nowhere"), str(path)]) == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        *((estate(), key) for key in ("format", "time_zone", "versions")),
+        *((meter("1", "one"), key) for key in ("bus", "energy")),
+        *((label("silent", "communication", 1, 2), key) for key in ("start_s", "sizes")),
+    ],
+)
+def test_a_truth_without_a_key_is_refused_with_file_object_and_key(tmp_path, capsys, line, key):
+    path = tmp_path / "truth.jsonl"
+    path.write_text("\n".join(json.dumps(each) for each in (estate(), {k: v for k, v in line.items() if k != key})))
+    assert main(["audit", str(path), str(path)]) == 2
+    assert f"{path}: object 2 ({line['what']}): {key} is missing; make" in capsys.readouterr().err
+
+
+def test_a_truth_of_something_else_is_refused_in_words(tmp_path, capsys):
+    path = tmp_path / "truth.jsonl"
+    path.write_text("")
+    assert main(["audit", str(path), str(path)]) == 2
+    assert f'{path}: no truth export: no object in it has "what": "estate"; make' in capsys.readouterr().err
+    path.write_text(json.dumps(meter("1", "one") | {"energy": 7}))
+    assert main(["audit", str(path), str(path)]) == 2
+    assert "object 1 (meter): a value is not as exports have it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["view.jsonl", "view.csv"])
+def test_the_mark_with_which_windows_begins_a_text_is_passed_over(tmp_path, name):
+    truth, view = tmp_path / "truth.jsonl", tmp_path / name
+    truth.write_text("\ufeff" + json.dumps(estate()))
+    row = "what,tolerance_s\nview,5\n" if name.endswith("csv") else '{"what": "view", "tolerance_s": 5}'
+    view.write_text("\ufeff" + row)
+    read_truth(truth)
+    assert read_view(view).tolerance_s == 5

@@ -132,6 +132,17 @@ def test_a_modbus_meter_set_otherwise_hears_a_client_that_is_set_like_it():
     assert ask(virtual, "060300000002") == b"", "another unit's request is none of its business"
 
 
+@pytest.mark.parametrize("kind", ["swapped_line", "concentrator_reboot"])
+def test_a_meter_set_otherwise_hears_no_more_of_a_broken_line_than_the_others(kind):
+    virtual = estate()
+    virtual.fault("wrong_line", "household", "chint", baud=2400, parity="N")
+    virtual.ports["bus-1"].line = LineSettings(2400, "N", 1)
+    before = virtual.world.buses["bus-1"].counters.requests
+    virtual.fault(kind, "bus", "bus-1")
+    ask(virtual)
+    assert virtual.world.buses["bus-1"].counters.requests == before, "a command would have been obeyed"
+
+
 def test_two_meters_of_one_unit_garble_each_other():
     virtual = estate()
     virtual.fault("duplicate_address", "household", "hiking", **{"with": "chint"})

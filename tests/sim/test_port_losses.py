@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pty
+import re
 import socket
 import time
 import tty
@@ -12,8 +13,9 @@ import pytest
 from core.dlt645.commands import Read
 from core.dlt645.frame import FrameDecoder, encode
 from core.dlt645.identifiers import ENERGY_TOTAL
+from sim.errors import PortError
 from sim.ports import TcpPort
-from sim.ports.tcp import BACKLOG_BYTES_MAX, CLIENTS_MAX
+from sim.ports.tcp import BACKLOG_BYTES_MAX, CLIENTS_MAX, RELISTEN_S
 from sim.timing.clock import RealEnvironment
 from tests.sim.rig import ADDRESS, PtyMaster, simulator
 from tests.sim.test_ports import scenario
@@ -78,9 +80,9 @@ def test_a_pulled_adapter_is_told_once_shown_and_opened_again_when_it_is_back(tm
 
 
 @contextlib.contextmanager
-def served():
+def served(host="127.0.0.1"):
     """A TCP port, and how to let its loop run for a while."""
-    env, port, heard = RealEnvironment(), TcpPort("tcp://127.0.0.1:0"), []
+    env, port, heard = RealEnvironment(), TcpPort(f"tcp://{host}:0"), []
     port.open(env, heard.append)
 
     def run(seconds=0.05):
@@ -91,7 +93,9 @@ def served():
     with contextlib.closing(env), contextlib.closing(port), contextlib.ExitStack() as clients:
 
         def connect():
-            client = clients.enter_context(socket.create_connection(("127.0.0.1", int(port.name.rpartition(":")[2]))))
+            client = clients.enter_context(
+                socket.create_connection((host.strip("[]"), int(port.name.rpartition(":")[2])))
+            )
             client.settimeout(5)
             run()
             return client
@@ -132,7 +136,9 @@ def test_a_client_that_reads_nothing_is_disconnected_and_keeps_nobody_from_heari
         port.write(b"on")
         assert good.recv(2) == b"on"
         assert len(port._clients) == 1
-    assert "unread and is disconnected" in capfd.readouterr().err
+    told = re.search(r"has left (\d+) bytes or more unread and is disconnected", capfd.readouterr().err)
+    assert 0 < int(told[1]) <= sent
+    assert int(told[1]) != BACKLOG_BYTES_MAX, "not the size of the buffer"
 
 
 @pytest.fixture
@@ -187,3 +193,59 @@ def test_a_reboot_hangs_up_the_clients_of_a_tcp_port_and_refuses_others_until_it
             again.settimeout(20)
             assert again.recv(11, socket.MSG_WAITALL) == b"DTU READY\r\n"
         line.close()
+
+
+def test_a_tcp_port_of_ipv6_is_heard_cut_and_mended():
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6 here")
+    with served("[::1]") as (port, _run, connect):
+        assert re.fullmatch(r"tcp://\[::1\]:[1-9]\d*", port.name)
+        connect()
+        port.cut()
+        with pytest.raises(ConnectionRefusedError):
+            connect()
+        with socket.socket(socket.AF_INET6) as other, pytest.raises(OSError, match="in use"):
+            other.bind(("::1", int(port.name.rpartition(":")[2])))
+        port.mend()
+        port.write(b"READY")
+        assert connect().recv(5) == b"READY"
+
+
+def test_a_port_that_cannot_listen_at_once_keeps_its_banner(capfd):
+    with served() as (port, run, connect):
+        port.cut()
+        where = port._server.getsockname()
+        port._server.close()
+        with socket.create_server(where):
+            port.mend()
+            port.write(b"READY")
+            assert not port.state.up
+        run(RELISTEN_S + 0.3)
+        assert port.state.up
+        assert connect().recv(5) == b"READY"
+    assert "cannot listen again" in capfd.readouterr().err
+
+
+def test_a_second_reboot_is_not_ended_by_the_attempts_of_the_first():
+    with served() as (port, run, connect):
+        port.cut()
+        where = port._server.getsockname()
+        port._server.close()
+        with socket.create_server(where):
+            port.mend()
+            port.write(b"FIRST")
+        port.cut()
+        run(RELISTEN_S + 0.3)
+        assert not port.state.up
+        with pytest.raises(ConnectionRefusedError):
+            connect()
+        port.mend()
+        port.write(b"SECOND")
+        assert connect().recv(6) == b"SECOND"
+        assert port.state.losses == 1, "it was down all the time"
+
+
+def test_an_address_of_another_machine_is_not_somebody_to_stop():
+    port = TcpPort("tcp://203.0.113.1:0")
+    with contextlib.closing(RealEnvironment()) as env, pytest.raises(PortError, match="an address and a port of this"):
+        port.open(env, print)

@@ -261,3 +261,15 @@ def test_what_a_killed_simulator_left_is_swept_even_if_the_next_one_has_other_bu
             "hall",
             "their-meter",
         ]
+
+
+@pytest.mark.parametrize("words", [["--example"], ["--help"], ["SCENARIO", "--speed", "max", "--days", "0.001"]])
+def test_whoever_stops_reading_hears_no_complaint(tmp_path, words):
+    (tmp_path / "estate.toml").write_text(ESTATE)
+    words = [word.replace("SCENARIO", str(tmp_path / "estate.toml")) for word in words]
+    command = [sys.executable, "-P", "-m", "sim", *words]
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as nobody:
+        done = subprocess.run(command, stdout=nobody, stderr=subprocess.PIPE, timeout=WAIT_S, check=False)
+    assert (done.returncode, done.stderr) == (int("--help" not in words), b"")

@@ -90,7 +90,7 @@ def test_generated_meters_of_many_generators_are_not_confused():
         ),
         (
             HOME + '[[fault]]\nhousehold = "1-0101"\nkind = "reversed_ct"\nphase = 2\n',
-            "FILE:14: fault[1]: kind: fault reversed_ct of household 1-0101: phase: the meter has only phase 1",
+            "FILE:15: fault[1]: phase: fault reversed_ct of household 1-0101: phase: the meter has only phase 1",
         ),
         (
             MODBUS + '[household.fault]\nkind = "battery_low"\nat = "+3h"\n',
@@ -166,3 +166,18 @@ def test_a_fault_of_an_order_has_no_place_in_a_file():
 def test_a_port_that_is_none_is_refused_at_its_line(tmp_path, port):
     told = refused(tmp_path, (HEAD + HOME).replace('"memory"', f'"{port}"'))
     assert told.startswith(f"FILE:7: bus[1]: port is '{port}'; allowed: pty, tcp://HOST:PORT")
+
+
+@pytest.mark.parametrize("key", ["at", "until"])
+@pytest.mark.parametrize(
+    "value", ["+99999999999999d", "+36526d", "+" + "9" * 5000 + "s", "9999-12-31T00:00", "2100-01-01"]
+)
+def test_a_fault_at_a_time_that_never_comes_is_refused_at_its_line(tmp_path, key, value):
+    fault = f'[[fault]]\nhousehold = "1-0101"\nkind = "silent"\n{key} = "{value}"\n'
+    assert refused(tmp_path, HEAD + HOME + fault).startswith(f"FILE:15: fault[1]: {key} is '{value}'; allowed: a ")
+
+
+def test_a_fault_far_away_but_within_a_meters_calendar_is_taken(tmp_path):
+    path = tmp_path / "estate.toml"
+    path.write_text(HEAD + HOME + '[[fault]]\nhousehold = "1-0101"\nkind = "silent"\nat = "+36525d"\n')
+    assert load_scenario(path).faults[0].at_ms == 36_525 * 86_400_000
