@@ -18,6 +18,7 @@ BENCHES = {
     "deduct": "bulk deduction, beside vectorised NumPy and a Python loop",
     "ledger": "deduction, top-ups, both at once, verification and growth on both databases, beside the bare driver",
     "estate": "fifty thousand meters: memory, start, a month in virtual time, beside a dlt645 server a meter",
+    "serve": "the whole server on 10,240 meters beside a working day of HTTP: wire, latency, payment to power",
 }
 
 

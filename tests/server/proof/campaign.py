@@ -52,6 +52,8 @@ class Killed(Exception):
 class Campaign:
     """`live` lives through days; `referee` has what was wrong."""
 
+    paid_in_between = 0.1  # how often somebody pays after orders were fetched and before they are carried out
+
     def __init__(self, engine, seed, count, *, clock_jumps=True, faults=FAULTS):
         self.random = Random(seed)
         self.clock_jumps = clock_jumps
@@ -225,7 +227,7 @@ class Campaign:
     def _switch(self):
         for bus_id in self.whole.lines:
             orders = self.whole.orders.next(bus_id)
-            if orders and self.random.random() < 0.1:
+            if orders and self.random.random() < self.paid_in_between:
                 self._pay(self.random.choice(orders).meter_id)  # between the fetching of orders and their frames
             for order in orders:
                 lane, states = self._lane(bus_id)

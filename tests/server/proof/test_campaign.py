@@ -8,6 +8,7 @@ import pytest
 from server.collect import control
 from server.domain import supply as domain
 from server.flows import supply
+from server.jobs.collecting import FlowOrders
 from tests.server.proof.campaign import Campaign
 from tests.server.proof.whole import virtual_collector
 
@@ -38,14 +39,21 @@ def without(name):
 
 @pytest.mark.ci
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(
-    ("rule", "said"), [("_warned", "no warning"), ("_allowed_time", "protected time"), ("_overdrawn", "fen were left")]
-)
+@pytest.mark.parametrize(("rule", "said"), [("_warned", "no warning"), ("_allowed_time", "protected time")])
 def test_the_referee_sees_a_rule_that_is_missing(sqlite_engine, monkeypatch, rule, said):
     monkeypatch.setattr(domain, "RULES", without(rule))
     monkeypatch.setattr(supply, "TRIP_WISH_S", 10**6)
     monkeypatch.setattr(supply, "allowed_until", lambda _times, _from_s, until_s: until_s)
     assert any(said in wrong for wrong in spoilt(sqlite_engine, monkeypatch))
+
+
+@pytest.mark.ci
+@pytest.mark.timeout(600)
+def test_the_referee_sees_a_command_that_is_not_asked_for_anew(sqlite_engine, monkeypatch):
+    """Somebody pays between the fetching of orders and their frames."""
+    monkeypatch.setattr(FlowOrders, "still_current", lambda *_: True)
+    monkeypatch.setattr(Campaign, "paid_in_between", 1.0)
+    assert any("fen were left" in wrong for wrong in spoilt(sqlite_engine, monkeypatch))
 
 
 @pytest.mark.ci

@@ -1,0 +1,123 @@
+"""The serve bench: an open loop whose clock does not wait for the server, and a quick run of the whole arrangement."""
+
+import asyncio
+import json
+import subprocess
+import sys
+
+import pytest
+
+from bench import serve
+from bench.head_end import Neighbourhood
+from bench.load import Load, Outcome, Request
+from bench.machine import Load as MachineLoad
+from bench.report import BenchFailed
+from bench.serve import Mark
+
+QUIET = MachineLoad(0.0, 0.0)
+PLACE = Neighbourhood(2, 3)
+
+
+class Server:
+    """Answers with a script: seconds to wait before each answer, and its bytes."""
+
+    def __init__(self, waits_s, answer):
+        self.waits_s, self.answer, self.seen = list(waits_s), answer, []
+
+    async def handle(self, reader, writer):
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                self.seen.append(head)
+                if b"Content-Length" in head:
+                    await reader.readexactly(int(head.split(b"Content-Length: ")[1].split(b"\r\n")[0]))
+                await asyncio.sleep(self.waits_s.pop(0) if self.waits_s else 0)
+                writer.write(self.answer)
+        except asyncio.IncompleteReadError:
+            pass
+        finally:
+            writer.close()
+            await writer.wait_closed()
+
+
+def outcome_of(server, requests, rate):
+    async def play():
+        listening = await asyncio.start_server(server.handle, "127.0.0.1", 0)
+        async with listening:
+            found = await Load("127.0.0.1", listening.sockets[0].getsockname()[1]).run(requests, rate)
+            await asyncio.gather(*(task for task in asyncio.all_tasks() if task is not asyncio.current_task()))
+            return found
+
+    return asyncio.run(play())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    ],
+)
+def test_answers_are_read_to_their_end_and_connections_kept(answer):
+    server = Server([], answer)
+    found = outcome_of(server, [Request("page", "/a", "Cookie: x\r\n"), Request("sale", "/b", "", b"{}")] * 5, 200)
+    assert (len(found.all_ms()), found.errors) == (10, [])
+    assert [len(found.latencies_ms[kind]) for kind in ("page", "sale")] == [5, 5]
+    assert server.seen[0].startswith(b"GET /a HTTP/1.1\r\nHost: 127.0.0.1:")
+    assert b"Cookie: x\r\n" in server.seen[0]
+    assert any(head.startswith(b"POST /b") for head in server.seen)
+
+
+def test_requests_begin_at_their_times_while_the_server_stalls():
+    server = Server([0.5], b"HTTP/1.1 204 No Content\r\n\r\n")
+    found = outcome_of(server, [Request("page", "/")] * 20, 100)
+    assert max(found.all_ms()) >= 480
+    assert sum(ms < 300 for ms in found.all_ms()) >= 15, "others did not wait for the one that stalls"
+
+
+def test_a_refusal_is_an_error():
+    found = outcome_of(Server([], b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"), [Request("page", "/x")], 10)
+    assert found.errors == ["/x: 403"]
+
+
+def results(rows=400, latency_ms=20.0, paid=(1.0,), ideal_s=18.0, errors=()):
+    before, after = Mark(0, 0, 0, 0, 0, 0), Mark(10, ideal_s, 1000, rows, 5, 2)
+    outcome = Outcome({"page": [latency_ms] * 100}, list(errors))
+    return serve._results(PLACE, before, after, outcome, list(paid), QUIET, quick=False)
+
+
+def test_floors_are_those_of_wire_latency_and_payment():
+    assert [row.name for row in results() if row.missed] == []
+    assert [row.unit for row in results(ideal_s=17.0) if row.missed] == ["1/s"]
+    assert [row.unit for row in results(latency_ms=200.0) if row.missed] == ["ms"]
+    assert [row.unit for row in results(paid=(11.0, None)) if row.missed] == ["s"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"rows": 300}, "only 300 readings are in the database"),
+        ({"errors": ["/x: 500"]}, "1 requests failed"),
+        ({"paid": (None,)}, "no payment was followed"),
+    ],
+)
+def test_figures_that_prove_nothing_end_the_bench(changes, said):
+    with pytest.raises(BenchFailed, match=said):
+        results(**changes)
+
+
+def test_the_mix_is_a_hundred_and_payers_are_spread_over_the_buses():
+    assert sum(weight for *_, weight in serve.MIX) == 99
+    assert len({serve.account(PLACE, number)[:10] for number in range(2)}) == 2
+
+
+@pytest.mark.timeout(240)
+def test_a_quick_run_reads_answers_and_gives_power_back():
+    command = [sys.executable, "-m", "bench", "serve", "--quick", "--json", "-"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=230, check=False)
+    assert done.returncode == 0, done.stderr
+    found = {row["name"]: row for row in json.loads(done.stdout)["results"]}
+    [wire] = [row for name, row in found.items() if name.startswith("32 meters on 4 buses at 9600 baud")]
+    assert 0 < wire["ratio"] <= 1.1
+    assert found["payments without a read-back"]["value"] == 0
+    assert found["requests that failed"]["value"] == 0
