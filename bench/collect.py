@@ -24,7 +24,7 @@ from time import monotonic, sleep
 from sqlalchemy import func, select
 
 from bench.bus_line import simulator
-from bench.head_end import Neighbourhood, import_estate
+from bench.head_end import Neighbourhood, hurry, import_estate
 from bench.machine import Load, LoadMeter, process_s
 from bench.report import BenchFailed, Peer, Result, progress, spread
 from server.clock import Clock
@@ -143,7 +143,9 @@ def _arranged(place: Neighbourhood) -> Iterator[tuple[Collector, int]]:
         folder = Path(name)
         with simulator(place.scenario(), folder) as child:
             progress("collect: taking the estate in")
-            collector = Collector(import_estate(place.estate_file(child.ports), folder))
+            database_url = import_estate(place.estate_file(child.ports), folder)
+            hurry(database_url, place.cycle_s)
+            collector = Collector(database_url)
             collector.supervisor.start()
             gc.collect()
             gc.freeze()  # as the server does

@@ -23,7 +23,7 @@ import httpx
 from sqlalchemy import func, select, update
 
 from bench.bus_line import Child, running, simulator
-from bench.head_end import Neighbourhood, import_estate
+from bench.head_end import Neighbourhood, hurry, import_estate
 from bench.load import Load, Outcome, Request
 from bench.machine import Load as MachineLoad
 from bench.machine import LoadMeter, process_s
@@ -156,6 +156,7 @@ def _arranged(place: Neighbourhood, dark: Sequence[str]) -> Iterator[Arrangement
             progress("serve: taking the estate in")
             people = USERS.format(password=PASSWORD) + RESIDENT.format(password=PASSWORD, account=account(place, 0))
             database_url = import_estate(place.estate_file(child.ports) + people, folder)
+            hurry(database_url, place.cycle_s)
             _darken(control_url, database_url, dark)
             ready = folder / "server.ready.json"
             (folder / "server.toml").write_text(f'database_url = "{database_url}"\nport = 0\n', "utf-8")

@@ -31,7 +31,7 @@ def bus(sqlite_engine, monkeypatch, request):
     homes = [household(n + 1, opening_fen=-100) for n in range(METERS)]
     plan = document(homes)
     plan = replace(
-        plan, estate=replace(plan.estate, reading_cycle_s=BUSY_CYCLE_S),
+        plan, estate=replace(plan.estate, daily_freeze=0),
         buses=(replace(plan.buses[0], baud=baud, reply_delay_max_ms=500),), gates=(),
     )  # fmt: skip
     simulated = [
@@ -46,6 +46,10 @@ def bus(sqlite_engine, monkeypatch, request):
     )
     start = datetime.fromtimestamp(START_S, UTC)
     whole = Whole(sqlite_engine, scenario, lambda unit: import_estate(unit, plan, at()), start)
+    busy = schema.estate.update().values(
+        reading_cycle_s=BUSY_CYCLE_S, status_cycle_s=BUSY_CYCLE_S, variables_cycle_s=4 * BUSY_CYCLE_S
+    )  # an import would refuse what the bus cannot do
+    whole.writer.run(lambda unit: unit.connection.execute(busy) and None)
     with virtual_collector(monkeypatch, whole):
         yield whole
 
