@@ -28,6 +28,7 @@ STUCK_USUAL_W = 50
 STUCK_DAYS = 3
 
 OPEN_RELAY, BACKWARDS, SILENT, GATE_LOSS = "open_relay_energy", "backwards", "silent", "gate_loss"
+BREAKER = "breaker"  # raised by the supply itself
 DISOBEYED = "relay_disobeys"
 CLOCK, STUCK, JUMP = "clock", "stuck", "jump"
 JUMP_CYCLES = 2  # noise is gone by then

@@ -73,6 +73,9 @@ class TripFacts:
     held_readings: int = 0  # read after the last accepted one and not believed
     unconfirmed_fen: int = 0  # charged up to the newest reading, which no later reading has confirmed
     quarantined: bool = False  # exceeded a limit before; only two people release it
+    system_trips: int = 0  # within the last hour over all estates
+    system_trips_max: int | None = None  # None: evidence of before there was such a limit
+    released: bool = False  # its wave of a bulk cut has come, which two people approved: limits are the waves'
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +101,11 @@ class Decision:
 
 
 MODE = "armed"
+IN_WAVE = "in a wave that two people approved"
 QUARANTINED, WOULD_TRIP = "quarantined", "would_trip"
-LIMITS = frozenset({"hour_limit", "day_limit"})  # what exceeds them is quarantined; the bus limit is only a queue
+LIMITS = frozenset(
+    {"hour_limit", "day_limit", "system_limit"}
+)  # what exceeds them is quarantined; the bus limit is only a queue
 
 RECHECKED = frozenset(
     {
@@ -112,7 +118,7 @@ RECHECKED = frozenset(
 def candidate_words(facts: TripFacts, decision: Decision) -> str:
     """The decision in one word: empty for a cut, quarantined, would_trip (dry run), or the check that says no."""
     refusals = [name for name in decision.refusals if not (name == MODE and facts.mode == "dry_run")]
-    if facts.quarantined or (refusals and LIMITS.issuperset(refusals)):
+    if (facts.quarantined and not facts.released) or (refusals and LIMITS.issuperset(refusals)):
         return QUARANTINED
     if not refusals:
         return "" if decision.allowed else WOULD_TRIP
@@ -243,15 +249,27 @@ def _bus_limit(facts: TripFacts, _now_s: int, _now_ms: int) -> Check:
 
 
 def _hour_limit(facts: TripFacts, _now_s: int, _now_ms: int) -> Check:
+    if facts.released:
+        return Check("hour_limit", True, IN_WAVE)
     passed = facts.hour_trips < facts.hour_trips_max
     return Check("hour_limit", passed, f"{facts.hour_trips} of {facts.hour_trips_max} an hour", waiting=True)
 
 
 def _day_limit(facts: TripFacts, _now_s: int, _now_ms: int) -> Check:
+    if facts.released:
+        return Check("day_limit", True, IN_WAVE)
     if facts.quarantined:
         return Check("day_limit", False)
     passed = facts.day_trips < facts.day_trips_max
     return Check("day_limit", passed, f"{facts.day_trips} of {facts.day_trips_max} a day", waiting=True)
+
+
+def _system_limit(facts: TripFacts, _now_s: int, _now_ms: int) -> Check:
+    if facts.released:
+        return Check("system_limit", True, IN_WAVE)
+    passed = facts.system_trips_max is None or facts.system_trips < facts.system_trips_max
+    most = "any" if facts.system_trips_max is None else facts.system_trips_max
+    return Check("system_limit", passed, f"{facts.system_trips} of {most} an hour", waiting=True)
 
 
 RULES: tuple[Callable[[TripFacts, int, int], Check], ...] = (
@@ -271,4 +289,5 @@ RULES: tuple[Callable[[TripFacts, int, int], Check], ...] = (
     _bus_limit,
     _hour_limit,
     _day_limit,
+    _system_limit,
 )

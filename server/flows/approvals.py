@@ -1,4 +1,4 @@
-"""Acts that need two people: a step up of the mode, starting again after the red button, closing the breaker.
+"""Acts that need two people: a step up of the mode, starting again, closing the breaker, a bulk cut.
 
 The request fixes a payload and its hash; the second person approves exactly that hash, within 30 minutes, and is
 never the one who asked. Steps down need nobody else. What two people approved also releases the households that a
@@ -6,6 +6,7 @@ limit had quarantined.
 """
 
 import json
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -13,7 +14,9 @@ from uuid import uuid4
 from sqlalchemy import RowMapping
 
 from server.errors import Conflict, NotFound, Refused
-from server.flows.supply import count_candidates, take_back_trips
+from server.flows import bulk_cut
+from server.flows.breaker import count_candidates
+from server.flows.supply import take_back_trips
 from server.store import approvals as kept
 from server.store import audit
 from server.store.estates import get_estate
@@ -99,6 +102,14 @@ def _request(unit: Unit, estate_id: str, kind: str, payload: dict[str, object], 
     return approval_id
 
 
+def request_bulk_cut(
+    unit: Unit, estate_id: str, account_ids: Sequence[str], *, actor: str, reason: str, now: "Now", clock_sane: bool
+) -> str:
+    """Ask to cut a list in waves; the dry run with every household of it is what the second person approves."""
+    payload = bulk_cut.dry_run(unit, estate_id, account_ids, reason, now, clock_sane=clock_sane)
+    return _request(unit, estate_id, "bulk_cut", payload, actor, now)
+
+
 def approve(unit: Unit, estate_id: str, approval_id: str, payload_sha256: str, *, actor: str, now: "Now") -> str:
     """The second person agrees to exactly this payload; it is carried out at once. Returns its kind."""
     row = kept.get(unit.connection, estate_id, approval_id)
@@ -112,7 +123,7 @@ def approve(unit: Unit, estate_id: str, approval_id: str, payload_sha256: str, *
         raise Refused("this request has expired; ask again")
     if row["payload_sha256"] != payload_sha256:
         raise Conflict("what you approve is not what was asked for; load the page again")
-    _carry_out(unit, estate_id, row)
+    _carry_out(unit, estate_id, row, now)
     kept.update(
         unit.connection,
         estate_id,
@@ -125,7 +136,7 @@ def approve(unit: Unit, estate_id: str, approval_id: str, payload_sha256: str, *
     return str(row["kind"])
 
 
-def _carry_out(unit: Unit, estate_id: str, row: RowMapping) -> None:
+def _carry_out(unit: Unit, estate_id: str, row: RowMapping, now: "Now") -> None:
     payload = json.loads(row["payload"])
     site = get_estate(unit.connection, estate_id)
     if row["kind"] == "mode":
@@ -133,6 +144,8 @@ def _carry_out(unit: Unit, estate_id: str, row: RowMapping) -> None:
             raise Conflict("the mode has changed since this was asked; ask again")
         update_estate(unit.connection, estate_id, mode=payload["to"])
         release_quarantined(unit.connection, estate_id)
+    elif row["kind"] == "bulk_cut":
+        bulk_cut.start(unit, estate_id, row, payload, now)
     elif row["kind"] == "start_again":
         if not site["stopped"]:
             raise Conflict("cutting has been started again already")

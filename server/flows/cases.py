@@ -53,6 +53,13 @@ def detect(unit: Unit, estate_id: str, now: "Now") -> list[str]:
     return [_open(unit, estate_id, finding, now) for finding in find(unit.connection, estate_id, now)]
 
 
+def raise_case(unit: Unit, estate_id: str, finding: Finding, now: "Now") -> str:
+    """Open a case for something that came up at once; an empty text when one of its kind and subject is open."""
+    if (finding.kind, finding.subject) in kept.live_keys(unit.connection, estate_id):
+        return ""
+    return _open(unit, estate_id, finding, now)
+
+
 def _open(unit: Unit, estate_id: str, finding: Finding, now: "Now") -> str:
     case_id = uuid4().hex
     kept.add(

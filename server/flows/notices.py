@@ -20,6 +20,7 @@ from server.domain.schemes import quiet_until
 from server.errors import NotFound
 from server.store import notices as kept
 from server.store.estates import get_account
+from server.store.ledger import accounts_by_id
 from server.store.schemes import rule_book
 from server.store.unit import Unit
 
@@ -61,13 +62,14 @@ def enqueue(
 
 def on_crossings(unit: Unit, estate_id: str, crossings: Sequence[Crossing], now: "Now") -> None:
     """One notice for each alarm level that an account has just crossed downwards."""
-    book = rule_book(unit.connection, estate_id, now.world_s) if crossings else None
+    if not crossings:
+        return
+    book = rule_book(unit.connection, estate_id, now.world_s)
+    rows = accounts_by_id(unit.connection, estate_id, [crossing.account_id for crossing in crossings])
     for crossing in crossings:
         kind = KIND_OF_EVENT.get(crossing.event)
-        if kind is None:
-            continue
-        row = get_account(unit.connection, estate_id, crossing.account_id)
-        if row["kind"] != "household":
+        row = rows[crossing.account_id]
+        if kind is None or row["kind"] != "household":
             continue
         if kind == "cut_warning" and not is_protected(row, now):
             warn(unit, estate_id, crossing.account_id, now, book)
@@ -77,8 +79,8 @@ def on_crossings(unit: Unit, estate_id: str, crossings: Sequence[Crossing], now:
             enqueue(unit, estate_id, crossing.account_id, kind, arguments, now, _not_before(book, row, now))
 
 
-def _not_before(book: RuleBook | None, row: RowMapping, now: "Now") -> int:
-    return 0 if book is None else quiet_until(book.rules(row), book.site["time_zone"], now.world_s)
+def _not_before(book: RuleBook, row: RowMapping, now: "Now") -> int:
+    return quiet_until(book.rules(row), book.site["time_zone"], now.world_s)
 
 
 def is_protected(row: RowMapping, now: "Now") -> bool:

@@ -10,7 +10,7 @@ from core.dlt645.identifiers import COMMAND_OPEN, RELAY_OPEN
 from server.domain.readings import StatusRead
 from server.domain.supply import COMMAND_TTL_MAX_S, decide_trip, may_still_be_sent
 from server.flows import notices
-from server.flows.supply import trips_may_be_sent, want_closed
+from server.flows.supply import want_closed
 from server.store import supply as kept
 from server.store.estates import get_account, get_estate
 from server.store.meters import MeterRow, get_meter
@@ -41,22 +41,27 @@ class RelayOrder:
     command_ttl_s: int
 
 
-def next_orders(connection: Connection, estate_id: str, bus_id: str) -> list[RelayOrder]:
-    """What is wanted of the relays of one bus; trips are left out while the estate's switches forbid them."""
-    return [_order(row) for row in kept.unfinished_orders(connection, estate_id, bus_id) if _may_be_sent(row)]
+def next_orders(
+    connection: Connection, estate_id: str, bus_id: str, now_ms: int | None = None
+) -> list[RelayOrder]:  # fmt: skip
+    """What is wanted of the relays of one bus; trips are left out while the estate's switches forbid them.
+
+    With `now_ms` (machine time) closes that are spread over time are left out until their turn.
+    """
+    return [_order(row) for row in kept.unfinished_orders(connection, estate_id, bus_id, now_ms) if _may_be_sent(row)]
 
 
-def orders_by_bus(connection: Connection, estate_id: str) -> dict[str, list[RelayOrder]]:
+def orders_by_bus(connection: Connection, estate_id: str, now_ms: int | None = None) -> dict[str, list[RelayOrder]]:
     """The same of all buses that have any."""
     orders: dict[str, list[RelayOrder]] = {}
-    for row in kept.unfinished_orders(connection, estate_id):
+    for row in kept.unfinished_orders(connection, estate_id, None, now_ms):
         if _may_be_sent(row):
             orders.setdefault(row["bus_id"], []).append(_order(row))
     return orders
 
 
 def _may_be_sent(row: RowMapping) -> bool:
-    return row["action"] != "trip" or trips_may_be_sent(row)
+    return row["action"] != "trip" or kept.switched_on(row)
 
 
 def _order(row: RowMapping) -> RelayOrder:
@@ -72,7 +77,7 @@ def is_current(connection: Connection, estate_id: str, meter_id: str, gen: int) 
     wish = kept.get_wish(connection, estate_id, meter_id, gen)
     if row is None or wish is None or row["gen"] != gen:
         return False
-    return wish["action"] != "trip" or trips_may_be_sent(get_estate(connection, estate_id))
+    return wish["action"] != "trip" or kept.switched_on(get_estate(connection, estate_id))
 
 
 def clear_trip(unit: Unit, estate_id: str, meter_id: str, gen: int, now: "Now", *, clock_sane: bool) -> bool:

@@ -5,6 +5,7 @@ out. An acknowledgement never changes the state of a relay: `record_status` does
 """
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import RowMapping
 
+from server.domain.anomalies import BREAKER, Finding
 from server.domain.calendar import allowed_until
 from server.domain.evidence import evidence_of
 from server.domain.supply import (
@@ -26,10 +28,10 @@ from server.domain.supply import (
     may_close,
 )
 from server.errors import Conflict, NotFound, Refused
-from server.flows import notices
-from server.store import audit
+from server.flows import breaker, bulk_cut, cases, notices
+from server.store import audit, outages
 from server.store import supply as kept
-from server.store.approvals import newest_approved, withdraw_waiting
+from server.store.approvals import withdraw_waiting
 from server.store.books import books_of
 from server.store.estates import get_account, get_estate
 from server.store.meters import get_meter, meters_of_account
@@ -40,17 +42,18 @@ from server.store.unit import Unit
 if TYPE_CHECKING:
     from server.clock import Now
 
-MASS_EVENT_MIN, MASS_EVENT_PERMILLE = 5, 150  # more candidates at once look like our own mistake
 CLOSE_NEVER_EXPIRES_S = 10**10
-ACCEPTED_MS = 24 * 3600 * 1000  # for so long two people accept an implausible number of candidates
+log = logging.getLogger("estate645.supply")
+
+RESTORE_STEP_MS = 1000  # one close a second on each bus
 
 
 def decide(unit: Unit, estate_id: str, now: "Now", *, clock_sane: bool = True) -> list[tuple[Candidate, Decision]]:
     """Judge every overdrawn household that still has power; cut those that every check allows.
 
     All facts are of one consistent read; each cut of this run counts against the limits of the next household.
-    In mode observe nobody is judged. A mass event opens the breaker; what exceeds a limit is quarantined. A clock
-    that is not trusted takes back the cuts that were not read back. Who owes and was never warned of it is warned.
+    In mode observe nobody is judged. What looks like our own mistake opens the breaker, which takes back the cuts that
+    were not read back; what exceeds a limit is quarantined. Who owes and was never warned of it is warned.
     """
     connection = unit.connection
     if not clock_sane:
@@ -58,10 +61,14 @@ def decide(unit: Unit, estate_id: str, now: "Now", *, clock_sane: bool = True) -
     if get_estate(connection, estate_id)["mode"] == "observe":
         kept.set_candidates(connection, estate_id, {}, now.world_s)
         return []
+    if bulk_cut.advance(unit, estate_id, now):
+        take_back_trips(unit, estate_id, "bulk_stopped", "system", now)
     accounts = kept.overdrawn_accounts(connection, estate_id)
     supplied = kept.trip_candidates(connection, estate_id, accounts, now.world_s, clock_sane=clock_sane)
     found = [one for one in supplied if one.desired == "closed"]
-    if _is_mass_event(unit, estate_id, found, now):
+    reason = breaker.doubt(unit, estate_id, found, now, clock_sane=clock_sane)
+    if reason:
+        open_breaker(unit, estate_id, reason, now)
         found = [replace(one, facts=replace(one.facts, breaker="open")) for one in found]
     _warn(unit, estate_id, found, now)
     judged: list[tuple[Candidate, Decision]] = []
@@ -101,34 +108,24 @@ def _after(facts: TripFacts, bus_cuts: int, cuts: int) -> TripFacts:
         bus_trips=facts.bus_trips + bus_cuts,
         hour_trips=facts.hour_trips + cuts,
         day_trips=facts.day_trips + cuts,
+        system_trips=facts.system_trips + cuts,
     )
 
 
-def count_candidates(found: Sequence[Candidate], now: "Now") -> int:
-    """How many households count as about to be cut."""
-    return len({one.account_id for one in found if is_candidate(one.facts, now.world_s)})
+def open_breaker(unit: Unit, estate_id: str, reason: str, now: "Now") -> bool:
+    """Stop all cuts until two people close the breaker: what was not read back is taken back, and the staff is paged.
 
-
-def _is_mass_event(unit: Unit, estate_id: str, found: Sequence[Candidate], now: "Now") -> bool:
-    """Whether implausibly many households would be cut at once; opens the breaker if it is closed.
-
-    Two people who close the breaker accept as many candidates as there were, for a day.
+    False when it is open already; the first reason stays.
     """
-    limit = max(MASS_EVENT_MIN, kept.households(unit.connection, estate_id) * MASS_EVENT_PERMILLE // 1000)
-    count = count_candidates(found, now)
-    if count <= limit or count <= _accepted(unit, estate_id, now):
+    if get_estate(unit.connection, estate_id)["breaker"] == "open":
         return False
-    if found[0].facts.breaker == "closed":
-        reason = f"{count} households are candidates at once, {limit} are plausible"
-        kept.update_estate(unit.connection, estate_id, breaker="open", breaker_reason=reason)
-        audit.record(unit.connection, estate_id, "system", "breaker.opened", estate_id, now, reason)
-        take_back_trips(unit, estate_id, "breaker", "system", now)
+    kept.update_estate(unit.connection, estate_id, breaker="open", breaker_reason=reason)
+    audit.record(unit.connection, estate_id, "system", "breaker.opened", estate_id, now, reason)
+    take_back_trips(unit, estate_id, "breaker", "system", now)
+    evidence: dict[str, object] = {"reason": reason, "at": now.world_s}
+    cases.raise_case(unit, estate_id, Finding(BREAKER, estate_id, None, "high", evidence), now)
+    log.error("the breaker of %s has opened: %s; nobody is cut until two people close it", estate_id, reason)
     return True
-
-
-def _accepted(unit: Unit, estate_id: str, now: "Now") -> int:
-    row = newest_approved(unit.connection, estate_id, "breaker_reset", now.machine_ms - ACCEPTED_MS)
-    return 0 if row is None else int(json.loads(row["payload"]).get("candidates", 0))
 
 
 def _cut(unit: Unit, estate_id: str, candidate: Candidate, decision: Decision, now: "Now") -> None:
@@ -152,8 +149,12 @@ def want(
     actor: str,
     now: "Now",
     evidence: dict[str, object] | None = None,
+    not_before_ms: int = 0,
 ) -> int:
-    """Write the next generation of a relay's desired state; returns its number."""
+    """Write the next generation of a relay's desired state; returns its number.
+
+    It is not sent before machine time `not_before_ms`.
+    """
     row = kept.get_supply(unit.connection, estate_id, meter_id)
     if row is None:
         raise NotFound(f"meter {meter_id!r} has no relay in this estate")
@@ -178,6 +179,7 @@ def want(
         created_ms=now.machine_ms,
         expires_at=expires_at,
         evidence=json.dumps(evidence or {}),
+        not_before_ms=not_before_ms,
     )
     kept.update_supply(
         unit.connection,
@@ -200,7 +202,7 @@ def on_balances(unit: Unit, estate_id: str, account_ids: Sequence[str], now: "No
     is dark, the power returns above the close-allowed amount.
     """
     site = get_estate(unit.connection, estate_id)
-    for account_id in account_ids:
+    for account_id in outages.accounts_to_close(unit.connection, estate_id, account_ids):
         row = get_account(unit.connection, estate_id, account_id)
         if row["kind"] != "household":
             continue
@@ -210,19 +212,30 @@ def on_balances(unit: Unit, estate_id: str, account_ids: Sequence[str], now: "No
             continue
         for meter in meters_of_account(unit.connection, estate_id, account_id):
             known = kept.get_supply(unit.connection, estate_id, meter.meter_id)
-            if known is None or known["desired"] != "open" or known["cause"] != "arrears":
+            waits = known is not None and lifted and _waits_for_its_turn(unit, estate_id, known, now)
+            if not waits and (known is None or known["desired"] != "open" or known["cause"] != "arrears"):
                 continue
-            if lifted or known["command"] != "confirmed":
+            if waits or lifted or (known is not None and known["command"] != "confirmed"):
                 want_closed(unit, estate_id, site, meter.meter_id, meter.bus_id, "paid", "system", now)
 
 
+def _waits_for_its_turn(unit: Unit, estate_id: str, known: RowMapping, now: "Now") -> bool:
+    """Whether the close of a meter is spread over time; a payment does not wait for that."""
+    if known["desired"] != "closed" or known["command"] != "queued":
+        return False
+    wish = kept.get_wish(unit.connection, estate_id, known["meter_id"], known["gen"])
+    return wish is not None and wish["not_before_ms"] > now.machine_ms
+
+
 def want_closed(
-    unit: Unit, estate_id: str, site: RowMapping, meter_id: str, bus_id: str, reason: str, actor: str, now: "Now"
-) -> int:
+    unit: Unit, estate_id: str, site: RowMapping, meter_id: str, bus_id: str, reason: str, actor: str, now: "Now",
+    not_before_ms: int = 0,
+) -> int:  # fmt: skip
     """Wish the power back in the way of the estate: the resident presses the button, or the relay closes itself."""
     action = "close" if site["close_policy"] == "direct" else "allow"
     return want(
-        unit, estate_id, meter_id, bus_id, state="closed", action=action, reason=reason, actor=actor, now=now
+        unit, estate_id, meter_id, bus_id, state="closed", action=action, reason=reason, actor=actor, now=now,
+        not_before_ms=not_before_ms,
     )  # fmt: skip
 
 
@@ -254,6 +267,28 @@ def stop_all(unit: Unit, estate_id: str, *, actor: str, now: "Now") -> int:
     return take_back_trips(unit, estate_id, "stopped", actor, now)
 
 
+def restore_all(unit: Unit, estate_id: str, *, actor: str, reason: str, now: "Now") -> int:
+    """One person gives everybody the power back who is dark for arrears, one a second on each bus; returns how many.
+
+    It presses the red button too, since something must be wrong. What was opened for safety or tamper stays open.
+    """
+    if not reason.strip():
+        raise Refused("say why everybody gets the power back")
+    if not get_estate(unit.connection, estate_id)["stopped"]:
+        stop_all(unit, estate_id, actor=actor, now=now)
+    site = get_estate(unit.connection, estate_id)
+    turns: Counter[str] = Counter()
+    for row in outages.dark_for_arrears(unit.connection, estate_id):
+        not_before_ms = now.machine_ms + turns[row["bus_id"]] * RESTORE_STEP_MS
+        turns[row["bus_id"]] += 1
+        want_closed(
+            unit, estate_id, site, row["meter_id"], row["bus_id"], "restore_all", actor, now, not_before_ms
+        )  # fmt: skip
+    detail = f"{turns.total()} households: {reason.strip()}"
+    audit.record(unit.connection, estate_id, actor, "supply.restore_all", estate_id, now, detail)
+    return turns.total()
+
+
 def take_back_trips(unit: Unit, estate_id: str, reason: str, actor: str, now: "Now") -> int:
     """Wish every household closed whose cut has not been read back; returns how many."""
     site = get_estate(unit.connection, estate_id)
@@ -264,8 +299,3 @@ def take_back_trips(unit: Unit, estate_id: str, reason: str, actor: str, now: "N
                 want_closed(unit, estate_id, site, order["meter_id"], bus_id, reason, actor, now)
                 taken_back += 1
     return taken_back
-
-
-def trips_may_be_sent(site: RowMapping) -> bool:
-    """Whether the estate's switches let a trip go out at this moment."""
-    return site["mode"] == "armed" and not site["stopped"] and site["breaker"] == "closed"

@@ -68,13 +68,13 @@ class FlowOrders:
     def next(self, bus_id: str) -> Sequence[ControlOrder]:
         """Unconfirmed wishes of this bus, closes first."""
         with reader(self._engine) as connection:
-            orders = relays.next_orders(connection, self._estate_id, bus_id)
+            orders = relays.next_orders(connection, self._estate_id, bus_id, self._clock.now().machine_ms)
         return [_control_order(order) for order in orders]
 
     def everywhere(self) -> Mapping[str, tuple[Sequence[ControlOrder], Collection[str]]]:
         """Wishes and meters to read more often of all buses, from one look."""
         with reader(self._engine) as connection:
-            orders = relays.orders_by_bus(connection, self._estate_id)
+            orders = relays.orders_by_bus(connection, self._estate_id, self._clock.now().machine_ms)
             near = near_by_bus(connection, self._estate_id)
         return {
             bus_id: ([_control_order(order) for order in orders.get(bus_id, ())], near.get(bus_id, frozenset()))

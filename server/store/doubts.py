@@ -13,7 +13,7 @@ from server.store.notices import cut_warnings
 from server.store.readings import HELD_VERDICTS
 from server.store.schema import account, batch, line, meter, meter_live, reading, relay_desired
 
-GIVEN_BACK = ("by_hand", "closed_on_site")  # wishes after which a household is warned anew
+GIVEN_BACK = ("by_hand", "closed_on_site", "restore_all")  # wishes after which a household is warned anew
 LAST_LINES = 16  # a charge has few lines even over several tariff boundaries
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-from server.store import columns, schema_readings
+from server.store import columns, schema_readings, schema_rules
 from server.store.columns import Int64
 from server.store.columns import id_column as _id
 from server.store.columns import int_column as _int
@@ -26,6 +26,9 @@ from server.store.columns import text_column as _text
 metadata = columns.metadata
 reading, reading_act, meter_live = schema_readings.reading, schema_readings.reading_act, schema_readings.meter_live
 register_day, exchange = schema_readings.register_day, schema_readings.exchange
+scheme, holiday, alert = schema_rules.scheme, schema_rules.holiday, schema_rules.alert
+bulk_cut, bulk_cut_item = schema_rules.bulk_cut, schema_rules.bulk_cut_item
+candidate_day = schema_rules.candidate_day
 
 APPEND_ONLY = (
     "batch", "line", "seal", "scheme", "relay_desired", "relay_attempt", "callback_inbox", "case_event", "audit",
@@ -93,28 +96,6 @@ tariff = Table(
     _id("estate_id"), _id("tariff_id"), _text("name"),
     _text("definition"),  # JSON of core.tariff.tariff_to_dict
     _int("created_ms"),
-)  # fmt: skip
-
-scheme = Table(  # a version is never changed; in force is the one that began last, the higher number of two
-    "scheme", metadata,
-    _id("estate_id"), _id("scheme_id"), Column("version", Int64, primary_key=True, autoincrement=False),
-    _text("name"), _int("valid_from"),
-    _text("definition"),  # JSON of domain.schemes: only what it says otherwise than the estate
-    _text("actor"), _int("created_ms"),
-)  # fmt: skip
-
-holiday = Table(  # the estate's own calendar over the statutory one
-    "holiday", metadata,
-    _id("estate_id"), _id("day"),  # local date YYYY-MM-DD
-    _text("kind"),  # off: nobody is cut | work: the statutory holiday is none here
-    _text("name", default=""),
-)  # fmt: skip
-
-alert = Table(  # nobody is cut from `from_at` to `until_at`
-    "alert", metadata,
-    _id("estate_id"), _id("alert_id"),
-    _text("kind"),  # heat | cold | order
-    _int("from_at"), _int("until_at"), _text("reason", default=""), _text("actor"), _int("created_ms"),
 )  # fmt: skip
 
 account = Table(
@@ -215,6 +196,8 @@ relay_desired = Table(
     _text("reason"), _text("actor", default="system"), _int("decided_at"), _int("created_ms"),
     _int("expires_at"),  # world time after which the wish of a trip is void; closes do not expire
     _text("batch_ref", default=""), _text("evidence", default="{}"),  # JSON: the checks as they stood
+    _int("not_before_ms", default=0),  # machine time before which it is not sent: closes of a restore are spread
+    Index("relay_desired_decided", "decided_at"),
 )  # fmt: skip
 
 relay_attempt = Table(

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, func, select
+from sqlalchemy import Connection, RowMapping, Select, and_, case, func, select
 
 from server.domain.local_fee import REMOTE
 from server.domain.rulebook import RuleBook
 from server.domain.supply import BUS_WINDOW_S, DAY_S, HOUR_S, QUARANTINED, TripFacts, trips_allowed
+from server.store.breaker import system_limit
 from server.store.bulk import update_rows
+from server.store.bulk_cut import released
 from server.store.doubts import Doubts, load_doubts
 from server.store.schema import (
     account,
@@ -115,6 +117,8 @@ def trip_candidates(
         "day_trips": len(trips),
         "day_trips_max": trips_allowed(count, site["trips_per_day_max"], DAY_PERMILLE),
     }
+    limits["system_trips"], limits["system_trips_max"] = system_limit(connection, now_s - HOUR_S)
+    in_waves = released(connection, estate_id)
     by_bus: dict[str, int] = {}
     for bus_id, at in trips:
         by_bus[bus_id] = by_bus.get(bus_id, 0) + (at > now_s - BUS_WINDOW_S)
@@ -122,7 +126,7 @@ def trip_candidates(
     query = _joined(estate_id).where(account.c.account_id.in_(account_ids))
     place = {name: number for number, name in enumerate(account_ids)}
     found = [
-        _candidate(book, row, by_bus, limits, doubts, clock_sane=clock_sane)
+        _candidate(book, row, by_bus, limits, doubts, clock_sane=clock_sane, in_wave=row["meter_id"] in in_waves)
         for row in connection.execute(query).mappings()
     ]
     return sorted(found, key=lambda one: (place[one.account_id], one.meter_id))
@@ -136,6 +140,7 @@ def _candidate(
     doubts: Doubts,
     *,
     clock_sane: bool,
+    in_wave: bool,
 ) -> Candidate:
     site, rules = book.site, book.rules(row)
     facts = TripFacts(
@@ -166,6 +171,7 @@ def _candidate(
         held_readings=doubts.held.get(row["meter_id"], 0),
         unconfirmed_fen=doubts.unconfirmed_fen.get(row["account_id"], 0),
         quarantined=row["candidate"] == QUARANTINED,
+        released=in_wave,
         **limits,
     )
     is_warned = row["account_id"] in doubts.warned_at
@@ -275,8 +281,14 @@ def trip_sent_at(connection: Connection, estate_id: str, meter_id: str) -> int |
     return at
 
 
-def unfinished_orders(connection: Connection, estate_id: str, bus_id: str | None = None) -> Sequence[RowMapping]:
-    """Current wishes of a bus, or of all, that no read-back has confirmed: closes first, then by age."""
+def unfinished_orders(
+    connection: Connection, estate_id: str, bus_id: str | None = None, now_ms: int | None = None
+) -> Sequence[RowMapping]:
+    """Current wishes of a bus, or of all, that no read-back has confirmed: what was paid for, other closes, cuts.
+
+    Each of them by age. With `now_ms` (machine time) only those whose turn has come.
+    """
+    turn = () if now_ms is None else (relay_desired.c.not_before_ms <= now_ms,)
     query = (
         select(
             relay_desired, meter.c.bus_id, meter.c.password, meter.c.password_level, estate.c.command_ttl_s,
@@ -289,8 +301,14 @@ def unfinished_orders(connection: Connection, estate_id: str, bus_id: str | None
             relay_desired.c.estate_id == estate_id,
             *(() if bus_id is None else (meter.c.bus_id == bus_id,)),
             supply.c.command.in_(UNFINISHED),
+            *turn,
         )
-        .order_by(relay_desired.c.state, relay_desired.c.created_ms)
+        .order_by(
+            case((relay_desired.c.reason == "paid", 0), else_=1),
+            relay_desired.c.state,
+            relay_desired.c.not_before_ms,
+            relay_desired.c.created_ms,
+        )
     )  # fmt: skip
     return connection.execute(query).mappings().all()
 
@@ -333,16 +351,23 @@ def set_candidates(connection: Connection, estate_id: str, found: dict[str, str]
         supply.c.estate_id == estate_id, supply.c.candidate != ""
     )
     known = {row[0]: row[1] for row in connection.execute(query)}
-    for meter_id in sorted(known.keys() | found.keys()):
-        words = found.get(meter_id, "")
-        if words != known.get(meter_id, ""):
-            update_supply(connection, estate_id, meter_id, candidate=words, candidate_at=now_s)
+    rows = [
+        (found.get(meter_id, ""), now_s, estate_id, meter_id)
+        for meter_id in sorted(known.keys() | found.keys())
+        if found.get(meter_id, "") != known.get(meter_id, "")
+    ]
+    update_rows(connection, supply, ("candidate", "candidate_at"), ("estate_id", "meter_id"), rows)
 
 
 def release_quarantined(connection: Connection, estate_id: str) -> int:
     """Let households that exceeded a limit be judged anew; returns how many."""
     where = (supply.c.estate_id == estate_id, supply.c.candidate == QUARANTINED)
     return connection.execute(supply.update().where(*where).values(candidate="")).rowcount
+
+
+def switched_on(site: RowMapping) -> bool:
+    """Whether the estate's switches let a trip go out at this moment."""
+    return site["mode"] == "armed" and not site["stopped"] and site["breaker"] == "closed"
 
 
 def update_estate(connection: Connection, estate_id: str, **values: Any) -> None:

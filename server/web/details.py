@@ -39,6 +39,8 @@ FIXED = {
     "too many zones of the year": _("too many zones of the year"),
     "too many slots of the day": _("too many slots of the day"),
     "too many rates": _("too many rates"),
+    "the clock is in doubt": _("the clock is in doubt"),
+    "the estate's switches": _("cutting was switched off"),
     "the collector is stopping": _("reading is being stopped"),
 }
 POSITIONS = {"open": _("open"), "closed": _("closed")}
@@ -126,6 +128,22 @@ PATTERNS = tuple(
         (
             r"(?P<count>\d+) households are candidates at once, (?P<limit>\d+) are plausible",
             _("%(count)s households would be cut at once, %(limit)s are plausible"),
+        ),
+        (
+            r"(?P<count>\d+) of (?P<all>\d+) candidates have payments under way that are not booked",
+            _("%(count)s of %(all)s households to be cut have payments under way that are not booked"),
+        ),
+        (
+            r"(?P<count>\d+) payments of the last hour were found by asking only, no callback came",
+            _("%(count)s payments of the last hour were found by asking only, no callback came"),
+        ),
+        (
+            r"the ledger does not verify: (?P<count>\d+) mismatches",
+            _("the ledger does not verify: %(count)s mismatches"),
+        ),
+        (
+            r"(?P<count>\d+) of (?P<all>\d+) households of wave (?P<wave>\d+) have paid",
+            _("%(count)s of %(all)s households of wave %(wave)s have paid"),
         ),
         (
             r"(?P<count>\d+) steps split by time at a tariff boundary",

@@ -49,6 +49,8 @@ CAUSES = {
     "closed_on_site": _("closed on site"),
     "mode": _("the mode was lowered"),
     "breaker": _("the breaker opened"),
+    "restore_all": _("power back for everybody"),
+    "bulk_stopped": _("the bulk cut was stopped"),
     "clock": _("the clock is in doubt"),
 }
 NOTICES = {
@@ -115,6 +117,7 @@ CASES = {
     "clock": _("Clock of the meter is wrong"),
     "stuck": _("Register stands still"),
     "jump": _("Register jumped"),
+    "breaker": _("The breaker has stopped all cuts"),
 }
 CASE_STATUS = {"open": _("new"), "acknowledged": _("acknowledged"), "closed": _("finished")}
 CASE_VERBS = {"opened": _("Opened"), "seen": _("Seen again"), "acknowledged": _("Acknowledged"), "closed": _("Closed")}
@@ -187,7 +190,12 @@ SOURCES = {
 }
 READING_ACTS = {"released": _("Released"), "filled": _("Released"), "voided": _("Voided")}
 EXCHANGES = {"replacement": _("Meter replaced"), "ratio": _("Ratio changed")}
-APPROVALS = {"mode": _("Change of mode"), "start_again": _("Start again"), "breaker_reset": _("Close the breaker")}
+APPROVALS = {
+    "mode": _("Change of mode"),
+    "start_again": _("Start again"),
+    "breaker_reset": _("Close the breaker"),
+    "bulk_cut": _("Bulk cut"),
+}
 TIERS = {"1": _("Tier 1"), "2": _("Tier 2"), "3": _("Tier 3"), "4": _("Tier 4"), "5": _("Tier 5")}
 GROUPS = {
     "tier_words": TIERS,

@@ -54,7 +54,7 @@ GOOD = TripFacts(
 ORDER = (
     "overdrawn", "account_normal", "not_protected", "notice_delivered", "reading_fresh", "readings_agree",
     "relay_known_closed", "no_keep_power", "clock_sane", "allowed_time", "armed", "not_stopped", "breaker_closed",
-    "bus_limit", "hour_limit", "day_limit",
+    "bus_limit", "hour_limit", "day_limit", "system_limit",
 )  # fmt: skip
 FLIPS = [
     ("overdrawn", {"balance_fen": 1}),
@@ -93,6 +93,7 @@ FLIPS = [
     ("hour_limit", {"hour_trips": 5}),
     ("day_limit", {"day_trips": 5}),
     ("day_limit", {"quarantined": True}),
+    ("system_limit", {"system_trips": 5, "system_trips_max": 5}),
 ]
 
 
@@ -192,7 +193,7 @@ def test_the_decision_in_one_word(changes, word):
 
 
 def test_the_bus_limit_is_a_queue_and_no_quarantine():
-    assert sorted(LIMITS) == ["day_limit", "hour_limit"]
+    assert sorted(LIMITS) == ["day_limit", "hour_limit", "system_limit"]
 
 
 def test_who_counts_towards_a_mass_event():

@@ -10,10 +10,11 @@ import pytest
 
 from server.cli import why
 from server.errors import Conflict, NotFound, Refused
-from server.flows import schemes, supply
+from server.flows import schemes
 from server.flows.estates import import_estate
 from server.store import notices as notice_rows
 from server.store import schema
+from server.store.supply import switched_on
 from server.store.writer import Writer
 from tests.server.estates import ESTATE, account_id, at, document, household
 from tests.server.supply_acts import clears, ready, wanted
@@ -370,4 +371,4 @@ def test_the_decision_knows_the_households_share_of_the_spread(lite):
     [(candidate, decision)] = lite.decide()
     assert candidate.facts.times.delay_s > 1200
     assert "allowed_time" in decision.refusals
-    assert supply.trips_may_be_sent(lite.site())
+    assert switched_on(lite.site())

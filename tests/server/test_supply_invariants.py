@@ -136,9 +136,27 @@ def lose_contact(stage):
     stage.status(1)
 
 
+def add_estate(stage, hour_max):
+    """Another estate of the database; what it configures, the limit of the system bears."""
+    values = {"estate_id": "other", "name": "other", "time_zone": "Asia/Shanghai", "trips_per_hour_max": hour_max}
+    stage.writer.run(lambda unit: unit.connection.execute(schema.estate.insert().values(**values)) and None)
+
+
 def exceed_the_hour(stage):
-    stage.set(schema.estate, trips_per_day_max=50)
+    add_estate(stage, 50)
+    stage.set(schema.estate, schema.estate.c.estate_id == ESTATE, trips_per_day_max=50)
     fresh_trips(stage, 5, 1800)
+
+
+def exceed_the_system(stage):
+    for gen in range(5):
+        wish = {
+            "estate_id": "other", "meter_id": f"m{gen}", "gen": 1, "state": "open", "action": "trip",
+            "reason": "arrears", "decided_at": stage.now.world_s - 1800, "created_ms": 0, "expires_at": 0,
+        }  # fmt: skip
+        stage.writer.run(
+            lambda unit, wish=wish: unit.connection.execute(schema.relay_desired.insert().values(**wish)) and None
+        )
 
 
 BREAKS = {
@@ -158,6 +176,7 @@ BREAKS = {
     "bus_limit": lambda stage: fresh_trips(stage, 2, 30),
     "hour_limit": exceed_the_hour,
     "day_limit": lambda stage: fresh_trips(stage, 5, 80_000),
+    "system_limit": exceed_the_system,
 }
 
 
@@ -209,7 +228,7 @@ def test_invariant_11_limits_hold_and_excess_is_quarantined(stage):
 
 
 def test_invariant_11_fails_without_the_limits(stage, monkeypatch):
-    monkeypatch.setattr(rules, "RULES", rules.RULES[:-2])
+    monkeypatch.setattr(rules, "RULES", rules.RULES[:-3])
     without_guard(probe_11, stage)
 
 

@@ -39,6 +39,7 @@ CHECKS = {  # name: (what must hold, said when it does not)
     "bus_limit": (_("Within the limit of the bus"), _("Limit of the bus reached")),
     "hour_limit": (_("Within the limit of the hour"), _("Limit of the hour reached")),
     "day_limit": (_("Within the limit of the day"), _("Limit of the day reached")),
+    "system_limit": (_("Within the limit of all estates"), _("Limit of all estates reached")),
 }
 COLUMNS = (  # head of a column of the table, and the checks that it sums up
     (_("debt"), ("overdrawn", "account_normal")),
@@ -49,7 +50,7 @@ COLUMNS = (  # head of a column of the table, and the checks that it sums up
     (_("keep"), ("not_protected", "no_keep_power")),
     (_("time"), ("allowed_time",)),
     (_("mode"), ("armed", "not_stopped", "breaker_closed")),
-    (_("limits"), ("bus_limit", "hour_limit", "day_limit")),
+    (_("limits"), ("bus_limit", "hour_limit", "day_limit", "system_limit")),
 )
 NEVER = {  # said instead where not even the first step was made
     "no cut warning was delivered": _("Final notice not delivered"),
@@ -60,6 +61,12 @@ REASONS = {
     "weekend": _("weekend"),
     "holiday": _("holiday"),
     "unknown_year": _("holidays of this year are not known"),
+    "day_off": _("day off of the estate"),
+    "heat": _("heat alert"),
+    "cold": _("cold alert"),
+    "order": _("cuts suspended by order"),
+    "spread": _("its turn comes later after a protected time"),
+    "in a wave that two people approved": _("in a wave that two people approved"),
     "never read": _("never read"),
     "one reading only": _("one reading only"),
     "server clock": _("the server's clock"),
@@ -151,7 +158,7 @@ _FIGURES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], Formats, Gettext
     (re.compile(r"(\d+) of (\d+) (?:a|an) (minute|hour|day)"), _counted),
     (re.compile(r"(?:status [0-9A-F]{4}, )?(-?\d+) s old"), _age),
     (re.compile(r"(\d+) readings are held"), _held),
-    (re.compile(r"two readings -?\d+ ms apart|normal|armed|observe|dry_run|open|closed"), _silence),
+    (re.compile(r"two readings -?\d+ ms apart|normal|armed|observe|dry_run|open|closed|\d+ of any an hour"), _silence),
     (re.compile("|".join(NEVER)), _silence),
 )
 

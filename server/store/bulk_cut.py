@@ -1,0 +1,103 @@
+"""Reads and writes of bulk cuts: the list that was approved, its waves, and what became of each household."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, func, select
+
+from server.store.bulk import insert_rows
+from server.store.schema import account, bulk_cut, bulk_cut_item
+
+RUNNING = "running"
+
+
+def add(connection: Connection, estate_id: str, items: Sequence[tuple[str, str, int]], **values: Any) -> None:
+    """Insert a bulk cut with its (account, meter, wave)."""
+    connection.execute(bulk_cut.insert().values(estate_id=estate_id, **values))
+    rows = [(estate_id, values["bulk_id"], account_id, meter_id, wave) for account_id, meter_id, wave in items]
+    insert_rows(connection, bulk_cut_item, ("estate_id", "bulk_id", "account_id", "meter_id", "wave"), rows)
+
+
+def running(connection: Connection, estate_id: str) -> Sequence[RowMapping]:
+    """Bulk cuts under way, oldest first."""
+    query = (
+        select(bulk_cut)
+        .where(bulk_cut.c.estate_id == estate_id, bulk_cut.c.status == RUNNING)
+        .order_by(bulk_cut.c.created_ms)
+    )
+    return connection.execute(query).mappings().all()
+
+
+def newest(connection: Connection, estate_id: str, *, limit: int) -> Sequence[RowMapping]:
+    """The newest bulk cuts with the number of households by outcome."""
+    query = (
+        select(bulk_cut)
+        .where(bulk_cut.c.estate_id == estate_id)
+        .order_by(bulk_cut.c.created_ms.desc())
+        .limit(limit)
+    )  # fmt: skip
+    return connection.execute(query).mappings().all()
+
+
+def get(connection: Connection, estate_id: str, bulk_id: str) -> RowMapping | None:
+    """One bulk cut."""
+    query = select(bulk_cut).where(bulk_cut.c.estate_id == estate_id, bulk_cut.c.bulk_id == bulk_id)
+    return connection.execute(query).mappings().one_or_none()
+
+
+def items(connection: Connection, estate_id: str, bulk_id: str) -> Sequence[RowMapping]:
+    """The households of a bulk cut with room and present balance, by wave and account."""
+    query = (
+        select(bulk_cut_item, account.c.room_id, account.c.balance_fen, account.c.residue_nf, account.c.overdraft_fen)
+        .join(
+            account,
+            (account.c.estate_id == bulk_cut_item.c.estate_id) & (account.c.account_id == bulk_cut_item.c.account_id),
+        )
+        .where(bulk_cut_item.c.estate_id == estate_id, bulk_cut_item.c.bulk_id == bulk_id)
+        .order_by(bulk_cut_item.c.wave, bulk_cut_item.c.account_id)
+    )
+    return connection.execute(query).mappings().all()
+
+
+def released(connection: Connection, estate_id: str) -> set[str]:
+    """Meters of running bulk cuts whose wave has come and that wait for their cut."""
+    query = (
+        select(bulk_cut_item.c.meter_id)
+        .join(
+            bulk_cut,
+            (bulk_cut.c.estate_id == bulk_cut_item.c.estate_id) & (bulk_cut.c.bulk_id == bulk_cut_item.c.bulk_id),
+        )
+        .where(
+            bulk_cut.c.estate_id == estate_id,
+            bulk_cut.c.status == RUNNING,
+            bulk_cut_item.c.wave <= bulk_cut.c.wave,
+            bulk_cut_item.c.outcome == "waiting",
+        )
+    )
+    return set(connection.execute(query).scalars())
+
+
+def counts(connection: Connection, estate_id: str, bulk_id: str) -> dict[str, int]:
+    """How many households of a bulk cut have each outcome."""
+    query = (
+        select(bulk_cut_item.c.outcome, func.count())
+        .where(bulk_cut_item.c.estate_id == estate_id, bulk_cut_item.c.bulk_id == bulk_id)
+        .group_by(bulk_cut_item.c.outcome)
+    )
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def update(connection: Connection, estate_id: str, bulk_id: str, **values: Any) -> None:
+    """Change the state of a bulk cut."""
+    where = (bulk_cut.c.estate_id == estate_id, bulk_cut.c.bulk_id == bulk_id)
+    connection.execute(bulk_cut.update().where(*where).values(**values))
+
+
+def set_outcome(connection: Connection, estate_id: str, bulk_id: str, meter_ids: Sequence[str], outcome: str) -> None:
+    """What became of these meters."""
+    where = (
+        bulk_cut_item.c.estate_id == estate_id,
+        bulk_cut_item.c.bulk_id == bulk_id,
+        bulk_cut_item.c.meter_id.in_(meter_ids),
+    )
+    connection.execute(bulk_cut_item.update().where(*where).values(outcome=outcome))
