@@ -38,6 +38,7 @@ from server.jobs.anomalies import AnomalyJob
 from server.jobs.collecting import FlowOrders, FlowSink, bus_plans
 from server.jobs.heads import HeadsJob
 from server.jobs.healing import HealingJob
+from server.jobs.ledger_watch import LedgerWatch
 from server.jobs.notices import NoticeJob
 from server.jobs.orders import OrderJob
 from server.jobs.recharges import RechargeJob
@@ -229,6 +230,7 @@ class Application:
             NoticeJob(*parts, senders={self.sandbox.channel: self.sandbox}, render=self._words),
             AnomalyJob(*parts),
             SchemeJob(*parts),
+            LedgerWatch(*parts),
             OrderJob(*parts, providers=self.providers),
             SealingJob(*parts),
             *self._heads_job(),

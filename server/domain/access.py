@@ -13,7 +13,8 @@ _TABLE: dict[str, frozenset[str]] = {
     "admin": _LOOK | {"people.manage", "meter.read", "supply.stop"},
     "operator": _LOOK
     | {"meter.read", "meter.exchange", "reading.settle", "case.handle", "supply.close", "supply.stop", "supply.mode"}
-    | {"topup.sell", "order.create", "recharge.order", "recharge.decide", "meter.set", "meter.install"},
+    | {"topup.sell", "order.create", "recharge.order", "recharge.decide", "meter.set", "meter.install"}
+    | {"supply.rules"},
     "cashier": frozenset(
         {"estate.view", "households.list", "household.view", "meter.read", "topup.sell", "order.create"}
         | {"recharge.order"}

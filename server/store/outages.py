@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, and_, select
 
+from server.domain.supply import QUARANTINED
 from server.store.schema import meter, supply
 
 IDS_AT_ONCE = 10_000
@@ -42,3 +43,14 @@ def dark_for_arrears(connection: Connection, estate_id: str) -> Sequence[RowMapp
         .order_by(meter.c.bus_id, supply.c.opened_at, supply.c.meter_id)
     )
     return connection.execute(query).mappings().all()
+
+
+def quarantined_accounts(connection: Connection, estate_id: str) -> list[str]:
+    """Accounts of households that exceeded a limit, in order."""
+    query = (
+        select(meter.c.account_id)
+        .join(supply, _same_meter(supply, meter))
+        .where(supply.c.estate_id == estate_id, supply.c.candidate == QUARANTINED, meter.c.account_id.is_not(None))
+        .order_by(meter.c.account_id)
+    )
+    return list(dict.fromkeys(connection.execute(query).scalars()))

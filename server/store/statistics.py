@@ -181,6 +181,20 @@ def pay_to_power_ms(connection: Connection, estate_id: str, since: int) -> list[
     return sorted(int(done) - int(paid) for paid, done in connection.execute(query))
 
 
+def button_ms(connection: Connection, estate_id: str, since: int) -> list[int]:
+    """From the permission read back to the relay read back closed, for orders from `since` on, sorted, ms.
+
+    What a resident needs for the button; no part of pay-to-power.
+    """
+    query = select(payment_order.c.confirmed_ms, payment_order.c.button_ms).where(
+        payment_order.c.estate_id == estate_id,
+        payment_order.c.created_at >= since,
+        payment_order.c.button_ms.is_not(None),
+        payment_order.c.confirmed_ms.is_not(None),
+    )
+    return sorted(int(closed) - int(permitted) for permitted, closed in connection.execute(query))
+
+
 def till(connection: Connection, estate_id: str, actor: str, since: int) -> Sequence[RowMapping]:
     """What a cashier took at the counter from `since` on, newest first."""
     query = (

@@ -196,6 +196,9 @@ APPROVALS = {
     "breaker_reset": _("Close the breaker"),
     "bulk_cut": _("Bulk cut"),
 }
+ALERTS = {"heat": _("heat"), "cold": _("cold"), "order": _("by order")}
+DAY_KINDS = {"off": _("no cuts"), "work": _("an ordinary day")}
+BULK_CUTS = {"running": _("under way"), "done": _("finished"), "stopped": _("stopped")}
 TIERS = {"1": _("Tier 1"), "2": _("Tier 2"), "3": _("Tier 3"), "4": _("Tier 4"), "5": _("Tier 5")}
 GROUPS = {
     "tier_words": TIERS,
@@ -225,6 +228,9 @@ GROUPS = {
     "exchange_words": EXCHANGES,
     "evidence_words": EVIDENCE,
     "approval_words": APPROVALS,
+    "alert_words": ALERTS,
+    "day_words": DAY_KINDS,
+    "bulk_cut_words": BULK_CUTS,
 }
 
 

@@ -4,6 +4,7 @@ Each bound also has a probe that fails once the bound is taken away.
 """
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +12,7 @@ from server.domain.breaker import callbacks_silent, paying, plausible_candidates
 from server.domain.bulk_cut import Progress, must_stop, next_wave, waves_of
 from server.errors import Conflict, NotFound, Refused
 from server.flows import approvals, breaker, bulk_cut, relays, supply
+from server.jobs.ledger_watch import EVERY_S, FIRST_AFTER_S, LedgerWatch
 from server.store import breaker as breaker_rows
 from server.store import schema
 from server.store.writer import Writer
@@ -190,6 +192,23 @@ def test_opening_pages_the_staff_once_and_keeps_the_first_reason(stage):
     assert (case["severity"], case["status"], case["subject"]) == ("high", "open", ESTATE)
     assert json.loads(case["evidence"])["reason"] == stage.site()["breaker_reason"]
     assert stage.supply(1)["desired"] == "closed"
+
+
+def test_books_that_do_not_verify_open_it_when_it_is_time(stage, sqlite_engine):
+    steady_s = [0.0]
+    clock = SimpleNamespace(now=lambda: stage.now)
+    watch = LedgerWatch(sqlite_engine, stage.writer, clock, ESTATE, steady_s=lambda: steady_s[0])
+    steady_s[0] = FIRST_AFTER_S
+    watch.run_once()
+    assert stage.site()["breaker"] == "closed"
+    stage.set_account(1, balance_fen=7)  # no line says so
+    steady_s[0] += EVERY_S - 1
+    watch.run_once()
+    assert stage.site()["breaker"] == "closed"
+    steady_s[0] += 1
+    watch.run_once()
+    assert stage.site()["breaker"] == "open"
+    assert stage.site()["breaker_reason"].startswith("the ledger does not verify: ")
 
 
 # the limit over all estates

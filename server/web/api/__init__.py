@@ -3,7 +3,19 @@
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse
 
-from server.web.api import cases, control, households, local_fee, orders, readings, statistics, supply, topups
+from server.web.api import (
+    bounds,
+    cases,
+    control,
+    households,
+    local_fee,
+    orders,
+    readings,
+    statistics,
+    supply,
+    topups,
+    verdicts,
+)
 from server.web.deps import PUBLIC
 
 DESCRIPTION = """Prepaid electricity of a residential estate on DL/T 645 meters.
@@ -41,6 +53,8 @@ ROUTERS = (
     cases.router,
     readings.router,
     supply.router,
+    verdicts.router,
     control.router,
     local_fee.router,
+    bounds.router,
 )

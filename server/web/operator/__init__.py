@@ -12,14 +12,20 @@ from server.web.operator import (
     exchanges,
     households,
     readings,
+    rules,
     statistics,
     supply,
     today,
+    verdicts,
     wall,
 )
 
 __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
-for part in (today, wall, households, counter, supply, statistics, cases, readings, exchanges, buses, commission):
+PARTS = (
+    today, wall, households, counter, verdicts, supply, rules, statistics, cases, readings, exchanges, buses,
+    commission,
+)  # fmt: skip
+for part in PARTS:
     router.routes.extend(part.router.routes)

@@ -10,8 +10,10 @@ from starlette.responses import HTMLResponse, RedirectResponse
 
 from server.domain.supply import trips_allowed
 from server.flows import approvals as approval_flows
+from server.flows import bulk_cut as bulk_flows
 from server.flows import supply as supply_flows
-from server.store import approvals, statistics, wall
+from server.store import approvals, outages, statistics, wall
+from server.store import bulk_cut as bulk_rows
 from server.store import supply as kept
 from server.store.estates import get_estate
 from server.store.unit import Unit
@@ -29,6 +31,7 @@ router = APIRouter(include_in_schema=False)
 HOUR_S = 3600
 HOUR_PERMILLE, DAY_PERMILLE = 10, 30
 ROWS_MAX = 100
+BULK_CUTS_SHOWN = 3
 MODES = ("observe", "dry_run", "armed")
 DAY_MINUTES = 1440
 
@@ -38,7 +41,12 @@ Reason = Annotated[str, Form(max_length=200)]
 
 def _payload(row: RowMapping) -> dict[str, Any]:
     payload = json.loads(row["payload"])
-    return {"row": row, "payload": payload, "candidates": len(payload.get("candidates", []))}
+    candidates = payload.get("candidates", [])
+    return {
+        "row": row,
+        "payload": payload,
+        "candidates": len(candidates) if isinstance(candidates, list) else candidates,
+    }
 
 
 @router.get("/supply")
@@ -76,6 +84,11 @@ def supply_page(
         keeps=[one for one in verdicts if not one.allowed],
         proof=listed[0] if listed else None,
         approvals=[_payload(row) for row in approvals.waiting(conn, who.estate_id, now.machine_ms)],
+        quarantined=len(outages.quarantined_accounts(conn, who.estate_id)),
+        bulk_cuts=[
+            (row, bulk_rows.counts(conn, who.estate_id, row["bulk_id"]))
+            for row in bulk_rows.newest(conn, who.estate_id, limit=BULK_CUTS_SHOWN)
+        ],
         off=[row for row in rows.values() if row.relay in ("open", "permitted")],
         commands=statistics.recent_commands(conn, who.estate_id, limit=20),
         hour=hour,
@@ -153,6 +166,43 @@ def withdraw(state: State, who: Changer, approval_id: str) -> RedirectResponse:
     """Take a request back."""
     now = state.clock.now()
     return _act(state, lambda unit: approval_flows.withdraw(unit, who.estate_id, approval_id, actor=who.login, now=now))
+
+
+@router.post("/supply/restore")
+def restore(state: State, who: Annotated[Principal, Depends(need("supply.close"))], reason: Reason) -> RedirectResponse:
+    """Power back for everybody who is dark for arrears, and the red button with it."""
+    now = state.clock.now()
+    return _act(
+        state,
+        lambda unit: supply_flows.restore_all(unit, who.estate_id, actor=who.login, reason=reason, now=now),
+        urgent=True,
+    )
+
+
+@router.post("/supply/bulk-cut")
+def bulk_cut(state: State, conn: Reader, who: Changer, reason: Reason) -> RedirectResponse:
+    """Ask to cut in waves whom a limit has quarantined."""
+    accounts = outages.quarantined_accounts(conn, who.estate_id)
+    now, sane = state.clock.now(), state.clock_sane()
+    return _act(
+        state,
+        lambda unit: approval_flows.request_bulk_cut(
+            unit, who.estate_id, accounts, actor=who.login, reason=reason, now=now, clock_sane=sane
+        ),
+    )
+
+
+@router.post("/supply/bulk-cut/{bulk_id}/stop")
+def stop_bulk_cut(
+    state: State, who: Annotated[Principal, Depends(need("supply.stop"))], bulk_id: str, reason: Reason = ""
+) -> RedirectResponse:
+    """Stop a bulk cut at once."""
+    now = state.clock.now()
+    return _act(
+        state,
+        lambda unit: bulk_flows.stop(unit, who.estate_id, bulk_id, reason=reason, actor=who.login, now=now),
+        urgent=True,
+    )
 
 
 @router.post("/households/{account_id}/close")

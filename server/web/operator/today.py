@@ -152,6 +152,7 @@ def today(
         states=tiles.STATES,
         strip=strip(counts, STRIP_ORDER),
         power=pay_to_power(paid),
+        button=pay_to_power(statistics.button_ms(conn, who.estate_id, since - DAY_S)),
         axis_width=AXIS_WIDTH,
         queue=statistics.queue(conn, who.estate_id, now.machine_ms),
         approvals=approvals.waiting(conn, who.estate_id, now.machine_ms),

@@ -1,0 +1,45 @@
+"""Verifies the whole journal now and then; one that does not verify opens the breaker: no cut rests on wrong books."""
+
+import time
+from collections.abc import Callable
+
+from sqlalchemy import Engine
+
+from server.clock import Clock
+from server.flows.supply import open_breaker
+from server.flows.verification import verify
+from server.store.engine import reader
+from server.store.unit import Writing
+
+FIRST_AFTER_S, EVERY_S = 600.0, 21_600.0  # not while the server starts, then four times a day
+
+
+class LedgerWatch:
+    """Looks at the time every minute and at the books when it is due; reads beside the writer."""
+
+    name = "ledger"
+    interval_s = 60.0
+
+    def __init__(
+        self,
+        engine: Engine,
+        writer: Writing,
+        clock: Clock,
+        estate_id: str,
+        *,
+        steady_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._engine, self._writer, self._clock, self._estate_id = engine, writer, clock, estate_id
+        self._steady_s = steady_s
+        self._due_s = steady_s() + FIRST_AFTER_S
+
+    def run_once(self) -> None:
+        """Verify if it is time."""
+        if self._steady_s() < self._due_s:
+            return
+        self._due_s = self._steady_s() + EVERY_S
+        with reader(self._engine) as connection:
+            wrong = len(verify(connection, self._estate_id).mismatches)
+        if wrong:
+            reason = f"the ledger does not verify: {wrong} mismatches"
+            self._writer.run(lambda unit: open_breaker(unit, self._estate_id, reason, self._clock.now()))

@@ -1,0 +1,71 @@
+"""The table of decisions: every household as it is judged at this moment, with the reason of every no."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from sqlalchemy import Connection
+from starlette.responses import HTMLResponse
+
+from server.clock import Now
+from server.domain.supply import Decision, decide_trip
+from server.store import listing, wall
+from server.store import supply as kept
+from server.store.estates import get_estate
+from server.store.supply import Candidate
+from server.web import i18n, pages
+from server.web.deps import Reader, State, need
+from server.web.operator.decisions import CHECKS, COLUMNS, verdicts_of
+from server.web.operator.shell import staff_page
+from server.web.principal import Principal
+
+router = APIRouter(include_in_schema=False)
+PAGE_ROWS = 200
+CHUNK = 2000
+
+
+def judged(
+    conn: Connection, estate_id: str, now: Now, *, clock_sane: bool, after: str = "", limit: int | None = None
+) -> Iterator[tuple[Candidate, Decision]]:
+    """Households in order of their accounts after `after`, each judged as `flows.supply.decide` judges it."""
+    left = limit
+    while left is None or left > 0:
+        most = CHUNK if left is None else min(CHUNK, left)
+        accounts = listing.household_ids(conn, estate_id, after=after, limit=most)
+        if not accounts:
+            return
+        for one in kept.trip_candidates(conn, estate_id, accounts, now.world_s, clock_sane=clock_sane):
+            yield one, decide_trip(one.facts, now.world_s, now.machine_ms)
+        after, left = accounts[-1], None if left is None else left - len(accounts)
+
+
+@router.get("/supply/decisions")
+def decisions_page(
+    request: Request,
+    state: State,
+    conn: Reader,
+    who: Annotated[Principal, Depends(need("supply.view"))],
+    after: Annotated[str, Query(max_length=64, pattern=r"^[^\x00]*$")] = "",
+    check: Annotated[str, Query(max_length=40)] = "",
+) -> HTMLResponse:
+    """Every household, or only those to whom one check says no; 200 a page."""
+    f = pages.formats_of(request, pages.facts_from(get_estate(conn, who.estate_id)))
+    gettext = i18n.translations(pages.language_of(request)).gettext
+    rows = {row.account_id: row.holder for row in wall.households(conn, who.estate_id)}
+    now, sane = state.clock.now(), state.clock_sane()
+    accounts = listing.household_ids(conn, who.estate_id, after=after, limit=PAGE_ROWS)
+    verdicts = verdicts_of(conn, who.estate_id, accounts, now, f, gettext, rows, clock_sane=sane)
+    chosen = check if check in CHECKS else ""
+    if chosen:
+        verdicts = [one for one in verdicts if any(c.name == chosen and not c.passed for c in one.checks)]
+    return staff_page(
+        request,
+        conn,
+        "operator/decisions.html",
+        "supply",
+        heads=[gettext(head) for head, _ in COLUMNS],
+        verdicts=verdicts,
+        checks=[(name, gettext(fails)) for name, (_holds, fails) in CHECKS.items()],
+        chosen=chosen,
+        following=accounts[-1] if len(accounts) == PAGE_ROWS else "",
+    )
