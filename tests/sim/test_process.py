@@ -227,7 +227,7 @@ def run_cli(*arguments):
     [
         (("baud = 9600", "baud = 96"), "bus[1]: baud is 96; allowed:"),
         (('load = "constant"', 'laod = "constant"'), "household[1]: unknown key laod"),
-        (("tcp://127.0.0.1:0", "tcp://nowhere"), "tcp://nowhere: not an address"),
+        (("tcp://127.0.0.1:0", "tcp://nowhere"), "bus[2]: port is 'tcp://nowhere'; allowed:"),
     ],
 )
 def test_wrong_scenario_ends_with_2_and_one_line(tmp_path, change, said):
