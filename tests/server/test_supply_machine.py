@@ -8,6 +8,7 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from server.domain import supply as rules
+from server.flows import breaker
 from tests.server.supply_model import TALLY, SupplyMachine
 
 STORY_STEPS = 25
@@ -25,6 +26,8 @@ def test_the_model_objects_once_a_check_is_taken_away(sqlite_engine, monkeypatch
     machine.a_debt_takes_its_course(1, missing, sends=True, pays=True)
     machine.teardown()
     monkeypatch.setattr(rules, "RULES", tuple(one for one in rules.RULES if one.__name__ != check))
+    if missing == "jump":  # the breaker opens for the same reason
+        monkeypatch.setattr(breaker, "doubt", lambda *_facts, **_clock: "")
     machine = SupplyMachine(sqlite_engine)
     with pytest.raises(AssertionError):
         machine.a_debt_takes_its_course(1, missing, sends=True, pays=True)
