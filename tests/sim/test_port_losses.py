@@ -195,9 +195,21 @@ def test_a_reboot_hangs_up_the_clients_of_a_tcp_port_and_refuses_others_until_it
         line.close()
 
 
+def speaks_ipv6():
+    """Whether the host has the loopback of IPv6; many containers have not."""
+    try:
+        with socket.socket(socket.AF_INET6) as tried:
+            tried.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
 def test_a_tcp_port_of_ipv6_is_heard_cut_and_mended():
-    if not socket.has_ipv6:
-        pytest.skip("no IPv6 here")
+    if not speaks_ipv6():
+        with pytest.raises(PortError, match="cannot listen"), served("[::1]"):
+            pass
+        return
     with served("[::1]") as (port, _run, connect):
         assert re.fullmatch(r"tcp://\[::1\]:[1-9]\d*", port.name)
         connect()

@@ -36,8 +36,8 @@ Name = Annotated[str, Form(max_length=64, pattern=r"^[^\s\x00-\x1f]*$")]
 Text = Annotated[str, Form(max_length=200, pattern=r"^[^\x00]*$")]
 HOUR_S = 3600
 FIELDS = {  # rule: (label, example)
-    "alarm1": (_("First reminder below"), "30.00 · 20% · 7 days"),
-    "alarm2": (_("Second reminder below"), "10.00 · 5% · 2 days"),
+    "alarm1": (_("First reminder below"), _("30.00 · 20% · 7 days")),
+    "alarm2": (_("Second reminder below"), _("10.00 · 5% · 2 days")),
     "overdraft_fen": (_("Overdraft, yuan"), "0.00"),
     "close_allowed_fen": (_("Power back above, yuan"), "0.00"),
     "grace_s": (_("Grace after the warning, hours"), "24"),
@@ -45,9 +45,9 @@ FIELDS = {  # rule: (label, example)
     "quiet_to_min": (_("Reminders wait until"), "08:00"),
     "protected_from_min": (_("No cuts from"), "17:00"),
     "protected_to_min": (_("No cuts until"), "09:00"),
-    "protect_weekends": (_("No cuts at weekends, yes or no"), "yes"),
-    "protect_holidays": (_("No cuts on holidays, yes or no"), "yes"),
-    "protect_alerts": (_("No cuts under alerts, yes or no"), "yes"),
+    "protect_weekends": (_("No cuts at weekends, yes or no"), _("yes")),
+    "protect_holidays": (_("No cuts on holidays, yes or no"), _("yes")),
+    "protect_alerts": (_("No cuts under alerts, yes or no"), _("yes")),
     "spread_s": (_("Spread after a protected time, minutes"), "30"),
 }
 _YES_NO = {"yes": 1, "no": 0, "是": 1, "否": 0}
@@ -112,19 +112,21 @@ def _said(name: str, value: Any, f: Formats, gettext: Callable[[str], str]) -> s
     return f.span(value)
 
 
-def typed(definition: Mapping[str, Any]) -> dict[str, str]:
+def typed(definition: Mapping[str, Any], gettext: Callable[[str], str]) -> dict[str, str]:
     """What a definition says, as it is typed into the form."""
 
     def field(name: str, value: Any) -> str:
         if name.startswith("alarm"):
             kind, amount = value
-            return {"percent": f"{amount}%", "days": f"{amount} days"}.get(kind, yuan_typed(amount))
+            return {"percent": f"{amount}%", "days": gettext("%(n)s days") % {"n": amount}}.get(
+                kind, yuan_typed(amount)
+            )
         if name.endswith("_fen"):
             return yuan_typed(value)
         if name.endswith("_min"):
             return f"{value // 60:02d}:{value % 60:02d}"
         if name.startswith("protect_"):
-            return "yes" if value else "no"
+            return gettext("yes") if value else gettext("no")
         return str(value // (HOUR_S if name == "grace_s" else 60))
 
     return {name: field(name, value) for name, value in definition.items()}
@@ -166,7 +168,7 @@ def rules_page(request: Request, state: State, conn: Reader, who: Viewer) -> HTM
         versions=versions,
         schemes=sorted({row["scheme_id"] for row, _said_rules, _holds in versions}),
         chosen=get_estate(conn, who.estate_id)["scheme_id"],
-        fields=[(name, gettext(label), example) for name, (label, example) in FIELDS.items()],
+        fields=[(name, gettext(label), gettext(example)) for name, (label, example) in FIELDS.items()],
         alerts=kept.alerts(conn, who.estate_id, now_s),
         kinds=flows.ALERT_KINDS,
         holidays=kept.holiday_rows(conn, who.estate_id),
@@ -250,9 +252,9 @@ def household_rules_page(request: Request, state: State, conn: Reader, who: View
         "operator/household_rules.html",
         "wall",
         row=row,
-        own=typed(json.loads(row["own_rules"])),
+        own=typed(json.loads(row["own_rules"]), gettext),
         schemes=sorted({one["scheme_id"] for one in kept.versions(conn, who.estate_id)}),
-        fields=[(name, gettext(label), example) for name, (label, example) in FIELDS.items()],
+        fields=[(name, gettext(label), gettext(example)) for name, (label, example) in FIELDS.items()],
     )
 
 

@@ -12,7 +12,8 @@ from tests.e2e.pages import DESK, PHONE, TAGS
 STAFF = (
     "/today", "/wall", "/wall?room=1-0405", "/households/H10802", "/households/H20905", "/counter",
     "/counter?room=1-0101", "/supply", "/supply?room=1-0405", "/statistics", "/cases?status=all", "/buses",
-    "/find?q=0101", "/no-such-page",
+    "/find?q=0101", "/supply/decisions", "/rules", "/readings", "/households/H10802/rules",
+    "/households/H10802/exchange", "/buses/bus-1/search", "/no-such-page",
 )  # fmt: skip
 RESIDENT = ("/me", "/me/usage", "/me/bills", "/me/account", "/me/help", "/no-such-page")
 KIOSK = ("/kiosk", "/kiosk/amount?room=1-0101")
