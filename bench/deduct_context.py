@@ -18,7 +18,7 @@ from bench.report import BenchFailed, Peer, Result, interleave, progress, second
 
 METERS, QUICK_METERS = 100_000, 2_000
 REPETITIONS = 3
-TICK_METERS, QUICK_TICK_METERS = 3_000, 50
+TICK_METERS, QUICK_TICK_METERS = 3_000, 100
 TICKS, QUICK_TICKS = 3, 1
 NS_PER_S = 1e9
 KERNEL = "kernel"

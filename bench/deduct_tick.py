@@ -29,6 +29,7 @@ ESTATE = "bench"
 START_S = 1_791_853_500
 HOUR_S = 3_600
 STEP_WH = 850
+METERS_PER_BUS = 64
 TARIFF = {
     "id": "single",
     "name": "two tiers a month",
@@ -47,16 +48,17 @@ TARIFF = {
 def estate_document(meters: int) -> EstateDocument:
     """An estate of so many households on one tariff."""
     numbers = range(1, meters + 1)
+    buses = [f"bus-{n}" for n in range(1, -(-meters // METERS_PER_BUS) + 1)]
     return EstateDocument(
         estate=EstateEntry(ESTATE, "Bench Garden", "Asia/Shanghai"),
         tariffs=(tariff_from_dict(TARIFF),),
-        buses=(BusEntry("bus-1", "/dev/null"),),
+        buses=tuple(BusEntry(bus_id, f"/dev/tty.{bus_id}") for bus_id in buses),
         buildings=(BuildingEntry("1", "Building 1"),),
         rooms=tuple(RoomEntry(f"1-{n:05d}", "1", 1, f"{n:05d}") for n in numbers),
         households=tuple(
             HouseholdEntry(
                 account_id=f"H{n:05d}", room_id=f"1-{n:05d}", holder="", phone="", tariff_id="single",
-                meter_id=f"{n:012d}", bus_id="bus-1", start_wh=0, opening_fen=50_000,
+                meter_id=f"{n:012d}", bus_id=buses[(n - 1) // METERS_PER_BUS], start_wh=0, opening_fen=50_000,
             )
             for n in numbers
         ),

@@ -18,13 +18,13 @@ COMMANDS = (
 )  # fmt: skip
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line, with one subparser a command."""
+def build_parser(commands: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
+    """The command line with one subparser for each of these commands: whoever runs one waits for no other to load."""
     parser = argparse.ArgumentParser(
         prog="estate645", description="Prepaid electricity for residential estates on DL/T 645 meters."
     )
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in COMMANDS:
+    for name in commands:
         try:
             importlib.import_module(f"server.cli.{name}").add_parser(subparsers)
         except ModuleNotFoundError as error:
@@ -44,8 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    parser = build_parser()
-    arguments, rest = parser.parse_known_args(argv)
+    given = sys.argv[1:] if argv is None else argv
+    parser = build_parser([name for name in COMMANDS if name.strip("_") in given[:1]] or COMMANDS)
+    arguments, rest = parser.parse_known_args(given)
     if missing := getattr(arguments, "missing", None):
         print(f"estate645 {arguments.command}: {missing} is missing; run: {INSTALL}", file=sys.stderr)
         return 2

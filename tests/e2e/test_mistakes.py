@@ -160,7 +160,7 @@ def test_the_demo_ignores_the_settings_of_a_real_server(tmp_path, monkeypatch):
 
 
 def test_ctrl_c_while_the_command_is_still_loading(monkeypatch, capsys):
-    def interrupted():
+    def interrupted(_commands):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(server.__main__, "build_parser", interrupted)
