@@ -2,11 +2,12 @@
 
 A tariff is {"id", "name", "time_zone", "versions": [...]}; where "versions" is missing, the table itself is
 the only version. Prices of a version are given one way: `price_nf_per_wh` or `rate_prices_nf_per_wh`
-(integers), `price` or `prices` (yuan/kWh text, such as "0.58886875"). Limits are `tier_limits_wh`, for the
-whole year or for each of `seasons`; `household_wh` is what a large household has more at every limit. What a
-tier costs is `tier_steps` (added at each limit) or `tier_prices` (each tier's own, by rate if need be); prices
-that differ from the first tier's by the same step at every rate become steps. An unknown key is an error,
-because a misspelt one would change bills.
+(integers), `price` or `prices` (yuan/kWh text, such as "0.58886875"), or `base` with `ratios`: base x ratio
+of each rate, then `levies` on top, which no ratio touches. Prices given another way contain their `levies`.
+Limits are `tier_limits_wh`, for the whole year or for each of `seasons`; `household_wh` is what a large
+household has more at every limit. What a tier costs is `tier_steps` (added at each limit) or `tier_prices`
+(each tier's own, by rate if need be); prices that differ from the first tier's by the same step at every rate
+become steps. An unknown key is an error, because a misspelt one would change bills.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,8 @@ from core.tariff_terms import (
 from core.units import parse_price
 
 RATE_NAMES = ("sharp", "peak", "flat", "valley")
-_PRICE_KEYS = ("price_nf_per_wh", "rate_prices_nf_per_wh", "price", "prices")
+_PRICE_KEYS = ("price_nf_per_wh", "rate_prices_nf_per_wh", "price", "prices", "base")
+_LEVY_KEYS = ("levies", "levies_nf_per_wh")
 _STEP_KEYS = ("tier_steps_nf_per_wh", "tier_steps", "tier_prices_nf_per_wh", "tier_prices")
 _ORDER_KEYS = ("order_rule", "settlement_day", "free_quota_wh", "quota_fills_tier")
 _HEAD_KEYS = ("id", "name", "time_zone")
@@ -36,6 +38,8 @@ _VERSION_KEYS = (
     "valid_from_s",
     "kind",
     *_PRICE_KEYS,
+    "ratios",
+    *_LEVY_KEYS,
     *_STEP_KEYS,
     *_ORDER_KEYS,
     "household_wh",
@@ -45,6 +49,7 @@ _VERSION_KEYS = (
     "tier_period_start",
     "periods",
 )
+_RATIO_ONE = 10**8
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -81,6 +86,7 @@ def tariff_to_dict(tariff: Tariff) -> dict[str, Any]:
                 "valid_from_s": version.valid_from_s,
                 "kind": version.kind,
                 "rate_prices_nf_per_wh": list(version.rate_prices_nf_per_wh),
+                "levies_nf_per_wh": version.levies_nf_per_wh,
                 **_tiers_to_dict(version),
                 "order_rule": version.order_rule,
                 "settlement_day": version.settlement_day,
@@ -142,7 +148,8 @@ def _integers(value: object, key: str, where: str) -> tuple[int, ...]:
 def _version(table: object, time_zone: str, where: str) -> TariffVersion:
     _check_keys(table, _VERSION_KEYS, where)
     assert isinstance(table, Mapping)
-    single, prices = _prices(table, where)
+    levies = _levies(table, where)
+    single, prices = _prices(table, levies, where)
     kind = table.get("kind", "single" if single else "tou")
     period = table.get("tier_period", "none")
     steps, tier_prices = _tiers(table, prices, where)
@@ -160,6 +167,7 @@ def _version(table: object, time_zone: str, where: str) -> TariffVersion:
         settlement_day=table.get("settlement_day", 1),
         free_quota_wh=table.get("free_quota_wh", 0),
         quota_fills_tier=_truth(table.get("quota_fills_tier", True), "quota_fills_tier", where),
+        levies_nf_per_wh=levies,
     )
 
 
@@ -169,10 +177,21 @@ def _truth(value: object, key: str, where: str) -> bool:
     return value
 
 
-def _prices(table: Mapping[str, Any], where: str) -> tuple[bool, tuple[int, int, int, int]]:
+def _levies(table: Mapping[str, Any], where: str) -> int:
+    key = _one_of(table, _LEVY_KEYS, where, required=False)
+    if key is None:
+        return 0
+    return _price(table[key], key, where) if key == "levies" else _integers([table[key]], key, where)[0]
+
+
+def _prices(table: Mapping[str, Any], levies: int, where: str) -> tuple[bool, tuple[int, int, int, int]]:
     """Whether one price is given, and the prices of the four rates."""
     key = _one_of(table, _PRICE_KEYS, where, required=True)
     value = table[key] if key else None
+    if (key == "base") != ("ratios" in table):
+        raise TariffError(f"{where}: base and ratios belong together; give both, or prices")
+    if key == "base":
+        return False, _by_ratio(_price(value, key, where), table["ratios"], levies, where)
     if key == "price":
         price = _price(value, key, where)
         return True, (price, price, price, price)
@@ -187,14 +206,31 @@ def _prices(table: Mapping[str, Any], where: str) -> tuple[bool, tuple[int, int,
     return False, (prices[0], prices[1], prices[2], prices[3])
 
 
+def _by_ratio(base: int, value: object, levies: int, where: str) -> "_Four":
+    """Base x ratio + levies for each rate, exactly: a product of more than eight decimals is no legal price."""
+    _check_keys(value, RATE_NAMES, f"{where}, ratios")
+    assert isinstance(value, Mapping)
+    given = {}
+    for name, text in value.items():
+        scaled = base * _price(text, f"ratios.{name}", where)  # a ratio is read as a price is, to eight decimals
+        if scaled % _RATIO_ONE:
+            raise TariffError(f"{where}: base x ratios.{name} = {text!r} has more than eight decimals of a yuan")
+        given[name] = scaled // _RATIO_ONE + levies
+    return _four(given, f"{where}, ratios")
+
+
 def _named_prices(value: object, where: str) -> tuple[int, int, int, int]:
-    """Prices by rate name; a rate without a price costs as flat, else as peak: no register is ever free."""
+    """Prices by rate name."""
     _check_keys(value, RATE_NAMES, f"{where}, prices")
     assert isinstance(value, Mapping)
-    given = {name: _price(text, f"prices.{name}", where) for name, text in value.items()}
+    return _four({name: _price(text, f"prices.{name}", where) for name, text in value.items()}, f"{where}: prices")
+
+
+def _four(given: Mapping[str, int], where: str) -> "_Four":
+    """A rate without a price costs as flat, else as peak: no register is ever free."""
     default = given.get("flat", given.get("peak"))
     if default is None:
-        raise TariffError(f"{where}: prices must name at least flat or peak")
+        raise TariffError(f"{where} must name at least flat or peak")
     sharp, peak, flat, valley = (given.get(name, default) for name in RATE_NAMES)
     return sharp, peak, flat, valley
 

@@ -63,6 +63,7 @@ class TariffVersion:
     which begins on `settlement_day` (1..28) of each month.
     free_quota_wh: energy of each month that costs nothing; it fills the first tier unless `quota_fills_tier`
     is False, and then is not counted at all.
+    levies_nf_per_wh: what of each price is levies; the prices contain it.
     tier_period_start: 'MMDD' for 'year', the day of the month 1..28 for 'month', ignored for 'none'.
     periods: the windows of a TOU tariff, covering the day, or () where only the meter knows them.
     """
@@ -80,6 +81,7 @@ class TariffVersion:
     settlement_day: int = 1
     free_quota_wh: int = 0
     quota_fills_tier: bool = True
+    levies_nf_per_wh: int = 0
 
     @property
     def tier_count(self) -> int:
@@ -167,6 +169,9 @@ def _check_prices(version: TariffVersion, where: str) -> None:
         raise _refuse(where, f"{len(steps)} tier steps", f"at most {TIER_STEPS_MAX} are possible")
     if min(prices) < 0:
         raise _refuse(where, f"a price of {min(prices)} nanofen/Wh", "prices cannot be negative")
+    if type(version.levies_nf_per_wh) is not int or not 0 <= version.levies_nf_per_wh <= min(prices):
+        what = f"levies of {version.levies_nf_per_wh!r} nanofen/Wh in a price of {min(prices)}"
+        raise _refuse(where, what, "prices contain the levies, so none is below them")
     if max(prices) + sum(abs(step) for step in steps) > PRICE_MAX_NF_PER_WH:
         total = max(prices) + sum(abs(step) for step in steps)
         what = f"the dearest price with all tier steps is {total} nanofen/Wh"

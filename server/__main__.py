@@ -14,7 +14,7 @@ OWN = ("core", "server")
 INSTALL = "pip install 'estate645[server]'"
 COMMANDS = (
     "demo", "serve", "import_", "verify", "heads", "backup", "restore", "view", "scan", "read", "trace", "frame", "why",
-    "doctor", "rekey",
+    "explain", "doctor", "rekey",
 )  # fmt: skip
 
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, RowMapping, and_, select
+from sqlalchemy import Connection, RowMapping, Select, and_, select
 
 from server.store.days import Day, daily
 from server.store.schema import (
@@ -45,17 +45,18 @@ class LedgerRow:
     energy_wh: int | None
     event_from: int | None
     event_to: int | None
+    account_version: int  # with the account, the name of its bill
 
 
 def ledger(
     connection: Connection, estate_id: str, account_id: str, *, limit: int = LEDGER_ROWS, kinds: Sequence[str] = ()
 ) -> list[LedgerRow]:
     """The newest lines of an account, newest first; `kinds` keeps only those batches."""
-    query = (
+    query: Select[Any] = (
         select(
             line.c.batch_seq, batch.c.kind, batch.c.memo, batch.c.actor, batch.c.event_at, line.c.amount_fen,
             line.c.balance_after_fen, line.c.charge_nf, (line.c.to_wh - line.c.from_wh), line.c.event_from,
-            line.c.event_to,
+            line.c.event_to, line.c.account_version,
         )
         .join(batch, and_(batch.c.estate_id == line.c.estate_id, batch.c.batch_seq == line.c.batch_seq))
         .where(line.c.estate_id == estate_id, line.c.account_id == account_id)

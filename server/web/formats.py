@@ -102,6 +102,28 @@ def price_exact(nf_per_wh: int) -> str:
     return _decimal(nf_per_wh, 8)
 
 
+def fen_exact(nf: int) -> str:
+    """Exact money in fen, as many decimals as there are: 24.415 and \u22120.000488."""
+    return f"{_sign(nf)}{_trimmed(nf, 9, 0)}"
+
+
+def kwh_exact(wh: int) -> str:
+    """Energy with all its digits, at least two: 1.23 kWh, 0.617 kWh."""
+    return f"{_sign(wh)}{_trimmed(wh, 3, 2)} kWh"
+
+
+def price_trimmed(nf_per_wh: int) -> str:
+    """The published price without the zeros at its end: 0.4883, 0.58886875."""
+    return f"{_sign(nf_per_wh)}{_trimmed(nf_per_wh, 8, 4)}"
+
+
+def _trimmed(value: int, decimals: int, least: int) -> str:
+    """Digits of |value| in units of 10**-decimals, without zeros at the end but for `least` decimals."""
+    whole, _, part = _decimal(value, decimals).partition(".")
+    part = part.rstrip("0").ljust(least, "0")
+    return f"{whole}.{part}" if part else whole
+
+
 def percent(part: int, whole: int) -> str:
     """A share with one decimal: 98.7; a dash where there is no whole."""
     return _decimal(part * 1000 // whole, 1) if whole else "—"

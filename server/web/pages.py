@@ -27,8 +27,9 @@ from server.web.formats import Formats
 HERE = Path(__file__).parent
 DIST = HERE / "assets" / "dist"
 FILTERS = (
-    "yuan", "signed_yuan", "amount", "signed_amount", "whole_yuan", "round_yuan", "kwh", "kwh_figure", "kw_figure",
-    "volts", "amperes", "price", "price_exact", "seconds", "masked_name", "masked_phone", "meter_number",
+    "yuan", "signed_yuan", "amount", "signed_amount", "whole_yuan", "round_yuan", "kwh", "kwh_figure", "kwh_exact",
+    "kw_figure", "volts", "amperes", "price", "price_exact", "price_trimmed", "fen_exact", "seconds", "masked_name",
+    "masked_phone", "meter_number",
 )  # fmt: skip
 
 

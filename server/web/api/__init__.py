@@ -4,6 +4,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse
 
 from server.web.api import (
+    bills,
     bounds,
     cases,
     control,
@@ -47,6 +48,7 @@ def openapi(request: Request) -> JSONResponse:
 ROUTERS = (
     document,
     households.router,
+    bills.router,
     orders.router,
     topups.router,
     statistics.router,

@@ -5,6 +5,7 @@ commissioning.
 from fastapi import APIRouter
 
 from server.web.operator import (
+    bills,
     buses,
     cases,
     commission,
@@ -24,7 +25,7 @@ __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
 PARTS = (
-    today, wall, households, counter, verdicts, supply, rules, statistics, cases, readings, exchanges, buses,
+    today, wall, households, bills, counter, verdicts, supply, rules, statistics, cases, readings, exchanges, buses,
     commission,
 )  # fmt: skip
 for part in PARTS:

@@ -17,6 +17,8 @@ from server.store.estates import get_estate
 from server.store.household import LedgerRow
 from server.store.wall import HouseholdRow
 from server.web import i18n, pages
+from server.web.api.bills import own_bill
+from server.web.bill_words import bill_view
 from server.web.deps import Reader, State, need
 from server.web.figures import bar_chart
 from server.web.formats import Formats
@@ -140,7 +142,7 @@ def daily_lines(lines: list[LedgerRow], f: Formats) -> list[dict[str, Any]]:
     """The ledger for residents: charges of a day together, payments one by one; newest first."""
     found: list[dict[str, Any]] = []
     for line in lines:
-        day = f.iso_day(line.event_at)
+        day = f.iso_day(line.event_at if line.event_to is None else line.event_to - 1)
         last = found[-1] if found else None
         if line.kind == "charge" and last and last["kind"] == "charge" and last["day"] == day:
             last["amount_fen"] += line.amount_fen
@@ -150,6 +152,7 @@ def daily_lines(lines: list[LedgerRow], f: Formats) -> list[dict[str, Any]]:
             {
                 "kind": line.kind, "day": day, "event_at": line.event_at, "amount_fen": line.amount_fen,
                 "energy_wh": line.energy_wh or 0, "balance_after_fen": line.balance_after_fen, "memo": line.memo,
+                "bill": day if line.kind == "charge" else line.account_version,
             }
         )  # fmt: skip
     return found
@@ -173,6 +176,14 @@ def bills(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
     row, estate, f = _facts(request, conn, who)
     lines = daily_lines(reads.ledger(conn, who.estate_id, row.account_id, limit=400), f)
     return pages.render(request, "resident/bills.html", tab="bills", estate=estate, row=row, lines=lines)
+
+
+@router.get("/me/bills/{bill}")
+def bill_page(request: Request, conn: Reader, who: Viewer, bill: str) -> HTMLResponse:
+    """One line, a day or a month of the own account, worked out again."""
+    row, estate, f = _facts(request, conn, who)
+    view = bill_view(own_bill(conn, who, bill), f)
+    return pages.render(request, "resident/bill.html", tab="bills", estate=estate, row=row, bill=view)
 
 
 @router.get("/me/account")

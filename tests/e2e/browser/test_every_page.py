@@ -13,9 +13,18 @@ STAFF = (
     "/today", "/wall", "/wall?room=1-0405", "/households/H10802", "/households/H20905", "/counter",
     "/counter?room=1-0101", "/supply", "/supply?room=1-0405", "/statistics", "/cases?status=all", "/buses",
     "/find?q=0101", "/supply/decisions", "/rules", "/readings", "/households/H10802/rules",
-    "/households/H10802/exchange", "/buses/bus-1/search", "/no-such-page",
+    "/households/H10802/exchange", "/bills/H10802:1", "/bills/H10802:2026-10", "/buses/bus-1/search", "/no-such-page",
 )  # fmt: skip
-RESIDENT = ("/me", "/me/usage", "/me/bills", "/me/account", "/me/help", "/no-such-page")
+RESIDENT = (
+    "/me",
+    "/me/usage",
+    "/me/bills",
+    "/me/account",
+    "/me/help",
+    "/me/bills/H20905:1",
+    "/me/bills/H20905:2026-10",
+    "/no-such-page",
+)
 KIOSK = ("/kiosk", "/kiosk/amount?room=1-0101")
 PAGES = {"zhou": STAFF, "2-0905": RESIDENT, "kiosk": KIOSK, None: ("/login",)}
 WORDS = """() => {

@@ -1,0 +1,123 @@
+"""Explaining a bill: its lines read, every charge worked out again from readings and tariff, and compared.
+
+Only reads. Nothing is taken from what was booked but which lines there are and where each begins and ends.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection
+
+from server.domain.billing import Registers, TierState, rates_from
+from server.domain.bills import Bill, BillLine, BillName, BookedLine, Replay, bill_name, chain_differences, sums_of
+from server.domain.tariff_calendar import TariffCalendar
+from server.domain.verification import Installed
+from server.errors import NotFound
+from server.store import bills as kept
+from server.store.estates import get_estate
+from server.store.ledger import balance_at
+from server.store.tariffs import load_tariffs
+
+Installation = tuple[str, int]
+
+
+def explain(connection: Connection, estate_id: str, text: str) -> Bill:
+    """The bill of this name; NotFound for a name that stands for nothing. An account alone is its newest charge."""
+    name = _name(connection, estate_id, text)
+    account = kept.find_account(connection, estate_id, name.account_id)
+    if account is None:
+        raise NotFound(f"there is no bill {text!r}: no account {name.account_id!r} in this estate")
+    time_zone = str(get_estate(connection, estate_id)["time_zone"])
+    if name.number is not None:
+        booked = kept.numbered_line(connection, estate_id, name.account_id, name.number)
+        before_fen = booked[0].balance_before_fen if booked else 0
+    else:
+        after_s, until_s = name.span_s(time_zone)
+        booked = kept.lines_between(connection, estate_id, name.account_id, after_s, until_s)
+        before_fen, _ = balance_at(connection, estate_id, name.account_id, after_s)
+    if not booked:
+        raise NotFound(f"there is no bill {name}: nothing was booked then")
+    derived = _charges(connection, estate_id, name, booked)
+    lines = tuple(_line(one, derived) for one in booked)
+    after_fen = before_fen + sum(one.line.amount_fen for one in booked)
+    return Bill(name, account["room_id"], time_zone, lines, before_fen, after_fen, sums_of(lines))
+
+
+def _name(connection: Connection, estate_id: str, text: str) -> BillName:
+    try:
+        return bill_name(text)
+    except ValueError as error:
+        newest = kept.newest_charge(connection, estate_id, text)
+        if newest is None:
+            raise NotFound(str(error)) from error
+        return BillName(text, newest[0])
+
+
+def _line(booked: BookedLine, derived: Mapping[int, BillLine]) -> BillLine:
+    """The line with what is wrong with its own balance."""
+    found = derived.get(booked.line.account_version, BillLine(booked, None))
+    return BillLine(booked, found.derived, (*found.differences, *chain_differences(booked)))
+
+
+def _charges(
+    connection: Connection, estate_id: str, name: BillName, booked: Sequence[BookedLine]
+) -> dict[int, BillLine]:
+    """Every charge of the bill worked out, by its number; each installation is followed from where its tiers begin."""
+    calendars = {key: TariffCalendar(value) for key, value in load_tariffs(connection, estate_id).items()}
+    groups: dict[Installation, list[BookedLine]] = {}
+    for one in booked:
+        if one.line.meter_id is not None:
+            groups.setdefault((one.line.meter_id, one.line.install_no or 0), []).append(one)
+    found: dict[int, BillLine] = {}
+    for installation, own in groups.items():
+        wanted = {one.line.account_version for one in own}
+        for line in _follow(connection, estate_id, name.account_id, installation, own, calendars):
+            if line.booked.line.account_version in wanted:
+                found[line.booked.line.account_version] = line
+    return found
+
+
+def _follow(
+    connection: Connection,
+    estate_id: str,
+    account_id: str,
+    installation: Installation,
+    own: Sequence[BookedLine],
+    calendars: Mapping[str, TariffCalendar],
+) -> list[BillLine]:
+    first, last_batch = own[0].line, max(one.batch_seq for one in own)
+    since_s = _since_s(own[0], calendars)
+    lines = kept.charges_of(connection, estate_id, account_id, installation, since_s, last_batch)
+    installed = kept.installation_of(connection, estate_id, *installation)
+    tier = TierState(0, first.tier_from_wh or 0)  # without tiers the counter counts on and decides nothing
+    was: Registers | None = None
+    if lines and (lines[0].line.event_from or 0) < since_s:
+        end = lines.pop(0).line
+        was = Registers(end.event_to or 0, end.to_wh or 0, rates_from(end.to_rates_wh))
+    elif installed is not None:
+        was = Registers(installed.installed_at, installed.start_wh, None)
+        tier = _carried(installed)
+    ends = [one.line.event_to or 0 for one in lines]
+    known = kept.registers_at(connection, estate_id, installation[0], ends)
+    return Replay(installed.ratio if installed else 1, calendars, known, tier, was).follow(lines)
+
+
+def _since_s(first: BookedLine, calendars: Mapping[str, TariffCalendar]) -> int:
+    """Where the tier period of the first line begins; the line itself where no tiers count."""
+    begins_s = first.line.event_from or 0
+    calendar = calendars.get(first.line.tariff_id or "")
+    if calendar is None:
+        return begins_s
+    return calendar.terms_at(begins_s).tier_period_start or begins_s
+
+
+def _carried(installed: Installed) -> TierState:
+    """The counters with which an installation began."""
+    if installed.carried is None:
+        return TierState(0, 0)
+    sharp, peak, flat, valley = installed.carried.settled_wh
+    return TierState(
+        installed.carried.tier_period_start,
+        installed.carried.tier_period_wh,
+        installed.carried.order_start,
+        (sharp, peak, flat, valley),
+    )

@@ -1,0 +1,139 @@
+"""What a bill is made of: lines of an account with how it stood before each, and what its meters really showed."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Select, and_, func, select
+
+from server.domain.billing import Registers
+from server.domain.bills import BookedLine
+from server.domain.ledger import LINE_FIELDS, Line
+from server.domain.verification import Carried, Installed
+from server.store.readings import KNOWN, rates_of
+from server.store.schema import account, batch, exchange, line, meter, reading
+
+INSTANTS_AT_ONCE = 500
+_before = line.alias("before")
+HAPPENED = func.coalesce(line.c.event_to, batch.c.event_at)
+
+
+def _booked(estate_id: str, account_id: str) -> Select[Any]:
+    own = (
+        *(line.c[name] for name in LINE_FIELDS), line.c.batch_seq, batch.c.kind, batch.c.event_at, batch.c.actor,
+        batch.c.memo, _before.c.balance_after_fen, _before.c.residue_after_nf,
+    )  # fmt: skip
+    same_batch = and_(batch.c.estate_id == line.c.estate_id, batch.c.batch_seq == line.c.batch_seq)
+    one_before = and_(
+        _before.c.estate_id == line.c.estate_id,
+        _before.c.account_id == line.c.account_id,
+        _before.c.account_version == line.c.account_version - 1,
+    )
+    return (
+        select(*own)
+        .select_from(line)
+        .join(batch, same_batch)
+        .outerjoin(_before, one_before)
+        .where(line.c.estate_id == estate_id, line.c.account_id == account_id)
+        .order_by(line.c.account_version)
+    )
+
+
+def _lines(connection: Connection, query: Select[Any]) -> list[BookedLine]:
+    return [_line(tuple(row)) for row in connection.execute(query)]
+
+
+def _line(row: Any) -> BookedLine:
+    width = len(LINE_FIELDS)
+    batch_seq, kind, event_at, actor, memo, before_fen, residue_nf = row[width:]
+    own = (batch_seq, kind, event_at, actor, memo, before_fen or 0, residue_nf or 0)
+    return BookedLine(Line(*row[:width]), *own)
+
+
+def numbered_line(connection: Connection, estate_id: str, account_id: str, number: int) -> list[BookedLine]:
+    """The line of this number, if there is one."""
+    return _lines(connection, _booked(estate_id, account_id).where(line.c.account_version == number))
+
+
+def lines_between(
+    connection: Connection, estate_id: str, account_id: str, after_s: int, until_s: int
+) -> list[BookedLine]:
+    """The lines of what happened after `after_s` and not later than `until_s`, in the order of booking."""
+    query = _booked(estate_id, account_id).where(after_s < HAPPENED, until_s >= HAPPENED)
+    return _lines(connection, query)
+
+
+def charges_of(
+    connection: Connection,
+    estate_id: str,
+    account_id: str,
+    installation: tuple[str, int],
+    since_s: int,
+    until_batch: int,
+) -> list[BookedLine]:
+    """Charges of one installation of a meter from `since_s` on up to a batch, with the one before them if any."""
+    meter_id, install_no = installation
+    own = _booked(estate_id, account_id).where(
+        line.c.meter_id == meter_id, line.c.install_no == install_no, line.c.batch_seq <= until_batch
+    )
+    found = _lines(connection, own.where(line.c.event_from >= since_s))
+    earlier = own.where(line.c.event_from < since_s).order_by(None).order_by(line.c.account_version.desc()).limit(1)
+    return [*_lines(connection, earlier), *found]
+
+
+def newest_charge(connection: Connection, estate_id: str, account_id: str) -> tuple[int, int] | None:
+    """(number, when it ends) of the newest charge of an account."""
+    query = (
+        select(line.c.account_version, line.c.event_to)
+        .where(line.c.estate_id == estate_id, line.c.account_id == account_id, line.c.meter_id.is_not(None))
+        .order_by(line.c.account_version.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).one_or_none()
+    return None if row is None else (row[0], row[1])
+
+
+def find_account(connection: Connection, estate_id: str, account_id: str) -> RowMapping | None:
+    """One account's row, or None."""
+    query = select(account).where(account.c.estate_id == estate_id, account.c.account_id == account_id)
+    return connection.execute(query).mappings().one_or_none()
+
+
+def installation_of(connection: Connection, estate_id: str, meter_id: str, install_no: int) -> Installed | None:
+    """One installation of a meter, the present one or one that an exchange ended, with what it took over."""
+    new = exchange.c
+    taken = select(new.tier_period_start, new.tier_period_wh, new.order_start, new.order_rates_wh).where(
+        new.estate_id == estate_id, new.new_meter_id == meter_id, new.new_install_no == install_no
+    )
+    row = connection.execute(taken).one_or_none()
+    carried = None if row is None else Carried(*row)
+    names = ("meter_id", "install_no", "ratio", "max_power_w", "start_wh", "installed_at")
+    present: Select[Any] = select(*(meter.c[name] for name in names)).where(
+        meter.c.estate_id == estate_id, meter.c.meter_id == meter_id, meter.c.install_no == install_no
+    )
+    ended: Select[Any] = select(*(exchange.c[f"old_{name}"] for name in names)).where(
+        exchange.c.estate_id == estate_id, exchange.c.old_meter_id == meter_id, exchange.c.old_install_no == install_no
+    )
+    for query in (present, ended):
+        found = connection.execute(query).first()
+        if found is not None:
+            return Installed(found[0], found[1], found[2], found[3], found[4], found[5], carried)
+    return None
+
+
+def registers_at(
+    connection: Connection, estate_id: str, meter_id: str, instants: Sequence[int]
+) -> dict[int, tuple[Registers, str]]:
+    """The true registers of a meter at exactly these instants, with where each came from."""
+    columns = [reading.c[f"rate{number}_wh"] for number in range(1, 5)]
+    found: dict[int, tuple[Registers, str]] = {}
+    wanted = sorted(set(instants))
+    for start in range(0, len(wanted), INSTANTS_AT_ONCE):
+        query = select(reading.c.read_at, reading.c.total_wh, reading.c.source, *columns).where(
+            reading.c.estate_id == estate_id,
+            reading.c.meter_id == meter_id,
+            reading.c.read_at.in_(wanted[start : start + INSTANTS_AT_ONCE]),
+            reading.c.verdict.in_(KNOWN),
+        )
+        for row in connection.execute(query):
+            found[row[0]] = (Registers(row[0], row[1], rates_of(row[3:7])), row[2])
+    return found
