@@ -100,7 +100,7 @@ def test_the_password_reaches_the_meter_and_no_file_log_trace_or_answer(site):
     said = end(site, server)
     assert "1 meters are read but cannot be controlled" in said
     why = estate645("why", f"{METER}:1", "--config", "site.toml", cwd=site)
-    assert "not sent: the password of meter" in why.stdout
+    assert "not sent: the meter's password cannot be opened" in why.stdout
     (site / "away").rename(site / "keys")
     server = serve(site)
     trace = start("trace", "bus-1", "--config", "site.toml", "--json", "--for", "12", cwd=site)
