@@ -46,6 +46,7 @@ from server.jobs.runner import Job, Runner
 from server.jobs.schemes import SchemeJob
 from server.jobs.sealing import SealingJob
 from server.jobs.searching import BusSearches
+from server.jobs.settlement import DayClose
 from server.jobs.ticks import BillingTick, ClockGuard
 from server.keyring import Keyring, key_path, looked_at
 from server.notify.sandbox import SandboxGateway, SandboxSender
@@ -233,6 +234,7 @@ class Application:
             LedgerWatch(*parts),
             OrderJob(*parts, providers=self.providers),
             SealingJob(*parts),
+            DayClose(*parts, clock_sane=self._guard.look),
             *self._heads_job(),
             HealingJob(self.engine, self.clock, self.estate_id, self._recall),
         ]

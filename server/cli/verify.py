@@ -1,4 +1,4 @@
-"""`estate645 verify`: recompute every balance from readings and tariffs, and follow the seals.
+"""`estate645 verify`: recompute every balance from readings and tariffs, follow the seals, derive closed periods again.
 
 Without arguments it checks the last demo, if there is one in this folder, else the configured database. Exit code 1
 when anything does not agree.
@@ -108,7 +108,7 @@ def _show(report: VerifyReport) -> None:
     print(
         f"estate {report.estate_id}: {report.accounts} accounts, {report.meters} meters, {report.batches} batches, "
         f"{report.lines} lines, {report.charges} charges recomputed ({report.estimated} split by time), "
-        f"{report.payments} payments"
+        f"{report.payments} payments, {report.settlements} closed periods"
     )
     print(f"  sealed {report.sealed} batches, unsealed tail {report.unsealed}")
     for mismatch in report.mismatches[:SHOWN_MAX]:

@@ -8,13 +8,14 @@ ROLES = ("admin", "operator", "cashier", "reader", "resident", "kiosk")
 
 _LOOK = frozenset(
     {"estate.view", "households.list", "household.view", "bus.view", "case.view", "statistics.view", "supply.view"}
+    | {"settlement.view"}
 )
 _TABLE: dict[str, frozenset[str]] = {
     "admin": _LOOK | {"people.manage", "meter.read", "supply.stop"},
     "operator": _LOOK
     | {"meter.read", "meter.exchange", "reading.settle", "case.handle", "supply.close", "supply.stop", "supply.mode"}
     | {"topup.sell", "order.create", "recharge.order", "recharge.decide", "meter.set", "meter.install"}
-    | {"supply.rules"},
+    | {"supply.rules", "settlement.close"},
     "cashier": frozenset(
         {"estate.view", "households.list", "household.view", "meter.read", "topup.sell", "order.create"}
         | {"recharge.order"}

@@ -3,7 +3,8 @@
 Charges are recomputed from registers and tariffs, never by the kernel. Each checker takes the lines in booking
 order, keeps only where its account or meter stands, and notes what does not agree, under the number of the invariant
 that is broken (1 sums, 2 chains of accounts, 3 chains of meters, 4 keys, 5 payments, 6 charges and residues, 7 seals,
-16 physical limits). These are the exact checks, a line at a time; `verification_chains` screens lines in bulk.
+8 closed periods, 16 physical limits). These are the exact checks, a line at a time; `verification_chains` screens lines
+in bulk.
 """
 
 from collections.abc import Mapping
@@ -43,6 +44,7 @@ class VerifyReport:
     payments: int
     sealed: int
     unsealed: int
+    settlements: int
     mismatches: tuple[Mismatch, ...]
 
 

@@ -23,6 +23,7 @@ from server.domain.line_words import LineWords, Words, hash_of_lines
 from server.domain.tariff_calendar import TariffCalendar
 from server.domain.verification import Findings, VerifyReport
 from server.domain.verification_chains import AccountBooks, MeterBooks
+from server.flows.verification_settlement import SettlementBooks
 from server.store import verification as books
 from server.store.append_only import unguarded
 from server.store.schema import APPEND_ONLY
@@ -49,6 +50,7 @@ class _Books:
             books.released(connection, estate_id),
         )
         self.payments = _Payments(self.found, books.payments(connection, estate_id))
+        self.settlements = SettlementBooks(connection, estate_id, self.found)
         self.previous_hash = GENESIS
         self.sealing = True
         self.sealed = self.batches = self.lines = self.last_seq = 0
@@ -72,6 +74,7 @@ class _Books:
                 self._credit(batch.header, booked, amounts[start:end].tolist())
         self.accounts.take(lines)
         self.meters.take(lines)
+        self.settlements.take(window)
 
     def _strays(self, lines: LineWords, numbers: Words) -> None:
         for row in np.flatnonzero(lines["odd"]):
@@ -133,6 +136,7 @@ class _Books:
         for table in unguarded(self.connection, APPEND_ONLY):
             self.found.note(7, f"table {table}", "its append-only trigger is gone")
         self.payments.close()
+        self.settlements.close(self.last_seq)
         return accounts
 
 
@@ -174,7 +178,7 @@ class _Payments:
 
 
 def verify(connection: Connection, estate_id: str, heads: Sequence[Head] = ()) -> VerifyReport:
-    """Recompute every balance from readings and tariffs and check invariants 1 to 7 and 16.
+    """Recompute every balance from readings and tariffs and check invariants 1 to 8 and 16.
 
     The chain of seals must pass through `heads`, whose signatures the caller has checked.
     """
@@ -193,5 +197,6 @@ def verify(connection: Connection, estate_id: str, heads: Sequence[Head] = ()) -
         payments=own.payments.count,
         sealed=own.sealed,
         unsealed=own.batches - own.sealed,
+        settlements=own.settlements.count,
         mismatches=tuple(own.found.mismatches),
     )

@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-from server.store import columns, schema_readings, schema_rules
+from server.store import columns, schema_readings, schema_rules, schema_settlement
 from server.store.columns import Int64
 from server.store.columns import id_column as _id
 from server.store.columns import int_column as _int
@@ -29,10 +29,11 @@ register_day, exchange = schema_readings.register_day, schema_readings.exchange
 scheme, holiday, alert = schema_rules.scheme, schema_rules.holiday, schema_rules.alert
 bulk_cut, bulk_cut_item = schema_rules.bulk_cut, schema_rules.bulk_cut_item
 candidate_day = schema_rules.candidate_day
+settlement, settlement_sum = schema_settlement.settlement, schema_settlement.settlement_sum
 
 APPEND_ONLY = (
     "batch", "line", "seal", "scheme", "relay_desired", "relay_attempt", "callback_inbox", "case_event", "audit",
-    "reading_act", "exchange",
+    "reading_act", "exchange", "settlement", "settlement_sum",
 )  # fmt: skip
 
 
@@ -146,7 +147,7 @@ meter_cursor = Table(
 batch = Table(
     "batch", metadata,
     _id("estate_id"), Column("batch_seq", Int64, primary_key=True, autoincrement=False),
-    _text("kind"),  # charge | topup | opening | reversal | correction
+    _text("kind"),  # charge | topup | opening | reversal | correction | fee | transfer | ...
     _int("event_at"), _int("created_ms"),
     _text("idem_key"), _text("payload_sha256"), _int("lines"), _int("turnover_fen"),
     _text("actor", default="system"), _text("memo", default=""),

@@ -76,6 +76,15 @@ def ended_installations(connection: Connection, estate_id: str) -> list[tuple[In
     ]
 
 
+def ratios(connection: Connection, estate_id: str) -> dict[tuple[str, int], int]:
+    """The ratio of every installation of every meter, by meter and number."""
+    now = select(meter.c.meter_id, meter.c.install_no, meter.c.ratio).where(meter.c.estate_id == estate_id)
+    old = select(exchange.c.old_meter_id, exchange.c.old_install_no, exchange.c.old_ratio).where(
+        exchange.c.estate_id == estate_id
+    )
+    return {(row[0], row[1]): row[2] for query in (old, now) for row in connection.execute(query)}
+
+
 def _carried(connection: Connection, estate_id: str) -> dict[tuple[str, int], Carried]:
     new = exchange.c
     columns = (

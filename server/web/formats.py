@@ -215,6 +215,13 @@ class Formats:
         noon = datetime.fromisoformat(f"{day}T12:00").replace(tzinfo=self.zone)
         return self.long_day(int(noon.timestamp()))
 
+    def period(self, period: str) -> str:
+        """A settlement period: a local date as in tables, a month as 2026年10月, Oct 2026."""
+        if len(period) > len("2026-10"):
+            return self.local_day(period)
+        year, month = int(period[:4]), int(period[5:7])
+        return self._gettext("%(month)s %(year)d") % {"month": self.month(month), "year": year}
+
     def place(self, room: str) -> str:
         """A room as people say it: 1 栋 1202, 1-1202; other spellings stay as they are."""
         building, dash, door = room.partition("-")

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.staticfiles import StaticFiles
 
-from server.web import auth, callbacks, errors, events, health, kiosk, operator, resident
+from server.web import auth, callbacks, errors, events, health, kiosk, operator, resident, statements
 from server.web.api import DESCRIPTION, TAGS
 from server.web.api import ROUTERS as API_ROUTERS
 from server.web.pages import DIST
@@ -32,6 +32,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     *API_ROUTERS,
     operator.router,
     resident.router,
+    statements.router,
     kiosk.router,
 )
 

@@ -76,7 +76,16 @@ LEDGER = {
     "correction": _("Correction"),
     "recharge": _("Into the meter"),
     "recharge_return": _("Back from the meter"),
+    "fee": _("Fee"),
+    "transfer": _("Moved between ledgers"),
 }
+ACCOUNTS = {
+    "electricity": _("Electricity"),
+    "shared": _("Shared areas"),
+    "property": _("Property fees"),
+    "arrears": _("Arrears"),
+}
+PERIODS = {"day": _("Days"), "month": _("Months")}
 SALES = {
     "online": _("Online"),
     "kiosk": _("Kiosk"),
@@ -213,6 +222,8 @@ GROUPS = {
     "channel_words": CHANNELS,
     "delivery_words": DELIVERY,
     "ledger_words": LEDGER,
+    "account_words": ACCOUNTS,
+    "period_words": PERIODS,
     "sale_words": SALES,
     "install_problem_words": INSTALL_PROBLEMS,
     "protocol_words": PROTOCOLS,

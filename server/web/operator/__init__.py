@@ -14,6 +14,7 @@ from server.web.operator import (
     households,
     readings,
     rules,
+    settlement,
     statistics,
     supply,
     today,
@@ -25,8 +26,8 @@ __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
 PARTS = (
-    today, wall, households, bills, counter, verdicts, supply, rules, statistics, cases, readings, exchanges, buses,
-    commission,
+    today, wall, households, bills, counter, verdicts, supply, rules, statistics, settlement, cases, readings,
+    exchanges, buses, commission,
 )  # fmt: skip
 for part in PARTS:
     router.routes.extend(part.router.routes)

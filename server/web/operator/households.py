@@ -18,6 +18,7 @@ from server.store.days import with_gaps
 from server.store.estates import get_estate
 from server.store.gaps import gaps_of
 from server.store.household import LedgerRow, RelayWish
+from server.store.settlement import months_of
 from server.store.wall import HouseholdRow
 from server.web import i18n, pages
 from server.web.deps import Reader, State, need
@@ -34,6 +35,7 @@ router = APIRouter(include_in_schema=False)
 log = logging.getLogger(__name__)
 Viewer = Annotated[Principal, Depends(need("households.list"))]
 READ_TIMEOUT_S = 15
+MONTHS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ def household_page(request: Request, state: State, conn: Reader, who: Viewer, ac
         notices=reads.notices(conn, who.estate_id, account_id),
         readings=reads.readings(conn, who.estate_id, row.meter_id),
         payments=reads.payments(conn, who.estate_id, account_id),
+        months=months_of(conn, who.estate_id, account_id, limit=MONTHS),
         cases=reads.cases_of_room(conn, who.estate_id, row.room_id),
         status=status_said(row.status3, pages.language_of(request)),
         gaps=gaps_of(conn, who.estate_id, row.meter_id, f.now_s, estate.reading_cycle_s),

@@ -15,6 +15,7 @@ from server.store import wall
 from server.store.days import with_gaps
 from server.store.estates import get_estate
 from server.store.household import LedgerRow
+from server.store.settlement import months_of
 from server.store.wall import HouseholdRow
 from server.web import i18n, pages
 from server.web.api.bills import own_bill
@@ -37,6 +38,8 @@ DAYS_ON_PHONE = 14
 AMOUNTS = (50, 100, 200)
 LINES = 60
 NOTICES = 20
+RECEIPTS = 200
+MONTHS = 24
 STAYS_MS = 600_000  # a notice stays on the page for ten minutes after it was seen
 
 
@@ -133,6 +136,7 @@ def home(request: Request, state: State, conn: Reader, who: Viewer) -> HTMLRespo
         standing=standing,
         messages=messages(conn, estate, row, f, gettext, state.clock.now().machine_ms),
         lines=daily_lines(reads.ledger(conn, who.estate_id, row.account_id, limit=LINES), f)[:5],
+        receipts=receipts_of(conn, who.estate_id, row.account_id),
         use_chart=use_chart(standing, f, gettext("Energy"), DAYS_ON_PHONE),
         amounts=AMOUNTS,
     )
@@ -153,9 +157,15 @@ def daily_lines(lines: list[LedgerRow], f: Formats) -> list[dict[str, Any]]:
                 "kind": line.kind, "day": day, "event_at": line.event_at, "amount_fen": line.amount_fen,
                 "energy_wh": line.energy_wh or 0, "balance_after_fen": line.balance_after_fen, "memo": line.memo,
                 "bill": day if line.kind == "charge" else line.account_version,
+                "batch_seq": line.batch_seq,
             }
         )  # fmt: skip
     return found
+
+
+def receipts_of(conn: Connection, estate_id: str, account_id: str) -> dict[int, str]:
+    """The payment of each batch that credited one, for the links to receipts."""
+    return {row["batch_seq"]: row["payment_id"] for row in reads.payments(conn, estate_id, account_id, limit=RECEIPTS)}
 
 
 @router.get("/me/usage")
@@ -172,10 +182,18 @@ def usage(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
 
 @router.get("/me/bills")
 def bills(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
-    """Charges by day and every payment."""
+    """Statements of closed months, charges by day and every payment with its receipt."""
     row, estate, f = _facts(request, conn, who)
-    lines = daily_lines(reads.ledger(conn, who.estate_id, row.account_id, limit=400), f)
-    return pages.render(request, "resident/bills.html", tab="bills", estate=estate, row=row, lines=lines)
+    return pages.render(
+        request,
+        "resident/bills.html",
+        tab="bills",
+        estate=estate,
+        row=row,
+        lines=daily_lines(reads.ledger(conn, who.estate_id, row.account_id, limit=400), f),
+        receipts=receipts_of(conn, who.estate_id, row.account_id),
+        months=months_of(conn, who.estate_id, row.account_id, limit=MONTHS),
+    )
 
 
 @router.get("/me/bills/{bill}")

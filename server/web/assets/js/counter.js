@@ -6,7 +6,6 @@ export function startCounter() {
   const counter = document.querySelector(".cnt[data-counter]");
   if (!counter) return;
   const sale = document.getElementById("sale");
-  counter.querySelector("[data-print]")?.addEventListener("click", () => window.print());
   document.addEventListener("keydown", (event) => {
     if (document.querySelector("dialog[open]")) return;
     const act = actOf(event, counter, sale);

@@ -22,6 +22,7 @@ export function startForms() {
   document.addEventListener("click", (event) => {
     const opener = event.target.closest("[data-open]");
     if (opener) document.getElementById(opener.dataset.open)?.showModal();
+    if (event.target.closest("[data-print]")) window.print();
     if (event.target.closest("[data-close]")) event.target.closest("dialog")?.close();
     const menu = event.target.closest("[data-menu]");
     if (menu) {

@@ -1,0 +1,128 @@
+"""Closed settlement periods against the journal, as part of `verify`.
+
+The sums of every closed day and month are derived again from the lines that stream by; each is compared with the hash
+that its close kept, and forgotten. What was kept is compared with the same hash afterwards, and the headers with each
+other. Without any closed period nothing is done.
+"""
+
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from server.domain.ledger import GENESIS
+from server.domain.settlement import KINDS, Settlement, Sums, span_of, sums_sha256, turnover_of
+from server.domain.settlement_sums import PeriodSums
+from server.domain.verification import Findings
+from server.errors import NotFound
+from server.store import settlement as kept
+from server.store.estates import get_estate
+from server.store.verification import ratios
+from server.store.verification_windows import Window
+
+INVARIANT = 8
+NAMED_MAX = 20  # accounts of one period that are told; more of them say no more
+HELD_MAX = 3  # periods whose derived sums are kept for telling
+
+
+class SettlementBooks:
+    """The closed periods of an estate while its journal streams by."""
+
+    def __init__(self, connection: Connection, estate_id: str, found: Findings) -> None:
+        self._connection, self._estate_id, self._found = connection, estate_id, found
+        self._rows: list[tuple[list[Settlement], PeriodSums]] = []
+        self._wrong: dict[tuple[str, str], list[Sums]] = {}
+        self.count = 0
+        known: dict[tuple[str, int], int] | None = None
+        for kind in KINDS:
+            closed = kept.settlements(connection, estate_id, kind)
+            if closed:
+                known = ratios(connection, estate_id) if known is None else known
+                ends = [closed[0].from_at, *(one.to_at for one in closed)]
+                throughs = [closed[0].through_seq, *(one.through_seq for one in closed)]
+                self._rows.append((closed, PeriodSums(ends, throughs, known)))
+                self.count += len(closed)
+                self._headers(closed)
+
+    def take(self, window: Window) -> None:
+        """Follow some batches."""
+        headers = [one.header for one in window.batches]
+        for closed, own in self._rows:
+            own.take(headers, window.lines)
+            self._compare(closed, own, headers[-1][0])
+
+    def _compare(self, closed: list[Settlement], own: PeriodSums, last_seq: int) -> None:
+        for index, rows in own.complete(last_seq):
+            header = closed[index]
+            same = sums_sha256(rows) == header.sums_sha256
+            self._totals(header, rows)
+            if not same and len(self._wrong) < HELD_MAX:
+                self._wrong[header.kind, header.period] = rows
+            elif not same:
+                self._note(header, "its sums do not follow from the journal")
+
+    def _totals(self, header: Settlement, rows: list[Sums]) -> None:
+        subject = _subject(header)
+        self._found.expect(INVARIANT, subject, "number of accounts", header.accounts, len(rows))
+        self._found.expect(INVARIANT, subject, "energy", header.energy_wh, sum(row.energy_wh for row in rows))
+        turnover = kept.turnover(header)
+        self._found.expect(INVARIANT, subject, "turnover", turnover, turnover_of(rows))
+
+    def _headers(self, closed: list[Settlement]) -> None:
+        """Spans without a gap, batches in order, hashes that follow from each other."""
+        zone = ZoneInfo(get_estate(self._connection, self._estate_id)["time_zone"])
+        previous = GENESIS
+        for number, header in enumerate(closed):
+            subject = _subject(header)
+            try:
+                span: tuple[int, int] | None = span_of(header.kind, header.period, zone)
+            except NotFound:
+                span = None
+            self._found.expect(INVARIANT, subject, "span", (header.from_at, header.to_at), span)
+            if number and header.from_at != closed[number - 1].to_at:
+                self._note(header, f"does not begin where {closed[number - 1].period} ends")
+            if number and header.through_seq < closed[number - 1].through_seq:
+                self._note(header, "was closed through an older batch than the period before")
+            self._found.expect(INVARIANT, subject, "previous hash", header.previous_hash, previous)
+            self._found.expect(INVARIANT, subject, "hash", header.hash, header.chained().hash)
+            previous = header.hash
+
+    def close(self, last_seq: int) -> None:
+        """Compare what was kept; the journal ended with batch `last_seq`."""
+        for closed, own in self._rows:
+            for header in closed:
+                if header.through_seq > last_seq:
+                    self._note(header, f"was closed through batch {header.through_seq}, which does not exist")
+            self._compare(closed, own, max(header.through_seq for header in closed))
+            for header in closed:
+                self._kept(header)
+        for kind, period in kept.strays(self._connection, self._estate_id):
+            self._found.note(INVARIANT, f"{kind} {period}", "has sums but was not closed")
+
+    def _kept(self, header: Settlement) -> None:
+        stored = kept.sums(self._connection, self._estate_id, header.kind, header.period)
+        derived = self._wrong.pop((header.kind, header.period), None)
+        if derived is not None:
+            self._differences(header, stored, derived)
+        elif sums_sha256(stored) != header.sums_sha256:
+            self._note(header, "its sums are not those that were closed")
+
+    def _differences(self, header: Settlement, stored: list[Sums], derived: list[Sums]) -> None:
+        have, should = ({row.account_id: row for row in rows} for rows in (stored, derived))
+        wrong = sorted(name for name in {*have, *should} if have.get(name) != should.get(name))
+        for name in wrong[:NAMED_MAX]:
+            self._note(header, f"account {name}: {_told(have.get(name))} is kept, {_told(should.get(name))} follows")
+        if not wrong:
+            self._note(header, "the hash of its sums is not that of the sums, which follow from the journal")
+
+    def _note(self, header: Settlement, detail: str) -> None:
+        self._found.note(INVARIANT, _subject(header), detail)
+
+
+def _subject(header: Settlement) -> str:
+    return f"{header.kind} {header.period}"
+
+
+def _told(row: Sums | None) -> str:
+    if row is None:
+        return "nothing"
+    return f"{row.opening_fen} to {row.closing_fen} fen by {row.by_kind}, {row.energy_wh} Wh"
