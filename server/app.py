@@ -39,6 +39,7 @@ from server.jobs.collecting import FlowOrders, FlowSink, bus_plans
 from server.jobs.heads import HeadsJob
 from server.jobs.healing import HealingJob
 from server.jobs.ledger_watch import LedgerWatch
+from server.jobs.months import MonthsJob
 from server.jobs.notices import NoticeJob
 from server.jobs.orders import OrderJob
 from server.jobs.recharges import RechargeJob
@@ -235,6 +236,7 @@ class Application:
             OrderJob(*parts, providers=self.providers),
             SealingJob(*parts),
             DayClose(*parts, clock_sane=self._guard.look),
+            MonthsJob(self.engine, self.writer, self.clock),
             *self._heads_job(),
             HealingJob(self.engine, self.clock, self.estate_id, self._recall),
         ]

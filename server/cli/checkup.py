@@ -22,6 +22,7 @@ from server.collect.port import LineSettings, PortError
 from server.config import Config
 from server.domain.calendar import ProtectedTimes, protected_because
 from server.keyring import Keyring, Look
+from server.store.privileges import WORKING_ROLE, Privileges, grants
 
 State = Literal["ok", "warning", "wrong", "unknown"]
 DISK_LOW_MB, DISK_FULL_MB = 2048, 256
@@ -91,6 +92,38 @@ def passwords(look: Look, keyring: Keyring) -> Iterator[Finding]:
         name = keyring.names[0]
         yield Finding("meter passwords", "ok", f"{look.locked} are locked, key {name} is there",
                       f"{look.locked}个已加密，密钥{name}可用")  # fmt: skip
+
+
+def rewriting(held: Privileges) -> Iterator[Finding]:
+    """The role of the server cannot rewrite the journal, with triggers or without."""
+    if held.separate:
+        yield Finding(
+            "privileges", "ok", f"role {held.role} may add to the journal, not change it",
+            f"角色{held.role}只能追加账本，不能修改",
+        )  # fmt: skip
+        return
+    if held.lacking and not (held.superuser or held.owns or held.excess):
+        yield Finding(
+            "privileges", "wrong", f"role {held.role} lacks {', '.join(held.lacking[:3])}",
+            f"角色{held.role}缺少权限：{'、'.join(held.lacking[:3])}",
+            f"as {held.owner}: {'; '.join(grants(held.schema, held.quoted))};",
+            f"以{held.owner}执行：{'; '.join(grants(held.schema, held.quoted))};",
+        )  # fmt: skip
+        return
+    why, why_zh = "it owns the tables", "它拥有这些表"
+    if held.superuser:
+        why, why_zh = "it is a superuser", "它是超级用户"
+    elif not held.owns:
+        why, why_zh = f"it has {', '.join(held.excess[:3])}", f"它有权限：{'、'.join(held.excess[:3])}"
+    role = WORKING_ROLE if held.superuser or held.owns else held.quoted
+    made = [f"CREATE ROLE {role} LOGIN PASSWORD '...'"] if role == WORKING_ROLE else []
+    sql = "; ".join([*made, *grants(held.schema, role)])
+    yield Finding(
+        "privileges", "warning", f"role {held.role} may rewrite the journal: {why}; only the triggers stop it",
+        f"角色{held.role}可以改写账本：{why_zh}，目前仅靠触发器阻止",
+        f"as {held.owner}: {sql}; then let database_url name {role} (estate645 migrate --role {role} does the same)",
+        f"以{held.owner}执行：{sql}; 然后在 database_url 中使用{role}（estate645 migrate --role {role} 效果相同）",
+    )  # fmt: skip
 
 
 def disk(database: Path) -> Iterator[Finding]:

@@ -32,6 +32,7 @@ from server.store.engine import open_engine, reader, unavailable, wal_reset_warn
 from server.store.estates import list_buses, list_estates
 from server.store.meters import MeterRow, list_meters
 from server.store.passwords import stored_passwords
+from server.store.privileges import privileges
 
 _MARKS = {"ok": "ok     ", "warning": "WARNING", "wrong": "WRONG  ", "unknown": "?      "}
 Buses = list[tuple[str, str, LineSettings]]
@@ -110,6 +111,7 @@ def _opened(engine: Engine, keyring: Keyring) -> Looked:
         with reader(engine) as connection:
             found = condition(connection)
             known = found.revision is not None and found.revision == found.newest_revision
+            held = privileges(connection) if known else None
             sites = list_estates(connection) if known else []
             buses: Buses = [
                 (row["bus_id"], row["url"], LineSettings(row["baud"], row["parity"], row["stop_bits"]))
@@ -125,6 +127,8 @@ def _opened(engine: Engine, keyring: Keyring) -> Looked:
         yield Finding("database", "wrong", text, f"数据库无法使用：{text}")
         return [], None
     yield from _condition(engine, found)
+    if held is not None:
+        yield from checkup.rewriting(held)
     for look in looks:
         yield from checkup.passwords(look, keyring)
     for site in sites:

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
+from server.store.months import parts
+
 _SQLITE = """
 CREATE TRIGGER {table}_no_{verb} BEFORE {verb} ON "{table}"
 BEGIN SELECT RAISE(ABORT, 'table {table} is append-only'); END
@@ -38,13 +40,14 @@ def create_triggers(connection: Connection, tables: Iterable[str]) -> None:
 
 
 def unguarded(connection: Connection, tables: Iterable[str]) -> list[str]:
-    """The tables of `tables` whose triggers are gone."""
+    """The tables of `tables`, and months of them, whose triggers are gone."""
     if connection.dialect.name == "postgresql":
         query = (
             "SELECT c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
             "WHERE t.tgname = c.relname || '_append_only' AND t.tgenabled <> 'D'"
         )
         wanted = {table: {table} for table in tables}
+        wanted |= {part: {part} for part, table in parts(connection) if table in wanted}
     else:
         query = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
         wanted = {table: {f"{table}_no_{verb}" for verb in ("UPDATE", "DELETE")} for table in tables}

@@ -10,6 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, Text
 
+from server.store import schema
+
 
 def insert_rows(
     connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]], conflict: str = ""
@@ -24,6 +26,28 @@ def insert_rows(
     marks = ", ".join("?" * len(columns))
     statement = f"INSERT INTO {table.name} ({names}) VALUES ({marks}) {conflict}"  # noqa: S608
     return connection.exec_driver_sql(statement, list(rows)).rowcount
+
+
+def insert_lines(
+    connection: Connection, columns: Sequence[str], rows: Sequence[tuple[Any, ...]], booked_ms: int | None = None
+) -> None:
+    """Insert lines of the journal, each into the month in which its batch was booked, `booked_ms` where it is known.
+
+    Only PostgreSQL keeps them by months.
+    """
+    if connection.dialect.name != "postgresql":
+        insert_rows(connection, schema.line, columns, rows)
+        return
+    names, given = ", ".join(columns), _arrays(schema.line, columns)
+    if booked_ms is not None:
+        statement = f"INSERT INTO line ({names}, booked_ms) SELECT given.*, %s::bigint FROM {given} AS given"  # noqa: S608
+        connection.exec_driver_sql(statement, (booked_ms, *_columns(rows)))
+        return
+    statement = (
+        f"INSERT INTO line ({names}, booked_ms) SELECT given.*, coalesce(batch.created_ms, 0) "  # noqa: S608
+        f"FROM {given} AS given ({names}) LEFT JOIN batch USING (estate_id, batch_seq)"
+    )
+    connection.exec_driver_sql(statement, _columns(rows))
 
 
 def update_rows(

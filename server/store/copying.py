@@ -15,9 +15,10 @@ import pysqlite3
 from sqlalchemy import Connection, Engine, func, select
 
 from server.errors import ConfigError, Conflict, StorageUnavailable
-from server.store.bulk import insert_rows
+from server.store.bulk import insert_lines, insert_rows
 from server.store.engine import begin_writing, open_engine, reader, upgrade
-from server.store.schema import estate, metadata
+from server.store.months import add_months_of
+from server.store.schema import estate, line, metadata
 
 PAGES_AT_ONCE = 256  # then the writer may go on
 ROWS_AT_ONCE = 5_000
@@ -79,6 +80,7 @@ def copy_in(backup: Path, engine: Engine, check: Any) -> None:
             _same_revision(source, connection)
             if connection.execute(select(func.count()).select_from(estate)).scalar_one():
                 raise Conflict("the database holds an estate already; restore into an empty one")
+            add_months_of(source, connection)
             copy_rows(source, connection)
             check(connection)
     finally:
@@ -87,11 +89,14 @@ def copy_in(backup: Path, engine: Engine, check: Any) -> None:
 
 def copy_rows(source: Connection, target: Connection) -> None:
     """All rows of all tables, parents first."""
-    for table in metadata.sorted_tables:
+    for table in sorted(metadata.sorted_tables, key=lambda one: one is line):  # lines are kept by when their batch was
         names = [column.name for column in table.columns]
         found = source.execution_options(yield_per=ROWS_AT_ONCE).execute(select(table))
         for rows in found.partitions():
-            insert_rows(target, table, names, [tuple(row) for row in rows])
+            if table is line:
+                insert_lines(target, names, [tuple(row) for row in rows])
+            else:
+                insert_rows(target, table, names, [tuple(row) for row in rows])
 
 
 def _same_revision(source: Connection, target: Connection) -> None:

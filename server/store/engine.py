@@ -23,6 +23,7 @@ from server.errors import ConfigError, StorageUnavailable
 
 BUSY_TIMEOUT_MS = 10_000
 BEGIN_OPTION = "estate645_begin"
+INSUFFICIENT_PRIVILEGE = "42501"
 MIGRATIONS = Path(__file__).parent / "migrations"
 # The WAL-reset bug can corrupt a file when two connections checkpoint at one instant (sqlite.org/wal.html).
 WAL_RESET_FIXED = (3, 51, 3)
@@ -153,14 +154,27 @@ def upgrade(engine: Engine) -> None:
             with connection.begin():
                 command.upgrade(config, "head")
     except DBAPIError as error:
+        if is_forbidden(error):
+            where = engine.url.render_as_string(hide_password=True)
+            raise StorageUnavailable(
+                f"the tables of database {where} are older than this program and this role may not change them "
+                f"({str(error.orig).strip()}); as their owner run: estate645 migrate --database URL"
+            ) from error
         raise unavailable(engine, error) from error
+
+
+def is_forbidden(error: DBAPIError) -> bool:
+    """Whether PostgreSQL refused for want of a privilege."""
+    return getattr(error.orig, "sqlstate", None) == INSUFFICIENT_PRIVILEGE
 
 
 def unavailable(engine: Engine, error: DBAPIError) -> StorageUnavailable:
     """The error that people see when the database does not do its work."""
     where = engine.url.render_as_string(hide_password=True)
     checks = "that its folder can be written and that the disk has room"
-    if engine.dialect.name == "postgresql":
+    if is_forbidden(error):
+        checks = "what its role may do (estate645 doctor says what is lacking)"
+    elif engine.dialect.name == "postgresql":
         checks = "that the server runs and can be reached, and that user and password are right"
     return StorageUnavailable(
         f"database {where} cannot be used ({str(error.orig).strip()}); check that it exists, {checks}"

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, case, func, select
 
 from core.units import NF_PER_FEN
 from server.domain.ledger import LEDGERS, LINE_FIELDS, Line, Link, ledger_account
-from server.store.bulk import insert_rows
+from server.store.bulk import insert_lines, insert_rows
 from server.store.schema import account, batch, line, seal
 
 BATCH_HEADER = (
@@ -45,12 +45,8 @@ def append(
 ) -> None:
     """Write one batch with its lines; `header` in the order of BATCH_HEADER."""
     insert_rows(connection, batch, ("estate_id", *BATCH_HEADER), [(estate_id, *header)])
-    insert_rows(
-        connection,
-        line,
-        ("estate_id", "batch_seq", *LINE_FIELDS),
-        [(estate_id, header[0], *item) for item in lines],
-    )
+    columns = ("estate_id", "batch_seq", *LINE_FIELDS)
+    insert_lines(connection, columns, [(estate_id, header[0], *item) for item in lines], header[3])
 
 
 def lines_of_batch(connection: Connection, estate_id: str, batch_seq: int) -> list[Line]:

@@ -71,7 +71,7 @@ def test_a_sound_estate_has_nothing_wrong(database, capsys):
     code, found = look(capsys, "--database", database)
     assert [one for one in found if one["state"] == "wrong"] == []
     assert code == 0
-    assert "revision 000" in of(found, "database")[-1]["en"]
+    assert "revision 0" in of(found, "database")[-1]["en"]
     assert "parity E is not on" in of(found, "bus bus-1")[0]["en"]  # a pty keeps none
     assert {"settings", "disk", "time zone", "clock", "limits"} <= {one["subject"] for one in found}
     assert all(one["en"] and one["zh"] for one in found)

@@ -10,7 +10,10 @@ from sqlalchemy import inspect
 from server.errors import ConfigError, StorageUnavailable
 from server.store.append_only import unguarded
 from server.store.engine import open_engine, reader, upgrade, wal_reset_warning
+from server.store.months import parts
 from server.store.schema import APPEND_ONLY, metadata
+
+ONLY_BY_MONTHS = {"booked_ms", "line_account_version"}  # of PostgreSQL: each month has that key for itself
 
 
 def test_an_empty_database_becomes_the_schema(empty_url: str) -> None:
@@ -18,8 +21,13 @@ def test_an_empty_database_becomes_the_schema(empty_url: str) -> None:
     upgrade(engine)
     upgrade(engine)  # the second time there is nothing to do
     with engine.connect() as connection:
+        own = {part for part, _ in parts(connection)}
         context = MigrationContext.configure(
-            connection, opts={"compare_server_default": engine.dialect.name != "sqlite"}
+            connection,
+            opts={
+                "compare_server_default": engine.dialect.name != "sqlite",
+                "include_object": lambda thing, name, kind, *_: name not in own | ONLY_BY_MONTHS,
+            },
         )
         assert compare_metadata(context, metadata) == []
         assert unguarded(connection, APPEND_ONLY) == []
