@@ -43,6 +43,7 @@ from server.jobs.months import MonthsJob
 from server.jobs.notices import NoticeJob
 from server.jobs.orders import OrderJob
 from server.jobs.recharges import RechargeJob
+from server.jobs.refunds import RefundJob
 from server.jobs.runner import Job, Runner
 from server.jobs.schemes import SchemeJob
 from server.jobs.sealing import SealingJob
@@ -116,6 +117,7 @@ class Application:
         self.searches = BusSearches(self._ask, self._lines) if self.collector is not None else None
         self.admin = self._admin()
         self.bell.listen("supply", self._on_supply)
+        self.bell.listen("refund", lambda *_: self.jobs.poke("refunds"))
         if config.collect:
             self.bell.listen("recharge", lambda *_: self.jobs.poke("recharges"))
         self.bell.listen("estate", lambda _topic, _key: self._reload())
@@ -234,6 +236,7 @@ class Application:
             SchemeJob(*parts),
             LedgerWatch(*parts),
             OrderJob(*parts, providers=self.providers),
+            RefundJob(*parts, providers=self.providers, public_url=self.config.public_url),
             SealingJob(*parts),
             DayClose(*parts, clock_sane=self._guard.look),
             MonthsJob(self.engine, self.writer, self.clock),

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from core.dlt645.profiles import EDITION_2007
 from core.tariff import Tariff, TariffError, tariff_from_dict
 from server.cli import estate_keys as keys
+from server.cli.estate_limits import LIMITS, check_topups
 from server.cli.estate_rules import check_limits, household_of, scheme_of
 from server.cli.languages import Word, wrong
 from server.cli.languages import mark as _
@@ -104,7 +105,9 @@ def _document(source: Path, raw: Mapping[str, Any], history: list[dict[str, str]
 
     if not isinstance(raw.get("estate"), Mapping):
         raise wrong(_("%(where)s: table [estate] is missing; give it at least id and name"), where=source)
-    estate = keys.read_table(f"{source}: [estate]", {"time_zone": "Asia/Shanghai", **raw["estate"]}, keys.ESTATE)
+    where = f"{source}: [estate]"
+    estate = keys.read_table(where, {"time_zone": "Asia/Shanghai", **raw["estate"]}, (*keys.ESTATE, *LIMITS))
+    check_topups(where, estate)
     estate.pop("mode", None)
     profiles = _profiles(source, raw)
     households = [

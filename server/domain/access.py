@@ -9,16 +9,18 @@ ROLES = ("admin", "operator", "cashier", "reader", "resident", "kiosk")
 _LOOK = frozenset(
     {"estate.view", "households.list", "household.view", "bus.view", "case.view", "statistics.view", "supply.view"}
     | {"settlement.view"}
+    | {"payment.view"}
 )
 _TABLE: dict[str, frozenset[str]] = {
     "admin": _LOOK | {"people.manage", "meter.read", "supply.stop"},
     "operator": _LOOK
     | {"meter.read", "meter.exchange", "reading.settle", "case.handle", "supply.close", "supply.stop", "supply.mode"}
     | {"topup.sell", "order.create", "recharge.order", "recharge.decide", "meter.set", "meter.install"}
-    | {"supply.rules", "settlement.close"},
+    | {"supply.rules", "settlement.close"}
+    | {"refund.order", "refund.decide", "suspense.assign", "topup.reverse"},
     "cashier": frozenset(
         {"estate.view", "households.list", "household.view", "meter.read", "topup.sell", "order.create"}
-        | {"recharge.order"}
+        | {"recharge.order", "payment.view", "topup.reverse"}
     ),
     "reader": _LOOK,
     "resident": frozenset({"household.view", "order.create"}),

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.tariff import Tariff
+from server.domain.payments import TOPUP_MAX_FEN, TOPUP_MIN_FEN
 from server.domain.readings import Rates
+from server.domain.refunds import ALONE_MAX_FEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,11 @@ class EstateEntry:
     spread_s: int = 1800
     trips_per_hour_max: int | None = None
     trips_per_day_max: int | None = None
+    topup_min_fen: int = TOPUP_MIN_FEN
+    topup_max_fen: int = TOPUP_MAX_FEN
+    balance_max_fen: int | None = None
+    sales_day_max_fen: int | None = None
+    refund_alone_max_fen: int = ALONE_MAX_FEN
     phone: str = ""
     scheme_id: str | None = None  # None keeps the one that the estate has
 

@@ -18,6 +18,7 @@ OPENING = "opening"
 CASH = "cash"
 SUSPENSE = "suspense"
 METER_CREDIT = "meter_credit"  # what meters with local fee control were given to charge by themselves
+REFUNDS = "refunds"  # what has left a balance and is on its way back to its payer; made when it is needed
 ELECTRICITY = "electricity"
 LEDGERS = (ELECTRICITY, "shared", "property", "arrears")  # a household has an account in each
 SYSTEM_ACCOUNTS = (REVENUE, OPENING, CASH, SUSPENSE, METER_CREDIT)

@@ -53,13 +53,44 @@ class OrderFacts:
     status: str
 
 
-def amount_problem(amount_fen: int, minimum_fen: int = TOPUP_MIN_FEN) -> str:
+def amount_problem(amount_fen: int, minimum_fen: int = TOPUP_MIN_FEN, maximum_fen: int = TOPUP_MAX_FEN) -> str:
     """Why this amount cannot be paid, or an empty text."""
     if amount_fen < minimum_fen:
         return f"at least {minimum_fen} fen must be paid, not {amount_fen}"
-    if amount_fen > TOPUP_MAX_FEN:
-        return f"at most {TOPUP_MAX_FEN} fen can be paid at once, not {amount_fen}"
+    if amount_fen > maximum_fen:
+        return f"at most {maximum_fen} fen can be paid at once, not {amount_fen}"
     return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """An estate's limits of top-ups: of one payment, of the balance after it, of one cashier's day; None: any."""
+
+    topup_min_fen: int = TOPUP_MIN_FEN
+    topup_max_fen: int = TOPUP_MAX_FEN
+    balance_max_fen: int | None = None
+    sales_day_max_fen: int | None = None
+
+    def problem(self, amount_fen: int, balance_fen: int, *, minimum_fen: int | None = None) -> str:
+        """Why a household with this balance cannot be sold so much, or an empty text."""
+        least_fen = self.topup_min_fen if minimum_fen is None else minimum_fen
+        problem = amount_problem(amount_fen, least_fen, self.topup_max_fen)
+        if not problem and self.is_hoard(balance_fen + amount_fen):
+            room_fen = max(0, (self.balance_max_fen or 0) - balance_fen)
+            problem = f"the balance may not rise above {self.balance_max_fen} fen; at most {room_fen} fen can be paid"
+        return problem
+
+    def is_hoard(self, balance_fen: int) -> bool:
+        """Whether a balance is more than anybody may hold."""
+        return self.balance_max_fen is not None and balance_fen > self.balance_max_fen
+
+    def till_problem(self, amount_fen: int, taken_fen: int) -> str:
+        """Why a cashier who has taken so much today cannot take this too, or an empty text."""
+        if self.sales_day_max_fen is None or taken_fen + amount_fen <= self.sales_day_max_fen:
+            return ""
+        return (
+            f"one cashier may take {self.sales_day_max_fen} fen a day; {taken_fen} fen were taken; hand over the till"
+        )
 
 
 def suspense_reason(order: OrderFacts | None, event: Paid) -> str:

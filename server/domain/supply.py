@@ -75,6 +75,7 @@ class TripFacts:
     quarantined: bool = False  # exceeded a limit before; only two people release it
     system_trips: int = 0  # within the last hour over all estates
     system_trips_max: int | None = None  # None: evidence of before there was such a limit
+    returning_fen: int = 0  # left the balance for a refund that nobody has confirmed, so it may come back
     released: bool = False  # its wave of a bulk cut has come, which two people approved: limits are the waves'
 
 
@@ -127,8 +128,12 @@ def candidate_words(facts: TripFacts, decision: Decision) -> str:
 
 def is_candidate(facts: TripFacts, now_s: int) -> bool:
     """Whether the household counts as about to be cut, when it is judged whether there are too many at once."""
-    overdrawn = is_overdrawn(facts.balance_fen, facts.residue_nf, facts.overdraft_fen)
-    return overdrawn and facts.account_status == "normal" and not is_protected(facts, now_s)
+    return owes(facts) and facts.account_status == "normal" and not is_protected(facts, now_s)
+
+
+def owes(facts: TripFacts) -> bool:
+    """Whether the household is overdrawn even if all that is on its way back to it or its payer came back here."""
+    return is_overdrawn(facts.balance_fen + facts.returning_fen, facts.residue_nf, facts.overdraft_fen)
 
 
 def is_protected(facts: TripFacts, now_s: int) -> bool:
@@ -166,8 +171,10 @@ def trips_allowed(households: int, configured: int | None, permille: int) -> int
 
 
 def _overdrawn(facts: TripFacts, _now_s: int, _now_ms: int) -> Check:
-    passed = is_overdrawn(facts.balance_fen, facts.residue_nf, facts.overdraft_fen)
-    return Check("overdrawn", passed, f"balance {facts.balance_fen} fen, overdraft {facts.overdraft_fen} fen")
+    detail = f"balance {facts.balance_fen} fen, overdraft {facts.overdraft_fen} fen"
+    if facts.returning_fen:
+        detail += f", {facts.returning_fen} fen in a refund that is not decided"
+    return Check("overdrawn", owes(facts), detail)
 
 
 def _account(facts: TripFacts, _now_s: int, _now_ms: int) -> Check:

@@ -1,4 +1,4 @@
-"""Acts that need two people: a step up of the mode, starting again, closing the breaker, a bulk cut.
+"""Acts that need two people: a step up of the mode, starting again, closing the breaker, a bulk cut, some refunds.
 
 The request fixes a payload and its hash; the second person approves exactly that hash, within 30 minutes, and is
 never the one who asked. Steps down need nobody else. What two people approved also releases the households that a
@@ -13,8 +13,9 @@ from uuid import uuid4
 
 from sqlalchemy import RowMapping
 
+from server.domain import refunds as refund_rules
 from server.errors import Conflict, NotFound, Refused
-from server.flows import bulk_cut
+from server.flows import bulk_cut, refunds
 from server.flows.breaker import count_candidates
 from server.flows.supply import take_back_trips
 from server.store import approvals as kept
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 MODES = ("observe", "dry_run", "armed")
 VALID_MS = 30 * 60 * 1000
+REFUND = "refund"
 
 
 def request_mode(unit: Unit, estate_id: str, mode: str, *, actor: str, now: "Now") -> str:
@@ -110,6 +112,35 @@ def request_bulk_cut(
     return _request(unit, estate_id, "bulk_cut", payload, actor, now)
 
 
+def request_refund(
+    unit: Unit, estate_id: str, payment_id: str, amount_fen: int, *, key: str, reason: str, actor: str, now: "Now"
+) -> tuple[str, str]:
+    """Give money back, or ask for the second person that it needs: (number of the refund, id of the approval).
+
+    One of the two is empty. Refused as `flows.refunds.order_refund` refuses.
+    """
+    wish = refunds.look_at(unit, estate_id, payment_id, amount_fen, actor=actor, now=now)
+    problem = refunds.reason_problem(reason) or refund_rules.refusal(wish)
+    because = refund_rules.second_person(wish)
+    if not because or problem:
+        refund_no = refunds.order_refund(
+            unit, estate_id, payment_id, amount_fen, key=key, reason=reason, actor=actor, now=now
+        )
+        return refund_no, ""
+    row = refunds.get_payment(unit, estate_id, payment_id)
+    payload: dict[str, object] = {
+        "kind": REFUND,
+        "payment_id": payment_id,
+        "amount_fen": amount_fen,
+        "account_id": row["account_id"],
+        "available_fen": wish.available_fen,
+        "because": because,
+        "reason": reason.strip(),
+        "key": key,
+    }
+    return "", _request(unit, estate_id, REFUND, payload, actor, now)
+
+
 def approve(unit: Unit, estate_id: str, approval_id: str, payload_sha256: str, *, actor: str, now: "Now") -> str:
     """The second person agrees to exactly this payload; it is carried out at once. Returns its kind."""
     row = kept.get(unit.connection, estate_id, approval_id)
@@ -123,7 +154,7 @@ def approve(unit: Unit, estate_id: str, approval_id: str, payload_sha256: str, *
         raise Refused("this request has expired; ask again")
     if row["payload_sha256"] != payload_sha256:
         raise Conflict("what you approve is not what was asked for; load the page again")
-    _carry_out(unit, estate_id, row, now)
+    _carry_out(unit, estate_id, row, actor, now)
     kept.update(
         unit.connection,
         estate_id,
@@ -136,7 +167,7 @@ def approve(unit: Unit, estate_id: str, approval_id: str, payload_sha256: str, *
     return str(row["kind"])
 
 
-def _carry_out(unit: Unit, estate_id: str, row: RowMapping, now: "Now") -> None:
+def _carry_out(unit: Unit, estate_id: str, row: RowMapping, actor: str, now: "Now") -> None:
     payload = json.loads(row["payload"])
     site = get_estate(unit.connection, estate_id)
     if row["kind"] == "mode":
@@ -146,6 +177,11 @@ def _carry_out(unit: Unit, estate_id: str, row: RowMapping, now: "Now") -> None:
         release_quarantined(unit.connection, estate_id)
     elif row["kind"] == "bulk_cut":
         bulk_cut.start(unit, estate_id, row, payload, now)
+    elif row["kind"] == REFUND:
+        refunds.order_refund(
+            unit, estate_id, payload["payment_id"], payload["amount_fen"], key=payload["key"],
+            reason=payload["reason"], actor=row["requested_by"], approved_by=actor, now=now,
+        )  # fmt: skip
     elif row["kind"] == "start_again":
         if not site["stopped"]:
             raise Conflict("cutting has been started again already")

@@ -96,6 +96,13 @@ def close(unit: Unit, estate_id: str, case_id: str, *, resolution: str, actor: s
     _note(unit, estate_id, case_id, "closed", actor, said, now)
 
 
+def settle(unit: Unit, estate_id: str, key: tuple[str, str], resolution: str, now: "Now") -> None:
+    """What a case of this kind and subject was about has settled itself; nothing when none is open."""
+    case_id = kept.live_case(unit.connection, estate_id, *key)
+    if case_id is not None:
+        close(unit, estate_id, case_id, resolution=resolution, actor=SYSTEM, now=now)
+
+
 def _get_live(unit: Unit, estate_id: str, case_id: str) -> RowMapping:
     row = kept.get(unit.connection, estate_id, case_id)
     if row is None:

@@ -21,6 +21,7 @@ from server.errors import NotFound
 from server.store import notices as kept
 from server.store.estates import get_account
 from server.store.ledger import accounts_by_id
+from server.store.refunds import in_flight
 from server.store.schemes import rule_book
 from server.store.unit import Unit
 
@@ -65,13 +66,15 @@ def on_crossings(unit: Unit, estate_id: str, crossings: Sequence[Crossing], now:
     if not crossings:
         return
     book = rule_book(unit.connection, estate_id, now.world_s)
-    rows = accounts_by_id(unit.connection, estate_id, [crossing.account_id for crossing in crossings])
+    names = [crossing.account_id for crossing in crossings]
+    rows = accounts_by_id(unit.connection, estate_id, names)
+    returning = in_flight(unit.connection, estate_id, names)  # while nobody can tell, it is no debt to be cut for
     for crossing in crossings:
         kind = KIND_OF_EVENT.get(crossing.event)
         row = rows[crossing.account_id]
         if kind is None or row["kind"] != "household":
             continue
-        if kind == "cut_warning" and not is_protected(row, now):
+        if kind == "cut_warning" and not is_protected(row, now) and crossing.account_id not in returning:
             warn(unit, estate_id, crossing.account_id, now, book)
         else:
             arguments: dict[str, int | str] = {"balance_fen": row["balance_fen"], "room": row["room_id"] or ""}

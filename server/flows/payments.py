@@ -10,25 +10,27 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import RowMapping
 
+from server.domain.healing import midnights
 from server.domain.ledger import CASH, SUSPENSE, PostedTopup
 from server.domain.payments import (
     COUNTER_MIN_FEN,
     ORDER_CHANNELS,
     CallbackResult,
+    Limits,
     OrderFacts,
     Paid,
-    amount_problem,
     suspense_reason,
 )
 from server.errors import Conflict, NotFound, Refused
-from server.flows import notices, recharges, schemes, supply
+from server.flows import inbox, notices, recharges, schemes, supply
 from server.flows.ledger import ensure_account, key_reused, post_topup
 from server.store import audit
 from server.store import payments as kept
-from server.store.estates import get_account
+from server.store.estates import get_account, get_estate
 from server.store.unit import Unit
 
 if TYPE_CHECKING:
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
 
 TOKEN_BYTES = 32
 COUNTER = "counter"
-EVENT_ID_LENGTH_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +82,10 @@ def create_order(
     """Commit an order before any provider is asked. Refused for an amount out of range, NotFound without household."""
     if channel not in ORDER_CHANNELS:
         raise Refused(f"channel {channel!r} is unknown; allowed: {', '.join(ORDER_CHANNELS)}")
-    problem = amount_problem(amount_fen)
+    row = _household(unit, estate_id, account_id)
+    problem = _limits(unit, estate_id).problem(amount_fen, row["balance_fen"])
     if problem:
         raise Refused(problem)
-    _household(unit, estate_id, account_id)
     token = secrets.token_urlsafe(TOKEN_BYTES)
     order_no = _add_order(
         unit, estate_id, account_id, amount_fen, provider, channel, actor, now,
@@ -114,7 +115,7 @@ def record_callback(unit: Unit, estate_id: str, event: Paid, body: str, *, now: 
     if known is not None:
         return _repeat(unit, estate_id, event, body, known, now)
     if not event.paid or event.amount_fen <= 0:
-        _to_inbox(unit, estate_id, event, body, "failed", now)
+        inbox.keep(unit, estate_id, event.provider, event.event_id, body, "failed", now)
         return CallbackResult.IGNORED
     row = kept.get_order(unit.connection, estate_id, event.order_no)
     order = OrderFacts(row["provider"], row["amount_fen"], row["status"]) if row is not None else None
@@ -125,10 +126,10 @@ def record_callback(unit: Unit, estate_id: str, event: Paid, body: str, *, now: 
         event.provider, event.transaction_id, event.amount_fen, event.order_no, event.provider, event.paid_ms
     )
     if reason or row is None:
-        _to_inbox(unit, estate_id, event, body, "suspense", now)
+        inbox.keep(unit, estate_id, event.provider, event.event_id, body, "suspense", now)
         _suspend(unit, estate_id, money, reason, now)
         return CallbackResult.SUSPENSE
-    _to_inbox(unit, estate_id, event, body, "credited", now)
+    inbox.keep(unit, estate_id, event.provider, event.event_id, body, "credited", now)
     _credit(unit, estate_id, row["account_id"], money, event.order_no, now)
     return CallbackResult.CREDITED
 
@@ -144,10 +145,14 @@ def sell_at_counter(
     before = _answer_before(unit, estate_id, COUNTER, idem_key, request, now)
     if before is not None:
         return Sale(str(before["order_no"]), int(str(before["batch_seq"])), int(str(before["balance_fen"])))
-    problem = amount_problem(amount_fen, COUNTER_MIN_FEN)
+    row, limits = _household(unit, estate_id, account_id), _limits(unit, estate_id)
+    problem = limits.problem(amount_fen, row["balance_fen"], minimum_fen=COUNTER_MIN_FEN)
+    if not problem and limits.sales_day_max_fen is not None:
+        zone = ZoneInfo(get_estate(unit.connection, estate_id)["time_zone"])
+        since_s = midnights(now.world_s, zone, 1)[0]
+        problem = limits.till_problem(amount_fen, kept.taken_by(unit.connection, estate_id, actor, since_s))
     if problem:
         raise Refused(problem)
-    _household(unit, estate_id, account_id)
     order_no = _add_order(unit, estate_id, account_id, amount_fen, CASH, COUNTER, actor, now)
     money = _Money(CASH, order_no, amount_fen, order_no, actor, now.machine_ms)
     posted = _credit(unit, estate_id, account_id, money, order_no, now)
@@ -178,13 +183,13 @@ def accept_topup(
     before = _answer_before(unit, estate_id, client_id, idem_key, body_sha256, now)
     if before is not None:
         return before
-    problem = amount_problem(amount_fen, COUNTER_MIN_FEN)
-    if problem:
-        raise Refused(problem)
-    provider = f"client:{client_id}"
+    provider, limits = f"client:{client_id}", _limits(unit, estate_id)
     if kept.payment_of_transaction(unit.connection, estate_id, provider, transaction_id) is not None:
         raise Conflict(f"transaction {transaction_id!r} was booked under another Idempotency-Key; nothing was credited")
     row = kept.household_account(unit.connection, estate_id, account_id, room_id)
+    problem = limits.problem(amount_fen, row["balance_fen"] if row else 0, minimum_fen=COUNTER_MIN_FEN)
+    if problem:
+        raise Refused(f"{problem}; nothing was credited")
     if row is None:
         money = _Money(provider, transaction_id, amount_fen, None, provider, now.machine_ms)
         posted = _suspend(unit, estate_id, money, f"no household {account_id or room_id}", now)
@@ -204,6 +209,10 @@ def accept_topup(
     }
     _keep_answer(unit, estate_id, client_id, idem_key, body_sha256, answer, now)
     return answer
+
+
+def _limits(unit: Unit, estate_id: str) -> Limits:
+    return kept.limits_of(get_estate(unit.connection, estate_id))
 
 
 def _household(unit: Unit, estate_id: str, account_id: str) -> RowMapping:
@@ -311,9 +320,13 @@ def _book(
         event_at=now.world_s,
         created_ms=now.machine_ms,
         state=state,
+        paid_ms=money.paid_ms or None,
     )
     if state == "credited":
         schemes.on_topup(unit, estate_id, account_id, now)
+        if _limits(unit, estate_id).is_hoard(posted.balance_fen):
+            detail = f"the balance is {posted.balance_fen} fen after {money.amount_fen} fen of {money.provider}"
+            audit.record(unit.connection, estate_id, money.actor, "topup.beyond_limit", payment_id, now, detail)
     return payment_id, posted
 
 
@@ -327,26 +340,9 @@ def _repeat(unit: Unit, estate_id: str, event: Paid, body: str, known: RowMappin
             unit.connection, estate_id, event.provider, "payment.contradicted", known["payment_id"], now, detail
         )  # fmt: skip
     if not same or not kept.inbox_has(unit.connection, estate_id, event.provider, event.event_id):
-        _to_inbox(unit, estate_id, event, body, "repeat" if same else "contradicted", now)
+        verdict = "repeat" if same else "contradicted"
+        inbox.keep(unit, estate_id, event.provider, event.event_id, body, verdict, now)
     return CallbackResult.REPEAT
-
-
-def _to_inbox(unit: Unit, estate_id: str, event: Paid, body: str, verdict: str, now: "Now") -> None:
-    """Keep the raw message; an event id that came before with other content gets a key of its own."""
-    event_id = event.event_id[:EVENT_ID_LENGTH_MAX]
-    if kept.inbox_has(unit.connection, estate_id, event.provider, event_id):
-        event_id = f"{event_id}:{sha256(body.encode()).hexdigest()[:16]}"
-        if kept.inbox_has(unit.connection, estate_id, event.provider, event_id):
-            return
-    kept.add_to_inbox(
-        unit.connection,
-        estate_id=estate_id,
-        provider=event.provider,
-        event_id=event_id,
-        body=body.replace("\x00", ""),
-        verdict=verdict,
-        received_ms=now.machine_ms,
-    )
 
 
 def _answer_before(

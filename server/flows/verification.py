@@ -23,6 +23,7 @@ from server.domain.line_words import LineWords, Words, hash_of_lines
 from server.domain.tariff_calendar import TariffCalendar
 from server.domain.verification import Findings, VerifyReport
 from server.domain.verification_chains import AccountBooks, MeterBooks
+from server.domain.verification_refunds import RefundBooks
 from server.flows.verification_settlement import SettlementBooks
 from server.store import verification as books
 from server.store.append_only import unguarded
@@ -51,6 +52,7 @@ class _Books:
         )
         self.payments = _Payments(self.found, books.payments(connection, estate_id))
         self.settlements = SettlementBooks(connection, estate_id, self.found)
+        self.refunds = RefundBooks(self.found, *books.refunds(connection, estate_id))
         self.previous_hash = GENESIS
         self.sealing = True
         self.sealed = self.batches = self.lines = self.last_seq = 0
@@ -95,7 +97,9 @@ class _Books:
     def _credit(self, header: tuple[Any, ...], accounts: list[str], amounts: list[int]) -> None:
         turnover_fen = sum(map(abs, amounts)) // 2
         self.found.expect(1, f"batch {header[0]}", "turnover", header[7], turnover_fen)
-        self.payments.take(header[0], header[1], dict(zip(accounts, amounts, strict=True)))
+        booked = dict(zip(accounts, amounts, strict=True))
+        self.payments.take(header[0], header[1], booked)
+        self.refunds.take(header[1], header[4], booked)
 
     def _seal(self, batch: Batch, lines: LineWords, canonical: Words, start: int, end: int) -> None:
         """Follow the hash chain; after the last seal comes the unsealed tail."""
@@ -137,6 +141,7 @@ class _Books:
             self.found.note(7, f"table {table}", "its append-only trigger is gone")
         self.payments.close()
         self.settlements.close(self.last_seq)
+        self.refunds.close()
         return accounts
 
 

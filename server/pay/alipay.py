@@ -2,7 +2,8 @@
 
 States of a trade: TRADE_SUCCESS and TRADE_FINISHED (no refund possible any more) are paid. WAIT_BUYER_PAY is open.
 TRADE_CLOSED was never paid, or went back whole. A paid state that comes with a refund is money that went back by
-somebody else's hand: it is not credited, and where it was, the flow audits the contradiction. Amounts are yuan as
+somebody else's hand: it is not credited, and where it was, the flow audits the contradiction; with the number of a
+refund of ours it is a hint to ask, since it names what went back in all and not by this refund. Amounts are yuan as
 text on this wire. Notices are repeated for about 25 hours until the answer is the word `success`; their own time
 says when they were first sent, so the window around now is that long to the past and 300 s to the future.
 """
@@ -19,7 +20,14 @@ from server.domain.payments import ORDER_OPEN_MS
 from server.errors import CallbackRejected, Refused
 from server.pay.alipay_seal import SIGN_TYPE, answer_of, notice_of, sign
 from server.pay.fields import text
-from server.pay.provider import CallbackAnswer, PaidEvent, PreparedOrder, ProviderUnavailable, RefundState
+from server.pay.provider import (
+    CallbackAnswer,
+    PaidEvent,
+    PreparedOrder,
+    ProviderUnavailable,
+    RefundEvent,
+    RefundState,
+)
 from server.pay.signing import FRESH_S, BadSignature, machine_now_s
 from server.pay.yuan import fen_of_yuan, yuan_of_fen
 
@@ -88,7 +96,7 @@ class AlipayProvider:
             raise ProviderUnavailable("Alipay named a payment code that is no address")
         return PreparedOrder(order_no, code, is_page=False)
 
-    def verify_callback(self, headers: Mapping[str, str], body: bytes, *, now_ms: int) -> PaidEvent:
+    def verify_callback(self, headers: Mapping[str, str], body: bytes, *, now_ms: int) -> PaidEvent | RefundEvent:
         """Check the signature over all parameters, then that they are fresh and for us."""
         try:
             fields = notice_of(self._alipay_key, body)
@@ -104,7 +112,10 @@ class AlipayProvider:
         if fields.get("notify_type") != "trade_status_sync":
             raise CallbackRejected("the notice is not about the state of a trade")
         event_id = text(fields, "notify_id", length_max=NOTICE_ID_LENGTH_MAX)
-        return self._event(fields, event_id, text(fields, "out_trade_no"), paid_at="gmt_payment")
+        order_no, refund_no = text(fields, "out_trade_no"), fields.get("out_biz_no", "")
+        if refund_no and _returned(fields) and fields.get("trade_status") in (*PAID_STATES, CLOSED_STATE):
+            return RefundEvent(self.name, event_id, text(fields, "out_biz_no"), order_no, None, RefundState.DONE)
+        return self._event(fields, event_id, order_no, paid_at="gmt_payment")
 
     def accepted(self, result: str) -> CallbackAnswer:
         """The one word that ends the repeats."""
@@ -137,9 +148,9 @@ class AlipayProvider:
         raise ProviderUnavailable(f"Alipay did not close the order: {_problem(answer)}")
 
     async def refund(
-        self, order_no: str, refund_no: str, amount_fen: int, *, total_fen: int, reason: str
+        self, order_no: str, refund_no: str, amount_fen: int, *, total_fen: int, reason: str, notify_url: str = ""
     ) -> RefundState:
-        """Send money back the way it came; what was asked for before is looked up."""
+        """Send money back the way it came; what was asked for before is looked up. Notices go where the order's go."""
         wish = {
             "out_trade_no": order_no,
             "refund_amount": yuan_of_fen(amount_fen),
@@ -153,11 +164,18 @@ class AlipayProvider:
             raise ProviderUnavailable(f"Alipay left the refund open: {_problem(answer)}")
         if answer.get("fund_change") == "Y":
             return RefundState.DONE
+        return await self.query_refund(order_no, refund_no, amount_fen) or RefundState.PENDING
+
+    async def query_refund(self, order_no: str, refund_no: str, amount_fen: int) -> RefundState | None:
+        """What Alipay knows of a refund; of one that it has not done it says nothing at all."""
         asked = {"out_trade_no": order_no, "out_request_no": refund_no}
         found = await self._ask("alipay.trade.fastpay.refund.query", asked)
-        same = (found.get("out_request_no"), found.get("refund_amount")) == (refund_no, wish["refund_amount"])
-        done = found.get("code") == DONE and same and found.get("refund_status") == "REFUND_SUCCESS"
-        return RefundState.DONE if done else RefundState.PENDING
+        if found.get("sub_code") == UNKNOWN_TRADE or (found.get("code") == DONE and not found.get("refund_amount")):
+            return None
+        if found.get("code") != DONE or found.get("out_request_no") != refund_no:
+            raise ProviderUnavailable(f"Alipay did not answer for the refund: {_problem(found)}")
+        same = found.get("refund_amount") == yuan_of_fen(amount_fen)
+        return RefundState.DONE if same and found.get("refund_status") == "REFUND_SUCCESS" else RefundState.PENDING
 
     async def _state(self, order_no: str) -> object:
         return (await self._ask("alipay.trade.query", {"out_trade_no": order_no})).get("trade_status")
@@ -167,8 +185,7 @@ class AlipayProvider:
         if state not in (*PAID_STATES, OPEN_STATE, CLOSED_STATE):
             raise CallbackRejected("the field trade_status is unknown")
         amount_fen = fen_of_yuan(text(fields, "total_amount"))
-        returned = bool(fields.get("gmt_refund")) or fen_of_yuan(str(fields.get("refund_fee") or "0")) > 0
-        paid = state in PAID_STATES and not returned
+        paid = state in PAID_STATES and not _returned(fields)
         paid_ms = _beijing_s(fields, paid_at) * 1000 if paid else 0
         return PaidEvent(self.name, event_id, text(fields, "trade_no"), order_no, amount_fen, paid, paid_ms)
 
@@ -198,6 +215,11 @@ class AlipayProvider:
             return answer_of(self._alipay_key, method.replace(".", "_") + "_response", answer.content)
         except BadSignature as error:
             raise ProviderUnavailable(f"answer of Alipay refused: {error}") from error
+
+
+def _returned(fields: Mapping[str, object]) -> bool:
+    """Whether any of the money went back."""
+    return bool(fields.get("gmt_refund")) or fen_of_yuan(str(fields.get("refund_fee") or "0")) > 0
 
 
 def _beijing_s(fields: Mapping[str, object], name: str) -> int:

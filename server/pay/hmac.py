@@ -1,9 +1,9 @@
 """Integrators who bring a payment service of their own: signed JSON both ways, HMAC-SHA256 over `timestamp.body`.
 
 Every message is a POST with the headers X-Estate645-Timestamp (epoch seconds) and X-Estate645-Signature (hexadecimal).
-The field `kind` keeps messages of one direction from being played back in the other: we send order, query, close and
-refund to one address, its answers are of kind answer, its callbacks of kind payment. Two secrets may be valid at a
-time, so that they can be changed without a pause: we sign with the first and accept both.
+The field `kind` keeps messages of one direction from being played back in the other: we send order, query, close,
+refund and refund_query to one address, its answers are of kind answer, its callbacks of kind payment or refunded. Two
+secrets may be valid at a time, so that they can be changed without a pause: we sign with the first and accept both.
 """
 
 import hashlib
@@ -22,6 +22,7 @@ from server.pay.provider import (
     PaidEvent,
     PreparedOrder,
     ProviderUnavailable,
+    RefundEvent,
     RefundState,
     json_accepted,
     json_refused,
@@ -85,15 +86,17 @@ class HmacProvider:
             raise ProviderUnavailable("the payment service named a payment page with too long an address")
         return PreparedOrder(order_no, pay_url)
 
-    def verify_callback(self, headers: Mapping[str, str], body: bytes, *, now_ms: int) -> PaidEvent:
+    def verify_callback(self, headers: Mapping[str, str], body: bytes, *, now_ms: int) -> PaidEvent | RefundEvent:
         """Check signature and freshness over the raw bytes, then read the fields."""
         try:
             check(self._secrets, headers, body, now_s=now_ms // 1000)
         except BadSignature as error:
             raise CallbackRejected(f"callback of {self.name} refused: {error}") from error
         fields = object_of(body)
+        if fields.get("kind") == "refunded":
+            return self._refund_event(fields)
         if fields.get("kind") != "payment":
-            raise CallbackRejected("the message is not of kind payment")
+            raise CallbackRejected("the message is neither of kind payment nor of kind refunded")
         return self._event(fields, text(fields, "order_no"))
 
     def accepted(self, result: str) -> CallbackAnswer:
@@ -122,17 +125,40 @@ class HmacProvider:
         return result != "paid"
 
     async def refund(
-        self, order_no: str, refund_no: str, amount_fen: int, *, total_fen: int, reason: str
+        self, order_no: str, refund_no: str, amount_fen: int, *, total_fen: int, reason: str, notify_url: str = ""
     ) -> RefundState:
         """Send money back the way it came."""
         more = {"refund_no": refund_no, "amount_fen": amount_fen, "total_fen": total_fen, "reason": reason}
+        if notify_url:
+            more["notify_url"] = notify_url
         answer = await self._ask("refund", order_no, **more)
-        result = answer.get("result")
-        if result == "refused":
+        if answer.get("result") == "refused":
             raise Refused("the payment service gives no money back for this order")
-        if answer.get("refund_no") != refund_no or not isinstance(result, str) or result not in tuple(RefundState):
-            raise ProviderUnavailable("the payment service left the refund open")
-        return RefundState(result)
+        return _refund_state(answer, refund_no)
+
+    async def query_refund(self, order_no: str, refund_no: str, amount_fen: int) -> RefundState | None:
+        """What the service knows of a refund."""
+        answer = await self._ask("refund_query", order_no, refund_no=refund_no)
+        if answer.get("result") in ("unknown", "refused"):
+            return None
+        if answer.get("amount_fen") != amount_fen:
+            raise ProviderUnavailable("the payment service knows this refund with another amount")
+        return _refund_state(answer, refund_no)
+
+    def _refund_event(self, fields: Mapping[str, object]) -> RefundEvent:
+        if (fields.get("merchant"), fields.get("currency")) != (self._merchant, CURRENCY):
+            raise CallbackRejected("the message is for another merchant or currency")
+        result = fields.get("result")
+        if not isinstance(result, str) or result not in tuple(RefundState):
+            raise CallbackRejected("the field result is none of done, pending and failed")
+        return RefundEvent(
+            provider=self.name,
+            event_id=text(fields, "event_id"),
+            refund_no=text(fields, "refund_no"),
+            order_no=text(fields, "order_no"),
+            amount_fen=number(fields, "amount_fen", AMOUNT_FEN_MAX),
+            state=RefundState(result),
+        )
 
     def _event(self, fields: Mapping[str, object], order_no: str) -> PaidEvent:
         ours = (self._merchant, CURRENCY, order_no)
@@ -174,3 +200,10 @@ class HmacProvider:
         if (fields.get("kind"), fields.get("to"), fields.get("order_no")) != ("answer", kind, order_no):
             raise ProviderUnavailable("the payment service answered another question")
         return fields
+
+
+def _refund_state(answer: Mapping[str, object], refund_no: str) -> RefundState:
+    result = answer.get("result")
+    if answer.get("refund_no") != refund_no or not isinstance(result, str) or result not in tuple(RefundState):
+        raise ProviderUnavailable("the payment service left the refund open")
+    return RefundState(result)

@@ -49,6 +49,18 @@ class RefundState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class RefundEvent:
+    """A verified message of the provider about money on its way back; without an amount it is only a hint to ask."""
+
+    provider: str
+    event_id: str
+    refund_no: str
+    order_no: str
+    amount_fen: int | None
+    state: RefundState
+
+
+@dataclass(frozen=True, slots=True)
 class CallbackAnswer:
     """What a provider wants to hear: HTTP status and body."""
 
@@ -69,7 +81,7 @@ class Provider(Protocol):
         """Register the committed order with the provider; raises ProviderUnavailable."""
         ...
 
-    def verify_callback(self, headers: Mapping[str, str], body: bytes, *, now_ms: int) -> PaidEvent:
+    def verify_callback(self, headers: Mapping[str, str], body: bytes, *, now_ms: int) -> PaidEvent | RefundEvent:
         """Check signature and freshness, to both sides of now, over the raw bytes; raises CallbackRejected."""
         ...
 
@@ -90,11 +102,18 @@ class Provider(Protocol):
         ...
 
     async def refund(
-        self, order_no: str, refund_no: str, amount_fen: int, *, total_fen: int, reason: str
+        self, order_no: str, refund_no: str, amount_fen: int, *, total_fen: int, reason: str, notify_url: str = ""
     ) -> RefundState:
         """Give back `amount_fen` of an order over `total_fen`; the same `refund_no` again moves nothing more.
 
         Raises Refused when the provider gives no money back for this order, ProviderUnavailable when that is open.
+        """
+        ...
+
+    async def query_refund(self, order_no: str, refund_no: str, amount_fen: int) -> RefundState | None:
+        """What became of a refund that was asked for; None when the provider has never heard of it.
+
+        Raises ProviderUnavailable, also when what is known there is another refund.
         """
         ...
 

@@ -22,6 +22,7 @@ from server.pay.provider import (
     PaidEvent,
     PreparedOrder,
     ProviderUnavailable,
+    RefundEvent,
     RefundState,
     json_accepted,
     json_refused,
@@ -87,13 +88,14 @@ class SandboxProvider:
             raise ProviderUnavailable("the sandbox provider named a payment page that is not its own")
         return PreparedOrder(order_no, pay_url)
 
-    def verify_callback(self, headers: Mapping[str, str], body: bytes, *, now_ms: int) -> PaidEvent:
+    def verify_callback(self, headers: Mapping[str, str], body: bytes, *, now_ms: int) -> PaidEvent | RefundEvent:
         """Check signature and freshness over the raw bytes, then read the fields; raises CallbackRejected."""
         try:
             verify(self._provider_key, _stamp(headers), "POST", self._callback_path, body, now_s=now_ms // 1000)
         except BadSignature as error:
             raise CallbackRejected(f"callback of {self.name} refused: {error}") from error
-        return self._event(object_of(body))
+        fields = object_of(body)
+        return self._refund_event(fields) if "refund_no" in fields else self._event(fields)
 
     async def query(self, order_no: str) -> PaidEvent | None:
         """What the provider knows of the order: None while it is unpaid or unknown there."""
@@ -119,14 +121,46 @@ class SandboxProvider:
         return answer is None or answer.get("result") == "failed"
 
     async def refund(
-        self, order_no: str, refund_no: str, amount_fen: int, *, total_fen: int, reason: str
+        self, order_no: str, refund_no: str, amount_fen: int, *, total_fen: int, reason: str, notify_url: str = ""
     ) -> RefundState:
-        """Refused: there is no money in the test wallet that could go back."""
-        raise Refused("the test wallet gives no money back")
+        """Send money back into the test wallet."""
+        wish = {
+            "order_no": order_no,
+            "refund_no": refund_no,
+            "amount_fen": amount_fen,
+            "currency": CURRENCY,
+            "notify_url": notify_url,
+        }
+        answer = await self._ask("POST", "/v1/refunds", json.dumps(wish).encode())
+        if answer is None or answer.get("result") == "refused":
+            raise Refused("the test wallet gives no money back for this order")
+        return _refund_state(answer, (order_no, refund_no, amount_fen))
 
-    def _event(self, fields: Mapping[str, object]) -> PaidEvent:
+    async def query_refund(self, order_no: str, refund_no: str, amount_fen: int) -> RefundState | None:
+        """What the provider knows of a refund."""
+        answer = await self._ask("GET", f"/v1/refunds/{refund_no}", b"")
+        return None if answer is None else _refund_state(answer, (order_no, refund_no, amount_fen))
+
+    def _refund_event(self, fields: Mapping[str, object]) -> RefundEvent:
+        self._for_us(fields)
+        result = fields.get("result")
+        if not isinstance(result, str) or result not in tuple(RefundState):
+            raise CallbackRejected("the field result is none of done, pending and failed")
+        return RefundEvent(
+            provider=self.name,
+            event_id=text(fields, "event_id"),
+            refund_no=text(fields, "refund_no"),
+            order_no=text(fields, "order_no"),
+            amount_fen=number(fields, "amount_fen", AMOUNT_FEN_MAX),
+            state=RefundState(result),
+        )
+
+    def _for_us(self, fields: Mapping[str, object]) -> None:
         if fields.get("currency") != CURRENCY or fields.get("merchant") != serial_of(self._merchant_key.public_key()):
             raise CallbackRejected("the message is for another merchant or currency")
+
+    def _event(self, fields: Mapping[str, object]) -> PaidEvent:
+        self._for_us(fields)
         if fields.get("result") not in ("paid", "failed"):
             raise CallbackRejected("the field result is neither paid nor failed")
         return PaidEvent(
@@ -159,6 +193,15 @@ class SandboxProvider:
         if not answer.is_success:
             raise ProviderUnavailable(f"the sandbox provider refused: {fields.get('detail', answer.status_code)}")
         return fields
+
+
+def _refund_state(answer: Mapping[str, object], ours: tuple[str, str, int]) -> RefundState:
+    if (answer.get("order_no"), answer.get("refund_no"), answer.get("amount_fen")) != ours:
+        raise ProviderUnavailable("the sandbox provider answered for another refund")
+    result = answer.get("result")
+    if not isinstance(result, str) or result not in tuple(RefundState):
+        raise ProviderUnavailable("the sandbox provider left the refund open")
+    return RefundState(result)
 
 
 def open_sandbox(url: str, *, merchant_key: str, provider_public_key: str) -> SandboxProvider:

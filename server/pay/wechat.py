@@ -2,8 +2,9 @@
 
 States of a transaction: SUCCESS is paid. NOTPAY and USERPAYING are open. CLOSED, REVOKED and PAYERROR will never be
 paid. REFUND was paid and went back, in part or whole, by somebody else's hand: it is not credited, and where it was,
-the flow audits the contradiction. Amounts are whole fen on this wire. The answer to a notice is 200, or a JSON FAIL
-with another status, upon which the platform sends it again over about a day.
+the flow audits the contradiction. A refund is SUCCESS, PROCESSING, CLOSED (nothing moved) or ABNORMAL (the payer's
+bank did not take it; a person must send it on at the merchant platform). Amounts are whole fen on this wire. The
+answer to a notice is 200, or a JSON FAIL with another status, upon which the platform sends it again over about a day.
 """
 
 import json
@@ -17,7 +18,14 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from server.domain.payments import ORDER_OPEN_MS
 from server.errors import CallbackRejected, Refused
 from server.pay.fields import AMOUNT_FEN_MAX, inner, instant_ms, number, object_of, text
-from server.pay.provider import CallbackAnswer, PaidEvent, PreparedOrder, ProviderUnavailable, RefundState
+from server.pay.provider import (
+    CallbackAnswer,
+    PaidEvent,
+    PreparedOrder,
+    ProviderUnavailable,
+    RefundEvent,
+    RefundState,
+)
 from server.pay.signing import BadSignature, machine_now_s
 from server.pay.wechat_seal import Merchant, authorization, check, unseal
 
@@ -36,12 +44,14 @@ REFUND_STATES = {
     "SUCCESS": RefundState.DONE,
     "PROCESSING": RefundState.PENDING,
     "CLOSED": RefundState.FAILED,
-    "ABNORMAL": RefundState.FAILED,
+    "ABNORMAL": RefundState.PENDING,
 }
+UNKNOWN_REFUND = ("RESOURCE_NOT_EXISTS", "RESOURCE_NOT_EXIST", "REFUND_NOT_EXISTS")
 UNKNOWN_ORDER = ("ORDER_NOT_EXIST", "ORDERNOTEXIST")  # the platform's manuals spell its codes both ways
 CLOSED_ORDER = ("ORDER_CLOSED", "ORDERCLOSED")
 PAID_ORDER = ("ORDER_PAID", "ORDERPAID")
 _ORDER = "/v3/pay/transactions/out-trade-no/"
+_REFUNDS = "/v3/refund/domestic/refunds"
 
 
 class WechatProvider:
@@ -85,7 +95,7 @@ class WechatProvider:
             raise ProviderUnavailable(f"WeChat Pay gave no payment code: {_problem(status, answer)}")
         return PreparedOrder(order_no, code, is_page=False)
 
-    def verify_callback(self, headers: Mapping[str, str], body: bytes, *, now_ms: int) -> PaidEvent:
+    def verify_callback(self, headers: Mapping[str, str], body: bytes, *, now_ms: int) -> PaidEvent | RefundEvent:
         """Check signature and freshness over the raw bytes, open the resource, check that it is for us."""
         try:
             check(self._keys, headers, body, now_s=now_ms // 1000)
@@ -102,6 +112,8 @@ class WechatProvider:
         except BadSignature as error:
             raise CallbackRejected(f"callback of {self.name} refused: {error}") from error
         fields = object_of(plain)
+        if str(notice.get("event_type", "")).startswith("REFUND."):
+            return self._refund_event(fields, event_id)
         return self._event(fields, event_id, text(fields, "out_trade_no"))
 
     def accepted(self, result: str) -> CallbackAnswer:
@@ -138,26 +150,37 @@ class WechatProvider:
         raise ProviderUnavailable(f"WeChat Pay did not close the order: {_problem(status, answer)}")
 
     async def refund(
-        self, order_no: str, refund_no: str, amount_fen: int, *, total_fen: int, reason: str
+        self, order_no: str, refund_no: str, amount_fen: int, *, total_fen: int, reason: str, notify_url: str = ""
     ) -> RefundState:
         """Send money back the way it came."""
         wish = {
             "out_trade_no": order_no,
             "out_refund_no": refund_no,
             "reason": reason[:REASON_LENGTH_MAX],
+            **({"notify_url": notify_url} if notify_url else {}),
             "amount": {"refund": amount_fen, "total": total_fen, "currency": CURRENCY},
         }
-        status, answer = await self._ask("POST", "/v3/refund/domestic/refunds", wish)
+        status, answer = await self._ask("POST", _REFUNDS, wish)
         if status in (400, 403, 404):
             raise Refused(f"WeChat Pay gives no money back: {_problem(status, answer)}")
-        state = REFUND_STATES.get(str(answer.get("status")))
-        if status != httpx.codes.OK or state is None:
-            raise ProviderUnavailable(f"WeChat Pay left the refund open: {_problem(status, answer)}")
-        amount = answer.get("amount")
-        moved = amount.get("refund") if isinstance(amount, dict) else None
-        if (answer.get("out_trade_no"), answer.get("out_refund_no"), moved) != (order_no, refund_no, amount_fen):
-            raise ProviderUnavailable("WeChat Pay answered for another refund; look at its merchant platform")
-        return state
+        return _state_of(status, answer, (order_no, refund_no, amount_fen))
+
+    async def query_refund(self, order_no: str, refund_no: str, amount_fen: int) -> RefundState | None:
+        """What the platform knows of a refund."""
+        status, answer = await self._ask("GET", f"{_REFUNDS}/{refund_no}")
+        if status == httpx.codes.NOT_FOUND and answer.get("code") in UNKNOWN_REFUND:
+            return None
+        return _state_of(status, answer, (order_no, refund_no, amount_fen))
+
+    def _refund_event(self, fields: Mapping[str, object], event_id: str) -> RefundEvent:
+        state = REFUND_STATES.get(str(fields.get("refund_status")))
+        if fields.get("mchid") != self._merchant.mchid:
+            raise CallbackRejected("the message is for another merchant")
+        if state is None:
+            raise CallbackRejected("the field refund_status is unknown")
+        amount_fen = number(inner(fields, "amount"), "refund", AMOUNT_FEN_MAX)
+        refund_no, order_no = text(fields, "out_refund_no"), text(fields, "out_trade_no")
+        return RefundEvent(self.name, event_id, refund_no, order_no, amount_fen, state)
 
     def _event(self, fields: Mapping[str, object], event_id: str, order_no: str) -> PaidEvent:
         ours = (self._merchant.mchid, self._merchant.appid, order_no)
@@ -200,6 +223,18 @@ class WechatProvider:
             return answer.status_code, object_of(answer.content) if answer.content else {}
         except (BadSignature, CallbackRejected) as error:
             raise ProviderUnavailable(f"answer {answer.status_code} of WeChat Pay refused: {error}") from error
+
+
+def _state_of(status: int, answer: Mapping[str, object], ours: tuple[str, str, int]) -> RefundState:
+    """The state in an answer about our refund: order, number and amount must be ours."""
+    state = REFUND_STATES.get(str(answer.get("status")))
+    if status != httpx.codes.OK or state is None:
+        raise ProviderUnavailable(f"WeChat Pay left the refund open: {_problem(status, answer)}")
+    amount = answer.get("amount")
+    moved = amount.get("refund") if isinstance(amount, dict) else None
+    if (answer.get("out_trade_no"), answer.get("out_refund_no"), moved) != ours:
+        raise ProviderUnavailable("WeChat Pay answered for another refund; look at its merchant platform")
+    return state
 
 
 def _total(fields: Mapping[str, object]) -> int:

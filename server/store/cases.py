@@ -17,6 +17,18 @@ def live_keys(connection: Connection, estate_id: str) -> set[Key]:
     return {(row[0], row[1]) for row in connection.execute(query)}
 
 
+def live_case(connection: Connection, estate_id: str, kind: str, subject: str) -> str | None:
+    """The case of this kind and subject that is not closed, or None."""
+    query = select(anomaly_case.c.case_id).where(
+        anomaly_case.c.estate_id == estate_id,
+        anomaly_case.c.kind == kind,
+        anomaly_case.c.subject == subject,
+        anomaly_case.c.status != "closed",
+    )
+    found: str | None = connection.execute(query).scalar()
+    return found
+
+
 def last_closings(connection: Connection, estate_id: str) -> dict[Key, int]:
     """World time at which a case of (kind, subject) was last closed."""
     query = (

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, func, select
 
+from server.domain.payments import Limits
 from server.store.schema import account, callback_inbox, idempotency, meter, payment, payment_order, supply
 
 
@@ -45,6 +46,22 @@ def open_orders(connection: Connection, estate_id: str, *, limit: int) -> Sequen
         .limit(limit)
     )
     return connection.execute(query).mappings().all()
+
+
+def limits_of(site: RowMapping) -> Limits:
+    """The limits of top-ups in an estate's row."""
+    return Limits(**{name: site[name] for name in Limits.__slots__})
+
+
+def taken_by(connection: Connection, estate_id: str, actor: str, since: int) -> int:
+    """Fen that a cashier took at the counter from `since` (world seconds) on."""
+    query = select(func.coalesce(func.sum(payment_order.c.amount_fen), 0)).where(
+        payment_order.c.estate_id == estate_id,
+        payment_order.c.channel == "counter",
+        payment_order.c.actor == actor,
+        payment_order.c.created_at >= since,
+    )
+    return int(connection.execute(query).scalar_one())
 
 
 def payment_of_transaction(

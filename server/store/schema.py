@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-from server.store import columns, schema_readings, schema_rules, schema_settlement
+from server.store import columns, schema_money, schema_readings, schema_rules, schema_settlement
 from server.store.columns import Int64
 from server.store.columns import id_column as _id
 from server.store.columns import int_column as _int
@@ -30,6 +30,7 @@ scheme, holiday, alert = schema_rules.scheme, schema_rules.holiday, schema_rules
 bulk_cut, bulk_cut_item = schema_rules.bulk_cut, schema_rules.bulk_cut_item
 candidate_day = schema_rules.candidate_day
 settlement, settlement_sum = schema_settlement.settlement, schema_settlement.settlement_sum
+refund = schema_money.refund
 
 APPEND_ONLY = (
     "batch", "line", "seal", "scheme", "relay_desired", "relay_attempt", "callback_inbox", "case_event", "audit",
@@ -63,6 +64,10 @@ estate = Table(
     _int("limits_at", default=0),  # world time at which the limits of all households were last worked out
     _int("trips_per_hour_max", nullable=True),  # None: max(5, 1 % of households)
     _int("trips_per_day_max", nullable=True),  # None: max(5, 3 % of households)
+    _int("topup_min_fen", default=1000), _int("topup_max_fen", default=500_000),  # of one payment
+    _int("balance_max_fen", nullable=True),  # no payment may lift a balance above it; None: any
+    _int("sales_day_max_fen", nullable=True),  # cash that one cashier takes in a day; None: any
+    _int("refund_alone_max_fen", default=50_000),  # above it a refund takes two people
     _text("breaker", default="closed"),  # closed | open
     _text("breaker_reason", default=""),
     _int("stopped", default=0),  # the red button: 1 = no trip is sent until two people start again
@@ -147,7 +152,7 @@ meter_cursor = Table(
 batch = Table(
     "batch", metadata,
     _id("estate_id"), Column("batch_seq", Int64, primary_key=True, autoincrement=False),
-    _text("kind"),  # charge | topup | opening | reversal | correction | fee | transfer | ...
+    _text("kind"),  # charge | topup | opening | fee | transfer | refund | refund_paid | refund_return | ...
     _int("event_at"), _int("created_ms"),
     _text("idem_key"), _text("payload_sha256"), _int("lines"), _int("turnover_fen"),
     _text("actor", default="system"), _text("memo", default=""),
@@ -241,7 +246,9 @@ payment = Table(
     "payment", metadata,
     _id("estate_id"), _id("payment_id"),
     _text("provider"), _text("transaction_id"), _text("order_no", nullable=True), _text("account_id", nullable=True),
-    _int("amount_fen"), _int("batch_seq"), _int("event_at"), _int("created_ms"), _text("state"),  # credited | suspense
+    _int("amount_fen"), _int("batch_seq"), _int("event_at"), _int("created_ms"),
+    _text("state"),  # credited | suspense | assigned: from suspense to a household
+    _int("paid_ms", nullable=True),  # when the provider says that it was paid, machine time
     UniqueConstraint("estate_id", "provider", "transaction_id", name="payment_transaction"),
 )  # fmt: skip
 

@@ -13,6 +13,7 @@ from server.store.breaker import system_limit
 from server.store.bulk import update_rows
 from server.store.bulk_cut import released
 from server.store.doubts import Doubts, load_doubts
+from server.store.refunds import in_flight
 from server.store.schema import (
     account,
     bus,
@@ -123,10 +124,13 @@ def trip_candidates(
     for bus_id, at in trips:
         by_bus[bus_id] = by_bus.get(bus_id, 0) + (at > now_s - BUS_WINDOW_S)
     doubts = load_doubts(connection, estate_id, account_ids)
+    returning = in_flight(connection, estate_id, account_ids)
     query = _joined(estate_id).where(account.c.account_id.in_(account_ids))
     place = {name: number for number, name in enumerate(account_ids)}
     found = [
-        _candidate(book, row, by_bus, limits, doubts, clock_sane=clock_sane, in_wave=row["meter_id"] in in_waves)
+        _candidate(
+            book, row, by_bus, limits, doubts, returning, clock_sane=clock_sane, in_wave=row["meter_id"] in in_waves
+        )
         for row in connection.execute(query).mappings()
     ]
     return sorted(found, key=lambda one: (place[one.account_id], one.meter_id))
@@ -138,6 +142,7 @@ def _candidate(
     by_bus: dict[str, int],
     limits: dict[str, int],
     doubts: Doubts,
+    returning: dict[str, int],
     *,
     clock_sane: bool,
     in_wave: bool,
@@ -171,6 +176,7 @@ def _candidate(
         held_readings=doubts.held.get(row["meter_id"], 0),
         unconfirmed_fen=doubts.unconfirmed_fen.get(row["account_id"], 0),
         quarantined=row["candidate"] == QUARANTINED,
+        returning_fen=returning.get(row["account_id"], 0),
         released=in_wave,
         **limits,
     )

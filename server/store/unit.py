@@ -32,7 +32,8 @@ class Unit:
         """Ring `topic` for `key` after the commit; lost announcements must be harmless (rows are the truth).
 
         Topics: "supply" (key: bus_id), "balance" (account_id), "notice" (account_id), "meter" (meter_id),
-        "case" (case_id), "order" (order_no), "recharge" (meter_id), "estate" (estate_id: other buses or meters).
+        "case" (case_id), "order" (order_no), "refund" (refund_no), "recharge" (meter_id), "estate"
+        (estate_id: other buses or meters).
         """
         self.announcements.append((topic, key))
 

@@ -7,8 +7,9 @@ from sqlalchemy import Connection, and_, func, select
 from core.reading import Verdict
 from server.domain.ledger import SYSTEM_ACCOUNTS
 from server.domain.verification import Carried, Ended, Installed, Reached
+from server.domain.verification_refunds import RefundRow, SomePayment
 from server.store.readings import ACCEPTED
-from server.store.schema import account, batch, exchange, line, meter, meter_cursor, payment, reading, seal
+from server.store.schema import account, batch, exchange, line, meter, meter_cursor, payment, reading, refund, seal
 
 STRAYS_MAX = 100  # rows of one kind that belong nowhere; more of them say no more
 
@@ -136,6 +137,17 @@ def payments(connection: Connection, estate_id: str) -> list[PaymentRow]:
     columns = (payment.c[name] for name in PaymentRow._fields)
     query = select(*columns).where(payment.c.estate_id == estate_id).order_by(payment.c.payment_id)
     return [PaymentRow(*row) for row in connection.execute(query)]
+
+
+def refunds(connection: Connection, estate_id: str) -> tuple[list[RefundRow], list[SomePayment]]:
+    """All refunds, and the payments that were refunded or assigned."""
+    query = select(*(refund.c[name] for name in RefundRow._fields)).where(refund.c.estate_id == estate_id)
+    rows = [RefundRow(*row) for row in connection.execute(query.order_by(refund.c.refund_no))]
+    refunded = select(refund.c.payment_id).where(refund.c.estate_id == estate_id)
+    of = select(*(payment.c[name] for name in SomePayment._fields)).where(
+        payment.c.estate_id == estate_id, (payment.c.state == "assigned") | payment.c.payment_id.in_(refunded)
+    )
+    return rows, [SomePayment(*row) for row in connection.execute(of.order_by(payment.c.payment_id))]
 
 
 def repeated_keys(connection: Connection, estate_id: str) -> list[str]:

@@ -13,8 +13,9 @@ from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
 from server.errors import EstateError, NotFound
-from server.flows import payments
-from server.pay.provider import CallbackAnswer, PaidEvent, Provider
+from server.flows import payments, refunds
+from server.pay.provider import CallbackAnswer, PaidEvent, Provider, RefundEvent
+from server.store.unit import Unit
 from server.web.deps import SIGNED_MESSAGE, State
 from server.web.errors import STATUS
 from server.web.state import WebState
@@ -46,11 +47,12 @@ async def _take(payer: Provider, request: Request, state: WebState) -> CallbackA
     return payer.accepted(result)
 
 
-async def _record(state: WebState, event: PaidEvent, body: bytes) -> str:
-    now = state.clock.now()
-    future = state.writer.submit(
-        lambda unit: payments.record_callback(unit, state.estate_id, event, body.decode("utf-8", "replace"), now=now),
-        urgent=True,
-    )
-    result = await asyncio.wrap_future(future)
-    return str(result)
+async def _record(state: WebState, event: PaidEvent | RefundEvent, body: bytes) -> str:
+    now, said = state.clock.now(), body.decode("utf-8", "replace")
+
+    def work(unit: Unit) -> str:
+        if isinstance(event, RefundEvent):
+            return str(refunds.record_callback(unit, state.estate_id, event, said, now=now))
+        return str(payments.record_callback(unit, state.estate_id, event, said, now=now))
+
+    return await asyncio.wrap_future(state.writer.submit(work, urgent=True))

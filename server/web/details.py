@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from markupsafe import Markup
 
-from server.web.formats import Formats, kwh
+from server.web.formats import Formats, kwh, yuan
 from server.web.i18n import mark as _
 
 Gettext = Callable[[str], str]
@@ -42,6 +42,12 @@ FIXED = {
     "the clock is in doubt": _("the clock is in doubt"),
     "the estate's switches": _("cutting was switched off"),
     "the collector is stopping": _("reading is being stopped"),
+    "the provider is at it": _("the provider is at it"),
+    "told by the provider": _("told by the provider"),
+    "refused by the provider": _("refused by the provider"),
+    "cash goes back alone only on the day of the sale and by its cashier": _(
+        "cash goes back alone only on the day of the sale and by its cashier"
+    ),
 }
 POSITIONS = {"open": _("open"), "closed": _("closed")}
 PATTERNS = tuple(
@@ -145,6 +151,12 @@ PATTERNS = tuple(
             r"(?P<count>\d+) of (?P<all>\d+) households of wave (?P<wave>\d+) have paid",
             _("%(count)s of %(all)s households of wave %(wave)s have paid"),
         ),
+        (r"only (?P<sum_fen>\d+) fen are not consumed", _("only %(sum_fen)s are not consumed")),
+        (r"more than (?P<sum_fen>\d+) fen", _("more than %(sum_fen)s")),
+        (
+            r"nobody can be asked: (?P<provider>\S+) is not set up here",
+            _("nobody can be asked: %(provider)s is not set up here"),
+        ),
         (
             r"(?P<count>\d+) steps split by time at a tariff boundary",
             _("%(count)s steps split by time at a tariff boundary (estimate)"),
@@ -170,6 +182,8 @@ def _fields(parts: Mapping[str, str], f: Formats, gettext: Gettext) -> dict[str,
     for name, value in parts.items():
         if name.endswith("wh"):
             said[name] = kwh(int(value))
+        elif name.endswith("fen"):
+            said[name] = yuan(int(value))
         elif name == "age_s":
             said[name] = f.span(int(value))
         elif name == "rest":

@@ -19,6 +19,7 @@ def told(
     balance_fen = int(arguments.get("balance_fen", 0))
     fields = {
         "money": yuan(balance_fen),
+        "sum": yuan(int(arguments.get("amount_fen", 0))),
         "debt": yuan(max(0, -balance_fen)),
         "when": f.full(int(arguments["earliest_at"])) if "earliest_at" in arguments else "",
         "from": f.minute_of_day(protected[0]),
@@ -41,6 +42,8 @@ def told(
         ),
         "restored": _("The power is back on, or the meter permits closing."),
         "topup": _("Payment received. The balance is %(money)s."),
+        "refund": _("%(sum)s is on its way back to where it was paid from. The balance is %(money)s."),
+        "refund_return": _("%(sum)s could not be given back and is yours again. The balance is %(money)s."),
     }
     if kind == "cut" and fields["at"]:
         kind = "cut_at_call" if phone else "cut_at"

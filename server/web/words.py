@@ -60,6 +60,8 @@ NOTICES = {
     "cut": _("Power cut"),
     "restored": _("Power back"),
     "topup": _("Payment received"),
+    "refund": _("Refund under way"),
+    "refund_return": _("Refund came back"),
 }
 CHANNELS = {"page": _("in page"), "sandbox": _("test channel")}
 DELIVERY = {
@@ -72,6 +74,9 @@ LEDGER = {
     "charge": _("Energy"),
     "topup": _("Top-up"),
     "opening": _("Opening balance"),
+    "refund": _("Refund"),
+    "refund_return": _("Refund came back"),
+    "assignment": _("Found payment"),
     "reversal": _("Reversal"),
     "correction": _("Correction"),
     "recharge": _("Into the meter"),
@@ -96,6 +101,13 @@ SALES = {
     "alipay": _("Alipay"),
     "hmac": _("Partner payment"),
     "sandbox": _("Test wallet"),
+}
+PAYMENTS = {"credited": _("credited"), "suspense": _("in suspense"), "assigned": _("assigned")}
+REFUNDS = {
+    "reserved": _("waiting"),
+    "asked": _("asked for"),
+    "refunded": _("given back"),
+    "released": _("back in the balance"),
 }
 INSTALL_PROBLEMS = {
     "room": _("give the room a name without spaces and without : / ? # % &"),
@@ -127,6 +139,9 @@ CASES = {
     "stuck": _("Register stands still"),
     "jump": _("Register jumped"),
     "breaker": _("The breaker has stopped all cuts"),
+    "refund_open": _("Refund without an answer"),
+    "refund_unknown": _("Money went back by another hand"),
+    "refund_contradicted": _("Provider contradicts a refund"),
 }
 CASE_STATUS = {"open": _("new"), "acknowledged": _("acknowledged"), "closed": _("finished")}
 CASE_VERBS = {"opened": _("Opened"), "seen": _("Seen again"), "acknowledged": _("Acknowledged"), "closed": _("Closed")}
@@ -174,6 +189,11 @@ EVIDENCE = {
     "usual_w": _("highest usual power"),
     "readings": _("Readings"),
     "reason": _("Reason"),
+    "amount_fen": _("amount"),
+    "provider": _("provider"),
+    "order_no": _("order"),
+    "status": _("here"),
+    "state": _("at the provider"),
 }
 VERDICTS = {
     "accepted": _("counted"),
@@ -204,6 +224,7 @@ APPROVALS = {
     "start_again": _("Start again"),
     "breaker_reset": _("Close the breaker"),
     "bulk_cut": _("Bulk cut"),
+    "refund": _("Refund"),
 }
 ALERTS = {"heat": _("heat"), "cold": _("cold"), "order": _("by order")}
 DAY_KINDS = {"off": _("no cuts"), "work": _("an ordinary day")}
@@ -225,6 +246,8 @@ GROUPS = {
     "account_words": ACCOUNTS,
     "period_words": PERIODS,
     "sale_words": SALES,
+    "payment_words": PAYMENTS,
+    "refund_words": REFUNDS,
     "install_problem_words": INSTALL_PROBLEMS,
     "protocol_words": PROTOCOLS,
     "search_doubt_words": SEARCH_DOUBTS,

@@ -33,7 +33,7 @@ def test_an_empty_database_becomes_the_schema(empty_url: str) -> None:
         assert unguarded(connection, APPEND_ONLY) == []
         checks = {name: inspect(connection).get_check_constraints(name) for name in metadata.tables}
     assert sorted(str(check["name"]) for found in checks.values() for check in found) == [
-        "account_residue", "estate_command_ttl", "estate_mode", "order_amount", "recharge_amount",
+        "account_residue", "estate_command_ttl", "estate_mode", "order_amount", "recharge_amount", "refund_amount",
     ]  # fmt: skip
     engine.dispose()
 

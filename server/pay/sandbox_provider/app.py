@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from server.pay.sandbox_provider.delivery import Delivery
 from server.pay.sandbox_provider.orders import Fault, OrderBook, Refusal, terms_of
 from server.pay.sandbox_provider.page import STYLE, origin, payment_page
+from server.pay.sandbox_provider.refunds import RefundBook
 from server.pay.sandbox_provider.seal import MerchantGate, Untrusted, fingerprint, sealed
 
 BODY_BYTES_MAX = 16 * 1024
@@ -26,6 +27,7 @@ class Desk:
     ) -> None:
         self.key = key
         self.book = OrderBook()
+        self.refunds = RefundBook(self.book)
         self.gate = MerchantGate(merchant_key)
         self.delivery = delivery or Delivery(key, fingerprint(merchant_key))
 
@@ -53,6 +55,7 @@ def create_provider(desk: Desk, *, faults: bool = False) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     _add_errors(app, desk)
     _add_merchant(app, desk)
+    _add_refunds(app, desk)
     _add_payer(app, desk)
     if faults:
         _add_faults(app, desk)
@@ -88,6 +91,22 @@ def _add_merchant(app: FastAPI, desk: Desk) -> None:
         order = desk.book.by_number(order_no)
         desk.book.settle(order, paid=False, now_ms=int(time.time() * 1000))  # the merchant knows, so no callback
         return desk.answer(request, desk.delivery.outcome(order))
+
+
+def _add_refunds(app: FastAPI, desk: Desk) -> None:
+    @app.post("/v1/refunds")
+    async def give(request: Request) -> Response:
+        refund, is_new = desk.refunds.give(_json(await desk.admitted(request)))
+        if is_new:
+            desk.delivery.start_refund(refund)
+        if is_new and refund.order.fault is Fault.REFUND_UNANSWERED:
+            raise Refusal(500, "an error that was asked for")
+        return desk.answer(request, desk.delivery.refund_outcome(refund))
+
+    @app.get("/v1/refunds/{refund_no}")
+    async def look_up_refund(request: Request, refund_no: str) -> Response:
+        await desk.admitted(request)
+        return desk.answer(request, desk.delivery.refund_outcome(desk.refunds.by_number(refund_no)))
 
 
 def _add_payer(app: FastAPI, desk: Desk) -> None:

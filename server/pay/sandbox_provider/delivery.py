@@ -8,12 +8,14 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Coroutine
 from urllib.parse import urlsplit
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from server.pay.sandbox_provider.orders import Fault, Order
+from server.pay.sandbox_provider.refunds import Refund
 from server.pay.sandbox_provider.seal import sealed
 
 log = logging.getLogger(__name__)
@@ -55,14 +57,33 @@ class Delivery:
             "paid_ms": order.paid_ms,
         }
 
+    def refund_outcome(self, refund: Refund) -> dict[str, object]:
+        """What callback and query say of a refund."""
+        return {
+            "merchant": self._merchant,
+            "order_no": refund.order.terms.order_no,
+            "refund_no": refund.refund_no,
+            "amount_fen": refund.amount_fen,
+            "currency": refund.order.terms.currency,
+            "result": refund.result,
+            "event_id": refund.event_id,
+        }
+
     def start(self, order: Order) -> None:
         """Begin to deliver the outcome of a settled order."""
         if order.fault is Fault.LOST:
             return
         for _ in range(2 if order.fault is Fault.DUPLICATE else 1):
-            task = asyncio.get_running_loop().create_task(self._deliver(order))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._begin(self._deliver(order))
+
+    def start_refund(self, refund: Refund) -> None:
+        """Begin to deliver the outcome of a refund, once it is no longer pending."""
+        self._begin(self._deliver_refund(refund))
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
         """Give up what is still waiting."""
@@ -85,11 +106,30 @@ class Delivery:
             if order.fault is Fault.DUPLICATE and order.delivered:
                 await self._post(client, order)
 
+    async def _deliver_refund(self, refund: Refund) -> None:
+        if refund.result == "pending":
+            await asyncio.sleep(self._late_s)
+            refund.result = "done"
+        if not refund.notify_url or refund.order.fault is Fault.LOST:
+            return
+        async with httpx.AsyncClient(transport=self._transport, timeout=TIMEOUT_S, trust_env=False) as client:
+            for wait_s in self._waits_s:
+                await asyncio.sleep(wait_s)
+                body = json.dumps(self.refund_outcome(refund)).encode()
+                path = urlsplit(refund.notify_url).path
+                headers = sealed(self._key, "POST", path, body, now_s=int(time.time()))
+                if await self._send(client, refund.notify_url, {**headers, "Content-Type": "application/json"}, body):
+                    return
+        log.warning("gave up telling the merchant about refund %s", refund.refund_no)
+
     async def _post(self, client: httpx.AsyncClient, order: Order) -> bool:
         headers, body = self.message(order, now_s=int(time.time()))
         order.deliveries += 1
+        return await self._send(client, order.terms.notify_url, headers, body)
+
+    async def _send(self, client: httpx.AsyncClient, url: str, headers: dict[str, str], body: bytes) -> bool:
         try:
-            answer = await client.post(order.terms.notify_url, content=body, headers=headers)
+            answer = await client.post(url, content=body, headers=headers)
         except httpx.HTTPError as error:
             log.info("the merchant does not answer (%s)", type(error).__name__)
             return False

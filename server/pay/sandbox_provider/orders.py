@@ -13,7 +13,7 @@ AMOUNT_FEN_MAX = 10_000_000
 
 
 class Fault(StrEnum):
-    """How the callback of a paid order goes wrong; NONE is the honest one."""
+    """How the callback of a paid order, or its refund, goes wrong; NONE is the honest one."""
 
     NONE = "none"
     DUPLICATE = "duplicate"  # three deliveries, two of them at once
@@ -24,6 +24,9 @@ class Fault(StrEnum):
     WRONG_AMOUNT = "wrong_amount"  # a well-signed amount that is not the order's
     TAMPERED = "tampered"  # body changed after signing
     FORGED = "forged"  # signed with a key that is not the provider's
+    REFUND_PENDING = "refund_pending"  # a refund of this order is done only after `late_s`
+    REFUND_FAILED = "refund_failed"  # it fails
+    REFUND_UNANSWERED = "refund_unanswered"  # it is done, but the first answer is an error
 
 
 class Refusal(Exception):

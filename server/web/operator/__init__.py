@@ -1,4 +1,4 @@
-"""Pages of the staff: today, room wall, household, counter, supply, statistics, cases, readings, buses,
+"""Pages of the staff: today, room wall, household, counter, payments, supply, statistics, cases, readings, buses,
 commissioning.
 """
 
@@ -12,6 +12,7 @@ from server.web.operator import (
     counter,
     exchanges,
     households,
+    payments,
     readings,
     rules,
     settlement,
@@ -26,7 +27,7 @@ __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
 PARTS = (
-    today, wall, households, bills, counter, verdicts, supply, rules, statistics, settlement, cases, readings,
+    today, wall, households, bills, counter, payments, verdicts, supply, rules, statistics, settlement, cases, readings,
     exchanges, buses, commission,
 )  # fmt: skip
 for part in PARTS:

@@ -4,13 +4,15 @@ import secrets
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Query, Request
+from sqlalchemy import Connection, RowMapping
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from server.domain.states import state_of
 from server.errors import NotFound
 from server.flows import payments as flows
 from server.store import household as reads
-from server.store import statistics, wall
+from server.store import payments as payment_rows
+from server.store import refunds, statistics, wall
 from server.store.estates import get_estate
 from server.web import pages
 from server.web.deps import Reader, State, need
@@ -44,6 +46,7 @@ def counter(
     paid_for = wall.household(conn, who.estate_id, order["account_id"]) if order is not None else None
     since = midnight_s(f.now_s, estate.time_zone)
     till = statistics.till(conn, who.estate_id, who.login, since)
+    back = refunds.cash_back(conn, who.estate_id, who.login, since)
     rooms = {one.account_id: one.room_id for one in wall.households(conn, who.estate_id)}
     return staff_page(
         request,
@@ -60,10 +63,19 @@ def counter(
         order=order,
         paid_for=paid_for,
         till=till,
-        till_fen=sum(one["amount_fen"] for one in till),
+        till_fen=sum(one["amount_fen"] for one in till) - sum(back.values()),
+        back=back,
+        limits=payment_rows.limits_of(get_estate(conn, who.estate_id)),
+        reversible=order is not None and _is_reversible(conn, who, order, back),
         rooms=rooms,
         sale_key=secrets.token_urlsafe(16),
     )
+
+
+def _is_reversible(conn: Connection, who: Principal, order: RowMapping, back: dict[str, int]) -> bool:
+    """Whether an order looks like the cashier's last sale; the flow decides."""
+    last = refunds.newest_sale(conn, who.estate_id, who.login)
+    return last is not None and last["order_no"] == order["order_no"] and order["order_no"] not in back
 
 
 @router.post("/counter")

@@ -127,7 +127,10 @@ def detail_in_words(detail: str, f: Formats, gettext: Gettext) -> str:
 
 def _money(found: re.Match[str], _f: Formats, gettext: Gettext) -> str:
     figures = {"balance": amount(int(found[1])), "limit": amount(-int(found[2]))}
-    return gettext("¥ %(balance)s, limit %(limit)s") % figures
+    said = gettext("¥ %(balance)s, limit %(limit)s") % figures
+    if found[3] is None:
+        return said
+    return f"{said} · " + gettext("¥ %(sum)s in a refund that is not decided") % {"sum": amount(int(found[3]))}
 
 
 def _grace(found: re.Match[str], f: Formats, gettext: Gettext) -> str:
@@ -153,7 +156,10 @@ def _silence(_found: re.Match[str], _f: Formats, _gettext: Gettext) -> str:
 
 
 _FIGURES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], Formats, Gettext], str]], ...] = (
-    (re.compile(r"balance (-?\d+) fen, overdraft (\d+) fen"), _money),
+    (
+        re.compile(r"balance (-?\d+) fen, overdraft (\d+) fen(?:, (\d+) fen in a refund that is not decided)?"),
+        _money,
+    ),
     (re.compile(r"(-?\d+) of (\d+) s of grace"), _grace),
     (re.compile(r"(\d+) of (\d+) (?:a|an) (minute|hour|day)"), _counted),
     (re.compile(r"(?:status [0-9A-F]{4}, )?(-?\d+) s old"), _age),

@@ -83,7 +83,11 @@ def supply_page(
         cuts=[one for one in verdicts if one.allowed],
         keeps=[one for one in verdicts if not one.allowed],
         proof=listed[0] if listed else None,
-        approvals=[_payload(row) for row in approvals.waiting(conn, who.estate_id, now.machine_ms)],
+        approvals=[
+            _payload(row)
+            for row in approvals.waiting(conn, who.estate_id, now.machine_ms)
+            if row["kind"] != approval_flows.REFUND
+        ],
         quarantined=len(outages.quarantined_accounts(conn, who.estate_id)),
         bulk_cuts=[
             (row, bulk_rows.counts(conn, who.estate_id, row["bulk_id"]))

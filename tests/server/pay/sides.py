@@ -86,6 +86,31 @@ class Wechat:
         at_s = self.machine_s() + defects.get("late_s", 0)
         return self.headers(body, key=defects.get("key"), at_s=at_s), body
 
+    def refund_message(self, order_no, refund_no, amount_fen, state="SUCCESS", event="rf1", **defects):
+        """A notice of a refund: headers and body; `defects` say what is wrong with it."""
+        plain = {
+            "mchid": self.merchant.mchid, "out_trade_no": order_no, "transaction_id": "4200000001",
+            "out_refund_no": refund_no, "refund_id": "50300000001", "refund_status": state,
+            "success_time": "2026-11-27T11:34:56+08:00", "user_received_account": "招商银行信用卡0403",
+            "amount": {"total": 5000, "refund": amount_fen, "payer_total": 5000, "payer_refund": amount_fen},
+            **defects.get("changes", {}),
+        }  # fmt: skip
+        nonce = "fdasflkja485"
+        sealed = AESGCM(defects.get("apiv3_key", self.apiv3_key)).encrypt(
+            nonce.encode(), json.dumps(plain, ensure_ascii=False).encode(), b"refund"
+        )
+        notice = {
+            "id": event, "create_time": "2026-11-27T11:34:57+08:00", "resource_type": "encrypt-resource",
+            "event_type": f"REFUND.{state}", "summary": "退款成功",
+            "resource": {
+                "original_type": "refund", "algorithm": "AEAD_AES_256_GCM", "nonce": nonce,
+                "ciphertext": base64.b64encode(sealed).decode(), "associated_data": "refund",
+            },
+        }  # fmt: skip
+        body = json.dumps(notice, ensure_ascii=False).encode()
+        at_s = self.machine_s() + defects.get("late_s", 0)
+        return self.headers(body, key=defects.get("key"), at_s=at_s), body
+
     def headers(self, body, *, key=None, at_s=None, serial=None, nonce="nonce-of-the-platform"):
         timestamp = str(self.machine_s() if at_s is None else at_s)
         signed = f"{timestamp}\n{nonce}\n".encode() + body + b"\n"
@@ -181,6 +206,16 @@ class Alipay:
         sealed = self.sealed({**fields, **defects.get("changes", {})}, defects.get("key"))
         return {"Content-Type": "application/x-www-form-urlencoded"}, urlencode(sealed).encode()
 
+    def refund_message(self, order_no, refund_no, amount_fen, state="TRADE_SUCCESS", event="rf1", **defects):
+        """A notice of a refund: it says what went back in all, and the number of the last request."""
+        fields = self.fields(order_no, 5000, state, event=event, late_s=defects.get("late_s", 0))
+        fields |= {
+            "out_biz_no": refund_no, "gmt_refund": "2026-11-27 11:34:56.789",
+            "refund_fee": f"{amount_fen // 100}.{amount_fen % 100:02d}",
+        }  # fmt: skip
+        sealed = self.sealed({**fields, **defects.get("changes", {})}, defects.get("key"))
+        return {"Content-Type": "application/x-www-form-urlencoded"}, urlencode(sealed).encode()
+
     def refused_messages(self, *args):
         """Messages that must be refused, by what is wrong with them."""
         headers, body = self.message(*args)
@@ -252,6 +287,17 @@ class Integrator:
             "kind": "payment", "merchant": "estate-7", "order_no": order_no, "amount_fen": amount_fen,
             "currency": "CNY", "result": state, "event_id": event, "transaction_id": transaction,
             "paid_ms": 1_790_000_000_000, **defects.get("changes", {}),
+        }  # fmt: skip
+        body = json.dumps(fields).encode()
+        at_s = self.machine_s() + defects.get("late_s", 0)
+        return self.headers(body, secret=defects.get("key"), at_s=at_s), body
+
+    def refund_message(self, order_no, refund_no, amount_fen, state="done", event="rf1", **defects):
+        """A callback of kind refunded."""
+        fields = {
+            "kind": "refunded", "merchant": "estate-7", "order_no": order_no, "refund_no": refund_no,
+            "amount_fen": amount_fen, "currency": "CNY", "result": state, "event_id": event,
+            **defects.get("changes", {}),
         }  # fmt: skip
         body = json.dumps(fields).encode()
         at_s = self.machine_s() + defects.get("late_s", 0)

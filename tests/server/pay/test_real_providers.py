@@ -141,7 +141,12 @@ def test_wechat_closes_an_order(wechat):
 
 def test_wechat_gives_money_back(wechat):
     answer = {"out_trade_no": ORDER_NO, "out_refund_no": "r1", "refund_id": "503", "amount": {"refund": 1005}}
-    for status, state in (("SUCCESS", "done"), ("PROCESSING", "pending"), ("ABNORMAL", "failed"), ("CLOSED", "failed")):
+    for status, state in (
+        ("SUCCESS", "done"),
+        ("PROCESSING", "pending"),
+        ("ABNORMAL", "pending"),
+        ("CLOSED", "failed"),
+    ):
         wechat.answers[REFUNDS] = (200, {**answer, "status": status})
         assert refund(wechat) == RefundState(state)
     assert wechat_request(wechat)[2] == {

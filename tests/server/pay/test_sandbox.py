@@ -7,7 +7,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from server.errors import CallbackRejected, Refused
+from server.errors import CallbackRejected
 from server.pay.provider import ProviderUnavailable
 from server.pay.sandbox import CALLBACK_PATH, SandboxProvider, stamp_headers
 from server.pay.sandbox_provider.app import Desk, create_provider
@@ -340,8 +340,3 @@ def test_a_closed_order_can_no_longer_be_paid_and_a_paid_one_no_longer_closed(be
 
     assert asyncio.run(story()) == (True, False, False, 1)
     assert asyncio.run(bench.provider.close("unknown"))
-
-
-def test_the_test_wallet_gives_nothing_back(bench):
-    with pytest.raises(Refused, match="no money back"):
-        asyncio.run(bench.provider.refund("o1", "r1", 100, total_fen=5000, reason=""))

@@ -105,9 +105,10 @@ def test_wechats_sdk_asks_for_the_same_paths_with_the_same_fields(wechat, wechat
             ),
             lambda: refund(wechat),
         ),
+        (lambda: wechat_sdk.query_refund("r1"), lambda: run(wechat, "query_refund", ORDER_NO, "r1", 1005)),
     ]  # fmt: skip
     failed = {"code": "SYSTEM_ERROR"}
-    for key in (NATIVE, ("GET", BY_NUMBER), ("POST", f"{BY_NUMBER}/close"), REFUNDS):
+    for key in (NATIVE, ("GET", BY_NUMBER), ("POST", f"{BY_NUMBER}/close"), REFUNDS, ("GET", f"{REFUNDS[1]}/r1")):
         wechat.answers[key] = (500, failed)
     for theirs, ours in calls:
         with contextlib.suppress(requests.ConnectionError):
@@ -116,12 +117,12 @@ def test_wechats_sdk_asks_for_the_same_paths_with_the_same_fields(wechat, wechat
             ours()
         path, fields = asked[-1]
         if path == REFUNDS[1]:
-            fields.pop("notify_url")  # we look a refund up and want no notice of it
+            fields.pop("notify_url")  # theirs is that of the payments
         _, target, our_fields = wechat_request(wechat)
         (our_fields or {}).pop("time_expire", None)
         assert target == path
         assert our_fields == fields
-    assert len(asked) == 4
+    assert len(asked) == 5
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ KEYWORDS = {"_": None, "gettext": None, "_gettext": None, "mark": None, "ngettex
 SAID_ATTRIBUTES = ("aria-label", "title", "placeholder", "alt")
 ATTRIBUTE = re.compile(r"[\w-]+=(?:\"[^\"]*\"|'[^']*')")  # of a tag that another template opens
 NOT_WORDS = re.compile(  # units, names of formats and products, keys, and what both languages write alike
-    r"\b(?:kWh|kW|kV|V|A|ms|s|mm|p50|p95|CSV|SHA-256|estate645|English|Enter|Esc|F\d|x|SVG)\b|中文|\d+"
+    r"\b(?:kWh|kW|kV|V|A|ms|s|mm|p50|p95|CSV|SHA-256|estate645|English|Enter|Esc|Ctrl|Backspace|F\d|x|SVG)\b|中文|\d+"
 )
 
 

@@ -20,6 +20,10 @@ function actOf(event, counter, sale) {
   if (event.key === "F5") return () => {};
   if (event.key === "F9") return () => counter.querySelector("[data-print]")?.click();
   if (event.key === "Escape") return () => { window.location.href = counter.dataset.counter; };
+  if (event.key === "Backspace" && event.ctrlKey) {
+    const opener = counter.querySelector("[data-open=reverse-dialog]");
+    return opener && !isTyping(event.target) ? () => opener.click() : null;
+  }
   if (!sale) return null;
   if (event.key === "F8") return () => sale.requestSubmit();
   if (event.key === "F2") return () => press(counter, "own");

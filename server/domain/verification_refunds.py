@@ -1,0 +1,78 @@
+"""Checking refunds and assignments of the books: each has exactly the bookings that its state says, and none more.
+
+A refund that is open or decided took its amount from its account; a refunded one then left through its provider, a
+released one went back. Of no payment more goes back than it brought. All are part of invariant 5.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from server.domain.ledger import REFUNDS, SUSPENSE, provider_account
+from server.domain.refunds import REFUNDED, RELEASED
+from server.domain.verification import Findings
+
+KINDS = ("refund", "refund_paid", "refund_return", "assignment")
+
+
+class RefundRow(NamedTuple):
+    """A refund as its row says."""
+
+    refund_no: str
+    payment_id: str
+    provider: str
+    account_id: str | None
+    amount_fen: int
+    status: str
+
+
+class SomePayment(NamedTuple):
+    """A payment as far as refunds and assignments look at it."""
+
+    payment_id: str
+    account_id: str | None
+    amount_fen: int
+    state: str
+
+
+def _keys(row: RefundRow) -> dict[str, dict[str, int]]:
+    """What a refund must have booked: amounts by account, by the key of the batch."""
+    holder, amount_fen = row.account_id or SUSPENSE, row.amount_fen
+    keys = {f"refund:{row.refund_no}": {holder: -amount_fen, REFUNDS: amount_fen}}
+    if row.status == REFUNDED:
+        keys[f"refund_paid:{row.refund_no}"] = {REFUNDS: -amount_fen, provider_account(row.provider): amount_fen}
+    if row.status == RELEASED:
+        keys[f"refund_return:{row.refund_no}"] = {REFUNDS: -amount_fen, holder: amount_fen}
+    return keys
+
+
+class RefundBooks:
+    """Takes the batches in booking order; what is left at the end has no batch."""
+
+    def __init__(self, found: Findings, rows: Iterable[RefundRow], payments: Iterable[SomePayment]) -> None:
+        self.found = found
+        self._wanted: dict[str, dict[str, int]] = {}
+        left_fen = {}
+        for payment in payments:
+            left_fen[payment.payment_id] = payment.amount_fen
+            if payment.state == "assigned":
+                key, amount_fen = f"assignment:{payment.payment_id}", payment.amount_fen
+                self._wanted[key] = {SUSPENSE: -amount_fen, str(payment.account_id): amount_fen}
+        for row in rows:
+            self._wanted |= _keys(row)
+            if row.status != RELEASED:
+                left_fen[row.payment_id] = left_fen.get(row.payment_id, 0) - row.amount_fen
+        for payment_id in sorted(name for name, fen in left_fen.items() if fen < 0):
+            found.note(5, f"payment {payment_id}", f"gives back {-left_fen[payment_id]} fen more than it brought")
+
+    def take(self, kind: str, key: str, amounts: Mapping[str, int]) -> None:
+        """One batch that is no charge."""
+        wanted = self._wanted.pop(key, None)
+        if wanted is not None:
+            self.found.expect(5, f"batch of {key}", "booking", (kind, dict(amounts)), (key.partition(":")[0], wanted))
+        elif kind in KINDS:
+            self.found.note(5, f"batch of {key}", f"is a {kind} that no row asks for")
+
+    def close(self) -> None:
+        """Refunds and assignments without their booking."""
+        for key in self._wanted:
+            self.found.note(5, f"batch of {key}", "is missing, but its row says that it was booked")

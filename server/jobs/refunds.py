@@ -1,0 +1,93 @@
+"""Carries refunds to the providers: asked once, then asked for under the same number until somebody can tell.
+
+That a provider may have heard of a refund is committed before it does. From then on it is first asked what became of
+it, and told again only if it has never heard of it; only its own word settles a refund, and its refusal counts only
+where it knows of no refund under this number.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+
+from sqlalchemy import Engine, RowMapping
+
+from server.clock import Clock, Now
+from server.domain.refunds import RESERVED
+from server.errors import Conflict, EstateError, Refused
+from server.flows import refunds as flows
+from server.pay.provider import Provider, RefundState
+from server.store import refunds as kept
+from server.store.engine import reader
+from server.store.unit import Unit, Writing
+
+REFUNDS_MAX = 100
+
+log = logging.getLogger("estate645.jobs")
+
+
+class RefundJob:
+    """Looks after open refunds every few seconds, and at once when one was ordered."""
+
+    name = "refunds"
+    interval_s = 5.0
+
+    def __init__(
+        self,
+        engine: Engine,
+        writer: Writing,
+        clock: Clock,
+        estate_id: str,
+        *,
+        providers: Mapping[str, Provider],
+        public_url: str = "",
+    ) -> None:
+        self._engine, self._writer, self._clock, self._estate_id = engine, writer, clock, estate_id
+        self._providers = providers
+        self._public_url = public_url.rstrip("/")
+
+    def run_once(self) -> None:
+        """Carry what is due; one that fails does not hold up the others."""
+        with reader(self._engine) as connection:
+            rows = kept.due_refunds(connection, self._estate_id, self._clock.now().machine_ms, limit=REFUNDS_MAX)
+        for row in rows:
+            try:
+                self._carry(row)
+            except Conflict:
+                log.info("refund %s was settled meanwhile", row["refund_no"])
+            except Exception:
+                log.exception("refund %s could not be carried on, the others are", row["refund_no"])
+
+    def _carry(self, row: RowMapping) -> None:
+        refund_no = row["refund_no"]
+        provider = self._providers.get(row["provider"])
+        if provider is None:
+            detail = f"nobody can be asked: {row['provider']} is not set up here"
+            self._run(lambda unit, now: flows.note_open(unit, self._estate_id, refund_no, detail, now))
+            return
+        try:
+            state = self._ask(provider, row)
+            detail = "the provider is at it" if state is RefundState.PENDING else ""
+        except Refused as error:
+            state, detail = RefundState.FAILED, str(error)
+        except EstateError as error:
+            log.warning("refund %s: %s cannot tell: %s", refund_no, provider.name, error)
+            state, detail = RefundState.PENDING, str(error)
+        self._run(lambda unit, now: flows.hear(unit, self._estate_id, refund_no, state, detail, now))
+
+    def _ask(self, provider: Provider, row: RowMapping) -> RefundState:
+        """What the provider says of the refund, told of it first where it has not heard of it."""
+        refund_no, order_no, amount_fen = row["refund_no"], row["order_no"] or "", row["amount_fen"]
+        if row["status"] != RESERVED:
+            state = asyncio.run(provider.query_refund(order_no, refund_no, amount_fen))
+            if state is not None:
+                return state
+        self._run(lambda unit, now: flows.mark_asked(unit, self._estate_id, refund_no, now))
+        notify_url = f"{self._public_url}/callbacks/{provider.name}" if self._public_url else ""
+        return asyncio.run(
+            provider.refund(
+                order_no, refund_no, amount_fen, total_fen=row["paid_fen"], reason=row["reason"], notify_url=notify_url
+            )
+        )
+
+    def _run(self, work: Callable[[Unit, Now], object]) -> None:
+        self._writer.run(lambda unit: work(unit, self._clock.now()), urgent=True)

@@ -1,0 +1,192 @@
+"""Payments: what came in, what goes back, what is nobody's yet, and what waits for a second person."""
+
+import json
+import secrets
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Form, Query, Request
+from sqlalchemy import Connection
+from starlette.responses import HTMLResponse, RedirectResponse
+
+from server.domain.refunds import HAND_TRIES_MIN, OPEN, REASON_LENGTH_MAX, REFUNDED, RELEASED
+from server.errors import NotFound
+from server.flows import approvals as approval_flows
+from server.flows import refunds as flows
+from server.flows import suspense
+from server.store import approvals, wall
+from server.store import refunds as kept
+from server.store.unit import Unit
+from server.web.deps import Reader, State, need
+from server.web.money import parse_fen
+from server.web.operator.shell import staff_page
+from server.web.principal import Principal
+from server.web.state import WebState
+
+router = APIRouter(include_in_schema=False)
+Viewer = Annotated[Principal, Depends(need("payment.view"))]
+Orderer = Annotated[Principal, Depends(need("refund.order"))]
+Reason = Annotated[str, Form(min_length=1, max_length=REASON_LENGTH_MAX)]
+ROWS = 40
+
+
+@router.get("/payments")
+def payments_page(
+    request: Request, state: State, conn: Reader, who: Viewer, q: Annotated[str, Query(max_length=80)] = ""
+) -> HTMLResponse:
+    """The newest payments, or those of a room, order or transaction; before them what waits for somebody."""
+    rooms = {one.account_id: one.room_id for one in wall.households(conn, who.estate_id)}
+    sought = next((name for name, room in rooms.items() if room == q.strip()), q.strip())
+    found = kept.find_payments(conn, who.estate_id, sought, limit=ROWS)
+    now = state.clock.now()
+    return staff_page(
+        request,
+        conn,
+        "operator/payments.html",
+        "payments",
+        sought=q,
+        rooms=rooms,
+        found=found,
+        back=kept.returned_fen(conn, who.estate_id, [row["payment_id"] for row in found]),
+        waiting=[
+            (row, json.loads(row["payload"]))
+            for row in approvals.waiting(conn, who.estate_id, now.machine_ms)
+            if row["kind"] == approval_flows.REFUND
+        ],
+        suspense=kept.suspense(conn, who.estate_id, limit=ROWS),
+        open_refunds=kept.newest_refunds(conn, who.estate_id, statuses=OPEN, limit=ROWS),
+        decided=kept.newest_refunds(conn, who.estate_id, statuses=(REFUNDED, RELEASED), limit=ROWS),
+        hand_tries=HAND_TRIES_MIN,
+    )
+
+
+@router.get("/payments/{payment_id}")
+def payment_page(
+    request: Request, conn: Reader, who: Viewer, payment_id: str, asked: Annotated[str, Query(max_length=1)] = ""
+) -> HTMLResponse:
+    """One payment with its refunds, and the ways to give it back or to somebody."""
+    row = kept.get_payment(conn, who.estate_id, payment_id)
+    if row is None:
+        raise NotFound(f"no payment {payment_id}")
+    refunds = kept.refunds_of(conn, who.estate_id, payment_id)
+    back_fen = sum(one["amount_fen"] for one in refunds if one["status"] != RELEASED)
+    return staff_page(
+        request,
+        conn,
+        "operator/payment.html",
+        "payments",
+        row=row,
+        household=_household(conn, who.estate_id, row["account_id"]),
+        refunds=refunds,
+        back_fen=back_fen,
+        left_fen=row["amount_fen"] - back_fen,
+        asked=asked,
+        key=secrets.token_urlsafe(16),
+    )
+
+
+def _household(conn: Connection, estate_id: str, account_id: str | None) -> wall.HouseholdRow | None:
+    return None if account_id is None else wall.household(conn, estate_id, account_id)
+
+
+@router.post("/payments/{payment_id}/refund")
+def refund(
+    state: State,
+    who: Orderer,
+    payment_id: str,
+    amount: Annotated[str, Form(max_length=12)],
+    reason: Reason,
+    key: Annotated[str, Form(min_length=8, max_length=64)],
+) -> RedirectResponse:
+    """Give money back, or ask for the second person that it needs."""
+    amount_fen, now = parse_fen(amount), state.clock.now()
+    _, approval_id = state.writer.run(
+        lambda unit: approval_flows.request_refund(
+            unit, who.estate_id, payment_id, amount_fen, key=key, reason=reason, actor=who.login, now=now
+        )
+    )
+    return RedirectResponse(f"/payments/{payment_id}{'?asked=1' if approval_id else ''}", 303)
+
+
+@router.post("/payments/{payment_id}/assign")
+def assign(
+    state: State,
+    conn: Reader,
+    who: Annotated[Principal, Depends(need("suspense.assign"))],
+    payment_id: str,
+    room: Annotated[str, Form(min_length=1, max_length=80)],
+    reason: Reason,
+) -> RedirectResponse:
+    """Give money in suspense to the household of a room."""
+    found = wall.household_of_room(conn, who.estate_id, room.strip())
+    if found is None:
+        raise NotFound(f"no household in {room}")
+    account_id, now = found.account_id, state.clock.now()
+    state.writer.run(
+        lambda unit: suspense.assign(
+            unit, who.estate_id, payment_id, account_id, reason=reason, actor=who.login, now=now
+        ),
+        urgent=True,
+    )  # fmt: skip
+    return RedirectResponse(f"/payments/{payment_id}", 303)
+
+
+def _act(state: WebState, work: Callable[[Unit], Any], target: str) -> RedirectResponse:
+    state.writer.run(work)
+    return RedirectResponse(target, 303)
+
+
+@router.post("/refunds/{refund_no}/decide")
+def decide(
+    state: State,
+    who: Annotated[Principal, Depends(need("refund.decide"))],
+    refund_no: str,
+    outcome: Annotated[str, Form(pattern="^(refunded|released)$")],
+    reason: Reason,
+) -> RedirectResponse:
+    """Say what the provider's own platform shows of a refund that nobody can tell of."""
+    now = state.clock.now()
+    return _act(
+        state,
+        lambda unit: flows.decide_by_hand(
+            unit, who.estate_id, refund_no, refunded=outcome == REFUNDED, reason=reason, actor=who.login, now=now
+        ),
+        "/payments",
+    )
+
+
+@router.post("/refunds/approve/{approval_id}")
+def approve(
+    state: State, who: Orderer, approval_id: str, payload_sha256: Annotated[str, Form(max_length=64)]
+) -> RedirectResponse:
+    """The second person agrees to exactly the hash that the page showed."""
+    now = state.clock.now()
+    return _act(
+        state,
+        lambda unit: approval_flows.approve(unit, who.estate_id, approval_id, payload_sha256, actor=who.login, now=now),
+        "/payments",
+    )
+
+
+@router.post("/refunds/withdraw/{approval_id}")
+def withdraw(state: State, who: Orderer, approval_id: str) -> RedirectResponse:
+    """Take a request back."""
+    now = state.clock.now()
+    return _act(
+        state,
+        lambda unit: approval_flows.withdraw(unit, who.estate_id, approval_id, actor=who.login, now=now),
+        "/payments",
+    )
+
+
+@router.post("/counter/{order_no}/reverse")
+def reverse(
+    state: State, who: Annotated[Principal, Depends(need("topup.reverse"))], order_no: str, reason: Reason
+) -> RedirectResponse:
+    """Reverse one's own last sale of today."""
+    now = state.clock.now()
+    return _act(
+        state,
+        lambda unit: flows.reverse_sale(unit, who.estate_id, order_no, reason=reason, actor=who.login, now=now),
+        "/counter",
+    )
