@@ -1,6 +1,6 @@
 """Refunds, when a provider was paid, and the limits of top-ups and refunds.
 
-Revision 0011.
+Revision 0012.
 """
 
 import sqlalchemy as sa
