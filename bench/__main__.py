@@ -25,8 +25,11 @@ BENCHES = {
 class Bench(Protocol):
     """What a bench module offers."""
 
-    def run(self, *, quick: bool) -> tuple[list[Result], list[Load]]:
-        """Measure; `quick` is a smoke test of the bench itself, without floors."""
+    def run(self, *, quick: bool, **options: object) -> tuple[list[Result], list[Load]]:
+        """Measure; `quick` is a smoke test of the bench itself, without floors.
+
+        A bench whose rows can be measured by themselves names them in ROWS and takes `rows` and `whole`.
+        """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,12 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("bench", choices=sorted(BENCHES), metavar="NAME", help="which bench to run")
     parser.add_argument("--json", metavar="FILE", help="write the JSON document to FILE ('-': standard output)")
     parser.add_argument("--quick", action="store_true", help="small and without floors: does the bench work?")
+    parser.add_argument("--rows", metavar="ROW,...", help="measure these rows only (ledger)")
+    parser.add_argument("--whole", action="store_true", help="what takes long and much room, too (ledger: 10^7 lines)")
     options = parser.parse_args(arguments)
     if options.json not in (None, "-") and (wrong := unwritable(Path(options.json))):
         parser.error(f"--json {options.json}: {wrong}")
     try:
         module = cast("Bench", importlib.import_module(f"bench.{options.bench}"))
-        results, loads = module.run(quick=options.quick)
+        results, loads = module.run(quick=options.quick, **_chosen(parser, module, options))
     except BenchFailed as failed:
         print(f"bench {options.bench}: {failed}", file=sys.stderr)
         return EXIT_FAILED
@@ -58,6 +63,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"bench {options.bench}: the results could not be written: {error.strerror}", file=sys.stderr)
         return EXIT_FAILED
+
+
+def _chosen(parser: argparse.ArgumentParser, module: object, options: argparse.Namespace) -> dict[str, object]:
+    """What a bench is told about its rows; an error of the command line for rows that it has not."""
+    known: Sequence[str] = getattr(module, "ROWS", ())
+    rows = known if options.rows is None else options.rows.split(",")
+    unknown = [row for row in rows if row not in known]
+    if unknown or (options.whole and not known):
+        parser.error(f"bench {options.bench} has the rows: {', '.join(known) or 'none that can be chosen'}")
+    return {"rows": rows, "whole": options.whole} if known else {}
 
 
 if __name__ == "__main__":

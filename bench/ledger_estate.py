@@ -12,14 +12,16 @@ from typing import Any
 from sqlalchemy import Engine
 
 from bench import postgres_server
-from bench.deduct_tick import ESTATE, HOUR_S, START_S, STEP_WH, estate_document
+from bench.deduct_tick import ESTATE, HOUR_S, START_S, STEP_WH
+from bench.ledger_plant import plant
 from bench.report import BenchFailed
 from server.clock import Now
 from server.domain.readings import MeterReading
 from server.flows.billing import charge_due
-from server.flows.estates import import_estate
-from server.flows.ledger import append_links, next_links, post_topup
+from server.flows.ledger import append_links, next_links
+from server.flows.partners import PartnerTopup, accept_topups
 from server.flows.readings import record
+from server.jobs.ticks import charge_all
 from server.store.engine import open_engine, reader, upgrade
 from server.store.writer import Writer
 
@@ -41,7 +43,7 @@ class Books:
         self.engine: Engine = open_engine(url)
         upgrade(self.engine)
         self.writer = Writer(self.engine)
-        self.writer.run(lambda unit: import_estate(unit, estate_document(meters), now_at(0)))
+        self.writer.run(lambda unit: plant(unit, meters))
         self.vacuum()
 
     def vacuum(self) -> None:
@@ -70,18 +72,14 @@ class Books:
     def charge_in_batches(self) -> None:
         """Charge all of them as the billing job does."""
         now = now_at(self.hour)
-        while self.writer.run(lambda unit: charge_due(unit, ESTATE, now)).meters:
-            pass
+        if charge_all(self.engine, self.writer, ESTATE, lambda: now) != self.meters:
+            raise BenchFailed("not all meters were charged")
 
     def top_up(self, number: int, key: str) -> None:
-        """One household pays a yuan at the counter."""
-        self.writer.run(
-            lambda unit: post_topup(
-                unit, ESTATE, f"H{number % self.meters + 1:05d}", 100, provider="cash", idem_key=key,
-                event_at=START_S, actor="bench", now=now_at(self.hour),
-            ),
-            urgent=True,
-        )  # fmt: skip
+        """One household pays a yuan through a third party."""
+        account_id = f"H{number % self.meters + 1:05d}"
+        wish = PartnerTopup("bench", key, key, account_id, None, 100, key, now_at(self.hour))
+        self.writer.submit_alike(accept_topups, ESTATE, wish, urgent=True).result()
 
     def seal(self) -> None:
         """Chain everything."""

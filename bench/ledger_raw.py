@@ -1,15 +1,19 @@
 """The peer of the top-ups: the very statements that they made, sent again by the bare driver to a copy of the database.
 
 Statements, parameters and the ends of transactions are noted while the product books; what is left out is
-everything above the driver: threads, queues, units, SQLAlchemy.
+everything above the driver: threads, queues, units, the flow. The bare driver sends one statement after another, also
+to PostgreSQL, where the product lets several travel together.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 from sqlalchemy import Engine, event
+
+from server.store import direct
 
 COMMIT = ("COMMIT", None, False)
 Statement = tuple[str, Any, bool]
@@ -26,10 +30,16 @@ def noted(engine: Engine) -> Iterator[list[Statement]]:
     def committed(_connection: Any) -> None:
         statements.append(COMMIT)
 
+    def sent(raw: Any, said: Sequence[direct.Statement], *, together: bool) -> list[direct.Answer]:
+        statements.extend((one.text, one.parameters, one.many) for one in said)
+        return send(raw, said, together=together)
+
+    send = direct._sent
     event.listen(engine, "before_cursor_execute", note)
     event.listen(engine, "commit", committed)
     try:
-        yield statements
+        with patch("server.store.direct._sent", sent):
+            yield statements
     finally:
         event.remove(engine, "before_cursor_execute", note)
         event.remove(engine, "commit", committed)

@@ -4,6 +4,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from server.store import payments as kept
+from server.store.bulk import Bundle
 from server.store.unit import Unit
 
 if TYPE_CHECKING:
@@ -19,8 +20,9 @@ def keep(unit: Unit, estate_id: str, provider: str, event_id: str, body: str, ve
         event_id = f"{event_id}:{sha256(body.encode()).hexdigest()[:16]}"
         if kept.inbox_has(unit.connection, estate_id, provider, event_id):
             return
+    bundle = Bundle()
     kept.add_to_inbox(
-        unit.connection,
+        bundle,
         estate_id=estate_id,
         provider=provider,
         event_id=event_id,
@@ -28,3 +30,4 @@ def keep(unit: Unit, estate_id: str, provider: str, event_id: str, body: str, ve
         verdict=verdict,
         received_ms=now.machine_ms,
     )
+    bundle.send(unit.connection)

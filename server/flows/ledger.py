@@ -5,10 +5,11 @@ Batches are sealed afterwards into a hash chain per estate.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection
 
 from core import FLAG_LEVEL_MASK, level_after
 from core.units import NF_PER_FEN
@@ -27,11 +28,11 @@ from server.domain.ledger import (
     sealed_header,
 )
 from server.domain.line_words import hash_of_lines
-from server.errors import Conflict, NotFound, Refused
+from server.errors import Conflict, EstateError, NotFound, Refused
 from server.flows.verification import verify
 from server.store import audit
 from server.store import ledger as journal
-from server.store.bulk import insert_rows, update_rows
+from server.store.bulk import Bundle, insert_rows
 from server.store.schema import account
 from server.store.unit import Unit
 from server.store.verification_windows import Journal
@@ -40,17 +41,20 @@ if TYPE_CHECKING:
     from server.clock import Now
 
 __all__ = [
+    "Booking",
     "append_links",
     "apply_balances",
     "ensure_account",
     "key_reused",
     "level_of",
     "next_links",
+    "post_all",
     "post_entries",
     "post_opening",
     "post_recharge",
     "post_topup",
     "seal_batches",
+    "topup",
     "verify",
 ]
 
@@ -77,11 +81,20 @@ def post_topup(
     NotFound for an unknown account, Refused for an amount that is not positive, Conflict for a key that was used
     for another request. The same request again returns the first booking with `repeated`.
     """
+    wish = topup(account_id, amount_fen, provider, idem_key, event_at, actor, now, memo)
+    return _alone(unit, estate_id, wish)
+
+
+def topup(
+    account_id: str, amount_fen: int, provider: str, idem_key: str, event_at: int, actor: str, now: "Now",
+    memo: str = "", *, makes: tuple[str, ...] = (),
+) -> "Booking":  # fmt: skip
+    """The booking of `post_topup`. Refused for an amount that is not positive."""
     if not 0 < amount_fen <= AMOUNT_MAX_FEN:
         raise Refused(f"a top-up of {amount_fen} fen is not possible; the amount must be positive")
-    entries = (Entry(account_id, amount_fen), Entry(provider_account(provider), -amount_fen))
-    ensure_account(unit, estate_id, provider_account(provider))
-    return post_entries(unit, estate_id, "topup", account_id, entries, idem_key, event_at, actor, memo, now)
+    against = provider_account(provider)
+    entries = (Entry(account_id, amount_fen), Entry(against, -amount_fen))
+    return Booking("topup", entries, idem_key, event_at, actor, memo, now, makes=(against, *makes))
 
 
 def post_opening(
@@ -133,28 +146,92 @@ def post_entries(
     now: "Now",
 ) -> PostedTopup:
     """Book `entries`, which sum to zero, once a key; the answer is about `account_id`, the first of them."""
-    connection = unit.connection
-    payload = payload_sha256(kind, *((entry.account_id, entry.amount_fen) for entry in entries))
-    known = journal.batch_of_key(connection, estate_id, idem_key)
+    if account_id != entries[0].account_id:
+        raise ValueError("the answer is about the account of the first entry")
+    return _alone(unit, estate_id, Booking(kind, tuple(entries), idem_key, event_at, actor, memo, now))
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """One batch to book; what it answers is about the account of the first entry.
+
+    Accounts of `makes` are the system's, and are made when they are missing.
+    """
+
+    kind: str
+    entries: tuple[Entry, ...]
+    idem_key: str
+    event_at: int
+    actor: str
+    memo: str
+    now: "Now"
+    makes: tuple[str, ...] = ()
+
+
+def _alone(unit: Unit, estate_id: str, booking: Booking) -> PostedTopup:
+    bundle = Bundle()
+    (answer,) = post_all([unit], estate_id, [booking], bundle)
+    if isinstance(answer, Exception):
+        raise answer
+    bundle.send(unit.connection)
+    return answer
+
+
+def post_all(
+    units: Sequence[Unit], estate_id: str, bookings: Sequence[Booking], bundle: Bundle
+) -> list[PostedTopup | EstateError]:
+    """Work out a booking for each unit, one after another, and put what is to be written into `bundle`.
+
+    An answer that is an error means that nothing is written for that booking.
+    """
+    connection = units[0].connection
+    names = {entry.account_id for booking in bookings for entry in booking.entries}
+    state = journal.standing(connection, estate_id, [one.idem_key for one in bookings], sorted(names))
+    missing = sorted({name for one in bookings for name in one.makes} - state.accounts.keys())
+    for name in missing:
+        ensure_account(units[0], estate_id, name)
+    state.accounts |= journal.accounts_by_id(connection, estate_id, missing) if missing else {}
+    versions = {name: row["version"] for name, row in state.accounts.items()}
+    batches: list[tuple[journal.Header, list[Line]]] = []
+    answers = [_post(unit, estate_id, one, state, batches) for unit, one in zip(units, bookings, strict=True)]
+    last = {line.account_id: line for _, lines in batches for line in lines}
+    journal.append(bundle, estate_id, batches)
+    levels = {name: state.accounts[name]["level"] for name in last}
+    apply_balances(bundle, estate_id, list(last.values()), versions, levels)
+    return answers
+
+
+def _post(
+    unit: Unit,
+    estate_id: str,
+    booking: Booking,
+    state: journal.Standing,
+    batches: list[tuple[journal.Header, list[Line]]],
+) -> PostedTopup | EstateError:
+    """One booking on top of those before it; moves `state` along."""
+    name, key = booking.entries[0].account_id, booking.idem_key
+    payload = payload_sha256(booking.kind, *((entry.account_id, entry.amount_fen) for entry in booking.entries))
+    known = state.batches.get(key)
+    if known is not None and known["payload_sha256"] != payload:
+        key_reused(unit, estate_id, booking.actor, key, booking.now)
+        return Conflict(f"key {key!r} was used for another booking; use a new key for a new request")
+    absent = [entry.account_id for entry in booking.entries if entry.account_id not in state.accounts]
+    if absent:
+        return NotFound(f"there is no account {absent[0]!r} in this estate")
     if known is not None:
-        if known["payload_sha256"] != payload:
-            key_reused(unit, estate_id, actor, idem_key, now)
-            raise Conflict(f"key {idem_key!r} was used for another booking; use a new key for a new request")
-        row = journal.accounts_by_id(connection, estate_id, [account_id])[account_id]
+        row = state.accounts[name]
         return PostedTopup(known["batch_seq"], row["balance_fen"], row["level"], repeated=True)
-    accounts = journal.accounts_by_id(connection, estate_id, [entry.account_id for entry in entries])
-    if account_id not in accounts:
-        raise NotFound(f"there is no account {account_id!r} in this estate")
-    batch_seq = journal.next_batch_seq(connection, estate_id)
-    lines = [_line(number, entry, accounts[entry.account_id]) for number, entry in enumerate(entries, 1)]
+    state.newest += 1
+    lines = [_line(number, one, state.accounts[one.account_id]) for number, one in enumerate(booking.entries, 1)]
     turnover_fen = sum(line.amount_fen for line in lines if line.amount_fen > 0)
-    header = (batch_seq, kind, event_at, now.machine_ms, idem_key, payload, len(lines), turnover_fen, actor, memo)
-    journal.append(connection, estate_id, header, lines)
-    levels = {line.account_id: level_of(accounts[line.account_id], line.balance_after_fen) for line in lines}
-    versions = {account_id: row["version"] for account_id, row in accounts.items()}
-    apply_balances(connection, estate_id, lines, versions, levels)
-    unit.announce("balance", account_id)
-    return PostedTopup(batch_seq, lines[0].balance_after_fen, levels[account_id])
+    header = (
+        state.newest, booking.kind, booking.event_at, booking.now.machine_ms, key, payload, len(lines), turnover_fen,
+        booking.actor, booking.memo,
+    )  # fmt: skip
+    batches.append((header, lines))
+    state.batches[key] = {"idem_key": key, "batch_seq": state.newest, "payload_sha256": payload}
+    unit.announce("balance", name)
+    return PostedTopup(state.newest, lines[0].balance_after_fen, state.accounts[name]["level"])
 
 
 def key_reused(unit: Unit, estate_id: str, actor: str, idem_key: str, now: "Now") -> None:
@@ -162,13 +239,17 @@ def key_reused(unit: Unit, estate_id: str, actor: str, idem_key: str, now: "Now"
     unit.alarm(lambda later: audit.record(later.connection, estate_id, actor, "key.reused", idem_key, now))
 
 
-def _line(number: int, entry: Entry, row: RowMapping) -> Line:
+def _line(number: int, entry: Entry, row: dict[str, Any]) -> Line:
+    """The line of one entry; moves the account's row along."""
     balance_fen = row["balance_fen"] + entry.amount_fen
-    version = row["version"] + 1
-    return Line(number, entry.account_id, entry.amount_fen, balance_fen, version, residue_after_nf=row["residue_nf"])
+    level = level_of(row, balance_fen)
+    row.update(balance_fen=balance_fen, version=row["version"] + 1, level=level)
+    return Line(
+        number, entry.account_id, entry.amount_fen, balance_fen, row["version"], residue_after_nf=row["residue_nf"]
+    )  # fmt: skip
 
 
-def level_of(row: RowMapping | Mapping[str, Any], balance_fen: int) -> int:
+def level_of(row: Mapping[str, Any], balance_fen: int) -> int:
     """The alarm level 0..3 of an account at `balance_fen`, from its limits and stored level."""
     exact_nf = balance_fen * NF_PER_FEN - row["residue_nf"]
     bounded_nf = max(-LEVEL_BALANCE_MAX_NF, min(LEVEL_BALANCE_MAX_NF, exact_nf))
@@ -178,7 +259,7 @@ def level_of(row: RowMapping | Mapping[str, Any], balance_fen: int) -> int:
 
 
 def apply_balances(
-    connection: Connection,
+    bundle: Bundle,
     estate_id: str,
     last_lines: Sequence[Line],
     versions: Mapping[str, int],
@@ -198,8 +279,8 @@ def apply_balances(
         for item in last_lines
     ]
     setting, key = ("balance_fen", "residue_nf", "version", "level"), ("estate_id", "account_id", "version")
-    if update_rows(connection, account, setting, key, rows) != len(rows):
-        raise Conflict("a balance was changed by somebody else at the same time; nothing was booked, try again")
+    changed = Conflict("a balance was changed by somebody else at the same time; nothing was booked, try again")
+    bundle.update(account, setting, key, rows, otherwise=changed)
 
 
 def next_links(connection: Connection, estate_id: str, now: "Now", *, limit: int = SEAL_BATCHES_MAX) -> list[Link]:

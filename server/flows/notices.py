@@ -15,10 +15,11 @@ from sqlalchemy import RowMapping
 from core import EVENT_ALARM1, EVENT_ALARM2, EVENT_TRIP
 from server.domain.billing import Crossing
 from server.domain.calendar import earliest_allowed
-from server.domain.rulebook import RuleBook
+from server.domain.rulebook import Row, RuleBook
 from server.domain.schemes import quiet_until
 from server.errors import NotFound
 from server.store import notices as kept
+from server.store.bulk import Bundle
 from server.store.estates import get_account
 from server.store.ledger import accounts_by_id
 from server.store.refunds import in_flight
@@ -41,6 +42,16 @@ def enqueue(
 
     A channel gets it at `not_before_at` (world time) at the earliest; the household's page shows it at once.
     """
+    bundle = Bundle()
+    add(unit, bundle, estate_id, account_id, kind, arguments, now, not_before_at)
+    bundle.send(unit.connection)
+
+
+def add(
+    unit: Unit, bundle: Bundle, estate_id: str, account_id: str, kind: str, arguments: dict[str, int | str],
+    now: "Now", not_before_at: int = 0,
+) -> None:  # fmt: skip
+    """Queue one notice on every channel, as `enqueue` does, together with other writes."""
     text = json.dumps(arguments, sort_keys=True)
     rows: list[dict[str, object]] = [
         {
@@ -57,7 +68,7 @@ def enqueue(
         }
         for channel in CHANNELS
     ]
-    kept.add(unit.connection, rows)
+    kept.add(bundle, rows)
     unit.announce("notice", account_id)
 
 
@@ -82,11 +93,11 @@ def on_crossings(unit: Unit, estate_id: str, crossings: Sequence[Crossing], now:
             enqueue(unit, estate_id, crossing.account_id, kind, arguments, now, _not_before(book, row, now))
 
 
-def _not_before(book: RuleBook, row: RowMapping, now: "Now") -> int:
+def _not_before(book: RuleBook, row: Row, now: "Now") -> int:
     return quiet_until(book.rules(row), book.site["time_zone"], now.world_s)
 
 
-def is_protected(row: RowMapping, now: "Now") -> bool:
+def is_protected(row: Row, now: "Now") -> bool:
     """Whether the household of this account's row is never cut at present, and so never warned of a cut."""
     over = row["protected_until"] is not None and row["protected_until"] <= now.world_s
     return bool(row["protected"]) and not over

@@ -7,19 +7,40 @@ and giving power back go on.
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from sqlalchemy import Engine
 
-from server.clock import Clock
+from server.clock import Clock, Now
 from server.flows import billing, supply
+from server.store.billing import due_meters
 from server.store.engine import reader
+from server.store.estates import get_estate
 from server.store.ledger import newest_event_at
-from server.store.unit import Writing
+from server.store.unit import Unit, Writing
 
 CLOCK_JUMP_MAX_S = 60.0
 
 log = logging.getLogger("estate645.jobs")
+
+
+def charge_all(engine: Engine, writer: Writing, estate_id: str, now: Callable[[], Now]) -> int:
+    """Charge what is due in batches between which payments go first; returns how many meters were charged.
+
+    A reader looks for them, so that the writer only writes.
+    """
+    with reader(engine) as connection:
+        cycle_s = get_estate(connection, estate_id)["billing_cycle_s"]
+        waiting = due_meters(connection, estate_id, now().world_s, cycle_s)
+    size, charged = billing.CHARGE_METERS_MAX, 0
+
+    def charge(unit: Unit, names: Sequence[str]) -> int:
+        return billing.charge_due(unit, estate_id, now(), meter_ids=names).meters
+
+    for start in range(0, len(waiting), size):
+        charged += writer.run(partial(charge, names=waiting[start : start + size]))
+    return charged
 
 
 class ClockGuard:
@@ -61,10 +82,7 @@ class BillingTick:
     def run_once(self) -> None:
         """Charge everything that is due, then decide once."""
         sane = self._look_at_clock()
-        while True:
-            outcome = self._writer.run(lambda unit: billing.charge_due(unit, self._estate_id, self._clock.now()))
-            if outcome.meters < billing.CHARGE_METERS_MAX:
-                break
+        charge_all(self._engine, self._writer, self._estate_id, self._clock.now)
         self._writer.run(lambda unit: supply.decide(unit, self._estate_id, self._clock.now(), clock_sane=sane))
 
     def _look_at_clock(self) -> bool:

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, or_, select
+from sqlalchemy import Connection, Select, and_, bindparam, or_, select
 
 from server.domain.billing import AccountState, Due, Registers, TierState, rates_from, rates_text
 from server.domain.local_fee import REMOTE
-from server.store.bulk import update_rows
+from server.store.bulk import Bundle, update_rows
+from server.store.direct import Query, send
 from server.store.readings import rates_of
 from server.store.schema import account, meter, meter_cursor, meter_live, reading
 
@@ -27,13 +28,11 @@ def load_due(
     """
     due: list[Due] = []
     accounts: dict[str, AccountState] = {}
-    query = _due(estate_id, limit)
     if meter_ids:
-        query = query.where(meter.c.meter_id.in_(meter_ids))
+        question = _NAMED.of(connection, estate_id=estate_id, meter_ids=list(meter_ids))
     else:
-        near = or_(account.c.level > 0, account.c.balance_fen <= 2 * account.c.alarm1_fen)
-        query = query.where(or_(meter_cursor.c.read_at <= world_s - cycle_s, near))
-    for row in connection.execute(query):
+        question = _DUE.of(connection, estate_id=estate_id, until_s=world_s - cycle_s, most=limit)
+    for row in send(connection, question)[0].rows:
         start = Registers(row[6], row[7], None if row[8] is None else rates_of(row[8:12]))
         end = Registers(row[12], row[13], None if row[14] is None else rates_of(row[14:18]))
         rates_wh = None if row[21] is None else rates_from(row[21])
@@ -48,16 +47,14 @@ def load_due(
     return due, accounts
 
 
-def _due(estate_id: str, limit: int) -> "Select[Any]":
+def due_meters(connection: Connection, estate_id: str, world_s: int, cycle_s: int) -> list[str]:
+    """All meters that `load_due` would find due, the longest waiting first; for a reader, so that no writer waits."""
+    question = _DUE_IDS.of(connection, estate_id=estate_id, until_s=world_s - cycle_s)
+    return [row[0] for row in send(connection, question)[0].rows]
+
+
+def _due(*columns: Any) -> "Select[Any]":
     cursor, live, taken = meter_cursor.c, meter_live.c, reading.c
-    columns = (
-        meter.c.meter_id, meter.c.account_id, account.c.tariff_id, cursor.install_no, cursor.seq, meter.c.ratio,
-        cursor.read_at, cursor.total_wh, cursor.rate1_wh, cursor.rate2_wh, cursor.rate3_wh, cursor.rate4_wh,
-        live.reading_at, live.total_wh, taken.rate1_wh, taken.rate2_wh, taken.rate3_wh, taken.rate4_wh,
-        cursor.tier_period_start, cursor.tier_period_wh, cursor.order_start, cursor.order_rates_wh,
-        account.c.balance_fen, account.c.residue_nf, account.c.version, account.c.level, account.c.alarm1_fen,
-        account.c.alarm2_fen, account.c.overdraft_fen, account.c.close_allowed_fen,
-    )  # fmt: skip
     return (
         select(*columns)
         .select_from(meter_cursor)
@@ -71,7 +68,7 @@ def _due(estate_id: str, limit: int) -> "Select[Any]":
             ),
         )
         .where(
-            cursor.estate_id == estate_id,
+            cursor.estate_id == bindparam("estate_id"),
             cursor.install_no == meter.c.install_no,
             live.reading_at > cursor.read_at,
             account.c.tariff_id.is_not(None),
@@ -79,14 +76,33 @@ def _due(estate_id: str, limit: int) -> "Select[Any]":
             account.c.status != "closed",
         )
         .order_by(cursor.read_at, meter.c.meter_id)
-        .limit(limit)
     )  # fmt: skip
 
 
+def _turn() -> Any:
+    """Whose turn it is: the cycle is over, or the account is near an alarm."""
+    near = or_(account.c.level > 0, account.c.balance_fen <= 2 * account.c.alarm1_fen)
+    return or_(meter_cursor.c.read_at <= bindparam("until_s"), near)
+
+
+_COLUMNS = (
+    meter.c.meter_id, meter.c.account_id, account.c.tariff_id, meter_cursor.c.install_no, meter_cursor.c.seq,
+    meter.c.ratio, meter_cursor.c.read_at, meter_cursor.c.total_wh, meter_cursor.c.rate1_wh, meter_cursor.c.rate2_wh,
+    meter_cursor.c.rate3_wh, meter_cursor.c.rate4_wh, meter_live.c.reading_at, meter_live.c.total_wh,
+    reading.c.rate1_wh, reading.c.rate2_wh, reading.c.rate3_wh, reading.c.rate4_wh, meter_cursor.c.tier_period_start,
+    meter_cursor.c.tier_period_wh, meter_cursor.c.order_start, meter_cursor.c.order_rates_wh, account.c.balance_fen,
+    account.c.residue_nf, account.c.version, account.c.level, account.c.alarm1_fen, account.c.alarm2_fen,
+    account.c.overdraft_fen, account.c.close_allowed_fen,
+)  # fmt: skip
+_DUE = Query(lambda _: _due(*_COLUMNS).where(_turn()).limit(bindparam("most")))
+_NAMED = Query(lambda among: _due(*_COLUMNS).where(among(meter.c.meter_id, "meter_ids")))
+_DUE_IDS = Query(lambda _: _due(meter.c.meter_id).where(_turn()))
+
+
 def advance_cursors(
-    connection: Connection, estate_id: str, moved: Sequence[Due], tiers: Mapping[str, TierState]
-) -> int:
-    """Move each cursor to the end of its charge, if nobody else did (CAS on its number); returns how many moved."""
+    bundle: Bundle, estate_id: str, moved: Sequence[Due], tiers: Mapping[str, TierState], *, otherwise: Exception
+) -> None:
+    """Move each cursor to the end of its charge, if nobody else did (CAS on its number), `otherwise` it is an error."""
     rows = []
     for item in moved:
         end, tier = item.end, tiers[item.meter_id]
@@ -97,7 +113,7 @@ def advance_cursors(
             estate_id, item.meter_id, item.install_no, item.seq,
         ))  # fmt: skip
     key = ("estate_id", "meter_id", "install_no", "seq")
-    return update_rows(connection, meter_cursor, _MOVING, key, rows, increment=("seq",))
+    bundle.update(meter_cursor, _MOVING, key, rows, ("seq",), otherwise=otherwise)
 
 
 def store_levels(connection: Connection, estate_id: str, states: Sequence[AccountState]) -> None:

@@ -1,4 +1,4 @@
-"""Many rows at once; the only file with SQL that differs between the databases.
+"""Many rows at once, and several such writes in one round trip.
 
 SQLite takes executemany with tuples, PostgreSQL one statement over arrays (unnest). Callers give tuples in the
 order of the named columns, which come from our own schema and never from a request. Values of one call must not
@@ -6,48 +6,101 @@ repeat a key.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Table, Text
 
 from server.store import schema
+from server.store.direct import Statement, array_text, send
+
+Rows = Sequence[tuple[Any, ...]]
 
 
-def insert_rows(
-    connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]], conflict: str = ""
-) -> int:
+class Bundle:
+    """Writes that go to the database together, in order, when `send` is called; nothing is written before."""
+
+    def __init__(self) -> None:
+        self._writes: list[_Write] = []
+
+    def insert(self, table: Table, columns: Sequence[str], rows: Rows, conflict: str = "") -> None:
+        """Insert `rows`, as `insert_rows` does."""
+        if rows:
+            self._writes.append(_Write(_insert(table, tuple(columns), conflict), rows))
+
+    def insert_lines(self, columns: Sequence[str], rows: Rows, booked_ms: Sequence[int]) -> None:
+        """Insert lines of the journal, each into the month in which its batch was booked.
+
+        Only PostgreSQL keeps them by months.
+        """
+        if rows:
+            self._writes.append(_Write(_insert_booked(tuple(columns)), rows, booked_ms=booked_ms))
+
+    def update(
+        self,
+        table: Table,
+        setting: Sequence[str],
+        key: Sequence[str],
+        rows: Rows,
+        increment: Sequence[str] = (),
+        *,
+        otherwise: Exception | None = None,
+    ) -> None:
+        """Set `setting` where `key` matches, as `update_rows` does; `otherwise` is raised when a row has no match."""
+        if rows:
+            texts = _update(table, tuple(setting), tuple(key), tuple(increment))
+            self._writes.append(_Write(texts, rows, otherwise))
+
+    def send(self, connection: Connection) -> list[int]:
+        """Write; returns how many rows each write touched. After an error nothing of it may be kept."""
+        writes, self._writes = self._writes, []
+        if not writes:
+            return []
+        arrays = connection.dialect.name == "postgresql"
+        counts = [answer.touched for answer in send(connection, *(one.statement(arrays=arrays) for one in writes))]
+        for one, count in zip(writes, counts, strict=True):
+            if one.otherwise is not None and count != len(one.rows):
+                raise one.otherwise
+        return counts
+
+
+class _Write(NamedTuple):
+    """Rows with the statement for SQLite and that for PostgreSQL, which takes the months of lines besides."""
+
+    texts: tuple[str, str]
+    rows: Rows
+    otherwise: Exception | None = None
+    booked_ms: Sequence[int] = ()
+
+    def statement(self, *, arrays: bool) -> Statement:
+        """What the driver gets."""
+        if not arrays:
+            return Statement(self.texts[0], self.rows, many=True)
+        columns = [array_text(column) for column in zip(*self.rows, strict=True)]
+        return Statement(self.texts[1], [*columns, array_text(self.booked_ms)] if self.booked_ms else columns)
+
+
+def insert_rows(connection: Connection, table: Table, columns: Sequence[str], rows: Rows, conflict: str = "") -> int:
     """Insert `rows`; `conflict` is an ON CONFLICT clause that both databases know. Returns the rows written."""
-    if not rows:
-        return 0
-    names = ", ".join(columns)
-    if connection.dialect.name == "postgresql":
-        statement = f"INSERT INTO {table.name} ({names}) SELECT * FROM {_arrays(table, columns)} {conflict}"  # noqa: S608
-        return connection.exec_driver_sql(statement, _columns(rows)).rowcount
-    marks = ", ".join("?" * len(columns))
-    statement = f"INSERT INTO {table.name} ({names}) VALUES ({marks}) {conflict}"  # noqa: S608
-    return connection.exec_driver_sql(statement, list(rows)).rowcount
+    bundle = Bundle()
+    bundle.insert(table, columns, rows, conflict)
+    return sum(bundle.send(connection))
 
 
-def insert_lines(
-    connection: Connection, columns: Sequence[str], rows: Sequence[tuple[Any, ...]], booked_ms: int | None = None
-) -> None:
-    """Insert lines of the journal, each into the month in which its batch was booked, `booked_ms` where it is known.
+def insert_lines(connection: Connection, columns: Sequence[str], rows: Rows) -> None:
+    """Insert lines of batches that are there already, each into the month in which its batch was booked.
 
     Only PostgreSQL keeps them by months.
     """
     if connection.dialect.name != "postgresql":
         insert_rows(connection, schema.line, columns, rows)
-        return
-    names, given = ", ".join(columns), _arrays(schema.line, columns)
-    if booked_ms is not None:
-        statement = f"INSERT INTO line ({names}, booked_ms) SELECT given.*, %s::bigint FROM {given} AS given"  # noqa: S608
-        connection.exec_driver_sql(statement, (booked_ms, *_columns(rows)))
-        return
-    statement = (
-        f"INSERT INTO line ({names}, booked_ms) SELECT given.*, coalesce(batch.created_ms, 0) "  # noqa: S608
-        f"FROM {given} AS given ({names}) LEFT JOIN batch USING (estate_id, batch_seq)"
-    )
-    connection.exec_driver_sql(statement, _columns(rows))
+    elif rows:
+        names, given = ", ".join(columns), _arrays(schema.line, columns)
+        text = (
+            f"INSERT INTO line ({names}, booked_ms) SELECT given.*, coalesce(batch.created_ms, 0) "  # noqa: S608
+            f"FROM {given} AS given ({names}) LEFT JOIN batch USING (estate_id, batch_seq)"
+        )
+        send(connection, Statement(text, [array_text(column) for column in zip(*rows, strict=True)]))
 
 
 def update_rows(
@@ -55,33 +108,56 @@ def update_rows(
     table: Table,
     setting: Sequence[str],
     key: Sequence[str],
-    rows: Sequence[tuple[Any, ...]],
+    rows: Rows,
     increment: Sequence[str] = (),
 ) -> int:
     """Set `setting` where `key` matches; each row is the new values, then the key. Returns the rows that matched.
 
     Columns of `increment` grow by one; named in `key`, they make the update a compare-and-set.
     """
-    if not rows:
-        return 0
+    bundle = Bundle()
+    bundle.update(table, setting, key, rows, increment)
+    return sum(bundle.send(connection))
+
+
+@lru_cache(maxsize=1000)
+def _insert(table: Table, columns: tuple[str, ...], conflict: str) -> tuple[str, str]:
+    """The statement for SQLite, and that for PostgreSQL."""
+    into = f"INSERT INTO {table.name} ({', '.join(columns)})"
+    marks = ", ".join("?" * len(columns))
+    return (
+        f"{into} VALUES ({marks}) {conflict}",
+        f"{into} SELECT * FROM {_arrays(table, columns)} {conflict}",  # noqa: S608
+    )
+
+
+@lru_cache(maxsize=10)
+def _insert_booked(columns: tuple[str, ...]) -> tuple[str, str]:
+    arrays = _arrays(schema.line, columns).removesuffix(")")
+    return (
+        _insert(schema.line, columns, "")[0],
+        f"INSERT INTO line ({', '.join(columns)}, booked_ms) SELECT * FROM {arrays}, %s::bigint[])",  # noqa: S608
+    )
+
+
+@lru_cache(maxsize=1000)
+def _update(
+    table: Table, setting: tuple[str, ...], key: tuple[str, ...], increment: tuple[str, ...]
+) -> tuple[str, str]:
+    """The statement for SQLite, and that for PostgreSQL."""
     grown = [f"{name} = {table.name}.{name} + 1" for name in increment]
-    if connection.dialect.name == "postgresql":
-        given = [f"new_{name}" for name in setting] + [f"key_{name}" for name in key]
-        changes = ", ".join([f"{name} = given.new_{name}" for name in setting] + grown)
-        match = " AND ".join(f"{table.name}.{name} = given.key_{name}" for name in key)
-        source = f"{_arrays(table, [*setting, *key])} AS given ({', '.join(given)})"
-        statement = f"UPDATE {table.name} SET {changes} FROM {source} WHERE {match}"  # noqa: S608
-        return connection.exec_driver_sql(statement, _columns(rows)).rowcount
     changes = ", ".join([f"{name} = ?" for name in setting] + grown)
     match = " AND ".join(f"{name} = ?" for name in key)
-    statement = f"UPDATE {table.name} SET {changes} WHERE {match}"  # noqa: S608
-    return connection.exec_driver_sql(statement, list(rows)).rowcount
+    given = [f"new_{name}" for name in setting] + [f"key_{name}" for name in key]
+    from_given = ", ".join([f"{name} = given.new_{name}" for name in setting] + grown)
+    same = " AND ".join(f"{table.name}.{name} = given.key_{name}" for name in key)
+    source = f"{_arrays(table, [*setting, *key])} AS given ({', '.join(given)})"
+    return (
+        f"UPDATE {table.name} SET {changes} WHERE {match}",  # noqa: S608
+        f"UPDATE {table.name} SET {from_given} FROM {source} WHERE {same}",  # noqa: S608
+    )
 
 
 def _arrays(table: Table, columns: Sequence[str]) -> str:
     kinds = ("text" if isinstance(table.c[name].type, Text) else "bigint" for name in columns)
     return f"unnest({', '.join(f'%s::{kind}[]' for kind in kinds)})"
-
-
-def _columns(rows: Sequence[tuple[Any, ...]]) -> tuple[list[Any], ...]:
-    return tuple(list(column) for column in zip(*rows, strict=True))

@@ -1,13 +1,15 @@
 """Reads and appends of the journal: batches, their lines, and the seals over them."""
 
 from collections.abc import Sequence
-from dataclasses import astuple
+from dataclasses import astuple, dataclass
+from typing import Any
 
 from sqlalchemy import Connection, RowMapping, bindparam, case, func, select
 
 from core.units import NF_PER_FEN
 from server.domain.ledger import LEDGERS, LINE_FIELDS, Line, Link, ledger_account
-from server.store.bulk import insert_lines, insert_rows
+from server.store.bulk import Bundle, insert_rows
+from server.store.direct import Query, send
 from server.store.schema import account, batch, line, seal
 
 BATCH_HEADER = (
@@ -15,38 +17,70 @@ BATCH_HEADER = (
     "memo",
 )  # fmt: skip
 
-NAMES_AT_ONCE = 10_000
-
-# What every payment asks, put together once: that took half of a payment's time.
-_OF_KEY = select(batch).where(batch.c.estate_id == bindparam("estate_id"), batch.c.idem_key == bindparam("idem_key"))
-_NEWEST = select(func.max(batch.c.batch_seq)).where(batch.c.estate_id == bindparam("estate_id"))
-_ACCOUNTS = select(account).where(
-    account.c.estate_id == bindparam("estate_id"),
-    account.c.account_id.in_(bindparam("account_ids", expanding=True)),
+_BATCHES = Query(
+    lambda among: select(batch.c.idem_key, batch.c.batch_seq, batch.c.payload_sha256).where(
+        batch.c.estate_id == bindparam("estate_id"), among(batch.c.idem_key, "idem_keys")
+    )
 )
+_NEWEST = Query(
+    lambda _: select(func.max(batch.c.batch_seq).label("newest")).where(batch.c.estate_id == bindparam("estate_id"))
+)
+_ACCOUNTS = Query(
+    lambda among: select(account).where(
+        account.c.estate_id == bindparam("estate_id"), among(account.c.account_id, "account_ids")
+    )
+)
+Row = dict[str, Any]
 
 
-def batch_of_key(connection: Connection, estate_id: str, idem_key: str) -> RowMapping | None:
-    """The batch that was booked under this key, if any."""
-    return connection.execute(_OF_KEY, {"estate_id": estate_id, "idem_key": idem_key}).mappings().one_or_none()
+@dataclass(slots=True)
+class Standing:
+    """What a booking goes by: batches that have its key, the accounts it moves, and the newest batch's number.
+
+    Whoever books several in a row moves the rows of `batches` and `accounts` and the number along.
+    """
+
+    batches: dict[str, Row]
+    accounts: dict[str, Row]
+    newest: int
+
+
+def standing(connection: Connection, estate_id: str, idem_keys: Sequence[str], account_ids: Sequence[str]) -> Standing:
+    """All of it for these keys and accounts, in one round trip; what does not exist is absent."""
+    batches, accounts, newest = send(
+        connection,
+        _BATCHES.of(connection, estate_id=estate_id, idem_keys=idem_keys),
+        _ACCOUNTS.of(connection, estate_id=estate_id, account_ids=account_ids),
+        _NEWEST.of(connection, estate_id=estate_id),
+    )
+    return Standing(
+        {row["idem_key"]: row for row in _BATCHES.named(connection, batches)},
+        {row["account_id"]: row for row in _ACCOUNTS.named(connection, accounts)},
+        newest.rows[0][0] or 0,
+    )
+
+
+def batch_of_key(connection: Connection, estate_id: str, idem_key: str) -> Row | None:
+    """Number and payload of the batch that was booked under this key, if any."""
+    found = _BATCHES.ask(connection, estate_id=estate_id, idem_keys=[idem_key])
+    return found[0] if found else None
 
 
 def next_batch_seq(connection: Connection, estate_id: str) -> int:
     """The number after the newest batch; the single writer makes it free."""
-    newest: int | None = connection.execute(_NEWEST, {"estate_id": estate_id}).scalar()
+    newest: int | None = _NEWEST.ask(connection, estate_id=estate_id)[0]["newest"]
     return (newest or 0) + 1
 
 
-def append(
-    connection: Connection,
-    estate_id: str,
-    header: tuple[int, str, int, int, str, str, int, int, str, str],
-    lines: Sequence[Line],
-) -> None:
-    """Write one batch with its lines; `header` in the order of BATCH_HEADER."""
-    insert_rows(connection, batch, ("estate_id", *BATCH_HEADER), [(estate_id, *header)])
-    columns = ("estate_id", "batch_seq", *LINE_FIELDS)
-    insert_lines(connection, columns, [(estate_id, header[0], *item) for item in lines], header[3])
+Header = tuple[int, str, int, int, str, str, int, int, str, str]
+
+
+def append(bundle: Bundle, estate_id: str, batches: Sequence[tuple[Header, Sequence[Line]]]) -> None:
+    """Write batches with their lines; each header in the order of BATCH_HEADER."""
+    bundle.insert(batch, ("estate_id", *BATCH_HEADER), [(estate_id, *header) for header, _ in batches])
+    rows = [(estate_id, header[0], *item) for header, lines in batches for item in lines]
+    booked_ms = [header[3] for header, lines in batches for _ in lines]
+    bundle.insert_lines(("estate_id", "batch_seq", *LINE_FIELDS), rows, booked_ms)
 
 
 def lines_of_batch(connection: Connection, estate_id: str, batch_seq: int) -> list[Line]:
@@ -100,14 +134,10 @@ def ledger_balances(connection: Connection, estate_id: str, account_id: str) -> 
     return {ledger: int(found[name]["balance_fen"]) if name in found else 0 for ledger, name in names.items()}
 
 
-def accounts_by_id(connection: Connection, estate_id: str, account_ids: Sequence[str]) -> dict[str, RowMapping]:
-    """The named accounts that exist; asked for some at a time, since a statement takes only so many names."""
-    found: dict[str, RowMapping] = {}
-    for start in range(0, len(account_ids), NAMES_AT_ONCE):
-        names = list(account_ids[start : start + NAMES_AT_ONCE])
-        rows = connection.execute(_ACCOUNTS, {"estate_id": estate_id, "account_ids": names})
-        found.update((str(row["account_id"]), row) for row in rows.mappings())
-    return found
+def accounts_by_id(connection: Connection, estate_id: str, account_ids: Sequence[str]) -> dict[str, Row]:
+    """The named accounts that exist."""
+    found = _ACCOUNTS.ask(connection, estate_id=estate_id, account_ids=list(account_ids))
+    return {row["account_id"]: row for row in found}
 
 
 def newest_event_at(connection: Connection, estate_id: str) -> int | None:

@@ -5,17 +5,17 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, select
 
-from server.store.bulk import insert_rows
+from server.store.bulk import Bundle
 from server.store.schema import account, app_user, notice
 
 WAITING = ("queued", "sent")
 
 
-def add(connection: Connection, rows: Sequence[dict[str, object]]) -> None:
+def add(bundle: Bundle, rows: Sequence[dict[str, object]]) -> None:
     """Insert notices as given."""
     if rows:
         names = tuple(rows[0])
-        insert_rows(connection, notice, names, [tuple(row[name] for name in names) for row in rows])
+        bundle.insert(notice, names, [tuple(row[name] for name in names) for row in rows])
 
 
 def queued(connection: Connection, estate_id: str, now_s: int, *, limit: int) -> Sequence[RowMapping]:

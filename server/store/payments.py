@@ -1,34 +1,114 @@
 """Reads and writes of payments: orders, what was paid, the inbox of callbacks, answers kept for repeats."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy import Connection, RowMapping, bindparam, func, select
 
 from server.domain.payments import Limits
-from server.store.schema import account, callback_inbox, idempotency, meter, payment, payment_order, supply
+from server.errors import NotFound
+from server.store.bulk import Bundle
+from server.store.direct import Among, Query, Statement, send
+from server.store.schema import (
+    account,
+    callback_inbox,
+    estate,
+    idempotency,
+    meter,
+    payment,
+    payment_order,
+    supply,
+)
+
+Row = dict[str, Any]
+
+
+def _of_estate(table: Any, *columns: Any, **keys: str) -> Query:
+    """Rows of a table in an estate, each column of `keys` one of the texts of that parameter."""
+
+    def build(among: Among) -> Any:
+        conditions = [among(table.c[column], name) for column, name in keys.items()]
+        return select(*(columns or (table,))).where(table.c.estate_id == bindparam("estate_id"), *conditions)
+
+    return Query(build)
+
+
+def _households(column: Any, name: str) -> Query:
+    def build(among: Among) -> Any:
+        return (
+            select(account)
+            .where(
+                account.c.estate_id == bindparam("estate_id"),
+                among(column, name),
+                account.c.kind == "household",
+                account.c.status != "closed",
+            )
+            .order_by(account.c.account_id)
+        )
+
+    return Query(build)
+
+
+_BY_ACCOUNT = _households(account.c.account_id, "account_ids")
+_BY_ROOM = _households(account.c.room_id, "room_ids")
+_ORDERS = _of_estate(payment_order, order_no="order_nos")
+_PAYMENTS = _of_estate(payment, provider="providers", transaction_id="transaction_ids")
+_ANSWERS = _of_estate(idempotency, client_id="client_ids", idem_key="idem_keys")
+_EVENTS = _of_estate(callback_inbox, callback_inbox.c.event_id, provider="providers", event_id="event_ids")
+_SITE = _of_estate(estate)
+_RELAYS = Query(
+    lambda among: select(
+        meter.c.account_id, meter.c.meter_id, meter.c.fee, supply.c.relay, supply.c.desired, supply.c.cause,
+        supply.c.command,
+    )
+    .join(supply, (meter.c.estate_id == supply.c.estate_id) & (meter.c.meter_id == supply.c.meter_id))
+    .where(meter.c.estate_id == bindparam("estate_id"), among(meter.c.account_id, "account_ids"))
+)  # fmt: skip
+
+
+def site(connection: Connection, estate_id: str) -> Row:
+    """The estate's row; NotFound if there is none."""
+    return _the_site(estate_id, _SITE.ask(connection, estate_id=estate_id))
+
+
+def _the_site(estate_id: str, rows: Sequence[Row]) -> Row:
+    if not rows:
+        raise NotFound(f"there is no estate {estate_id!r}")
+    return rows[0]
 
 
 def household_account(
     connection: Connection, estate_id: str, account_id: str | None, room_id: str | None = None
-) -> RowMapping | None:
+) -> Row | None:
     """The open household account by its id, or by its room; None for all else, system accounts included."""
-    query = select(account).where(
-        account.c.estate_id == estate_id, account.c.kind == "household", account.c.status != "closed"
-    )
-    key = account.c.account_id == account_id if account_id is not None else account.c.room_id == room_id
-    return connection.execute(query.where(key).order_by(account.c.account_id)).mappings().first()
+    if account_id is not None:
+        return _first(_BY_ACCOUNT.ask(connection, estate_id=estate_id, account_ids=[account_id]))
+    return _first(_BY_ROOM.ask(connection, estate_id=estate_id, room_ids=[room_id]))
 
 
-def get_order(connection: Connection, estate_id: str, order_no: str) -> RowMapping | None:
+def _first(rows: Sequence[Row]) -> Row | None:
+    return rows[0] if rows else None
+
+
+def get_order(connection: Connection, estate_id: str, order_no: str) -> Row | None:
     """One order."""
-    query = select(payment_order).where(payment_order.c.estate_id == estate_id, payment_order.c.order_no == order_no)
-    return connection.execute(query).mappings().one_or_none()
+    return _first(_ORDERS.ask(connection, estate_id=estate_id, order_nos=[order_no]))
 
 
-def add_order(connection: Connection, **values: Any) -> None:
-    """Insert one order."""
-    connection.execute(payment_order.insert().values(**values))
+def add_orders(bundle: Bundle, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert orders, all with the same columns."""
+    _insert(bundle, payment_order, rows)
+
+
+def _insert(bundle: Bundle, table: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    if rows:
+        bundle.insert(table, tuple(rows[0]), [tuple(row.values()) for row in rows])
+
+
+def settle_orders(bundle: Bundle, estate_id: str, rows: Sequence[tuple[str, int, str]]) -> None:
+    """Orders that are paid: (order, when in machine time, payment)."""
+    changes = [("paid", paid_ms, payment_id, estate_id, order_no) for order_no, paid_ms, payment_id in rows]
+    bundle.update(payment_order, ("status", "paid_ms", "payment_id"), ("estate_id", "order_no"), changes)
 
 
 def update_order(connection: Connection, estate_id: str, order_no: str, **values: Any) -> None:
@@ -48,7 +128,7 @@ def open_orders(connection: Connection, estate_id: str, *, limit: int) -> Sequen
     return connection.execute(query).mappings().all()
 
 
-def limits_of(site: RowMapping) -> Limits:
+def limits_of(site: Mapping[str, Any]) -> Limits:
     """The limits of top-ups in an estate's row."""
     return Limits(**{name: site[name] for name in Limits.__slots__})
 
@@ -64,58 +144,110 @@ def taken_by(connection: Connection, estate_id: str, actor: str, since: int) -> 
     return int(connection.execute(query).scalar_one())
 
 
-def payment_of_transaction(
-    connection: Connection, estate_id: str, provider: str, transaction_id: str
-) -> RowMapping | None:
+def payment_of_transaction(connection: Connection, estate_id: str, provider: str, transaction_id: str) -> Row | None:
     """What was booked for a provider's transaction."""
-    query = select(payment).where(
-        payment.c.estate_id == estate_id,
-        payment.c.provider == provider,
-        payment.c.transaction_id == transaction_id,
+    return _first(
+        _PAYMENTS.ask(connection, estate_id=estate_id, providers=[provider], transaction_ids=[transaction_id])
     )
-    return connection.execute(query).mappings().one_or_none()
 
 
-def add_payment(connection: Connection, **values: Any) -> None:
-    """Insert one payment; the key (provider, transaction) refuses a second one."""
-    connection.execute(payment.insert().values(**values))
+def add_payments(bundle: Bundle, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert payments, all with the same columns; the key (provider, transaction) refuses a second one."""
+    _insert(bundle, payment, rows)
 
 
 def inbox_has(connection: Connection, estate_id: str, provider: str, event_id: str) -> bool:
     """Whether this event of the provider was received before."""
-    query = select(callback_inbox.c.event_id).where(
-        callback_inbox.c.estate_id == estate_id,
-        callback_inbox.c.provider == provider,
-        callback_inbox.c.event_id == event_id,
-    )
-    return connection.execute(query).first() is not None
+    return bool(_EVENTS.ask(connection, estate_id=estate_id, providers=[provider], event_ids=[event_id]))
 
 
-def add_to_inbox(connection: Connection, **values: Any) -> None:
+def add_to_inbox(bundle: Bundle, **values: Any) -> None:
     """Keep a message as it came, with what was made of it."""
-    connection.execute(callback_inbox.insert().values(**values))
+    _insert(bundle, callback_inbox, [values])
 
 
-def kept_answer(connection: Connection, estate_id: str, client_id: str, idem_key: str) -> RowMapping | None:
+def kept_answer(connection: Connection, estate_id: str, client_id: str, idem_key: str) -> Row | None:
     """The answer that this key got before."""
-    query = select(idempotency).where(
-        idempotency.c.estate_id == estate_id,
-        idempotency.c.client_id == client_id,
-        idempotency.c.idem_key == idem_key,
+    return _first(_ANSWERS.ask(connection, estate_id=estate_id, client_ids=[client_id], idem_keys=[idem_key]))
+
+
+def keep_answers(bundle: Bundle, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Keep answers for repeats of their keys, all with the same columns."""
+    _insert(bundle, idempotency, rows)
+
+
+class Before:
+    """What is known before money of third parties is taken in."""
+
+    def __init__(
+        self, site: Row, answers: list[Row], payments: list[Row], by_account: list[Row], by_room: list[Row]
+    ) -> None:
+        self.limits = limits_of(site)
+        self._answers = {(row["client_id"], row["idem_key"]): row for row in answers}
+        self._payments = {(row["provider"], row["transaction_id"]) for row in payments}
+        self.homes: dict[str, Row] = {row["account_id"]: row for row in (*by_room, *by_account)}
+        self._accounts = {row["account_id"] for row in by_account}
+        self._rooms: dict[str, str] = {row["room_id"]: row["account_id"] for row in reversed(by_room)}
+
+    def answer(self, client_id: str, idem_key: str) -> Row | None:
+        """The answer that this key got."""
+        return self._answers.get((client_id, idem_key))
+
+    def is_booked(self, provider: str, transaction_id: str) -> bool:
+        """Whether the transaction was booked."""
+        return (provider, transaction_id) in self._payments
+
+    def home(self, account_id: str | None, room_id: str | None) -> str | None:
+        """The open household account of that id or room."""
+        if account_id is not None:
+            return account_id if account_id in self._accounts else None
+        return self._rooms.get(room_id or "")
+
+
+def before_topups(
+    connection: Connection,
+    estate_id: str,
+    *,
+    keys: Sequence[tuple[str, str]],
+    transactions: Sequence[tuple[str, str]],
+    account_ids: Sequence[str],
+    room_ids: Sequence[str],
+) -> Before:
+    """Answers of (client, key), payments of (provider, transaction) and households, in one round trip."""
+    client_ids, idem_keys = _apart(keys)
+    providers, transaction_ids = _apart(transactions)
+    statements: dict[Query, Statement] = {
+        _SITE: _SITE.of(connection, estate_id=estate_id),
+        _ANSWERS: _ANSWERS.of(connection, estate_id=estate_id, client_ids=client_ids, idem_keys=idem_keys),
+        _PAYMENTS: _PAYMENTS.of(connection, estate_id=estate_id, providers=providers, transaction_ids=transaction_ids),
+        _BY_ACCOUNT: _BY_ACCOUNT.of(connection, estate_id=estate_id, account_ids=list(account_ids)),
+        _BY_ROOM: _BY_ROOM.of(connection, estate_id=estate_id, room_ids=list(room_ids)),
+    }
+    answers = send(connection, *statements.values())
+    sites, *rest = (query.named(connection, one) for query, one in zip(statements, answers, strict=True))
+    return Before(_the_site(estate_id, sites), *rest)
+
+
+def _apart(pairs: Sequence[tuple[str, str]]) -> tuple[list[str], list[str]]:
+    return sorted({first for first, _ in pairs}), [second for _, second in pairs]
+
+
+def surroundings(
+    connection: Connection, estate_id: str, account_ids: Sequence[str]
+) -> tuple[Row, dict[str, list[Row]]]:
+    """The estate's row, and the meters of each of these accounts with fee, relay and what is wanted of it."""
+    sites, found = send(
+        connection,
+        _SITE.of(connection, estate_id=estate_id),
+        _RELAYS.of(connection, estate_id=estate_id, account_ids=list(account_ids)),
     )
-    return connection.execute(query).mappings().one_or_none()
-
-
-def keep_answer(connection: Connection, **values: Any) -> None:
-    """Keep the answer for repeats of the key."""
-    connection.execute(idempotency.insert().values(**values))
+    relays: dict[str, list[Row]] = {account_id: [] for account_id in account_ids}
+    for row in _RELAYS.named(connection, found):
+        relays[row["account_id"]].append(row)
+    return _the_site(estate_id, _SITE.named(connection, sites)), relays
 
 
 def relays_of_account(connection: Connection, estate_id: str, account_id: str) -> list[tuple[str, str, str]]:
     """(meter, relay as read back, desired) of each of the account's meters."""
-    query = (
-        select(supply.c.meter_id, supply.c.relay, supply.c.desired)
-        .join(meter, (meter.c.estate_id == supply.c.estate_id) & (meter.c.meter_id == supply.c.meter_id))
-        .where(supply.c.estate_id == estate_id, meter.c.account_id == account_id)
-    )
-    return [(row[0], row[1], row[2]) for row in connection.execute(query)]
+    rows = _RELAYS.ask(connection, estate_id=estate_id, account_ids=[account_id])
+    return [(row["meter_id"], row["relay"], row["desired"]) for row in rows]

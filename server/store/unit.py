@@ -2,16 +2,22 @@
 
 A flow is `flow(unit, ..., now)`. It reads and writes through `unit.connection`, and may announce topics that are
 delivered to subscribers only after the durable commit. The writer runs each unit in a savepoint, commits several
-units together, and answers each caller only after that commit.
+units together, and answers each caller only after that commit. A flow of many units at once (`Alike`) shares one
+savepoint among them for as long as all of it goes well; else each gets its own again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection
 
+from server.errors import EstateError
+
 T = TypeVar("T")
+Item = TypeVar("Item")
+# Works out one item for each unit, alone; an answer that is an error means that nothing was written for its unit.
+Alike = Callable[[Sequence["Unit"], str, Sequence[Item]], Sequence[T | EstateError]]
 
 
 class Unit:
@@ -47,6 +53,13 @@ class Writing(Protocol):
 
     def run(self, work: Callable[[Unit], T], *, urgent: bool = False) -> T:
         """Submit and wait; raises what the unit raised, or StorageUnavailable."""
+        ...
+
+    def submit_alike(self, flow: "Alike[Item, T]", estate_id: str, item: Item, *, urgent: bool = False) -> Future[T]:
+        """Queue `item` as one unit; those of the same flow that wait are worked out and written by one call of it.
+
+        When that call raises, each of them is run alone, so that nobody fails for another.
+        """
         ...
 
     def subscribe(self, listener: Callable[[str, str], None]) -> None:

@@ -1,31 +1,37 @@
 """The store's single writer: one thread, one connection, group commit.
 
-Each unit runs in a savepoint of its own; units that wait are committed together, urgent ones first, and every
-caller is answered only after that durable commit. A unit that fails is rolled back alone. When the database
-itself fails, the whole group is answered with StorageUnavailable and the connection is opened again. Listeners
-hear a unit's announcements after the commit, from the writer's thread.
+Each unit runs in a savepoint of its own; units that wait are committed together, and every caller is answered only
+after that durable commit. A unit that fails is rolled back alone. Urgent units (payments) go first: a group that has
+some takes no other work along, and work that was passed over gets a short turn at the beginning of the next group, so
+that neither waits for long. Units of one flow that works out many (`submit_alike`) share a savepoint; when that run
+fails, each is run alone. When the database itself fails, the whole group is answered with StorageUnavailable and the
+connection is opened again. Listeners hear a unit's announcements after the commit, from the writer's thread.
 """
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from threading import Condition, Thread
 from time import monotonic
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from server.errors import StorageUnavailable
+from server.errors import EstateError, StorageUnavailable
+from server.store.direct import begin_unit, keep_unit, undo_unit
 from server.store.engine import begin_writing, unavailable
-from server.store.unit import Unit
+from server.store.unit import Alike, Item, Unit
 
 T = TypeVar("T")
 
 GROUP_UNITS_MAX = 256  # units of one durable transaction: bounds what one failing commit takes along
 GROUP_WORK_S = 0.05  # no further unit joins a group that has worked this long, so payments wait little
+TURN_S = 0.01  # of a group that payments wait for, this much belongs to work that was passed over for others
+ALIKE_MAX = 128  # units of one run of a flow
+GATHER_S = 0.002  # a group waits at most this long for callers that were answered with the one before
 QUEUE_UNITS_MAX = 100_000  # waiting units; more means that the disk does not keep up, and callers are told
 
 _log = logging.getLogger(__name__)
@@ -33,10 +39,23 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Job:
-    work: Callable[[Unit], Any]
+    flow: Alike[Any, Any]
+    estate_id: str
+    item: Any
     future: Future[Any]
+    urgent: bool
     result: Any = None
     announcements: list[tuple[str, str]] | None = None
+
+    @property
+    def kind(self) -> tuple[object, str] | None:
+        """What may run together; None runs alone."""
+        return None if self.flow is _alone else (self.flow, self.estate_id)
+
+
+def _alone(units: Sequence[Unit], _estate_id: str, works: Sequence[Callable[[Unit], Any]]) -> list[Any]:
+    """The flow of a unit that is like no other."""
+    return [work(unit) for unit, work in zip(units, works, strict=True)]
 
 
 class Writer:
@@ -48,6 +67,9 @@ class Writer:
         self._ordinary: deque[_Job] = deque()
         self._wake = Condition()
         self._stopping = False
+        self._passed_over = False
+        self._expected = 0
+        self._commit_s = 0.0
         self._listeners: list[Callable[[str, str], None]] = []
         self._connection: Connection | None = None
         self._thread = Thread(target=self._serve, name="estate645-writer", daemon=True)
@@ -55,15 +77,21 @@ class Writer:
 
     def submit(self, work: Callable[[Unit], T], *, urgent: bool = False) -> Future[T]:
         """Queue one unit; the future resolves after the durable commit, or with what the unit raised."""
-        job = _Job(work, Future())
+        return self._submit(_Job(_alone, "", work, Future(), urgent))
+
+    def submit_alike(self, flow: Alike[Item, T], estate_id: str, item: Item, *, urgent: bool = False) -> Future[T]:
+        """Queue one unit of a flow that works out many at once."""
+        return self._submit(_Job(flow, estate_id, item, Future(), urgent))
+
+    def _submit(self, job: _Job) -> Future[Any]:
         with self._wake:
             if self._stopping:
                 raise StorageUnavailable("the writer has stopped; nothing was done, start the server again")
             if len(self._ordinary) + len(self._urgent) >= QUEUE_UNITS_MAX:
                 raise StorageUnavailable("too many writes are waiting; nothing was done, try again in a minute")
-            (self._urgent if urgent else self._ordinary).append(job)
+            (self._urgent if job.urgent else self._ordinary).append(job)
             self._wake.notify()
-        return cast("Future[T]", job.future)
+        return job.future
 
     def run(self, work: Callable[[Unit], T], *, urgent: bool = False) -> T:
         """Submit and wait; raises what the unit raised, or StorageUnavailable."""
@@ -94,37 +122,61 @@ class Writer:
                 self._wake.wait()
         return True
 
-    def _next(self) -> _Job | None:
+    def _next(self, group: "_Group") -> list[_Job]:
+        """What runs next in this group: one job, or several of a kind; nothing when the group is to be committed."""
         with self._wake:
-            for queue in (self._urgent, self._ordinary):
-                while queue:
-                    job = queue.popleft()
-                    if job.future.set_running_or_notify_cancel():
-                        return job
-        return None
+            while True:
+                queue = self._queue(group)
+                if not queue:
+                    return []
+                jobs = _first(queue, GROUP_UNITS_MAX - group.units)
+                jobs = [job for job in jobs if job.future.set_running_or_notify_cancel()]
+                if jobs:
+                    return jobs
+
+    def _queue(self, group: "_Group") -> "deque[_Job] | None":
+        """The queue whose turn it is; None when the group is full, or has worked long enough."""
+        if group.units >= GROUP_UNITS_MAX:
+            return None
+        if self._ordinary and self._passed_over and group.worked_s() < TURN_S:
+            return self._ordinary
+        if group.urgent_s() > GROUP_WORK_S:
+            return None
+        if self._urgent:
+            return self._urgent
+        if self._ordinary and not group.urgent and group.worked_s() < GROUP_WORK_S:
+            return self._ordinary
+        return self._gathered(group)
+
+    def _gathered(self, group: "_Group") -> "deque[_Job] | None":
+        """Urgent jobs of callers who had their answer a moment ago, once they have come."""
+        left_s = min(GATHER_S, self._commit_s / 2)
+        while group.urgent and not self._urgent and group.urgent < self._expected and left_s > 0:
+            before = monotonic()
+            self._wake.wait(left_s)
+            left_s -= monotonic() - before
+        return self._urgent or None
 
     def _group(self) -> None:
-        """One durable transaction: run units until the queue is empty or a limit is met, commit, answer."""
-        done: list[_Job] = []
-        failed: list[tuple[_Job, BaseException]] = []
-        job: _Job | None = None
+        """One durable transaction: run units until nobody waits or a limit is met, commit, answer."""
+        group = _Group()
+        jobs: list[_Job] = []
         try:
             connection = self._open()
             with connection.begin():
-                deadline = monotonic() + GROUP_WORK_S
-                while len(done) + len(failed) < GROUP_UNITS_MAX and (job := self._next()):
-                    error = _run_one(self._engine, connection, job)
-                    if error is None:
-                        done.append(job)
-                    else:
-                        failed.append((job, error))
-                    job = None
-                    if monotonic() > deadline:
-                        break
+                group.begin()
+                while jobs := self._next(group):
+                    group.add(jobs, _run(self._engine, connection, jobs))
+                jobs = []
+                begun = monotonic()
+            self._commit_s = monotonic() - begun
         except Exception as error:  # the database failed: nothing of this group is known to be durable
-            self._give_up(error, [*done, *([job] if job else [])], failed)
+            self._give_up(error, [*group.done, *jobs], group.failed)
             return
-        self._answer(done, failed)
+        with self._wake:
+            self._passed_over = bool(group.urgent and self._ordinary)
+        self._expected = group.urgent
+        self._answer(group.done, group.failed)
 
     def _answer(self, done: list[_Job], failed: list[tuple[_Job, BaseException]]) -> None:
         for job in done:
@@ -144,8 +196,7 @@ class Writer:
         self._close()
         answer = unavailable(self._engine, error) if isinstance(error, DBAPIError) else error
         if not lost and not failed:
-            waiting = self._next()
-            lost = [waiting] if waiting else []
+            lost = self._next(_Group())
         for job in lost:
             job.future.set_exception(answer)
         for job, reason in failed:
@@ -165,33 +216,95 @@ class Writer:
             self._connection = None
 
 
-def _run_one(engine: Engine, connection: Connection, job: _Job) -> Exception | None:
-    """Run one unit in a savepoint; returns what it raised, raises when the whole transaction is lost."""
-    unit = Unit(connection)
-    savepoint = connection.begin_nested()
+Outcome = tuple[_Job, Exception | None]
+
+
+class _Group:
+    """The units of one durable transaction so far."""
+
+    def __init__(self) -> None:
+        self.begin()
+        self._urgent_since: float | None = None
+        self.units, self.urgent = 0, 0
+        self.done: list[_Job] = []
+        self.failed: list[tuple[_Job, BaseException]] = []
+
+    def begin(self) -> None:
+        """Count its time from now."""
+        self._begun = monotonic()
+
+    def worked_s(self) -> float:
+        """Seconds since it began."""
+        return monotonic() - self._begun
+
+    def urgent_s(self) -> float:
+        """Seconds since the first urgent unit was done."""
+        return 0.0 if self._urgent_since is None else monotonic() - self._urgent_since
+
+    def add(self, jobs: Sequence[_Job], outcomes: Sequence[Outcome]) -> None:
+        """Take note of jobs that were run."""
+        self.units += len(jobs)
+        self.urgent += sum(job.urgent for job in jobs)
+        if self.urgent and self._urgent_since is None:
+            self._urgent_since = monotonic()
+        for job, error in outcomes:
+            if error is None:
+                self.done.append(job)
+            else:
+                self.failed.append((job, error))
+
+
+def _first(queue: "deque[_Job]", most: int) -> list[_Job]:
+    """Take the first job off a queue, and with it others of its kind, wherever they wait."""
+    first = queue.popleft()
+    if first.kind is None:
+        return [first]
+    jobs, others = [first], list[_Job]()
+    most = min(most, ALIKE_MAX)
+    while queue and len(jobs) < most:
+        job = queue.popleft()
+        (jobs if job.kind == first.kind else others).append(job)
+    queue.extendleft(reversed(others))
+    return jobs
+
+
+def _run(engine: Engine, connection: Connection, jobs: Sequence[_Job]) -> list[Outcome]:
+    """Run jobs of one kind in a savepoint; raises only when the whole transaction is lost."""
+    units = [Unit(connection) for _ in jobs]
+    first = jobs[0]
+    begin_unit(connection)
     try:
-        job.result = job.work(unit)
+        results = first.flow(units, first.estate_id, [job.item for job in jobs])
     except Exception as error:
-        savepoint.rollback()
         if connection.invalidated:
             raise
+        undo_unit(connection)
+        if len(jobs) > 1:
+            return [outcome for job in jobs for outcome in _run(engine, connection, [job])]
+        _note_alarms(connection, units[0])
+        return [(first, unavailable(engine, error) if isinstance(error, OperationalError) else error)]
+    keep_unit(connection)
+    return [_outcome(connection, *one) for one in zip(jobs, units, results, strict=True)]
+
+
+def _outcome(connection: Connection, job: _Job, unit: Unit, result: object) -> Outcome:
+    if job.flow is not _alone and isinstance(result, EstateError):
         _note_alarms(connection, unit)
-        return unavailable(engine, error) if isinstance(error, OperationalError) else error
-    savepoint.commit()
-    job.announcements = unit.announcements
-    return None
+        return job, result
+    job.result, job.announcements = result, unit.announcements
+    return job, None
 
 
 def _note_alarms(connection: Connection, unit: Unit) -> None:
     """Write what a failed unit wants to be known; an alarm that fails itself is logged."""
     for note in unit.alarms:
-        savepoint = connection.begin_nested()
+        begin_unit(connection)
         try:
             note(Unit(connection))
         except Exception:
-            savepoint.rollback()
             if connection.invalidated:
                 raise
+            undo_unit(connection)
             _log.exception("an alarm could not be written")
         else:
-            savepoint.commit()
+            keep_unit(connection)

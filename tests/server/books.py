@@ -1,5 +1,7 @@
 """Shorthands of the ledger tests: read a meter, charge, top up, and look at the books."""
 
+from concurrent.futures import Future
+
 from sqlalchemy import Engine, select
 
 from core.reading import Verdict
@@ -7,10 +9,11 @@ from server.domain.ledger import PostedTopup
 from server.domain.readings import MeterReading
 from server.domain.verification import VerifyReport
 from server.flows.billing import ChargeOutcome, charge_due
-from server.flows.ledger import post_topup
+from server.flows.ledger import post_all, post_topup, topup
 from server.flows.readings import record
 from server.flows.verification import verify
 from server.store import schema
+from server.store.bulk import Bundle
 from server.store.engine import reader
 from server.store.estates import get_account
 from server.store.writer import Writer
@@ -42,6 +45,20 @@ def top_up(writer: Writer, number: int, amount_fen: int, key: str, provider: str
             provider=provider, idem_key=key, event_at=START_S, actor="test", now=at(),
         )
     )  # fmt: skip
+
+
+def post_topups(units, estate_id, wishes):  # type: ignore[no-untyped-def]
+    """A flow of many units: top-ups of (household, amount, key), worked out one after another, written together."""
+    bundle = Bundle()
+    bookings = [topup(account_id(number), fen, "cash", key, START_S, "test", at()) for number, fen, key in wishes]
+    answers = post_all(units, estate_id, bookings, bundle)
+    bundle.send(units[0].connection)
+    return answers
+
+
+def top_up_alike(writer: Writer, number: int, amount_fen: int, key: str) -> "Future[PostedTopup]":
+    """Submit a top-up that is worked out together with others that wait."""
+    return writer.submit_alike(post_topups, ESTATE, (number, amount_fen, key), urgent=True)
 
 
 def balance(engine: Engine, name: str) -> tuple[int, int]:

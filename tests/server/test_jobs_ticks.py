@@ -110,15 +110,20 @@ def test_world_time_before_the_journal_stops_cuts_until_the_next_start(engine, w
 
 def test_one_tick_charges_more_meters_than_fit_into_a_batch(sqlite_engine, decided, monkeypatch):
     monkeypatch.setattr(ticks.billing, "CHARGE_METERS_MAX", 3)
-    whole = ticks.billing.charge_due
-    monkeypatch.setattr(ticks.billing, "charge_due", lambda unit, estate, now: whole(unit, estate, now, limit=3))
+    whole, sizes = ticks.billing.charge_due, []
+
+    def charge(unit, estate, now, *, meter_ids):
+        sizes.append(len(meter_ids))
+        return whole(unit, estate, now, meter_ids=meter_ids)
+
+    monkeypatch.setattr(ticks.billing, "charge_due", charge)
     writer = Writer(sqlite_engine)
     plant(writer, 8)
     read(writer, *(reading(number, 3600, 1_010_000) for number in range(1, 9)))
     BillingTick(sqlite_engine, writer, StandingClock(3600), ESTATE, guard=Watch().guard()).run_once()
     writer.stop()
     assert {balance(sqlite_engine, account_id(number))[0] for number in range(1, 9)} == {5000 - 589}
-    assert decided == [True]
+    assert (sizes, decided) == ([3, 3, 2], [True])
 
 
 def test_sealing_leaves_no_tail(engine, writer):

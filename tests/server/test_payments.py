@@ -12,6 +12,7 @@ from server.domain.ledger import SUSPENSE
 from server.domain.payments import TOPUP_MAX_FEN
 from server.errors import Conflict, NotFound, Refused
 from server.flows import payments
+from server.flows.partners import PartnerTopup, accept_topup
 from server.flows.verification import verify
 from server.pay.provider import PaidEvent
 from server.store import schema
@@ -46,7 +47,7 @@ def accept(stage, **changes):
         "client_id": "partner", "idem_key": "k1", "body_sha256": "a" * 64, "account_id": account_id(1),
         "room_id": None, "amount_fen": 3000, "transaction_id": "x1", **changes,
     }  # fmt: skip
-    return stage.writer.run(lambda unit: payments.accept_topup(unit, ESTATE, **values, now=stage.now))
+    return stage.writer.run(lambda unit: accept_topup(unit, ESTATE, PartnerTopup(**values, now=stage.now)))
 
 
 def suspended(stage):

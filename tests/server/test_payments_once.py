@@ -8,6 +8,7 @@ from sqlalchemy import update
 
 from server.errors import Conflict
 from server.flows import payments
+from server.flows.partners import PartnerTopup, accept_topup
 from server.store import schema
 from server.store.writer import Writer
 from tests.server.books import agrees, balance, rows
@@ -114,9 +115,8 @@ def test_invariant_05_credits_and_suspense_are_what_the_provider_took(desk):
 def test_invariant_04_a_key_has_one_batch_and_another_request_is_a_conflict(desk):
     def accept(amount_fen, digest, room=None):
         return desk.writer.run(
-            lambda unit: payments.accept_topup(
-                unit, ESTATE, client_id="partner", idem_key="k1", body_sha256=digest, account_id=account_id(1),
-                room_id=room, amount_fen=amount_fen, transaction_id="t1", now=at(),
+            lambda unit: accept_topup(
+                unit, ESTATE, PartnerTopup("partner", "k1", digest, account_id(1), room, amount_fen, "t1", at())
             )
         )  # fmt: skip
 
@@ -184,7 +184,7 @@ def test_a_payment_of_nothing_is_kept_without_effect(desk):
     assert len(rows(desk.engine, "callback_inbox")) == 1
 
 
-@pytest.mark.parametrize("broken", ["notices.enqueue", "supply.on_balances", "post_topup", "kept.update_order"])
+@pytest.mark.parametrize("broken", ["notices.add", "supply.on_balances", "post_all", "kept.settle_orders"])
 def test_a_payment_commits_with_everything_that_follows_or_not_at_all(desk, monkeypatch, broken):
     order_no = desk.order()
     desk.change(schema.supply, desired="open", cause="arrears", relay="open")
@@ -194,7 +194,7 @@ def test_a_payment_commits_with_everything_that_follows_or_not_at_all(desk, monk
         raise OSError("broken on purpose")
 
     with monkeypatch.context() as patch:
-        patch.setattr(f"server.flows.payments.{broken}", fail)
+        patch.setattr(f"server.flows.crediting.{broken}", fail)
         with pytest.raises(OSError, match="on purpose"):
             desk.take(Event(order_no))
     assert {name: desk.table(name) for name in TABLES} == before

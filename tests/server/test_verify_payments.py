@@ -2,7 +2,8 @@
 
 from sqlalchemy import Engine
 
-from server.flows.payments import accept_topup, sell_at_counter
+from server.flows.partners import PartnerTopup, accept_topup
+from server.flows.payments import sell_at_counter
 from server.store.writer import Writer
 from tests.server.books import agrees, balance
 from tests.server.estates import ESTATE, at, plant
@@ -14,8 +15,7 @@ def test_invariant_05_counter_and_third_party_sales_agree_with_their_payments(en
     for account in ("H0002", "H0002", "nobody"):
         writer.run(
             lambda unit, account=account: accept_topup(  # type: ignore[misc]
-                unit, ESTATE, client_id="wallet", idem_key=account, body_sha256=account, account_id=account,
-                room_id=None, amount_fen=700, transaction_id=account, now=at(),
+                unit, ESTATE, PartnerTopup("wallet", account, account, account, None, 700, account, at())
             )
         )  # fmt: skip
     assert (balance(engine, "H0001")[0], balance(engine, "H0002")[0]) == (6000, 5700)

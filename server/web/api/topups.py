@@ -18,7 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 
 from server.errors import Forbidden, Refused
-from server.flows import payments
+from server.flows import partners
 from server.store import listing
 from server.store.engine import reader
 from server.web.api.paging import INT64_MAX
@@ -109,19 +109,9 @@ async def topup(
     except ValidationError as error:
         reasons = [f"{'.'.join(map(str, item['loc'])) or 'body'}: {item['msg']}" for item in error.errors()[:10]]
         raise Refused("; ".join(reasons)) from error
-    future = state.writer.submit(
-        lambda unit: payments.accept_topup(
-            unit,
-            state.estate_id,
-            client_id=client_id,
-            idem_key=idem_key,
-            body_sha256=hashlib.sha256(body).hexdigest(),
-            account_id=wish.account_id,
-            room_id=wish.room_id,
-            amount_fen=wish.amount_fen,
-            transaction_id=wish.transaction_id,
-            now=now,
-        ),
-        urgent=True,
-    )
+    taken = partners.PartnerTopup(
+        client_id, idem_key, hashlib.sha256(body).hexdigest(), wish.account_id, wish.room_id, wish.amount_fen,
+        wish.transaction_id, now,
+    )  # fmt: skip
+    future = state.writer.submit_alike(partners.accept_topups, state.estate_id, taken, urgent=True)
     return JSONResponse(await asyncio.wrap_future(future))

@@ -11,9 +11,9 @@ from threading import Thread
 
 from server.store.engine import open_engine
 from server.store.writer import Writer
-from tests.server.books import HOUR, charge, read, reading, top_up
+from tests.server.books import HOUR, charge, read, reading, top_up, top_up_alike
 
-PAYERS = 3
+PAYERS = 5  # those of even number share runs of one flow
 HOMES = 4
 UNITS_MAX = 100_000  # a child is killed long before
 
@@ -36,7 +36,10 @@ def work(url: str, acknowledged: str, child: int, hour: int) -> None:
     def pay(payer: int) -> None:
         for number in range(UNITS_MAX):
             key = f"k-{child}-{payer}-{number}"
-            top_up(writer, home_of(key), amount_of(key), key)
+            if payer % 2:
+                top_up(writer, home_of(key), amount_of(key), key)
+            else:
+                top_up_alike(writer, home_of(key), amount_of(key), key).result()
             os.write(told, f"{key}\n".encode())
 
     for payer in range(PAYERS):

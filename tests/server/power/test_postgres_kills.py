@@ -12,7 +12,7 @@ from bench import postgres_server as postgres
 from server.errors import StorageUnavailable
 from server.store.engine import open_engine, upgrade
 from server.store.writer import Writer
-from tests.server.books import HOUR, charge, read, reading, top_up
+from tests.server.books import HOUR, charge, read, reading, top_up_alike
 from tests.server.conftest import create_database, quick_folder
 from tests.server.estates import plant
 from tests.server.power.killed import HOMES, amount_of, home_of
@@ -51,7 +51,7 @@ class Payers:
             key, tries = f"k-0-{payer}-{number}", 0
             while True:
                 try:
-                    top_up(self.writer, home_of(key), amount_of(key), key)
+                    top_up_alike(self.writer, home_of(key), amount_of(key), key).result()
                     break
                 except StorageUnavailable:
                     tries += 1

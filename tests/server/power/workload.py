@@ -13,7 +13,7 @@ from sqlalchemy import event
 
 from server.store.engine import open_engine
 from server.store.writer import Writer
-from tests.server.books import HOUR, charge, read, reading, top_up
+from tests.server.books import HOUR, charge, read, reading, top_up, top_up_alike
 from tests.server.power.power_cut import begin_trace
 
 AS_IT_IS = "as it is"
@@ -39,7 +39,11 @@ def main(built: str, database: str, trace: str, synchronous: str, seed: str) -> 
 
     def pay(payer: int) -> None:
         for number in range(payer, PAYERS * TOPUPS, PAYERS):
-            top_up(writer, number % HOMES + 1, 100 + number + int(seed), f"t-{number}")
+            wish = (writer, number % HOMES + 1, 100 + number + int(seed), f"t-{number}")
+            if payer % 2:
+                top_up(*wish)
+            else:
+                top_up_alike(*wish).result()
             vfs.trace_mark(number)
 
     payers = [Thread(target=pay, args=(payer,)) for payer in range(PAYERS)]
