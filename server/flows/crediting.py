@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from server.domain.ledger import SUSPENSE, PostedTopup
 from server.domain.local_fee import LOCAL
+from server.domain.payments import Limits
 from server.errors import EstateError
 from server.flows import notices, recharges, schemes, supply
 from server.flows.ledger import post_all, topup
@@ -106,7 +107,7 @@ def credit_all(
         for unit, one, answer in zip(units, taken, answers, strict=True)
         if isinstance(answer, PostedTopup)
     ]
-    _write(estate_id, booked, bundle)
+    _write(estate_id, booked, bundle, kept.limits_of(site))
     bundle.send(connection)
     for unit, one, _ in booked:
         if one.home is not None:
@@ -117,7 +118,7 @@ def credit_all(
 Booked = tuple[Unit, Credit, PostedTopup]
 
 
-def _write(estate_id: str, booked: Sequence[Booked], bundle: Bundle) -> None:
+def _write(estate_id: str, booked: Sequence[Booked], bundle: Bundle, limits: Limits) -> None:
     """Payments, orders, notices and the trail of what was booked."""
     payments = [_payment(estate_id, one, answer) for _, one, answer in booked]
     kept.add_orders(bundle, [one.new_order for _, one, _ in booked if one.new_order is not None])
@@ -129,6 +130,9 @@ def _write(estate_id: str, booked: Sequence[Booked], bundle: Bundle) -> None:
             detail = f"{money.amount_fen} fen of {money.provider}, transaction {money.transaction_id}: {one.reason}"
             audit.add(bundle, estate_id, money.actor, "payment.suspense", payment_id, one.now, detail)
             continue
+        if limits.is_hoard(answer.balance_fen):
+            detail = f"the balance is {answer.balance_fen} fen after {money.amount_fen} fen of {money.provider}"
+            audit.add(bundle, estate_id, money.actor, "topup.beyond_limit", payment_id, one.now, detail)
         settled.append((money.order_no or "", one.now.machine_ms, payment_id))
         arguments: dict[str, int | str] = {
             "amount_fen": money.amount_fen, "balance_fen": answer.balance_fen, "room": one.home["room_id"] or "",
@@ -151,6 +155,7 @@ def _payment(estate_id: str, one: Credit, answer: PostedTopup) -> dict[str, obje
         "event_at": one.now.world_s,
         "created_ms": one.now.machine_ms,
         "state": "suspense" if one.home is None else "credited",
+        "paid_ms": one.money.paid_ms or None,
     }
 
 

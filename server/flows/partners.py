@@ -4,11 +4,12 @@ Those that wait at the same time are taken in by one run, which decides each of 
 together.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from server.domain.payments import COUNTER_MIN_FEN, amount_problem
+from server.domain.payments import COUNTER_MIN_FEN
 from server.errors import Conflict, EstateError, Refused
 from server.flows.answers import Answer, answer_before, answer_row
 from server.flows.crediting import Credit, Money, credit_all, new_order
@@ -89,10 +90,12 @@ def _accept(units: Sequence[Unit], estate_id: str, wishes: Sequence[PartnerTopup
     )
     answers: dict[int, Answer | EstateError] = {}
     taken: dict[int, Credit] = {}
+    promised_fen: Counter[str] = Counter()  # by household, of those of this round
     for place, (unit, wish) in enumerate(zip(units, wishes, strict=True)):
-        found = _decided(unit, estate_id, wish, before)
+        found = _decided(unit, estate_id, wish, before, promised_fen)
         if isinstance(found, Credit):
             taken[place] = found
+            promised_fen[found.account_id] += wish.amount_fen
         else:
             answers[place] = found
     if taken:
@@ -100,19 +103,22 @@ def _accept(units: Sequence[Unit], estate_id: str, wishes: Sequence[PartnerTopup
     return [answers[place] for place in range(len(wishes))]
 
 
-def _decided(unit: Unit, estate_id: str, wish: PartnerTopup, before: kept.Before) -> Answer | EstateError | Credit:
+def _decided(
+    unit: Unit, estate_id: str, wish: PartnerTopup, before: kept.Before, promised_fen: Mapping[str, int]
+) -> Answer | EstateError | Credit:
     """The answer that is known without booking, or what is to be credited."""
     row = before.answer(wish.client_id, wish.idem_key)
     known = answer_before(unit, estate_id, row, wish.body_sha256, wish.now)
     if known is not None:
         return known
-    problem = amount_problem(wish.amount_fen, COUNTER_MIN_FEN)
-    if problem:
-        return Refused(problem)
     if before.is_booked(wish.provider, wish.transaction_id):
         name = wish.transaction_id
         return Conflict(f"transaction {name!r} was booked under another Idempotency-Key; nothing was credited")
     account_id = before.home(wish.account_id, wish.room_id)
+    balance_fen = 0 if account_id is None else before.homes[account_id]["balance_fen"] + promised_fen.get(account_id, 0)
+    problem = before.limits.problem(wish.amount_fen, balance_fen, minimum_fen=COUNTER_MIN_FEN)
+    if problem:
+        return Refused(f"{problem}; nothing was credited")
     provider, now = wish.provider, wish.now
     if account_id is None:
         money = Money(provider, wish.transaction_id, wish.amount_fen, None, provider, now.machine_ms)

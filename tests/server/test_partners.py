@@ -137,3 +137,12 @@ def test_a_limit_that_moves_with_the_top_up_moves_in_its_run(
     together.writer.run(lambda unit: unit.connection.execute(own.values(own_rules='{"alarm1": ["percent", 20]}')))
     together.take(wish("a"), wish("b", 2))
     assert seen == [account_id(2)]
+
+
+def test_a_household_cannot_be_given_more_than_its_limit_by_several_at_once(engine: Engine, together: Together) -> None:
+    limit = schema.estate.update().values(balance_max_fen=OPENING_FEN + 1000)
+    together.writer.run(lambda unit: unit.connection.execute(limit))
+    first, second, other = together.take(wish("a"), wish("b"), wish("c", 2))
+    assert (first["result"], other["result"]) == ("credited", "credited")
+    assert isinstance(second, Refused)
+    assert balance(engine, account_id(1))[0] == OPENING_FEN + 700
