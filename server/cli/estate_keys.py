@@ -266,6 +266,7 @@ ESTATE = (
     Key("scheme", "scheme_id", identifier, "the id of a [[scheme]] or a preset"),
     Key("trips_per_hour_max", "trips_per_hour_max", integer(0, 100_000), "0 to 100000"),
     Key("trips_per_day_max", "trips_per_day_max", integer(0, 100_000), "0 to 100000"),
+    Key("adjust_alone", "adjust_alone_fen", yuan, _YUAN),
 )
 RULES = (
     Key("alarm1", "alarm1", alarm, _ALARM),

@@ -17,7 +17,8 @@ _TABLE: dict[str, frozenset[str]] = {
     | {"meter.read", "meter.exchange", "reading.settle", "case.handle", "supply.close", "supply.stop", "supply.mode"}
     | {"topup.sell", "order.create", "recharge.order", "recharge.decide", "meter.set", "meter.install"}
     | {"supply.rules", "settlement.close"}
-    | {"refund.order", "refund.decide", "suspense.assign", "topup.reverse"},
+    | {"refund.order", "refund.decide", "suspense.assign", "topup.reverse"}
+    | {"account.manage", "account.book"},
     "cashier": frozenset(
         {"estate.view", "households.list", "household.view", "meter.read", "topup.sell", "order.create"}
         | {"recharge.order", "payment.view", "topup.reverse"}

@@ -43,6 +43,7 @@ class EstateEntry:
     balance_max_fen: int | None = None
     sales_day_max_fen: int | None = None
     refund_alone_max_fen: int = ALONE_MAX_FEN
+    adjust_alone_fen: int = 10_000
     phone: str = ""
     scheme_id: str | None = None  # None keeps the one that the estate has
 

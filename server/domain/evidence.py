@@ -12,9 +12,9 @@ from typing import Any
 from server.domain.calendar import times_from
 from server.domain.supply import Check, Decision, TripFacts, decide_trip
 
-VERSION = 3  # 1 had the checks and six figures, and cannot be replayed; 2 did not name the scheme
+VERSION = 4  # 1 had the checks and six figures, and cannot be replayed; 2 did not name the scheme; 3 knew only prepaid
 SOURCES = ("ledger", "readings", "notices", "approvals", "rules")
-SINCE = {"rules": 3, "system_limit": 3}  # sources and checks that earlier evidence has not
+SINCE = {"rules": 3, "system_limit": 3, "prepaid": 4}  # sources and checks that earlier evidence has not
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from core.dlt645.identifiers import KEEP_POWER, RELAY_OPEN
 from core.units import NF_PER_FEN
+from server.domain.accounts import NORMAL
 from server.domain.calendar import ProtectedTimes, protected_because
 
 AGREEING_READINGS_MS = 2000  # two readings must be at least so far apart, machine time
@@ -76,6 +77,7 @@ class TripFacts:
     system_trips: int = 0  # within the last hour over all estates
     system_trips_max: int | None = None  # None: evidence of before there was such a limit
     returning_fen: int = 0  # left the balance for a refund that nobody has confirmed, so it may come back
+    postpaid: bool = False  # pays afterwards: never cut for money
     released: bool = False  # its wave of a bulk cut has come, which two people approved: limits are the waves'
 
 
@@ -110,8 +112,8 @@ LIMITS = frozenset(
 
 RECHECKED = frozenset(
     {
-        "overdrawn", "account_normal", "not_protected", "notice_delivered", "reading_fresh", "readings_agree",
-        "no_keep_power", "clock_sane", "allowed_time", "armed", "not_stopped", "breaker_closed",
+        "overdrawn", "account_normal", "prepaid", "not_protected", "notice_delivered", "reading_fresh",
+        "readings_agree", "no_keep_power", "clock_sane", "allowed_time", "armed", "not_stopped", "breaker_closed",
     }
 )  # fmt: skip
 
@@ -128,7 +130,8 @@ def candidate_words(facts: TripFacts, decision: Decision) -> str:
 
 def is_candidate(facts: TripFacts, now_s: int) -> bool:
     """Whether the household counts as about to be cut, when it is judged whether there are too many at once."""
-    return owes(facts) and facts.account_status == "normal" and not is_protected(facts, now_s)
+    served = facts.account_status == NORMAL and not facts.postpaid
+    return owes(facts) and served and not is_protected(facts, now_s)
 
 
 def owes(facts: TripFacts) -> bool:
@@ -178,7 +181,11 @@ def _overdrawn(facts: TripFacts, _now_s: int, _now_ms: int) -> Check:
 
 
 def _account(facts: TripFacts, _now_s: int, _now_ms: int) -> Check:
-    return Check("account_normal", facts.account_status == "normal", facts.account_status)
+    return Check("account_normal", facts.account_status == NORMAL, facts.account_status)
+
+
+def _prepaid(facts: TripFacts, _now_s: int, _now_ms: int) -> Check:
+    return Check("prepaid", not facts.postpaid, "pays afterwards, and is never cut for money" if facts.postpaid else "")
 
 
 def _unprotected(facts: TripFacts, now_s: int, _now_ms: int) -> Check:
@@ -282,6 +289,7 @@ def _system_limit(facts: TripFacts, _now_s: int, _now_ms: int) -> Check:
 RULES: tuple[Callable[[TripFacts, int, int], Check], ...] = (
     _overdrawn,
     _account,
+    _prepaid,
     _unprotected,
     _warned,
     _fresh,

@@ -1,4 +1,4 @@
-"""Acts that need two people: a step up of the mode, starting again, closing the breaker, a bulk cut, some refunds.
+"""Acts that need two people: steps of the mode, starting again, the breaker, bulk cuts, some refunds and bookings.
 
 The request fixes a payload and its hash; the second person approves exactly that hash, within 30 minutes, and is
 never the one who asked. Steps down need nobody else. What two people approved also releases the households that a
@@ -7,16 +7,15 @@ limit had quarantined.
 
 import json
 from collections.abc import Sequence
-from hashlib import sha256
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from sqlalchemy import RowMapping
 
 from server.domain import refunds as refund_rules
 from server.errors import Conflict, NotFound, Refused
-from server.flows import bulk_cut, refunds
+from server.flows import adjustments, bulk_cut, refunds
 from server.flows.breaker import count_candidates
+from server.flows.second_person import ask
 from server.flows.supply import take_back_trips
 from server.store import approvals as kept
 from server.store import audit
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from server.clock import Now
 
 MODES = ("observe", "dry_run", "armed")
-VALID_MS = 30 * 60 * 1000
 REFUND = "refund"
 
 
@@ -57,14 +55,14 @@ def request_mode(unit: Unit, estate_id: str, mode: str, *, actor: str, now: "Now
         "households": households(unit.connection, estate_id),
         "candidates": candidates,
     }
-    return _request(unit, estate_id, "mode", payload, actor, now)
+    return ask(unit, estate_id, "mode", payload, actor, now)
 
 
 def request_start_again(unit: Unit, estate_id: str, *, actor: str, now: "Now") -> str:
     """Ask to end the stop of the red button."""
     if not get_estate(unit.connection, estate_id)["stopped"]:
         raise Conflict("cutting is not stopped")
-    return _request(unit, estate_id, "start_again", {"kind": "start_again"}, actor, now)
+    return ask(unit, estate_id, "start_again", {"kind": "start_again"}, actor, now)
 
 
 def request_breaker_reset(unit: Unit, estate_id: str, *, actor: str, reason: str, now: "Now") -> str:
@@ -83,25 +81,7 @@ def request_breaker_reset(unit: Unit, estate_id: str, *, actor: str, reason: str
         "opened_because": site["breaker_reason"],
         "candidates": count_candidates(found, now),
     }
-    return _request(unit, estate_id, "breaker_reset", payload, actor, now)
-
-
-def _request(unit: Unit, estate_id: str, kind: str, payload: dict[str, object], actor: str, now: "Now") -> str:
-    approval_id = uuid4().hex
-    text = json.dumps(payload, sort_keys=True, ensure_ascii=False)
-    kept.add(
-        unit.connection,
-        estate_id=estate_id,
-        approval_id=approval_id,
-        kind=kind,
-        payload=text,
-        payload_sha256=sha256(text.encode()).hexdigest(),
-        requested_by=actor,
-        requested_ms=now.machine_ms,
-        expires_ms=now.machine_ms + VALID_MS,
-    )
-    audit.record(unit.connection, estate_id, actor, f"{kind}.requested", approval_id, now, text[:500])
-    return approval_id
+    return ask(unit, estate_id, "breaker_reset", payload, actor, now)
 
 
 def request_bulk_cut(
@@ -109,7 +89,7 @@ def request_bulk_cut(
 ) -> str:
     """Ask to cut a list in waves; the dry run with every household of it is what the second person approves."""
     payload = bulk_cut.dry_run(unit, estate_id, account_ids, reason, now, clock_sane=clock_sane)
-    return _request(unit, estate_id, "bulk_cut", payload, actor, now)
+    return ask(unit, estate_id, "bulk_cut", payload, actor, now)
 
 
 def request_refund(
@@ -138,7 +118,7 @@ def request_refund(
         "reason": reason.strip(),
         "key": key,
     }
-    return "", _request(unit, estate_id, REFUND, payload, actor, now)
+    return "", ask(unit, estate_id, REFUND, payload, actor, now)
 
 
 def approve(unit: Unit, estate_id: str, approval_id: str, payload_sha256: str, *, actor: str, now: "Now") -> str:
@@ -154,7 +134,6 @@ def approve(unit: Unit, estate_id: str, approval_id: str, payload_sha256: str, *
         raise Refused("this request has expired; ask again")
     if row["payload_sha256"] != payload_sha256:
         raise Conflict("what you approve is not what was asked for; load the page again")
-    _carry_out(unit, estate_id, row, actor, now)
     kept.update(
         unit.connection,
         estate_id,
@@ -163,6 +142,7 @@ def approve(unit: Unit, estate_id: str, approval_id: str, payload_sha256: str, *
         approved_by=actor,
         approved_ms=now.machine_ms,
     )
+    _carry_out(unit, estate_id, row, actor, now)
     audit.record(unit.connection, estate_id, actor, f"{row['kind']}.approved", approval_id, now)
     return str(row["kind"])
 
@@ -182,6 +162,8 @@ def _carry_out(unit: Unit, estate_id: str, row: RowMapping, actor: str, now: "No
             unit, estate_id, payload["payment_id"], payload["amount_fen"], key=payload["key"],
             reason=payload["reason"], actor=row["requested_by"], approved_by=actor, now=now,
         )  # fmt: skip
+    elif row["kind"] == adjustments.REQUEST:
+        adjustments.carry_out(unit, estate_id, payload, actor=row["requested_by"], approved_by=actor, now=now)
     elif row["kind"] == "start_again":
         if not site["stopped"]:
             raise Conflict("cutting has been started again already")

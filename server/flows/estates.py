@@ -5,7 +5,7 @@ the registers at installation, opening balances, tariff versions already in forc
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,9 @@ from server.domain.ledger import SYSTEM_ACCOUNTS
 from server.domain.schemes import PRESETS, definition_of
 from server.errors import Conflict, Refused
 from server.flows import schemes
+from server.flows.accounts import taken_in
 from server.flows.ledger import ensure_account, post_opening
+from server.store import accounts as lives
 from server.store import audit, schema
 from server.store.acceptance import exchanges
 from server.store.budgets import budgets_of
@@ -167,18 +169,43 @@ def _households(unit: Unit, document: EstateDocument, now: "Now") -> int:
     )
     tenants = {room_id: account_id for account_id, room_id in connection.execute(query)}
     given = {home.account_id: home.room_id for home in document.households}
-    new = 0
+    gone = lives.gone(connection, estate_id)
+    new: list[HouseholdEntry] = []
     for home in document.households:
+        if home.account_id in gone:
+            raise Conflict(f"the household of account {home.account_id} has moved out; take it out of the file")
         _refuse_moves(home, meters.get(home.meter_id), meter_of, tenants, given)
         _account(unit, estate_id, home)
         if home.meter_id in meters:
             _rewire(unit, estate_id, home, meters[home.meter_id])
         else:
             _install(unit, estate_id, home, tariffs[home.tariff_id], now)
-            new += 1
+            new.append(home)
         if home.opening_fen:
             _opening(unit, estate_id, home, now)
-    return new
+    _tell(unit, estate_id, new, now)
+    return len(new)
+
+
+def _tell(unit: Unit, estate_id: str, new: Sequence[HouseholdEntry], now: "Now") -> None:
+    """Begin the lives of new accounts; one that was opened before is in service now."""
+    begun = lives.begun(unit.connection, estate_id) if new else set()
+    columns = (
+        "estate_id", "account_id", "event_no", "act", "status", "room_id", "meter_id", "register_wh", "detail", "actor",
+        "reason", "world_at", "created_ms",
+    )  # fmt: skip
+    rows = [
+        (
+            estate_id, home.account_id, 1, "opened", "normal", home.room_id, home.meter_id, home.start_wh, "prepaid",
+            "import", "taken in", now.world_s, now.machine_ms,
+        )
+        for home in new
+        if home.account_id not in begun
+    ]  # fmt: skip
+    insert_rows(unit.connection, schema.account_event, columns, rows)
+    for home in new:
+        if home.account_id in begun:
+            taken_in(unit, estate_id, home.account_id, home.meter_id, home.start_wh, now)
 
 
 def _opening(unit: Unit, estate_id: str, home: HouseholdEntry, now: "Now") -> None:

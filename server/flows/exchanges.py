@@ -82,16 +82,18 @@ def replace_meter(
     connection = unit.connection
     old = _household_meter(connection, estate_id, meter_id, reason)
     known = find_meter(connection, estate_id, new.meter_id)
-    if known is not None and known.meter_id != old.meter_id and (known.account_id is not None or known.kind == "gate"):
+    if known is not None and known.meter_id != old.meter_id and (known.account_id is not None or known.bus_id):
         raise Conflict(f"meter {new.meter_id} is installed already, at {known.room_id or 'another account'}")
     when = now.world_s if at is None else at
-    state = _close(unit, estate_id, old, final_wh, final_rates_wh, when, now)
-    charged_fen = _charge(unit, estate_id, old, state, now)
+    state = close_register(unit, estate_id, old, final_wh, final_rates_wh, when, now)
+    charged_fen = charge_up_to(unit, estate_id, old, state, now)
     install_no = _begin(connection, estate_id, old, known, new, when)
     if new.meter_id != old.meter_id:
         rows.retire(connection, estate_id, old.meter_id)
     end = (final_wh, final_rates_wh)
-    return _keep(unit, old, new, install_no, end, when, charged_fen, "replacement", actor, reason, now, estate_id)
+    return keep_exchange(
+        unit, old, new, install_no, end, when, charged_fen, "replacement", actor, reason, now, estate_id
+    )
 
 
 def change_ratio(
@@ -115,12 +117,12 @@ def change_ratio(
     when = state.at
     if base_wh is not None:
         when = now.world_s
-        state = _close(unit, estate_id, old, base_wh, base_rates_wh, when, now)
-    charged_fen = _charge(unit, estate_id, old, state, now)
+        state = close_register(unit, estate_id, old, base_wh, base_rates_wh, when, now)
+    charged_fen = charge_up_to(unit, estate_id, old, state, now)
     new = NewMeter(meter_id, state.total_wh, state.rates_wh, ratio, max_power_w)
     install_no = rows.begin_again(unit.connection, estate_id, old, new, when, keep_live=True)
     end = (state.total_wh, state.rates_wh)
-    return _keep(unit, old, new, install_no, end, when, charged_fen, "ratio", actor, reason, now, estate_id)
+    return keep_exchange(unit, old, new, install_no, end, when, charged_fen, "ratio", actor, reason, now, estate_id)
 
 
 def _household_meter(connection: Connection, estate_id: str, meter_id: str, reason: str) -> MeterRow:
@@ -132,10 +134,10 @@ def _household_meter(connection: Connection, estate_id: str, meter_id: str, reas
     return old
 
 
-def _close(
+def close_register(
     unit: Unit, estate_id: str, old: MeterRow, final_wh: int, rates_wh: Rates | None, at: int, now: "Now"
 ) -> LiveState:
-    """Take the final register in as a reading; the state of the meter after it."""
+    """Take a register in as a reading, judged like any; the state of the meter after it. Refused when it is held."""
     if at > now.world_s:
         raise Refused("the exchange lies in the future")
     state = live_states(unit.connection, estate_id, [old.meter_id])[old.meter_id]
@@ -147,7 +149,7 @@ def _close(
     [verdict] = record(unit, estate_id, [final], now)
     if not is_accepted(verdict):
         raise Refused(
-            f"the final register of {final_wh} Wh does not follow from the last accepted reading of {state.total_wh} "
+            f"the register of {final_wh} Wh does not follow from the last accepted reading of {state.total_wh} "
             f"Wh ({verdict}); if it is right, read the meter and release that reading first"
         )
     return live_states(unit.connection, estate_id, [old.meter_id])[old.meter_id]
@@ -158,8 +160,8 @@ def _unmoved(state: LiveState, final_wh: int) -> Rates | None:
     return state.rates_wh if final_wh == state.total_wh else None
 
 
-def _charge(unit: Unit, estate_id: str, old: MeterRow, state: LiveState, now: "Now") -> int:
-    """Charge everything up to the final register; the fen that were posted."""
+def charge_up_to(unit: Unit, estate_id: str, old: MeterRow, state: LiveState, now: "Now") -> int:
+    """Charge everything up to the register of `state`; the fen that were posted. Refused when that cannot be."""
     outcome = charge_due(unit, estate_id, now, meter_ids=(old.meter_id,))
     reached = cursor_of(unit.connection, estate_id, old.meter_id)
     if reached is None or reached["total_wh"] != state.total_wh:
@@ -178,7 +180,7 @@ def _begin(
     return rows.begin_again(connection, estate_id, old, new, at, keep_live=False)
 
 
-def _keep(
+def keep_exchange(
     unit: Unit,
     old: MeterRow,
     new: NewMeter,

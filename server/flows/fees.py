@@ -7,11 +7,14 @@ top-up of that account, or moved there from another ledger of the same household
 
 from typing import TYPE_CHECKING
 
+from server.domain.accounts import CLOSED
 from server.domain.ledger import ELECTRICITY, LEDGERS, REVENUE, Entry, PostedTopup, ledger_account
 from server.errors import NotFound, Refused
+from server.flows.booked import on_booking
 from server.flows.ledger import AMOUNT_MAX_FEN, ensure_account, post_entries
 from server.store import ledger as journal
 from server.store.bulk import insert_rows
+from server.store.estates import get_account
 from server.store.schema import account
 from server.store.unit import Unit
 
@@ -22,13 +25,15 @@ if TYPE_CHECKING:
 def open_ledger(unit: Unit, estate_id: str, account_id: str, ledger: str) -> str:
     """The id of a household's account of a ledger, made when it is asked for first.
 
-    NotFound for an unknown household, Refused for an unknown ledger.
+    NotFound for an unknown household, Refused for an unknown ledger or a closed account.
     """
     if ledger not in LEDGERS:
         raise Refused(f"there is no ledger {ledger!r}; the ledgers are {', '.join(LEDGERS)}")
     home = journal.accounts_by_id(unit.connection, estate_id, [account_id]).get(account_id)
     if home is None or home["kind"] != "household":
         raise NotFound(f"there is no household {account_id!r} in this estate")
+    if home["status"] == CLOSED:
+        raise Refused(f"account {account_id} is closed")
     name = ledger_account(account_id, ledger)
     if ledger != ELECTRICITY:
         columns = ("estate_id", "account_id", "kind", "room_id", "holder")
@@ -91,7 +96,11 @@ def move_between(
     if known is None and have_fen < amount_fen:
         raise Refused(f"there are only {have_fen} fen in the ledger {source}, so {amount_fen} fen cannot be moved")
     entries = (Entry(names[0], amount_fen), Entry(names[1], -amount_fen))
-    return post_entries(unit, estate_id, "transfer", names[0], entries, idem_key, event_at, actor, memo, now)
+    before = get_account(unit.connection, estate_id, account_id)
+    posted = post_entries(unit, estate_id, "transfer", names[0], entries, idem_key, event_at, actor, memo, now)
+    if not posted.repeated:
+        on_booking(unit, estate_id, before, now)
+    return posted
 
 
 def _positive(amount_fen: int) -> None:

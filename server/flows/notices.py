@@ -13,6 +13,7 @@ from uuid import uuid4
 from sqlalchemy import RowMapping
 
 from core import EVENT_ALARM1, EVENT_ALARM2, EVENT_TRIP
+from server.domain.accounts import NORMAL, PREPAID
 from server.domain.billing import Crossing
 from server.domain.calendar import earliest_allowed
 from server.domain.rulebook import Row, RuleBook
@@ -73,7 +74,10 @@ def add(
 
 
 def on_crossings(unit: Unit, estate_id: str, crossings: Sequence[Crossing], now: "Now") -> None:
-    """One notice for each alarm level that an account has just crossed downwards."""
+    """One notice for each alarm level that an account has just crossed downwards.
+
+    Nobody is reminded who pays afterwards, whose account is paused, or who has moved out.
+    """
     if not crossings:
         return
     book = rule_book(unit.connection, estate_id, now.world_s)
@@ -83,7 +87,7 @@ def on_crossings(unit: Unit, estate_id: str, crossings: Sequence[Crossing], now:
     for crossing in crossings:
         kind = KIND_OF_EVENT.get(crossing.event)
         row = rows[crossing.account_id]
-        if kind is None or row["kind"] != "household":
+        if kind is None or row["kind"] != "household" or (row["status"], row["payment"]) != (NORMAL, PREPAID):
             continue
         if kind == "cut_warning" and not is_protected(row, now) and crossing.account_id not in returning:
             warn(unit, estate_id, crossing.account_id, now, book)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import RowMapping
 
+from server.domain.accounts import POSTPAID
 from server.domain.anomalies import BREAKER, Finding
 from server.domain.calendar import allowed_until
 from server.domain.evidence import evidence_of
@@ -206,7 +207,9 @@ def on_balances(unit: Unit, estate_id: str, account_ids: Sequence[str], now: "No
         row = get_account(unit.connection, estate_id, account_id)
         if row["kind"] != "household":
             continue
-        lifted = may_close(row["balance_fen"], row["residue_nf"], row["close_allowed_fen"])
+        lifted = row["payment"] == POSTPAID or may_close(
+            row["balance_fen"], row["residue_nf"], row["close_allowed_fen"]
+        )
         overdrawn = is_overdrawn(row["balance_fen"], row["residue_nf"], row["overdraft_fen"])
         if overdrawn and not lifted:
             continue

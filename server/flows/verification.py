@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection
 
+from server.domain.accounts import Told, telling_problems
 from server.domain.heads import Head
 from server.domain.ledger import (
     CASH,
@@ -26,6 +27,7 @@ from server.domain.verification_chains import AccountBooks, MeterBooks
 from server.domain.verification_refunds import RefundBooks
 from server.flows.verification_settlement import SettlementBooks
 from server.store import verification as books
+from server.store.accounts import told
 from server.store.append_only import unguarded
 from server.store.schema import APPEND_ONLY
 from server.store.tariffs import load_tariffs
@@ -53,6 +55,7 @@ class _Books:
         self.payments = _Payments(self.found, books.payments(connection, estate_id))
         self.settlements = SettlementBooks(connection, estate_id, self.found)
         self.refunds = RefundBooks(self.found, *books.refunds(connection, estate_id))
+        self.lives = _Lives(self.found, told(connection, estate_id))
         self.previous_hash = GENESIS
         self.sealing = True
         self.sealed = self.batches = self.lines = self.last_seq = 0
@@ -100,6 +103,7 @@ class _Books:
         booked = dict(zip(accounts, amounts, strict=True))
         self.payments.take(header[0], header[1], booked)
         self.refunds.take(header[1], header[4], booked)
+        self.lives.take(header[0], header[1], booked)
 
     def _seal(self, batch: Batch, lines: LineWords, canonical: Words, start: int, end: int) -> None:
         """Follow the hash chain; after the last seal comes the unsealed tail."""
@@ -142,7 +146,28 @@ class _Books:
         self.payments.close()
         self.settlements.close(self.last_seq)
         self.refunds.close()
+        self.lives.close()
         return accounts
+
+
+class _Lives:
+    """What people booked and the lives of the accounts tell the same, and what one may not book alone two agreed to."""
+
+    def __init__(self, found: Findings, events: Sequence[Told]) -> None:
+        self.found = found
+        self._events: dict[int, list[Told]] = {}
+        for event in events:
+            self._events.setdefault(event.batch_seq, []).append(event)
+
+    def take(self, batch_seq: int, kind: str, amounts: dict[str, int]) -> None:
+        """One batch that is no charge."""
+        for problem in telling_problems(kind, amounts, self._events.pop(batch_seq, [])):
+            self.found.note(5, f"batch {batch_seq}", problem)
+
+    def close(self) -> None:
+        """What is left has no batch."""
+        for batch_seq in self._events:
+            self.found.note(5, f"batch {batch_seq}", "is told in the life of an account but does not exist")
 
 
 class _Payments:

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, and_, bindparam, or_, select
 
+from server.domain.accounts import NORMAL, PAUSED
 from server.domain.billing import AccountState, Due, Registers, TierState, rates_from, rates_text
 from server.domain.local_fee import REMOTE
 from server.store.bulk import Bundle, update_rows
@@ -24,7 +25,8 @@ def load_due(
 ) -> tuple[list[Due], dict[str, AccountState]]:
     """Meters with an accepted reading after their cursor whose cycle is over or whose account is near an alarm.
 
-    Meters that are named are due whatever the cycle says, and no others.
+    Only normal accounts are charged. Meters that are named are due whatever the cycle says, of paused accounts too, and
+    no others.
     """
     due: list[Due] = []
     accounts: dict[str, AccountState] = {}
@@ -73,16 +75,15 @@ def _due(*columns: Any) -> "Select[Any]":
             live.reading_at > cursor.read_at,
             account.c.tariff_id.is_not(None),
             meter.c.fee == REMOTE,
-            account.c.status != "closed",
         )
         .order_by(cursor.read_at, meter.c.meter_id)
     )  # fmt: skip
 
 
 def _turn() -> Any:
-    """Whose turn it is: the cycle is over, or the account is near an alarm."""
+    """Whose turn it is: the account is in service, and the cycle is over or the account near an alarm."""
     near = or_(account.c.level > 0, account.c.balance_fen <= 2 * account.c.alarm1_fen)
-    return or_(meter_cursor.c.read_at <= bindparam("until_s"), near)
+    return and_(or_(meter_cursor.c.read_at <= bindparam("until_s"), near), account.c.status == NORMAL)
 
 
 _COLUMNS = (
@@ -95,7 +96,8 @@ _COLUMNS = (
     account.c.overdraft_fen, account.c.close_allowed_fen,
 )  # fmt: skip
 _DUE = Query(lambda _: _due(*_COLUMNS).where(_turn()).limit(bindparam("most")))
-_NAMED = Query(lambda among: _due(*_COLUMNS).where(among(meter.c.meter_id, "meter_ids")))
+_CHARGED = or_(account.c.status == NORMAL, account.c.status == PAUSED)
+_NAMED = Query(lambda among: _due(*_COLUMNS).where(among(meter.c.meter_id, "meter_ids"), _CHARGED))
 _DUE_IDS = Query(lambda _: _due(meter.c.meter_id).where(_turn()))
 
 

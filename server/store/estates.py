@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, select
 
 from server.errors import NotFound
 from server.store.schema import account, building, bus, estate
@@ -36,9 +36,7 @@ def list_buildings(connection: Connection, estate_id: str) -> Sequence[RowMappin
 
 def has_household(connection: Connection, estate_id: str, room_id: str) -> bool:
     """Whether an account that is not closed lives in this room."""
-    query = select(account.c.account_id).where(
-        account.c.estate_id == estate_id, account.c.room_id == room_id, account.c.status != "closed"
-    )
+    query = select(account.c.account_id).where(_lives_in(estate_id, room_id))
     return connection.execute(query).first() is not None
 
 
@@ -53,13 +51,19 @@ def get_account(connection: Connection, estate_id: str, account_id: str) -> RowM
 
 def account_of_room(connection: Connection, estate_id: str, room_id: str) -> RowMapping:
     """The household account of a room that is not closed; NotFound if there is none."""
-    query = select(account).where(
-        account.c.estate_id == estate_id, account.c.room_id == room_id, account.c.status != "closed"
-    )
-    row = connection.execute(query).mappings().first()
+    row = connection.execute(select(account).where(_lives_in(estate_id, room_id))).mappings().first()
     if row is None:
         raise NotFound(f"there is no open account for room {room_id!r} in this estate")
     return row
+
+
+def _lives_in(estate_id: str, room_id: str) -> ColumnElement[bool]:
+    return and_(
+        account.c.estate_id == estate_id,
+        account.c.kind == "household",
+        account.c.room_id == room_id,
+        account.c.status != "closed",
+    )
 
 
 def upsert(connection: Connection, table: Any, key: Sequence[str], values: dict[str, object]) -> bool:

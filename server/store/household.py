@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, RowMapping, Select, and_, select
 
+from server.store.accounts import moved_in_at
 from server.store.days import Day, daily
 from server.store.schema import (
     anomaly_case,
@@ -104,11 +105,17 @@ class RelayWish:
         return max(0, done[-1] - self.created_ms) if done else None
 
 
-def relay_history(connection: Connection, estate_id: str, meter_id: str, *, limit: int = 5) -> list[RelayWish]:
-    """The newest wishes for a meter's relay, newest first, with all their steps."""
+def relay_history(
+    connection: Connection, estate_id: str, meter_id: str, *, limit: int = 5, since: int = 0
+) -> list[RelayWish]:
+    """The newest wishes for a meter's relay since world time `since`, newest first, with all their steps."""
     wishes = connection.execute(
         select(relay_desired)
-        .where(relay_desired.c.estate_id == estate_id, relay_desired.c.meter_id == meter_id)
+        .where(
+            relay_desired.c.estate_id == estate_id,
+            relay_desired.c.meter_id == meter_id,
+            relay_desired.c.decided_at >= since,
+        )
         .order_by(relay_desired.c.gen.desc())
         .limit(limit)
     ).mappings()
@@ -187,7 +194,10 @@ class _Installation(NamedTuple):
 
 
 def _installations(connection: Connection, estate_id: str, meter_id: str) -> list[_Installation]:
-    """What measured this household, newest first; days that an import brought have no time and count as the oldest."""
+    """What measured this household, newest first; days that an import brought have no time and count as the oldest.
+
+    What the meter counted before the household moved in is not its own.
+    """
     now = select(meter.c.account_id, meter.c.ratio, meter.c.installed_at).where(
         meter.c.estate_id == estate_id, meter.c.meter_id == meter_id
     )
@@ -196,13 +206,19 @@ def _installations(connection: Connection, estate_id: str, meter_id: str) -> lis
         return []
     old = exchange.c
     query = (
-        select(old.old_meter_id, old.old_ratio, old.old_installed_at, old["at"])
-        .where(old.estate_id == estate_id, old.account_id == row[0])
+        select(old.new_meter_id, old.old_meter_id, old.old_ratio, old.old_installed_at, old["at"])
+        .where(old.estate_id == estate_id, old.account_id == row[0], old.kind != "move")
         .order_by(old["at"].desc(), old.created_ms.desc())
     )
-    found = [_Installation(meter_id, row[1], row[2], FOREVER)]
-    found += [_Installation(*one) for one in connection.execute(query)]
-    return [*found[:-1], found[-1]._replace(from_at=0)]
+    found, behind = [_Installation(meter_id, row[1], row[2], FOREVER)], meter_id
+    for new_meter_id, *before in connection.execute(query):
+        if new_meter_id == behind:
+            found.append(_Installation(*before))
+            behind = before[0]
+    since = moved_in_at(connection, estate_id, row[0])
+    if not since:
+        return [*found[:-1], found[-1]._replace(from_at=0)]
+    return [one._replace(from_at=max(one.from_at, since)) for one in found]
 
 
 def cursor(connection: Connection, estate_id: str, meter_id: str) -> RowMapping | None:

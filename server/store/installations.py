@@ -1,6 +1,6 @@
 """Writes that end one installation of a meter and begin another.
 
-Counters of tiers and rates belong to the household, so they go on with the new cursor.
+Counters of tiers and rates belong to the household, so they go on with the new cursor, until another one moves in.
 """
 
 from typing import Any, Protocol
@@ -80,6 +80,21 @@ def retire(connection: Connection, estate_id: str, meter_id: str) -> None:
     live = (meter_live.c.estate_id == estate_id, meter_live.c.meter_id == meter_id)
     connection.execute(meter_live.update().where(*live).values(failures=0))
     _forget_relay(connection, estate_id, meter_id)
+
+
+def free(connection: Connection, estate_id: str, meter_id: str) -> None:
+    """Take a meter from its account; it stays on its bus, and its relay as it is."""
+    where = (meter.c.estate_id == estate_id, meter.c.meter_id == meter_id)
+    connection.execute(meter.update().where(*where).values(account_id=None))
+    own = (supply.c.estate_id == estate_id, supply.c.meter_id == meter_id)
+    connection.execute(supply.update().where(*own).values(candidate=""))
+
+
+def restart_counters(connection: Connection, estate_id: str, meter_id: str, tier_period_start: int) -> None:
+    """Begin the counters of tiers and rates anew, for another household."""
+    own = (meter_cursor.c.estate_id == estate_id, meter_cursor.c.meter_id == meter_id)
+    fresh = {"tier_period_start": tier_period_start, "tier_period_wh": 0, "order_start": 0, "order_rates_wh": None}
+    connection.execute(meter_cursor.update().where(*own).values(**fresh))
 
 
 def _forget_relay(connection: Connection, estate_id: str, meter_id: str) -> None:

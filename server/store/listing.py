@@ -26,10 +26,12 @@ def household_ids(connection: Connection, estate_id: str, *, after: str, limit: 
 
 
 def readings(
-    connection: Connection, estate_id: str, meter_id: str, *, before: int | None, limit: int
+    connection: Connection, estate_id: str, meter_id: str, *, before: int | None, limit: int, since: int = 0
 ) -> Sequence[RowMapping]:
-    """Readings of a meter with `read_at` under `before` (world seconds), newest first."""
-    query = select(reading).where(reading.c.estate_id == estate_id, reading.c.meter_id == meter_id)
+    """Readings of a meter with `read_at` from `since` to under `before` (world seconds), newest first."""
+    query = select(reading).where(
+        reading.c.estate_id == estate_id, reading.c.meter_id == meter_id, reading.c.read_at >= since
+    )
     if before is not None:
         query = query.where(reading.c.read_at < before)
     return connection.execute(query.order_by(reading.c.read_at.desc()).limit(limit)).mappings().all()

@@ -35,11 +35,19 @@ def accounts_to_close(connection: Connection, estate_id: str, account_ids: Seque
 
 
 def dark_for_arrears(connection: Connection, estate_id: str) -> Sequence[RowMapping]:
-    """Meters that are wanted open for arrears, with their bus, in the order in which they were cut."""
+    """Meters that are wanted open for arrears, with their bus, in the order in which they were cut.
+
+    Not those that feed nobody: an empty flat gets its power with its next household.
+    """
     query = (
         select(supply.c.meter_id, meter.c.bus_id)
         .join(meter, _same_meter(meter, supply))
-        .where(supply.c.estate_id == estate_id, supply.c.desired == "open", supply.c.cause == "arrears")
+        .where(
+            supply.c.estate_id == estate_id,
+            supply.c.desired == "open",
+            supply.c.cause == "arrears",
+            meter.c.account_id.is_not(None),
+        )
         .order_by(meter.c.bus_id, supply.c.opened_at, supply.c.meter_id)
     )
     return connection.execute(query).mappings().all()

@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-from server.store import columns, schema_money, schema_readings, schema_rules, schema_settlement
+from server.store import columns, schema_accounts, schema_money, schema_readings, schema_rules, schema_settlement
 from server.store.columns import Int64
 from server.store.columns import id_column as _id
 from server.store.columns import int_column as _int
@@ -31,10 +31,11 @@ bulk_cut, bulk_cut_item = schema_rules.bulk_cut, schema_rules.bulk_cut_item
 candidate_day = schema_rules.candidate_day
 settlement, settlement_sum = schema_settlement.settlement, schema_settlement.settlement_sum
 refund = schema_money.refund
+account_event = schema_accounts.account_event
 
 APPEND_ONLY = (
     "batch", "line", "seal", "scheme", "relay_desired", "relay_attempt", "callback_inbox", "case_event", "audit",
-    "reading_act", "exchange", "settlement", "settlement_sum",
+    "reading_act", "exchange", "settlement", "settlement_sum", "account_event",
 )  # fmt: skip
 
 
@@ -72,6 +73,7 @@ estate = Table(
     _text("breaker_reason", default=""),
     _int("stopped", default=0),  # the red button: 1 = no trip is sent until two people start again
     _text("phone", default=""),
+    _int("adjust_alone_fen", default=10000),  # what one person may adjust or pay out without a second one
     CheckConstraint("mode IN ('observe','dry_run','armed')", name="estate_mode"),
     CheckConstraint("command_ttl_s BETWEEN 1 AND 600", name="estate_command_ttl"),
 )  # fmt: skip
@@ -109,7 +111,8 @@ account = Table(
     _id("estate_id"), _id("account_id"),
     _text("kind"),  # household | shared | property | arrears | revenue | opening | cash | ...
     _text("room_id", nullable=True), _text("holder", default=""), _text("phone", default=""),
-    _text("status", default="normal"),  # initial | normal | paused | closed
+    _text("status", default="normal"),  # of domain.accounts.STATUSES
+    _text("payment", default="prepaid"),  # prepaid | postpaid
     _text("tariff_id", nullable=True),
     _int("balance_fen", default=0), _int("residue_nf", default=0), _int("version", default=0),
     _int("level", default=0),  # stored alarm level 0..3 of core.deduct
@@ -152,7 +155,7 @@ meter_cursor = Table(
 batch = Table(
     "batch", metadata,
     _id("estate_id"), Column("batch_seq", Int64, primary_key=True, autoincrement=False),
-    _text("kind"),  # charge | topup | opening | fee | transfer | refund | refund_paid | refund_return | ...
+    _text("kind"),  # charge | topup | opening | adjustment | payout | carry | fee | transfer | refund | recharge | ...
     _int("event_at"), _int("created_ms"),
     _text("idem_key"), _text("payload_sha256"), _int("lines"), _int("turnover_fen"),
     _text("actor", default="system"), _text("memo", default=""),

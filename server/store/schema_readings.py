@@ -50,7 +50,7 @@ register_day = Table(
 
 exchange = Table(  # one installation of a meter ends and another begins: a new meter, or another ratio
     "exchange", metadata,
-    _id("estate_id"), _id("exchange_id"), _text("kind"),  # replacement | ratio
+    _id("estate_id"), _id("exchange_id"), _text("kind"),  # replacement | ratio | move: another household
     _text("account_id"), _int("at"),
     _text("old_meter_id"), _int("old_install_no"), _int("old_ratio"), _int("old_max_power_w"), _int("old_start_wh"),
     _int("old_installed_at"), _int("final_wh"), _text("final_rates_wh", nullable=True),

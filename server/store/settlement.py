@@ -218,7 +218,7 @@ def _missing(estate_id: str, to_at: int) -> Any:
             meter.c.kind == "household",
             meter.c.fee == REMOTE,
             meter.c.installed_at < to_at,
-            account.c.status != "closed",
+            account.c.status == "normal",
             account.c.tariff_id.is_not(None),
             or_(meter_cursor.c.read_at.is_(None), meter_cursor.c.read_at < to_at),
         )

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, and_, case, func, select
 
+from server.domain.accounts import POSTPAID
 from server.domain.local_fee import REMOTE
 from server.domain.rulebook import RuleBook
 from server.domain.supply import BUS_WINDOW_S, DAY_S, HOUR_S, QUARANTINED, TripFacts, trips_allowed
@@ -177,6 +178,7 @@ def _candidate(
         unconfirmed_fen=doubts.unconfirmed_fen.get(row["account_id"], 0),
         quarantined=row["candidate"] == QUARANTINED,
         returning_fen=returning.get(row["account_id"], 0),
+        postpaid=row["payment"] == POSTPAID,
         released=in_wave,
         **limits,
     )

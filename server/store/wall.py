@@ -5,7 +5,7 @@ it by `domain.states`, never stored.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Select, and_, func, or_, select
 from server.store.schema import account, anomaly_case, building, bus, meter, meter_live, room, supply
 
 FOUND_MAX = 20
+DARK = ("open", "permitted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class HouseholdRow:
     holder: str
     phone: str
     status: str
+    payment: str
     tariff_id: str | None
     balance_fen: int
     residue_nf: int
@@ -113,23 +115,35 @@ def _households(estate_id: str) -> Select[Any]:
 
 
 def households(connection: Connection, estate_id: str) -> list[HouseholdRow]:
-    """All open households, by building, from the top floor down, by door."""
+    """All open households, by building, from the top floor down, by door; one with many meters once."""
     query = _households(estate_id).order_by(
-        building.c.position, building.c.building_id, room.c.floor.desc(), room.c.door
+        building.c.position, building.c.building_id, room.c.floor.desc(), room.c.door, meter.c.meter_id
     )
-    return [_row(row) for row in connection.execute(query)]
+    return _one_each(_row(row) for row in connection.execute(query))
+
+
+def _one_each(rows: Iterable[HouseholdRow]) -> list[HouseholdRow]:
+    """A household with many meters by the first of them, or by the first that is without power."""
+    found: dict[str, HouseholdRow] = {}
+    for row in rows:
+        known = found.setdefault(row.account_id, row)
+        if known.relay not in DARK and row.relay in DARK:
+            found[row.account_id] = row
+    return list(found.values())
 
 
 def household(connection: Connection, estate_id: str, account_id: str) -> HouseholdRow | None:
-    """One open household by its account, or None."""
-    row = connection.execute(_households(estate_id).where(account.c.account_id == account_id)).first()
-    return _row(row) if row is not None else None
+    """One open household by its account, or None; by the same meter as in `households`."""
+    return _first(connection, _households(estate_id).where(account.c.account_id == account_id))
 
 
 def household_of_room(connection: Connection, estate_id: str, room_id: str) -> HouseholdRow | None:
     """The open household of a room, or None."""
-    row = connection.execute(_households(estate_id).where(account.c.room_id == room_id)).first()
-    return _row(row) if row is not None else None
+    return _first(connection, _households(estate_id).where(account.c.room_id == room_id))
+
+
+def _first(connection: Connection, query: Select[Any]) -> HouseholdRow | None:
+    return next(iter(_one_each(_row(row) for row in connection.execute(query.order_by(meter.c.meter_id)))), None)
 
 
 def find(connection: Connection, estate_id: str, words: str) -> list[HouseholdRow]:
@@ -143,8 +157,10 @@ def find(connection: Connection, estate_id: str, words: str) -> list[HouseholdRo
     choices = [account.c.room_id.like(f"%{label}%"), account.c.holder.like(pattern, escape="\\")]
     if len(digits) >= 4 and digits == wanted.replace(" ", ""):
         choices += [account.c.phone.like(f"%{digits}"), meter.c.meter_id.like(f"%{digits}%")]
-    rows = connection.execute(_households(estate_id).where(or_(*choices)).order_by(account.c.room_id).limit(FOUND_MAX))
-    found = [_row(row) for row in rows]
+    rows = connection.execute(
+        _households(estate_id).where(or_(*choices)).order_by(account.c.room_id, meter.c.meter_id).limit(FOUND_MAX)
+    )
+    found = _one_each(_row(row) for row in rows)
     return sorted(found, key=lambda one: (one.room_id != label, one.room_id))
 
 

@@ -157,6 +157,15 @@ PATTERNS = tuple(
             r"nobody can be asked: (?P<provider>\S+) is not set up here",
             _("nobody can be asked: %(provider)s is not set up here"),
         ),
+        (r"(?P<fen>-?\d+) fen charged", _("%(fen)s charged")),
+        (
+            r"(?P<wh>-?\d+) Wh charged to nobody, tiers of the household",
+            _("%(wh)s since the household before were charged to nobody; tiers begin anew"),
+        ),
+        (
+            r"(?P<wh>-?\d+) Wh charged to nobody, tiers of the premises",
+            _("%(wh)s since the household before were charged to nobody; tiers go on"),
+        ),
         (
             r"(?P<count>\d+) steps split by time at a tariff boundary",
             _("%(count)s steps split by time at a tariff boundary (estimate)"),

@@ -52,6 +52,9 @@ CAUSES = {
     "restore_all": _("power back for everybody"),
     "bulk_stopped": _("the bulk cut was stopped"),
     "clock": _("the clock is in doubt"),
+    "paused": _("the account was paused"),
+    "postpaid": _("pays afterwards now"),
+    "moved_in": _("another household moved in"),
 }
 NOTICES = {
     "alarm1": _("Balance low"),
@@ -83,6 +86,9 @@ LEDGER = {
     "recharge_return": _("Back from the meter"),
     "fee": _("Fee"),
     "transfer": _("Moved between ledgers"),
+    "adjustment": _("Adjustment"),
+    "payout": _("Paid out"),
+    "carry": _("Carried over"),
 }
 ACCOUNTS = {
     "electricity": _("Electricity"),
@@ -218,14 +224,53 @@ SOURCES = {
     "import": _("imported"),
 }
 READING_ACTS = {"released": _("Released"), "filled": _("Released"), "voided": _("Voided")}
-EXCHANGES = {"replacement": _("Meter replaced"), "ratio": _("Ratio changed")}
+EXCHANGES = {"replacement": _("Meter replaced"), "ratio": _("Ratio changed"), "move": _("Another household")}
 APPROVALS = {
     "mode": _("Change of mode"),
     "start_again": _("Start again"),
     "breaker_reset": _("Close the breaker"),
     "bulk_cut": _("Bulk cut"),
     "refund": _("Refund"),
+    "booking": _("Booking on an account"),
 }
+ACCOUNT_STATES = {
+    "initial": _("opened, not moved in"),
+    "normal": _("in service"),
+    "paused": _("paused"),
+    "left": _("moved out, not settled"),
+    "closed": _("closed"),
+}
+WAYS_TO_PAY = {"prepaid": _("pays in advance"), "postpaid": _("pays afterwards")}
+ACTS = {
+    "opened": _("Opened"),
+    "moved_in": _("Moved in"),
+    "paused": _("Paused"),
+    "resumed": _("Resumed"),
+    "moved_out": _("Moved out"),
+    "closed": _("Closed"),
+    "payment": _("Way of paying changed"),
+    "adjusted": _("Adjustment"),
+    "opening": _("Opening balance"),
+    "paid_out": _("Paid out"),
+    "carried": _("Carried over"),
+}
+OPEN_THINGS = {
+    "order": _("a payment order is not decided"),
+    "recharge": _("a recharge of the meter is not decided"),
+    "refund": _("a refund is not decided"),
+    "command": _("a relay command is not read back"),
+    "held_reading": _("a held reading is not decided"),
+    "request": _("a booking waits for its second person"),
+    "meter": _("a meter still feeds it"),
+    "balance": _("a ledger is not at zero"),
+}
+LEDGERS = {
+    "electricity": _("Electricity"),
+    "shared": _("Shared areas"),
+    "property": _("Property fees"),
+    "arrears": _("Arrears"),
+}
+PAYOUTS = {"cash": _("in cash"), "bank": _("by bank transfer")}
 ALERTS = {"heat": _("heat"), "cold": _("cold"), "order": _("by order")}
 DAY_KINDS = {"off": _("no cuts"), "work": _("an ordinary day")}
 BULK_CUTS = {"running": _("under way"), "done": _("finished"), "stopped": _("stopped")}
@@ -262,6 +307,12 @@ GROUPS = {
     "exchange_words": EXCHANGES,
     "evidence_words": EVIDENCE,
     "approval_words": APPROVALS,
+    "account_state_words": ACCOUNT_STATES,
+    "way_words": WAYS_TO_PAY,
+    "act_words": ACTS,
+    "open_words": OPEN_THINGS,
+    "ledger_name_words": LEDGERS,
+    "payout_words": PAYOUTS,
     "alert_words": ALERTS,
     "day_words": DAY_KINDS,
     "bulk_cut_words": BULK_CUTS,

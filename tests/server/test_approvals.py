@@ -6,7 +6,7 @@ import pytest
 
 from server.errors import Conflict, NotFound, Refused
 from server.flows import approvals, supply
-from server.flows.approvals import VALID_MS
+from server.flows.second_person import VALID_MS
 from server.store import schema
 from tests.server.estates import ESTATE, account_id
 from tests.server.supply_stage import Stage

@@ -15,6 +15,7 @@ class Facts:
     level: int = 0
     relay: str | None = "closed"
     contact_at: int | None = NOW_S
+    payment: str = "prepaid"
 
 
 CAUSES = {
@@ -50,6 +51,11 @@ def test_of_several_states_the_first_is_shown(first, second):
 def test_an_unknown_relay_is_not_taken_for_an_open_one():
     assert state(relay="unknown") == "normal"
     assert state(relay=None) == "normal"
+
+
+def test_a_debt_is_no_state_of_a_household_that_pays_afterwards():
+    assert state(balance_fen=-50_000, level=3, payment="postpaid") == "normal"
+    assert state(balance_fen=-50_000, level=3, payment="postpaid", relay="open") == "cut"
 
 
 def test_contact_is_lost_only_after_several_cycles():

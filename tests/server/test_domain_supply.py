@@ -52,7 +52,7 @@ GOOD = TripFacts(
     times=ProtectedTimes("Asia/Shanghai"),
 )
 ORDER = (
-    "overdrawn", "account_normal", "not_protected", "notice_delivered", "reading_fresh", "readings_agree",
+    "overdrawn", "account_normal", "prepaid", "not_protected", "notice_delivered", "reading_fresh", "readings_agree",
     "relay_known_closed", "no_keep_power", "clock_sane", "allowed_time", "armed", "not_stopped", "breaker_closed",
     "bus_limit", "hour_limit", "day_limit", "system_limit",
 )  # fmt: skip
@@ -62,6 +62,8 @@ FLIPS = [
     ("account_normal", {"account_status": "paused"}),
     ("account_normal", {"account_status": "initial"}),
     ("account_normal", {"account_status": "closed"}),
+    ("account_normal", {"account_status": "left"}),
+    ("prepaid", {"postpaid": True}),
     ("not_protected", {"protected": True}),
     ("not_protected", {"protected": True, "protected_until": NOW_S + 1}),
     ("notice_delivered", {"warned_at": None}),
@@ -198,7 +200,7 @@ def test_the_bus_limit_is_a_queue_and_no_quarantine():
 
 def test_who_counts_towards_a_mass_event():
     assert is_candidate(replace(GOOD, warned_at=None, mode="observe"), NOW_S)
-    for changes in ({"balance_fen": 1}, {"account_status": "paused"}, {"protected": True}):
+    for changes in ({"balance_fen": 1}, {"account_status": "paused"}, {"postpaid": True}, {"protected": True}):
         assert not is_candidate(replace(GOOD, **changes), NOW_S)
 
 

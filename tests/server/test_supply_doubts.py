@@ -76,6 +76,7 @@ def test_a_cut_is_judged_again_in_protected_time_just_before_its_frame(stage):
 
 LATER = {
     "paused": ("account", {"status": "paused"}),
+    "postpaid": ("account", {"payment": "postpaid"}),
     "protected": ("account", {"protected": 1}),
     "a higher limit": ("account", {"overdraft_fen": 100_000}),
     "a longer grace": ("estate", {"grace_s": 10 * GRACE_S}),

@@ -162,6 +162,7 @@ def exceed_the_system(stage):
 BREAKS = {
     "overdrawn": lambda stage: stage.set_account(1, overdraft_fen=100_000),
     "account_normal": lambda stage: stage.set_account(1, status="paused"),
+    "prepaid": lambda stage: stage.set_account(1, payment="postpaid"),
     "not_protected": lambda stage: stage.set_account(1, protected=1),
     "notice_delivered": forget_the_receipts,
     "reading_fresh": lose_contact,

@@ -60,6 +60,7 @@ def test_later_events_do_not_change_what_was_known(stage):
 
 CHANGED = {
     "mode": "dry_run", "stopped": True, "breaker": "open", "clock_sane": False, "account_status": "paused",
+    "postpaid": True,
     "balance_fen": 1, "protected": True, "warned_at": None, "reading_at": None, "previous_ms": None,
     "status3": 0x0010, "clock_offset_s": 400, "bus_trips": 2, "hour_trips": 99, "day_trips": 99, "held_readings": 1,
     "quarantined": True,
@@ -92,6 +93,15 @@ def test_evidence_of_the_first_version_is_said_to_be_incomplete():
     assert isinstance(again, Replay)
     assert not again.same
     assert {"facts.mode", "now_s", "ledger"} <= set(again.missing)
+
+
+def test_evidence_of_when_everybody_paid_in_advance_still_replays(stage):
+    evidence = told(stage).evidence
+    facts = {name: value for name, value in evidence["facts"].items() if name != "postpaid"}
+    checks = [check for check in evidence["checks"] if check["name"] != "prepaid"]
+    before = evidence | {"facts": facts, "checks": checks}
+    assert replay(before | {"version": 3}).same
+    assert [one.name for one in replay(before).differences] == ["prepaid"]
 
 
 def test_a_fact_of_a_later_version_is_not_passed_over(stage):
@@ -154,7 +164,7 @@ def test_the_command_says_it_in_both_languages_and_in_json(stage, engine, capsys
     assert "Two readings" not in shown
     assert run(parser, f"{meter_id(1)}:1", "--database", database, "--json") == 0
     document = json.loads(capsys.readouterr().out)
-    assert (document["holds"], document["action"], len(document["replayed"])) == (True, "trip", 17)
+    assert (document["holds"], document["action"], len(document["replayed"])) == (True, "trip", 18)
 
 
 @pytest.mark.parametrize("wish", ["000000000099", f"{meter_id(1)}:77", f"{meter_id(1)}:x", meter_id(2)])

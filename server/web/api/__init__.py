@@ -4,7 +4,9 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse
 
 from server.web.api import (
+    accounts,
     bills,
+    bookings,
     bounds,
     cases,
     control,
@@ -31,6 +33,7 @@ Sign in with the session cookie, or send `Authorization: Bearer CLIENT:SECRET`; 
 TAGS = (
     {"name": "estate", "description": "The estate and its clocks."},
     {"name": "households", "description": "Balance, live meter, readings, ledger, messages, relay, energy by day."},
+    {"name": "accounts", "description": "The life of accounts, moves, vacancies, and what people book."},
     {"name": "top-ups", "description": "Orders to pay, and signed top-ups by third parties."},
     {"name": "refunds", "description": "Payments, money on its way back, money in suspense."},
     {"name": "local fee", "description": "Meters that keep the credit: recharges, limits and prices in the meter."},
@@ -53,6 +56,8 @@ def openapi(request: Request) -> JSONResponse:
 ROUTERS = (
     document,
     households.router,
+    accounts.router,
+    bookings.router,
     bills.router,
     orders.router,
     topups.router,

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from server.errors import NotFound
 from server.store import household as household_reads
 from server.store import listing, wall
+from server.store.accounts import moved_in_at
 from server.store.days import with_gaps
 from server.store.estates import get_estate
 from server.store.gaps import gaps_of
@@ -86,8 +87,11 @@ def household(request: Request, own: Own) -> Response:
 
 @router.get("/households/{account_id}/readings", response_model=Page[Reading], summary="Its readings")
 def readings(request: Request, conn: Reader, who: Viewer, own: Own, cursor: Cursor = "", limit: Limit = 50) -> Response:
-    """Readings of the household's meter with their verdicts, newest first."""
-    rows = listing.readings(conn, who.estate_id, own.meter_id, before=decode_number(cursor), limit=limit + 1)
+    """Readings of the household's meter since it moved in, with their verdicts, newest first."""
+    since = moved_in_at(conn, who.estate_id, own.account_id)
+    rows = listing.readings(
+        conn, who.estate_id, own.meter_id, before=decode_number(cursor), limit=limit + 1, since=since
+    )
     items = [shape_row(Reading, row) for row in rows[:limit]]
     following = _next([str(row["read_at"]) for row in rows], limit)
     return answer(request, Page[Reading](items=items, next_cursor=following))
@@ -135,8 +139,10 @@ def notices(conn: Reader, who: Viewer, own: Own, limit: Limit = 50) -> list[Noti
 def relay(
     conn: Reader, who: Viewer, own: Own, limit: Annotated[int, Query(ge=1, le=WISHES_MAX)] = 5
 ) -> list[RelayWish]:
-    """The newest wishes for the relay with what was sent and read back, newest first."""
-    return [RelayWish.model_validate(wish) for wish in relay_history(conn, who.estate_id, own.meter_id, limit=limit)]
+    """The newest wishes for the relay since it moved in, with what was sent and read back, newest first."""
+    since = moved_in_at(conn, who.estate_id, own.account_id)
+    wishes = relay_history(conn, who.estate_id, own.meter_id, limit=limit, since=since)
+    return [RelayWish.model_validate(wish) for wish in wishes]
 
 
 @router.get("/households/{account_id}/usage", response_model=list[UsageDay], summary="Its energy by day")

@@ -71,6 +71,7 @@ class Household(Shape):
     floor: int
     door: str
     status: str
+    payment: str
     tariff_id: str | None
     balance_fen: int
     residue_nf: Nanofen

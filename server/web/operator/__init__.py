@@ -1,11 +1,13 @@
-"""Pages of the staff: today, room wall, household, counter, payments, supply, statistics, cases, readings, buses,
-commissioning.
+"""Pages of the staff: today, room wall, household, accounts, counter, payments, supply, statistics, cases, readings,
+buses, commissioning.
 """
 
 from fastapi import APIRouter
 
 from server.web.operator import (
+    accounts,
     bills,
+    bookings,
     buses,
     cases,
     commission,
@@ -27,8 +29,8 @@ __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
 PARTS = (
-    today, wall, households, bills, counter, payments, verdicts, supply, rules, statistics, settlement, cases, readings,
-    exchanges, buses, commission,
+    today, wall, households, accounts, bookings, bills, counter, payments, verdicts, supply, rules, statistics,
+    settlement, cases, readings, exchanges, buses, commission,
 )  # fmt: skip
 for part in PARTS:
     router.routes.extend(part.router.routes)

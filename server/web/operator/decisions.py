@@ -25,6 +25,7 @@ Gettext = Callable[[str], str]
 CHECKS = {  # name: (what must hold, said when it does not)
     "overdrawn": (_("Balance at or below the overdraft limit"), _("Within the overdraft limit")),
     "account_normal": (_("Account in normal service"), _("Account not in normal service")),
+    "prepaid": (_("Household pays in advance"), _("Household pays afterwards")),
     "not_protected": (_("Not a protected household"), _("Protected household")),
     "notice_delivered": (_("Final notice delivered, grace over"), _("Final notice delivered, grace still runs")),
     "reading_fresh": (_("Reading is fresh"), _("Reading is too old")),
@@ -42,7 +43,7 @@ CHECKS = {  # name: (what must hold, said when it does not)
     "system_limit": (_("Within the limit of all estates"), _("Limit of all estates reached")),
 }
 COLUMNS = (  # head of a column of the table, and the checks that it sums up
-    (_("debt"), ("overdrawn", "account_normal")),
+    (_("debt"), ("overdrawn", "account_normal", "prepaid")),
     (_("twice"), ("readings_agree",)),
     (_("fresh"), ("reading_fresh", "clock_sane")),
     (_("relay"), ("relay_known_closed",)),
@@ -67,6 +68,7 @@ REASONS = {
     "order": _("cuts suspended by order"),
     "spread": _("its turn comes later after a protected time"),
     "in a wave that two people approved": _("in a wave that two people approved"),
+    "pays afterwards, and is never cut for money": _("pays afterwards, and is never cut for money"),
     "never read": _("never read"),
     "one reading only": _("one reading only"),
     "server clock": _("the server's clock"),

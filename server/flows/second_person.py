@@ -1,0 +1,34 @@
+"""Asking for a second person: the request fixes a payload and its hash, and is void after 30 minutes."""
+
+import json
+from hashlib import sha256
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from server.store import approvals as kept
+from server.store import audit
+from server.store.unit import Unit
+
+if TYPE_CHECKING:
+    from server.clock import Now
+
+VALID_MS = 30 * 60 * 1000
+
+
+def ask(unit: Unit, estate_id: str, kind: str, payload: dict[str, object], actor: str, now: "Now") -> str:
+    """Fix the payload of an act that waits for its second person, with its hash; the id of the request."""
+    approval_id = uuid4().hex
+    text = json.dumps(payload, sort_keys=True, ensure_ascii=False)
+    kept.add(
+        unit.connection,
+        estate_id=estate_id,
+        approval_id=approval_id,
+        kind=kind,
+        payload=text,
+        payload_sha256=sha256(text.encode()).hexdigest(),
+        requested_by=actor,
+        requested_ms=now.machine_ms,
+        expires_ms=now.machine_ms + VALID_MS,
+    )
+    audit.record(unit.connection, estate_id, actor, f"{kind}.requested", approval_id, now, text[:500])
+    return approval_id

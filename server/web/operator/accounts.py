@@ -1,0 +1,260 @@
+"""Accounts: the page of one with its life and what may be done with it, and the list of those that are not settled.
+
+A register that is left empty takes the last accepted reading, if that is fresh. Sums are yuan as people type them.
+"""
+
+import re
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Form, Request
+from sqlalchemy import Connection
+from starlette.datastructures import FormData
+from starlette.responses import HTMLResponse, RedirectResponse
+
+from server.domain.accounts import FROM, TIER_POLICIES, act_problem
+from server.domain.ledger import LEDGERS, ledger_account
+from server.errors import NotFound, Refused
+from server.flows import accounts as flows
+from server.flows import adjustments, moves
+from server.flows.moves import Register, Settlement
+from server.store import accounts as kept
+from server.store import household as reads
+from server.store import wall
+from server.store.estates import get_account, get_estate
+from server.store.ledger import ledger_balances
+from server.store.meters import MeterRow
+from server.store.tariffs import load_tariffs
+from server.store.unit import Unit
+from server.web.deps import Reader, State, need
+from server.web.operator.exchanges import rates_of, wh_of
+from server.web.operator.shell import staff_page
+from server.web.principal import Principal
+from server.web.state import WebState
+
+router = APIRouter(include_in_schema=False)
+Viewer = Annotated[Principal, Depends(need("households.list"))]
+Clerk = Annotated[Principal, Depends(need("account.manage"))]
+Reason = Annotated[str, Form(min_length=1, max_length=1000, pattern=r"^[^\x00]+$")]
+Id = Annotated[str, Form(max_length=64, pattern=r"^[^\x00]*$")]
+Text = Annotated[str, Form(max_length=200, pattern=r"^[^\x00]*$")]
+LINES = 8
+_KWH = re.compile(r"\d{1,6}(\.\d{1,2})?")
+RATES = ("sharp", "peak", "flat", "valley")
+
+
+async def _form(request: Request) -> FormData:
+    return await request.form()
+
+
+Fields = Annotated[FormData, Depends(_form)]
+
+
+@router.get("/accounts")
+def accounts_page(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
+    """Accounts that are not in normal service, meters that feed nobody, and the newest moves."""
+    meters = kept.vacant_meters(conn, who.estate_id)
+    return staff_page(
+        request,
+        conn,
+        "operator/accounts.html",
+        "wall",
+        rows=kept.unsettled(conn, who.estate_id),
+        vacant=meters,
+        shown=kept.registers(conn, who.estate_id, [one.meter_id for one in meters]),
+        rooms=sorted({one.room_id for one in meters if one.room_id}),
+        tariffs=sorted(load_tariffs(conn, who.estate_id).values(), key=lambda one: one.tariff_id),
+        moves=kept.last_moves(conn, who.estate_id),
+    )
+
+
+@router.get("/accounts/{account_id}")
+def account_page(request: Request, state: State, conn: Reader, who: Viewer, account_id: str) -> HTMLResponse:
+    """One account: where it stands, its ledgers, its life, and the acts that its state allows."""
+    row = get_account(conn, who.estate_id, account_id)
+    if row["kind"] != "household":
+        raise NotFound(f"no household {account_id}")
+    own, vacant = kept.meters_of(conn, who.estate_id, account_id), _vacant_for(conn, who, row["room_id"])
+    now_ms = state.clock.now().machine_ms
+    return staff_page(
+        request,
+        conn,
+        "operator/account.html",
+        "wall",
+        row=row,
+        home=wall.household(conn, who.estate_id, account_id),
+        meters=own,
+        vacant=vacant,
+        shown=kept.registers(conn, who.estate_id, [one.meter_id for one in (*own, *vacant)]),
+        balances=ledger_balances(conn, who.estate_id, account_id),
+        lines={
+            name: reads.ledger(conn, who.estate_id, ledger_account(account_id, name), limit=LINES) for name in LEDGERS
+        },
+        things=kept.open_things(conn, who.estate_id, account_id, now_ms),
+        requests=kept.requests(conn, who.estate_id, account_id, now_ms),
+        life=kept.life(conn, who.estate_id, account_id),
+        can={act for act in FROM if not act_problem(act, row["status"])},
+        alone_fen=get_estate(conn, who.estate_id)["adjust_alone_fen"],
+        tier_policies=TIER_POLICIES,
+        key=secrets.token_urlsafe(16),
+    )
+
+
+def _vacant_for(conn: Connection, who: Principal, room_id: str | None) -> list[MeterRow]:
+    """Meters that may feed an account: those of its room first."""
+    found = kept.vacant_meters(conn, who.estate_id)
+    return sorted(found, key=lambda one: (one.room_id != room_id, one.meter_id))
+
+
+def act(state: WebState, account_id: str, work: Callable[[Unit], Any]) -> RedirectResponse:
+    """Run one flow and show the account."""
+    state.writer.run(work)
+    return RedirectResponse(f"/accounts/{account_id}", 303)
+
+
+@router.post("/accounts")
+def open_account(
+    state: State,
+    who: Clerk,
+    account_id: Id,
+    room_id: Id,
+    holder: Text,
+    tariff_id: Id,
+    reason: Reason,
+    phone: Text = "",
+    payment: Id = "prepaid",
+) -> RedirectResponse:
+    """Open an account for a room; its page then offers to move the household in."""
+    now = state.clock.now()
+    return act(
+        state,
+        account_id,
+        lambda unit: flows.open_account(
+            unit, who.estate_id, account_id, room_id=room_id, holder=holder, phone=phone, tariff_id=tariff_id,
+            payment=payment, actor=who.login, reason=reason, now=now,
+        ),
+    )  # fmt: skip
+
+
+@router.post("/accounts/{account_id}/pause")
+def pause(state: State, who: Clerk, account_id: str, reason: Reason) -> RedirectResponse:
+    """Read on, charge nothing, cut nobody."""
+    now = state.clock.now()
+    return act(
+        state,
+        account_id,
+        lambda unit: flows.pause(unit, who.estate_id, account_id, actor=who.login, reason=reason, now=now),
+    )
+
+
+@router.post("/accounts/{account_id}/resume")
+def resume(state: State, who: Clerk, account_id: str, reason: Reason) -> RedirectResponse:
+    """Charge again."""
+    now = state.clock.now()
+    return act(
+        state,
+        account_id,
+        lambda unit: flows.resume(unit, who.estate_id, account_id, actor=who.login, reason=reason, now=now),
+    )
+
+
+@router.post("/accounts/{account_id}/payment")
+def payment(state: State, who: Clerk, account_id: str, payment: Id, reason: Reason) -> RedirectResponse:
+    """In advance, or afterwards."""
+    now = state.clock.now()
+    return act(
+        state,
+        account_id,
+        lambda unit: flows.set_payment(
+            unit, who.estate_id, account_id, payment, actor=who.login, reason=reason, now=now
+        ),
+    )
+
+
+@router.post("/accounts/{account_id}/close")
+def close(state: State, who: Clerk, account_id: str, reason: Reason) -> RedirectResponse:
+    """Close it, if nothing of it is open."""
+    now = state.clock.now()
+    return act(
+        state,
+        account_id,
+        lambda unit: flows.close_account(unit, who.estate_id, account_id, actor=who.login, reason=reason, now=now),
+    )
+
+
+def registers_in(form: FormData, meters: Sequence[MeterRow]) -> list[Register]:
+    """The registers that a form gives of these meters; Refused for one that cannot be read."""
+    found = []
+    for one in meters:
+        typed, *rates = [str(form.get(f"{name}-{one.meter_id}", "")).strip() for name in ("kwh", *RATES)]
+        if any(text and not _KWH.fullmatch(text) for text in (typed, *rates)):
+            raise Refused(f"the register of meter {one.meter_id} cannot be read; write it like 1234.56")
+        found.append(Register(one.meter_id, wh_of(typed) if typed else None, rates_of(*rates)))
+    return found
+
+
+@router.post("/accounts/{account_id}/move-out")
+def move_out(
+    state: State,
+    conn: Reader,
+    who: Clerk,
+    account_id: str,
+    form: Fields,
+    reason: Reason,
+    settle: Id = moves.LEAVE,
+    target_id: Id = "",
+) -> RedirectResponse:
+    """Charge up to the final registers, free the meters, settle."""
+    finals = registers_in(form, kept.meters_of(conn, who.estate_id, account_id))
+    now = state.clock.now()
+    return act(
+        state,
+        account_id,
+        lambda unit: moves.move_out(
+            unit, who.estate_id, account_id, finals, Settlement(settle, target_id), actor=who.login, reason=reason,
+            now=now,
+        ),
+    )  # fmt: skip
+
+
+@router.post("/accounts/{account_id}/move-in")
+def move_in(
+    state: State,
+    conn: Reader,
+    who: Clerk,
+    account_id: str,
+    form: Fields,
+    reason: Reason,
+    tier_policy: Id = TIER_POLICIES[0],
+) -> RedirectResponse:
+    """Begin the meters that were ticked anew, for this account."""
+    chosen = set(form.getlist("meter"))
+    bases = registers_in(form, [one for one in kept.vacant_meters(conn, who.estate_id) if one.meter_id in chosen])
+    now = state.clock.now()
+    return act(
+        state,
+        account_id,
+        lambda unit: moves.move_in(
+            unit, who.estate_id, account_id, bases, actor=who.login, reason=reason, now=now, tier_policy=tier_policy
+        ),
+    )
+
+
+@router.post("/accounts/{account_id}/carry")
+def carry(
+    state: State,
+    who: Annotated[Principal, Depends(need("account.book"))],
+    account_id: str,
+    target_id: Id,
+    reason: Reason,
+) -> RedirectResponse:
+    """Carry all ledgers over to another account."""
+    now = state.clock.now()
+    return act(
+        state,
+        account_id,
+        lambda unit: adjustments.carry(
+            unit, who.estate_id, account_id, target_id, reason=reason, actor=who.login, now=now
+        ),
+    )

@@ -1,0 +1,206 @@
+"""Accounts by page and by API: a household moves out and another in, and what people book on the way."""
+
+import json
+
+import pytest
+
+from core.tariff import tariff_from_dict, tariff_to_dict
+from server.flows.verification import verify
+from server.store import schema
+from server.store.engine import reader
+from tests.server.estates import SINGLE
+from tests.server.web.conftest import ESTATE, MACHINE_MS, WORLD_S
+
+METER = "000000000001"
+
+
+@pytest.fixture
+def served(web):
+    """Households A1 and A2 with a tariff, a cursor and a reading of just now."""
+    definition = json.dumps(tariff_to_dict(tariff_from_dict(SINGLE)))
+    web.execute(
+        schema.tariff.insert().values(
+            estate_id=ESTATE, tariff_id="single", name="one price", definition=definition, created_ms=0
+        )
+    )
+    web.execute(schema.account.update().values(tariff_id="single"))
+    web.execute(schema.meter.update().values(start_wh=5000, installed_at=WORLD_S))
+    for number in (1, 2):
+        name = f"{number:012d}"
+        web.execute(
+            schema.meter_live.update().where(schema.meter_live.c.meter_id == name).values(
+                reading_at=WORLD_S, reading_ms=MACHINE_MS
+            )
+        )  # fmt: skip
+        web.execute(
+            schema.reading.insert().values(
+                estate_id=ESTATE, read_at=WORLD_S, meter_id=name, install_no=1, received_ms=MACHINE_MS, total_wh=5000,
+                verdict="accepted",
+            )
+        )  # fmt: skip
+        web.execute(
+            schema.meter_cursor.insert().values(
+                estate_id=ESTATE, meter_id=name, install_no=1, read_at=WORLD_S, total_wh=5000, tier_period_start=WORLD_S
+            )
+        )
+    web.clock.move(900)
+    return web
+
+
+@pytest.fixture
+def clerk(served):
+    client = served.signed_in("operator")
+    client.cookies.set("estate645_language", "en")
+    return client
+
+
+def status(web, name):
+    [row] = web.rows(schema.account.select().where(schema.account.c.account_id == name))
+    return row["status"]
+
+
+def test_a_household_moves_out_and_another_in_on_the_pages(served, clerk):
+    headers = served.csrf("operator")
+
+    def post(path, **data):
+        answer = clerk.post(path, data={"reason": "as they asked", **data}, headers=headers)
+        assert answer.status_code == 303, answer.text
+        return answer.headers["location"]
+
+    assert "/accounts/A1" in clerk.get("/households/A1").text
+    page = clerk.get("/accounts/A1").text
+    assert "Move out" in page
+    assert "Nothing is told of its life yet" in page
+    post("/accounts/A1/adjust", ledger="electricity", direction="give", amount="12.34", key="key-00001")
+    assert post("/accounts/A1/move-out", **{f"kwh-{METER}": "6.00", "settle": "cash"}) == "/accounts/A1"
+    assert status(served, "A1") == "closed"
+    page = clerk.get("/accounts/A1").text
+    assert all(words in page for words in ("Moved out", "6.00 kWh", "¥0.59 charged", "Paid out", "−11.75", "Closed"))
+    assert "/households/A1" not in page
+    page = clerk.get("/accounts").text
+    assert "0000 0000 0001" in page
+    assert "as they asked" in page
+    post("/accounts", room_id="1-101", account_id="B1", holder="李四", tariff_id="single", payment="postpaid")
+    assert "opened, not moved in" in clerk.get("/accounts/B1").text
+    served.clock.move(600)
+    post("/accounts/B1/move-in", meter=METER, **{f"kwh-{METER}": "7.50"})
+    page = clerk.get("/accounts/B1").text
+    assert "1.50 kWh since the household before were charged to nobody; tiers begin anew" in page
+    assert "never cut for money" in clerk.get("/households/B1").text
+    for act in ("pause", "resume"):
+        post(f"/accounts/B1/{act}")
+    post("/accounts/B1/payment", payment="prepaid")
+    post("/accounts/B1/fee", ledger="property", amount="80", key="key-00002")
+    post("/accounts/B1/opening", direction="give", amount="100")
+    post("/accounts/B1/transfer", source="electricity", target="property", amount="80", key="key-00003")
+    page = clerk.get("/accounts/B1").text
+    assert all(words in page for words in ("Way of paying changed", "Property fees", "Moved between ledgers", "Fee"))
+    with reader(served.state.engine) as connection:
+        wrong = [one.detail for one in verify(connection, ESTATE).mismatches]
+    assert set(wrong) <= {"is needed but does not exist"}  # system accounts, which an import would make
+
+
+def test_a_large_booking_waits_on_the_page_of_supply(served, clerk):
+    data = {
+        "ledger": "electricity",
+        "direction": "take",
+        "amount": "500",
+        "key": "key-00001",
+        "reason": "a wrong ratio",
+    }
+    assert clerk.post("/accounts/A1/adjust", data=data, headers=served.csrf("operator")).status_code == 303
+    page = clerk.get("/accounts/A1").text
+    assert "a booking waits for its second person" in page
+    page = clerk.get("/supply").text
+    assert all(words in page for words in ("Booking on an account", "−¥500.00", "a wrong ratio"))
+    assert served.rows(schema.batch.select()) == []
+
+
+def test_a_register_or_sum_that_cannot_be_read_is_refused_by_its_name(served, clerk):
+    headers = served.csrf("operator")
+    answer = clerk.post("/accounts/A1/move-out", data={f"kwh-{METER}": "6.005", "reason": "r"}, headers=headers)
+    assert answer.status_code == 422
+    assert "write it like 1234.56" in answer.text
+    data = {"ledger": "shared", "direction": "give", "amount": "-5", "key": "key-00001", "reason": "r"}
+    assert clerk.post("/accounts/A1/adjust", data=data, headers=headers).status_code == 422
+    for path in ("/accounts/nobody", "/accounts/cash"):
+        assert clerk.get(path).status_code == 404
+
+
+def test_others_look_and_find_no_form(served):
+    for role in ("cashier", "reader", "admin"):
+        client = served.signed_in(role)
+        for path in ("/accounts", "/accounts/A1"):
+            page = client.get(path)
+            assert page.status_code == 200
+            assert 'name="reason"' not in page.text
+
+
+def test_the_api_leads_an_account_through_its_life(served):
+    client, headers = served.signed_in("operator"), served.csrf("operator")
+
+    def send(method, path, **body):
+        return client.request(method, f"/api/v1/{path}", json=body, headers=headers)
+
+    seen = client.get("/api/v1/accounts/A1").json()
+    assert (seen["status"], seen["payment"], seen["ledgers_fen"]["electricity"]) == ("normal", "prepaid", 0)
+    assert seen["meters"] == [
+        {"meter_id": METER, "room_id": "1-101", "ratio": 1, "charged_wh": 5000, "total_wh": 5000}
+    ]  # fmt: skip
+    assert seen["open"] == [{"kind": "meter", "subject": METER}]
+    assert (
+        send("POST", "accounts/A1/adjustments", amount_fen=1234, key="key-00001", reason="r").json()["batch_seq"] == 1
+    )
+    done = send(
+        "POST", "accounts/A1/move-out", finals=[{"meter_id": METER, "total_wh": 6000}], settle="leave", reason="r"
+    )
+    assert done.json() == {
+        "charged_fen": 59, "closed": False, "approval_id": "",
+        "balances_fen": {"electricity": 1175, "shared": 0, "property": 0, "arrears": 0},
+    }  # fmt: skip
+    assert send("POST", "accounts/A1/close", reason="r").status_code == 422
+    assert client.get("/api/v1/vacancies").json() == [
+        {"meter_id": METER, "room_id": "1-101", "bus_id": "bus1", "charged_wh": 6000, "total_wh": 6000}
+    ]
+    body = {"account_id": "B1", "room_id": "1-101", "holder": "next", "tariff_id": "single", "reason": "r"}
+    assert send("POST", "accounts", **body).status_code == 201
+    served.clock.move(600)
+    moved = send("POST", "accounts/B1/move-in", bases=[{"meter_id": METER, "total_wh": 6500}], reason="r")
+    assert moved.json() == {"vacant_wh": {METER: 500}}
+    assert send("POST", "accounts/A1/carry", target_id="B1", reason="r").json() == {"moved_fen": {"electricity": 1175}}
+    assert status(served, "A1") == "closed"
+    assert send("PUT", "accounts/B1/payment", payment="postpaid", reason="r").status_code == 204
+    assert send("POST", "accounts/B1/pause", reason="r").status_code == 204
+    assert send("POST", "accounts/B1/resume", reason="r").status_code == 204
+    fee = send("POST", "accounts/B1/fees", ledger="shared", amount_fen=100, memo="October", key="key-00002")
+    assert fee.json()["balance_fen"] == -100
+    move = {"source": "electricity", "target": "shared", "amount_fen": 100, "memo": "October", "key": "key-00003"}
+    assert send("POST", "accounts/B1/transfers", **move).json()["balance_fen"] == 0
+    assert send("POST", "accounts/B1/opening", amount_fen=-50, reason="r").json()["balance_fen"] == 1025
+    life = client.get("/api/v1/accounts/B1/life").json()
+    assert [one["act"] for one in reversed(life)] == [
+        "opened", "moved_in", "carried", "payment", "paused", "resumed", "opening",
+    ]  # fmt: skip
+    assert {one["actor"] for one in life} == {"operator"}
+    large = send("POST", "accounts/A2/adjustments", amount_fen=10_001, key="key-00004", reason="r").json()
+    [request] = client.get("/api/v1/supply/approvals").json()
+    assert (large["batch_seq"], large["approval_id"]) == (None, request["approval_id"])
+    assert send("POST", "accounts/A1/payouts", amount_fen=5, how="cash", key="key-00005", reason="r").status_code == 422
+
+
+def test_a_resident_sees_only_what_was_read_since_it_moved_in(served):
+    event = {
+        "estate_id": ESTATE, "account_id": "A1", "event_no": 1, "act": "moved_in", "status": "normal", "actor": "o",
+        "reason": "r", "created_ms": MACHINE_MS,
+    }  # fmt: skip
+    client = served.signed_in("resident")
+    assert len(client.get("/api/v1/households/A1/readings").json()["items"]) == 1
+    wish = {
+        "estate_id": ESTATE, "meter_id": METER, "gen": 1, "state": "open", "action": "trip", "reason": "arrears",
+        "decided_at": WORLD_S, "created_ms": MACHINE_MS, "expires_at": WORLD_S,
+    }  # fmt: skip
+    served.execute(schema.relay_desired.insert().values(**wish))
+    assert len(client.get("/api/v1/households/A1/relay").json()) == 1
+    served.execute(schema.account_event.insert().values(world_at=WORLD_S + 1, **event))
+    assert client.get("/api/v1/households/A1/readings").json()["items"] == []
+    assert client.get("/api/v1/households/A1/relay").json() == []
