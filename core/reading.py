@@ -34,6 +34,7 @@ class Verdict(StrEnum):
     SUM_DIFFERS = "sum_differs"
     NOT_MULTIPLE = "not_multiple"
     VOIDED = "voided"
+    REVOKED = "revoked"  # was charged, and a person took it back: what was charged up to it was counter-posted
 
 
 ADVANCING = (Verdict.ACCEPTED, Verdict.ROLLED_OVER, Verdict.RELEASED)

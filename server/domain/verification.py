@@ -159,6 +159,7 @@ class MeterChain:
     charged_wh: int = 0
     lines: int = 0
     estimated: int = 0
+    taken_back_at: int | None = None  # the end of a charge that has to be taken back again
 
     def __post_init__(self) -> None:
         """Begin at the registers of the installation."""
@@ -173,10 +174,12 @@ class MeterChain:
         read_wh: int | None,
         *,
         released: bool = False,
+        revoked_wh: int | None = None,
     ) -> None:
         """Follow one charge; `read_wh` is the accepted register at its end, None where none was read.
 
-        `released`: a person answers for a step that is longer than the meter's power explains.
+        `released`: a person answers for a step that is longer than the meter's power explains. `revoked_wh` is a
+        reading at its end that a person took back later, and this charge with it.
         """
         subject = f"meter {self.meter.meter_id}, batch {batch_seq} line {line.line_no}"
         from_wh, to_wh = line.from_wh or 0, line.to_wh or 0
@@ -189,7 +192,9 @@ class MeterChain:
         terms = self._terms(found, subject, line, calendars)
         if terms is not None:
             self._charge(found, subject, line, terms)
-            if read_wh is None and event_to == terms.end_s:
+            if read_wh is None and revoked_wh is not None and to_wh == revoked_wh:
+                self.taken_back_at = event_to
+            elif read_wh is None and event_to == terms.end_s:
                 self.estimated += 1
             else:
                 found.expect(3, subject, "to_wh", to_wh, read_wh)
@@ -200,6 +205,44 @@ class MeterChain:
         self.total_wh, self.at, self.rates = to_wh, event_to, line.to_rates_wh
         self.charged_wh += step_wh
         self.lines += 1
+
+    def take_back(
+        self, found: Findings, line: Line, batch_seq: int, calendars: Mapping[str, TariffCalendar]
+    ) -> None:  # fmt: skip
+        """Follow a line that mirrors the newest charge that still stands: all of it, and nothing else."""
+        subject = f"meter {self.meter.meter_id}, batch {batch_seq} line {line.line_no}"
+        found.expect(3, subject, "from_wh", line.from_wh, self.total_wh)
+        found.expect(3, subject, "end of what is taken back", line.event_to, self.at)
+        if self.rates is not None and line.from_rates_wh is not None:
+            found.expect(3, subject, "from_rates_wh", line.from_rates_wh, self.rates)
+        terms = self._terms(found, subject, line, calendars)
+        if terms is not None:
+            self._uncharge(found, subject, line, terms)
+        self.total_wh, self.at, self.rates = line.to_wh or 0, line.event_from or 0, line.to_rates_wh
+        self.charged_wh += (self.total_wh - (line.from_wh or 0)) % REGISTER_MODULUS_WH
+        self.lines += 1
+
+    def _uncharge(self, found: Findings, subject: str, line: Line, terms: Terms) -> None:
+        """The charge that is taken back once more, and the counters as they were before it."""
+        steps = _steps(terms, line, back=True)
+        if not steps:
+            found.note(6, subject, "rate registers are missing")
+            return
+        before_wh, moved_wh = line.tier_from_wh or 0, sum(steps) * self.meter.ratio
+        if self.tier_period_start == terms.tier_period_start:
+            found.expect(6, subject, "tier_from_wh", before_wh, self.tier_wh - moved_wh)
+        found.expect(6, subject, "order period", terms.order_start, self.order_start)
+        settled_wh = self.settled_wh
+        if self.order_start:
+            settled_wh = tuple(was - step * self.meter.ratio for was, step in zip(settled_wh, steps, strict=True))
+        if before_wh < 0 or min(settled_wh) < 0:
+            found.note(6, subject, "more is taken back than was counted")
+            return
+        exact_nf = charge_step(
+            terms.version, terms.season, steps, before_wh, settled_wh=settled_wh, ratio=self.meter.ratio
+        )
+        found.expect(6, subject, "charge in nanofen", line.charge_nf, -exact_nf)
+        self.tier_period_start, self.tier_wh, self.settled_wh = terms.tier_period_start, before_wh, settled_wh
 
     def _terms(
         self, found: Findings, subject: str, line: Line, calendars: Mapping[str, TariffCalendar]
@@ -219,14 +262,10 @@ class MeterChain:
 
     def _charge(self, found: Findings, subject: str, line: Line, terms: Terms) -> None:
         """The charge again, with the tier counter carried from line to line."""
-        if terms.by_rates:
-            before, after = _rates(line.from_rates_wh), _rates(line.to_rates_wh)
-        else:
-            before, after = [line.from_wh or 0], [line.to_wh or 0]
-        if len(before) != len(after) or not before:
+        steps = _steps(terms, line)
+        if not steps:
             found.note(6, subject, "rate registers are missing")
             return
-        steps = [(b - a) % REGISTER_MODULUS_WH for a, b in zip(before, after, strict=True)]
         if self.tier_period_start != terms.tier_period_start:
             self.tier_period_start, self.tier_wh = terms.tier_period_start, 0
         found.expect(6, subject, "tier_period_start", line.tier_period_start, terms.tier_period_start)
@@ -266,6 +305,19 @@ class MeterChain:
             found.expect(3, subject, "register of the cursor", cursor.total_wh, read_wh)
         if self.lines and cursor.tier_period_start == self.tier_period_start:
             found.expect(6, subject, "tier counter of the cursor", cursor.tier_period_wh, self.tier_wh)
+
+
+def _steps(terms: Terms, line: Line, *, back: bool = False) -> list[int]:
+    """Forward steps of the priced registers, of a mirrored line those that it takes back; empty where rates lack."""
+    if terms.by_rates:
+        before, after = _rates(line.from_rates_wh), _rates(line.to_rates_wh)
+    else:
+        before, after = [line.from_wh or 0], [line.to_wh or 0]
+    if len(before) != len(after):
+        return []
+    if back:
+        before, after = after, before
+    return [(b - a) % REGISTER_MODULUS_WH for a, b in zip(before, after, strict=True)]
 
 
 def _rates(text: str | None) -> list[int]:

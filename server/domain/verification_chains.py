@@ -117,7 +117,8 @@ class AccountBooks:
 class MeterBooks:
     """Where the charges of all meters stand, by their place in the list of installations, the present ones first.
 
-    `ended` are installations that an exchange ended; `released` says when readings were taken that a person released.
+    `ended` are installations that an exchange ended; `released` says when readings were taken that a person released,
+    `revoked` which ones a person took back after they had been charged: what went by them has to be mirrored.
     """
 
     def __init__(
@@ -127,8 +128,9 @@ class MeterBooks:
         calendars: Mapping[str, TariffCalendar],
         ended: Sequence[tuple[Installed, Ended]] = (),
         released: Mapping[str, Sequence[int]] = MappingProxyType({}),
+        revoked: Mapping[str, Mapping[int, int]] = MappingProxyType({}),
     ) -> None:
-        self.found, self.calendars, self.released = found, calendars, released
+        self.found, self.calendars, self.released, self.revoked = found, calendars, released, revoked
         self.count = len(meters)
         present = {(item.meter_id, item.install_no) for item in meters}
         past = [item for item, _ in ended if (item.meter_id, item.install_no) not in present]
@@ -150,13 +152,16 @@ class MeterBooks:
         self._period = np.full(size, ABSENT, np.int64)
         self._counter, self._charged, self._lines = (np.zeros(size, np.int64) for _ in range(3))
         self._settled: dict[int, tuple[int, tuple[int, ...]]] = {}
+        self._owed: dict[int, set[int]] = {}  # ends of charges that have to be taken back
+        self._watched = np.array([item.meter_id in revoked for item in meters], np.bool_)
         for place, item in enumerate(meters):
             if item.carried is not None:
                 self._period[place], self._counter[place] = item.carried.tier_period_start, item.carried.tier_period_wh
                 self._settled[place] = (item.carried.order_start, item.carried.settled_wh)
 
-    def take(self, lines: LineWords) -> None:
-        """Follow the charges of a window."""
+    def take(self, lines: LineWords, mirrored: Sequence[int] = ()) -> None:
+        """Follow the charges of a window; the batches `mirrored` take earlier ones back."""
+        self._mirrored = np.array(mirrored, np.int64)
         charges = np.flatnonzero(lines["meter_id"] >= 0)
         if not len(charges):
             return
@@ -192,16 +197,18 @@ class MeterBooks:
             for name in ("from_wh", "to_wh", "event_from", "event_to", "tier_from_wh", "charge_nf", "read_wh")
         }
         before, after = lines.rates("from_rates_wh")[:, order], lines.rates("to_rates_wh")[:, order]
+        back = np.isin(lines["batch_seq"][order], self._mirrored)
         terms = self._terms.numbers(lines["tariff_id"][order], own["event_from"], lines.names["tariff_id"].texts)
         table = self._terms.table()
         by_rates = table.by_rates[terms]
         steps = np.where(by_rates, after - before, 0) % REGISTER_MODULUS_WH
         steps[0] = np.where(by_rates, steps[0], (own["to_wh"] - own["from_wh"]) % REGISTER_MODULUS_WH)
         moved = steps.sum(axis=0) * self._ratio[meter]
-        period, counter = table.period_start[terms], own["tier_from_wh"] + moved
+        period, counter = table.period_start[terms], own["tier_from_wh"] + np.where(back, 0, moved)
+        reached = np.where(back, own["event_from"], own["event_to"])
         standing = (
             groups.before(own["to_wh"], self._total),
-            groups.before(own["event_to"], self._at),
+            groups.before(reached, self._at),
             np.stack([groups.before(new, old) for new, old in zip(after, self._rates, strict=True)]),
             groups.before(period, self._period),
             groups.before(counter, self._counter),
@@ -212,6 +219,8 @@ class MeterBooks:
         rates_follow = (before == standing[2]) | (before == ABSENT) | (standing[2] == ABSENT)
         right = (
             (terms != UNKNOWN)
+            & ~back
+            & ~self._watched[meter]
             & table.has_row[terms]
             & (own["from_wh"] == standing[0])
             & (own["event_from"] >= standing[1])
@@ -234,7 +243,7 @@ class MeterBooks:
         )
         self.estimated += int((estimated & right).sum())
         self._exactly(lines, order, meter, np.flatnonzero(~right), standing)
-        for values, kept in ((own["to_wh"], self._total), (own["event_to"], self._at), (period, self._period)):
+        for values, kept in ((own["to_wh"], self._total), (reached, self._at), (period, self._period)):
             groups.keep(values, kept)
         groups.keep(counter, self._counter)
         for rates, kept in zip(after, self._rates, strict=True):
@@ -254,9 +263,19 @@ class MeterBooks:
             chain.tier_period_start = None if period[place] == ABSENT else int(period[place])
             chain.tier_wh = int(counter[place])
             chain.order_start, chain.settled_wh = self._settled.get(number, (0, NO_RATES))
-            batch_seq = int(lines["batch_seq"][row])
-            excused = self._is_excused(lines, order, meter, int(place))
-            chain.take(self.found, lines.line(row), batch_seq, self.calendars, lines.read_wh(row), released=excused)
+            batch_seq, line = int(lines["batch_seq"][row]), lines.line(row)
+            if batch_seq in self._mirrored:
+                chain.take_back(self.found, line, batch_seq, self.calendars)
+                self._owed.get(number, set()).discard(line.event_to or 0)
+            else:
+                excused = self._is_excused(lines, order, meter, int(place))
+                revoked_wh = self.revoked.get(chain.meter.meter_id, {}).get(line.event_to or 0)
+                chain.take(
+                    self.found, line, batch_seq, self.calendars, lines.read_wh(row), released=excused,
+                    revoked_wh=revoked_wh,
+                )  # fmt: skip
+                if chain.taken_back_at is not None:
+                    self._owed.setdefault(number, set()).add(chain.taken_back_at)
             self.estimated += chain.estimated
             self._settled[number] = (chain.order_start, chain.settled_wh)
 
@@ -273,6 +292,10 @@ class MeterBooks:
     def close(self, cursors: Mapping[str, tuple[Reached, int | None]]) -> None:
         """Compare with the cursors, each with the accepted register at its instant."""
         standing = (self._total, self._at, self._period, self._counter, self._charged, self._lines)
+        for number, ends in self._owed.items():
+            for at in sorted(ends):
+                subject = f"meter {self.meters[number].meter_id}"
+                self.found.note(3, subject, f"is charged up to {at} by a reading that was taken back")
         for place, (item, *reached) in enumerate(
             zip(self.meters, *(values.tolist() for values in standing), strict=True)
         ):

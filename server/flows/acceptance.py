@@ -1,5 +1,7 @@
 """What a person decides about a held reading: it counts (release), or it never will (void).
 
+A reading that counts already is taken back by `flows.voiding`, since charges may have gone by it.
+
 Both need a reason and are kept beside the reading, with the verdict before. Money follows by itself: a released
 reading moves the live registers, and the next charge goes up to it. A register that stands below the accepted one
 cannot be released, since nobody used negative energy: an exchange of the meter is what to record then.

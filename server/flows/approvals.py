@@ -1,4 +1,4 @@
-"""Acts that need two people: steps of the mode, starting again, the breaker, bulk cuts, some refunds and bookings.
+"""Acts that need two people: steps of the mode, starting again, the breaker, bulk acts, some refunds and corrections.
 
 The request fixes a payload and its hash; the second person approves exactly that hash, within 30 minutes, and is
 never the one who asked. Steps down need nobody else. What two people approved also releases the households that a
@@ -13,13 +13,15 @@ from sqlalchemy import RowMapping
 
 from server.domain import refunds as refund_rules
 from server.errors import Conflict, NotFound, Refused
-from server.flows import adjustments, bulk_cut, refunds
+from server.flows import acceptance, adjustments, bulk_cut, refunds, voiding
 from server.flows.breaker import count_candidates
 from server.flows.second_person import ask
 from server.flows.supply import take_back_trips
 from server.store import approvals as kept
 from server.store import audit
+from server.store.acceptance import get_reading
 from server.store.estates import get_estate
+from server.store.readings import HELD_VERDICTS
 from server.store.supply import households, overdrawn_accounts, release_quarantined, trip_candidates, update_estate
 from server.store.unit import Unit
 
@@ -121,6 +123,27 @@ def request_refund(
     return "", ask(unit, estate_id, REFUND, payload, actor, now)
 
 
+def request_void(
+    unit: Unit, estate_id: str, meter_id: str, read_at: int, *, actor: str, reason: str, now: "Now"
+) -> str:  # fmt: skip
+    """Void a held reading, or take back one that counted; "" when it is done.
+
+    Where that is more than one person may do, it is asked for, and the id of the request comes back.
+    """
+    row = get_reading(unit.connection, estate_id, meter_id, read_at)
+    if row is not None and row["verdict"] in HELD_VERDICTS:
+        acceptance.void(unit, estate_id, meter_id, read_at, actor=actor, reason=reason, now=now)
+        return ""
+    plan = voiding.plan_of(unit.connection, estate_id, meter_id, read_at)
+    if not plan.needs_second:
+        voiding.take_back(unit, estate_id, meter_id, read_at, actor=actor, reason=reason, now=now)
+        return ""
+    if not reason.strip():
+        raise Refused("say why: the reason is kept with the reading")
+    payload = {"kind": "void_reading", "reason": reason.strip(), **plan.as_json()}
+    return ask(unit, estate_id, "void_reading", payload, actor, now)
+
+
 def approve(unit: Unit, estate_id: str, approval_id: str, payload_sha256: str, *, actor: str, now: "Now") -> str:
     """The second person agrees to exactly this payload; it is carried out at once. Returns its kind."""
     row = kept.get(unit.connection, estate_id, approval_id)
@@ -155,6 +178,11 @@ def _carry_out(unit: Unit, estate_id: str, row: RowMapping, actor: str, now: "No
             raise Conflict("the mode has changed since this was asked; ask again")
         update_estate(unit.connection, estate_id, mode=payload["to"])
         release_quarantined(unit.connection, estate_id)
+    elif row["kind"] == "void_reading":
+        voiding.take_back(
+            unit, estate_id, payload["meter"], payload["read_at"], actor=row["requested_by"], reason=payload["reason"],
+            now=now, approved=payload,
+        )  # fmt: skip
     elif row["kind"] == "bulk_cut":
         bulk_cut.start(unit, estate_id, row, payload, now)
     elif row["kind"] == REFUND:

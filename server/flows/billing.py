@@ -76,7 +76,7 @@ def _charge(unit: Unit, estate_id: str, now: "Now", limit: int, meter_ids: Seque
     connection = unit.connection
     cycle_s = get_estate(connection, estate_id)["billing_cycle_s"]
     due, accounts = load_due(connection, estate_id, now.world_s, cycle_s, limit, meter_ids)
-    steps, held = _plan(unit, estate_id, due)
+    steps, held = plan_due(unit, estate_id, due)
     moved = [item for item in due if item.meter_id not in held]
     if not moved:
         return ChargeOutcome(0, 0, (), 0, tuple(held))
@@ -86,7 +86,7 @@ def _charge(unit: Unit, estate_id: str, now: "Now", limit: int, meter_ids: Seque
     bundle = Bundle()
     elsewhere = Conflict("a meter was charged by somebody else at the same time; nothing was booked, try again")
     advance_cursors(bundle, estate_id, moved, charging.tiers, otherwise=elsewhere)
-    batch_seq = _book(unit, bundle, estate_id, moved, charging, versions, now) if charging.lines else None
+    batch_seq = book_charges(unit, bundle, estate_id, moved, charging, versions, now) if charging.lines else None
     bundle.send(connection)
     crossings = tuple(charging.crossings.values())
     charged = {line.account_id for line in charging.lines}
@@ -101,7 +101,7 @@ def _charge(unit: Unit, estate_id: str, now: "Now", limit: int, meter_ids: Seque
     )  # fmt: skip
 
 
-def _plan(unit: Unit, estate_id: str, due: Sequence[Due]) -> tuple[list[Step], list[str]]:
+def plan_due(unit: Unit, estate_id: str, due: Sequence[Due]) -> tuple[list[Step], list[str]]:
     """Steps of all due meters, and the meters that are held."""
     calendars = {key: TariffCalendar(value) for key, value in load_tariffs(unit.connection, estate_id).items()}
     freeze_at = _freezes(unit, estate_id, due, calendars)
@@ -137,7 +137,7 @@ def _freezes(
     return freeze_at
 
 
-def _book(
+def book_charges(
     unit: Unit,
     bundle: Bundle,
     estate_id: str,

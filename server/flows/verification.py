@@ -25,6 +25,7 @@ from server.domain.tariff_calendar import TariffCalendar
 from server.domain.verification import Findings, VerifyReport
 from server.domain.verification_chains import AccountBooks, MeterBooks
 from server.domain.verification_refunds import RefundBooks
+from server.domain.voiding import VOID
 from server.flows.verification_settlement import SettlementBooks
 from server.store import verification as books
 from server.store.accounts import told
@@ -32,6 +33,7 @@ from server.store.append_only import unguarded
 from server.store.schema import APPEND_ONLY
 from server.store.tariffs import load_tariffs
 from server.store.verification_windows import Batch, Journal, Window
+from server.store.voiding import revoked
 
 
 class _Books:
@@ -51,6 +53,7 @@ class _Books:
             calendars,
             books.ended_installations(connection, estate_id),
             books.released(connection, estate_id),
+            revoked(connection, estate_id),
         )
         self.payments = _Payments(self.found, books.payments(connection, estate_id))
         self.settlements = SettlementBooks(connection, estate_id, self.found)
@@ -78,7 +81,7 @@ class _Books:
                 booked = [names[number] for number in accounts[start:end].tolist()]
                 self._credit(batch.header, booked, amounts[start:end].tolist())
         self.accounts.take(lines)
-        self.meters.take(lines)
+        self.meters.take(lines, [batch.header[0] for batch in window.batches if batch.header[1] == VOID])
         self.settlements.take(window)
 
     def _strays(self, lines: LineWords, numbers: Words) -> None:

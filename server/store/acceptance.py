@@ -22,6 +22,12 @@ def get_reading(connection: Connection, estate_id: str, meter_id: str, read_at: 
     return connection.execute(query).mappings().one_or_none()
 
 
+def verdict_of(connection: Connection, estate_id: str, meter_id: str, read_at: int) -> str:
+    """What a reading that is kept is taken for."""
+    row = get_reading(connection, estate_id, meter_id, read_at)
+    return "" if row is None else str(row["verdict"])
+
+
 def change_verdict(
     connection: Connection,
     row: RowMapping,

@@ -97,9 +97,9 @@ def _carried(connection: Connection, estate_id: str) -> dict[tuple[str, int], Ca
 
 
 def released(connection: Connection, estate_id: str) -> dict[str, list[int]]:
-    """When the readings of each meter were taken that a person released."""
+    """When the readings of each meter were taken that a person answers for: released, or taken back later."""
     query = select(reading.c.meter_id, reading.c.read_at).where(
-        reading.c.estate_id == estate_id, reading.c.verdict == Verdict.RELEASED.value
+        reading.c.estate_id == estate_id, reading.c.verdict.in_((Verdict.RELEASED.value, Verdict.REVOKED.value))
     )
     found: dict[str, list[int]] = {}
     for meter_id, read_at in connection.execute(query):

@@ -4,11 +4,13 @@ Each read goes through one estate in the order of time and holds one page of row
 read-back gave, told by its notices and by the row of the relay as it is now.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, and_, func, select
 
+from server.domain.voiding import VOID
 from server.store.readings import ACCEPTED, HELD_VERDICTS
 from server.store.schema import anomaly_case, batch, estate, line, meter, notice, reading, supply
 
@@ -83,7 +85,8 @@ def postings(connection: Connection, estate_id: str, span: Span) -> Iterator[Pos
     """Charged steps in the order of the journal."""
     query = (
         select(
-            line.c.meter_id, line.c.event_to, line.c.from_wh, line.c.to_wh, -line.c.amount_fen, line.c.charge_nf
+            line.c.meter_id, line.c.event_to, line.c.from_wh, line.c.to_wh, -line.c.amount_fen, line.c.charge_nf,
+            line.c.event_from,
         )
         .join(batch, and_(batch.c.estate_id == line.c.estate_id, batch.c.batch_seq == line.c.batch_seq))
         .where(
@@ -95,8 +98,23 @@ def postings(connection: Connection, estate_id: str, span: Span) -> Iterator[Pos
         )
         .order_by(line.c.batch_seq, line.c.line_no)
     )  # fmt: skip
+    gone = _taken_back(connection, estate_id)
     for row in _paged(connection, query):
-        yield Posting(*row)
+        key = (row[0], row[6], row[1], row[2], row[3])
+        if gone[key] > 0:
+            gone[key] -= 1  # each mirror takes one of them back; what was charged after it stands
+        else:
+            yield Posting(*row[:6])
+
+
+def _taken_back(connection: Connection, estate_id: str) -> Counter[tuple[str, int, int, int, int]]:
+    """How often each charged step (meter, from, to, both registers) was taken back."""
+    query = (
+        select(line.c.meter_id, line.c.event_from, line.c.event_to, line.c.to_wh, line.c.from_wh)
+        .join(batch, and_(batch.c.estate_id == line.c.estate_id, batch.c.batch_seq == line.c.batch_seq))
+        .where(line.c.estate_id == estate_id, batch.c.kind == VOID, line.c.meter_id.is_not(None))
+    )
+    return Counter((row[0], row[1], row[2], row[3], row[4]) for row in connection.execute(query))
 
 
 def relays_seen(connection: Connection, estate_id: str, span: Span) -> list[RelaySeen]:

@@ -8,9 +8,10 @@ from pydantic import Field
 from sqlalchemy import RowMapping
 
 from core.units import REGISTER_MODULUS_WH
-from server.flows import acceptance, exchanges
+from server.flows import acceptance, approvals, exchanges
 from server.flows.exchanges import NewMeter
 from server.store import acceptance as kept
+from server.store.acceptance import verdict_of
 from server.web.api.shapes import Reading, Shape
 from server.web.deps import Reader, State, need
 from server.web.principal import Principal
@@ -42,9 +43,10 @@ class Why(Shape):
 
 
 class Settled(Shape):
-    """What the reading is taken for now."""
+    """What the reading is taken for now; with an `approval_id` it waits for a second person."""
 
     verdict: str
+    approval_id: str = ""
 
 
 class ReplaceMeter(Why):
@@ -125,14 +127,15 @@ def release(state: State, who: Settler, meter_id: MeterId, read_at: int, why: Wh
 
 @router.post("/readings/{meter_id}/{read_at}/void", response_model=Settled, summary="Say that a reading never counts")
 def void(state: State, who: Settler, meter_id: MeterId, read_at: int, why: Why) -> Settled:
-    """It stays as it was read, and is never charged."""
+    """A held one is never charged; one that was charged is counter-posted, and its neighbours are charged instead."""
     now = state.clock.now()
-    state.writer.run(
-        lambda unit: acceptance.void(
-            unit, who.estate_id, meter_id, read_at, actor=who.login, reason=why.reason, now=now
+    asked, verdict = state.writer.run(
+        lambda unit: (
+            approvals.request_void(unit, who.estate_id, meter_id, read_at, actor=who.login, reason=why.reason, now=now),
+            verdict_of(unit.connection, who.estate_id, meter_id, read_at),
         )
     )
-    return Settled(verdict="voided")
+    return Settled(verdict=verdict, approval_id=asked)
 
 
 @router.post("/meters/{meter_id}/replace", response_model=Exchanged, summary="Replace a meter")

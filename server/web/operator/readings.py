@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Request
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from server.flows import acceptance
+from server.domain.voiding import ALONE_MAX_FEN
+from server.flows import acceptance, approvals, voiding
 from server.store import acceptance as kept
 from server.web.deps import Reader, State, need
 from server.web.operator.shell import staff_page
@@ -41,11 +42,29 @@ def release(state: State, who: Settler, meter_id: str, read_at: int, reason: Rea
     return RedirectResponse("/readings", 303)
 
 
+@router.get("/readings/{meter_id}/{read_at}")
+def reading_page(request: Request, conn: Reader, who: Settler, meter_id: str, read_at: int) -> HTMLResponse:
+    """One reading that counts, and what taking it back would do."""
+    plan = voiding.plan_of(conn, who.estate_id, meter_id, read_at)
+    return staff_page(
+        request,
+        conn,
+        "operator/reading.html",
+        "readings",
+        plan=plan,
+        one=plan.row,
+        alone_max_fen=ALONE_MAX_FEN,
+        begun_at=plan.taken[-1].event_from if plan.taken else None,
+    )
+
+
 @router.post("/readings/{meter_id}/{read_at}/void")
 def void(state: State, who: Settler, meter_id: str, read_at: int, reason: Reason) -> RedirectResponse:
-    """Say that it never counts."""
+    """Say that it never counts; one that was charged is counter-posted, above a limit after a second person."""
     now = state.clock.now()
-    state.writer.run(
-        lambda unit: acceptance.void(unit, who.estate_id, meter_id, read_at, actor=who.login, reason=reason, now=now)
+    asked = state.writer.run(
+        lambda unit: approvals.request_void(
+            unit, who.estate_id, meter_id, read_at, actor=who.login, reason=reason, now=now
+        )
     )
-    return RedirectResponse("/readings", 303)
+    return RedirectResponse("/supply#approvals" if asked else "/readings", 303)

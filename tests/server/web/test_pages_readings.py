@@ -49,6 +49,21 @@ def test_the_page_shows_what_is_held_and_why(held):
     assert "/release" not in held.signed_in("reader").get("/readings").text
 
 
+def test_a_reading_that_counts_is_taken_back_from_its_page_and_by_the_api(held):
+    client = held.signed_in("operator")
+    client.cookies.set("estate645_language", "en")
+    page = client.get(f"/readings/{METER}/{WORLD_S}")
+    assert page.status_code == 200
+    assert "No charge went by it" in page.text
+    assert held.signed_in("reader").get(f"/readings/{METER}/{WORLD_S}").status_code == 403
+    path = f"/api/v1/readings/{METER}/{WORLD_S}/void"
+    answer = client.post(path, json={"reason": "a wrong digit"}, headers=held.csrf("operator"))
+    assert answer.json() == {"verdict": "voided", "approval_id": ""}
+    assert client.post(path, json={"reason": "again"}, headers=held.csrf("operator")).status_code == 409
+    assert client.get(f"/readings/{METER}/77").status_code == 404
+    assert client.get(f"/readings/{METER}/{HELD_AT}").status_code == 409  # held, and settled on the other page
+
+
 @pytest.mark.parametrize(("act", "after"), [("release", "released"), ("void", "voided")])
 def test_a_person_decides_on_the_page(held, act, after):
     client = held.signed_in("operator")
@@ -67,7 +82,7 @@ def test_the_api_lists_releases_and_says_what_counts(held):
     path = f"/api/v1/readings/{METER}/{HELD_AT}/release"
     assert client.post(path, json={"reason": ""}, headers=held.csrf("operator")).status_code == 422
     answer = client.post(path, json={"reason": "seen"}, headers=held.csrf("operator"))
-    assert answer.json() == {"verdict": "released"}
+    assert answer.json() == {"verdict": "released", "approval_id": ""}
     listed = client.get("/api/v1/households/A1/readings").json()["items"]
     assert [(row["verdict"], row["final_wh"], row["rules"]) for row in listed] == [
         ("released", 900_000, 2), ("accepted", 5000, 2),
