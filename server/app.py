@@ -38,6 +38,7 @@ from server.jobs.anomalies import AnomalyJob
 from server.jobs.collecting import FlowOrders, FlowSink, bus_plans
 from server.jobs.heads import HeadsJob
 from server.jobs.healing import HealingJob
+from server.jobs.keep_power import KeepPowerJob
 from server.jobs.ledger_watch import LedgerWatch
 from server.jobs.months import MonthsJob
 from server.jobs.notices import NoticeJob
@@ -234,6 +235,7 @@ class Application:
             NoticeJob(*parts, senders={self.sandbox.channel: self.sandbox}, render=self._words),
             AnomalyJob(*parts),
             SchemeJob(*parts),
+            KeepPowerJob(*parts, clock_sane=self._guard.look),
             LedgerWatch(*parts),
             OrderJob(*parts, providers=self.providers),
             RefundJob(*parts, providers=self.providers, public_url=self.config.public_url),

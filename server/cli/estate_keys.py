@@ -21,7 +21,7 @@ from server.collect.ports import open_port
 from server.collect.scanning import PROTOCOLS
 from server.collect.serial_port import BAUDS
 from server.domain.local_fee import LOCAL, REMOTE
-from server.domain.schemes import GRACE_MAX_S, SPREAD_MAX_S, Level, level_from
+from server.domain.schemes import FINAL_NOTICE_MAX_S, GRACE_MAX_S, KEEP_POLICIES, SPREAD_MAX_S, Level, level_from
 
 REGISTER_STEP_WH = 10  # two digits behind the point, in kWh
 AMOUNT_MAX_FEN = 2**31 - 1  # thresholds are int32 in the deduction kernel
@@ -282,6 +282,8 @@ RULES = (
     Key("protect_holidays", "protect_holidays", flag, _FLAG),
     Key("protect_alerts", "protect_alerts", flag, _FLAG),
     Key("spread_s", "spread_s", integer(0, SPREAD_MAX_S), f"0 to {SPREAD_MAX_S} seconds"),
+    Key("final_notice_s", "final_notice_s", integer(0, FINAL_NOTICE_MAX_S), f"0 to {FINAL_NOTICE_MAX_S} seconds"),
+    Key("keep_power", "keep_power", one_of(*KEEP_POLICIES), ", ".join(KEEP_POLICIES)),
 )
 SCHEME = (
     Key("id", "scheme_id", identifier, _IDENTIFIER, required=True),

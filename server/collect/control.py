@@ -25,7 +25,7 @@ from core.errors import CoreError, MeterRefused, NoReply
 from server.collect.line import BusLine
 from server.collect.port import PortError
 from server.collect.readout import MeterState, Readout
-from server.collect.work import Action, Clocks, ControlOrder, Step, StepReport, Unlock
+from server.collect.work import Action, Clocks, ControlOrder, Step, StepReport, Switch, Unlock
 from server.domain.readings import StatusRead
 from server.errors import SecretLocked
 
@@ -38,7 +38,7 @@ RETRY_MAX_S = 60.0
 
 
 def is_satisfied(action: Action, status3: int) -> bool:
-    """Whether status word 3 shows what the command would do; bit 6 is the command, bit 4 the relay."""
+    """Whether status word 3 shows what the command would do; bit 6 is the command, bit 4 the relay, bit 12 keep."""
     match action:
         case "trip":
             return bool(status3 & COMMAND_OPEN)
@@ -46,13 +46,18 @@ def is_satisfied(action: Action, status3: int) -> bool:
             return not status3 & COMMAND_OPEN
         case "close":
             return not status3 & (COMMAND_OPEN | RELAY_OPEN)
+        case "keep":
+            return bool(status3 & KEEP_POWER)
+        case "free":
+            return not status3 & KEEP_POWER
 
 
 def describe(status3: int) -> str:
     """Status word 3 in hexadecimal and words."""
     relay = "open" if status3 & RELAY_OPEN else "closed"
     command = "open" if status3 & COMMAND_OPEN else "closed"
-    return f"status {status3:04X}: relay {relay}, command {command}"
+    keeps = ", keeps the power on" if status3 & KEEP_POWER else ""
+    return f"status {status3:04X}: relay {relay}, command {command}{keeps}"
 
 
 @dataclass(slots=True)
@@ -81,24 +86,24 @@ class RelayLane:
         self._is_current = is_current
         self._hand_over = hand_over
         self._unlock = unlock
-        self._attempts: dict[str, _Attempts] = {}
+        self._attempts: dict[tuple[str, Switch], _Attempts] = {}
 
     def is_ready(self, order: ControlOrder, now: float) -> bool:
         """Whether this order may be tried now; repeated tries of one generation are spread out."""
-        past = self._attempts.get(order.meter_id)
+        past = self._attempts.get((order.meter_id, order.switch))
         return past is None or past.gen != order.gen or now >= past.not_before
 
     def not_before(self, order: ControlOrder) -> float:
         """Machine time before which this order is not tried again."""
-        past = self._attempts.get(order.meter_id)
+        past = self._attempts.get((order.meter_id, order.switch))
         return past.not_before if past is not None and past.gen == order.gen else float("-inf")
 
     def note_attempt(self, order: ControlOrder, now: float) -> None:
         """Count a try and put the next one off."""
-        past = self._attempts.get(order.meter_id)
+        past = self._attempts.get((order.meter_id, order.switch))
         count = past.count + 1 if past is not None and past.gen == order.gen else 1
         delay_s = min(RETRY_MAX_S, RETRY_MIN_S * 2 ** min(count - 1, 8))
-        self._attempts[order.meter_id] = _Attempts(order.gen, count, now + delay_s)
+        self._attempts[order.meter_id, order.switch] = _Attempts(order.gen, count, now + delay_s)
 
     async def carry_out(self, order: ControlOrder, meter: MeterState, attempts: int) -> StatusRead | None:
         """Do all of it and report every step; the status read back, None when it is unknown.
@@ -229,7 +234,7 @@ class RelayLane:
         return status
 
     async def _report(self, order: ControlOrder, step: Step, detail: str) -> None:
-        await self._hand_over(StepReport(order.meter_id, order.gen, step, detail), False)
+        await self._hand_over(StepReport(order.meter_id, order.gen, step, detail, order.switch), False)
 
     async def _report_both(self, order: ControlOrder, said: str, step: Step, detail: str) -> None:
         await self._report(order, "sent", said)

@@ -139,7 +139,7 @@ class Delivery:
         await self._until_taken(self._sink.status, [result for result in batch if isinstance(result, StatusRead)])
 
     def _report(self, step: StepReport) -> None:
-        self._orders.report(step.meter_id, step.gen, step.step, step.detail)
+        self._orders.report(step.meter_id, step.gen, step.step, step.detail, step.switch)
 
     async def _until_taken(self, take: Callable[[T], None], rows: T) -> None:
         """Call `take` in a worker thread until it does not fail; nothing is not offered."""

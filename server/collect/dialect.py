@@ -31,8 +31,11 @@ NO_SUCH_DATA = 0x02  # of the error byte, in both editions
 MODBUS_LACKS = frozenset((0x01, 0x02, 0x03))  # illegal function, address or value: asking again brings no other answer
 
 ACTIONS: Mapping[Action, RelayAction] = MappingProxyType(
-    {"trip": RelayAction.TRIP, "allow": RelayAction.ALLOW_CLOSE, "close": RelayAction.CLOSE}
-)
+    {
+        "trip": RelayAction.TRIP, "allow": RelayAction.ALLOW_CLOSE, "close": RelayAction.CLOSE,
+        "keep": RelayAction.KEEP_POWER, "free": RelayAction.CANCEL_KEEP_POWER,
+    }
+)  # fmt: skip
 # The reverse of what the core knows, without the words that no meter of 1997 is known to have.
 FROM_2007: Mapping[int, int] = MappingProxyType(
     {new: old for old, new in TO_2007.items() if old >> 8 != 0xD1}
@@ -193,6 +196,8 @@ class DialectModbus:
         """A model without a known relay register; or without the estate's word that no deadline is needed."""
         if self._map.relay is None:
             return f"no register of the {self._map.model} is known to switch a relay"
+        if action in ("keep", "free"):
+            return "no register of a Modbus meter is known that keeps the power on"
         if action != "close" and not self._may_trip:
             return "a Modbus command has no deadline; set trips_without_deadline of the estate to send it all the same"
         return ""

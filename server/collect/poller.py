@@ -285,7 +285,7 @@ class Poller:
         """Whether the generation still holds; if that cannot be told, it does not."""
         orders = self._services.orders
         try:
-            return await self._services.call(partial(orders.still_current, order.meter_id, order.gen))
+            return await self._services.call(partial(orders.still_current, order.meter_id, order.gen, order.switch))
         except Exception:
             log.exception("bus %s: generation of meter %s cannot be checked", self.plan.bus_id, order.meter_id)
             return False

@@ -17,7 +17,8 @@ from server.collect.port import LineSettings
 from server.domain.readings import ContactFailure, MeterReading, MeterVariables, StatusRead
 from server.errors import EstateError
 
-Action = Literal["trip", "allow", "close"]
+Action = Literal["trip", "allow", "close", "keep", "free"]
+Switch = Literal["relay", "keep"]  # each has generations of its own
 Step = Literal["sent", "accepted", "refused", "no_reply", "read_back", "expired", "superseded"]
 
 
@@ -80,7 +81,7 @@ def timing_for(line: LineSettings, reply_delay_max_ms: int = 1000, frame_gap_ms:
 
 @dataclass(frozen=True, slots=True)
 class ControlOrder:
-    """A committed wish for one relay that no read-back has confirmed yet.
+    """A committed wish for one relay, or for keep-power of a meter, that no read-back has confirmed yet.
 
     `expires_at` is world time (epoch seconds) after which a trip is void; closes do not expire.
     `command_ttl_s` is how long the meter may still act on the frame, in the meter's clock. The password is as it is
@@ -94,6 +95,11 @@ class ControlOrder:
     password_level: int
     expires_at: int
     command_ttl_s: int
+
+    @property
+    def switch(self) -> Switch:
+        """Whose generation `gen` is."""
+        return "keep" if self.action in ("keep", "free") else "relay"
 
 
 Unlock = Callable[[str, str], str]
@@ -113,6 +119,7 @@ class StepReport:
     gen: int
     step: Step
     detail: str
+    switch: Switch = "relay"
 
 
 class MeterUnread(EstateError):
@@ -142,11 +149,11 @@ class Orders(Protocol):
         """`next` and `near` of all buses from one consistent look; a bus without either may be absent."""
         ...
 
-    def still_current(self, meter_id: str, gen: int) -> bool:
-        """Whether `gen` is still the newest generation of this meter."""
+    def still_current(self, meter_id: str, gen: int, switch: Switch = "relay") -> bool:
+        """Whether `gen` is still the newest generation of this meter's switch."""
         ...
 
-    def report(self, meter_id: str, gen: int, step: str, detail: str) -> None:
+    def report(self, meter_id: str, gen: int, step: str, detail: str, switch: Switch = "relay") -> None:
         """Take note of one step; an exception means "not taken" and it comes again."""
         ...
 

@@ -12,9 +12,13 @@ from typing import Any
 from server.domain.calendar import times_from
 from server.domain.supply import Check, Decision, TripFacts, decide_trip
 
-VERSION = 4  # 1 had the checks and six figures, and cannot be replayed; 2 did not name the scheme; 3 knew only prepaid
+# 1 had the checks and six figures, and cannot be replayed; 2 did not name the scheme; 3 knew only prepaid; 4 no final
+# notice
+VERSION = 5
 SOURCES = ("ledger", "readings", "notices", "approvals", "rules")
-SINCE = {"rules": 3, "system_limit": 3, "prepaid": 4}  # sources and checks that earlier evidence has not
+# sources and checks that earlier evidence has not
+SINCE = {"rules": 3, "system_limit": 3, "prepaid": 4, "final_notice": 5}
+WORDED_SINCE = {"no_keep_power": 5}  # checks that had no detail before
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +105,16 @@ def _asked(name: str, version: int) -> bool:
     return version >= SINCE.get(name, 0)
 
 
+def _worded(check: Check, version: int) -> Check:
+    """The check as evidence of this version says it."""
+    if version >= WORDED_SINCE.get(check.name, 0):
+        return check
+    return Check(check.name, check.passed)
+
+
 def _differences(stored: Sequence[Check], replayed: Sequence[Check], version: int) -> tuple[Difference, ...]:
     then = {check.name: check for check in stored}
-    again = {check.name: check for check in replayed if _asked(check.name, version)}
+    again = {check.name: _worded(check, version) for check in replayed if _asked(check.name, version)}
     both = dict.fromkeys((*then, *again))
     return tuple(
         Difference(name, then.get(name), again.get(name)) for name in both if then.get(name) != again.get(name)

@@ -3,7 +3,8 @@
 A definition says only what it changes: what it leaves out, the estate's rules hold. Alarm levels are a fixed amount,
 a percentage of the last top-up, or days of the mean cost of the last seven days; `limits_of` turns all three
 into fen, so that crossings are judged in one way. The preset `state-grid-hunan` carries the levels and notices of
-State Grid Hunan's prepayment: a reminder below the warning amount, the notice of a cut below zero.
+State Grid Hunan's prepayment: a reminder below the warning amount, the notice of a cut below zero, and our final
+notice 40 minutes before it.
 """
 
 import re
@@ -17,7 +18,9 @@ from server.domain.calendar import DAY_MINUTES, ProtectedTimes, inside_hours
 FIXED, PERCENT, DAYS = "fixed", "percent", "days"
 AMOUNT_MAX_FEN = 2**31 - 1  # thresholds are int32 in the deduction kernel
 PERCENT_MAX, LEVEL_DAYS_MAX = 100, 60
-GRACE_MAX_S, SPREAD_MAX_S = 2_592_000, 14_400
+GRACE_MAX_S, SPREAD_MAX_S, FINAL_NOTICE_MAX_S = 2_592_000, 14_400, 7200
+KEEP_PROTECTED, KEEP_ALWAYS, KEEP_NEVER = "protected", "always", "never"
+KEEP_POLICIES = (KEEP_PROTECTED, KEEP_ALWAYS, KEEP_NEVER)
 DAY_S, MEAN_DAYS = 86400, 7
 _LEVEL = re.compile(r"(\d{1,3}) ?(%|d|days?|天)")
 
@@ -58,6 +61,8 @@ class Rules:
     quiet_from_min: int = 0
     quiet_to_min: int = 0
     protect_alerts: bool = True
+    final_notice_s: int = 0  # so long before a cut a final notice must have been delivered; 0: none
+    keep_power: str = KEEP_PROTECTED  # whose meters are told to keep the power on
 
     @property
     def moves(self) -> bool:
@@ -80,6 +85,12 @@ def _truth(value: Any) -> bool:
     return bool(value)
 
 
+def _policy(value: Any) -> str:
+    if value not in KEEP_POLICIES:
+        raise ValueError(", ".join(KEEP_POLICIES))
+    return str(value)
+
+
 def _level(value: Any) -> Level:
     kind, amount = value
     most = {FIXED: AMOUNT_MAX_FEN, PERCENT: PERCENT_MAX, DAYS: LEVEL_DAYS_MAX}[kind]
@@ -100,6 +111,8 @@ READ: Mapping[str, Callable[[Any], Any]] = {
     "protect_holidays": _truth,
     "protect_alerts": _truth,
     "spread_s": _whole(0, SPREAD_MAX_S),
+    "final_notice_s": _whole(0, FINAL_NOTICE_MAX_S),
+    "keep_power": _policy,
 }
 ESTATE_RULES = (
     "grace_s", "protected_from_min", "protected_to_min", "protect_weekends", "protect_holidays", "spread_s",
@@ -234,6 +247,7 @@ PRESETS: Mapping[str, Preset] = {
             "close_allowed_fen": 0,
             "quiet_from_min": 22 * 60,
             "quiet_to_min": 8 * 60,
+            "final_notice_s": 2400,
         },
     )
 }

@@ -17,6 +17,7 @@ AGREEING_READINGS_MS = 2000  # two readings must be at least so far apart, machi
 BUS_TRIPS_PER_MINUTE = 2
 BUS_WINDOW_S = 60
 HOUR_S, DAY_S = 3600, 86400
+FINAL_VALID_S = 6 * 3600  # after its lead a final notice holds so long; then another one comes before a cut
 TRIP_WISH_S = 1800  # a wish to cut that was not carried out within this world time is void
 COMMAND_TTL_MAX_S = 600
 
@@ -79,6 +80,8 @@ class TripFacts:
     returning_fen: int = 0  # left the balance for a refund that nobody has confirmed, so it may come back
     postpaid: bool = False  # pays afterwards: never cut for money
     released: bool = False  # its wave of a bulk cut has come, which two people approved: limits are the waves'
+    final_notice_s: int = 0  # so long before a cut a final notice must have been delivered; 0: none is asked for
+    final_at: int | None = None  # when the newest final notice of the present debt was delivered
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +108,17 @@ class Decision:
 
 MODE = "armed"
 IN_WAVE = "in a wave that two people approved"
+NOT_SENT_UNARMED = "sent only while cutting is armed"
 QUARANTINED, WOULD_TRIP = "quarantined", "would_trip"
 LIMITS = frozenset(
     {"hour_limit", "day_limit", "system_limit"}
 )  # what exceeds them is quarantined; the bus limit is only a queue
 
+ENDS_BY_TIME = frozenset({"final_notice", "notice_delivered", "allowed_time", "bus_limit"})
+
 RECHECKED = frozenset(
     {
-        "overdrawn", "account_normal", "prepaid", "not_protected", "notice_delivered", "reading_fresh",
+        "overdrawn", "account_normal", "prepaid", "not_protected", "notice_delivered", "final_notice", "reading_fresh",
         "readings_agree", "no_keep_power", "clock_sane", "allowed_time", "armed", "not_stopped", "breaker_closed",
     }
 )  # fmt: skip
@@ -121,7 +127,8 @@ RECHECKED = frozenset(
 def candidate_words(facts: TripFacts, decision: Decision) -> str:
     """The decision in one word: empty for a cut, quarantined, would_trip (dry run), or the check that says no."""
     refusals = [name for name in decision.refusals if not (name == MODE and facts.mode == "dry_run")]
-    if (facts.quarantined and not facts.released) or (refusals and LIMITS.issuperset(refusals)):
+    others = [name for name in refusals if name != "final_notice"]  # what a limit holds back gets none
+    if (facts.quarantined and not facts.released) or (others and LIMITS.issuperset(others)):
         return QUARANTINED
     if not refusals:
         return "" if decision.allowed else WOULD_TRIP
@@ -199,6 +206,31 @@ def _warned(facts: TripFacts, now_s: int, _now_ms: int) -> Check:
     return Check("notice_delivered", age_s >= facts.grace_s, f"{age_s} of {facts.grace_s} s of grace", waiting=True)
 
 
+def _final_notice(facts: TripFacts, now_s: int, _now_ms: int) -> Check:
+    if not facts.final_notice_s:
+        return Check("final_notice", True)
+    if facts.mode != MODE:
+        return Check("final_notice", True, NOT_SENT_UNARMED)  # nobody is told of a cut that cannot come
+    if facts.final_at is None:
+        return Check("final_notice", False, "no final notice was delivered", waiting=True)
+    age_s = now_s - facts.final_at
+    passed = facts.final_notice_s <= age_s <= facts.final_notice_s + FINAL_VALID_S
+    return Check("final_notice", passed, f"{age_s} of {facts.final_notice_s} s since it", waiting=True)
+
+
+def final_notice_due(facts: TripFacts, decision: Decision, now_s: int) -> bool:
+    """Whether the final notice is to be written now: nothing but it and time stands against a cut when it has run out.
+
+    That moment must lie after the grace and outside the protected times, so nobody is told of a cut that cannot come.
+    """
+    if "final_notice" not in decision.refusals or not ENDS_BY_TIME.issuperset(decision.refusals):
+        return False
+    cut_at = now_s + facts.final_notice_s
+    if facts.warned_at is None or cut_at < facts.warned_at + facts.grace_s:
+        return False
+    return protected_because(facts.times, cut_at) is None
+
+
 def _fresh(facts: TripFacts, now_s: int, _now_ms: int) -> Check:
     if facts.reading_at is None:
         return Check("reading_fresh", False, "never read", waiting=True)
@@ -230,7 +262,11 @@ def _status(facts: TripFacts, now_s: int, _now_ms: int) -> Check:
 
 
 def _keep_power(facts: TripFacts, _now_s: int, _now_ms: int) -> Check:
-    return Check("no_keep_power", facts.status3 is not None and not facts.status3 & KEEP_POWER)
+    if facts.status3 is None:
+        return Check("no_keep_power", False, "keep-power was never read", waiting=True)
+    if facts.status3 & KEEP_POWER:
+        return Check("no_keep_power", False, f"status {facts.status3:04X} keeps the power on")
+    return Check("no_keep_power", True)
 
 
 def _clock(facts: TripFacts, _now_s: int, _now_ms: int) -> Check:
@@ -292,6 +328,7 @@ RULES: tuple[Callable[[TripFacts, int, int], Check], ...] = (
     _prepaid,
     _unprotected,
     _warned,
+    _final_notice,
     _fresh,
     _agreeing,
     _status,

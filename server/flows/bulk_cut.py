@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from server.clock import Now
 
 
+AWAITS_THE_WAVE = LIMITS | {"final_notice"}  # waves stand in for the limits, and bring the final notice
+
+
 def dry_run(
     unit: Unit, estate_id: str, account_ids: Sequence[str], reason: str, now: "Now", *, clock_sane: bool
 ) -> dict[str, Any]:
@@ -40,7 +43,8 @@ def dry_run(
     cut: list[dict[str, Any]] = []
     left: list[dict[str, Any]] = []
     for one in found:
-        refusals = [name for name in decide_trip(one.facts, now.world_s, now.machine_ms).refusals if name not in LIMITS]
+        decision = decide_trip(one.facts, now.world_s, now.machine_ms)
+        refusals = [name for name in decision.refusals if name not in AWAITS_THE_WAVE]
         refusals += ["wanted_open"] if one.desired == "open" else []
         entry = {"account": one.account_id, "meter": one.meter_id, "room": one.room_id or ""}
         if refusals and refusals != ["bus_limit"]:

@@ -27,7 +27,7 @@ from server.store.budgets import budgets_of
 from server.store.bulk import insert_rows
 from server.store.estates import get_estate, upsert
 from server.store.meters import MeterRow, list_meters
-from server.store.schemes import set_estate_scheme, set_holiday
+from server.store.schemes import in_force, set_estate_scheme, set_holiday
 from server.store.tariffs import load_tariffs, save_tariff
 from server.store.unit import Unit
 
@@ -144,7 +144,8 @@ def _schemes(unit: Unit, document: EstateDocument, now: "Now", *, is_new: bool) 
     estate_id = document.estate.estate_id
     preset = document.preset if is_new and document.estate.scheme_id is None else None
     chosen = document.estate.scheme_id or preset
-    if chosen is not None and chosen in PRESETS and all(entry.scheme_id != chosen for entry in document.schemes):
+    known = {entry.scheme_id for entry in document.schemes} | set(in_force(unit.connection, estate_id, now.world_s))
+    if chosen is not None and chosen in PRESETS and chosen not in known:  # a preset that is there stays as it was
         shipped = PRESETS[chosen]
         schemes.save_version(unit, estate_id, chosen, shipped.name, 0, shipped.definition, actor="import", now=now)
     for entry in document.schemes:

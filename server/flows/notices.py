@@ -17,7 +17,7 @@ from server.domain.accounts import NORMAL, PREPAID
 from server.domain.billing import Crossing
 from server.domain.calendar import earliest_allowed
 from server.domain.rulebook import Row, RuleBook
-from server.domain.schemes import quiet_until
+from server.domain.schemes import KEEP_ALWAYS, quiet_until
 from server.errors import NotFound
 from server.store import notices as kept
 from server.store.bulk import Bundle
@@ -89,7 +89,8 @@ def on_crossings(unit: Unit, estate_id: str, crossings: Sequence[Crossing], now:
         row = rows[crossing.account_id]
         if kind is None or row["kind"] != "household" or (row["status"], row["payment"]) != (NORMAL, PREPAID):
             continue
-        if kind == "cut_warning" and not is_protected(row, now) and crossing.account_id not in returning:
+        kept = is_protected(row, now) or book.rules(row).keep_power == KEEP_ALWAYS
+        if kind == "cut_warning" and not kept and crossing.account_id not in returning:
             warn(unit, estate_id, crossing.account_id, now, book)
         else:
             arguments: dict[str, int | str] = {"balance_fen": row["balance_fen"], "room": row["room_id"] or ""}
@@ -122,6 +123,23 @@ def warn(unit: Unit, estate_id: str, account_id: str, now: "Now", book: RuleBook
         "pay_fen": suggested_fen(row["balance_fen"], row["close_allowed_fen"]),
     }
     enqueue(unit, estate_id, account_id, "cut_warning", arguments, now, not_before_at)
+
+
+def warn_finally(
+    unit: Unit, estate_id: str, account_id: str, final_notice_s: int, now: "Now", book: RuleBook
+) -> bool:  # fmt: skip
+    """The last notice before a cut, `final_notice_s` ahead of it; False in quiet hours, when it is not written yet."""
+    row = get_account(unit.connection, estate_id, account_id)
+    if _not_before(book, row, now) > now.world_s:
+        return False
+    arguments: dict[str, int | str] = {
+        "balance_fen": row["balance_fen"],
+        "room": row["room_id"] or "",
+        "earliest_at": now.world_s + final_notice_s,
+        "pay_fen": suggested_fen(row["balance_fen"], row["close_allowed_fen"]),
+    }
+    enqueue(unit, estate_id, account_id, "final_notice", arguments, now)
+    return True
 
 
 def suggested_fen(balance_fen: int, close_allowed_fen: int) -> int:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, RowMapping
 
 from core.dlt645.identifiers import COMMAND_OPEN, RELAY_OPEN
+from server.domain.keep_power import action_of
 from server.domain.readings import StatusRead
 from server.domain.supply import COMMAND_TTL_MAX_S, decide_trip, may_still_be_sent
-from server.flows import notices
-from server.flows.supply import want_closed
+from server.flows import keep_power, notices
+from server.flows.supply import CLOSE_NEVER_EXPIRES_S, want_closed
+from server.store import keep_power as keeps
 from server.store import supply as kept
 from server.store.estates import get_account, get_estate
 from server.store.meters import MeterRow, get_meter
@@ -48,7 +50,11 @@ def next_orders(
 
     With `now_ms` (machine time) closes that are spread over time are left out until their turn.
     """
-    return [_order(row) for row in kept.unfinished_orders(connection, estate_id, bus_id, now_ms) if _may_be_sent(row)]
+    rows = kept.unfinished_orders(connection, estate_id, bus_id, now_ms)
+    return _merged(
+        [_order(row) for row in rows if _may_be_sent(row)],
+        [_keep_order(row) for row in keeps.unfinished_orders(connection, estate_id, bus_id, now_ms)],
+    )
 
 
 def orders_by_bus(connection: Connection, estate_id: str, now_ms: int | None = None) -> dict[str, list[RelayOrder]]:
@@ -57,7 +63,18 @@ def orders_by_bus(connection: Connection, estate_id: str, now_ms: int | None = N
     for row in kept.unfinished_orders(connection, estate_id, None, now_ms):
         if _may_be_sent(row):
             orders.setdefault(row["bus_id"], []).append(_order(row))
-    return orders
+    wanted: dict[str, list[RelayOrder]] = {}
+    for row in keeps.unfinished_orders(connection, estate_id, None, now_ms):
+        wanted.setdefault(row["bus_id"], []).append(_keep_order(row))
+    return {name: _merged(orders.get(name, []), wanted.get(name, [])) for name in orders.keys() | wanted.keys()}
+
+
+def _merged(relays: list[RelayOrder], keeping: list[RelayOrder]) -> list[RelayOrder]:
+    """Power first, then the protection of it, then cuts, and last what takes a protection back."""
+    first = [order for order in relays if order.action != "trip"]
+    trips = [order for order in relays if order.action == "trip"]
+    taken_back = [order for order in keeping if order.action != "keep"]
+    return [*first, *(order for order in keeping if order.action == "keep"), *trips, *taken_back]
 
 
 def _may_be_sent(row: RowMapping) -> bool:
@@ -68,6 +85,13 @@ def _order(row: RowMapping) -> RelayOrder:
     return RelayOrder(
         row["meter_id"], row["gen"], row["action"], row["password"], row["password_level"], row["expires_at"],
         row["command_ttl_s"],
+    )  # fmt: skip
+
+
+def _keep_order(row: RowMapping) -> RelayOrder:
+    return RelayOrder(
+        row["meter_id"], row["gen"], action_of(row["state"]), row["password"], row["password_level"],
+        CLOSE_NEVER_EXPIRES_S, row["command_ttl_s"],
     )  # fmt: skip
 
 
@@ -137,6 +161,10 @@ def record_status(unit: Unit, estate_id: str, rows: Sequence[StatusRead], now: "
         row = kept.get_supply(unit.connection, estate_id, item.meter_id)
         if row is not None:
             _believe(unit, estate_id, item, row, now)
+    wanted = keeps.states(unit.connection, estate_id, list(newest))
+    for item in fresh:
+        if item.meter_id in wanted:
+            keep_power.believe(unit, estate_id, item, wanted[item.meter_id], now)
 
 
 def _is_outrun(item: StatusRead, known: kept.SupplyState | None) -> bool:

@@ -25,6 +25,7 @@ from server.domain.schemes import (
     settled,
 )
 from server.errors import Conflict, NotFound, Refused
+from server.flows import keep_power
 from server.flows.ledger import level_of
 from server.flows.supply import on_balances
 from server.store import audit
@@ -111,10 +112,14 @@ def set_household(
     detail = f"{before['scheme_id'] or '-'} {before['own_rules']} -> {scheme_id or '-'} {own_rules}"
     audit.record(unit.connection, estate_id, actor, "household.rules", account_id, now, detail)
     settle(unit, estate_id, [account_id], now)
+    keep_power.settle(unit, estate_id, now, may_end=False, account_ids=[account_id])
 
 
 def protect(unit: Unit, estate_id: str, account_id: str, *, until_at: int, reason: str, actor: str, now: "Now") -> None:
-    """Promise a household that it is not cut until `until_at` (world time); reason and end are needed."""
+    """Promise a household that it is not cut until `until_at` (world time); reason and end are needed.
+
+    A cut for arrears is taken back at once, and its meter is told to keep the power on.
+    """
     _household(unit, estate_id, account_id)
     if not reason.strip():
         raise Refused("say why the household is protected")
@@ -125,6 +130,7 @@ def protect(unit: Unit, estate_id: str, account_id: str, *, until_at: int, reaso
     )
     detail = f"until {until_at}: {reason.strip()}"
     audit.record(unit.connection, estate_id, actor, "household.protected", account_id, now, detail)
+    keep_power.settle(unit, estate_id, now, may_end=False, account_ids=[account_id])
 
 
 def unprotect(unit: Unit, estate_id: str, account_id: str, *, reason: str, actor: str, now: "Now") -> None:

@@ -18,12 +18,14 @@ from server.domain.anomalies import BREAKER, Finding
 from server.domain.calendar import allowed_until
 from server.domain.evidence import evidence_of
 from server.domain.supply import (
+    FINAL_VALID_S,
     TRIP_WISH_S,
     WOULD_TRIP,
     Decision,
     TripFacts,
     candidate_words,
     decide_trip,
+    final_notice_due,
     is_candidate,
     is_overdrawn,
     may_close,
@@ -43,7 +45,7 @@ from server.store.unit import Unit
 if TYPE_CHECKING:
     from server.clock import Now
 
-CLOSE_NEVER_EXPIRES_S = 10**10
+CLOSE_NEVER_EXPIRES_S = 10**10  # nor does keep-power
 log = logging.getLogger("estate645.supply")
 
 RESTORE_STEP_MS = 1000  # one close a second on each bus
@@ -54,7 +56,8 @@ def decide(unit: Unit, estate_id: str, now: "Now", *, clock_sane: bool = True) -
 
     All facts are of one consistent read; each cut of this run counts against the limits of the next household.
     In mode observe nobody is judged. What looks like our own mistake opens the breaker, which takes back the cuts that
-    were not read back; what exceeds a limit is quarantined. Who owes and was never warned of it is warned.
+    were not read back; what exceeds a limit is quarantined. Who owes and was never warned of it is warned, and whom
+    only time protects gets the final notice that a scheme asks for, as many as the limits would let be cut.
     """
     connection = unit.connection
     if not clock_sane:
@@ -75,11 +78,14 @@ def decide(unit: Unit, estate_id: str, now: "Now", *, clock_sane: bool = True) -
     judged: list[tuple[Candidate, Decision]] = []
     words: dict[str, str] = {}
     cuts: Counter[str] = Counter()
+    announced: set[str] = set()  # accounts whose final notice runs: each is a cut that comes
     for one in found:
-        candidate = replace(one, facts=_after(one.facts, cuts[one.bus_id], cuts.total()))
+        candidate = replace(one, facts=_after(one.facts, cuts[one.bus_id], cuts.total() + len(announced)))
         decision = decide_trip(candidate.facts, now.world_s, now.machine_ms)
         word = candidate_words(candidate.facts, decision)
         cuts[one.bus_id] += word in ("", WOULD_TRIP)
+        if _is_announced(unit, estate_id, candidate, decision, now):
+            announced.add(one.account_id)
         if decision.allowed:
             _cut(unit, estate_id, candidate, decision, now)
         else:
@@ -100,6 +106,19 @@ def _warn(unit: Unit, estate_id: str, found: Sequence[Candidate], now: "Now") ->
     book = rule_book(unit.connection, estate_id, now.world_s) if missing else None
     for account_id in dict.fromkeys(missing):
         notices.warn(unit, estate_id, account_id, now, book)
+
+
+def _is_announced(unit: Unit, estate_id: str, one: Candidate, decision: Decision, now: "Now") -> bool:
+    """Whether the final notice of a cut that comes is under way; it is written here when its time has come."""
+    facts, written_at = one.facts, one.final_written_at
+    if decision.allowed or not facts.final_notice_s:
+        return False
+    if written_at is not None and now.world_s - written_at <= facts.final_notice_s + FINAL_VALID_S:
+        return True
+    if not final_notice_due(facts, decision, now.world_s):
+        return False
+    book = rule_book(unit.connection, estate_id, now.world_s)
+    return notices.warn_finally(unit, estate_id, one.account_id, facts.final_notice_s, now, book)
 
 
 def _after(facts: TripFacts, bus_cuts: int, cuts: int) -> TripFacts:

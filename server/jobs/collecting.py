@@ -11,9 +11,9 @@ from sqlalchemy import Connection, Engine, RowMapping
 
 from server.clock import Clock
 from server.collect.port import LineSettings
-from server.collect.work import Action, BusPlan, Cadence, ControlOrder, MeterPlan, timing_for
+from server.collect.work import Action, BusPlan, Cadence, ControlOrder, MeterPlan, Switch, timing_for
 from server.domain.readings import ContactFailure, MeterReading, MeterVariables, StatusRead
-from server.flows import clocks, readings, relays
+from server.flows import clocks, keep_power, readings, relays
 from server.store.engine import reader
 from server.store.estates import get_estate, list_buses
 from server.store.meters import MeterRow, meters_on_bus
@@ -81,9 +81,13 @@ class FlowOrders:
             for bus_id in orders.keys() | near.keys()
         }
 
-    def still_current(self, meter_id: str, gen: int) -> bool:
+    def still_current(self, meter_id: str, gen: int, switch: Switch = "relay") -> bool:
         """Asked just before a frame goes out; for a trip the durable store must answer, not a reader alone."""
         with reader(self._engine) as connection:
+            if switch == "keep":
+                return keep_power.is_current(
+                    connection, self._estate_id, meter_id, gen, self._clock.now(), clock_sane=self._clock_sane()
+                )
             current = relays.is_current(connection, self._estate_id, meter_id, gen)
             trip = relays.is_trip(connection, self._estate_id, meter_id, gen)
         if not current or not trip:
@@ -95,11 +99,10 @@ class FlowOrders:
             urgent=True,
         )
 
-    def report(self, meter_id: str, gen: int, step: str, detail: str) -> None:
+    def report(self, meter_id: str, gen: int, step: str, detail: str, switch: Switch = "relay") -> None:
         """Keep one step of an order."""
-        self._writer.run(
-            lambda unit: relays.record_attempt(unit, self._estate_id, meter_id, gen, step, detail, self._clock.now())
-        )
+        record = keep_power.record_attempt if switch == "keep" else relays.record_attempt
+        self._writer.run(lambda unit: record(unit, self._estate_id, meter_id, gen, step, detail, self._clock.now()))
 
     def near(self, bus_id: str) -> Collection[str]:
         """Meters to read more often."""

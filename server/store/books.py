@@ -19,8 +19,9 @@ from server.store.schemes import rule_book, versions
 
 READINGS_KEPT = 2
 NOTICES_KEPT = 8
+AWAITED = ("cut_warning", "final_notice")
 _READING = ("read_at", "received_ms", "total_wh", "source", "verdict", "raw_hex")
-_NOTICE = ("notice_id", "channel", "created_ms", "status", "not_before_at", "delivered_at")
+_NOTICE = ("notice_id", "kind", "channel", "created_ms", "status", "not_before_at", "delivered_at")
 _APPROVAL = ("approval_id", "kind", "payload_sha256", "requested_by", "approved_by", "approved_ms")
 _LINE = ("batch_seq", "line_no", "account_version", "balance_after_fen", "residue_after_nf")
 
@@ -28,7 +29,7 @@ _LINE = ("batch_seq", "line_no", "account_version", "balance_after_fen", "residu
 def books_of(
     connection: Connection, estate_id: str, account_id: str, meter_id: str, now_s: int
 ) -> dict[str, object]:  # fmt: skip
-    """The ledger position, the last readings, the cut warnings, the approvals and the rules that stand now."""
+    """The ledger position, the last readings, the notices before a cut, the approvals and the rules that stand now."""
     return {
         "ledger": _position(connection, estate_id, account_id),
         "readings": _readings(connection, estate_id, meter_id),
@@ -90,13 +91,17 @@ def _readings(connection: Connection, estate_id: str, meter_id: str) -> list[dic
 
 
 def _notices(connection: Connection, estate_id: str, account_id: str) -> list[dict[str, object]]:
-    query = (
-        select(*(notice.c[name] for name in _NOTICE))
-        .where(notice.c.estate_id == estate_id, notice.c.account_id == account_id, notice.c.kind == "cut_warning")
-        .order_by(notice.c.created_ms.desc(), notice.c.notice_id)
-        .limit(NOTICES_KEPT)
-    )
-    return [dict(row) for row in connection.execute(query).mappings()]
+    """The newest of each kind that a cut must have waited for."""
+    found: list[dict[str, object]] = []
+    for kind in AWAITED:
+        query = (
+            select(*(notice.c[name] for name in _NOTICE))
+            .where(notice.c.estate_id == estate_id, notice.c.account_id == account_id, notice.c.kind == kind)
+            .order_by(notice.c.created_ms.desc(), notice.c.notice_id)
+            .limit(NOTICES_KEPT)
+        )
+        found += [dict(row) for row in connection.execute(query).mappings()]
+    return found
 
 
 def _approvals(connection: Connection, estate_id: str) -> list[dict[str, object]]:
@@ -168,6 +173,9 @@ def _wrong_notices(
             wrong.append(f"notice {one['notice_id']} is not as it was noted")
     if facts.warned_at is not None and facts.warned_at not in (one["delivered_at"] for one in noted):
         wrong.append("no notice was noted as delivered when the decision says so")
+    finals = [one["delivered_at"] for one in noted if one.get("kind") == "final_notice"]
+    if facts.final_notice_s and facts.final_at not in finals:
+        wrong.append("no final notice was noted as delivered when the decision says so")
     return wrong
 
 
@@ -197,8 +205,8 @@ def _wrong_rules(
     if not {(start, kind) for start, _, kind in noted["alerts"]} <= {(row[0], row[1]) for row in known}:
         wrong.append("an alert that was noted is not among the estate's")
     rules, times = replayed(noted, account_id)
-    if (rules.grace_s, times) != (facts.grace_s, facts.times):
-        wrong.append("grace or protected times of the decision do not follow from the rules that were noted")
+    if (rules.grace_s, rules.final_notice_s, times) != (facts.grace_s, facts.final_notice_s, facts.times):
+        wrong.append("grace, final notice or protected times of the decision do not follow from the rules noted")
     return wrong
 
 

@@ -9,29 +9,35 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, and_, func, select
 
-from server.store.notices import cut_warnings
+from server.store.notices import newest_deliveries
 from server.store.readings import HELD_VERDICTS
 from server.store.schema import account, batch, line, meter, meter_live, reading, relay_desired
 
-GIVEN_BACK = ("by_hand", "closed_on_site", "restore_all")  # wishes after which a household is warned anew
+GIVEN_BACK = ("by_hand", "closed_on_site", "restore_all", "kept")  # wishes after which a household is warned anew
 LAST_LINES = 16  # a charge has few lines even over several tariff boundaries
 
 
 class Doubts(NamedTuple):
-    """Held readings by meter; by account: fen that no later reading has confirmed, delivery of the cut warning."""
+    """Held readings by meter; by account: fen that no later reading has confirmed, delivery of the cut warning.
+
+    `finals` are final notices by account: when the newest was written and when it was delivered.
+    """
 
     held: dict[str, int]
     unconfirmed_fen: dict[str, int]
     warned_at: dict[str, int | None]
+    finals: dict[str, tuple[int, int | None]]
 
 
 def load_doubts(connection: Connection, estate_id: str, account_ids: Sequence[str]) -> Doubts:
     """The doubts about these accounts."""
     since_ms = _owing_since_ms(connection, estate_id, account_ids)
+    warnings = newest_deliveries(connection, estate_id, "cut_warning", account_ids, since_ms)
     return Doubts(
         _held(connection, estate_id, account_ids),
         _unconfirmed(connection, estate_id, account_ids),
-        cut_warnings(connection, estate_id, account_ids, since_ms),
+        {name: at for name, (_, at) in warnings.items()},
+        newest_deliveries(connection, estate_id, "final_notice", list(warnings), since_ms) if warnings else {},
     )
 
 

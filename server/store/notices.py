@@ -85,31 +85,28 @@ def unseen_of_page(connection: Connection, estate_id: str, account_id: str) -> S
     return list(connection.execute(query).scalars())
 
 
-def cut_warnings(
-    connection: Connection, estate_id: str, account_ids: Sequence[str], since_ms: Mapping[str, int]
-) -> dict[str, int | None]:
-    """When the newest cut warning of each account was first delivered (world time), None if it was not.
+def newest_deliveries(
+    connection: Connection, estate_id: str, kind: str, account_ids: Sequence[str], since_ms: Mapping[str, int]
+) -> dict[str, tuple[int, int | None]]:
+    """When each account's newest notice of a kind was written, and first delivered (world time), None if it was not.
 
-    Warnings of before the account's `since_ms` (machine time) do not count; an account without one is absent.
+    Notices of before the account's `since_ms` (machine time) do not count; an account without one is absent.
     """
     newest: dict[str, int] = {}
-    delivered: dict[str, int | None] = {}
+    found: dict[str, tuple[int, int | None]] = {}
     query = (
-        select(notice.c.account_id, notice.c.created_ms, notice.c.delivered_at)
+        select(notice.c.account_id, notice.c.created_ms, notice.c.event_at, notice.c.delivered_at)
         .where(
             notice.c.estate_id == estate_id,
-            notice.c.kind == "cut_warning",
+            notice.c.kind == kind,
             notice.c.account_id.in_(account_ids),
         )
         .order_by(notice.c.created_ms)
     )
-    for name, created_ms, at in connection.execute(query):
+    for name, created_ms, event_at, at in connection.execute(query):
         if created_ms < since_ms.get(name, 0):
             continue
-        if newest.get(name) != created_ms:
-            newest[name] = created_ms
-            delivered[name] = None
-        known = delivered[name]
-        if at is not None:
-            delivered[name] = at if known is None else min(at, known)
-    return delivered
+        known = found[name][1] if newest.get(name) == created_ms else None
+        first = at if known is None else known if at is None else min(at, known)
+        newest[name], found[name] = created_ms, (event_at, first)
+    return found

@@ -17,7 +17,15 @@ from sqlalchemy import (
     text,
 )
 
-from server.store import columns, schema_accounts, schema_money, schema_readings, schema_rules, schema_settlement
+from server.store import (
+    columns,
+    schema_accounts,
+    schema_keep,
+    schema_money,
+    schema_readings,
+    schema_rules,
+    schema_settlement,
+)
 from server.store.columns import Int64
 from server.store.columns import id_column as _id
 from server.store.columns import int_column as _int
@@ -32,10 +40,11 @@ candidate_day = schema_rules.candidate_day
 settlement, settlement_sum = schema_settlement.settlement, schema_settlement.settlement_sum
 refund = schema_money.refund
 account_event = schema_accounts.account_event
+keep_power, keep_desired, keep_attempt = schema_keep.keep_power, schema_keep.keep_desired, schema_keep.keep_attempt
 
 APPEND_ONLY = (
     "batch", "line", "seal", "scheme", "relay_desired", "relay_attempt", "callback_inbox", "case_event", "audit",
-    "reading_act", "exchange", "settlement", "settlement_sum", "account_event",
+    "reading_act", "exchange", "settlement", "settlement_sum", "account_event", "keep_desired", "keep_attempt",
 )  # fmt: skip
 
 
@@ -155,7 +164,7 @@ meter_cursor = Table(
 batch = Table(
     "batch", metadata,
     _id("estate_id"), Column("batch_seq", Int64, primary_key=True, autoincrement=False),
-    _text("kind"),  # charge | topup | opening | adjustment | payout | carry | fee | transfer | refund | recharge | ...
+    _text("kind"),  # charge | void | topup | opening | adjustment | payout | carry | fee | transfer | refund | ...
     _int("event_at"), _int("created_ms"),
     _text("idem_key"), _text("payload_sha256"), _int("lines"), _int("turnover_fen"),
     _text("actor", default="system"), _text("memo", default=""),
@@ -220,7 +229,7 @@ relay_attempt = Table(
 notice = Table(
     "notice", metadata,
     _id("estate_id"), _id("notice_id"), _text("account_id"),
-    _text("kind"),  # alarm1 | alarm2 | cut_warning | cut | restored | topup
+    _text("kind"),  # alarm1 | alarm2 | cut_warning | final_notice | cut | restored | topup
     _text("channel"),  # page | sandbox
     _text("arguments"),  # JSON of integers and ids for the wording
     _text("status", default="queued"),  # queued | sent | delivered | failed

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, RowMapping, Select, and_, case, func, select
 from server.domain.accounts import POSTPAID
 from server.domain.local_fee import REMOTE
 from server.domain.rulebook import RuleBook
+from server.domain.schemes import KEEP_ALWAYS
 from server.domain.supply import BUS_WINDOW_S, DAY_S, HOUR_S, QUARANTINED, TripFacts, trips_allowed
 from server.store.breaker import system_limit
 from server.store.bulk import update_rows
@@ -42,6 +43,7 @@ class Candidate:
     facts: TripFacts
     desired: str = "closed"  # of the relay: open, when its cut is wanted already
     is_warned: bool = True  # a cut warning was written for the present debt, delivered or not
+    final_written_at: int | None = None  # when the newest final notice of the present debt was written
 
 
 def households(connection: Connection, estate_id: str) -> int:
@@ -149,6 +151,8 @@ def _candidate(
     in_wave: bool,
 ) -> Candidate:
     site, rules = book.site, book.rules(row)
+    always = rules.keep_power == KEEP_ALWAYS  # its meter keeps the power on whatever the balance
+    written_at, final_at = doubts.finals.get(row["account_id"], (None, None))
     facts = TripFacts(
         mode=site["mode"],
         stopped=bool(site["stopped"]),
@@ -158,8 +162,8 @@ def _candidate(
         balance_fen=row["balance_fen"],
         residue_nf=row["residue_nf"],
         overdraft_fen=row["overdraft_fen"],
-        protected=bool(row["protected"]),
-        protected_until=row["protected_until"],
+        protected=bool(row["protected"]) or always,
+        protected_until=None if always else row["protected_until"],
         warned_at=doubts.warned_at.get(row["account_id"]),
         grace_s=rules.grace_s,
         reading_at=row["reading_at"],
@@ -180,11 +184,13 @@ def _candidate(
         returning_fen=returning.get(row["account_id"], 0),
         postpaid=row["payment"] == POSTPAID,
         released=in_wave,
+        final_notice_s=rules.final_notice_s,
+        final_at=final_at,
         **limits,
     )
     is_warned = row["account_id"] in doubts.warned_at
     return Candidate(
-        row["account_id"], row["meter_id"], row["bus_id"], row["room_id"], facts, row["desired"], is_warned
+        row["account_id"], row["meter_id"], row["bus_id"], row["room_id"], facts, row["desired"], is_warned, written_at
     )
 
 

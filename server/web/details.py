@@ -26,6 +26,9 @@ FIXED = {
     "a Modbus command has no deadline; set trips_without_deadline of the estate to send it all the same": _(
         "a Modbus command has no deadline; trips_without_deadline of the estate would allow it"
     ),
+    "no register of a Modbus meter is known that keeps the power on": _(
+        "no register of a Modbus meter is known that keeps the power on"
+    ),
     "forward within the meter's power": _("forward within the meter's power"),
     "the same reading again": _("the same reading again"),
     "no key is configured; set meter_keys": _("no key is configured (setting meter_keys)"),
@@ -58,10 +61,14 @@ PATTERNS = tuple(
             _("status word %(word)s: relay %(relay)s, command %(command)s"),
         ),
         (
-            r"(?:trip|allow|close) until (?P<time>[0-9 :-]+) of the meter's clock",
+            r"status (?P<word>[0-9A-F]{4}): relay (?P<relay>\w+), command (?P<command>\w+), keeps the power on",
+            _("status word %(word)s: relay %(relay)s, command %(command)s, keeps the power on"),
+        ),
+        (
+            r"(?:trip|allow|close|keep|free) until (?P<time>[0-9 :-]+) of the meter's clock",
             _("valid until %(time)s on the meter's clock"),
         ),
-        (r"(?:trip|allow|close), without a deadline", _("without a deadline")),
+        (r"(?:trip|allow|close|keep|free), without a deadline", _("without a deadline")),
         (
             r"no register of the (?P<model>.+) is known to switch a relay",
             _("no register of the %(model)s is known to switch a relay"),

@@ -35,6 +35,9 @@ def told(
             "Overdrawn by %(debt)s. Without a top-up, power is cut after %(when)s; never between %(from)s and %(to)s. "
             "%(pay)s prevents it."
         ),
+        "final_notice": _(
+            "Final notice: overdrawn by %(debt)s. Without a top-up, power is cut from %(when)s on. %(pay)s prevents it."
+        ),
         "cut": _("Cut for arrears. Comes back after payment."),
         "cut_at": _("Cut for arrears at %(at)s. Comes back after payment."),
         "cut_at_call": _(

@@ -50,16 +50,25 @@ CAUSES = {
     "mode": _("the mode was lowered"),
     "breaker": _("the breaker opened"),
     "restore_all": _("power back for everybody"),
+    "kept": _("its power is kept on"),
     "bulk_stopped": _("the bulk cut was stopped"),
     "clock": _("the clock is in doubt"),
     "paused": _("the account was paused"),
     "postpaid": _("pays afterwards now"),
     "moved_in": _("another household moved in"),
 }
+KEEPS = {"on": _("power kept on"), "off": _("not kept on")}
+KEEP_REASONS = {
+    "protected": _("the household is protected"),
+    "policy": _("its scheme says so"),
+    "ended": _("the reason has ended"),
+    "lost": _("the meter had lost it"),
+}
 NOTICES = {
     "alarm1": _("Balance low"),
     "alarm2": _("Balance very low"),
     "cut_warning": _("Before a cut"),
+    "final_notice": _("Final notice"),
     "cut": _("Power cut"),
     "restored": _("Power back"),
     "topup": _("Payment received"),
@@ -82,6 +91,7 @@ LEDGER = {
     "assignment": _("Found payment"),
     "reversal": _("Reversal"),
     "correction": _("Correction"),
+    "void": _("Reading taken back"),
     "recharge": _("Into the meter"),
     "recharge_return": _("Back from the meter"),
     "fee": _("Fee"),
@@ -214,6 +224,7 @@ VERDICTS = {
     "sum_differs": _("held: rates and total differ"),
     "not_multiple": _("held: not a step of the register"),
     "voided": _("voided"),
+    "revoked": _("taken back"),
 }
 SOURCES = {
     "live": _("in the cycle"),
@@ -223,7 +234,12 @@ SOURCES = {
     "manual": _("typed in"),
     "import": _("imported"),
 }
-READING_ACTS = {"released": _("Released"), "filled": _("Released"), "voided": _("Voided")}
+READING_ACTS = {
+    "released": _("Released"),
+    "filled": _("Released"),
+    "voided": _("Voided"),
+    "revoked": _("Taken back"),
+}
 EXCHANGES = {"replacement": _("Meter replaced"), "ratio": _("Ratio changed"), "move": _("Another household")}
 APPROVALS = {
     "mode": _("Change of mode"),
@@ -232,6 +248,8 @@ APPROVALS = {
     "bulk_cut": _("Bulk cut"),
     "refund": _("Refund"),
     "booking": _("Booking on an account"),
+    "void_reading": _("Take a reading back"),
+    "bulk_edit": _("Bulk change"),
 }
 ACCOUNT_STATES = {
     "initial": _("opened, not moved in"),
@@ -284,6 +302,8 @@ GROUPS = {
     "step_words": STEPS,
     "action_words": ACTIONS,
     "cause_words": CAUSES,
+    "keep_words": KEEPS,
+    "keep_reason_words": KEEP_REASONS,
     "notice_words": NOTICES,
     "channel_words": CHANNELS,
     "delivery_words": DELIVERY,

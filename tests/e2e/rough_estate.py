@@ -73,7 +73,7 @@ def estate(ports):
             {
                 "account": f"H{n}", "room": f"1-01{n:02d}", "holder": "x", "phone": "1", "tariff": "t",
                 "meter": meter(n),
-                "bus": f"bus-{n}", "start_wh": START_WH, "opening_balance": f"0.{OPENING_FEN:02d}",
+                "bus": f"bus-{n}", "start_wh": START_WH, "opening_balance": f"0.{OPENING_FEN:02d}", "final_notice_s": 0,
             }
             for n in range(1, HOMES + 1)
         ],

@@ -8,11 +8,13 @@ from core.dlt645.identifiers import COMMAND_OPEN, KEEP_POWER, RELAY_OPEN
 from core.units import NF_PER_FEN
 from server.domain.calendar import ProtectedTimes
 from server.domain.supply import (
+    FINAL_VALID_S,
     LIMITS,
     RULES,
     TripFacts,
     candidate_words,
     decide_trip,
+    final_notice_due,
     is_candidate,
     is_overdrawn,
     may_close,
@@ -52,9 +54,9 @@ GOOD = TripFacts(
     times=ProtectedTimes("Asia/Shanghai"),
 )
 ORDER = (
-    "overdrawn", "account_normal", "prepaid", "not_protected", "notice_delivered", "reading_fresh", "readings_agree",
-    "relay_known_closed", "no_keep_power", "clock_sane", "allowed_time", "armed", "not_stopped", "breaker_closed",
-    "bus_limit", "hour_limit", "day_limit", "system_limit",
+    "overdrawn", "account_normal", "prepaid", "not_protected", "notice_delivered", "final_notice", "reading_fresh",
+    "readings_agree", "relay_known_closed", "no_keep_power", "clock_sane", "allowed_time", "armed", "not_stopped",
+    "breaker_closed", "bus_limit", "hour_limit", "day_limit", "system_limit",
 )  # fmt: skip
 FLIPS = [
     ("overdrawn", {"balance_fen": 1}),
@@ -69,6 +71,9 @@ FLIPS = [
     ("notice_delivered", {"warned_at": None}),
     ("notice_delivered", {"warned_at": NOW_S - 86_399}),
     ("notice_delivered", {"warned_at": NOW_S + 1}),
+    ("final_notice", {"final_notice_s": 1800}),
+    ("final_notice", {"final_notice_s": 1800, "final_at": NOW_S - 1799}),
+    ("final_notice", {"final_notice_s": 1800, "final_at": NOW_S - 1800 - FINAL_VALID_S - 1}),
     ("reading_fresh", {"reading_at": None}),
     ("reading_fresh", {"reading_at": NOW_S - 1801}),
     ("reading_fresh", {"reading_at": NOW_S + 1}),
@@ -131,6 +136,8 @@ def test_an_unknown_status_word_forbids_twice():
     [
         {"balance_fen": 0},
         {"warned_at": NOW_S - 86_400},
+        {"final_notice_s": 1800, "final_at": NOW_S - 1800},
+        {"final_notice_s": 1800, "final_at": NOW_S - 1800 - FINAL_VALID_S},
         {"reading_at": NOW_S - 1800},
         {"reading_at": NOW_S},
         {"previous_ms": NOW_MS - 3000},
@@ -144,6 +151,44 @@ def test_an_unknown_status_word_forbids_twice():
 )
 def test_the_edge_of_each_rule_still_allows(changes):
     assert decide(**changes).allowed
+
+
+def test_the_table_of_decisions_tells_unread_from_set():
+    def detail(status3):
+        [check] = [one for one in decide(status3=status3).checks if one.name == "no_keep_power"]
+        return check.detail, check.waiting
+
+    assert detail(None) == ("keep-power was never read", True)
+    assert detail(KEEP_POWER) == ("status 1000 keeps the power on", False)
+    assert detail(0) == ("", False)
+
+
+FINAL = {"final_notice_s": 1800}
+
+
+@pytest.mark.parametrize(
+    ("changes", "due"),
+    [
+        ({}, True),
+        ({"warned_at": NOW_S - 86_400 + 1800}, True),  # the grace ends with the lead
+        ({"warned_at": NOW_S - 86_400 + 1801}, False),
+        ({"warned_at": None}, False),
+        ({"times": ProtectedTimes("Asia/Shanghai", 0, 12 * 60 + 35)}, True),  # protected now, and not in half an hour
+        ({"times": ProtectedTimes("Asia/Shanghai", 12 * 60 + 35, 13 * 60)}, False),
+        ({"final_notice_s": 0}, False),
+        ({"final_at": NOW_S - 1800}, False),
+        ({"mode": "dry_run"}, False),
+        ({"balance_fen": 1}, False),
+        ({"reading_at": None}, False),
+        ({"hour_trips": 5}, False),
+        ({"bus_trips": 2}, True),
+        ({"breaker": "open"}, False),
+        ({"status3": KEEP_POWER}, False),
+    ],
+)
+def test_a_final_notice_is_due_only_when_nothing_but_time_stands_against_the_cut(changes, due):
+    facts = replace(GOOD, **{**FINAL, **changes})
+    assert final_notice_due(facts, decide_trip(facts, NOW_S, NOW_MS), NOW_S) is due
 
 
 def test_a_long_command_lifetime_does_not_excuse_a_bad_clock():
@@ -183,6 +228,9 @@ def test_limits_follow_the_share_of_households_but_never_fall_under_five():
         ({"hour_trips": 9, "day_trips": 9}, "quarantined"),
         ({"quarantined": True, "warned_at": None}, "quarantined"),
         ({"hour_trips": 9, "warned_at": None}, "notice_delivered"),
+        ({"hour_trips": 9, "final_notice_s": 1800}, "quarantined"),
+        ({"final_notice_s": 1800}, "final_notice"),
+        ({"mode": "dry_run", "final_notice_s": 1800}, "would_trip"),
         ({"bus_trips": 9}, "bus_limit"),
         ({"bus_trips": 9, "mode": "dry_run"}, "bus_limit"),
         ({"mode": "observe"}, "armed"),

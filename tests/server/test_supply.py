@@ -58,7 +58,7 @@ def test_the_evidence_of_a_cut_holds_every_check_as_it_stood(stage):
     stage.decide()
     [wish] = stage.wishes(1)
     evidence = json.loads(str(wish["evidence"]))
-    assert len(evidence["checks"]) == 17
+    assert len(evidence["checks"]) == 19
     assert all(check["passed"] for check in evidence["checks"])
     assert evidence["balance_fen"] == stage.balance(1)
     assert wish["expires_at"] == stage.now.world_s + TRIP_WISH_S

@@ -165,6 +165,7 @@ BREAKS = {
     "prepaid": lambda stage: stage.set_account(1, payment="postpaid"),
     "not_protected": lambda stage: stage.set_account(1, protected=1),
     "notice_delivered": forget_the_receipts,
+    "final_notice": lambda stage: stage.set_account(1, own_rules='{"final_notice_s": 1800}'),
     "reading_fresh": lose_contact,
     "readings_agree": hold_a_reading,
     "relay_known_closed": relay_open_already,

@@ -164,7 +164,7 @@ def test_the_command_says_it_in_both_languages_and_in_json(stage, engine, capsys
     assert "Two readings" not in shown
     assert run(parser, f"{meter_id(1)}:1", "--database", database, "--json") == 0
     document = json.loads(capsys.readouterr().out)
-    assert (document["holds"], document["action"], len(document["replayed"])) == (True, "trip", 18)
+    assert (document["holds"], document["action"], len(document["replayed"])) == (True, "trip", 19)
 
 
 @pytest.mark.parametrize("wish", ["000000000099", f"{meter_id(1)}:77", f"{meter_id(1)}:x", meter_id(2)])

@@ -22,6 +22,10 @@ DAILY_WH = {"family": 7200, "single": 4300, "heavy": 12500, "vacant": 300, "cons
 THIRD_PARTY = "wallet"
 THIRD_PARTY_SECRET = "demo-secret-of-the-third-party-wallet"  # noqa: S105  # a demo on loopback
 PASSWORD = "estate645"  # noqa: S105  # a demo on loopback
+SCHEME = {
+    "valid_from": "2021-10-01T00:00:00+08:00", "alarm1": "30.00", "alarm2": "0.00", "quiet_from": "22:00",
+    "quiet_to": "08:00", "final_notice_s": 600,
+}  # fmt: skip
 NEIGHBOURS = ("1-0101", "2-0905")  # households outside the cast that also have a login; each costs a password hash
 STAFF = (
     ("zhou", "operator", "周敏"),
@@ -58,7 +62,9 @@ def write_head_end(folder: Path, run_dir: Path, plan: list[Household]) -> None:
             "trips_per_hour_max": 6,
             "trips_per_day_max": 12,
             "phone": "020-8888 0645",
+            "scheme": "cuihu",
         },
+        "scheme": [{"id": "cuihu", "name": "翠湖苑预付费", "versions": [SCHEME]}],
         "tariff": [{"id": "gz", "name": "广州居民阶梯", **TARIFF}],
         "bus": [
             {"id": bus, "url": str(run_dir / bus), "baud": BAUD, "parity": "E", "reply_delay_max_ms": 500}

@@ -7,13 +7,17 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
+from pydantic import Field
 from sqlalchemy import RowMapping
 
+from core.dlt645.identifiers import KEEP_POWER as KEEP_BIT
 from server.domain.budget import TYPICAL_REPLY_MS, Cycles, budget_of, wire_of
 from server.errors import EstateError, Refused
+from server.store import keep_power as kept
 from server.store import listing
 from server.store.budgets import budgets_of
 from server.store.meters import get_meter
+from server.web.api.households import Own, Viewer
 from server.web.api.shapes import Budget, Bus, Decision, Shape
 from server.web.deps import Reader, State, need
 from server.web.principal import Principal
@@ -33,6 +37,18 @@ class MeterRead(Shape):
     total_wh: int
     rates_wh: tuple[int, int, int, int] | None
     reverse_wh: int | None
+
+
+class KeepPower(Shape):
+    """Keep-power of one meter: it refuses every cut while it is on."""
+
+    meter_id: str
+    state: str | None = Field(description="on or off, as wanted")
+    command: str | None = Field(description="queued, sent, accepted, confirmed (read back) or failed (tried again)")
+    gen: int | None
+    read_at: int | None
+    shown: bool | None
+    shown_at: int | None
 
 
 @router.get("/buses", response_model=list[Bus], summary="Lines and their state")
@@ -74,6 +90,15 @@ def decisions(
 ) -> list[Decision]:
     """The newest wishes for relays, newest first."""
     return [_decision(row) for row in listing.supply_decisions(conn, who.estate_id, limit=limit)]
+
+
+@router.get("/households/{account_id}/keep-power", response_model=KeepPower, summary="Keep-power of its meter")
+def keep_power(conn: Reader, who: Viewer, own: Own) -> KeepPower:
+    """What is wanted of the meter, and what its status word says; null where nothing is wanted, or was never read."""
+    row = kept.get(conn, who.estate_id, own.meter_id)
+    wanted = {name: None if row is None else row[name] for name in ("state", "command", "gen", "read_at")}
+    shown = None if own.status3 is None else bool(own.status3 & KEEP_BIT)
+    return KeepPower(meter_id=own.meter_id, shown=shown, shown_at=own.status3_at, **wanted)
 
 
 def _decision(row: RowMapping) -> Decision:

@@ -27,7 +27,8 @@ CHECKS = {  # name: (what must hold, said when it does not)
     "account_normal": (_("Account in normal service"), _("Account not in normal service")),
     "prepaid": (_("Household pays in advance"), _("Household pays afterwards")),
     "not_protected": (_("Not a protected household"), _("Protected household")),
-    "notice_delivered": (_("Final notice delivered, grace over"), _("Final notice delivered, grace still runs")),
+    "notice_delivered": (_("Cut warning delivered, grace over"), _("Cut warning delivered, grace still runs")),
+    "final_notice": (_("Final notice delivered in time"), _("Final notice delivered, its time still runs")),
     "reading_fresh": (_("Reading is fresh"), _("Reading is too old")),
     "readings_agree": (_("Two readings agree"), _("Two readings do not agree yet")),
     "relay_known_closed": (_("Relay read back as closed"), _("Relay not read back as closed")),
@@ -47,15 +48,17 @@ COLUMNS = (  # head of a column of the table, and the checks that it sums up
     (_("twice"), ("readings_agree",)),
     (_("fresh"), ("reading_fresh", "clock_sane")),
     (_("relay"), ("relay_known_closed",)),
-    (_("notice"), ("notice_delivered",)),
+    (_("notice"), ("notice_delivered", "final_notice")),
     (_("keep"), ("not_protected", "no_keep_power")),
     (_("time"), ("allowed_time",)),
     (_("mode"), ("armed", "not_stopped", "breaker_closed")),
     (_("limits"), ("bus_limit", "hour_limit", "day_limit", "system_limit")),
 )
 NEVER = {  # said instead where not even the first step was made
-    "no cut warning was delivered": _("Final notice not delivered"),
+    "no cut warning was delivered": _("Cut warning not delivered"),
+    "no final notice was delivered": _("Final notice not delivered"),
     "status word 3 was never read": _("Relay never read back"),
+    "keep-power was never read": _("Keep-power of the meter never read"),
 }
 REASONS = {
     "hours": _("protected hours"),
@@ -69,6 +72,7 @@ REASONS = {
     "spread": _("its turn comes later after a protected time"),
     "in a wave that two people approved": _("in a wave that two people approved"),
     "pays afterwards, and is never cut for money": _("pays afterwards, and is never cut for money"),
+    "sent only while cutting is armed": _("sent only while cutting is armed"),
     "never read": _("never read"),
     "one reading only": _("one reading only"),
     "server clock": _("the server's clock"),
@@ -162,11 +166,12 @@ _FIGURES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], Formats, Gettext
         re.compile(r"balance (-?\d+) fen, overdraft (\d+) fen(?:, (\d+) fen in a refund that is not decided)?"),
         _money,
     ),
-    (re.compile(r"(-?\d+) of (\d+) s of grace"), _grace),
+    (re.compile(r"(-?\d+) of (\d+) s (?:of grace|since it)"), _grace),
     (re.compile(r"(\d+) of (\d+) (?:a|an) (minute|hour|day)"), _counted),
     (re.compile(r"(?:status [0-9A-F]{4}, )?(-?\d+) s old"), _age),
     (re.compile(r"(\d+) readings are held"), _held),
     (re.compile(r"two readings -?\d+ ms apart|normal|armed|observe|dry_run|open|closed|\d+ of any an hour"), _silence),
+    (re.compile(r"status [0-9A-F]{4} keeps the power on"), _silence),
     (re.compile("|".join(NEVER)), _silence),
 )
 

@@ -24,6 +24,7 @@ from server.web import i18n, pages
 from server.web.deps import Reader, State, need
 from server.web.figures import bar_chart, line_chart
 from server.web.operator.decisions import Check, checks_of
+from server.web.operator.keep import keep_of
 from server.web.operator.shell import staff_page
 from server.web.operator.tiles import flags_of
 from server.web.principal import Principal
@@ -121,6 +122,7 @@ def household_page(request: Request, state: State, conn: Reader, who: Viewer, ac
         months=months_of(conn, who.estate_id, account_id, limit=MONTHS),
         cases=reads.cases_of_room(conn, who.estate_id, row.room_id),
         status=status_said(row.status3, pages.language_of(request)),
+        keep=keep_of(conn, who.estate_id, row.meter_id, row.status3, row.status3_at),
         gaps=gaps_of(conn, who.estate_id, row.meter_id, f.now_s, estate.reading_cycle_s),
         use_chart=use_chart(standing, f.day_of, gettext("Energy")),
         balance_chart=balance_chart(ledger, row, f, gettext),

@@ -25,6 +25,8 @@ from server.web import i18n, pages
 from server.web.deps import Reader, State, need
 from server.web.formats import Formats, yuan
 from server.web.i18n import mark as _
+from server.web.operator.households import household_row
+from server.web.operator.keep import keep_of
 from server.web.operator.shell import staff_page
 from server.web.principal import Principal
 from server.web.state import WebState
@@ -49,8 +51,14 @@ FIELDS = {  # rule: (label, example)
     "protect_holidays": (_("No cuts on holidays, yes or no"), _("yes")),
     "protect_alerts": (_("No cuts under alerts, yes or no"), _("yes")),
     "spread_s": (_("Spread after a protected time, minutes"), "30"),
+    "final_notice_s": (_("Final notice before a cut, minutes; 0: none"), "40"),
+    "keep_power": (_("Meter keeps the power on: protected, always, not at all"), _("protected")),
 }
 _YES_NO = {"yes": 1, "no": 0, "是": 1, "否": 0}
+KEEPS = {"protected": _("protected"), "always": _("always"), "never": _("not at all")}
+_KEEPS_READ = {
+    **{name: name for name in KEEPS}, "受保护": "protected", "始终": "always", "not at all": "never", "不保电": "never",
+}  # fmt: skip
 
 
 def _minute(text: str) -> int:
@@ -69,6 +77,8 @@ def _read(name: str, text: str) -> Any:
         return _minute(text)
     if name.startswith("protect_"):
         return _YES_NO[text.lower()]
+    if name == "keep_power":
+        return _KEEPS_READ[text.lower()]
     return int(text) * (HOUR_S if name == "grace_s" else 60)
 
 
@@ -109,6 +119,8 @@ def _said(name: str, value: Any, f: Formats, gettext: Callable[[str], str]) -> s
         return f.minute_of_day(value)
     if name.startswith("protect_"):
         return gettext("yes") if value else gettext("no")
+    if name == "keep_power":
+        return gettext(KEEPS[value])
     return f.span(value)
 
 
@@ -127,6 +139,8 @@ def typed(definition: Mapping[str, Any], gettext: Callable[[str], str]) -> dict[
             return f"{value // 60:02d}:{value % 60:02d}"
         if name.startswith("protect_"):
             return gettext("yes") if value else gettext("no")
+        if name == "keep_power":
+            return gettext(KEEPS[value])
         return str(value // (HOUR_S if name == "grace_s" else 60))
 
     return {name: field(name, value) for name, value in definition.items()}
@@ -245,6 +259,7 @@ def drop_holiday(state: State, who: Editor, day: str) -> RedirectResponse:
 def household_rules_page(request: Request, state: State, conn: Reader, who: Viewer, account_id: str) -> HTMLResponse:
     """The rules of one household: its scheme, what it has otherwise, its protection."""
     row = get_account(conn, who.estate_id, account_id)
+    home = household_row(conn, who.estate_id, account_id)
     gettext = i18n.translations(pages.language_of(request)).gettext
     return staff_page(
         request,
@@ -252,6 +267,7 @@ def household_rules_page(request: Request, state: State, conn: Reader, who: View
         "operator/household_rules.html",
         "wall",
         row=row,
+        keep=keep_of(conn, who.estate_id, home.meter_id, home.status3, home.status3_at),
         own=typed(json.loads(row["own_rules"]), gettext),
         schemes=sorted({one["scheme_id"] for one in kept.versions(conn, who.estate_id)}),
         fields=[(name, gettext(label), gettext(example)) for name, (label, example) in FIELDS.items()],

@@ -66,10 +66,12 @@ def use_chart(standing: Standing, f: Formats, name: str, limit: int) -> dict[str
 
 def still_true(kind: str, row: HouseholdRow) -> bool:
     """Whether what a notice says still holds; a warning that a payment or the cut itself has settled is gone."""
+    owes = row.balance_fen <= row.close_allowed_fen
     return {
         "alarm1": row.level > 0,
         "alarm2": row.level > 0,
-        "cut_warning": row.balance_fen <= row.close_allowed_fen and row.relay not in ("open", "permitted"),
+        "cut_warning": owes and row.relay not in ("open", "permitted"),
+        "final_notice": owes and row.relay not in ("open", "permitted"),
         "cut": row.relay == "open",
     }.get(kind, True)
 

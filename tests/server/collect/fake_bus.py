@@ -98,6 +98,10 @@ class FakeMeter:
                     self.status3 &= ~di.COMMAND_OPEN
                 case RelayAction.CLOSE:
                     self.status3 &= ~open_bits
+                case RelayAction.KEEP_POWER:
+                    self.status3 = (self.status3 | di.KEEP_POWER) & ~di.COMMAND_OPEN
+                case RelayAction.CANCEL_KEEP_POWER:
+                    self.status3 &= ~di.KEEP_POWER
         return None if self.ack_lost else Frame(self.address, 0x9C)
 
     def press_button(self):
@@ -210,6 +214,7 @@ class ChangingOrders:
         self.wanted = {}
         self.gens = {}
         self.steps = []
+        self.switches = []
         self.near_meters = ()
         self.checks = 0
         self.supersede_at_check = None
@@ -226,7 +231,7 @@ class ChangingOrders:
             raise OSError("no database")
         return list(self.wanted.values())
 
-    def still_current(self, meter_id, gen):
+    def still_current(self, meter_id, gen, switch="relay"):
         self.checks += 1
         if self.broken:
             raise OSError("no database")
@@ -234,8 +239,9 @@ class ChangingOrders:
             self.gens[meter_id] += 1
         return self.gens[meter_id] == gen
 
-    def report(self, meter_id, gen, step, detail):
+    def report(self, meter_id, gen, step, detail, switch="relay"):
         self.steps.append((meter_id, gen, step, detail))
+        self.switches.append(switch)
 
     def near(self, bus_id):
         return self.near_meters

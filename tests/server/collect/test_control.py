@@ -140,10 +140,10 @@ class RacingOrders(ChangingOrders):
             self.renew(meter_id)
         return super().next(bus_id)
 
-    def still_current(self, meter_id, gen):
+    def still_current(self, meter_id, gen, switch="relay"):
         if self.random.random() < 0.5:
             self.renew(meter_id)
-        return super().still_current(meter_id, gen)
+        return super().still_current(meter_id, gen, switch)
 
     def renew(self, meter_id):
         gen = self.gens.get(meter_id, 0) + 1
@@ -338,7 +338,7 @@ async def test_unknown_generation_means_no_frame():
     async with running(port, world, cadence=QUIET) as bench:
         bench.orders.want(A, "trip")
 
-        def fail(meter_id, gen):
+        def fail(meter_id, gen, switch):
             raise OSError("no database")
 
         bench.orders.still_current = fail
@@ -351,6 +351,8 @@ def test_what_satisfies_a_wish():
     assert [is_satisfied("trip", s) for s in (0, di.RELAY_OPEN, di.COMMAND_OPEN, OPEN)] == [False, False, True, True]
     assert [is_satisfied("allow", s) for s in (0, di.RELAY_OPEN, di.COMMAND_OPEN, OPEN)] == [True, True, False, False]
     assert [is_satisfied("close", s) for s in (0, di.RELAY_OPEN, di.COMMAND_OPEN, OPEN)] == [True, False, False, False]
+    assert [is_satisfied("keep", s) for s in (0, OPEN, di.KEEP_POWER)] == [False, False, True]
+    assert [is_satisfied("free", s) for s in (0, OPEN, di.KEEP_POWER)] == [True, True, False]
 
 
 def test_a_status_in_words():
@@ -364,8 +366,8 @@ class StandingStill(ChangingOrders):
         super().__init__()
         self.seconds, self.stops = seconds, 1
 
-    def still_current(self, meter_id, gen):
-        current = super().still_current(meter_id, gen)
+    def still_current(self, meter_id, gen, switch="relay"):
+        current = super().still_current(meter_id, gen, switch)
         if self.checks == 2 and self.stops:
             self.stops = 0
             sleep(self.seconds)

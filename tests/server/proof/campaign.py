@@ -250,13 +250,13 @@ class Campaign:
         return self._lanes[bus_id]
 
     async def _is_current(self, order):
-        return self.whole.orders.still_current(order.meter_id, order.gen)
+        return self.whole.orders.still_current(order.meter_id, order.gen, order.switch)
 
     async def _hand_over(self, result, _wait):
         if self.random.random() < 0.01:
             raise Killed
         if isinstance(result, StepReport):
-            self.whole.orders.report(result.meter_id, result.gen, result.step, result.detail)
+            self.whole.orders.report(result.meter_id, result.gen, result.step, result.detail, result.switch)
         else:
             self.whole.sink.status([result])
 

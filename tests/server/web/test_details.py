@@ -28,7 +28,7 @@ F = Formats(CHINESE, "Asia/Shanghai", 0)
         ),
         (
             f"not sent: the meter keeps the power on: {describe(0x1000)}",
-            "未发：电表处于保电状态：状态字 1000：继电器合，命令合",
+            "未发：电表处于保电状态：状态字 1000：继电器合，命令合，保电",
         ),
         (f"not sent: already {describe(0x0010)}", "未发，已是此状态：状态字 0010：继电器分，命令合"),
         (

@@ -105,7 +105,7 @@ def test_the_drawer_shows_the_check_that_keeps_the_power_on(web):
     drawer = client.get("/drawer/A1").text
     assert "Why it is not cut now" in drawer
     assert "Cutting is not armed" in client.get("/supply?room=1-101").text
-    assert "Final notice not delivered" in drawer
+    assert "Cut warning not delivered" in drawer
 
 
 def test_reading_now_shows_the_outcome(web):
