@@ -20,6 +20,7 @@ from server.domain.bill_parts import Part, parts_of
 from server.domain.billing import NO_RATES, Registers, TierState, rates_from, split_by_time, step_wh
 from server.domain.ledger import Line
 from server.domain.tariff_calendar import TariffCalendar, Terms
+from server.domain.voiding import VOID
 
 _NAME = re.compile(r"(?P<account>.+?):(?:(?P<number>[1-9]\d{0,17})|(?P<year>\d{4})-(?P<month>\d\d)(?:-(?P<day>\d\d))?)")
 DECEMBER = 12
@@ -63,6 +64,9 @@ def bill_name(text: str) -> BillName:
         return BillName(found["account"], None, first, last)
     except (ValueError, OverflowError) as error:
         raise ValueError(f"{text!r} names no bill: there is no such day") from error
+
+
+REVOKED = "revoked"  # where a register came from that was taken back later, and what was charged by it
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +256,8 @@ class Replay:
     def _true_end(self, booked: BookedLine, terms: Terms, start: Registers) -> tuple[Registers, str]:
         """The registers at the end of a step: as they were read there, or cut by time at a boundary of the tariff."""
         end = _end(booked.line)
-        if (read := self.known.get(end.at)) is not None:
+        read = self.known.get(end.at)
+        if read is not None and (read[1] != REVOKED or read[0].total_wh == end.total_wh):
             return read
         whole = self.batch_ends[booked.batch_seq]
         if end.at == terms.end_s and whole.at in self.known and whole.at > end.at:
@@ -298,6 +303,17 @@ def _end(line: Line) -> Registers:
 def _compare(found: list[Difference], what: str, booked: object, derived: object) -> None:
     if booked != derived:
         found.append(Difference(what, booked, derived))
+
+
+def standing_lines(booked: Sequence[BookedLine]) -> list[BookedLine]:
+    """The charges of an installation that were not taken back, in the order of booking."""
+    found: list[BookedLine] = []
+    for one in booked:
+        if one.kind != VOID:
+            found.append(one)
+        elif found:
+            found.pop()
+    return found
 
 
 def chain_differences(booked: BookedLine) -> tuple[Difference, ...]:

@@ -13,8 +13,10 @@ import numpy as np
 from core.units import REGISTER_MODULUS_WH
 from server.domain.line_words import ABSENT, LineWords, Words
 from server.domain.settlement import Sums, kinds_text
+from server.domain.voiding import VOID
 
 CHARGE = "charge"
+_METERED = (CHARGE, VOID)  # a void mirrors charges, in the periods of what it mirrors
 FEN, LINES, LATE_LINES, LATE_FEN = range(4)  # rows of a place's words, followed by charge, energy and the rates
 WIDTH = 10
 INSTALL_MAX = 2**20  # more installations than a meter ever has
@@ -75,7 +77,7 @@ class PeriodSums:
         batch = np.minimum(np.searchsorted(numbers, lines["batch_seq"]), len(numbers) - 1)
         known = numbers[batch] == lines["batch_seq"]
         metered = lines["meter_id"] >= 0
-        is_charge = np.array([kind == CHARGE for kind in kinds])[kind_of]
+        is_charge = np.array([kind in _METERED for kind in kinds])[kind_of]
         counter = known & is_charge[batch] & ~metered
         shared = is_charge & (np.bincount(batch[counter], minlength=len(numbers)) == 1)
         counter_account = np.zeros(len(numbers), np.int64)
@@ -84,7 +86,8 @@ class PeriodSums:
         events = np.where(ends_itself, lines["event_to"] - 1, at[batch])
         by_event = np.searchsorted(self._ends, events, side="right")
         places = np.maximum(by_event, np.searchsorted(self._throughs, lines["batch_seq"], side="left"))
-        rows = self._rows(lines, metered & is_charge[batch], places > by_event)
+        back = np.array([kind == VOID for kind in kinds])[kind_of][batch]
+        rows = self._rows(lines, metered & is_charge[batch], places > by_event, back)
         own = np.flatnonzero(known & ~(shared[batch] & ~metered))
         self._add(places[own], kind_of[batch[own]], kinds, lines["account_id"][own], rows[:, own])
         taken = np.flatnonzero(known & shared[batch] & metered)
@@ -93,8 +96,8 @@ class PeriodSums:
         mirrored[[LINES, LATE_LINES]] = rows[[LINES, LATE_LINES]][:, taken]
         self._add(places[taken], kind_of[batch[taken]], kinds, counter_account[batch[taken]], mirrored)
 
-    def _rows(self, lines: LineWords, charged: Any, late: Any) -> Words:
-        """One column a line: fen, 1, late, late fen, charge, energy, four rates."""
+    def _rows(self, lines: LineWords, charged: Any, late: Any, back: Any) -> Words:
+        """One column a line: fen, 1, late, late fen, charge, energy, four rates; `back` takes energy off."""
         rows = np.zeros((WIDTH, len(lines)), np.int64)
         rows[FEN], rows[LINES], rows[LATE_LINES] = lines["amount_fen"], 1, late
         rows[LATE_FEN] = np.where(late, rows[FEN], 0)
@@ -103,9 +106,10 @@ class PeriodSums:
             return rows
         rows[4, some] = lines["charge_nf"][some]
         ratio = self._ratio(lines, some)
-        rows[5, some] = (lines["to_wh"][some] - lines["from_wh"][some]) % REGISTER_MODULUS_WH * ratio
+        way = np.where(back[some], -1, 1)
+        rows[5, some] = (lines["to_wh"][some] - lines["from_wh"][some]) * way % REGISTER_MODULUS_WH * ratio * way
         before, after = lines.rates("from_rates_wh")[:, some], lines.rates("to_rates_wh")[:, some]
-        moved = (after - before) % REGISTER_MODULUS_WH * ratio
+        moved = (after - before) * way % REGISTER_MODULUS_WH * ratio * way
         rows[6:, some] = np.where((before[0] != ABSENT) & (after[0] != ABSENT), moved, 0)
         return rows
 

@@ -8,7 +8,17 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection
 
 from server.domain.billing import Registers, TierState, rates_from
-from server.domain.bills import Bill, BillLine, BillName, BookedLine, Replay, bill_name, chain_differences, sums_of
+from server.domain.bills import (
+    Bill,
+    BillLine,
+    BillName,
+    BookedLine,
+    Replay,
+    bill_name,
+    chain_differences,
+    standing_lines,
+    sums_of,
+)
 from server.domain.tariff_calendar import TariffCalendar
 from server.domain.verification import Installed
 from server.errors import NotFound
@@ -86,7 +96,7 @@ def _follow(
 ) -> list[BillLine]:
     first, last_batch = own[0].line, max(one.batch_seq for one in own)
     since_s = _since_s(own[0], calendars)
-    lines = kept.charges_of(connection, estate_id, account_id, installation, since_s, last_batch)
+    lines = standing_lines(kept.charges_of(connection, estate_id, account_id, installation, since_s, last_batch))
     installed = kept.installation_of(connection, estate_id, *installation)
     tier = TierState(0, first.tier_from_wh or 0)  # without tiers the counter counts on and decides nothing
     was: Registers | None = None

@@ -29,6 +29,7 @@ from server.store import audit
 from server.store import ledger as journal
 from server.store import voiding as kept
 from server.store.billing import advance_cursors
+from server.store.bulk import Bundle
 from server.store.estates import get_account, get_estate
 from server.store.household import cursor as cursor_of
 from server.store.meters import MeterRow, get_meter
@@ -38,6 +39,9 @@ from server.store.unit import Unit
 
 if TYPE_CHECKING:
     from server.clock import Now
+
+
+ELSEWHERE = "the meter was charged by somebody else at the same time; nothing was booked, try again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +170,12 @@ def _counter_post(
         journal.next_batch_seq(connection, estate_id), VOID, now.world_s, now.machine_ms, key, payload, len(lines),
         turnover_fen, actor, reason[:500],
     )  # fmt: skip
-    journal.append(connection, estate_id, header, lines)
+    bundle = Bundle()
+    journal.append(bundle, estate_id, [(header, lines)])
     versions = {name: row["version"] for name, row in rows.items()}
     levels = {account_id: min(own["level"], level_of(own, balance_fen)), REVENUE: 0}
-    apply_balances(connection, estate_id, lines[-2:], versions, levels)
+    apply_balances(bundle, estate_id, lines[-2:], versions, levels)
+    bundle.send(connection)
     rates = back.rates_wh or (None,) * 4
     if not kept.set_back_cursor(
         connection, estate_id, plan.meter.meter_id, seq, read_at=back.at, total_wh=back.total_wh,
@@ -177,7 +183,7 @@ def _counter_post(
         tier_period_start=back.tier.period_start, tier_period_wh=back.tier.wh, order_start=back.tier.order_start,
         order_rates_wh=rates_text(back.tier.rates_wh),
     ):  # fmt: skip
-        raise Conflict("the meter was charged by somebody else at the same time; nothing was booked, try again")
+        raise Conflict(ELSEWHERE)
 
 
 def _charge_again(unit: Unit, estate_id: str, plan: Plan, back: BackTo, now: "Now") -> None:
@@ -210,10 +216,11 @@ def _charge_again(unit: Unit, estate_id: str, plan: Plan, back: BackTo, now: "No
     versions, level = {state.account_id: state.version}, state.level
     charging = Charging({state.account_id: state})
     charging.run(steps)
-    if advance_cursors(connection, estate_id, [dues[-1]], charging.tiers) != 1:
-        raise Conflict("the meter was charged by somebody else at the same time; nothing was booked, try again")
+    bundle = Bundle()
+    advance_cursors(bundle, estate_id, [dues[-1]], charging.tiers, otherwise=Conflict(ELSEWHERE))
     if charging.lines:
-        book_charges(unit, estate_id, dues, charging, versions, now)
+        book_charges(unit, bundle, estate_id, dues, charging, versions, now)
+    bundle.send(connection)
     if state.level > level:
         on_crossings(unit, estate_id, tuple(charging.crossings.values()), now)
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, func, select
+from sqlalchemy import Connection, RowMapping, Select, and_, case, func, select
 
 from server.domain.billing import Registers
-from server.domain.bills import BookedLine
+from server.domain.bills import REVOKED, BookedLine
 from server.domain.ledger import LINE_FIELDS, Line
 from server.domain.verification import Carried, Installed
 from server.store.readings import KNOWN, rates_of
@@ -84,7 +84,12 @@ def newest_charge(connection: Connection, estate_id: str, account_id: str) -> tu
     """(number, when it ends) of the newest charge of an account."""
     query = (
         select(line.c.account_version, line.c.event_to)
-        .where(line.c.estate_id == estate_id, line.c.account_id == account_id, line.c.meter_id.is_not(None))
+        .where(
+            line.c.estate_id == estate_id,
+            line.c.account_id == account_id,
+            line.c.meter_id.is_not(None),
+            line.c.charge_nf >= 0,
+        )
         .order_by(line.c.account_version.desc())
         .limit(1)
     )
@@ -123,16 +128,20 @@ def installation_of(connection: Connection, estate_id: str, meter_id: str, insta
 def registers_at(
     connection: Connection, estate_id: str, meter_id: str, instants: Sequence[int]
 ) -> dict[int, tuple[Registers, str]]:
-    """The true registers of a meter at exactly these instants, with where each came from."""
+    """The true registers of a meter at exactly these instants, with where each came from.
+
+    Those that were taken back later (`REVOKED`) are among them, since charges have gone by them.
+    """
     columns = [reading.c[f"rate{number}_wh"] for number in range(1, 5)]
+    source = case((reading.c.verdict == REVOKED, REVOKED), else_=reading.c.source)
     found: dict[int, tuple[Registers, str]] = {}
     wanted = sorted(set(instants))
     for start in range(0, len(wanted), INSTANTS_AT_ONCE):
-        query = select(reading.c.read_at, reading.c.total_wh, reading.c.source, *columns).where(
+        query = select(reading.c.read_at, reading.c.total_wh, source, *columns).where(
             reading.c.estate_id == estate_id,
             reading.c.meter_id == meter_id,
             reading.c.read_at.in_(wanted[start : start + INSTANTS_AT_ONCE]),
-            reading.c.verdict.in_(KNOWN),
+            reading.c.verdict.in_((*KNOWN, REVOKED)),
         )
         for row in connection.execute(query):
             found[row[0]] = (Registers(row[0], row[1], rates_of(row[3:7])), row[2])

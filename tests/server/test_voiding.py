@@ -10,11 +10,13 @@ from sqlalchemy import Engine
 
 from core.reading import Verdict
 from core.units import NF_PER_FEN
+from server.domain.settlement_sums import PeriodSums
 from server.domain.verification import MeterChain
 from server.errors import Conflict, NotFound, Refused
-from server.flows import approvals, voiding
+from server.flows import approvals, bills, voiding
 from server.store import schema
 from server.store.engine import reader
+from server.store.verification_windows import Journal
 from server.store.view import Span, postings
 from server.store.writer import Writer
 from tests.server.books import HOUR, agrees, balance, charge, read, reading, report, rows
@@ -298,3 +300,32 @@ def test_verify_without_the_mirrors_of_a_chain_disagrees(engine: Engine, writer:
     assert report(engine).mismatches == ()  # the arrays go on from what a line says
     monkeypatch.setattr("server.flows.verification.VOID", "none")
     assert report(engine).mismatches != ()
+
+
+# what is told of the bill
+
+
+def test_bills_tell_a_taken_back_charge_as_booked_and_the_new_one_as_worked_out(engine: Engine, writer: Writer) -> None:
+    estate(writer, "single")
+    play(writer, 1, FLAT)
+    take_back(writer, 3 * HOUR)
+    with reader(engine) as connection:
+        month = bills.explain(connection, ESTATE, f"{account_id(1)}:2026-10")
+        newest = bills.explain(connection, ESTATE, account_id(1))
+    assert [one.differences for one in (*month.lines, *newest.lines) if one.differences] == []
+    assert sum(one.derived.energy_wh for one in month.lines if one.derived is not None) == 4000
+
+
+def test_sums_of_a_period_count_each_watt_hour_once(engine: Engine, writer: Writer) -> None:
+    estate(writer, "single")
+    play(writer, 1, FLAT)
+    play(writer, 2, FLAT, without=3 * HOUR)
+    take_back(writer, 3 * HOUR)
+    sums = PeriodSums([START_S - DAY, START_S + DAY], [0, 10**6], {})
+    with reader(engine) as connection:
+        for window in Journal(connection, ESTATE).windows():
+            sums.take([one.header for one in window.batches], window.lines)
+    [(_, rows_)] = list(sums.complete(10**6))
+    own, twin = (next(one for one in rows_ if one.account_id == account_id(n)) for n in (1, 2))
+    assert (own.charge_nf, own.energy_wh) == (twin.charge_nf, twin.energy_wh)
+    assert own.energy_wh == 4000
