@@ -45,26 +45,27 @@ valid_from = "2020-01-01T00:00:00+08:00"
 kind = "single"
 price = "0.4883"
 tier_period = "none"
-[[building]]
-id = "1"
-name = "1"
 """
 BUS = """
+[[building]]
+id = "{number}"
+name = "{number}"
 [[bus]]
 id = "{bus}"
 url = "{url}"
 baud = {baud}
 frame_gap_ms = 0
 """
+DOORS = 8  # of a floor
 HOME = """
 [[room]]
-id = "{number}"
-building = "1"
-floor = 1
-door = "{number}"
+id = "{room}"
+building = "{building}"
+floor = {floor}
+door = "{door}"
 [[household]]
-account = "H{number}"
-room = "{number}"
+account = "H{meter}"
+room = "{room}"
 holder = "bench"
 tariff = "flat"
 meter = "{meter}"
@@ -107,10 +108,12 @@ class Neighbourhood:
         text = [HEAD]
         for number in range(self.buses):
             bus = self.bus(number)
-            text.append(BUS.format(bus=bus, url=ports[bus], baud=self.baud))
+            text.append(BUS.format(number=number + 1, bus=bus, url=ports[bus], baud=self.baud))
             for meter in range(self.meters):
-                address = self.address(number, meter)
-                text.append(HOME.format(number=address, meter=address, bus=bus, opening=self.opening))
+                address, (floor, door) = self.address(number, meter), divmod(meter, DOORS)
+                place = {"building": number + 1, "floor": floor + 1, "door": f"{door + 1:02d}"}
+                room = "{building}-{floor}{door}".format(**place)
+                text.append(HOME.format(**place, room=room, meter=address, bus=bus, opening=self.opening))
         return "".join(text)
 
     def exchange_ms(self, reply_data_bytes: int) -> float:

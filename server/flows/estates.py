@@ -5,7 +5,7 @@ the registers at installation, opening balances, tariff versions already in forc
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -19,13 +19,14 @@ from server.domain.schemes import PRESETS, definition_of
 from server.errors import Conflict, Refused
 from server.flows import schemes
 from server.flows.accounts import taken_in
-from server.flows.ledger import ensure_account, post_opening
+from server.flows.ledger import ensure_account
+from server.flows.openings import post_openings
 from server.store import accounts as lives
 from server.store import audit, schema
 from server.store.acceptance import exchanges
 from server.store.budgets import budgets_of
 from server.store.bulk import insert_rows
-from server.store.estates import get_estate, upsert
+from server.store.estates import get_estate, upsert, upsert_many
 from server.store.meters import MeterRow, list_meters
 from server.store.schemes import in_force, set_estate_scheme, set_holiday
 from server.store.tariffs import load_tariffs, save_tariff
@@ -59,13 +60,10 @@ def import_estate(unit: Unit, document: EstateDocument, now: "Now") -> Imported:
     for name in SYSTEM_ACCOUNTS:
         ensure_account(unit, estate_id, name)
     _tariffs(unit, estate_id, document.tariffs, now)
-    for position, building in enumerate(document.buildings):
-        values = {"estate_id": estate_id, "position": position, **asdict(building)}
-        upsert(connection, schema.building, ("estate_id", "building_id"), values)
-    for room in document.rooms:
-        upsert(connection, schema.room, ("estate_id", "room_id"), {"estate_id": estate_id, **asdict(room)})
-    for bus in document.buses:
-        upsert(connection, schema.bus, ("estate_id", "bus_id"), {"estate_id": estate_id, **asdict(bus)})
+    buildings = [{**asdict(one), "position": position} for position, one in enumerate(document.buildings)]
+    upsert_many(connection, schema.building, "building_id", estate_id, buildings)
+    upsert_many(connection, schema.room, "room_id", estate_id, list(map(asdict, document.rooms)))
+    upsert_many(connection, schema.bus, "bus_id", estate_id, list(map(asdict, document.buses)))
     _schemes(unit, document, now, is_new=is_new)
     new = _households(unit, document, now)
     schemes.settle(unit, estate_id, None, now)
@@ -113,8 +111,7 @@ def install_meters(
         query = select(table.c.account_id).where(table.c.estate_id == estate_id, table.c.account_id == home.account_id)
         if unit.connection.execute(query).first() is not None:
             raise Conflict(f"there is an account {home.account_id} already; give the room another name")
-    for room in rooms:
-        upsert(unit.connection, schema.room, ("estate_id", "room_id"), {"estate_id": estate_id, **asdict(room)})
+    upsert_many(unit.connection, schema.room, "room_id", estate_id, list(map(asdict, rooms)))
     entry = EstateEntry(estate_id, site["name"], site["time_zone"])
     new = _households(unit, EstateDocument(entry, households=homes), now)
     refuse_overfull(budgets_of(unit.connection, estate_id))
@@ -171,19 +168,19 @@ def _households(unit: Unit, document: EstateDocument, now: "Now") -> int:
     tenants = {room_id: account_id for account_id, room_id in connection.execute(query)}
     given = {home.account_id: home.room_id for home in document.households}
     gone = lives.gone(connection, estate_id)
-    new: list[HouseholdEntry] = []
     for home in document.households:
         if home.account_id in gone:
             raise Conflict(f"the household of account {home.account_id} has moved out; take it out of the file")
         _refuse_moves(home, meters.get(home.meter_id), meter_of, tenants, given)
-        _account(unit, estate_id, home)
-        if home.meter_id in meters:
-            _rewire(unit, estate_id, home, meters[home.meter_id])
-        else:
-            _install(unit, estate_id, home, tariffs[home.tariff_id], now)
-            new.append(home)
-        if home.opening_fen:
-            _opening(unit, estate_id, home, now)
+    upsert_many(connection, account, "account_id", estate_id, list(map(_account, document.households)))
+    known = [home for home in document.households if home.meter_id in meters]
+    for home in known:
+        _refuse_changes(unit, estate_id, home, meters[home.meter_id])
+    upsert_many(connection, schema.meter, "meter_id", estate_id, list(map(_wiring, known)))
+    new = [home for home in document.households if home.meter_id not in meters]
+    _install(unit, estate_id, new, tariffs, now)
+    openings = {home.account_id: home.opening_fen for home in document.households if home.opening_fen}
+    post_openings(unit, estate_id, openings, event_at=now.world_s, actor="import", now=now)
     _tell(unit, estate_id, new, now)
     return len(new)
 
@@ -209,16 +206,6 @@ def _tell(unit: Unit, estate_id: str, new: Sequence[HouseholdEntry], now: "Now")
             taken_in(unit, estate_id, home.account_id, home.meter_id, home.start_wh, now)
 
 
-def _opening(unit: Unit, estate_id: str, home: HouseholdEntry, now: "Now") -> None:
-    try:
-        post_opening(unit, estate_id, home.account_id, home.opening_fen, event_at=now.world_s, actor="import", now=now)
-    except Conflict as error:
-        raise Conflict(
-            f"the opening balance of {home.account_id} was booked with another amount; "
-            "it cannot change any more, book a top-up or a correction instead"
-        ) from error
-
-
 def _refuse_moves(
     home: HouseholdEntry,
     meter: MeterRow | None,
@@ -241,18 +228,23 @@ def _refuse_moves(
         raise Conflict(f"room {home.room_id} belongs to account {tenant}; close that account first")
 
 
-def _account(unit: Unit, estate_id: str, home: HouseholdEntry) -> None:
+def _account(home: HouseholdEntry) -> dict[str, object]:
     fields = ("account_id", "room_id", "holder", "phone", "tariff_id")
-    values = {"estate_id": estate_id, "kind": "household", **{name: getattr(home, name) for name in fields}}
+    values: dict[str, object] = {"kind": "household", **{name: getattr(home, name) for name in fields}}
     kept = {name: getattr(home, name) for name in ("scheme_id", "protected", "protected_reason", "protected_until")}
     values |= {name: value for name, value in kept.items() if value is not None}
     if home.own_rules:
         values["own_rules"] = json.dumps(definition_of(home.own_rules), sort_keys=True)
-    upsert(unit.connection, schema.account, ("estate_id", "account_id"), values)
+    return values
 
 
-def _rewire(unit: Unit, estate_id: str, home: HouseholdEntry, meter: MeterRow) -> None:
-    """What may change at an installed meter: its bus, room and password; its registers may not."""
+def _wiring(home: HouseholdEntry) -> dict[str, object]:
+    """What may change at an installed meter."""
+    return {name: getattr(home, name) for name in _WIRING}
+
+
+def _refuse_changes(unit: Unit, estate_id: str, home: HouseholdEntry, meter: MeterRow) -> None:
+    """Conflict for what may not change at an installed meter: its registers and what they were judged by."""
     rates = (meter.start_rate1_wh, meter.start_rate2_wh, meter.start_rate3_wh, meter.start_rate4_wh)
     given = (home.start_wh, home.start_rates_wh or (None,) * 4, home.ratio)
     now_installed = given == (meter.start_wh, rates, meter.ratio) and home.installed_at in (None, meter.installed_at)
@@ -271,8 +263,6 @@ def _rewire(unit: Unit, estate_id: str, home: HouseholdEntry, meter: MeterRow) -
             f"meter {home.meter_id} has max_power_w = {meter.max_power_w}; it cannot shrink, since past charges were "
             "judged by it"
         )
-    values: dict[str, object] = {name: getattr(home, name) for name in _WIRING}
-    upsert(unit.connection, schema.meter, ("estate_id", "meter_id"), {"estate_id": estate_id, **values})
 
 
 def _was_installed(unit: Unit, estate_id: str, home: HouseholdEntry) -> bool:
@@ -292,21 +282,25 @@ _SPEECH = ("protocol", "model", "unit")
 _WIRING = ("meter_id", "bus_id", "room_id", "max_power_w", "password_level", "password", "customer", *_SPEECH)
 
 
-def _install(unit: Unit, estate_id: str, home: HouseholdEntry, tariff: Tariff, now: "Now") -> None:
-    """A new meter with its cursor at the start register, and nothing known about its relay."""
-    installed_at = now.world_s if home.installed_at is None else home.installed_at
-    rates = home.start_rates_wh or (None,) * 4
-    values: dict[str, object] = {name: getattr(home, name) for name in _WIRING}
-    values |= {f"start_rate{number}_wh": value for number, value in enumerate(rates, 1)}
-    values |= {"start_wh": home.start_wh, "ratio": home.ratio, "account_id": home.account_id, "fee": home.fee}
+def _install(
+    unit: Unit, estate_id: str, homes: Sequence[HouseholdEntry], tariffs: Mapping[str, Tariff], now: "Now"
+) -> None:
+    """New meters with their cursors at the start registers, and nothing known about their relays."""
     connection = unit.connection
-    connection.execute(
-        schema.meter.insert().values(estate_id=estate_id, kind="household", installed_at=installed_at, **values)
-    )
-    cursor = (estate_id, home.meter_id, 1, installed_at, home.start_wh, *rates)
-    insert_rows(connection, schema.meter_cursor, _CURSOR, [(*cursor, tier_period_start_s(tariff, installed_at))])
+    meters: list[dict[str, object]] = []
+    cursors: list[tuple[object, ...]] = []
+    for home in homes:
+        installed_at = now.world_s if home.installed_at is None else home.installed_at
+        rates = home.start_rates_wh or (None,) * 4
+        values = _wiring(home) | {f"start_rate{number}_wh": value for number, value in enumerate(rates, 1)}
+        values |= {"kind": "household", "installed_at": installed_at, "account_id": home.account_id}
+        meters.append(values | {"start_wh": home.start_wh, "ratio": home.ratio, "fee": home.fee})
+        period_start = tier_period_start_s(tariffs[home.tariff_id], installed_at)
+        cursors.append((estate_id, home.meter_id, 1, installed_at, home.start_wh, *rates, period_start))
+    upsert_many(connection, schema.meter, "meter_id", estate_id, meters)
+    insert_rows(connection, schema.meter_cursor, _CURSOR, cursors)
     for table in (schema.meter_live, schema.supply):
-        insert_rows(connection, table, ("estate_id", "meter_id"), [(estate_id, home.meter_id)])
+        insert_rows(connection, table, ("estate_id", "meter_id"), [(estate_id, home.meter_id) for home in homes])
 
 
 def _gate(unit: Unit, estate_id: str, gate: GateEntry, known: MeterRow | None, now: "Now") -> None:

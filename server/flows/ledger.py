@@ -16,7 +16,6 @@ from core.units import NF_PER_FEN
 from server.domain.ledger import (
     GENESIS,
     METER_CREDIT,
-    OPENING,
     SEAL_FORM,
     Entry,
     Line,
@@ -50,7 +49,6 @@ __all__ = [
     "next_links",
     "post_all",
     "post_entries",
-    "post_opening",
     "post_recharge",
     "post_topup",
     "seal_batches",
@@ -95,17 +93,6 @@ def topup(
     against = provider_account(provider)
     entries = (Entry(account_id, amount_fen), Entry(against, -amount_fen))
     return Booking("topup", entries, idem_key, event_at, actor, memo, now, makes=(against, *makes))
-
-
-def post_opening(
-    unit: Unit, estate_id: str, account_id: str, amount_fen: int, *, event_at: int, actor: str, now: "Now"
-) -> PostedTopup:
-    """Book the balance that a household brings along, once an account."""
-    entries = (Entry(account_id, amount_fen), Entry(OPENING, -amount_fen))
-    ensure_account(unit, estate_id, OPENING)
-    return post_entries(
-        unit, estate_id, "opening", account_id, entries, f"opening:{account_id}", event_at, actor, "", now
-    )
 
 
 def post_recharge(
@@ -308,6 +295,7 @@ def append_links(unit: Unit, estate_id: str, links: Sequence[Link]) -> int:
     if links[0].previous_hash != (last["hash"] if last else GENESIS):
         raise Conflict("these batches were sealed by somebody else at the same time; nothing was sealed")
     journal.append_links(unit.connection, estate_id, links)
+    unit.announce("seal", estate_id)
     return len(links)
 
 

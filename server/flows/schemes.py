@@ -218,7 +218,7 @@ def settle(unit: Unit, estate_id: str, account_ids: Sequence[str] | None, now: "
     """Work out the limits of these households, or of all; returns how many changed."""
     book = kept.rule_book(unit.connection, estate_id, now.world_s)
     rows = kept.household_rows(unit.connection, estate_id, account_ids)
-    changed: list[str] = []
+    changed: dict[str, tuple[int, ...]] = {}
     for start in range(0, len(rows), CHUNK):
         chunk = rows[start : start + CHUNK]
         rules = {row["account_id"]: book.rules(row) for row in chunk}
@@ -230,9 +230,11 @@ def settle(unit: Unit, estate_id: str, account_ids: Sequence[str] | None, now: "
         for row in chunk:
             name = row["account_id"]
             wanted = limits_of(rules[name], topups.get(name), costs.get(name))
-            if _keep_limits(unit, estate_id, row, wanted, paid=paid):
-                changed.append(name)
-    on_balances(unit, estate_id, changed, now)
+            values = _new_limits(row, wanted, paid=paid)
+            if values is not None:
+                changed[name] = values
+    kept.save_limits(unit.connection, estate_id, changed)
+    on_balances(unit, estate_id, list(changed), now)
     return len(changed)
 
 
@@ -241,15 +243,14 @@ def _costs(unit: Unit, estate_id: str, account_ids: Sequence[str], now: "Now") -
     return {name: day_cost_of(fen, now.world_s - from_s) for name, (fen, from_s) in found.items()}
 
 
-def _keep_limits(unit: Unit, estate_id: str, row: RowMapping, wanted: Limits, *, paid: bool) -> bool:
+def _new_limits(row: RowMapping, wanted: Limits, *, paid: bool) -> tuple[int, ...] | None:
+    """The limits to be written and the level by them; None where nothing changes."""
     before = Limits(*(row[name] for name in Limits._fields))
     limits = settled(before, wanted, row["level"], paid=paid)
     if limits == before:
-        return False
+        return None
     level = level_of({**row, **limits._asdict()}, row["balance_fen"])
-    values = limits._asdict() | {"level": min(level, row["level"])}  # a rise is an alarm, which the next charge tells
-    kept.update_account(unit.connection, estate_id, row["account_id"], **values)
-    return True
+    return (*limits, min(level, row["level"]))  # a rise is an alarm, which the next charge tells
 
 
 def _household(unit: Unit, estate_id: str, account_id: str) -> RowMapping:

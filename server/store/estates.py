@@ -1,17 +1,21 @@
 """Reads and writes of estates, buildings, rooms, buses and accounts."""
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, bindparam, select
 
 from server.errors import NotFound
+from server.store.bulk import insert_rows
 from server.store.schema import account, building, bus, estate
+
+_ESTATE = select(estate).where(estate.c.estate_id == bindparam("estate_id"))
 
 
 def get_estate(connection: Connection, estate_id: str) -> RowMapping:
     """The estate's row; NotFound if there is none."""
-    row = connection.execute(select(estate).where(estate.c.estate_id == estate_id)).mappings().one_or_none()
+    row = connection.execute(_ESTATE, {"estate_id": estate_id}).mappings().one_or_none()
     if row is None:
         raise NotFound(f"there is no estate {estate_id!r}")
     return row
@@ -77,3 +81,28 @@ def upsert(connection: Connection, table: Any, key: Sequence[str], values: dict[
     if rest:
         connection.execute(table.update().where(*where).values(**rest))
     return False
+
+
+def upsert_many(connection: Connection, table: Any, key: str, estate_id: str, rows: Sequence[dict[str, Any]]) -> None:
+    """`upsert` of many rows of an estate by their `key`, where each row may name other columns.
+
+    New ones are inserted together; of those that are there, only what differs is written.
+    """
+    if not rows:
+        return
+    query = select(table).where(table.c.estate_id == estate_id)
+    known = {row[key]: row for row in connection.execute(query).mappings()}
+    new = {row[key]: row for row in rows if row[key] not in known}
+    for names, alike in groupby(sorted(new.values(), key=_names), key=_names):
+        columns = ("estate_id", *names)
+        insert_rows(connection, table, columns, [(estate_id, *(row[name] for name in names)) for row in alike])
+    for row in rows:
+        before = known.get(row[key]) or new[row[key]]
+        changed = {name: value for name, value in row.items() if before[name] != value}
+        if changed:
+            where = (table.c.estate_id == estate_id, table.c[key] == row[key])
+            connection.execute(table.update().where(*where).values(**changed))
+
+
+def _names(row: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(sorted(row))

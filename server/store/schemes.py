@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy import BindParameter, Connection, RowMapping, bindparam, func, select
 
 from server.domain.rulebook import RuleBook, SchemeVersion
+from server.domain.schemes import Limits
+from server.store.bulk import update_rows
 from server.store.estates import get_estate, upsert
 from server.store.schema import account, alert, batch, estate, holiday, line, scheme
 
@@ -23,10 +25,19 @@ def rule_book(connection: Connection, estate_id: str, now_s: int) -> RuleBook:
     )
 
 
+_ESTATE: BindParameter[str] = bindparam("estate_id")
+_VERSIONS = select(scheme).where(scheme.c.estate_id == _ESTATE).order_by(scheme.c.scheme_id, scheme.c.version)
+_HOLIDAYS = select(holiday.c.day, holiday.c.kind).where(holiday.c.estate_id == _ESTATE)
+_ALERTS = (
+    select(alert)
+    .where(alert.c.estate_id == _ESTATE, alert.c.until_at > bindparam("since"))
+    .order_by(alert.c.from_at, alert.c.alert_id)
+)
+
+
 def versions(connection: Connection, estate_id: str) -> list[RowMapping]:
     """Every version of every scheme, by scheme and number."""
-    query = select(scheme).where(scheme.c.estate_id == estate_id).order_by(scheme.c.scheme_id, scheme.c.version)
-    return list(connection.execute(query).mappings())
+    return list(connection.execute(_VERSIONS, {"estate_id": estate_id}).mappings())
 
 
 def in_force(connection: Connection, estate_id: str, now_s: int) -> dict[str, SchemeVersion]:
@@ -61,8 +72,7 @@ def set_estate_scheme(connection: Connection, estate_id: str, scheme_id: str | N
 
 def holidays(connection: Connection, estate_id: str) -> dict[str, str]:
     """The estate's own calendar: day -> off | work."""
-    query = select(holiday.c.day, holiday.c.kind).where(holiday.c.estate_id == estate_id)
-    return {row[0]: row[1] for row in connection.execute(query)}
+    return {row[0]: row[1] for row in connection.execute(_HOLIDAYS, {"estate_id": estate_id})}
 
 
 def holiday_rows(connection: Connection, estate_id: str) -> Sequence[RowMapping]:
@@ -85,12 +95,8 @@ def drop_holiday(connection: Connection, estate_id: str, day: str) -> bool:
 
 def alerts(connection: Connection, estate_id: str, now_s: int) -> Sequence[RowMapping]:
     """Alerts that run, come, or ended within the last day, by their begin."""
-    query = (
-        select(alert)
-        .where(alert.c.estate_id == estate_id, alert.c.until_at > now_s - ALERTS_BACK_S)
-        .order_by(alert.c.from_at, alert.c.alert_id)
-    )
-    return connection.execute(query).mappings().all()
+    asked = {"estate_id": estate_id, "since": now_s - ALERTS_BACK_S}
+    return connection.execute(_ALERTS, asked).mappings().all()
 
 
 def get_alert(connection: Connection, estate_id: str, alert_id: str) -> RowMapping | None:
@@ -118,6 +124,12 @@ def household_rows(connection: Connection, estate_id: str, account_ids: Sequence
     if account_ids is not None:
         query = query.where(account.c.account_id.in_(account_ids))
     return connection.execute(query.order_by(account.c.account_id)).mappings().all()
+
+
+def save_limits(connection: Connection, estate_id: str, values: Mapping[str, tuple[int, ...]]) -> None:
+    """Write limits (in the order of `Limits`) and level of households, by account."""
+    rows = [(*row, estate_id, account_id) for account_id, row in values.items()]
+    update_rows(connection, account, (*Limits._fields, "level"), ("estate_id", "account_id"), rows)
 
 
 def update_account(connection: Connection, estate_id: str, account_id: str, **values: Any) -> None:
