@@ -35,6 +35,7 @@ class MeterState:
     clock_offset_s: int | None = None
     clock_at: float = float("-inf")
     status3: int | None = None
+    reading_day: tuple[int, int] | None = None  # of the month, and its hour: when a meter of 1997 reads itself
 
     def __post_init__(self) -> None:
         self.dialect = dialect_of(self.plan)
@@ -48,6 +49,7 @@ class MeterState:
         """Take a changed plan; what is known of a meter that speaks otherwise now is forgotten."""
         if (plan.protocol, plan.model, plan.unit) != (self.plan.protocol, self.plan.model, self.plan.unit):
             self.unsupported.clear()
+            self.reading_day = None
         self.plan, self.dialect = plan, dialect_of(plan)
 
 

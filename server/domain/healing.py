@@ -2,7 +2,8 @@
 
 A gap lies between two true readings that are further apart than a cycle and a half. Load records fill it to the
 quarter of an hour, in questions of six records; where they did not, the hourly freezes do; midnights come from daily
-freezes, which have the rates. What nobody can tell stays a gap and is shown as one.
+freezes, which have the rates. A meter of DL/T 645-1997 keeps one register a month, of its automatic reading, and a
+Modbus meter nothing: what nobody can tell stays a gap and is shown as one.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,7 +19,7 @@ RECORD_S = 900  # load records come each quarter of an hour or so; more of them 
 TRIES_MAX = 4
 QUESTIONS_MAX = 64  # for one meter at a time, so that all get their turn
 
-Kind = Literal["daily", "hourly", "load"]
+Kind = Literal["daily", "hourly", "load", "month"]
 
 
 class Gap(NamedTuple):
@@ -42,20 +43,23 @@ class Gap(NamedTuple):
 
 
 class Question(NamedTuple):
-    """What to ask a meter: the freeze of `at`, or so many load records from then on."""
+    """What to ask a meter: the freeze of `at`, load records from then on, or the month's register up to `until`."""
 
     meter_id: str
     kind: Kind
     at: int
     records: int = RECORDS
+    until: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """What one look found: gaps, and midnights without a reading."""
+    """What one look found: gaps, and midnights without a reading; `monthly` are gaps, and the first of a month as a gap
+    of no length, of meters that keep one register a month."""
 
     gaps: tuple[Gap, ...]
     midnights: tuple[tuple[str, int], ...]
+    monthly: tuple[Gap, ...] = ()
 
 
 def questions(missing: Missing, tries: Mapping[tuple[str, int], int], zone: ZoneInfo) -> list[Question]:
@@ -64,6 +68,11 @@ def questions(missing: Missing, tries: Mapping[tuple[str, int], int], zone: Zone
         Question(meter_id, "daily", at)
         for meter_id, at in missing.midnights
         if tries.get((meter_id, at), 0) < TRIES_MAX
+    ]
+    found += [
+        Question(gap.meter_id, "month", gap.from_at, until=gap.to_at)
+        for gap in missing.monthly
+        if tries.get(gap.end, 0) < TRIES_MAX
     ]
     asked: dict[str, int] = {}
     for gap in missing.gaps:
@@ -102,6 +111,11 @@ def midnights(now_s: int, zone: ZoneInfo, days: int = DAYS) -> list[int]:
     """The latest local midnights, newest first."""
     today = datetime.fromtimestamp(now_s, zone).replace(hour=0, minute=0, second=0, microsecond=0)
     return [int(_midnight(today - timedelta(days=back), zone).timestamp()) for back in range(days)]
+
+
+def is_first_of_month(at: int, zone: ZoneInfo) -> bool:
+    """Whether an instant lies on the first day of a local month."""
+    return datetime.fromtimestamp(at, zone).day == 1
 
 
 def _midnight(day: datetime, zone: ZoneInfo) -> datetime:

@@ -10,9 +10,10 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
 
+from core.dlt645.profiles import EDITION_1997, EDITION_2007
 from server.clock import Clock
 from server.collect.history import Recall
-from server.domain.healing import DAYS, Missing, longest_s, midnights, questions
+from server.domain.healing import DAYS, Gap, Missing, is_first_of_month, longest_s, midnights, questions
 from server.store import gaps as reads
 from server.store.engine import reader
 from server.store.estates import get_estate, list_buses
@@ -21,6 +22,7 @@ from server.store.meters import meters_on_bus
 LOOK_EVERY_S = 900  # world time
 DAY_S = 86_400
 OVERLAP_S = 7200
+KEEPERS = frozenset((EDITION_2007, EDITION_1997))  # a Modbus meter keeps nothing of its past
 
 Recalling = Callable[[str, Sequence[Recall]], None]
 
@@ -51,16 +53,23 @@ class HealingJob:
         for bus_id in buses:
             missing = self._look(bus_id, now_s, days, site["reading_cycle_s"], zone, freezes=site["daily_freeze"])
             wanted = questions(missing, self._tries, zone)
-            self._tries.update([*(gap.end for gap in missing.gaps), *missing.midnights])
+            self._tries.update([*(gap.end for gap in (*missing.gaps, *missing.monthly)), *missing.midnights])
             if wanted:
-                self._recall(bus_id, [Recall(one.meter_id, one.kind, one.at, one.records) for one in wanted])
+                self._recall(bus_id, [Recall(*one) for one in wanted])
 
     def _look(self, bus_id: str, now_s: int, days: int, cycle_s: int, zone: ZoneInfo, *, freezes: int) -> Missing:
         """Gaps and midnights of one bus; tonight's freeze has its own time in the schedule."""
         with reader(self._engine) as connection:
-            names = [one.meter_id for one in meters_on_bus(connection, self._estate_id, bus_id)]
+            protocols = {one.meter_id: one.protocol for one in meters_on_bus(connection, self._estate_id, bus_id)}
+            names = [name for name, protocol in protocols.items() if protocol in KEEPERS]
             from_s = now_s - days * DAY_S - OVERLAP_S
             found = reads.gaps(connection, self._estate_id, names, from_s, longest_s(cycle_s))
             nights = [at for at in midnights(now_s, zone, days + 1) if at < now_s - OVERLAP_S] if freezes else []
             nightly = reads.missing_midnights(connection, self._estate_id, names, nights)
-        return Missing(tuple(found), tuple(nightly))
+        daily = {name for name in names if protocols[name] == EDITION_2007}
+        firsts = [Gap(name, at, at) for name, at in nightly if name not in daily and is_first_of_month(at, zone)]
+        return Missing(
+            tuple(gap for gap in found if gap.meter_id in daily),
+            tuple(one for one in nightly if one[0] in daily),
+            (*firsts, *(gap for gap in found if gap.meter_id not in daily)),
+        )

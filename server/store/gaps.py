@@ -8,7 +8,6 @@ from server.domain.healing import DAYS, Gap, longest_s
 from server.store.readings import KNOWN
 from server.store.schema import meter, reading
 
-EDITION_WITH_FREEZES = "2007"
 DAY_S = 86_400
 
 
@@ -42,7 +41,7 @@ def gaps_of(connection: Connection, estate_id: str, meter_id: str, now_s: int, c
 def missing_midnights(
     connection: Connection, estate_id: str, meter_ids: Sequence[str], midnights: Sequence[int]
 ) -> list[tuple[str, int]]:
-    """(meter, midnight) of meters that keep freezes, were installed by then and have no true reading of it."""
+    """(meter, midnight) of household meters that were installed by then and have no true reading of it."""
     columns = (reading.c.meter_id, reading.c.read_at)
     query = select(*columns).where(
         reading.c.estate_id == estate_id,
@@ -55,7 +54,6 @@ def missing_midnights(
         meter.c.estate_id == estate_id,
         meter.c.meter_id.in_(meter_ids),
         meter.c.kind == "household",
-        meter.c.protocol == EDITION_WITH_FREEZES,
     )
     return [
         (meter_id, at)

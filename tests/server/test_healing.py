@@ -3,6 +3,7 @@
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+import pytest
 from sqlalchemy import Engine
 
 from server.clock import Clock
@@ -14,6 +15,7 @@ from server.store.days import Day, with_gaps
 from server.store.engine import reader
 from server.store.gaps import gaps, missing_midnights
 from server.store.household import days
+from server.store.schema import meter
 from server.store.writer import Writer
 from tests.server.books import HOUR, read, reading
 from tests.server.estates import ESTATE, START_S, at, meter_id, plant
@@ -53,6 +55,15 @@ def test_midnights_come_from_daily_freezes() -> None:
     ]  # fmt: skip
     [one] = questions(Missing((), (("1", nights[0]),)), {}, ZONE)
     assert (one.kind, one.at) == ("daily", nights[0])
+
+
+def test_a_meter_that_keeps_one_register_a_month_is_asked_for_that() -> None:
+    gap, first = Gap("1", START_S, START_S + 2 * DAY), Gap("2", START_S, START_S)
+    asked = questions(Missing((), (), (first, gap)), {}, ZONE)
+    assert asked == [
+        ("2", "month", START_S, 6, START_S), ("1", "month", START_S, 6, START_S + 2 * DAY),
+    ]  # fmt: skip
+    assert questions(Missing((), (), (gap,)), {gap.end: TRIES_MAX}, ZONE) == []
 
 
 def test_one_long_gap_does_not_keep_all_others_waiting() -> None:
@@ -120,6 +131,26 @@ def test_the_job_asks_the_bus_of_the_meter_and_gives_up_until_the_next_day(engin
     clock.at = at(3 * DAY + 10_100)
     job.run_once()
     assert [one.kind for _, one in asked if one.meter_id == meter_id(1)].count("load") > 0
+
+
+@pytest.mark.parametrize(("protocol", "kinds"), [("1997", {"month"}), ("modbus", set())])
+def test_the_job_asks_each_protocol_for_what_it_keeps(
+    engine: Engine, writer: Writer, protocol: str, kinds: set[str]
+) -> None:
+    """Over the first of a month: a register of that midnight, or nothing, is there to be had."""
+    plant(writer)
+    mine = meter.update().where(meter.c.meter_id == meter_id(1)).values(protocol=protocol)
+    writer.run(lambda unit: unit.connection.execute(mine) and None)
+    november = 19 * DAY - 9 * HOUR - 300
+    read(writer, reading(1, november - HOUR, 1_000_100), reading(1, november + 2 * HOUR, 1_000_200))
+    asked: list[Recall] = []
+    clock = FixedClock(november + 4 * HOUR)
+    HealingJob(engine, clock, ESTATE, lambda _bus, wanted: asked.extend(wanted)).run_once()
+    mine_asked = [one for one in asked if one.meter_id == meter_id(1)]
+    assert {one.kind for one in mine_asked} == kinds
+    spans = {(one.at - START_S, one.until - START_S) for one in mine_asked}
+    wanted = {(november, november), (november - HOUR, november + 2 * HOUR)}
+    assert spans & wanted == (wanted if kinds else set())
 
 
 def test_days_without_a_reading_are_none_and_not_zero() -> None:

@@ -145,3 +145,67 @@ def test_other_protocols_have_no_past_that_we_know(protocol):
     past.state = MeterState(MeterPlan(ADDRESS, protocol=protocol, model="hiking-dds238-2", unit=1))
     assert past.ask("daily", midnight(15)) == []
     assert past.line.asked == []
+
+
+class Older(Past):
+    """A meter of the 1997 edition, which reads itself once a month and keeps nothing else."""
+
+    def __init__(self, at, **keys):
+        super().__init__(at=at, protocol="dlt645-1997", **keys)
+        self.state = MeterState(MeterPlan(ADDRESS, protocol="1997"))
+
+    def month(self, since, until):
+        wanted = Recall(ADDRESS, "month", int(since.timestamp()), until=int(until.timestamp()))
+        return list(drive(self.history.recall(self.state, wanted, 2)))
+
+
+FIRST = datetime(2026, 11, 1, tzinfo=ZONE)
+
+
+def test_a_meter_of_1997_tells_the_register_of_its_monthly_reading():
+    past = Older(FIRST + DAY)
+    [found] = past.month(FIRST - DAY, FIRST + timedelta(hours=3))
+    total, *rates = past.shown_wh(FIRST)
+    assert (found.read_at, found.total_wh, found.rates_wh) == (int(FIRST.timestamp()), total, tuple(rates[:4]))
+    assert found.source == "freeze"
+    [again] = past.month(FIRST, FIRST)
+    assert again.total_wh == total
+
+
+def test_the_reading_before_the_last_is_told_too():
+    past = Older(datetime(2026, 12, 1, 0, 10, tzinfo=ZONE))
+    december = FIRST + 30 * DAY
+    assert [one.read_at for one in past.month(FIRST - DAY, december)] == [
+        int(FIRST.timestamp()), int(december.timestamp()),
+    ]  # fmt: skip
+
+
+def test_the_day_of_the_automatic_reading_is_the_meters_own():
+    past = Older(FIRST + 20 * DAY)
+    past.meter.own().parameters = {0x04000B01: bytes((0x06, 0x15))}  # day 15, hour 6
+    at = datetime(2026, 11, 15, 6, tzinfo=ZONE)
+    [found] = past.month(FIRST, FIRST + 20 * DAY)
+    assert (found.read_at, found.total_wh) == (int(at.timestamp()), past.shown_wh(at)[0])
+
+
+def test_a_meter_of_1997_is_not_asked_where_nothing_of_a_month_is_missing():
+    past = Older(FIRST + 10 * DAY)
+    past.state.clock_offset_s = 0
+    assert past.month(FIRST + DAY, FIRST + 2 * DAY) == []
+    assert past.month(FIRST + 3 * DAY, FIRST + 4 * DAY) == []
+    assert len(past.line.asked) == 1, "its day of reading, once"
+    assert past.ask("daily", FIRST) == past.ask("hourly", FIRST) == past.ask("load", FIRST) == []
+    assert len(past.line.asked) == 1
+
+
+def test_a_month_of_a_meter_whose_clock_is_bad_is_not_believed():
+    past = Older(FIRST + DAY)
+    past.state.clock_offset_s = 301
+    assert past.month(FIRST - DAY, FIRST + DAY) == []
+
+
+def test_a_modbus_meter_is_asked_for_nothing_of_its_past():
+    past = Past()
+    past.state = MeterState(MeterPlan(ADDRESS, protocol="modbus", model="chint-ddsu666", unit=1))
+    assert [past.ask(kind, START) for kind in ("daily", "hourly", "load", "month")] == [[], [], [], []]
+    assert past.line.asked == []

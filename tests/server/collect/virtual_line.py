@@ -9,10 +9,17 @@ from core.errors import NoReply
 from server.collect.dialect import payload
 from server.collect.line import Answer
 from server.collect.work import Clocks
-from sim.meters.dlt645 import answer
+from sim.kinds import EDITION_1997
+from sim.meters.dlt645 import answer as answer_2007
+from sim.meters.dlt645_1997 import answer_97
 from tests.sim.rig import Virtual, household, table
 
 WAKING_BYTES = 4
+
+
+def answer(meter, frame, at_ms):
+    """What a meter of either edition says."""
+    return (answer_97 if meter.config.protocol == EDITION_1997 else answer_2007)(meter, frame, at_ms)
 
 
 class VirtualTime:
