@@ -92,7 +92,7 @@ def _charge(unit: Unit, estate_id: str, now: "Now", limit: int, meter_ids: Seque
     charged = {line.account_id for line in charging.lines}
     silent = {crossing.account_id for crossing in crossings} - charged
     store_levels(connection, estate_id, [accounts[account_id] for account_id in sorted(silent)])
-    for account_id in charged:
+    for account_id in charged | silent:
         unit.announce("balance", account_id)
     _consequences(unit, estate_id, crossings, now)
     return ChargeOutcome(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from server.domain.breaker import HISTORY_DAYS, system_trips_max
 from server.store.estates import upsert
@@ -12,15 +12,16 @@ ASKED = '%"asked": true}'  # how the order job marks what it was told instead of
 IDS_AT_ONCE = 10_000
 
 
+_TRIPS = select(func.count()).where(relay_desired.c.action == "trip", relay_desired.c.decided_at > bindparam("since_s"))
+_HOMES = select(func.count()).where(account.c.kind == "household")
+_CONFIGURED = select(estate.c.trips_per_hour_max).where(estate.c.trips_per_hour_max.is_not(None))
+
+
 def system_limit(connection: Connection, since_s: int) -> tuple[int, int]:
     """Cuts wanted over all estates after world time `since_s`, and how many there may be."""
-    trips = select(func.count()).where(relay_desired.c.action == "trip", relay_desired.c.decided_at > since_s)
-    homes = select(func.count()).where(account.c.kind == "household")
-    configured = select(estate.c.trips_per_hour_max).where(estate.c.trips_per_hour_max.is_not(None))
-    most = system_trips_max(
-        int(connection.execute(homes).scalar_one()), list(connection.execute(configured).scalars())
-    )  # fmt: skip
-    return int(connection.execute(trips).scalar_one()), most
+    homes = int(connection.execute(_HOMES).scalar_one())
+    most = system_trips_max(homes, list(connection.execute(_CONFIGURED).scalars()))
+    return int(connection.execute(_TRIPS, {"since_s": since_s}).scalar_one()), most
 
 
 def history(connection: Connection, estate_id: str, before_day: str) -> list[int]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy import Connection, RowMapping, bindparam, func, select
 
 from server.store.bulk import insert_rows
 from server.store.schema import account, bulk_cut, bulk_cut_item
@@ -59,22 +59,24 @@ def items(connection: Connection, estate_id: str, bulk_id: str) -> Sequence[RowM
     return connection.execute(query).mappings().all()
 
 
+_RELEASED = (
+    select(bulk_cut_item.c.meter_id)
+    .join(
+        bulk_cut,
+        (bulk_cut.c.estate_id == bulk_cut_item.c.estate_id) & (bulk_cut.c.bulk_id == bulk_cut_item.c.bulk_id),
+    )
+    .where(
+        bulk_cut.c.estate_id == bindparam("estate_id"),
+        bulk_cut.c.status == RUNNING,
+        bulk_cut_item.c.wave <= bulk_cut.c.wave,
+        bulk_cut_item.c.outcome == "waiting",
+    )
+)
+
+
 def released(connection: Connection, estate_id: str) -> set[str]:
     """Meters of running bulk cuts whose wave has come and that wait for their cut."""
-    query = (
-        select(bulk_cut_item.c.meter_id)
-        .join(
-            bulk_cut,
-            (bulk_cut.c.estate_id == bulk_cut_item.c.estate_id) & (bulk_cut.c.bulk_id == bulk_cut_item.c.bulk_id),
-        )
-        .where(
-            bulk_cut.c.estate_id == estate_id,
-            bulk_cut.c.status == RUNNING,
-            bulk_cut_item.c.wave <= bulk_cut.c.wave,
-            bulk_cut_item.c.outcome == "waiting",
-        )
-    )
-    return set(connection.execute(query).scalars())
+    return set(connection.execute(_RELEASED, {"estate_id": estate_id}).scalars())
 
 
 def counts(connection: Connection, estate_id: str, bulk_id: str) -> dict[str, int]:

@@ -7,7 +7,7 @@ taken every second.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import BindParameter, Connection, and_, bindparam, func, select
 
 from server.store.notices import newest_deliveries
 from server.store.readings import HELD_VERDICTS
@@ -49,40 +49,71 @@ def _same_account(left: Any, right: Any) -> Any:
     return and_(left.c.estate_id == right.c.estate_id, left.c.account_id == right.c.account_id)
 
 
+_ESTATE: BindParameter[str] = bindparam("estate_id")
+_ACCOUNTS: BindParameter[Sequence[str]] = bindparam("account_ids", expanding=True)
+_HELD = (
+    select(reading.c.meter_id, func.count())
+    .select_from(reading)
+    .join(meter, _same_meter(meter, reading))
+    .join(meter_live, _same_meter(meter_live, reading))
+    .where(
+        meter.c.estate_id == _ESTATE,
+        meter.c.account_id.in_(_ACCOUNTS),
+        reading.c.verdict.in_(HELD_VERDICTS),
+        reading.c.read_at >= func.coalesce(meter_live.c.reading_at, 0),
+    )
+    .group_by(reading.c.meter_id)
+)
+_UNCONFIRMED = (
+    select(line.c.account_id, func.sum(-line.c.amount_fen))
+    .select_from(line)
+    .join(account, _same_account(account, line))
+    .join(meter_live, _same_meter(meter_live, line))
+    .where(
+        line.c.estate_id == _ESTATE,
+        line.c.account_id.in_(_ACCOUNTS),
+        line.c.account_version > account.c.version - LAST_LINES,
+        line.c.event_to >= meter_live.c.reading_at,
+    )
+    .group_by(line.c.account_id)
+)
+_LAST_ABOVE = (
+    select(line.c.batch_seq)
+    .where(
+        line.c.estate_id == account.c.estate_id,
+        line.c.account_id == account.c.account_id,
+        line.c.balance_after_fen > -account.c.overdraft_fen,
+    )
+    .order_by(line.c.account_version.desc())
+    .limit(1)
+    .correlate(account)
+    .scalar_subquery()
+)
+_ABOVE = (
+    select(account.c.account_id, batch.c.created_ms)
+    .select_from(account)
+    .join(batch, and_(batch.c.estate_id == account.c.estate_id, batch.c.batch_seq == _LAST_ABOVE))
+    .where(account.c.estate_id == _ESTATE, account.c.account_id.in_(_ACCOUNTS))
+)
+_GIVEN_BACK = (
+    select(meter.c.account_id, func.max(relay_desired.c.created_ms))
+    .select_from(relay_desired)
+    .join(meter, _same_meter(meter, relay_desired))
+    .where(meter.c.estate_id == _ESTATE, meter.c.account_id.in_(_ACCOUNTS), relay_desired.c.reason.in_(GIVEN_BACK))
+    .group_by(meter.c.account_id)
+)
+
+
 def _held(connection: Connection, estate_id: str, account_ids: Sequence[str]) -> dict[str, int]:
     """Meters whose newest readings are held: how many after the last accepted one."""
-    query = (
-        select(reading.c.meter_id, func.count())
-        .select_from(reading)
-        .join(meter, _same_meter(meter, reading))
-        .join(meter_live, _same_meter(meter_live, reading))
-        .where(
-            meter.c.estate_id == estate_id,
-            meter.c.account_id.in_(account_ids),
-            reading.c.verdict.in_(HELD_VERDICTS),
-            reading.c.read_at >= func.coalesce(meter_live.c.reading_at, 0),
-        )
-        .group_by(reading.c.meter_id)
-    )
-    return {row[0]: row[1] for row in connection.execute(query)}
+    asked = {"estate_id": estate_id, "account_ids": account_ids}
+    return {row[0]: row[1] for row in connection.execute(_HELD, asked)}
 
 
 def _unconfirmed(connection: Connection, estate_id: str, account_ids: Sequence[str]) -> dict[str, int]:
     """Fen charged up to the newest accepted readings of an account's meters: later ones have yet to confirm them."""
-    query = (
-        select(line.c.account_id, func.sum(-line.c.amount_fen))
-        .select_from(line)
-        .join(account, _same_account(account, line))
-        .join(meter_live, _same_meter(meter_live, line))
-        .where(
-            line.c.estate_id == estate_id,
-            line.c.account_id.in_(account_ids),
-            line.c.account_version > account.c.version - LAST_LINES,
-            line.c.event_to >= meter_live.c.reading_at,
-        )
-        .group_by(line.c.account_id)
-    )
-    return {row[0]: int(row[1]) for row in connection.execute(query)}
+    asked = {"estate_id": estate_id, "account_ids": account_ids}
+    return {row[0]: int(row[1]) for row in connection.execute(_UNCONFIRMED, asked)}
 
 
 def _owing_since_ms(connection: Connection, estate_id: str, account_ids: Sequence[str]) -> dict[str, int]:
@@ -91,37 +122,8 @@ def _owing_since_ms(connection: Connection, estate_id: str, account_ids: Sequenc
     Warnings of before the balance was last above its limit, or of before somebody gave the power back by hand or on
     site, were about another one. Looked up backwards from the newest line, so that it ends after the present debt.
     """
-    last_above = (
-        select(line.c.batch_seq)
-        .where(
-            line.c.estate_id == account.c.estate_id,
-            line.c.account_id == account.c.account_id,
-            line.c.balance_after_fen > -account.c.overdraft_fen,
-        )
-        .order_by(line.c.account_version.desc())
-        .limit(1)
-        .correlate(account)
-        .scalar_subquery()
-    )
-    above = (
-        select(account.c.account_id, batch.c.created_ms)
-        .select_from(account)
-        .join(batch, and_(batch.c.estate_id == account.c.estate_id, batch.c.batch_seq == last_above))
-        .where(account.c.estate_id == estate_id, account.c.account_id.in_(account_ids))
-    )
-    given_back = (
-        select(meter.c.account_id, func.max(relay_desired.c.created_ms))
-        .select_from(relay_desired)
-        .join(meter, _same_meter(meter, relay_desired))
-        .where(
-            meter.c.estate_id == estate_id,
-            meter.c.account_id.in_(account_ids),
-            relay_desired.c.reason.in_(GIVEN_BACK),
-        )
-        .group_by(meter.c.account_id)
-    )
     since_ms: dict[str, int] = {}
-    for query in (above, given_back):
-        for name, created_ms in connection.execute(query):
+    for query in (_ABOVE, _GIVEN_BACK):
+        for name, created_ms in connection.execute(query, {"estate_id": estate_id, "account_ids": account_ids}):
             since_ms[name] = max(created_ms, since_ms.get(name, created_ms))
     return since_ms

@@ -8,10 +8,11 @@ migration. Nothing here knows a table.
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pysqlite3
 from alembic import command
@@ -22,6 +23,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from server.errors import ConfigError, StorageUnavailable
 
 BUSY_TIMEOUT_MS = 10_000
+CACHED_STATEMENTS = 512  # of one SQLite connection: more than there are different queries
+CONNECTIONS_MAX = 64  # readers at once; web.reading admits fewer, so that nobody waits for one
 BEGIN_OPTION = "estate645_begin"
 INSUFFICIENT_PRIVILEGE = "42501"
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -31,6 +34,7 @@ WAL_RESET_BACKPORTS = frozenset({(3, 44, 6), (3, 50, 7)})
 WAL_RESET_FIRST = (3, 7, 0)
 
 _log = logging.getLogger(__name__)
+_reading: "WeakKeyDictionary[Engine, Engine]" = WeakKeyDictionary()
 
 
 def open_engine(url: str) -> Engine:
@@ -44,7 +48,13 @@ def open_engine(url: str) -> Engine:
         raise ConfigError(f"database {url!r} is no URL; use sqlite:///FILE or postgresql://...") from error
     backend = parsed.get_backend_name()
     if backend == "postgresql":
-        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, pool_size=20)
+        return create_engine(
+            parsed.set(drivername="postgresql+psycopg"),
+            pool_pre_ping=True,
+            pool_size=20,
+            max_overflow=CONNECTIONS_MAX - 20,
+            pool_use_lifo=True,
+        )
     if backend != "sqlite" or not parsed.database or parsed.database == ":memory:":
         raise ConfigError(f"database {url!r} is not supported; use sqlite:///FILE or postgresql://...")
     warning = wal_reset_warning(pysqlite3.sqlite_version_info)
@@ -65,9 +75,25 @@ def wal_reset_warning(version: tuple[int, ...]) -> str | None:
 
 
 def _open_sqlite(url: str) -> Engine:
+    """Two pools over one file: connections that may write, and those that `reader` gives, which never can.
+
+    The connection used last is taken first, since its statements and pages are still there.
+    """
     same_file = _FileWatch(url.removeprefix("sqlite:///"))
+    engine = _sqlite_pool(url, same_file, ())
+    reading = _reading[engine] = _sqlite_pool(url, same_file, ("query_only=ON",))
+    event.listen(engine, "engine_disposed", lambda _engine: reading.dispose())
+    return engine
+
+
+def _sqlite_pool(url: str, same_file: "_FileWatch", more: Sequence[str]) -> Engine:
     engine = create_engine(
-        url, module=pysqlite3, pool_size=20, max_overflow=20, connect_args={"check_same_thread": False}
+        url,
+        module=pysqlite3,
+        pool_size=20,
+        max_overflow=CONNECTIONS_MAX - 20,
+        pool_use_lifo=True,
+        connect_args={"check_same_thread": False, "cached_statements": CACHED_STATEMENTS},
     )
 
     @event.listens_for(engine, "connect")
@@ -81,6 +107,7 @@ def _open_sqlite(url: str) -> Engine:
             "foreign_keys=ON",
             "cache_size=-65536",
             "temp_store=MEMORY",
+            *more,
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
@@ -123,20 +150,13 @@ class _FileWatch:
 def reader(engine: Engine) -> Iterator[Connection]:
     """A connection that sees one consistent state and refuses writes; StorageUnavailable if there is none."""
     try:
-        connection = engine.connect()
+        connection = _reading.get(engine, engine).connect()
         if engine.dialect.name == "postgresql":
             connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     except DBAPIError as error:
         raise unavailable(engine, error) from error
     with connection:
-        if engine.dialect.name == "postgresql":
-            yield connection
-            return
-        connection.exec_driver_sql("PRAGMA query_only=ON")
-        try:
-            yield connection
-        finally:
-            connection.exec_driver_sql("PRAGMA query_only=OFF")
+        yield connection
 
 
 def begin_writing(engine: Engine) -> Connection:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, RowMapping, Select, and_, select
+from sqlalchemy import BindParameter, Connection, RowMapping, Select, and_, bindparam, select
 
 from server.store.accounts import moved_in_at
 from server.store.days import Day, daily
@@ -29,6 +29,10 @@ LEDGER_ROWS = 30
 ROWS = 12
 DAYS = 31
 FOREVER = 2**62
+_ESTATE: BindParameter[str] = bindparam("estate_id")
+_ACCOUNT: BindParameter[str] = bindparam("account_id")
+_METER: BindParameter[str] = bindparam("meter_id")
+_LIMIT: BindParameter[int] = bindparam("limit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,24 +53,26 @@ class LedgerRow:
     account_version: int  # with the account, the name of its bill
 
 
+_LINES: Select[Any] = (
+    select(
+        line.c.batch_seq, batch.c.kind, batch.c.memo, batch.c.actor, batch.c.event_at, line.c.amount_fen,
+        line.c.balance_after_fen, line.c.charge_nf, (line.c.to_wh - line.c.from_wh), line.c.event_from, line.c.event_to,
+        line.c.account_version,
+    )
+    .join(batch, and_(batch.c.estate_id == line.c.estate_id, batch.c.batch_seq == line.c.batch_seq))
+    .where(line.c.estate_id == _ESTATE, line.c.account_id == _ACCOUNT)
+    .order_by(line.c.account_version.desc())
+    .limit(_LIMIT)
+)  # fmt: skip
+
+
 def ledger(
     connection: Connection, estate_id: str, account_id: str, *, limit: int = LEDGER_ROWS, kinds: Sequence[str] = ()
 ) -> list[LedgerRow]:
     """The newest lines of an account, newest first; `kinds` keeps only those batches."""
-    query: Select[Any] = (
-        select(
-            line.c.batch_seq, batch.c.kind, batch.c.memo, batch.c.actor, batch.c.event_at, line.c.amount_fen,
-            line.c.balance_after_fen, line.c.charge_nf, (line.c.to_wh - line.c.from_wh), line.c.event_from,
-            line.c.event_to, line.c.account_version,
-        )
-        .join(batch, and_(batch.c.estate_id == line.c.estate_id, batch.c.batch_seq == line.c.batch_seq))
-        .where(line.c.estate_id == estate_id, line.c.account_id == account_id)
-        .order_by(line.c.account_version.desc())
-        .limit(limit)
-    )  # fmt: skip
-    if kinds:
-        query = query.where(batch.c.kind.in_(kinds))
-    return [LedgerRow(*row) for row in connection.execute(query)]
+    query = _LINES.where(batch.c.kind.in_(kinds)) if kinds else _LINES
+    asked = {"estate_id": estate_id, "account_id": account_id, "limit": limit}
+    return [LedgerRow(*row) for row in connection.execute(query, asked)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,34 +111,37 @@ class RelayWish:
         return max(0, done[-1] - self.created_ms) if done else None
 
 
+_WISHES = (
+    select(relay_desired)
+    .where(
+        relay_desired.c.estate_id == _ESTATE,
+        relay_desired.c.meter_id == _METER,
+        relay_desired.c.decided_at >= bindparam("since"),
+    )
+    .order_by(relay_desired.c.gen.desc())
+    .limit(_LIMIT)
+)
+_STEPS = (
+    select(relay_attempt)
+    .where(
+        relay_attempt.c.estate_id == _ESTATE,
+        relay_attempt.c.meter_id == _METER,
+        relay_attempt.c.gen >= bindparam("since_gen"),
+    )
+    .order_by(relay_attempt.c.gen, relay_attempt.c.step_no)
+)
+
+
 def relay_history(
     connection: Connection, estate_id: str, meter_id: str, *, limit: int = 5, since: int = 0
 ) -> list[RelayWish]:
     """The newest wishes for a meter's relay since world time `since`, newest first, with all their steps."""
-    wishes = connection.execute(
-        select(relay_desired)
-        .where(
-            relay_desired.c.estate_id == estate_id,
-            relay_desired.c.meter_id == meter_id,
-            relay_desired.c.decided_at >= since,
-        )
-        .order_by(relay_desired.c.gen.desc())
-        .limit(limit)
-    ).mappings()
-    found = list(wishes)
+    asked = {"estate_id": estate_id, "meter_id": meter_id}
+    found = connection.execute(_WISHES, {**asked, "limit": limit, "since": since}).mappings().all()
     if not found:
         return []
     steps: dict[int, list[RelayStep]] = {}
-    rows = connection.execute(
-        select(relay_attempt)
-        .where(
-            relay_attempt.c.estate_id == estate_id,
-            relay_attempt.c.meter_id == meter_id,
-            relay_attempt.c.gen >= found[-1]["gen"],
-        )
-        .order_by(relay_attempt.c.gen, relay_attempt.c.step_no)
-    ).mappings()
-    for row in rows:
+    for row in connection.execute(_STEPS, {**asked, "since_gen": found[-1]["gen"]}).mappings():
         step = RelayStep(row["step"], row["world_at"], row["created_ms"], row["detail"])
         steps.setdefault(row["gen"], []).append(step)
     return [
@@ -151,15 +160,30 @@ def relay_history(
     ]
 
 
+_NOTICES = (
+    select(notice)
+    .where(notice.c.estate_id == _ESTATE, notice.c.account_id == _ACCOUNT)
+    .order_by(notice.c.created_ms.desc(), notice.c.notice_id)
+    .limit(_LIMIT)
+)
+
+
 def notices(connection: Connection, estate_id: str, account_id: str, *, limit: int = ROWS) -> Sequence[RowMapping]:
     """The newest notices of an account, newest first."""
-    query = (
-        select(notice)
-        .where(notice.c.estate_id == estate_id, notice.c.account_id == account_id)
-        .order_by(notice.c.created_ms.desc(), notice.c.notice_id)
-        .limit(limit)
+    asked = {"estate_id": estate_id, "account_id": account_id, "limit": limit}
+    return connection.execute(_NOTICES, asked).mappings().all()
+
+
+_DAYS = (
+    select(register_day.c.meter_id, register_day.c.day, register_day.c.first_wh, register_day.c.total_wh)
+    .where(
+        register_day.c.estate_id == _ESTATE,
+        register_day.c.meter_id == _METER,
+        register_day.c.read_at.between(bindparam("from_at"), bindparam("to_at")),
     )
-    return connection.execute(query).mappings().all()
+    .order_by(register_day.c.day.desc())
+    .limit(_LIMIT)
+)
 
 
 def days(connection: Connection, estate_id: str, meter_id: str, *, limit: int = DAYS) -> list[Day]:
@@ -169,17 +193,9 @@ def days(connection: Connection, estate_id: str, meter_id: str, *, limit: int = 
     """
     found: dict[str, int] = {}
     for one in _installations(connection, estate_id, meter_id):
-        query = (
-            select(register_day.c.meter_id, register_day.c.day, register_day.c.first_wh, register_day.c.total_wh)
-            .where(
-                register_day.c.estate_id == estate_id,
-                register_day.c.meter_id == one.meter_id,
-                register_day.c.read_at.between(one.from_at, one.to_at),
-            )
-            .order_by(register_day.c.day.desc())
-            .limit(limit + 1)
-        )
-        for day in daily(reversed(connection.execute(query).all())):
+        asked = {"from_at": one.from_at, "to_at": one.to_at, "limit": limit + 1}
+        rows = connection.execute(_DAYS, {"estate_id": estate_id, "meter_id": one.meter_id, **asked}).all()
+        for day in daily(reversed(rows)):
             found[day.day] = found.get(day.day, 0) + day.energy_wh * one.ratio
     return [Day(meter_id, day, found[day]) for day in sorted(found)][-limit:]
 
@@ -193,25 +209,29 @@ class _Installation(NamedTuple):
     to_at: int
 
 
+_OWNER = select(meter.c.account_id, meter.c.ratio, meter.c.installed_at).where(
+    meter.c.estate_id == _ESTATE, meter.c.meter_id == _METER
+)
+_OLD = (
+    select(
+        exchange.c.new_meter_id, exchange.c.old_meter_id, exchange.c.old_ratio, exchange.c.old_installed_at,
+        exchange.c["at"],
+    )
+    .where(exchange.c.estate_id == _ESTATE, exchange.c.account_id == _ACCOUNT, exchange.c.kind != "move")
+    .order_by(exchange.c["at"].desc(), exchange.c.created_ms.desc())
+)  # fmt: skip
+
+
 def _installations(connection: Connection, estate_id: str, meter_id: str) -> list[_Installation]:
     """What measured this household, newest first; days that an import brought have no time and count as the oldest.
 
     What the meter counted before the household moved in is not its own.
     """
-    now = select(meter.c.account_id, meter.c.ratio, meter.c.installed_at).where(
-        meter.c.estate_id == estate_id, meter.c.meter_id == meter_id
-    )
-    row = connection.execute(now).one_or_none()
+    row = connection.execute(_OWNER, {"estate_id": estate_id, "meter_id": meter_id}).one_or_none()
     if row is None:
         return []
-    old = exchange.c
-    query = (
-        select(old.new_meter_id, old.old_meter_id, old.old_ratio, old.old_installed_at, old["at"])
-        .where(old.estate_id == estate_id, old.account_id == row[0], old.kind != "move")
-        .order_by(old["at"].desc(), old.created_ms.desc())
-    )
     found, behind = [_Installation(meter_id, row[1], row[2], FOREVER)], meter_id
-    for new_meter_id, *before in connection.execute(query):
+    for new_meter_id, *before in connection.execute(_OLD, {"estate_id": estate_id, "account_id": row[0]}):
         if new_meter_id == behind:
             found.append(_Installation(*before))
             behind = before[0]
@@ -221,27 +241,37 @@ def _installations(connection: Connection, estate_id: str, meter_id: str) -> lis
     return [one._replace(from_at=max(one.from_at, since)) for one in found]
 
 
+_CURSOR = select(meter_cursor).where(meter_cursor.c.estate_id == _ESTATE, meter_cursor.c.meter_id == _METER)
+
+
 def cursor(connection: Connection, estate_id: str, meter_id: str) -> RowMapping | None:
     """Up to where the meter has been charged, and the energy of its tier period; None before the first charge."""
-    query = select(meter_cursor).where(meter_cursor.c.estate_id == estate_id, meter_cursor.c.meter_id == meter_id)
-    return connection.execute(query).mappings().one_or_none()
+    return connection.execute(_CURSOR, {"estate_id": estate_id, "meter_id": meter_id}).mappings().one_or_none()
+
+
+_DEFINITION = select(tariff.c.definition).where(
+    tariff.c.estate_id == _ESTATE, tariff.c.tariff_id == bindparam("tariff_id")
+)
 
 
 def tariff_definition(connection: Connection, estate_id: str, tariff_id: str) -> str | None:
     """The tariff's JSON definition, or None."""
-    query = select(tariff.c.definition).where(tariff.c.estate_id == estate_id, tariff.c.tariff_id == tariff_id)
-    return connection.execute(query).scalar_one_or_none()
+    asked = {"estate_id": estate_id, "tariff_id": tariff_id}
+    return connection.execute(_DEFINITION, asked).scalar_one_or_none()
+
+
+_READINGS = (
+    select(reading)
+    .where(reading.c.estate_id == _ESTATE, reading.c.meter_id == _METER)
+    .order_by(reading.c.read_at.desc())
+    .limit(_LIMIT)
+)
 
 
 def readings(connection: Connection, estate_id: str, meter_id: str, *, limit: int = ROWS) -> Sequence[RowMapping]:
     """The newest readings of a meter with their verdicts, newest first."""
-    query = (
-        select(reading)
-        .where(reading.c.estate_id == estate_id, reading.c.meter_id == meter_id)
-        .order_by(reading.c.read_at.desc())
-        .limit(limit)
-    )
-    return connection.execute(query).mappings().all()
+    asked = {"estate_id": estate_id, "meter_id": meter_id, "limit": limit}
+    return connection.execute(_READINGS, asked).mappings().all()
 
 
 def order(connection: Connection, estate_id: str, order_no: str) -> RowMapping | None:
@@ -250,23 +280,29 @@ def order(connection: Connection, estate_id: str, order_no: str) -> RowMapping |
     return connection.execute(query).mappings().one_or_none()
 
 
+_PAYMENTS = (
+    select(payment)
+    .where(payment.c.estate_id == _ESTATE, payment.c.account_id == _ACCOUNT)
+    .order_by(payment.c.created_ms.desc())
+    .limit(_LIMIT)
+)
+
+
 def payments(connection: Connection, estate_id: str, account_id: str, *, limit: int = ROWS) -> Sequence[RowMapping]:
     """The newest payments of an account, newest first."""
-    query = (
-        select(payment)
-        .where(payment.c.estate_id == estate_id, payment.c.account_id == account_id)
-        .order_by(payment.c.created_ms.desc())
-        .limit(limit)
-    )
-    return connection.execute(query).mappings().all()
+    asked = {"estate_id": estate_id, "account_id": account_id, "limit": limit}
+    return connection.execute(_PAYMENTS, asked).mappings().all()
+
+
+_CASES = (
+    select(anomaly_case)
+    .where(anomaly_case.c.estate_id == _ESTATE, anomaly_case.c.room_id == bindparam("room_id"))
+    .order_by(anomaly_case.c.opened_ms.desc())
+    .limit(_LIMIT)
+)
 
 
 def cases_of_room(connection: Connection, estate_id: str, room_id: str) -> Sequence[RowMapping]:
     """Cases about a room, newest first."""
-    query = (
-        select(anomaly_case)
-        .where(anomaly_case.c.estate_id == estate_id, anomaly_case.c.room_id == room_id)
-        .order_by(anomaly_case.c.opened_ms.desc())
-        .limit(ROWS)
-    )
-    return connection.execute(query).mappings().all()
+    asked = {"estate_id": estate_id, "room_id": room_id, "limit": ROWS}
+    return connection.execute(_CASES, asked).mappings().all()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy import Connection, RowMapping, bindparam, func, select
 
 from server.store.bulk import Bundle
 from server.store.schema import account, app_user, notice
@@ -85,6 +85,17 @@ def unseen_of_page(connection: Connection, estate_id: str, account_id: str) -> S
     return list(connection.execute(query).scalars())
 
 
+_OF_KIND = (
+    select(notice.c.account_id, notice.c.created_ms, notice.c.event_at, notice.c.delivered_at)
+    .where(
+        notice.c.estate_id == bindparam("estate_id"),
+        notice.c.kind == bindparam("kind"),
+        notice.c.account_id.in_(bindparam("account_ids", expanding=True)),
+    )
+    .order_by(notice.c.created_ms)
+)
+
+
 def newest_deliveries(
     connection: Connection, estate_id: str, kind: str, account_ids: Sequence[str], since_ms: Mapping[str, int]
 ) -> dict[str, tuple[int, int | None]]:
@@ -94,16 +105,8 @@ def newest_deliveries(
     """
     newest: dict[str, int] = {}
     found: dict[str, tuple[int, int | None]] = {}
-    query = (
-        select(notice.c.account_id, notice.c.created_ms, notice.c.event_at, notice.c.delivered_at)
-        .where(
-            notice.c.estate_id == estate_id,
-            notice.c.kind == kind,
-            notice.c.account_id.in_(account_ids),
-        )
-        .order_by(notice.c.created_ms)
-    )
-    for name, created_ms, event_at, at in connection.execute(query):
+    asked = {"estate_id": estate_id, "kind": kind, "account_ids": account_ids}
+    for name, created_ms, event_at, at in connection.execute(_OF_KIND, asked):
         if created_ms < since_ms.get(name, 0):
             continue
         known = found[name][1] if newest.get(name) == created_ms else None

@@ -6,7 +6,7 @@ token is stored.
 
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, select
+from sqlalchemy import Connection, RowMapping, and_, bindparam, select
 
 from server.store.schema import app_user, login_session
 
@@ -28,24 +28,23 @@ def get_user(connection: Connection, estate_id: str, user_id: str) -> RowMapping
     return connection.execute(query).mappings().one_or_none()
 
 
+_SESSION = (
+    select(app_user, login_session.c.csrf, login_session.c.expires_ms)
+    .join(
+        login_session,
+        and_(login_session.c.estate_id == app_user.c.estate_id, login_session.c.user_id == app_user.c.user_id),
+    )
+    .where(
+        login_session.c.token_sha256 == bindparam("token_sha256"),
+        login_session.c.expires_ms > bindparam("now_ms"),
+        app_user.c.active == 1,
+    )
+)
+
+
 def session_of(connection: Connection, token_sha256: str, now_ms: int) -> RowMapping | None:
     """The active person of a session that has not expired, with the session's csrf token; None for strangers."""
-    query = (
-        select(app_user, login_session.c.csrf, login_session.c.expires_ms)
-        .join(
-            login_session,
-            and_(
-                login_session.c.estate_id == app_user.c.estate_id,
-                login_session.c.user_id == app_user.c.user_id,
-            ),
-        )
-        .where(
-            login_session.c.token_sha256 == token_sha256,
-            login_session.c.expires_ms > now_ms,
-            app_user.c.active == 1,
-        )
-    )
-    return connection.execute(query).mappings().one_or_none()
+    return connection.execute(_SESSION, {"token_sha256": token_sha256, "now_ms": now_ms}).mappings().one_or_none()
 
 
 def add_user(connection: Connection, **values: Any) -> None:

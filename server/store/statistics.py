@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import NamedTuple
 
-from sqlalchemy import Connection, RowMapping, and_, func, select
+from sqlalchemy import Connection, RowMapping, and_, bindparam, func, select
 
 from server.store.days import Day, daily
 from server.store.schema import (
@@ -20,7 +21,6 @@ from server.store.schema import (
     batch,
     line,
     meter,
-    meter_live,
     notice,
     payment,
     payment_order,
@@ -125,49 +125,33 @@ def topups(connection: Connection, estate_id: str, since: int) -> list[Topup]:
     return [Topup(int(at), str(acc), int(fen), str(name)) for at, acc, fen, name in connection.execute(query)]
 
 
-def charged_fen(connection: Connection, estate_id: str, since: int) -> int:
-    """Money charged to households for energy in batches from `since` on (a positive number), fen."""
-    query = (
-        select(func.sum(batch.c.turnover_fen))
-        .where(batch.c.estate_id == estate_id, batch.c.kind == "charge", batch.c.event_at >= since)
-    )  # fmt: skip
-    return int(connection.execute(query).scalar_one() or 0)
+class Charge(NamedTuple):
+    """One batch of charges: when (world seconds), the fen it took from households, the energy it charged."""
+
+    batch_seq: int
+    event_at: int
+    fen: int
+    energy_wh: int
 
 
-def charged_wh(connection: Connection, estate_id: str, since: int) -> int:
-    """Energy charged in batches from `since` on, Wh."""
-    query = (
-        select(func.sum(line.c.to_wh - line.c.from_wh))
-        .join(batch, and_(batch.c.estate_id == line.c.estate_id, batch.c.batch_seq == line.c.batch_seq))
-        .where(line.c.estate_id == estate_id, batch.c.kind == "charge", batch.c.event_at >= since)
+_CHARGES = (
+    select(batch.c.batch_seq, batch.c.event_at, batch.c.turnover_fen, func.sum(line.c.to_wh - line.c.from_wh))
+    .join(line, and_(batch.c.estate_id == line.c.estate_id, batch.c.batch_seq == line.c.batch_seq))
+    .where(
+        batch.c.estate_id == bindparam("estate_id"),
+        batch.c.kind == "charge",
+        batch.c.event_at >= bindparam("since"),
+        batch.c.batch_seq > bindparam("after_seq"),
     )
-    return int(connection.execute(query).scalar_one() or 0)
+    .group_by(batch.c.batch_seq, batch.c.event_at, batch.c.turnover_fen)
+    .order_by(batch.c.batch_seq)
+)
 
 
-@dataclass(frozen=True, slots=True)
-class ReadingCount:
-    """Household meters, and how many of them gave a reading since the asked instant; the oldest contact of all."""
-
-    meters: int
-    fresh: int
-    oldest_at: int | None
-
-
-def reading_success(connection: Connection, estate_id: str, since: int) -> ReadingCount:
-    """How complete the readings since `since` (world seconds) are."""
-    query = (
-        select(meter_live.c.reading_at)
-        .select_from(
-            meter.outerjoin(
-                meter_live,
-                and_(meter.c.estate_id == meter_live.c.estate_id, meter.c.meter_id == meter_live.c.meter_id),
-            )
-        )
-        .where(meter.c.estate_id == estate_id, meter.c.kind == "household")
-    )
-    found = [at for (at,) in connection.execute(query)]
-    known = [int(at) for at in found if at is not None]
-    return ReadingCount(len(found), sum(1 for at in known if at >= since), min(known, default=None))
+def charges(connection: Connection, estate_id: str, since: int, *, after_seq: int = 0) -> list[Charge]:
+    """Batches of charges with `event_at` from `since` on that came after batch `after_seq`, in their order."""
+    rows = connection.execute(_CHARGES, {"estate_id": estate_id, "since": since, "after_seq": after_seq})
+    return [Charge(row[0], row[1], row[2], int(row[3] or 0)) for row in rows]
 
 
 def pay_to_power_ms(connection: Connection, estate_id: str, since: int) -> list[int]:
@@ -238,9 +222,17 @@ def queue(connection: Connection, estate_id: str, now_ms: int) -> Queue:
     )
 
 
+_NEWEST_SEAL = (
+    select(seal.c.sealed_ms)
+    .where(seal.c.estate_id == bindparam("estate_id"))
+    .order_by(seal.c.batch_seq.desc())
+    .limit(1)
+)
+
+
 def sealed_until_ms(connection: Connection, estate_id: str) -> int | None:
     """Machine time of the newest seal of the journal, or None."""
-    value = connection.execute(select(func.max(seal.c.sealed_ms)).where(seal.c.estate_id == estate_id)).scalar_one()
+    value = connection.execute(_NEWEST_SEAL, {"estate_id": estate_id}).scalar_one_or_none()
     return None if value is None else int(value)
 
 
@@ -279,17 +271,3 @@ def recent_audit(connection: Connection, estate_id: str, *, limit: int = RECENT)
     """The newest acts of people, newest first."""
     query = select(audit).where(audit.c.estate_id == estate_id).order_by(audit.c.created_ms.desc()).limit(limit)
     return connection.execute(query).mappings().all()
-
-
-def charged_by_hour(connection: Connection, estate_id: str, since: int) -> dict[int, int]:
-    """Energy charged in each hour since `since` (a local midnight, world seconds), Wh by hour of the day."""
-    query = (
-        select(batch.c.event_at, func.sum(line.c.to_wh - line.c.from_wh))
-        .join(line, and_(batch.c.estate_id == line.c.estate_id, batch.c.batch_seq == line.c.batch_seq))
-        .where(batch.c.estate_id == estate_id, batch.c.kind == "charge", batch.c.event_at >= since)
-        .group_by(batch.c.batch_seq, batch.c.event_at)
-    )
-    found: Counter[int] = Counter()
-    for event_at, energy_wh in connection.execute(query):
-        found[min(23, (int(event_at) - since) // 3600)] += int(energy_wh or 0)
-    return dict(found)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, case, func, select
+from sqlalchemy import BindParameter, Connection, RowMapping, Select, and_, bindparam, case, func, select
 
 from server.domain.accounts import POSTPAID
 from server.domain.local_fee import REMOTE
@@ -46,45 +46,46 @@ class Candidate:
     final_written_at: int | None = None  # when the newest final notice of the present debt was written
 
 
-def households(connection: Connection, estate_id: str) -> int:
-    """How many household accounts the estate has."""
-    query = select(func.count()).where(account.c.estate_id == estate_id, account.c.kind == "household")
-    return int(connection.execute(query).scalar_one())
-
-
-def trips_since(connection: Connection, estate_id: str, from_s: int) -> list[tuple[str, int]]:
-    """(bus, world time) of each wish to cut that was decided after `from_s`."""
-    query = (
-        select(meter.c.bus_id, relay_desired.c.decided_at)
-        .join(meter, _same_meter(meter, relay_desired))
-        .where(
-            relay_desired.c.estate_id == estate_id,
-            relay_desired.c.action == "trip",
-            relay_desired.c.decided_at > from_s,
-        )
-    )
-    return [(row[0], row[1]) for row in connection.execute(query)]
-
-
 def _same_meter(left: Any, right: Any) -> Any:
     return and_(left.c.estate_id == right.c.estate_id, left.c.meter_id == right.c.meter_id)
 
 
-def _joined(estate_id: str) -> Select[Any]:
-    return (
-        select(
-            account, meter.c.meter_id, meter.c.bus_id, meter_live.c.total_wh, meter_live.c.previous_wh,
-            meter_live.c.reading_at, meter_live.c.reading_ms, meter_live.c.previous_ms, meter_live.c.status3,
-            meter_live.c.status3_at, meter_live.c.clock_offset_s, supply.c.desired, supply.c.candidate,
-        )
-        .join(meter, and_(meter.c.estate_id == account.c.estate_id, meter.c.account_id == account.c.account_id))
-        .join(meter_live, _same_meter(meter_live, meter))
-        .join(supply, _same_meter(supply, meter))
-        .where(
-            account.c.estate_id == estate_id, account.c.kind == "household", meter.c.kind == "household",
-            meter.c.fee == REMOTE,
-        )
-    )  # fmt: skip
+_ESTATE: BindParameter[str] = bindparam("estate_id")
+_HOUSEHOLDS = select(func.count()).where(account.c.estate_id == _ESTATE, account.c.kind == "household")
+_TRIPS = (
+    select(meter.c.bus_id, relay_desired.c.decided_at)
+    .join(meter, _same_meter(meter, relay_desired))
+    .where(
+        relay_desired.c.estate_id == _ESTATE,
+        relay_desired.c.action == "trip",
+        relay_desired.c.decided_at > bindparam("from_s"),
+    )
+)
+_JUDGED = (
+    select(
+        account, meter.c.meter_id, meter.c.bus_id, meter_live.c.total_wh, meter_live.c.previous_wh,
+        meter_live.c.reading_at, meter_live.c.reading_ms, meter_live.c.previous_ms, meter_live.c.status3,
+        meter_live.c.status3_at, meter_live.c.clock_offset_s, supply.c.desired, supply.c.candidate,
+    )
+    .join(meter, and_(meter.c.estate_id == account.c.estate_id, meter.c.account_id == account.c.account_id))
+    .join(meter_live, _same_meter(meter_live, meter))
+    .join(supply, _same_meter(supply, meter))
+    .where(
+        account.c.estate_id == _ESTATE, account.c.kind == "household", meter.c.kind == "household",
+        meter.c.fee == REMOTE, account.c.account_id.in_(bindparam("account_ids", expanding=True)),
+    )
+)  # fmt: skip
+
+
+def households(connection: Connection, estate_id: str) -> int:
+    """How many household accounts the estate has."""
+    return int(connection.execute(_HOUSEHOLDS, {"estate_id": estate_id}).scalar_one())
+
+
+def trips_since(connection: Connection, estate_id: str, from_s: int) -> list[tuple[str, int]]:
+    """(bus, world time) of each wish to cut that was decided after `from_s`."""
+    found = connection.execute(_TRIPS, {"estate_id": estate_id, "from_s": from_s})
+    return [(row[0], row[1]) for row in found]
 
 
 def overdrawn_accounts(connection: Connection, estate_id: str) -> list[str]:
@@ -128,13 +129,13 @@ def trip_candidates(
         by_bus[bus_id] = by_bus.get(bus_id, 0) + (at > now_s - BUS_WINDOW_S)
     doubts = load_doubts(connection, estate_id, account_ids)
     returning = in_flight(connection, estate_id, account_ids)
-    query = _joined(estate_id).where(account.c.account_id.in_(account_ids))
+    asked = {"estate_id": estate_id, "account_ids": account_ids}
     place = {name: number for number, name in enumerate(account_ids)}
     found = [
         _candidate(
             book, row, by_bus, limits, doubts, returning, clock_sane=clock_sane, in_wave=row["meter_id"] in in_waves
         )
-        for row in connection.execute(query).mappings()
+        for row in connection.execute(_JUDGED, asked).mappings()
     ]
     return sorted(found, key=lambda one: (place[one.account_id], one.meter_id))
 

@@ -19,6 +19,8 @@ Item = TypeVar("Item")
 # Works out one item for each unit, alone; an answer that is an error means that nothing was written for its unit.
 Alike = Callable[[Sequence["Unit"], str, Sequence[Item]], Sequence[T | EstateError]]
 
+UNNAMED = "rows"  # rung by the writer for a unit that changed rows and announced nothing
+
 
 class Unit:
     """One unit of work inside the writer's transaction."""
@@ -38,7 +40,7 @@ class Unit:
         """Ring `topic` for `key` after the commit; lost announcements must be harmless (rows are the truth).
 
         Topics: "supply" (key: bus_id), "balance" (account_id), "notice" (account_id), "meter" (meter_id),
-        "case" (case_id), "order" (order_no), "refund" (refund_no), "recharge" (meter_id), "estate"
+        "case" (case_id), "order" (order_no), "refund" (refund_no), "recharge" (meter_id), "seal" (estate_id), "estate"
         (estate_id: other buses or meters).
         """
         self.announcements.append((topic, key))

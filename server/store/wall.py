@@ -4,21 +4,20 @@
 it by `domain.states`, never stored.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, and_, func, or_, select
+from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select
 
 from server.store.schema import account, anomaly_case, building, bus, meter, meter_live, room, supply
 
 FOUND_MAX = 20
 DARK = ("open", "permitted")
+IDS_AT_ONCE = 500
 
 
-@dataclass(frozen=True, slots=True)
-class HouseholdRow:
+class HouseholdRow(NamedTuple):
     """One household: fen, Wh, mV, mA, mW; `*_at` world seconds, `*_ms` machine milliseconds, None where unknown."""
 
     account_id: str
@@ -45,6 +44,7 @@ class HouseholdRow:
     bus_id: str
     ratio: int
     start_wh: int
+    protocol: str
     contact_at: int | None
     failures: int | None
     total_wh: int | None
@@ -71,7 +71,7 @@ _SOURCES = {
     "building_name": building.c.name,
     **{name: account.c[name] for name in ("account_id", "room_id", "status", "protected", "protected_reason")},
     **{name: room.c[name] for name in ("building_id", "floor", "door")},
-    **{name: meter.c[name] for name in ("meter_id", "bus_id", "ratio", "start_wh")},
+    **{name: meter.c[name] for name in ("meter_id", "bus_id", "ratio", "start_wh", "protocol")},
 }
 
 
@@ -84,14 +84,7 @@ def _column(name: str) -> Any:
     raise KeyError(name)
 
 
-_COLUMNS = [_column(field.name) for field in fields(HouseholdRow)]
-
-
-def _row(row: Any) -> HouseholdRow:
-    return HouseholdRow(*row)
-
-
-def _households(estate_id: str) -> Select[Any]:
+def _households() -> Select[Any]:
     def beside(left: Any, right: Any, *names: str) -> Any:
         return and_(*(left.c[n] == right.c[n] for n in ("estate_id", *names)))
 
@@ -103,10 +96,10 @@ def _households(estate_id: str) -> Select[Any]:
         .outerjoin(supply, beside(meter, supply, "meter_id"))
     )
     return (
-        select(*_COLUMNS)
+        select(*map(_column, HouseholdRow._fields))
         .select_from(joined)
         .where(
-            account.c.estate_id == estate_id,
+            account.c.estate_id == bindparam("estate_id"),
             account.c.kind == "household",
             account.c.status != "closed",
             meter.c.kind == "household",
@@ -114,12 +107,19 @@ def _households(estate_id: str) -> Select[Any]:
     )
 
 
+_ALL = _households()
+_ORDERED = _ALL.order_by(
+    building.c.position, building.c.building_id, room.c.floor.desc(), room.c.door, meter.c.meter_id
+)  # fmt: skip
+_BY_METER = _ALL.order_by(meter.c.meter_id)
+_OF_ACCOUNT = _BY_METER.where(account.c.account_id == bindparam("account_id"))
+_OF_ROOM = _BY_METER.where(account.c.room_id == bindparam("room_id"))
+_OF_ACCOUNTS = _BY_METER.where(account.c.account_id.in_(bindparam("account_ids", expanding=True)))
+
+
 def households(connection: Connection, estate_id: str) -> list[HouseholdRow]:
     """All open households, by building, from the top floor down, by door; one with many meters once."""
-    query = _households(estate_id).order_by(
-        building.c.position, building.c.building_id, room.c.floor.desc(), room.c.door, meter.c.meter_id
-    )
-    return _one_each(_row(row) for row in connection.execute(query))
+    return _one_each(map(HouseholdRow._make, connection.execute(_ORDERED, {"estate_id": estate_id})))
 
 
 def _one_each(rows: Iterable[HouseholdRow]) -> list[HouseholdRow]:
@@ -132,18 +132,37 @@ def _one_each(rows: Iterable[HouseholdRow]) -> list[HouseholdRow]:
     return list(found.values())
 
 
+def households_of(connection: Connection, estate_id: str, account_ids: Sequence[str]) -> list[HouseholdRow]:
+    """The open households among these accounts, in no order; by the same meters as in `households`."""
+    found: list[HouseholdRow] = []
+    for start in range(0, len(account_ids), IDS_AT_ONCE):
+        asked = {"estate_id": estate_id, "account_ids": account_ids[start : start + IDS_AT_ONCE]}
+        found += _one_each(map(HouseholdRow._make, connection.execute(_OF_ACCOUNTS, asked)))
+    return found
+
+
+_METERS = select(meter.c.meter_id, meter.c.bus_id, meter.c.account_id).where(
+    meter.c.estate_id == bindparam("estate_id"), meter.c.kind == "household", meter.c.account_id.is_not(None)
+)
+
+
+def owners(connection: Connection, estate_id: str) -> list[tuple[str, str, str]]:
+    """(meter, bus, account) of every meter of a household."""
+    return [(row[0], row[1], row[2]) for row in connection.execute(_METERS, {"estate_id": estate_id})]
+
+
 def household(connection: Connection, estate_id: str, account_id: str) -> HouseholdRow | None:
     """One open household by its account, or None; by the same meter as in `households`."""
-    return _first(connection, _households(estate_id).where(account.c.account_id == account_id))
+    return _first(connection, _OF_ACCOUNT, {"estate_id": estate_id, "account_id": account_id})
 
 
 def household_of_room(connection: Connection, estate_id: str, room_id: str) -> HouseholdRow | None:
     """The open household of a room, or None."""
-    return _first(connection, _households(estate_id).where(account.c.room_id == room_id))
+    return _first(connection, _OF_ROOM, {"estate_id": estate_id, "room_id": room_id})
 
 
-def _first(connection: Connection, query: Select[Any]) -> HouseholdRow | None:
-    return next(iter(_one_each(_row(row) for row in connection.execute(query.order_by(meter.c.meter_id)))), None)
+def _first(connection: Connection, query: Select[Any], asked: Mapping[str, str]) -> HouseholdRow | None:
+    return next(iter(_one_each(map(HouseholdRow._make, connection.execute(query, asked)))), None)
 
 
 def find(connection: Connection, estate_id: str, words: str) -> list[HouseholdRow]:
@@ -157,19 +176,21 @@ def find(connection: Connection, estate_id: str, words: str) -> list[HouseholdRo
     choices = [account.c.room_id.like(f"%{label}%"), account.c.holder.like(pattern, escape="\\")]
     if len(digits) >= 4 and digits == wanted.replace(" ", ""):
         choices += [account.c.phone.like(f"%{digits}"), meter.c.meter_id.like(f"%{digits}%")]
-    rows = connection.execute(
-        _households(estate_id).where(or_(*choices)).order_by(account.c.room_id, meter.c.meter_id).limit(FOUND_MAX)
-    )
-    found = _one_each(_row(row) for row in rows)
+    query = _ALL.where(or_(*choices)).order_by(account.c.room_id, meter.c.meter_id).limit(FOUND_MAX)
+    found = _one_each(map(HouseholdRow._make, connection.execute(query, {"estate_id": estate_id})))
     return sorted(found, key=lambda one: (one.room_id != label, one.room_id))
 
 
-def open_case_rooms(connection: Connection, estate_id: str) -> set[str]:
+_CASE_ROOMS = select(anomaly_case.c.room_id).where(
+    anomaly_case.c.estate_id == bindparam("estate_id"),
+    anomaly_case.c.status != "closed",
+    anomaly_case.c.room_id.is_not(None),
+)
+
+
+def open_case_rooms(connection: Connection, estate_id: str) -> frozenset[str]:
     """Rooms that an open or acknowledged case is about."""
-    query = select(anomaly_case.c.room_id).where(
-        anomaly_case.c.estate_id == estate_id, anomaly_case.c.status != "closed", anomaly_case.c.room_id.is_not(None)
-    )
-    return {str(room_id) for (room_id,) in connection.execute(query)}
+    return frozenset(connection.execute(_CASE_ROOMS, {"estate_id": estate_id}).scalars())
 
 
 def gate_power_mw(connection: Connection, estate_id: str) -> Mapping[str, int]:
@@ -198,18 +219,15 @@ class ShellCounts:
     cut: int
 
 
-def shell_counts(connection: Connection, estate_id: str) -> ShellCounts:
+_BUSES = select(func.count()).where(bus.c.estate_id == bindparam("estate_id"))
+_CASES = select(func.count()).where(
+    anomaly_case.c.estate_id == bindparam("estate_id"), anomaly_case.c.status != "closed"
+)
+
+
+def shell_counts(connection: Connection, estate_id: str, rows: Sequence[HouseholdRow]) -> ShellCounts:
     """Households, buses, open cases and households whose relay was read back as open or permitted."""
-    households_count = connection.execute(
-        select(func.count()).where(
-            account.c.estate_id == estate_id, account.c.kind == "household", account.c.status != "closed"
-        )
-    ).scalar_one()
-    buses = connection.execute(select(func.count()).where(bus.c.estate_id == estate_id)).scalar_one()
-    cases = connection.execute(
-        select(func.count()).where(anomaly_case.c.estate_id == estate_id, anomaly_case.c.status != "closed")
-    ).scalar_one()
-    relays = Counter(
-        str(relay) for (relay,) in connection.execute(select(supply.c.relay).where(supply.c.estate_id == estate_id))
-    )
-    return ShellCounts(int(households_count), int(buses), int(cases), relays["open"] + relays["permitted"])
+    asked = {"estate_id": estate_id}
+    buses = int(connection.execute(_BUSES, asked).scalar_one())
+    cases = int(connection.execute(_CASES, asked).scalar_one())
+    return ShellCounts(len(rows), buses, cases, sum(1 for row in rows if row.relay in ("open", "permitted")))

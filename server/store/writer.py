@@ -5,7 +5,8 @@ after that durable commit. A unit that fails is rolled back alone. Urgent units 
 some takes no other work along, and work that was passed over gets a short turn at the beginning of the next group, so
 that neither waits for long. Units of one flow that works out many (`submit_alike`) share a savepoint; when that run
 fails, each is run alone. When the database itself fails, the whole group is answered with StorageUnavailable and the
-connection is opened again. Listeners hear a unit's announcements after the commit, from the writer's thread.
+connection is opened again. Listeners hear a unit's announcements after the commit and before its caller is answered,
+from the writer's thread; a unit that changed rows and announced nothing is announced as `UNNAMED`.
 """
 
 import logging
@@ -17,13 +18,13 @@ from threading import Condition, Thread
 from time import monotonic
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from server.errors import EstateError, StorageUnavailable
 from server.store.direct import begin_unit, keep_unit, undo_unit
 from server.store.engine import begin_writing, unavailable
-from server.store.unit import Alike, Item, Unit
+from server.store.unit import UNNAMED, Alike, Item, Unit
 
 T = TypeVar("T")
 
@@ -33,6 +34,9 @@ TURN_S = 0.01  # of a group that payments wait for, this much belongs to work th
 ALIKE_MAX = 128  # units of one run of a flow
 GATHER_S = 0.002  # a group waits at most this long for callers that were answered with the one before
 QUEUE_UNITS_MAX = 100_000  # waiting units; more means that the disk does not keep up, and callers are told
+
+CHANGING = frozenset({"INSERT", "UPDATE", "DELETE"})
+CHANGES = "estate645_changes"
 
 _log = logging.getLogger(__name__)
 
@@ -179,10 +183,6 @@ class Writer:
         self._answer(group.done, group.failed)
 
     def _answer(self, done: list[_Job], failed: list[tuple[_Job, BaseException]]) -> None:
-        for job in done:
-            job.future.set_result(job.result)
-        for job, error in failed:
-            job.future.set_exception(error)
         rings = dict.fromkeys(ring for job in done for ring in job.announcements or ())
         for topic, key in rings:
             for listener in self._listeners:
@@ -190,6 +190,10 @@ class Writer:
                     listener(topic, key)
                 except Exception:
                     _log.exception("a listener of %s failed; the rows are the truth, nothing is lost", topic)
+        for job in done:
+            job.future.set_result(job.result)
+        for job, error in failed:
+            job.future.set_exception(error)
 
     def _give_up(self, error: Exception, lost: list[_Job], failed: list[tuple[_Job, BaseException]]) -> None:
         _log.error("the group of %d units was not committed: %s", len(lost), error)
@@ -205,6 +209,7 @@ class Writer:
     def _open(self) -> Connection:
         if self._connection is None or self._connection.invalidated or self._connection.closed:
             self._connection = begin_writing(self._engine)
+            event.listen(self._connection, "after_cursor_execute", _note_change)
         return self._connection
 
     def _close(self) -> None:
@@ -268,10 +273,16 @@ def _first(queue: "deque[_Job]", most: int) -> list[_Job]:
     return jobs
 
 
+def _note_change(connection: Connection, cursor: Any, statement: str, *_: object) -> None:
+    """Count the statements that changed rows."""
+    if statement[:6] in CHANGING and cursor.rowcount:
+        connection.info[CHANGES] = connection.info.get(CHANGES, 0) + 1
+
+
 def _run(engine: Engine, connection: Connection, jobs: Sequence[_Job]) -> list[Outcome]:
     """Run jobs of one kind in a savepoint; raises only when the whole transaction is lost."""
     units = [Unit(connection) for _ in jobs]
-    first = jobs[0]
+    first, before = jobs[0], connection.info.get(CHANGES, 0)
     begin_unit(connection)
     try:
         results = first.flow(units, first.estate_id, [job.item for job in jobs])
@@ -284,6 +295,8 @@ def _run(engine: Engine, connection: Connection, jobs: Sequence[_Job]) -> list[O
         _note_alarms(connection, units[0])
         return [(first, unavailable(engine, error) if isinstance(error, OperationalError) else error)]
     keep_unit(connection)
+    if connection.info.get(CHANGES, 0) != before and not any(unit.announcements for unit in units):
+        units[0].announce(UNNAMED, "")
     return [_outcome(connection, *one) for one in zip(jobs, units, results, strict=True)]
 
 

@@ -5,25 +5,31 @@ Every route carries exactly one access rule as a dependency: `Depends(need("verb
 changes something the CSRF token (form field `csrf` or header `X-CSRF-Token`). A test refuses a route without one.
 """
 
+import asyncio
 import hmac
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Annotated
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
 from sqlalchemy import Connection
+from starlette.concurrency import run_in_threadpool
 
 from server.errors import Forbidden
 from server.store.engine import reader
-from server.web.principal import NotSignedIn, Principal, principal_of
+from server.web.principal import NotSignedIn, Principal, names_somebody, principal_of
 from server.web.state import WebState
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CSRF_FIELD = "csrf"
 CSRF_HEADER = "x-csrf-token"
+READERS_MAX = 32  # requests that read at once; the others wait their turn, and no pool runs dry
+
+T = TypeVar("T")
 
 
-def web_state(request: Request) -> WebState:
+async def web_state(request: Request) -> WebState:
     """The state that `create_site` was given."""
     state: WebState = request.app.state.web
     return state
@@ -32,19 +38,75 @@ def web_state(request: Request) -> WebState:
 State = Annotated[WebState, Depends(web_state)]
 
 
-def connection(state: State) -> Iterator[Connection]:
+class Look:
+    """What one request reads through: a connection that is opened when somebody first asks, and closed before the
+    answer leaves, so that a slow client holds nothing. All reads of a request see one state of the database.
+
+    A look at SQLite takes microseconds and is done at once; where the database is a server, a thread waits for it.
+    """
+
+    def __init__(self, state: WebState, admission: asyncio.Semaphore) -> None:
+        self._state, self._admission = state, admission
+        self._waits = state.engine.dialect.name != "sqlite"
+        self._opened: AbstractContextManager[Connection] | None = None
+        self._connection: Connection | None = None
+
+    async def connection(self) -> Connection:
+        """The connection of this request; waits while too many others read."""
+        if self._connection is None:
+            await self._admission.acquire()
+            opened = reader(self._state.engine)
+            try:
+                self._connection = await self.call(opened.__enter__)
+            except BaseException:
+                self._admission.release()
+                raise
+            self._opened = opened
+        return self._connection
+
+    async def call(self, work: Callable[..., T], *args: object) -> T:
+        """A short read."""
+        return await run_in_threadpool(work, *args) if self._waits else work(*args)
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        if self._opened is None:
+            return
+        try:
+            await self.call(self._opened.__exit__, None, None, None)
+        finally:
+            self._opened = self._connection = None
+            self._admission.release()
+
+
+async def look(request: Request, state: State) -> AsyncIterator[Look]:
+    """What this request reads through."""
+    found = Look(state, request.app.state.admission)
+    try:
+        yield found
+    finally:
+        await found.close()
+
+
+Looking = Annotated[Look, Depends(look, scope="function")]
+
+
+async def connection(looking: Looking) -> Connection:
     """A reader connection for this request."""
-    with reader(state.engine) as conn:
-        yield conn
+    return await looking.connection()
 
 
 Reader = Annotated[Connection, Depends(connection)]
 
 
-def current(request: Request, state: State) -> Principal | None:
+async def current(request: Request, state: State, looking: Looking) -> Principal | None:
     """Who is asking, or None; never raises. The answer is kept on the request for the pages."""
-    with reader(state.engine) as conn:
-        principal = principal_of(request, conn, state)
+    principal = None
+    if names_somebody(request, state):
+        conn = await looking.connection()
+        principal = await looking.call(principal_of, request, conn, state)
+        if request.method not in SAFE_METHODS:
+            await looking.call(conn.rollback)  # what is read after the change begins with the change
     request.state.principal = principal
     return principal
 

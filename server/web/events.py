@@ -19,6 +19,7 @@ from starlette.responses import StreamingResponse
 
 from server.store.engine import reader
 from server.store.meters import meters_of_account
+from server.store.unit import UNNAMED
 from server.web.deps import SIGNED_IN, State
 from server.web.errors import TooManyRequests
 from server.web.principal import Principal
@@ -31,6 +32,7 @@ STREAMS_MAX = 200
 KEYS_MAX = 2000
 RETRY_MS = 3000
 EVERYTHING = "*"
+UNSEEN = frozenset({UNNAMED, "seal"})  # rings that no page shows by themselves
 
 router = APIRouter(include_in_schema=False)
 Wanted = Callable[[str, str], bool]
@@ -86,6 +88,8 @@ class LiveHub:
         return stop
 
     def _ring(self, topic: str, key: str) -> None:
+        if topic in UNSEEN:
+            return
         for stream in self._streams:
             stream.ring(topic, key)
 

@@ -61,6 +61,14 @@ def token_sha256(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
+def names_somebody(request: Request, state: WebState) -> bool:
+    """Whether the request carries anything that could say who is asking."""
+    return bool(
+        request.cookies.get(cookie_name(secure=state.config.secure_cookies))
+        or request.headers.get("authorization", "").lower().startswith(BEARER)
+    )
+
+
 def principal_of(request: Request, conn: Connection, state: WebState) -> Principal | None:
     """The person of the session cookie, or the client of the Authorization header; None for strangers."""
     authorization = request.headers.get("authorization", "")

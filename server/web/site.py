@@ -4,6 +4,7 @@ API (`/api/v1`), pages, payer callbacks, live events and health share one FastAP
 documentation pages are off, since they would need scripts of other sites; the OpenAPI document itself is served.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,6 +18,9 @@ from starlette.staticfiles import StaticFiles
 from server.web import auth, callbacks, errors, events, health, kiosk, operator, resident, statements
 from server.web.api import DESCRIPTION, TAGS
 from server.web.api import ROUTERS as API_ROUTERS
+from server.web.deps import READERS_MAX
+from server.web.operator.charged import ChargedToday
+from server.web.overview import Overview
 from server.web.pages import DIST
 from server.web.passwords import PasswordDesk
 from server.web.security import Edge
@@ -59,6 +63,10 @@ def create_site(state: WebState) -> FastAPI:
     site.state.web = state
     site.state.passwords = PasswordDesk()
     site.state.live = events.LiveHub()
+    site.state.admission = asyncio.Semaphore(READERS_MAX)
+    site.state.boards = {}
+    site.state.charged = ChargedToday()
+    site.state.overview = Overview(state.engine, state.estate_id, state.bell)
     errors.install(site)
     for router in ROUTERS:
         site.router.routes.extend(router.routes)

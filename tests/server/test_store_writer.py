@@ -14,7 +14,7 @@ from sqlalchemy import Engine, event, select
 from server.errors import Conflict, StorageUnavailable
 from server.store.engine import open_engine, reader
 from server.store.schema import audit, estate
-from server.store.unit import Unit
+from server.store.unit import UNNAMED, Unit
 from server.store.writer import Writer
 
 WAIT_S = 30
@@ -235,3 +235,26 @@ def test_a_hundred_kills_lose_no_acknowledged_unit(sqlite_template: Path, tmp_pa
     path = tmp_path / "killed.db"
     path.write_bytes(sqlite_template.read_bytes())
     survive(f"sqlite:///{path}", 100)
+
+
+def test_listeners_hear_before_the_caller_is_answered(writer: Writer, held: Event) -> None:
+    """Whoever has been answered finds what listeners keep in memory up to date."""
+    answered: list[bool] = []
+    future = writer.submit(lambda unit: unit.announce("meter", "1"))
+    writer.subscribe(lambda _topic, _key: answered.append(future.done()))
+    held.set()
+    future.result(WAIT_S)
+    assert answered == [False]
+
+
+def test_a_unit_that_changes_rows_and_names_none_is_announced(engine: Engine, writer: Writer) -> None:
+    heard: list[str] = []
+    writer.subscribe(lambda topic, _key: heard.append(topic))
+    row = {"estate_id": "e", "audit_id": "1", "actor": "a", "verb": "v", "subject": "s", "world_at": 1, "created_ms": 1}
+    writer.run(lambda unit: unit.connection.execute(audit.insert().values(**row)) and None)
+    assert heard == [UNNAMED]
+    writer.run(lambda unit: unit.connection.execute(audit.select()).all() and None)
+    writer.run(
+        lambda unit: unit.connection.execute(estate.update().where(estate.c.name == "-").values(name="x")) and None
+    )
+    assert heard == [UNNAMED]

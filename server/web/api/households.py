@@ -59,8 +59,8 @@ def households(
 ) -> Response:
     """Open households in the order of their account ids."""
     ids = listing.household_ids(conn, who.estate_id, after=decode_cursor(cursor), limit=limit + 1)
-    found = [wall.household(conn, who.estate_id, account_id) for account_id in ids[:limit]]
-    items = [Household.model_validate(row) for row in found if row is not None]
+    found = {row.account_id: row for row in reversed(wall.households_of(conn, who.estate_id, ids[:limit]))}
+    items = [Household.model_validate(found[account_id]) for account_id in ids[:limit] if account_id in found]
     return answer(request, Page[Household](items=items, next_cursor=_next(ids, limit)))
 
 

@@ -25,6 +25,7 @@ from server.web.standing import standing_of
 router = APIRouter(include_in_schema=False)
 Cashier = Annotated[Principal, Depends(need("topup.sell"))]
 AMOUNTS = (50, 100, 200, 300)
+SALES_SHOWN = 12
 
 
 @router.get("/counter")
@@ -47,12 +48,15 @@ def counter(
     since = midnight_s(f.now_s, estate.time_zone)
     till = statistics.till(conn, who.estate_id, who.login, since)
     back = refunds.cash_back(conn, who.estate_id, who.login, since)
-    rooms = {one.account_id: one.room_id for one in wall.households(conn, who.estate_id)}
+    buyers = wall.households_of(conn, who.estate_id, [one["account_id"] for one in till[:SALES_SHOWN]])
+    rooms = {one.account_id: one.room_id for one in buyers}
     return staff_page(
         request,
         conn,
         "operator/counter.html",
         "counter",
+        estate=estate,
+        sales=till[:SALES_SHOWN],
         sought=room,
         found=found if row is None else [],
         row=row,

@@ -106,6 +106,7 @@ def household_page(request: Request, state: State, conn: Reader, who: Viewer, ac
         conn,
         "operator/household.html",
         "wall",
+        estate=estate,
         charts=True,
         row=row,
         state=state_of(row, f.now_s, estate.reading_cycle_s),

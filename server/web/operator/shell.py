@@ -1,5 +1,6 @@
 """What all staff pages share: the figures of the navigation, and the way they are rendered."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from server.store import statistics, wall
 from server.store.estates import get_estate
 from server.web.formats import Formats
 from server.web.i18n import mark as _
+from server.web.overview import Households, Overview
 from server.web.pages import EstateFacts, facts_from, render
 
 MISSED_CYCLES = 2  # a reading counts as missed after so many cycles
@@ -19,15 +21,15 @@ MISSED_CYCLES = 2  # a reading counts as missed after so many cycles
 
 @dataclass(frozen=True, slots=True)
 class Shell:
-    """Figures beside the pages: counts, completeness of readings, the newest seal in world seconds."""
+    """Figures beside the pages: counts, meters that were read lately, the newest seal in world seconds."""
 
     counts: wall.ShellCounts
-    reading: statistics.ReadingCount
+    fresh: int
     sealed_at: int | None
 
     def read_said(self, f: Formats) -> str:
         """How many meters were read lately."""
-        return f.said(_("Read %(fresh)d / %(meters)d")) % {"fresh": self.reading.fresh, "meters": self.reading.meters}
+        return f.said(_("Read %(fresh)d / %(meters)d")) % {"fresh": self.fresh, "meters": self.counts.households}
 
     def sealed_said(self, f: Formats) -> str:
         """How old the newest seal of the ledger is."""
@@ -36,16 +38,27 @@ class Shell:
         return f.said(_("Ledger sealed %(age)s")) % {"age": f.age(self.sealed_at)}
 
 
-def shell_of(connection: Connection, estate: EstateFacts, now: Now, factor: int) -> Shell:
+def fresh_since(rows: Sequence[wall.HouseholdRow], since: int) -> int:
+    """How many of these meters gave a reading since then (world seconds)."""
+    return sum(1 for row in rows if row.reading_at is not None and row.reading_at >= since)
+
+
+def shell_of(
+    connection: Connection, estate: EstateFacts, rows: Sequence[wall.HouseholdRow], now: Now, factor: int
+) -> Shell:
     """The figures as they are now; `factor` turns the age of the seal into world time."""
-    since = now.world_s - MISSED_CYCLES * estate.reading_cycle_s
     sealed_ms = statistics.sealed_until_ms(connection, estate.estate_id)
-    sealed_at = None if sealed_ms is None else now.world_s - (now.machine_ms - sealed_ms) * factor // 1000
     return Shell(
-        wall.shell_counts(connection, estate.estate_id),
-        statistics.reading_success(connection, estate.estate_id, since),
-        sealed_at,
+        wall.shell_counts(connection, estate.estate_id, rows),
+        fresh_since(rows, now.world_s - MISSED_CYCLES * estate.reading_cycle_s),
+        None if sealed_ms is None else now.world_s - (now.machine_ms - sealed_ms) * factor // 1000,
     )
+
+
+def households_of(request: Request) -> Households:
+    """All households of the estate as they are now."""
+    overview: Overview = request.app.state.overview
+    return overview.look()
 
 
 def staff_page(
@@ -54,8 +67,8 @@ def staff_page(
     """Render a staff page with the shell around it; `section` marks the entry of the navigation."""
     state = request.app.state.web
     now = state.clock.now()
-    estate = facts_from(get_estate(connection, state.estate_id))
-    shell = shell_of(connection, estate, now, state.clock.anchor.factor)
+    estate = context.pop("estate", None) or facts_from(get_estate(connection, state.estate_id))
+    shell = shell_of(connection, estate, households_of(request).rows, now, state.clock.anchor.factor)
     return render(
         request, name, status_code=status_code, estate=estate, now=now, shell=shell, section=section, **context
     )

@@ -12,7 +12,7 @@ from server.domain.supply import trips_allowed
 from server.flows import approvals as approval_flows
 from server.flows import bulk_cut as bulk_flows
 from server.flows import supply as supply_flows
-from server.store import approvals, outages, statistics, wall
+from server.store import approvals, outages, statistics
 from server.store import bulk_cut as bulk_rows
 from server.store import supply as kept
 from server.store.estates import get_estate
@@ -22,7 +22,7 @@ from server.web.deps import Reader, State, need
 from server.web.figures import token_bar
 from server.web.operator.decisions import COLUMNS, verdicts_of
 from server.web.operator.households import household_row
-from server.web.operator.shell import staff_page
+from server.web.operator.shell import households_of, staff_page
 from server.web.operator.today import midnight_s
 from server.web.principal import Principal
 from server.web.state import WebState
@@ -62,7 +62,7 @@ def supply_page(
     f = pages.formats_of(request, estate)
     now = state.clock.now()
     gettext = i18n.translations(pages.language_of(request)).gettext
-    rows = {row.account_id: row for row in wall.households(conn, who.estate_id)}
+    rows = {row.account_id: row for row in households_of(request).rows}
     accounts = kept.overdrawn_accounts(conn, who.estate_id)[:ROWS_MAX]
     holders = {account: rows[account].holder for account in accounts if account in rows}
     sane = state.clock_sane()

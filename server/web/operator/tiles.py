@@ -4,11 +4,11 @@ The state of a tile comes from `domain.states`; the words come from the language
 as JSON for changes in place; `version` tells the page which tiles differ.
 """
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from server.domain.states import state_of
 from server.store.wall import HouseholdRow
 from server.web.figures import Segment, share_bar
 from server.web.formats import kw_figure, whole_yuan, yuan
@@ -47,10 +47,10 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """A floor with one place a door; an empty place is None."""
+    """A floor with one place a door: where its tile stands among all, or None for an empty place."""
 
     number: int
-    tiles: tuple[Tile | None, ...]
+    places: tuple[int | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +69,18 @@ class Power:
 
 @dataclass(frozen=True, slots=True)
 class Building:
-    """A building from the top floor down."""
+    """A building from the top floor down; `places` are those of its households among all."""
 
     building_id: str
     name: str
-    households: int
-    power: "Power"
-    columns: int
+    places: tuple[int, ...]
     doors: tuple[str, ...]
     floors: tuple[Floor, ...]
+
+    @property
+    def columns(self) -> int:
+        """How many doors a floor shows."""
+        return max(1, len(self.doors))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ class Age:
     late: bool
 
 
-def flags_of(row: HouseholdRow, case_rooms: set[str]) -> tuple[str, ...]:
+def flags_of(row: HouseholdRow, case_rooms: Collection[str]) -> tuple[str, ...]:
     """Flags that sit on the state and never hide it."""
     return tuple(name for name, on in (("keep", row.protected), ("case", row.room_id in case_rooms)) if on)
 
@@ -106,74 +109,48 @@ def tile_of(
     return Tile(row.account_id, row.room_id, row.door, state, flags, figure, comma.join(said), version, first)
 
 
-def buildings_of(rows: Sequence[HouseholdRow], tiles: Mapping[str, Tile]) -> list[Building]:
+def buildings_of(rows: Sequence[HouseholdRow]) -> tuple[Building, ...]:
     """Rows (by building, floor down, door) as buildings with a place for every door that exists."""
-    found: list[Building] = []
-    for building_id in dict.fromkeys(row.building_id for row in rows):
-        here = [row for row in rows if row.building_id == building_id]
-        doors = tuple(sorted({row.door for row in here}))[:COLUMNS_MAX]
-        floors = tuple(
-            Floor(number, _places([tiles[row.account_id] for row in here if row.floor == number], doors))
-            for number in dict.fromkeys(row.floor for row in here)
-        )
-        power = power_of(here)
-        found.append(Building(building_id, here[0].building_name, len(here), power, max(1, len(doors)), doors, floors))
-    return found
+    places: dict[str, list[int]] = {}
+    for place, row in enumerate(rows):
+        places.setdefault(row.building_id, []).append(place)
+    return tuple(_building(rows, building_id, here) for building_id, here in places.items())
 
 
-def power_of(rows: Collection[HouseholdRow]) -> Power:
+def _building(rows: Sequence[HouseholdRow], building_id: str, here: Sequence[int]) -> Building:
+    doors = tuple(sorted({rows[place].door for place in here}))[:COLUMNS_MAX]
+    by_floor: dict[int, dict[str, int]] = {}
+    for place in here:
+        by_floor.setdefault(rows[place].floor, {})[rows[place].door] = place
+    floors = tuple(Floor(number, tuple(map(by_door.get, doors))) for number, by_door in by_floor.items())
+    return Building(building_id, rows[here[0]].building_name, tuple(here), doors, floors)
+
+
+def power_of(rows: Iterable[HouseholdRow]) -> Power:
     """Power of these households together."""
-    known = [row.power_mw for row in rows if row.power_mw is not None]
-    return Power(sum(known), len(known), len(rows))
-
-
-def power_by_building(rows: Iterable[HouseholdRow]) -> dict[str, Power]:
-    """Power of each building."""
-    found: dict[str, list[HouseholdRow]] = {}
-    for row in rows:
-        found.setdefault(row.building_id, []).append(row)
-    return {building_id: power_of(here) for building_id, here in found.items()}
-
-
-def _places(tiles: Iterable[Tile], doors: Sequence[str]) -> tuple[Tile | None, ...]:
-    by_door = {tile.door: tile for tile in tiles}
-    return tuple(by_door.get(door) for door in doors)
-
-
-def tiles_of(
-    rows: Sequence[HouseholdRow], case_rooms: set[str], words: Mapping[str, str], now_s: int, cycle_s: int
-) -> list[Tile]:
-    """Tiles of all rows, in their order; the first takes the one tab stop."""
-    return [
-        tile_of(row, state_of(row, now_s, cycle_s), flags_of(row, case_rooms), words, first=index == 0)
-        for index, row in enumerate(rows)
-    ]
+    powers = [row.power_mw for row in rows]
+    known = [power for power in powers if power is not None]
+    return Power(sum(known), len(known), len(powers))
 
 
 def counts_of(tiles: Sequence[Tile]) -> Counter[str]:
     """Households by state and by flag, and all of them."""
     counts = Counter({"all": len(tiles)} | dict.fromkeys(STATES, 0))
-    counts.update(tile.state for tile in tiles)
-    counts.update(flag for tile in tiles for flag in tile.flags)
+    counts.update([tile.state for tile in tiles])
+    counts.update([flag for tile in tiles if tile.flags for flag in tile.flags])
     return counts
 
 
 def ages_of(rows: Sequence[HouseholdRow], now_s: int, cycle_s: int, span: Callable[[int], str]) -> list[Age]:
     """How old the readings are, in steps of the reading cycle; never read counts as oldest."""
-    found = []
+    read_at = sorted([row.reading_at for row in rows if row.reading_at is not None])
+    found, younger = [], 0
     for name, low, high in AGES:
-        low_s, high_s = low * cycle_s, None if high is None else high * cycle_s
-        count = sum(1 for row in rows if _within(row.reading_at, now_s, low_s if low else None, high_s))
-        word = f"≤ {span(high_s)}" if high_s is not None else f"> {span(low_s)}"
-        found.append(Age(name, word, count, late=name == "stale"))
+        upto = len(rows) if high is None else len(read_at) - bisect_left(read_at, now_s - high * cycle_s)
+        word = f"≤ {span(high * cycle_s)}" if high is not None else f"> {span(low * cycle_s)}"
+        found.append(Age(name, word, upto - younger, late=name == "stale"))
+        younger = upto
     return found
-
-
-def _within(at: int | None, now_s: int, low_s: int | None, high_s: int | None) -> bool:
-    if at is None:
-        return high_s is None
-    age = now_s - at
-    return (low_s is None or age > low_s) and (high_s is None or age <= high_s)
 
 
 def age_bar(ages: Sequence[Age]) -> list[Segment]:

@@ -1,12 +1,13 @@
 """Today: what was sold and used, how complete the readings are, how quickly power comes back, and what to do next."""
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Request
-from sqlalchemy import Connection
 from starlette.responses import HTMLResponse
 
 from server.clock import Now
@@ -17,7 +18,9 @@ from server.web.deps import Reader, State, need
 from server.web.figures import Segment, bar_chart, share_bar, strip
 from server.web.formats import percent
 from server.web.operator import tiles
-from server.web.operator.shell import MISSED_CYCLES, staff_page
+from server.web.operator.board import board_of
+from server.web.operator.charged import Charged, charged_of
+from server.web.operator.shell import MISSED_CYCLES, fresh_since, households_of, staff_page
 from server.web.principal import Principal
 
 router = APIRouter(include_in_schema=False)
@@ -80,20 +83,23 @@ def midnight_s(now_s: int, time_zone: str) -> int:
 
 
 def figures_of(
-    conn: Connection, estate: pages.EstateFacts, rows: list[wall.HouseholdRow], now: Now, since: int
+    sold: Sequence[statistics.Topup],
+    charged: Charged,
+    estate: pages.EstateFacts,
+    rows: Sequence[wall.HouseholdRow],
+    now: Now,
+    cases: int,
 ) -> Figures:
     """Gather the key figures."""
-    sold = statistics.topups(conn, estate.estate_id, since)
-    late = now.world_s - MISSED_CYCLES * estate.reading_cycle_s
     return Figures(
         sum(one.amount_fen for one in sold),
         len(sold),
-        statistics.charged_fen(conn, estate.estate_id, since),
-        statistics.charged_wh(conn, estate.estate_id, since),
-        sum(1 for row in rows if row.reading_at is not None and row.reading_at >= late),
+        charged.fen,
+        charged.energy_wh,
+        fresh_since(rows, now.world_s - MISSED_CYCLES * estate.reading_cycle_s),
         len(rows),
         tiles.power_of(rows),
-        statistics.queue(conn, estate.estate_id, now.machine_ms).cases,
+        cases,
     )
 
 
@@ -107,19 +113,18 @@ class Line:
     bar: list[Segment]
 
 
-def lines_of(rows: list[wall.HouseholdRow], since: int) -> list[Line]:
+def lines_of(rows: Sequence[wall.HouseholdRow], since: int) -> list[Line]:
     """Households' meters by bus, and how many of them were read from `since` on."""
-    found = []
-    for bus_id in sorted({row.bus_id for row in rows}):
-        here = [row for row in rows if row.bus_id == bus_id]
-        fresh = sum(1 for row in here if row.reading_at is not None and row.reading_at >= since)
-        found.append(Line(bus_id, fresh, len(here), share_bar((("f1s", fresh), ("fo", len(here) - fresh)), 400)))
-    return found
+    meters = Counter(row.bus_id for row in rows)
+    fresh = Counter(row.bus_id for row in rows if row.reading_at is not None and row.reading_at >= since)
+    return [
+        Line(bus_id, fresh[bus_id], count, share_bar((("f1s", fresh[bus_id]), ("fo", count - fresh[bus_id])), 400))
+        for bus_id, count in sorted(meters.items())
+    ]
 
 
-def hours_chart(conn: Connection, estate_id: str, since: int, name: str) -> dict[str, object]:
+def hours_chart(by_hour: Mapping[int, int], name: str) -> dict[str, object]:
     """Energy charged in each hour of today; hours to come are gaps."""
-    by_hour = statistics.charged_by_hour(conn, estate_id, since)
     values: list[int | None] = [by_hour.get(hour) for hour in range(HOURS)]
     labels = [f"{hour:02d}:00" for hour in range(HOURS)]
     last = max(by_hour, default=None)
@@ -134,12 +139,15 @@ def today(
     estate = pages.facts_from(get_estate(conn, who.estate_id))
     now = state.clock.now()
     since = midnight_s(now.world_s, estate.time_zone)
-    rows = wall.households(conn, who.estate_id)
+    households = households_of(request)
+    rows = households.rows
     gettext = i18n.translations(pages.language_of(request)).gettext
-    words = dict.fromkeys(tiles.STATES, "")
-    shown = tiles.tiles_of(rows, wall.open_case_rooms(conn, who.estate_id), words, now.world_s, estate.reading_cycle_s)
-    counts = tiles.counts_of(shown)
+    case_rooms = wall.open_case_rooms(conn, who.estate_id)
+    shown = board_of(request).shown(households, case_rooms, now.world_s, estate.reading_cycle_s)
+    counts = tiles.counts_of(shown.tiles)
     oldest_at = min((row.reading_at for row in rows if row.reading_at is not None), default=None)
+    charged = charged_of(request).at(conn, who.estate_id, since)
+    queue = statistics.queue(conn, who.estate_id, now.machine_ms)
     paid = statistics.pay_to_power_ms(conn, who.estate_id, since - DAY_S)
     return staff_page(
         request,
@@ -147,18 +155,19 @@ def today(
         "operator/today.html",
         "today",
         charts=True,
-        figures=figures_of(conn, estate, rows, now, since),
+        estate=estate,
+        figures=figures_of(statistics.topups(conn, who.estate_id, since), charged, estate, rows, now, queue.cases),
         counts=counts,
         states=tiles.STATES,
         strip=strip(counts, STRIP_ORDER),
         power=pay_to_power(paid),
         button=pay_to_power(statistics.button_ms(conn, who.estate_id, since - DAY_S)),
         axis_width=AXIS_WIDTH,
-        queue=statistics.queue(conn, who.estate_id, now.machine_ms),
+        queue=queue,
         approvals=approvals.waiting(conn, who.estate_id, now.machine_ms),
         oldest_at=oldest_at,
         oldest_late=oldest_at is None or oldest_at < now.world_s - MISSED_CYCLES * estate.reading_cycle_s,
         commands=statistics.recent_commands(conn, who.estate_id),
         lines=lines_of(rows, now.world_s - MISSED_CYCLES * estate.reading_cycle_s),
-        hours=hours_chart(conn, who.estate_id, since, gettext("Energy")),
+        hours=hours_chart(charged.by_hour, gettext("Energy")),
     )

@@ -9,14 +9,14 @@ from starlette.responses import HTMLResponse
 
 from server.clock import Now
 from server.domain.supply import Decision, decide_trip
-from server.store import listing, wall
+from server.store import listing
 from server.store import supply as kept
 from server.store.estates import get_estate
 from server.store.supply import Candidate
 from server.web import i18n, pages
 from server.web.deps import Reader, State, need
 from server.web.operator.decisions import CHECKS, COLUMNS, verdicts_of
-from server.web.operator.shell import staff_page
+from server.web.operator.shell import households_of, staff_page
 from server.web.principal import Principal
 
 router = APIRouter(include_in_schema=False)
@@ -51,7 +51,7 @@ def decisions_page(
     """Every household, or only those to whom one check says no; 200 a page."""
     f = pages.formats_of(request, pages.facts_from(get_estate(conn, who.estate_id)))
     gettext = i18n.translations(pages.language_of(request)).gettext
-    rows = {row.account_id: row.holder for row in wall.households(conn, who.estate_id)}
+    rows = {row.account_id: row.holder for row in households_of(request).rows}
     now, sane = state.clock.now(), state.clock_sane()
     accounts = listing.household_ids(conn, who.estate_id, after=after, limit=PAGE_ROWS)
     verdicts = verdicts_of(conn, who.estate_id, accounts, now, f, gettext, rows, clock_sane=sane)

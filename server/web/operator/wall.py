@@ -1,29 +1,36 @@
 """The room wall: the page, its tiles as data for changes in place, and the drawer of a household."""
 
+import json
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from sqlalchemy import Connection
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from server.errors import NotFound
 from server.store import wall
 from server.store.estates import get_estate
-from server.web import i18n, pages
+from server.web import pages
 from server.web.deps import Reader, State, need
 from server.web.operator import tiles
+from server.web.operator.board import Shown, board_of
 from server.web.operator.households import drawer_of
-from server.web.operator.shell import shell_of, staff_page
+from server.web.operator.shell import households_of, shell_of, staff_page
+from server.web.overview import Households
 from server.web.principal import Principal
-from server.web.words import said_in
 
 router = APIRouter(include_in_schema=False)
 Viewer = Annotated[Principal, Depends(need("households.list"))]
 
 
-def _words(request: Request) -> dict[str, str]:
-    translations = i18n.translations(pages.language_of(request))
-    comma = "，" if pages.language_of(request) == "zh_CN" else ", "
-    return {**said_in(translations.gettext)["state_words"], "comma": comma}
+def _shown(request: Request, conn: Connection, estate: pages.EstateFacts, rows: Households, now_s: int) -> Shown:
+    case_rooms = wall.open_case_rooms(conn, estate.estate_id)
+    return board_of(request).shown(rows, case_rooms, now_s, estate.reading_cycle_s)
+
+
+def _powers(shown: Shown, households: Households) -> dict[str, tiles.Power]:
+    rows = households.rows
+    return {one.building_id: tiles.power_of(rows[place] for place in one.places) for one in shown.buildings}
 
 
 @router.get("/wall")
@@ -33,20 +40,20 @@ def room_wall(
     """All households as tiles; `room` opens its drawer."""
     estate = pages.facts_from(get_estate(conn, who.estate_id))
     now_s = state.clock.now().world_s
-    rows = wall.households(conn, who.estate_id)
-    shown = tiles.tiles_of(
-        rows, wall.open_case_rooms(conn, who.estate_id), _words(request), now_s, estate.reading_cycle_s
-    )
-    ages = tiles.ages_of(rows, now_s, estate.reading_cycle_s, pages.formats_of(request, estate).span)
-    chosen = next((row for row in rows if row.room_id == room), None)
+    households = households_of(request)
+    shown = _shown(request, conn, estate, households, now_s)
+    ages = tiles.ages_of(households.rows, now_s, estate.reading_cycle_s, pages.formats_of(request, estate).span)
+    chosen = next((row for row in households.rows if row.room_id == room), None) if room else None
     return staff_page(
         request,
         conn,
         "operator/wall.html",
         "wall",
-        counts=tiles.counts_of(shown),
+        estate=estate,
+        counts=tiles.counts_of(shown.tiles),
         states=tiles.STATES,
-        buildings=tiles.buildings_of(rows, {tile.account_id: tile for tile in shown}),
+        shown=shown,
+        powers=_powers(shown, households),
         ages=ages,
         age_bar=tiles.age_bar(ages),
         selected=room if chosen else "",
@@ -55,33 +62,30 @@ def room_wall(
 
 
 @router.get("/wall/tiles")
-def wall_tiles(request: Request, state: State, conn: Reader, who: Viewer) -> JSONResponse:
+def wall_tiles(request: Request, state: State, conn: Reader, who: Viewer) -> Response:
     """Tiles, counts and ages as they are now."""
     estate = pages.facts_from(get_estate(conn, who.estate_id))
-    now_s = state.clock.now().world_s
-    rows = wall.households(conn, who.estate_id)
-    shown = tiles.tiles_of(
-        rows, wall.open_case_rooms(conn, who.estate_id), _words(request), now_s, estate.reading_cycle_s
-    )
-    ages = tiles.ages_of(rows, now_s, estate.reading_cycle_s, str)
-    shell = shell_of(conn, estate, state.clock.now(), state.clock.anchor.factor)
+    now = state.clock.now()
+    households = households_of(request)
+    shown = _shown(request, conn, estate, households, now.world_s)
+    ages = tiles.ages_of(households.rows, now.world_s, estate.reading_cycle_s, str)
+    shell = shell_of(conn, estate, households.rows, now, state.clock.anchor.factor)
     f = pages.formats_of(request, estate)
     bar = [{"tone": piece.tone, "x": piece.x, "width": piece.width} for piece in tiles.age_bar(ages)]
-    return JSONResponse(
-        {
-            "tiles": [tile.as_json() for tile in shown],
-            "counts": tiles.counts_of(shown),
-            "ages": {age.name: age.count for age in ages},
-            "bar": bar,
-            "power": {name: power.figure for name, power in tiles.power_by_building(rows).items()},
-            "nav": {
-                "supply": shell.counts.cut,
-                "cases": shell.counts.cases_open,
-                "read": shell.read_said(f),
-                "sealed": shell.sealed_said(f),
-            },
-        }
-    )
+    figures = {
+        "counts": tiles.counts_of(shown.tiles),
+        "ages": {age.name: age.count for age in ages},
+        "bar": bar,
+        "power": {name: power.figure for name, power in _powers(shown, households).items()},
+        "nav": {
+            "supply": shell.counts.cut,
+            "cases": shell.counts.cases_open,
+            "read": shell.read_said(f),
+            "sealed": shell.sealed_said(f),
+        },
+    }
+    text = f'{{"tiles":{shown.as_json()},{json.dumps(figures, ensure_ascii=False)[1:]}'
+    return Response(text, media_type="application/json")
 
 
 @router.get("/drawer/{account_id}")

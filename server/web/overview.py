@@ -1,0 +1,119 @@
+"""All households as the staff sees them, kept in memory and brought up to date before each look.
+
+The bell says whose rows a commit has touched, and it rings before whoever wrote is answered: only those rows are read
+again, so a look finds everything that was done through this server before it. What no ring names (another process may
+write, too) is found by reading everything again now and then. A look is a value that does not change any more.
+"""
+
+from dataclasses import dataclass
+from operator import attrgetter
+from threading import Lock
+from time import monotonic
+
+from sqlalchemy import Engine
+
+from server.store.engine import reader
+from server.store.wall import HouseholdRow, households, households_of, owners
+from server.web.state import Announcements
+
+READ_AGAIN_S = 5.0
+NAMED_MAX = 2500  # more accounts than this are read with all others, in one query
+ELSEWHERE = frozenset({"notice", "case", "order", "refund", "seal"})  # rings that no row of a household depends on
+METER, ACCOUNT, BUS = {"meter", "recharge"}, {"balance"}, {"supply"}
+
+
+@dataclass(frozen=True, slots=True)
+class Households:
+    """All open households, by building, from the top floor down, by door; `version` names their order and number."""
+
+    rows: tuple[HouseholdRow, ...]
+    version: int
+
+
+_place_of = attrgetter("account_id", "room_id", "building_id", "building_name", "floor", "door")
+
+
+class Overview:
+    """The households of one estate; may be looked at from any thread."""
+
+    def __init__(self, engine: Engine, estate_id: str, bell: Announcements) -> None:
+        self._engine, self._estate_id = engine, estate_id
+        self._looking = Lock()
+        self._ringing = Lock()
+        self._touched: set[tuple[str, str]] = set()
+        self._everything = True
+        self._read_at = 0.0
+        self._seen = Households((), 0)
+        self._places: dict[str, int] = {}
+        self._of_meter: dict[str, str] = {}
+        self._of_bus: dict[str, list[str]] = {}
+        bell.listen("*", self._ring)
+
+    def look(self) -> Households:
+        """All households as the last commit left them."""
+        with self._looking:
+            with self._ringing:
+                touched, self._touched = self._touched, set()
+                everything, self._everything = self._everything, False
+            try:
+                self._refresh(touched, everything=everything or monotonic() - self._read_at > READ_AGAIN_S)
+            except BaseException:
+                self._everything = True
+                raise
+            return self._seen
+
+    def _ring(self, topic: str, key: str) -> None:
+        if topic in ELSEWHERE:
+            return
+        with self._ringing:
+            if topic in METER or topic in ACCOUNT or topic in BUS:
+                self._touched.add((topic, key))
+            else:
+                self._everything = True
+
+    def _refresh(self, touched: set[tuple[str, str]], *, everything: bool) -> None:
+        accounts = set() if everything else self._accounts(touched)
+        if everything or len(accounts) > NAMED_MAX or accounts - self._places.keys():
+            self._read_all()
+        elif accounts:
+            self._read_again(accounts)
+
+    def _accounts(self, touched: set[tuple[str, str]]) -> set[str]:
+        found: set[str] = set()
+        for topic, key in touched:
+            if topic in BUS:
+                found.update(self._of_bus.get(key, ()))
+            elif topic in ACCOUNT:
+                found.add(key)
+            elif key in self._of_meter:
+                found.add(self._of_meter[key])
+        return found
+
+    def _read_all(self) -> None:
+        read_at = monotonic()
+        with reader(self._engine) as connection:
+            rows = tuple(households(connection, self._estate_id))
+            meters = owners(connection, self._estate_id)
+        same = list(map(_place_of, self._seen.rows)) == list(map(_place_of, rows))
+        if not same:
+            self._places = {row.account_id: place for place, row in enumerate(rows)}
+        self._of_meter, self._of_bus = {}, {}
+        for meter_id, bus_id, account_id in meters:
+            if account_id in self._places:
+                self._of_meter[meter_id] = account_id
+                self._of_bus.setdefault(bus_id, []).append(account_id)
+        self._seen = Households(rows, self._seen.version + (not same))
+        self._read_at = read_at
+
+    def _read_again(self, accounts: set[str]) -> None:
+        """Put the rows of these accounts in the places where they stood; where one moved, everything is read."""
+        with reader(self._engine) as connection:
+            found = households_of(connection, self._estate_id, list(accounts))
+        rows = list(self._seen.rows)
+        stayed = [row for row in found if _place_of(row) == _place_of(rows[self._places[row.account_id]])]
+        if len(stayed) != len(accounts):
+            return self._read_all()
+        for row in stayed:
+            rows[self._places[row.account_id]] = row
+        self._seen = Households(tuple(rows), self._seen.version)
+        return None

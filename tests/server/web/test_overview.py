@@ -1,0 +1,249 @@
+"""The households in memory: exact after every commit of this server, and read no more than commits have touched."""
+
+import asyncio
+
+import httpx
+import pytest
+from fastapi import Request
+
+from server.flows import payments
+from server.store import schema
+from server.web import deps, overview
+from server.web.deps import READERS_MAX
+from server.web.operator import board, tiles
+from server.web.operator.charged import ChargedToday
+from tests.server.web.conftest import ESTATE, WORLD_S
+
+
+def households(web):
+    return {row.account_id: row for row in web.site.state.overview.look().rows}
+
+
+def sell(web, account_id="A1", fen=500, key="sale-0001"):
+    now = web.clock.now()
+    return web.state.writer.run(
+        lambda unit: payments.sell_at_counter(unit, ESTATE, account_id, fen, actor="lin", idem_key=key, now=now)
+    )
+
+
+@pytest.fixture
+def reads(web, monkeypatch):
+    """What the overview reads, once it has read everything."""
+    web.site.state.overview.look()
+    found = []
+    for name in ("households", "households_of"):
+        read = getattr(overview, name)
+
+        def noted(connection, estate_id, *accounts, name=name, read=read):
+            found.append((name, *map(sorted, accounts)))
+            return read(connection, estate_id, *accounts)
+
+        monkeypatch.setattr(overview, name, noted)
+    return found
+
+
+def test_whoever_has_been_answered_finds_what_he_did(web, reads):
+    sell(web)
+    assert households(web)["A1"].balance_fen == 500
+    assert reads == [("households_of", ["A1"])]
+    assert households(web)["A1"].balance_fen == 500
+    assert len(reads) == 1, "nothing has happened since"
+
+
+def test_a_change_that_nobody_names_is_found_all_the_same(web, reads):
+    web.execute(schema.account.update().values(holder="李四"))
+    assert {row.holder for row in households(web).values()} == {"李四"}
+    assert reads == [("households",)]
+
+
+def test_a_unit_that_changes_nothing_costs_nothing(web, reads):
+    web.execute(schema.account.update().where(schema.account.c.account_id == "none").values(holder="x"))
+    web.execute(schema.account.select())
+    households(web)
+    assert reads == []
+
+
+def test_meters_and_buses_mean_their_households(web, reads):
+    web.state.bell.ring("meter", "000000000002")
+    households(web)
+    web.state.bell.ring("supply", "bus1")
+    households(web)
+    web.state.bell.ring("notice", "A1")
+    households(web)
+    assert reads == [("households_of", ["A2"]), ("households_of", ["A1", "A2"])]
+
+
+def test_what_another_process_wrote_is_found_after_a_while(web, reads, monkeypatch):
+    with web.state.engine.begin() as connection:
+        connection.execute(schema.account.update().values(holder="王五"))
+    assert households(web)["A1"].holder != "王五"
+    monkeypatch.setattr(overview, "READ_AGAIN_S", 0.0)
+    assert households(web)["A1"].holder == "王五"
+
+
+def test_a_household_that_moves_out_is_gone_and_the_places_of_the_others_are_right(web, reads):
+    before = web.site.state.overview.look()
+    web.execute(schema.account.update().where(schema.account.c.account_id == "A1").values(status="closed"))
+    web.state.bell.ring("balance", "A1")
+    after = web.site.state.overview.look()
+    assert [row.account_id for row in after.rows] == ["A2"]
+    assert after.version != before.version
+
+
+def test_an_overview_that_could_not_be_read_is_read_again(web, reads, monkeypatch):
+    sell(web)
+    read, calls = overview.households_of, []
+
+    def failing(*arguments):
+        calls.append(arguments)
+        raise RuntimeError("the database is away")
+
+    monkeypatch.setattr(overview, "households_of", failing)
+    with pytest.raises(RuntimeError):
+        households(web)
+    monkeypatch.setattr(overview, "households_of", read)
+    assert households(web)["A1"].balance_fen == 500
+
+
+def test_only_tiles_that_change_are_drawn(web):
+    drawn = []
+
+    def draw(tile, selected=False):
+        drawn.append((tile.room if tile else None, selected))
+        return f"<{tile.room}{'!' if selected else ''}>" if tile else "<>"
+
+    words = dict.fromkeys(tiles.STATES, "")
+    shown = board.Board(words, draw, lambda number, columns, found: f"{number}:{''.join(found)}")
+
+    def look(seconds=0):
+        return shown.shown(web.site.state.overview.look(), frozenset(), WORLD_S + seconds, 900)
+
+    assert look().grid(0) == "1:<1-101><1-102>"
+    assert look().grid(0) == "1:<1-101><1-102>"
+    assert drawn == [("1-101", False), ("1-102", False)]
+    sell(web, "A2")
+    seen = look()
+    assert [tile.figure for tile in seen.tiles] == ["0", "5"]
+    assert seen.grid(0, "1-101") == "1:<1-101!><1-102>"
+    assert drawn[2:] == [("1-101", True), ("1-102", False)]
+    assert {tile.state for tile in look(3601).tiles} == {"lost"}, "silence alone changes a tile"
+
+
+def test_charges_of_today_are_summed_up_once(web):
+    since, sums = WORLD_S - 9 * 3600, ChargedToday()
+
+    def charge(seq, at, fen, wh):
+        header = {"kind": "charge", "event_at": at, "created_ms": 1, "idem_key": f"k{seq}", "payload_sha256": ""}
+        web.execute(schema.batch.insert().values(estate_id=ESTATE, batch_seq=seq, lines=2, turnover_fen=fen, **header))
+        for number, share in enumerate((wh, None), 1):
+            values = {"amount_fen": -fen, "balance_after_fen": 0, "account_version": seq, "from_wh": 0, "to_wh": share}
+            web.execute(
+                schema.line.insert().values(
+                    estate_id=ESTATE, batch_seq=seq, line_no=number, account_id=f"a{number}", **values
+                )
+            )
+
+    def now():
+        with deps.reader(web.state.engine) as connection:
+            found = sums.at(connection, ESTATE, since)
+        return found.fen, found.energy_wh, found.by_hour
+
+    charge(1, since - 60, 7, 70)
+    charge(2, since + 60, 10, 100)
+    assert now() == (10, 100, {0: 100})
+    charge(3, since + 3700, 20, 250)
+    assert now() == now() == (30, 350, {0: 100, 1: 250})
+
+
+def test_a_crowd_waits_for_its_turn_and_no_pool_runs_dry(web, monkeypatch):
+    """Requests that wait for a thread while they hold a connection once took all of both, and ended as 500."""
+    web.site.state.admission = asyncio.Semaphore(3)
+    open_now, most = [], []
+    real = deps.reader
+
+    class Counted:
+        def __init__(self, engine):
+            self.inner = real(engine)
+
+        def __enter__(self):
+            open_now.append(self)
+            most.append(len(open_now))
+            return self.inner.__enter__()
+
+        def __exit__(self, *error):
+            open_now.remove(self)
+            return self.inner.__exit__(*error)
+
+    monkeypatch.setattr(deps, "reader", Counted)
+    resident = web.signed_in("resident")
+    answers = resident.together(*[("GET", "/me/usage", {})] * 40)
+    assert {answer.status_code for answer in answers} == {200}
+    assert max(most) == 3
+    assert open_now == []
+    assert web.state.engine.pool.size() + web.state.engine.pool._max_overflow > READERS_MAX
+
+
+def test_a_slow_client_holds_no_connection(web, monkeypatch):
+    """The connection is given back before the first byte of the answer leaves."""
+    resident = web.signed_in("resident")
+    free = web.site.state.admission._value
+    seen = []
+
+    class Slow(httpx.ASGITransport):
+        async def handle_async_request(self, request):
+            app = self.app
+
+            async def watched(scope, receive, send):
+                async def sending(message):
+                    seen.append(web.site.state.admission._value)
+                    await send(message)
+
+                await app(scope, receive, sending)
+
+            self.app = watched
+            return await super().handle_async_request(request)
+
+    async def ask():
+        async with httpx.AsyncClient(
+            transport=Slow(web.site), base_url="http://t", cookies=dict(resident.cookies)
+        ) as http:
+            return await http.get("/me")
+
+    assert asyncio.run(ask()).status_code == 200
+    assert set(seen) == {free}
+
+
+@pytest.mark.parametrize(("method", "begun"), [("GET", True), ("POST", False)])
+def test_what_is_read_after_a_change_begins_with_the_change(web, method, begun):
+    """The session is looked up on the same connection, whose state would else be that of before the change."""
+    cookie = "; ".join(f"{name}={value}" for name, value in web.signed_in("operator").cookies.items())
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": "/",
+        "headers": [(b"cookie", cookie.encode())],
+        "query_string": b"",
+    }
+
+    async def ask():
+        looking = deps.Look(web.state, web.site.state.admission)
+        principal = await deps.current(Request(scope), web.state, looking)
+        found = principal.login, (await looking.connection()).in_transaction()
+        await looking.close()
+        return found
+
+    assert asyncio.run(ask()) == ("operator", begun)
+
+
+def test_a_household_with_two_meters_is_shown_by_the_one_without_power(web, reads):
+    """A ring of either meter means the household; which of the two stands for it may change."""
+    other = schema.meter.update().where(schema.meter.c.meter_id == "000000000002")
+    web.execute(other.values(account_id="A1", room_id="1-101"))
+    shown = web.site.state.overview.look()
+    assert [(row.account_id, row.meter_id) for row in shown.rows] == [("A1", "000000000001")]
+    with web.state.engine.begin() as connection:
+        mine = schema.supply.update().where(schema.supply.c.meter_id == "000000000002")
+        connection.execute(mine.values(relay="open"))
+    web.state.bell.ring("meter", "000000000002")
+    assert households(web)["A1"].meter_id == "000000000002"
+    assert reads[-1] == ("households_of", ["A1"])
