@@ -16,7 +16,7 @@ _TABLE: dict[str, frozenset[str]] = {
     "operator": _LOOK
     | {"meter.read", "meter.exchange", "reading.settle", "case.handle", "supply.close", "supply.stop", "supply.mode"}
     | {"topup.sell", "order.create", "recharge.order", "recharge.decide", "meter.set", "meter.install"}
-    | {"supply.rules", "settlement.close"}
+    | {"supply.rules", "settlement.close", "allocation.post", "recovery.rule"}
     | {"refund.order", "refund.decide", "suspense.assign", "topup.reverse"}
     | {"account.manage", "account.book"},
     "cashier": frozenset(

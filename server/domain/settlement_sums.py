@@ -16,7 +16,7 @@ from server.domain.settlement import Sums, kinds_text
 from server.domain.voiding import VOID
 
 CHARGE = "charge"
-_METERED = (CHARGE, VOID)  # a void mirrors charges, in the periods of what it mirrors
+METERED = (CHARGE, VOID)  # a void mirrors charges, in the periods of what it mirrors
 FEN, LINES, LATE_LINES, LATE_FEN = range(4)  # rows of a place's words, followed by charge, energy and the rates
 WIDTH = 10
 INSTALL_MAX = 2**20  # more installations than a meter ever has
@@ -77,7 +77,7 @@ class PeriodSums:
         batch = np.minimum(np.searchsorted(numbers, lines["batch_seq"]), len(numbers) - 1)
         known = numbers[batch] == lines["batch_seq"]
         metered = lines["meter_id"] >= 0
-        is_charge = np.array([kind in _METERED for kind in kinds])[kind_of]
+        is_charge = np.array([kind in METERED for kind in kinds])[kind_of]
         counter = known & is_charge[batch] & ~metered
         shared = is_charge & (np.bincount(batch[counter], minlength=len(numbers)) == 1)
         counter_account = np.zeros(len(numbers), np.int64)

@@ -5,8 +5,9 @@ for limits, relays and meters that keep the credit is looked at after it is writ
 which it can mean something.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -14,8 +15,9 @@ from server.domain.ledger import SUSPENSE, PostedTopup
 from server.domain.local_fee import LOCAL
 from server.domain.payments import Limits
 from server.errors import EstateError
-from server.flows import notices, recharges, schemes, supply
+from server.flows import notices, recharges, recovery, schemes, supply
 from server.flows.ledger import post_all, topup
+from server.flows.recovery import Due
 from server.store import audit
 from server.store import payments as kept
 from server.store.bulk import Bundle
@@ -93,6 +95,7 @@ def credit_all(
     connection = units[0].connection
     homes = sorted({one.account_id for one in taken if one.home is not None})
     site, relays = kept.surroundings(connection, estate_id, homes)
+    dues = recovery.before_topups(connection, estate_id, homes, taken[0].now)
     bookings = [
         topup(
             one.account_id, one.money.amount_fen, one.money.provider,
@@ -107,19 +110,32 @@ def credit_all(
         for unit, one, answer in zip(units, taken, answers, strict=True)
         if isinstance(answer, PostedTopup)
     ]
-    _write(estate_id, booked, bundle, kept.limits_of(site))
+    payment_ids = _write(estate_id, booked, bundle, kept.limits_of(site), dues)
     bundle.send(connection)
-    for unit, one, _ in booked:
+    left: dict[int, int] = {}
+    for (unit, one, answer), payment_id in zip(booked, payment_ids, strict=True):
         if one.home is not None:
-            _follow(unit, estate_id, one, one.home, site, relays[one.account_id])
-    return answers
+            moved = partial(_recover, unit, estate_id, one, one.home, payment_id, dues.get(one.account_id))
+            balance_fen = _follow(unit, estate_id, one, one.home, site, relays[one.account_id], moved)
+            left[answer.batch_seq] = answer.balance_fen if balance_fen is None else balance_fen
+    return [
+        replace(answer, balance_fen=left.get(answer.batch_seq, answer.balance_fen))
+        if isinstance(answer, PostedTopup)
+        else answer
+        for answer in answers
+    ]
 
 
 Booked = tuple[Unit, Credit, PostedTopup]
 
 
-def _write(estate_id: str, booked: Sequence[Booked], bundle: Bundle, limits: Limits) -> None:
-    """Payments, orders, notices and the trail of what was booked."""
+def _write(
+    estate_id: str, booked: Sequence[Booked], bundle: Bundle, limits: Limits, dues: Mapping[str, Due]
+) -> list[str]:
+    """Payments, orders, notices and the trail of what was booked; the ids of the payments.
+
+    Households that have to pay debts are told when that is booked too.
+    """
     payments = [_payment(estate_id, one, answer) for _, one, answer in booked]
     kept.add_orders(bundle, [one.new_order for _, one, _ in booked if one.new_order is not None])
     kept.add_payments(bundle, payments)
@@ -134,12 +150,30 @@ def _write(estate_id: str, booked: Sequence[Booked], bundle: Bundle, limits: Lim
             detail = f"the balance is {answer.balance_fen} fen after {money.amount_fen} fen of {money.provider}"
             audit.add(bundle, estate_id, money.actor, "topup.beyond_limit", payment_id, one.now, detail)
         settled.append((money.order_no or "", one.now.machine_ms, payment_id))
-        arguments: dict[str, int | str] = {
-            "amount_fen": money.amount_fen, "balance_fen": answer.balance_fen, "room": one.home["room_id"] or "",
-        }  # fmt: skip
-        notices.add(unit, bundle, estate_id, one.account_id, "topup", arguments, one.now)
+        if one.account_id not in dues:
+            arguments = _told(one, one.home, answer.balance_fen)
+            notices.add(unit, bundle, estate_id, one.account_id, "topup", arguments, one.now)
         unit.announce("order", money.order_no or "")
     kept.settle_orders(bundle, estate_id, settled)
+    return [str(row["payment_id"]) for row in payments]
+
+
+def _told(one: Credit, home: Row, balance_fen: int) -> dict[str, int | str]:
+    return {"amount_fen": one.money.amount_fen, "balance_fen": balance_fen, "room": home["room_id"] or ""}
+
+
+def _recover(unit: Unit, estate_id: str, one: Credit, home: Row, payment_id: str, due: Due | None) -> int | None:
+    """Let the share of a written payment go to debts, and tell the household; what is left, None without debts."""
+    if due is None:
+        return None
+    moved_fen, balance_fen = recovery.on_topup(
+        unit, estate_id, one.account_id, payment_id, one.money.amount_fen, due, actor=one.money.actor, now=one.now
+    )
+    told = _told(one, home, balance_fen)
+    if moved_fen:
+        told["recovered_fen"] = moved_fen
+    notices.enqueue(unit, estate_id, one.account_id, "topup", told, one.now)
+    return balance_fen
 
 
 def _payment(estate_id: str, one: Credit, answer: PostedTopup) -> dict[str, object]:
@@ -159,11 +193,23 @@ def _payment(estate_id: str, one: Credit, answer: PostedTopup) -> dict[str, obje
     }
 
 
-def _follow(unit: Unit, estate_id: str, one: Credit, home: Row, site: Row, relays: Sequence[Row]) -> None:
-    """What a written payment may change: limits, the wish for power, the credit of a meter."""
+def _follow(
+    unit: Unit,
+    estate_id: str,
+    one: Credit,
+    home: Row,
+    site: Row,
+    relays: Sequence[Row],
+    recover: Callable[[], int | None],
+) -> int | None:
+    """What a written payment may change: limits, debts, the wish for power, the credit of a meter.
+
+    Debts come after the limits, which they heed, and before the power, which they never cost; the balance after them.
+    """
     connection, account_id = unit.connection, one.account_id
     if home["scheme_id"] or site["scheme_id"] or home["own_rules"] != NO_RULES:
         schemes.on_topup(unit, estate_id, account_id, one.now)
+    balance_fen = recover()
     dark = {row["meter_id"] for row in relays if row["relay"] == "open"}
     if dark or any(row["desired"] == "open" or row["command"] == "queued" for row in relays):
         supply.on_balances(unit, estate_id, [account_id], one.now)
@@ -174,3 +220,4 @@ def _follow(unit: Unit, estate_id: str, one: Credit, home: Row, site: Row, relay
         wanted = {meter_id for meter_id, _, desired in after if desired == "closed"}
         if dark & wanted:
             kept.update_order(connection, estate_id, one.money.order_no or "", powered_off=1)
+    return balance_fen

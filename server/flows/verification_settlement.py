@@ -1,19 +1,23 @@
-"""Closed settlement periods against the journal, as part of `verify`.
+"""Closed settlement periods and shared costs against the journal, as part of `verify`.
 
 The sums of every closed day and month are derived again from the lines that stream by; each is compared with the hash
 that its close kept, and forgotten. What was kept is compared with the same hash afterwards, and the headers with each
-other. Without any closed period nothing is done.
+other. Without any closed period nothing is done. Parts of a shared cost must follow from its weights, make its amount,
+and stand in its batch.
 """
 
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
+from server.domain.allocation import largest_remainder, posted_to
 from server.domain.ledger import GENESIS
 from server.domain.settlement import KINDS, Settlement, Sums, span_of, sums_sha256, turnover_of
 from server.domain.settlement_sums import PeriodSums
 from server.domain.verification import Findings
 from server.errors import NotFound
+from server.store import allocations
+from server.store import ledger as journal
 from server.store import settlement as kept
 from server.store.estates import get_estate
 from server.store.verification import ratios
@@ -95,8 +99,24 @@ class SettlementBooks:
             self._compare(closed, own, max(header.through_seq for header in closed))
             for header in closed:
                 self._kept(header)
+        self._allocations()
         for kind, period in kept.strays(self._connection, self._estate_id):
             self._found.note(INVARIANT, f"{kind} {period}", "has sums but was not closed")
+
+    def _allocations(self) -> None:
+        """The parts of every shared cost, worked out again from their weights, and the lines that post them."""
+        for row in allocations.allocations(self._connection, self._estate_id):
+            subject = f"shared cost {row['allocation_id']}"
+            parts = allocations.shares(self._connection, self._estate_id, row["allocation_id"])
+            ordered = sorted(parts, key=lambda part: str(part["account_id"]))
+            stored = [part["amount_fen"] for part in ordered]
+            weights = [part["weight"] for part in ordered]
+            derived = largest_remainder(row["amount_fen"], weights) if any(weights) else []
+            self._found.expect(INVARIANT, subject, "parts", stored, derived)
+            lines = journal.lines_of_batch(self._connection, self._estate_id, row["batch_seq"])
+            booked = {line.account_id: -line.amount_fen for line in lines if line.amount_fen < 0}
+            owed = {posted_to(part["account_id"]): part["amount_fen"] for part in ordered if part["amount_fen"]}
+            self._found.expect(INVARIANT, subject, "lines", booked, owed)
 
     def _kept(self, header: Settlement) -> None:
         stored = kept.sums(self._connection, self._estate_id, header.kind, header.period)

@@ -41,10 +41,13 @@ settlement, settlement_sum = schema_settlement.settlement, schema_settlement.set
 refund = schema_money.refund
 account_event = schema_accounts.account_event
 keep_power, keep_desired, keep_attempt = schema_keep.keep_power, schema_keep.keep_desired, schema_keep.keep_attempt
+allocation, allocation_share = schema_settlement.allocation, schema_settlement.allocation_share
+allocation_reversal, recovery_rule = schema_settlement.allocation_reversal, schema_settlement.recovery_rule
 
 APPEND_ONLY = (
     "batch", "line", "seal", "scheme", "relay_desired", "relay_attempt", "callback_inbox", "case_event", "audit",
     "reading_act", "exchange", "settlement", "settlement_sum", "account_event", "keep_desired", "keep_attempt",
+    "allocation", "allocation_share", "allocation_reversal", "recovery_rule",
 )  # fmt: skip
 
 
@@ -95,7 +98,7 @@ building = Table(
 room = Table(
     "room", metadata,
     _id("estate_id"), _id("room_id"),  # room_id is the label people use, such as 1-1202
-    _text("building_id"), _int("floor"), _text("door"),
+    _text("building_id"), _int("floor"), _text("door"), _int("area_cm2", nullable=True),
     ForeignKeyConstraint(["estate_id", "building_id"], ["building.estate_id", "building.building_id"]),
 )  # fmt: skip
 

@@ -1,10 +1,10 @@
-"""The tables of closed settlement periods; `schema` names them among all others."""
+"""The tables of closed settlement periods, of what is shared and of debts; `schema` names them among all others."""
 
-from sqlalchemy import Table
+from sqlalchemy import Column, Index, Table
 
+from server.store.columns import Int64, metadata
 from server.store.columns import id_column as _id
 from server.store.columns import int_column as _int
-from server.store.columns import metadata
 from server.store.columns import text_column as _text
 
 settlement = Table(  # a closed day or month; a line belongs to the first that ends after it and was closed through it
@@ -26,4 +26,36 @@ settlement_sum = Table(  # an account in a closed period, in the order of domain
     _id("estate_id"), _id("kind"), _id("period"), _id("account_id"),
     _int("opening_fen"), _int("closing_fen"), _text("by_kind"), _int("lines"), _int("late_lines"), _int("late_fen"),
     _int("charge_nf"), _int("energy_wh"), _int("rate1_wh"), _int("rate2_wh"), _int("rate3_wh"), _int("rate4_wh"),
+)  # fmt: skip
+
+allocation = Table(  # a cost of shared areas that was shared among households
+    "allocation", metadata,
+    _id("estate_id"), _id("allocation_id"),
+    _text("period"),  # the closed month
+    _text("subject"), _text("basis"),  # equal | area | usage
+    _text("vacant"),  # spread | estate: who bears the part of rooms without a household
+    _int("energy_wh", nullable=True), _int("price_nf_per_wh", nullable=True), _int("amount_fen"),
+    _int("weight_total"), _text("formula"),  # JSON of the numbers that it follows from
+    _int("batch_seq"), _int("event_at"), _text("actor"), _int("created_ms"),
+)  # fmt: skip
+
+allocation_share = Table(
+    "allocation_share", metadata,
+    _id("estate_id"), _id("allocation_id"), _id("account_id"), _int("weight"), _int("energy_wh"), _int("amount_fen"),
+    Index("allocation_share_account", "estate_id", "account_id"),
+)  # fmt: skip
+
+allocation_reversal = Table(
+    "allocation_reversal", metadata,
+    _id("estate_id"), _id("allocation_id"), _int("batch_seq"), _text("reason"), _text("actor"), _int("world_at"),
+    _int("created_ms"),
+)  # fmt: skip
+
+recovery_rule = Table(  # in force is the one that began last, the higher number of two
+    "recovery_rule", metadata,
+    _id("estate_id"), Column("rule_no", Int64, primary_key=True, autoincrement=False),
+    _int("valid_from"), _int("permille"),
+    _text("ledgers"),  # in the order in which they are paid, with commas
+    _text("split"),  # order | pro_rata
+    _text("actor"), _int("created_ms"),
 )  # fmt: skip

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, RowMapping, and_, case, or_, select
 
 from core.units import REGISTER_MODULUS_WH
 from server.domain.settlement import Settlement
-from server.domain.settlement_sums import CHARGE
+from server.domain.settlement_sums import CHARGE, METERED
 from server.store.schema import batch, exchange, line, meter, payment
 from server.store.settlement import before
 
@@ -34,7 +34,7 @@ def lines_in(
     """The lines of some accounts of one household that belong to a closed period, by event; all lines of revenue no."""
     last = before(connection, estate_id, closed)
     earlier_seq = closed.through_seq if last is None else last.through_seq
-    ends_itself = and_(batch.c.kind == CHARGE, line.c.event_to.is_not(None))
+    ends_itself = and_(batch.c.kind.in_(METERED), line.c.event_to.is_not(None))
     at = case((ends_itself, line.c.event_to - 1), else_=batch.c.event_at)
     query = (
         select(
@@ -56,8 +56,9 @@ def lines_in(
     found = []
     for row in rows:
         energy_wh = 0
-        if row[2] == CHARGE and row[9] is not None:
-            energy_wh = (row[8] - row[7]) % REGISTER_MODULUS_WH * ratios.get((row[9], row[10]), 1)
+        if row[2] in METERED and row[9] is not None:
+            way = 1 if row[2] == CHARGE else -1  # a void takes energy off
+            energy_wh = (row[8] - row[7]) * way % REGISTER_MODULUS_WH * ratios.get((row[9], row[10]), 1) * way
         found.append(StatementLine(*row[:7], energy_wh, row[9], row[11], row[3] < closed.from_at))
     return found
 

@@ -27,6 +27,7 @@ def told(
         "pay": round_yuan(int(arguments.get("pay_fen", 0))),
         "at": f.moment(int(arguments["at"])) if "at" in arguments else "",
         "phone": phone,
+        "debts": yuan(int(arguments.get("recovered_fen", 0))),
     }
     texts = {
         "alarm1": _("%(money)s left. Please top up in time."),
@@ -47,7 +48,10 @@ def told(
         "topup": _("Payment received. The balance is %(money)s."),
         "refund": _("%(sum)s is on its way back to where it was paid from. The balance is %(money)s."),
         "refund_return": _("%(sum)s could not be given back and is yours again. The balance is %(money)s."),
+        "topup_debts": _("Payment received, of which %(debts)s went to debts. The balance is %(money)s."),
     }
     if kind == "cut" and fields["at"]:
         kind = "cut_at_call" if phone else "cut_at"
+    if kind == "topup" and arguments.get("recovered_fen"):
+        kind = "topup_debts"
     return texts.get(kind, kind) % fields

@@ -11,11 +11,14 @@ from starlette.responses import HTMLResponse, Response
 
 from server.domain.ledger import ELECTRICITY, LEDGERS, ledger_account
 from server.domain.settlement import MONTH, Settlement, Sums
+from server.domain.settlement_sums import METERED
 from server.errors import NotFound
 from server.store import settlement as closes
 from server.store import statements as kept
 from server.store import wall
+from server.store.allocations import shares_of
 from server.store.estates import get_estate
+from server.store.recovery import balance_after_recovery, recovered_of
 from server.store.statements import StatementLine
 from server.store.wall import HouseholdRow
 from server.web import i18n, pages
@@ -24,6 +27,7 @@ from server.web.formats import Formats, amount, fen_exact, kwh_figure, signed_am
 from server.web.pages import EstateFacts
 from server.web.paper import Block, Column, Paper, pdf_answer
 from server.web.principal import Principal
+from server.web.shared_words import cost_said, share_said
 from server.web.words import Words, said_in
 
 router = APIRouter(include_in_schema=False)
@@ -32,6 +36,7 @@ Account = Annotated[str, Path(max_length=64)]
 Month = Annotated[str, Path(max_length=12)]
 PaymentId = Annotated[str, Path(max_length=64)]
 HASH_SHOWN = 16
+SHARED, SHARES_MAX = "shared", 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,7 @@ def statement(conn: Connection, desk: Desk, period: str) -> Paper:
         if ledger != ELECTRICITY and names[ledger] in sums:
             its = [line for line in lines if line.account_id == names[ledger]]
             blocks += _ledger(desk, ledger, sums[names[ledger]], its)
+    blocks.append(_shared(conn, desk, [line.batch_seq for line in lines if line.account_id == names[SHARED]]))
     late = _("What was booked after the close of its month stands in the month that was open then, marked as late.")
     foot = (
         _("Closed at %(time)s through batch %(batch)d of the ledger; this statement does not change any more.")
@@ -130,7 +136,7 @@ def _by_day(desk: Desk, own: list[StatementLine]) -> Block | None:
     _ = desk.f.said
     days: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
     for line in own:
-        if line.kind == "charge":
+        if line.kind in METERED:
             day = days[desk.f.iso_day(line.at)]
             day[0] += line.energy_wh
             day[1] += line.amount_fen
@@ -147,7 +153,7 @@ def _others(desk: Desk, own: list[StatementLine]) -> Block | None:
     """Every booking that is no charge."""
     _ = desk.f.said
     columns = (Column(_("Time")), Column(_("What")), Column(_("Amount, yuan"), figures=True))
-    rows = tuple(_booking(desk, line) for line in own if line.kind != "charge")
+    rows = tuple(_booking(desk, line) for line in own if line.kind not in METERED)
     return Block(_("Top-ups and other bookings"), columns, rows) if rows else None
 
 
@@ -173,7 +179,27 @@ def _ledger(desk: Desk, ledger: str, own: Sums, lines: list[StatementLine]) -> l
         ("", _("Balance at the end"), amount(own.closing_fen)),
     ]
     note = _("A ledger of its own: only electricity has to do with the power.")
-    return [Block(desk.words["account_words"][ledger], columns, tuple(rows), note, sums=1)]
+    return [Block(desk.words["ledger_name_words"][ledger], columns, tuple(rows), note, sums=1)]
+
+
+def _shared(conn: Connection, desk: Desk, batches: list[int]) -> Block | None:
+    """How the parts of shared costs that were booked in the month came about."""
+    _ = desk.f.said
+    rows = shares_of(conn, desk.estate.estate_id, desk.row.account_id, limit=SHARES_MAX, batches=batches)
+    if not rows:
+        return None
+    columns = (Column(_("What")), Column(_("How")), Column(_("Share, yuan"), figures=True))
+    said = [
+        (
+            f"{row['subject']}, {desk.f.period(row['period'])}"
+            + (f" · {_('taken back')}" if row["reversed_at"] else ""),
+            "; ".join(filter(None, (cost_said(row, desk.f), share_said(row)))),
+            amount(row["share_fen"]),
+        )
+        for row in rows
+    ]
+    note = _("What is left over goes to the largest remainders, so that the shares of all households make the amount.")
+    return Block(_("How shared costs were shared"), columns, tuple(said), note)
 
 
 def receipt(conn: Connection, desk: Desk, payment_id: str) -> Paper:
@@ -182,11 +208,16 @@ def receipt(conn: Connection, desk: Desk, payment_id: str) -> Paper:
     paid = kept.payment_of(conn, estate_id, home, payment_id)
     if paid is None:
         raise NotFound(f"no payment {payment_id} of this household")
-    after_fen = kept.balance_after(conn, estate_id, paid["batch_seq"], home) or 0
-    rows = [
-        (_("Top-up"), yuan(paid["amount_fen"])),
-        (_("Balance afterwards"), yuan(after_fen)),
-    ]
+    after_fen = balance_after_recovery(conn, estate_id, payment_id)
+    if after_fen is None:
+        after_fen = kept.balance_after(conn, estate_id, paid["batch_seq"], home) or 0
+    words = desk.words["ledger_name_words"]
+    parts = recovered_of(conn, estate_id, payment_id)
+    rows = [(_("Top-up"), yuan(paid["amount_fen"]))]
+    rows += [(_("of it to %(ledger)s") % {"ledger": words[ledger]}, yuan(fen)) for ledger, fen in parts.items()]
+    if parts:
+        rows.append((_("of it for electricity"), yuan(paid["amount_fen"] - sum(parts.values()))))
+    rows.append((_("Balance afterwards"), yuan(after_fen)))
     facts = (
         *_who(desk),
         (_("Number"), payment_id),

@@ -99,13 +99,12 @@ LEDGER = {
     "adjustment": _("Adjustment"),
     "payout": _("Paid out"),
     "carry": _("Carried over"),
+    "allocation": _("Shared areas"),
+    "recovery": _("Paid to debts"),
 }
-ACCOUNTS = {
-    "electricity": _("Electricity"),
-    "shared": _("Shared areas"),
-    "property": _("Property fees"),
-    "arrears": _("Arrears"),
-}
+BASES = {"equal": _("equal parts"), "area": _("by area"), "usage": _("by use")}
+VACANT = {"spread": _("borne by the other households"), "estate": _("borne by the estate")}
+SPLITS = {"order": _("in this order"), "pro_rata": _("in proportion")}
 PERIODS = {"day": _("Days"), "month": _("Months")}
 SALES = {
     "online": _("Online"),
@@ -308,7 +307,9 @@ GROUPS = {
     "channel_words": CHANNELS,
     "delivery_words": DELIVERY,
     "ledger_words": LEDGER,
-    "account_words": ACCOUNTS,
+    "basis_words": BASES,
+    "vacant_words": VACANT,
+    "split_words": SPLITS,
     "period_words": PERIODS,
     "sale_words": SALES,
     "payment_words": PAYMENTS,

@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from server.errors import NotFound, Refused
 from server.store import wall
 from server.store.engine import reader
+from server.store.recovery import rule_at
 from server.web import i18n, pages
 from server.web.deps import Reader, State, need
 from server.web.money import parse_fen
@@ -48,13 +49,17 @@ def room(request: Request, who: User, room: Annotated[str, Form(max_length=24)])
 
 
 @router.get("/kiosk/amount")
-def amount(request: Request, state: State, who: User, room: Annotated[str, Query(max_length=24)]) -> Response:
-    """How much?"""
+def amount(
+    request: Request, state: State, conn: Reader, who: User, room: Annotated[str, Query(max_length=24)]
+) -> Response:
+    """How much? Whether this household owes anything is not said here, only that debts may get a part."""
     if not ROOM.fullmatch(room):
         return RedirectResponse("/kiosk", 303)
+    rule = rule_at(conn, who.estate_id, state.clock.now().world_s)
     return pages.render(
-        request, "kiosk/amount.html", step=2, room=room, amounts=AMOUNTS, idle=IDLE_S, ways=list(state.providers)
-    )
+        request, "kiosk/amount.html", step=2, room=room, amounts=AMOUNTS, idle=IDLE_S, ways=list(state.providers),
+        takes_debts=rule.permille > 0,
+    )  # fmt: skip
 
 
 @router.post("/kiosk/pay")

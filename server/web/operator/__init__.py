@@ -12,12 +12,14 @@ from server.web.operator import (
     cases,
     commission,
     counter,
+    debts,
     exchanges,
     households,
     payments,
     readings,
     rules,
     settlement,
+    shared,
     statistics,
     supply,
     today,
@@ -30,7 +32,7 @@ __all__ = ["router"]
 router = APIRouter(include_in_schema=False)
 PARTS = (
     today, wall, households, accounts, bookings, bills, counter, payments, verdicts, supply, rules, statistics,
-    settlement, cases, readings, exchanges, buses, commission,
+    settlement, shared, debts, cases, readings, exchanges, buses, commission,
 )  # fmt: skip
 for part in PARTS:
     router.routes.extend(part.router.routes)

@@ -14,7 +14,9 @@ from server.store import household as reads
 from server.store import payments as payment_rows
 from server.store import refunds, statistics, wall
 from server.store.estates import get_estate
+from server.store.recovery import recovered_of
 from server.web import pages
+from server.web.debts import debts_of
 from server.web.deps import Reader, State, need
 from server.web.money import parse_fen
 from server.web.operator.shell import staff_page
@@ -65,6 +67,8 @@ def counter(
         last=next(iter(reads.payments(conn, who.estate_id, row.account_id, limit=1)), None) if row else None,
         amounts=AMOUNTS,
         order=order,
+        recovered=recovered_of(conn, who.estate_id, order["payment_id"] or "") if order is not None else {},
+        debts=debts_of(conn, who.estate_id, row.account_id, f.now_s) if row else None,
         paid_for=paid_for,
         till=till,
         till_fen=sum(one["amount_fen"] for one in till) - sum(back.values()),

@@ -12,14 +12,17 @@ from server.errors import NotFound, Refused
 from server.flows import notices as notice_flows
 from server.store import household as reads
 from server.store import wall
+from server.store.allocations import shares_of
 from server.store.days import with_gaps
 from server.store.estates import get_estate
 from server.store.household import LedgerRow
+from server.store.ledger import ledger_balances
 from server.store.settlement import months_of
 from server.store.wall import HouseholdRow
 from server.web import i18n, pages
 from server.web.api.bills import own_bill
 from server.web.bill_words import bill_view
+from server.web.debts import debts_of
 from server.web.deps import Reader, State, need
 from server.web.figures import bar_chart
 from server.web.formats import Formats
@@ -29,6 +32,7 @@ from server.web.payments import begin
 from server.web.principal import Principal
 from server.web.qr import svg_path
 from server.web.resident.story import cut_since, story_of
+from server.web.shared_words import cost_said, share_said
 from server.web.standing import Standing, is_late, standing_of
 from server.web.state import WebState
 
@@ -39,6 +43,7 @@ AMOUNTS = (50, 100, 200)
 LINES = 60
 NOTICES = 20
 RECEIPTS = 200
+SHARES = 24
 MONTHS = 24
 STAYS_MS = 600_000  # a notice stays on the page for ten minutes after it was seen
 
@@ -141,6 +146,7 @@ def home(request: Request, state: State, conn: Reader, who: Viewer) -> HTMLRespo
         receipts=receipts_of(conn, who.estate_id, row.account_id),
         use_chart=use_chart(standing, f, gettext("Energy"), DAYS_ON_PHONE),
         amounts=AMOUNTS,
+        debts=debts_of(conn, who.estate_id, row.account_id, f.now_s),
     )
 
 
@@ -170,6 +176,12 @@ def receipts_of(conn: Connection, estate_id: str, account_id: str) -> dict[int, 
     return {row["batch_seq"]: row["payment_id"] for row in reads.payments(conn, estate_id, account_id, limit=RECEIPTS)}
 
 
+def shares_said(conn: Connection, estate_id: str, account_id: str, f: Formats) -> list[tuple[RowMapping, str, str]]:
+    """The newest parts of shared costs, each with its formula and where the cost comes from."""
+    rows = shares_of(conn, estate_id, account_id, limit=SHARES)
+    return [(row, share_said(row), cost_said(row, f)) for row in rows]
+
+
 @router.get("/me/usage")
 def usage(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
     """Energy by day."""
@@ -195,6 +207,8 @@ def bills(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
         lines=daily_lines(reads.ledger(conn, who.estate_id, row.account_id, limit=400), f),
         receipts=receipts_of(conn, who.estate_id, row.account_id),
         months=months_of(conn, who.estate_id, row.account_id, limit=MONTHS),
+        ledgers=ledger_balances(conn, who.estate_id, row.account_id),
+        shares=shares_said(conn, who.estate_id, row.account_id, f),
     )
 
 

@@ -17,6 +17,7 @@ from server.errors import NotFound
 from server.store import household as reads
 from server.store import wall
 from server.store.household import RelayWish
+from server.store.recovery import recovered_of
 from server.store.wall import HouseholdRow
 from server.web import pages
 from server.web.deps import PUBLIC, Reader, State
@@ -106,6 +107,7 @@ def progress_context(
     own = who is not None and (who.may("households.list") or who.account_id == row.account_id)
     return {
         "row": row,
+        "recovered_fen": sum(recovered_of(conn, state.estate_id, order["payment_id"] or "").values()),
         "progress": progress_of(order, row, wishes, state.clock.now().machine_ms),
         "token": token,
         "own": own,

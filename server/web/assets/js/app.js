@@ -7,10 +7,11 @@ import { startCounter } from "./counter.js";
 import { startKiosk } from "./kiosk.js";
 import { startPayment } from "./payment.js";
 import { startForms } from "./forms.js";
+import { startDebts } from "./debts.js";
 import { startClock } from "./clock.js";
 
 window.htmx = htmx;
-const starters = [startForms, startClock, startLive, startWall, startCounter, startKiosk, startPayment];
+const starters = [startForms, startClock, startLive, startWall, startCounter, startKiosk, startPayment, startDebts];
 for (const start of starters) start(htmx);
 
 const charts = document.querySelector("[data-charts]");

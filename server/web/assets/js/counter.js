@@ -1,6 +1,8 @@
 /* Keys of the cashier's counter. Money keys do nothing while a dialog is open; F8 works once until the answer is there;
    keys that would lose the page are caught on this page only. */
+import { debtShare } from "./debts.js";
 import { choose, isTyping } from "./forms.js";
+import { parseFen, yuan } from "./sums.js";
 
 export function startCounter() {
   const counter = document.querySelector(".cnt[data-counter]");
@@ -42,20 +44,11 @@ function startSums(sale) {
     const fen = parseFen(sale.querySelector("[name=amount]").value);
     const before = Number(sale.dataset.balance);
     for (const shown of document.querySelectorAll("[data-sum]")) {
-      const value = { total: fen, after: fen === null ? null : before + fen }[shown.dataset.sum];
+      const after = fen === null ? null : before + fen - debtShare(sale.querySelector("[data-debts]"), fen);
+      const value = { total: fen, after }[shown.dataset.sum];
       shown.textContent = value === null ? "—" : yuan(value);
     }
   };
   sale.addEventListener("input", show);
   show();
-}
-
-function parseFen(text) {
-  const match = /^\s*(\d{1,6})(?:\.(\d{1,2}))?\s*$/.exec(text);
-  return match ? Number(match[1]) * 100 + Number((match[2] ?? "").padEnd(2, "0")) : null;
-}
-
-function yuan(fen) {
-  const whole = Math.trunc(Math.abs(fen) / 100).toString().replace(/\B(?=(\d{3})+$)/g, ",");
-  return `${fen < 0 ? "\u2212" : ""}¥${whole}.${String(Math.abs(fen) % 100).padStart(2, "0")}`;
 }

@@ -1,0 +1,87 @@
+"""Reads and appends of the share of top-ups that goes to debts: the rule in force, what is owed, what was recovered."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, RowMapping, case, func, select
+
+from server.domain.ledger import ledger_account
+from server.domain.recovery import DEBT_LEDGERS, RecoveryRule, Standing
+from server.store import ledger as journal
+from server.store.schema import account, recovery_rule
+
+
+def rule_at(connection: Connection, estate_id: str, at_s: int) -> RecoveryRule:
+    """The rule in force at an instant; nothing is recovered where none has begun."""
+    own = recovery_rule.c
+    query = (
+        select(own.valid_from, own.permille, own.ledgers, own.split)
+        .where(own.estate_id == estate_id, own.valid_from <= at_s)
+        .order_by(own.valid_from.desc(), own.rule_no.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).one_or_none()
+    return RecoveryRule() if row is None else RecoveryRule(row[0], row[1], tuple(row[2].split(",")), row[3])
+
+
+def rules(connection: Connection, estate_id: str) -> Sequence[RowMapping]:
+    """All rules, the newest first."""
+    query = select(recovery_rule).where(recovery_rule.c.estate_id == estate_id)
+    return connection.execute(query.order_by(recovery_rule.c.rule_no.desc())).mappings().all()
+
+
+def add_rule(connection: Connection, estate_id: str, rule: RecoveryRule, actor: str, created_ms: int) -> int:
+    """Keep a rule; returns its number."""
+    query = select(func.coalesce(func.max(recovery_rule.c.rule_no), 0)).where(recovery_rule.c.estate_id == estate_id)
+    number = int(connection.execute(query).scalar_one()) + 1
+    connection.execute(
+        recovery_rule.insert().values(
+            estate_id=estate_id, rule_no=number, valid_from=rule.valid_from, permille=rule.permille,
+            ledgers=",".join(rule.ledgers), split=rule.split, actor=actor, created_ms=created_ms,
+        )
+    )  # fmt: skip
+    return number
+
+
+def standing_of(connection: Connection, estate_id: str, account_id: str) -> Standing:
+    """Where a household's electricity account stands, and its debts."""
+    names = {ledger_account(account_id, ledger): ledger for ledger in DEBT_LEDGERS}
+    found = journal.accounts_by_id(connection, estate_id, [account_id, *names])
+    home = found[account_id]
+    debts = {ledger: -found[name]["balance_fen"] for name, ledger in names.items() if name in found}
+    owed = {ledger: fen for ledger, fen in debts.items() if fen > 0}
+    return Standing(home["balance_fen"], home["close_allowed_fen"], home["alarm2_fen"], owed)
+
+
+def recovered_of(connection: Connection, estate_id: str, payment_id: str) -> dict[str, int]:
+    """What of a payment went to debts, by ledger."""
+    booked = journal.batch_of_key(connection, estate_id, f"recovery:{payment_id}")
+    if booked is None:
+        return {}
+    lines = journal.lines_of_batch(connection, estate_id, booked["batch_seq"])
+    return {line.account_id.rpartition(":")[2]: line.amount_fen for line in lines if line.amount_fen > 0}
+
+
+def balance_after_recovery(connection: Connection, estate_id: str, payment_id: str) -> int | None:
+    """The electricity balance after the share of a payment went to debts; None where none did."""
+    booked = journal.batch_of_key(connection, estate_id, f"recovery:{payment_id}")
+    if booked is None:
+        return None
+    return journal.lines_of_batch(connection, estate_id, booked["batch_seq"])[0].balance_after_fen
+
+
+def debtors(connection: Connection, estate_id: str, *, limit: int) -> Sequence[RowMapping]:
+    """Rooms with debts in ledgers beside electricity, the highest sum first; fen by ledger."""
+    sums = [
+        func.sum(case((account.c.kind == ledger, -account.c.balance_fen), else_=0)).label(ledger)
+        for ledger in DEBT_LEDGERS
+    ]
+    owed = func.sum(-account.c.balance_fen)
+    home = func.min(account.c.account_id).label("ledger_id")
+    query = (
+        select(account.c.room_id, home, owed.label("owed_fen"), *sums)
+        .where(account.c.estate_id == estate_id, account.c.kind.in_(DEBT_LEDGERS), account.c.balance_fen < 0)
+        .group_by(account.c.room_id)
+        .order_by(owed.desc(), account.c.room_id)
+        .limit(limit)
+    )
+    return connection.execute(query).mappings().all()
