@@ -170,10 +170,11 @@ class Campaign:
 
     def _settle_again(self):
         """The collector reads those near a threshold more often; two readings have to agree."""
-        deaf, flaky = self._unheard()
-        watched = [n for n in self._overdrawn() if n not in deaf and (n not in flaky or self.random.random() < 0.5)]
+        overdrawn = self._overdrawn()
         for _ in self.whole.env.passing(self.whole.env.now + 240):
             pass
+        deaf, flaky = self._unheard()  # a fault may have begun meanwhile
+        watched = [n for n in overdrawn if n not in deaf and (n not in flaky or self.random.random() < 0.5)]
         self._take(watched, watched)
 
     def _unheard(self):
