@@ -13,8 +13,8 @@ from collections.abc import Sequence
 OWN = ("core", "server")
 INSTALL = "pip install 'estate645[server]'"
 COMMANDS = (
-    "demo", "serve", "import_", "verify", "heads", "migrate", "backup", "restore", "view", "scan", "read", "trace",
-    "frame", "why", "explain", "doctor", "rekey",
+    "demo", "serve", "import_", "verify", "heads", "migrate", "backup", "restore", "archive", "view", "scan", "read",
+    "trace", "frame", "why", "explain", "doctor", "rekey",
 )  # fmt: skip
 
 

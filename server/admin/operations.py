@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from core.dlt645.masking import Masker
+from server.admin.archiving import archive_step
 from server.admin.service import Operation
 from server.admin.wire import question_of
 from server.cli.budgets import fields_of
@@ -63,6 +64,7 @@ class Operations:
             "trace": self.trace,
             "import": self.take_in,
             "rekey": self.rekey,
+            "archive": self.archive,
         }
 
     def buses(self, _message: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,6 +154,10 @@ class Operations:
             )
         done = self._writer.run(lambda unit: relock_passwords(unit, self._keyring.relock, self._clock.now()))
         return {"done": {"locked": done.locked, "changed": done.changed, "unopened": list(done.unopened)}}
+
+    def archive(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """One step of archiving, of a file that this process can read."""
+        return {"done": archive_step(self._writer, self._clock, self._estate_id, message)}
 
     @property
     def _collector(self) -> Supervisor:

@@ -16,11 +16,13 @@ from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import DBAPIError
 
 from server.config import load
+from server.domain.archive import ArchiveFile
 from server.domain.heads import Head, heads_of
 from server.domain.verification import VerifyReport
 from server.errors import ConfigError, StorageUnavailable
 from server.flows.verification import verify
 from server.pay.signing import load_public_key
+from server.store.archive_file import about_of, sha256_of
 from server.store.engine import open_engine, reader, unavailable
 from server.store.estates import list_estates
 
@@ -35,15 +37,18 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--database", metavar="URL", help="database to check")
     parser.add_argument("--heads", type=Path, metavar="FILE", help="signed heads that the journal must lead to")
     parser.add_argument("--public-key", type=Path, metavar="FILE", help="key that signed them")
+    parser.add_argument("--archives", type=Path, metavar="DIR", help="folder with archives whose lines are checked too")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Check all estates of the database in one consistent read."""
-    if (arguments.heads is None) != (arguments.public_key is None):
+    if bool(arguments.heads or (arguments.archives and arguments.public_key)) != bool(arguments.public_key):
         raise ConfigError("--heads and --public-key belong together; name both files")
-    reports = check(database_of(arguments), _heads(arguments))
+    files = _archives(arguments.archives)
+    heads = _heads(arguments) + _heads_of_archives(files, arguments.public_key)
+    reports = check(database_of(arguments), heads, files)
     wrong = sum(len(report.mismatches) for report in reports)
     if arguments.json:
         document = {"estates": [asdict(report) for report in reports], "mismatches": wrong}
@@ -62,6 +67,27 @@ def _heads(arguments: argparse.Namespace) -> list[Head]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{arguments.heads}: cannot be read ({error}); name a file of `estate645 heads`") from error
     return heads_of(lines, load_public_key(arguments.public_key), str(arguments.heads))
+
+
+def _archives(folder: Path | None) -> list[ArchiveFile]:
+    """Every archive in the folder; ConfigError when there is none."""
+    if folder is None:
+        return []
+    try:
+        found = [ArchiveFile(path, sha256_of(path)) for path in sorted(folder.glob("*.archive"))]
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be read ({error.strerror}); check its permissions") from error
+    if not found:
+        raise ConfigError(f"there is no archive in {folder}; name the folder that `estate645 archive` wrote into")
+    return found
+
+
+def _heads_of_archives(files: Sequence[ArchiveFile], public_key: Path | None) -> list[Head]:
+    """The signed ends of archives, which the journal must lead to; none without the key."""
+    if public_key is None:
+        return []
+    key = load_public_key(public_key)
+    return [head for one in files for head in heads_of([about_of(one.path).head], key, str(one.path))]
 
 
 def database_of(arguments: argparse.Namespace) -> str:
@@ -88,12 +114,12 @@ def existing(url: str) -> Iterator[Engine]:
         engine.dispose()
 
 
-def check(url: str, heads: Sequence[Head] = ()) -> list[VerifyReport]:
+def check(url: str, heads: Sequence[Head] = (), files: Sequence[ArchiveFile] = ()) -> list[VerifyReport]:
     """A report for each estate; ConfigError when there is no file or no estate, StorageUnavailable for no database."""
     with existing(url) as engine, reader(engine) as connection:
         estates = [row["estate_id"] for row in list_estates(connection)]
         reports = [
-            verify(connection, estate_id, [head for head in heads if head.estate_id == estate_id])
+            verify(connection, estate_id, [head for head in heads if head.estate_id == estate_id], files)
             for estate_id in estates
         ]
     where = engine.url.render_as_string(hide_password=True)
@@ -111,6 +137,10 @@ def _show(report: VerifyReport) -> None:
         f"{report.payments} payments, {report.settlements} closed periods"
     )
     print(f"  sealed {report.sealed} batches, unsealed tail {report.unsealed}")
+    if report.archived:
+        print(
+            f"  {report.archived} lines are archived; only their hashes were followed (--archives DIR checks them too)"
+        )
     for mismatch in report.mismatches[:SHOWN_MAX]:
         print(f"  MISMATCH invariant {mismatch.invariant}: {mismatch.subject}: {mismatch.detail}")
     if len(report.mismatches) > SHOWN_MAX:

@@ -32,7 +32,10 @@ class Mismatch:
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """What was counted and what does not agree; `unsealed` batches are newer than the last seal."""
+    """What was counted and what does not agree; `unsealed` batches are newer than the last seal.
+
+    `archived` lines lie in files that were not at hand: only their hashes were followed.
+    """
 
     estate_id: str
     accounts: int
@@ -45,6 +48,7 @@ class VerifyReport:
     sealed: int
     unsealed: int
     settlements: int
+    archived: int
     mismatches: tuple[Mismatch, ...]
 
 

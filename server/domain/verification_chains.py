@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.units import NF_PER_FEN, REGISTER_MODULUS_WH, WH_PER_STEP
-from server.domain.billing import NO_RATES
+from server.domain.archive import AccountStanding, MeterStanding
+from server.domain.billing import NO_RATES, rates_from
 from server.domain.line_words import ABSENT, RATE_COUNT, LineWords, Words
 from server.domain.tariff_calendar import TariffCalendar
 from server.domain.verification import AccountChain, Ended, Findings, Installed, MeterChain, Reached
@@ -54,6 +55,10 @@ def _grown(values: Words, size: int, fill: int = 0) -> Words:
     return np.concatenate([values, np.full(max(size, 2 * len(values)) - len(values), fill, np.int64)])
 
 
+def _text(rates_wh: Iterable[int]) -> str:
+    return ",".join(map(str, rates_wh))
+
+
 class AccountBooks:
     """Where all accounts stand, by their number among the names."""
 
@@ -61,6 +66,32 @@ class AccountBooks:
         self.found = found
         self.names: list[str] = []
         self._balance = self._residue = self._version = np.zeros(0, np.int64)
+        self._begun: dict[str, AccountStanding] = {}
+        self._known = 0
+
+    def stand(self, accounts: Iterable[AccountStanding]) -> None:
+        """Let all accounts stand there, whatever was seen so far."""
+        self._begun = {one.account_id: one for one in accounts}
+        for values in (self._balance, self._residue, self._version):
+            values[:] = 0
+        self._known = 0
+        self._begin()
+
+    def standing(self) -> list[AccountStanding]:
+        """Where the accounts with lines stand, by their ids."""
+        rows = zip(self.names, self._balance.tolist(), self._residue.tolist(), self._version.tolist(), strict=False)
+        return sorted([AccountStanding(*row) for row in rows] + self._unseen())
+
+    def _unseen(self) -> list[AccountStanding]:
+        names = set(self.names)
+        return [one for name, one in self._begun.items() if name not in names]
+
+    def _begin(self) -> None:
+        """Let accounts whose first line comes now stand where they were said to."""
+        for number in range(self._known, len(self.names)) if self._begun else ():
+            if was := self._begun.get(self.names[number]):
+                self._balance[number], self._residue[number], self._version[number] = was[1:]
+        self._known = len(self.names)
 
     def take(self, lines: LineWords) -> None:
         """Follow the lines of a window."""
@@ -68,6 +99,7 @@ class AccountBooks:
         size = len(self.names)
         self._balance, self._residue = _grown(self._balance, size), _grown(self._residue, size)
         self._version = _grown(self._version, size)
+        self._begin()
         groups = _Grouped(lines["account_id"])
         order = groups.order
         amount, charge = lines["amount_fen"][order], lines["charge_nf"][order]
@@ -100,16 +132,14 @@ class AccountBooks:
 
     def close(self, rows: Iterable[tuple[str, int, int, int]]) -> int:
         """Compare with the accounts' own rows (id, balance, residue, version); returns how many there are."""
-        numbers = {name: number for number, name in enumerate(self.names)}
-        standing = list(zip(self._balance.tolist(), self._residue.tolist(), self._version.tolist(), strict=True))
+        standing = {one.account_id: one[1:] for one in self.standing()}
         count = 0
         for account_id, *stored in rows:
             count += 1
-            number = numbers.pop(account_id, None)
-            was = (0, 0, 0) if number is None else standing[number]
+            was = standing.pop(account_id, (0, 0, 0))
             if tuple(stored) != was:
                 AccountChain(*was).close(self.found, account_id, *stored)
-        for account_id in numbers:
+        for account_id in standing:
             self.found.note(2, f"account {account_id}", "has lines but does not exist")
         return count
 
@@ -158,6 +188,39 @@ class MeterBooks:
             if item.carried is not None:
                 self._period[place], self._counter[place] = item.carried.tier_period_start, item.carried.tier_period_wh
                 self._settled[place] = (item.carried.order_start, item.carried.settled_wh)
+
+    def stand(self, meters: Iterable[MeterStanding]) -> None:
+        """Let the charges of these installations stand there, whatever was seen of them so far."""
+        for one in meters:
+            place = self._installs.get((one.meter_id, one.install_no))
+            if place is None:
+                self.found.note(3, f"meter {one.meter_id}", f"was archived, but installation {one.install_no} is gone")
+                continue
+            try:
+                rates, settled = rates_from(one.rates_wh), rates_from(one.order_rates_wh)
+            except ValueError:
+                self.found.note(3, f"meter {one.meter_id}", "stood at rate registers that are none")
+                continue
+            self._total[place], self._at[place] = one.total_wh, one.read_at
+            self._rates[:, place] = rates or ABSENT
+            self._period[place] = ABSENT if one.tier_period_start is None else one.tier_period_start
+            self._counter[place], self._charged[place] = one.tier_period_wh, one.charged_wh
+            self._lines[place] = one.charges
+            self._settled[place] = (one.order_start, settled or NO_RATES)
+
+    def standing(self) -> list[MeterStanding]:
+        """Where the charges of installations that have any stand, by their meters."""
+        found = []
+        for place in np.flatnonzero(self._lines).tolist():
+            item, rates = self.meters[place], self._rates[:, place].tolist()
+            order_start, settled = self._settled.get(place, (0, NO_RATES))
+            found.append(MeterStanding(
+                item.meter_id, item.install_no, int(self._total[place]), int(self._at[place]),
+                None if ABSENT in rates else _text(rates),
+                None if self._period[place] == ABSENT else int(self._period[place]), int(self._counter[place]),
+                order_start, _text(settled), int(self._charged[place]), int(self._lines[place]),
+            ))  # fmt: skip
+        return sorted(found)
 
     def take(self, lines: LineWords, mirrored: Sequence[int] = ()) -> None:
         """Follow the charges of a window; the batches `mirrored` take earlier ones back."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
+from server.domain.archive import Archived
 from server.domain.billing import Registers, TierState, rates_from
 from server.domain.bills import (
     Bill,
@@ -23,6 +24,7 @@ from server.domain.tariff_calendar import TariffCalendar
 from server.domain.verification import Installed
 from server.errors import NotFound
 from server.store import bills as kept
+from server.store.archive import account_standing, meter_standing
 from server.store.estates import get_estate
 from server.store.ledger import balance_at
 from server.store.tariffs import load_tariffs
@@ -45,6 +47,9 @@ def explain(connection: Connection, estate_id: str, text: str) -> Bill:
         booked = kept.lines_between(connection, estate_id, name.account_id, after_s, until_s)
         before_fen, _ = balance_at(connection, estate_id, name.account_id, after_s)
     if not booked:
+        stood = account_standing(connection, estate_id, name.account_id)
+        if stood is not None and name.number is not None and name.number <= stood.version:
+            raise Archived(f"bill {name} is archived; put the archive back to explain it")
         raise NotFound(f"there is no bill {name}: nothing was booked then")
     derived = _charges(connection, estate_id, name, booked)
     lines = tuple(_line(one, derived) for one in booked)
@@ -95,7 +100,8 @@ def _follow(
     calendars: Mapping[str, TariffCalendar],
 ) -> list[BillLine]:
     first, last_batch = own[0].line, max(one.batch_seq for one in own)
-    since_s = _since_s(own[0], calendars)
+    stood = meter_standing(connection, estate_id, *installation)
+    since_s = max(_since_s(own[0], calendars), 0 if stood is None else stood.read_at)
     lines = standing_lines(kept.charges_of(connection, estate_id, account_id, installation, since_s, last_batch))
     installed = kept.installation_of(connection, estate_id, *installation)
     tier = TierState(0, first.tier_from_wh or 0)  # without tiers the counter counts on and decides nothing
@@ -103,6 +109,10 @@ def _follow(
     if lines and (lines[0].line.event_from or 0) < since_s:
         end = lines.pop(0).line
         was = Registers(end.event_to or 0, end.to_wh or 0, rates_from(end.to_rates_wh))
+    elif stood is not None:
+        was = Registers(stood.read_at, stood.total_wh, rates_from(stood.rates_wh))
+        order_wh = rates_from(stood.order_rates_wh)
+        tier = TierState(stood.tier_period_start or 0, stood.tier_period_wh, stood.order_start, order_wh)
     elif installed is not None:
         was = Registers(installed.installed_at, installed.start_wh, None)
         tier = _carried(installed)

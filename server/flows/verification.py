@@ -4,12 +4,14 @@ The journal streams by in windows of whole batches, so memory does not grow with
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection
 
 from server.domain.accounts import Told, telling_problems
+from server.domain.archive import Act, ArchiveFile, Standing, present, sealed_act
 from server.domain.heads import Head
 from server.domain.ledger import (
     CASH,
@@ -22,11 +24,14 @@ from server.domain.ledger import (
 )
 from server.domain.line_words import LineWords, Words, hash_of_lines
 from server.domain.tariff_calendar import TariffCalendar
-from server.domain.verification import Findings, VerifyReport
+from server.domain.verification import Findings, Mismatch, VerifyReport
 from server.domain.verification_chains import AccountBooks, MeterBooks
 from server.domain.verification_refunds import RefundBooks
 from server.domain.voiding import VOID
+from server.errors import StorageUnavailable
 from server.flows.verification_settlement import SettlementBooks
+from server.store import archive as archives
+from server.store import ledger as journal_rows
 from server.store import verification as books
 from server.store.accounts import told
 from server.store.append_only import unguarded
@@ -39,7 +44,9 @@ from server.store.voiding import revoked
 class _Books:
     """One pass over an estate's journal."""
 
-    def __init__(self, connection: Connection, estate_id: str, heads: Sequence[Head]) -> None:
+    def __init__(
+        self, connection: Connection, estate_id: str, heads: Sequence[Head] = (), passed: tuple[int, int] | None = None
+    ) -> None:
         self.connection, self.estate_id = connection, estate_id
         self.found = Findings()
         self.heads: dict[int, set[str]] = {}
@@ -56,15 +63,37 @@ class _Books:
             revoked(connection, estate_id),
         )
         self.payments = _Payments(self.found, books.payments(connection, estate_id))
-        self.settlements = SettlementBooks(connection, estate_id, self.found)
+        self.settlements = SettlementBooks(connection, estate_id, self.found, passed)
         self.refunds = RefundBooks(self.found, *books.refunds(connection, estate_id))
         self.lives = _Lives(self.found, told(connection, estate_id))
         self.previous_hash = GENESIS
         self.sealing = True
-        self.sealed = self.batches = self.lines = self.last_seq = 0
+        self.sealed = self.batches = self.lines = self.last_seq = self.archived = 0
 
     def take(self, window: Window) -> None:
-        """Follow some batches."""
+        """Follow some batches with all their lines."""
+        self._follow(window, passing=False)
+        self.accounts.take(window.lines)
+        self.meters.take(window.lines, [one.header[0] for one in window.batches if one.header[1] == VOID])
+        self.settlements.take(window)
+
+    def pass_by(self, window: Window) -> None:
+        """Follow some batches whose lines are archived in a file that is not at hand; some may still be here."""
+        self._follow(window, passing=True)
+
+    def stand(self, act: Act, *, followed: bool) -> None:
+        """Let everything stand where it stood after an archive; what was `followed` must have come to just that."""
+        subject = f"archive {act.archive_no}"
+        kept = archives.standing(self.connection, self.estate_id, act.archive_no)
+        self.found.expect(7, subject, "hash of where everything stood", act.standing_sha256, kept.sha256())
+        self.found.expect(7, subject, "hash of its last batch", act.hash, self.previous_hash)
+        if followed:
+            own = Standing(self.accounts.standing(), self.meters.standing())
+            self.found.expect(2, subject, "hash of what its lines come to", own.sha256(), kept.sha256())
+        self.accounts.stand(kept.accounts)
+        self.meters.stand(kept.meters)
+
+    def _follow(self, window: Window, *, passing: bool) -> None:
         lines = window.lines
         self.lines += len(lines)
         numbers = np.array([batch.header[0] for batch in window.batches], np.int64)
@@ -75,14 +104,17 @@ class _Books:
         names, accounts, amounts = lines.names["account_id"].texts, lines["account_id"], lines["amount_fen"]
         sums = np.concatenate([[0], np.cumsum(amounts)]).tolist()
         for batch, start, end in zip(window.batches, starts, ends, strict=True):
-            self._batch(batch, end - start, sums[end] - sums[start])
-            self._seal(batch, lines, canonical, start, end)
-            if batch.header[1] != "charge":
+            absent = passing and start == end
+            self._batch(batch, batch.header[6] if absent else end - start, sums[end] - sums[start])
+            self._seal(batch, None if absent else lines, canonical, start, end)
+            if absent:
+                self.archived += batch.header[6]
+                self.payments.pass_by(batch.header)
+                self.refunds.pass_by(batch.header[1], batch.header[4], batch.header[7])
+                self.lives.pass_by(batch.header[0])
+            elif batch.header[1] != "charge":
                 booked = [names[number] for number in accounts[start:end].tolist()]
                 self._credit(batch.header, booked, amounts[start:end].tolist())
-        self.accounts.take(lines)
-        self.meters.take(lines, [batch.header[0] for batch in window.batches if batch.header[1] == VOID])
-        self.settlements.take(window)
 
     def _strays(self, lines: LineWords, numbers: Words) -> None:
         for row in np.flatnonzero(lines["odd"]):
@@ -108,8 +140,8 @@ class _Books:
         self.refunds.take(header[1], header[4], booked)
         self.lives.take(header[0], header[1], booked)
 
-    def _seal(self, batch: Batch, lines: LineWords, canonical: Words, start: int, end: int) -> None:
-        """Follow the hash chain; after the last seal comes the unsealed tail."""
+    def _seal(self, batch: Batch, lines: LineWords | None, canonical: Words, start: int, end: int) -> None:
+        """Follow the hash chain; after the last seal comes the unsealed tail. No lines: the link has their hash."""
         link = batch.link
         if link is None:
             self.sealing = False
@@ -117,7 +149,9 @@ class _Books:
         subject = f"seal {batch.header[0]}"
         if not self.sealing:
             self.found.note(7, subject, "follows a batch without a seal")
-        if link.form == 1:
+        if lines is None:
+            lines_hash = link.lines_sha256
+        elif link.form == 1:
             lines_hash = lines_sha256(lines.line(row) for row in range(start, end))
         else:
             lines_hash = hash_of_lines(canonical[start:end])
@@ -167,6 +201,10 @@ class _Lives:
         for problem in telling_problems(kind, amounts, self._events.pop(batch_seq, [])):
             self.found.note(5, f"batch {batch_seq}", problem)
 
+    def pass_by(self, batch_seq: int) -> None:
+        """One batch whose lines are archived."""
+        self._events.pop(batch_seq, None)
+
     def close(self) -> None:
         """What is left has no batch."""
         for batch_seq in self._events:
@@ -194,6 +232,12 @@ class _Payments:
         if kind == "topup" and by_provider and not rows and CASH not in amounts:
             self.found.note(5, f"batch {batch_seq}", "credits money of a provider without a payment")
 
+    def pass_by(self, header: tuple[Any, ...]) -> None:
+        """One batch whose lines are archived: its turnover is what its payment brought."""
+        for row in self._rows.pop(header[0], []):
+            self.found.expect(5, f"payment {row.payment_id}", "kind of its batch", header[1], "topup")
+            self.found.expect(5, f"payment {row.payment_id}", "turnover of its batch", header[7], row.amount_fen)
+
     def _one(self, row: books.PaymentRow, kind: str, amounts: dict[str, int]) -> None:
         subject = f"payment {row.payment_id}"
         self.found.expect(5, subject, "kind of its batch", kind, "topup")
@@ -210,17 +254,51 @@ class _Payments:
                 self._one(row, "missing", {})
 
 
-def verify(connection: Connection, estate_id: str, heads: Sequence[Head] = ()) -> VerifyReport:
+def verify(
+    connection: Connection, estate_id: str, heads: Sequence[Head] = (), files: Sequence[ArchiveFile] = ()
+) -> VerifyReport:
     """Recompute every balance from readings and tariffs and check invariants 1 to 8 and 16.
 
-    The chain of seals must pass through `heads`, whose signatures the caller has checked.
+    The chain of seals must pass through `heads`, whose signatures the caller has checked. Lines that are archived come
+    from those of `files` that are what was archived; without them only the chain is followed there, and everything
+    goes on from where it stood. StorageUnavailable when lines were archived while this read them.
     """
-    own = _Books(connection, estate_id, heads)
-    for window in Journal(connection, estate_id).windows():
+    acts = archives.acts(connection, estate_id)
+    kept = present(acts)
+    at_hand = {one.sha256: one.path for one in files}
+    named = {one.path.name: one for one in files}
+    own = _Books(connection, estate_id, heads, _passed([act for act in kept if act.file_sha256 not in at_hand]))
+    journal = Journal(connection, estate_id)
+    if sum(act.last_seq - act.first_seq + 1 for act in kept) != (acts[-1].until_seq if acts else 0):
+        own.found.note(7, "archives", "do not lead back to the first batch")
+    for act in acts:
+        key, payload = sealed_act(act)
+        booked = journal_rows.batch_of_key(connection, estate_id, key)
+        own.found.expect(
+            7, f"archive {act.archive_no}", "hash of what was done", booked and booked["payload_sha256"], payload
+        )
+    for act in kept:
+        file = at_hand.get(act.file_sha256)
+        if file is None and act.file in named:
+            own.found.expect(7, f"archive {act.file}", "SHA-256", named[act.file].sha256, act.file_sha256)
+        for window in journal.windows(after=act.first_seq - 1, until=act.last_seq, file=file):
+            own.pass_by(window) if file is None else own.take(window)
+        own.stand(act, followed=file is not None)
+    for window in journal.windows(after=kept[-1].last_seq if kept else 0):
         own.take(window)
+    return _reported(own, acts)
+
+
+def _passed(absent: Sequence[Act]) -> tuple[int, int] | None:
+    return (absent[-1].last_seq, absent[-1].until_at) if absent else None
+
+
+def _reported(own: _Books, acts: Sequence[Act]) -> VerifyReport:
     accounts = own.close()
+    if own.found.mismatches and archives.moved_since(own.connection, own.estate_id, acts):
+        raise StorageUnavailable("lines were archived while the books were read; nothing is known, verify again")
     return VerifyReport(
-        estate_id=estate_id,
+        estate_id=own.estate_id,
         accounts=accounts,
         meters=own.meters.count,
         batches=own.batches,
@@ -231,5 +309,27 @@ def verify(connection: Connection, estate_id: str, heads: Sequence[Head] = ()) -
         sealed=own.sealed,
         unsealed=own.batches - own.sealed,
         settlements=own.settlements.count,
+        archived=own.archived,
         mismatches=tuple(own.found.mismatches),
     )
+
+
+def followed(connection: Connection, estate_id: str, last: int, file: Path) -> tuple[Standing, list[Mismatch]]:
+    """Where everything stands after batch `last`, by a new archive `file` in place of the database's own lines.
+
+    The whole journal is followed, so that what the file says must lead to every balance of now.
+    """
+    kept = present(archives.acts(connection, estate_id))
+    own = _Books(connection, estate_id, passed=_passed(kept))
+    journal = Journal(connection, estate_id)
+    for act in kept:
+        for window in journal.windows(after=act.first_seq - 1, until=act.last_seq):
+            own.pass_by(window)
+        own.stand(act, followed=False)
+    for window in journal.windows(after=kept[-1].last_seq if kept else 0, until=last, file=file):
+        own.take(window)
+    stood = Standing(own.accounts.standing(), own.meters.standing())
+    for window in journal.windows(after=last):
+        own.take(window)
+    own.close()
+    return stood, own.found.mismatches

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from server.domain.allocation import largest_remainder, posted_to
 from server.domain.ledger import GENESIS
 from server.domain.settlement import KINDS, Settlement, Sums, span_of, sums_sha256, turnover_of
-from server.domain.settlement_sums import PeriodSums
+from server.domain.settlement_sums import PeriodSums, Ratios
 from server.domain.verification import Findings
 from server.errors import NotFound
 from server.store import allocations
@@ -31,9 +31,13 @@ HELD_MAX = 3  # periods whose derived sums are kept for telling
 class SettlementBooks:
     """The closed periods of an estate while its journal streams by."""
 
-    def __init__(self, connection: Connection, estate_id: str, found: Findings) -> None:
+    def __init__(
+        self, connection: Connection, estate_id: str, found: Findings, passed: tuple[int, int] | None = None
+    ) -> None:
+        """`passed`: lines up to this batch, which are of before this instant, will not stream by."""
         self._connection, self._estate_id, self._found = connection, estate_id, found
         self._rows: list[tuple[list[Settlement], PeriodSums]] = []
+        self._closed: list[list[Settlement]] = []
         self._wrong: dict[tuple[str, str], list[Sums]] = {}
         self.count = 0
         known: dict[tuple[str, int], int] | None = None
@@ -41,11 +45,24 @@ class SettlementBooks:
             closed = kept.settlements(connection, estate_id, kind)
             if closed:
                 known = ratios(connection, estate_id) if known is None else known
-                ends = [closed[0].from_at, *(one.to_at for one in closed)]
-                throughs = [closed[0].through_seq, *(one.through_seq for one in closed)]
-                self._rows.append((closed, PeriodSums(ends, throughs, known)))
+                self._derive(closed, known, passed)
+                self._closed.append(closed)
                 self.count += len(closed)
                 self._headers(closed)
+
+    def _derive(self, closed: list[Settlement], known: Ratios, passed: tuple[int, int] | None) -> None:
+        first, opening = 0, None
+        if passed is not None:
+            first = next((at for at in range(1, len(closed)) if _follows(closed[at - 1], closed[at], passed)), 0)
+            if not first:
+                return
+            before = closed[first - 1]
+            rows = kept.sums(self._connection, self._estate_id, before.kind, before.period)
+            opening = {row.account_id: row.closing_fen for row in rows}
+        derived = closed[first:]
+        ends = [derived[0].from_at, *(one.to_at for one in derived)]
+        throughs = [closed[max(0, first - 1)].through_seq, *(one.through_seq for one in derived)]
+        self._rows.append((derived, PeriodSums(ends, throughs, known, opening)))
 
     def take(self, window: Window) -> None:
         """Follow some batches."""
@@ -92,12 +109,12 @@ class SettlementBooks:
 
     def close(self, last_seq: int) -> None:
         """Compare what was kept; the journal ended with batch `last_seq`."""
-        for closed, own in self._rows:
+        for derived, own in self._rows:
+            self._compare(derived, own, max(header.through_seq for header in derived))
+        for closed in self._closed:
             for header in closed:
                 if header.through_seq > last_seq:
                     self._note(header, f"was closed through batch {header.through_seq}, which does not exist")
-            self._compare(closed, own, max(header.through_seq for header in closed))
-            for header in closed:
                 self._kept(header)
         self._allocations()
         for kind, period in kept.strays(self._connection, self._estate_id):
@@ -136,6 +153,12 @@ class SettlementBooks:
 
     def _note(self, header: Settlement, detail: str) -> None:
         self._found.note(INVARIANT, _subject(header), detail)
+
+
+def _follows(before: Settlement, period: Settlement, passed: tuple[int, int]) -> bool:
+    """Whether no line of a period, nor of a later one, is among those that were passed by."""
+    seq, at = passed
+    return period.from_at >= at and before.through_seq >= seq
 
 
 def _subject(header: Settlement) -> str:

@@ -28,6 +28,7 @@ from server.store import acceptance as readings
 from server.store import audit
 from server.store import ledger as journal
 from server.store import voiding as kept
+from server.store.archive import meter_standing
 from server.store.billing import advance_cursors
 from server.store.bulk import Bundle
 from server.store.estates import get_account, get_estate
@@ -83,6 +84,9 @@ def plan_of(connection: Connection, estate_id: str, meter_id: str, read_at: int)
     meter = get_meter(connection, estate_id, meter_id)
     if row["install_no"] != meter.install_no or kept.ends_an_installation(connection, estate_id, meter_id, read_at):
         raise Refused("an exchange goes by this reading; it cannot be taken back")
+    stood = meter_standing(connection, estate_id, meter_id, meter.install_no)
+    if stood is not None and read_at <= stood.read_at:
+        raise Refused("what was charged by this reading is archived; it cannot be taken back")
     if meter.account_id is None or row["verdict"] not in ACCEPTED:
         return Plan(row, meter, (), None)
     charges = standing(kept.meter_lines(connection, estate_id, meter.account_id, meter_id, meter.install_no))

@@ -37,9 +37,9 @@ class LedgerWatch:
         """Verify if it is time."""
         if self._steady_s() < self._due_s:
             return
-        self._due_s = self._steady_s() + EVERY_S
         with reader(self._engine) as connection:
             wrong = len(verify(connection, self._estate_id).mismatches)
+        self._due_s = self._steady_s() + EVERY_S
         if wrong:
             reason = f"the ledger does not verify: {wrong} mismatches"
             self._writer.run(lambda unit: open_breaker(unit, self._estate_id, reason, self._clock.now()))

@@ -4,7 +4,8 @@ They stop our own mistakes; a person with the database's password can drop them,
 then shows.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from sqlalchemy import Connection
 
@@ -37,6 +38,19 @@ def create_triggers(connection: Connection, tables: Iterable[str]) -> None:
         else:
             for verb in ("UPDATE", "DELETE"):
                 connection.exec_driver_sql(_SQLITE.format(table=table, verb=verb))
+
+
+@contextmanager
+def deleting(connection: Connection, table: str) -> Iterator[None]:
+    """Let this transaction alone delete from a table, or from one month of it; on PostgreSQL only its owner may."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"ALTER TABLE {table} DISABLE TRIGGER {table}_append_only")
+        yield
+        connection.exec_driver_sql(f"ALTER TABLE {table} ENABLE TRIGGER {table}_append_only")
+        return
+    connection.exec_driver_sql(f"DROP TRIGGER {table}_no_DELETE")
+    yield
+    connection.exec_driver_sql(_SQLITE.format(table=table, verb="DELETE"))
 
 
 def unguarded(connection: Connection, tables: Iterable[str]) -> list[str]:

@@ -5,10 +5,12 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, and_, case, func, select
 
+from server.domain.archive import AccountStanding
 from server.domain.billing import Registers
 from server.domain.bills import REVOKED, BookedLine
 from server.domain.ledger import LINE_FIELDS, Line
 from server.domain.verification import Carried, Installed
+from server.store.archive import account_standing
 from server.store.readings import KNOWN, rates_of
 from server.store.schema import account, batch, exchange, line, meter, reading
 
@@ -38,20 +40,26 @@ def _booked(estate_id: str, account_id: str) -> Select[Any]:
     )
 
 
-def _lines(connection: Connection, query: Select[Any]) -> list[BookedLine]:
-    return [_line(tuple(row)) for row in connection.execute(query)]
+def _lines(connection: Connection, query: Select[Any], estate_id: str, account_id: str) -> list[BookedLine]:
+    found = [tuple(row) for row in connection.execute(query)]
+    stood = account_standing(connection, estate_id, account_id) if any(row[-1] is None for row in found) else None
+    return [_line(row, stood) for row in found]
 
 
-def _line(row: Any) -> BookedLine:
+def _line(row: Any, stood: AccountStanding | None) -> BookedLine:
+    """A line; the one before the first at hand may be the last that is archived."""
     width = len(LINE_FIELDS)
     batch_seq, kind, event_at, actor, memo, before_fen, residue_nf = row[width:]
+    if stood is not None and before_fen is None and row[LINE_FIELDS.index("account_version")] == stood.version + 1:
+        before_fen, residue_nf = stood.balance_fen, stood.residue_nf
     own = (batch_seq, kind, event_at, actor, memo, before_fen or 0, residue_nf or 0)
     return BookedLine(Line(*row[:width]), *own)
 
 
 def numbered_line(connection: Connection, estate_id: str, account_id: str, number: int) -> list[BookedLine]:
     """The line of this number, if there is one."""
-    return _lines(connection, _booked(estate_id, account_id).where(line.c.account_version == number))
+    query = _booked(estate_id, account_id).where(line.c.account_version == number)
+    return _lines(connection, query, estate_id, account_id)
 
 
 def lines_between(
@@ -59,7 +67,7 @@ def lines_between(
 ) -> list[BookedLine]:
     """The lines of what happened after `after_s` and not later than `until_s`, in the order of booking."""
     query = _booked(estate_id, account_id).where(after_s < HAPPENED, until_s >= HAPPENED)
-    return _lines(connection, query)
+    return _lines(connection, query, estate_id, account_id)
 
 
 def charges_of(
@@ -75,9 +83,9 @@ def charges_of(
     own = _booked(estate_id, account_id).where(
         line.c.meter_id == meter_id, line.c.install_no == install_no, line.c.batch_seq <= until_batch
     )
-    found = _lines(connection, own.where(line.c.event_from >= since_s))
+    found = _lines(connection, own.where(line.c.event_from >= since_s), estate_id, account_id)
     earlier = own.where(line.c.event_from < since_s).order_by(None).order_by(line.c.account_version.desc()).limit(1)
-    return [*_lines(connection, earlier), *found]
+    return [*_lines(connection, earlier, estate_id, account_id), *found]
 
 
 def newest_charge(connection: Connection, estate_id: str, account_id: str) -> tuple[int, int] | None:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, RowMapping, select
 from core.reading import ADVANCING
 from server.domain.rulebook import replayed
 from server.domain.supply import TripFacts
+from server.store.archive import newest_end
 from server.store.estates import get_account
 from server.store.schema import account, alert, approval, line, meter_live, notice, reading
 from server.store.schemes import rule_book, versions
@@ -132,6 +133,8 @@ def _wrong_ledger(
     )
     row = _first(connection.execute(query).mappings().all())
     where = f"line {noted['batch_seq']}/{noted['line_no']} of the ledger"
+    if row is None and noted["batch_seq"] <= newest_end(connection, estate_id)[0]:
+        return [f"{where} is archived; put the archive back to compare it"]
     if row is None or any(row[name] != noted[name] for name in _LINE):
         return [f"{where} is not as it was noted"]
     if (row["balance_after_fen"], row["residue_after_nf"]) != (facts.balance_fen, facts.residue_nf):

@@ -92,7 +92,7 @@ def insert_lines(connection: Connection, columns: Sequence[str], rows: Rows) -> 
 
     Only PostgreSQL keeps them by months.
     """
-    if connection.dialect.name != "postgresql":
+    if connection.dialect.name != "postgresql" or not rows:
         insert_rows(connection, schema.line, columns, rows)
     elif rows:
         names, given = ", ".join(columns), _arrays(schema.line, columns)

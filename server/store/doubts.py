@@ -11,7 +11,7 @@ from sqlalchemy import BindParameter, Connection, and_, bindparam, func, select
 
 from server.store.notices import newest_deliveries
 from server.store.readings import HELD_VERDICTS
-from server.store.schema import account, batch, line, meter, meter_live, reading, relay_desired
+from server.store.schema import account, archive, batch, line, meter, meter_live, reading, relay_desired
 
 GIVEN_BACK = ("by_hand", "closed_on_site", "restore_all", "kept")  # wishes after which a household is warned anew
 LAST_LINES = 16  # a charge has few lines even over several tariff boundaries
@@ -77,6 +77,13 @@ _UNCONFIRMED = (
     )
     .group_by(line.c.account_id)
 )
+_ARCHIVED = (
+    select(archive.c.until_seq)
+    .where(archive.c.estate_id == _ESTATE)
+    .order_by(archive.c.archive_no.desc())
+    .limit(1)
+    .scalar_subquery()
+)
 _LAST_ABOVE = (
     select(line.c.batch_seq)
     .where(
@@ -92,7 +99,10 @@ _LAST_ABOVE = (
 _ABOVE = (
     select(account.c.account_id, batch.c.created_ms)
     .select_from(account)
-    .join(batch, and_(batch.c.estate_id == account.c.estate_id, batch.c.batch_seq == _LAST_ABOVE))
+    .join(
+        batch,
+        and_(batch.c.estate_id == account.c.estate_id, batch.c.batch_seq == func.coalesce(_LAST_ABOVE, _ARCHIVED)),
+    )
     .where(account.c.estate_id == _ESTATE, account.c.account_id.in_(_ACCOUNTS))
 )
 _GIVEN_BACK = (
@@ -120,7 +130,8 @@ def _owing_since_ms(connection: Connection, estate_id: str, account_ids: Sequenc
     """Machine time from which a cut warning is about the present debt.
 
     Warnings of before the balance was last above its limit, or of before somebody gave the power back by hand or on
-    site, were about another one. Looked up backwards from the newest line, so that it ends after the present debt.
+    site, were about another one. Looked up backwards from the newest line, so that it ends after the present debt; it
+    counts from the end of what is archived where all lines at hand are of the present debt.
     """
     since_ms: dict[str, int] = {}
     for query in (_ABOVE, _GIVEN_BACK):

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, case, func, select
 
 from core.units import NF_PER_FEN
 from server.domain.ledger import LEDGERS, LINE_FIELDS, Line, Link, ledger_account
+from server.store.archive import archived_balance
 from server.store.bulk import Bundle, insert_rows
 from server.store.direct import Query, send
 from server.store.schema import account, batch, line, seal
@@ -111,8 +112,9 @@ def balance_at(connection: Connection, estate_id: str, account_id: str, at_s: in
     """(fen, residue in nanofen) of an account at an instant of world time.
 
     What counts is when energy was used or money paid, not when it was booked. The residue is what was charged beyond
-    the fen that were posted for it.
+    the fen that were posted for it. Archived (domain.archive) for an instant whose lines are not all at hand.
     """
+    before_fen, before_nf = archived_balance(connection, estate_id, account_id, at_s)
     posted_fen = case((line.c.meter_id.is_not(None), line.c.amount_fen), else_=0)
     query = (
         select(func.sum(line.c.amount_fen), func.sum(line.c.charge_nf), func.sum(posted_fen))
@@ -124,7 +126,7 @@ def balance_at(connection: Connection, estate_id: str, account_id: str, at_s: in
         )
     )
     fen, charged_nf, charged_fen = (int(value or 0) for value in connection.execute(query).one())
-    return fen, charged_nf + charged_fen * NF_PER_FEN
+    return before_fen + fen, before_nf + charged_nf + charged_fen * NF_PER_FEN
 
 
 def ledger_balances(connection: Connection, estate_id: str, account_id: str) -> dict[str, int]:
@@ -149,6 +151,12 @@ def newest_event_at(connection: Connection, estate_id: str) -> int | None:
 def last_seal(connection: Connection, estate_id: str) -> RowMapping | None:
     """The newest link of the estate's hash chain."""
     query = select(seal).where(seal.c.estate_id == estate_id).order_by(seal.c.batch_seq.desc()).limit(1)
+    return connection.execute(query).mappings().one_or_none()
+
+
+def link_of(connection: Connection, estate_id: str, batch_seq: int) -> RowMapping | None:
+    """The seal of one batch."""
+    query = select(seal).where(seal.c.estate_id == estate_id, seal.c.batch_seq == batch_seq)
     return connection.execute(query).mappings().one_or_none()
 
 

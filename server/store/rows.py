@@ -7,6 +7,7 @@ binary COPY inside the caller's transaction.
 
 import ctypes
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from server.store.engine import BEGIN_OPTION
 
 Words = NDArray[np.int64]
 
-__all__ = ["Rows", "Words", "all_rows"]
+__all__ = ["Rows", "Words", "all_rows", "file_rows"]
 
 
 def all_rows(connection: Connection, query: "Select[Any]", rows: Rows, expected: int) -> Words:
@@ -34,13 +35,20 @@ def all_rows(connection: Connection, query: "Select[Any]", rows: Rows, expected:
             return _copied(connection, query, rows)
         if BEGIN_OPTION in connection.get_execution_options():
             return _fetched(connection, query, rows)
-        return _stepped(connection, query, rows, expected)
+        return _stepped(str(connection.engine.url.database), query, rows, expected)
     except (OSError, ValueError) as error:
         raise StorageUnavailable(f"the journal cannot be read ({error}); check the database") from error
 
 
-def _stepped(connection: Connection, query: "Select[Any]", rows: Rows, expected: int) -> Words:
-    path = str(connection.engine.url.database)
+def file_rows(path: Path, query: "Select[Any]", rows: Rows, expected: int) -> Words:
+    """The same from an SQLite file that is not the database; StorageUnavailable when it cannot be read."""
+    try:
+        return _stepped(str(path), query, rows, expected)
+    except (OSError, ValueError) as error:
+        raise StorageUnavailable(f"{path} cannot be read ({error}); take another copy of it") from error
+
+
+def _stepped(path: str, query: "Select[Any]", rows: Rows, expected: int) -> Words:
     text = str(query.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
     source = SqliteRows(rows, _functions(), path.encode(), text.encode())
     parts = []

@@ -6,8 +6,10 @@ from typing import NamedTuple
 from sqlalchemy import Connection, RowMapping, and_, case, or_, select
 
 from core.units import REGISTER_MODULUS_WH
+from server.domain.archive import Archived
 from server.domain.settlement import Settlement
 from server.domain.settlement_sums import CHARGE, METERED
+from server.store.archive import newest_end
 from server.store.schema import batch, exchange, line, meter, payment
 from server.store.settlement import before
 
@@ -31,9 +33,15 @@ class StatementLine(NamedTuple):
 def lines_in(
     connection: Connection, estate_id: str, closed: Settlement, account_ids: Sequence[str]
 ) -> list[StatementLine]:
-    """The lines of some accounts of one household that belong to a closed period, by event; all lines of revenue no."""
+    """The lines of some accounts of one household that belong to a closed period, by event; all lines of revenue no.
+
+    Archived when some may lie in an archive.
+    """
     last = before(connection, estate_id, closed)
     earlier_seq = closed.through_seq if last is None else last.through_seq
+    archived_seq, archived_at = newest_end(connection, estate_id)
+    if closed.from_at < archived_at or earlier_seq < archived_seq:
+        raise Archived(f"lines of {closed.period} are archived; its sums are at hand, the lines need the archive back")
     ends_itself = and_(batch.c.kind.in_(METERED), line.c.event_to.is_not(None))
     at = case((ends_itself, line.c.event_to - 1), else_=batch.c.event_at)
     query = (

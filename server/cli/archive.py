@@ -1,0 +1,143 @@
+"""`estate645 archive`: move the lines of old sealed batches into a file, put one back, or list what was moved.
+
+Headers, seals and where everything stood stay in the database, so that `verify` follows the whole chain with or without
+the files, and `verify --archives DIR` every archived line too. Stopped at any moment it loses nothing; run it again.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Engine
+
+from server.admin.archiving import archive_step
+from server.admin.client import Admin
+from server.cli.verify import database_of, existing
+from server.clock import Clock
+from server.config import load
+from server.domain.archive import present
+from server.errors import ConfigError
+from server.flows.archive import file_hash, is_next_to_restore, missing_batches, write_archive
+from server.pay.signing import load_private_key
+from server.store.archive import acts
+from server.store.engine import reader, upgrade
+from server.store.estates import get_estate, list_estates
+from server.store.ownership import claim_writing
+from server.store.privileges import privileges
+from server.store.writer import Writer
+
+Step = Callable[..., dict[str, Any]]
+
+
+def add_parser(subparsers: Any) -> None:
+    """Describe the command."""
+    parser = subparsers.add_parser("archive", help="move old lines of the journal into files", description=__doc__)
+    parser.add_argument("--before", type=_date, metavar="DATE", help="what is wholly of before this local day goes")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder that the file is written into")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="Ed25519 key that signs its end (default: heads_key)")
+    parser.add_argument("--restore", type=Path, metavar="FILE", help="put the newest archive back")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings of the server")
+    parser.add_argument("--database", metavar="URL", help="database; on PostgreSQL with the role that owns its tables")
+    parser.set_defaults(run=run)
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no date like 2026-08-01") from error
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Move, restore or list."""
+    if (arguments.before is None) != (arguments.out is None) or (arguments.before and arguments.restore):
+        raise ConfigError("name --before DATE and --out DIR to archive, or --restore FILE to put an archive back")
+    url = database_of(arguments)
+    with existing(url) as engine:
+        if arguments.before is None and arguments.restore is None:
+            return _list(engine)
+        with reader(engine) as connection:
+            estates = [str(row["estate_id"]) for row in list_estates(connection)]
+        for estate_id in estates:
+            with _steps(engine, url, estate_id) as step:
+                if arguments.restore:
+                    _restore(engine, estate_id, arguments.restore.resolve(), step)
+                else:
+                    _move(engine, estate_id, arguments, step)
+    return 0
+
+
+@contextmanager
+def _steps(engine: Engine, url: str, estate_id: str) -> Iterator[Step]:
+    """What writes: the running server of an SQLite file, else this process."""
+    admin = Admin.at(url)
+    if admin is not None:
+        try:
+            yield lambda **message: admin.ask("archive", **message)
+        finally:
+            admin.close()
+        return
+    give_back = claim_writing(engine)
+    try:
+        upgrade(engine)
+        writer = Writer(engine)
+        try:
+            yield lambda **message: archive_step(writer, Clock(), estate_id, message)
+        finally:
+            writer.stop()
+    finally:
+        give_back()
+
+
+def _move(engine: Engine, estate_id: str, arguments: argparse.Namespace, step: Step) -> None:
+    with reader(engine) as connection:
+        held = privileges(connection)
+        if held is not None and not held.owns:
+            raise ConfigError(
+                f"role {held.role} may not delete lines; name a --database URL with the role {held.owner}"
+            )
+        zone = ZoneInfo(get_estate(connection, estate_id)["time_zone"])
+        until_at = int(datetime.combine(arguments.before, time(), zone).timestamp())
+        name = arguments.key or load(arguments.config).heads_key
+        key = load_private_key(Path(name)) if name else None
+        cleared = _clear(step)  # what a stopped run has left
+        if cleared:
+            print(f"estate {estate_id}: {cleared} lines that were archived before are deleted now")
+        path = write_archive(connection, estate_id, until_at, arguments.out.resolve(), Clock().now(), key)
+    act = step(step="move", file=str(path))
+    print(
+        f"estate {estate_id}: batches {act['first_seq']} to {act['last_seq']}, {act['lines']} lines, are in {path}\n"
+        f"  SHA-256 {act['file_sha256']}, last hash {act['hash']}{'' if key else ' (not signed: no heads_key)'}"
+    )
+    print(f"  {_clear(step)} lines deleted from the database")
+
+
+def _clear(step: Step) -> int:
+    total = 0
+    while lines := int(step(step="clear")["lines"]):
+        total += lines
+    return total
+
+
+def _restore(engine: Engine, estate_id: str, path: Path, step: Step) -> None:
+    with reader(engine) as connection:
+        act = is_next_to_restore(connection, estate_id, path, file_hash(path))
+        runs = list(missing_batches(connection, estate_id, act))
+    lines = sum(int(step(step="put_back", file=str(path), batches=batches)["lines"]) for batches in runs)
+    step(step="restored", file=str(path))
+    print(f"estate {estate_id}: {lines} lines of batches {act.first_seq} to {act.last_seq} are in the database again")
+
+
+def _list(engine: Engine) -> int:
+    with reader(engine) as connection:
+        for row in list_estates(connection):
+            kept = present(acts(connection, row["estate_id"]))
+            print(f"estate {row['estate_id']}: {len(kept)} archives")
+            for act in kept:
+                print(f"  {act.file}: batches {act.first_seq} to {act.last_seq}, {act.lines} lines, "
+                      f"SHA-256 {act.file_sha256}")  # fmt: skip
+    return 0
