@@ -56,19 +56,13 @@ def due_meters(connection: Connection, estate_id: str, world_s: int, cycle_s: in
 
 
 def _due(*columns: Any) -> "Select[Any]":
-    cursor, live, taken = meter_cursor.c, meter_live.c, reading.c
+    cursor, live = meter_cursor.c, meter_live.c
     return (
         select(*columns)
         .select_from(meter_cursor)
         .join(meter, and_(meter.c.estate_id == cursor.estate_id, meter.c.meter_id == cursor.meter_id))
         .join(meter_live, and_(live.estate_id == cursor.estate_id, live.meter_id == cursor.meter_id))
         .join(account, and_(account.c.estate_id == meter.c.estate_id, account.c.account_id == meter.c.account_id))
-        .join(
-            reading,
-            and_(
-                taken.estate_id == live.estate_id, taken.read_at == live.reading_at, taken.meter_id == live.meter_id
-            ),
-        )
         .where(
             cursor.estate_id == bindparam("estate_id"),
             cursor.install_no == meter.c.install_no,
@@ -78,6 +72,13 @@ def _due(*columns: Any) -> "Select[Any]":
         )
         .order_by(cursor.read_at, meter.c.meter_id)
     )  # fmt: skip
+
+
+def _with_rates() -> "Select[Any]":
+    """Due meters with all that a charge needs; the rates that were read are in the reading."""
+    live, taken = meter_live.c, reading.c
+    same = and_(taken.estate_id == live.estate_id, taken.read_at == live.reading_at, taken.meter_id == live.meter_id)
+    return _due(*_COLUMNS).join(reading, same)
 
 
 def _turn() -> Any:
@@ -95,9 +96,9 @@ _COLUMNS = (
     account.c.residue_nf, account.c.version, account.c.level, account.c.alarm1_fen, account.c.alarm2_fen,
     account.c.overdraft_fen, account.c.close_allowed_fen,
 )  # fmt: skip
-_DUE = Query(lambda _: _due(*_COLUMNS).where(_turn()).limit(bindparam("most")))
+_DUE = Query(lambda _: _with_rates().where(_turn()).limit(bindparam("most")))
 _CHARGED = or_(account.c.status == NORMAL, account.c.status == PAUSED)
-_NAMED = Query(lambda among: _due(*_COLUMNS).where(among(meter.c.meter_id, "meter_ids"), _CHARGED))
+_NAMED = Query(lambda among: _with_rates().where(among(meter.c.meter_id, "meter_ids"), _CHARGED))
 _DUE_IDS = Query(lambda _: _due(meter.c.meter_id).where(_turn()))
 
 

@@ -7,6 +7,7 @@ repeat a key.
 
 from collections.abc import Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Table, Text
@@ -75,9 +76,25 @@ class _Write(NamedTuple):
     def statement(self, *, arrays: bool) -> Statement:
         """What the driver gets."""
         if not arrays:
-            return Statement(self.texts[0], self.rows, many=True)
+            return _bound(self.texts[0], self.rows)
         columns = [array_text(column) for column in zip(*self.rows, strict=True)]
         return Statement(self.texts[1], [*columns, array_text(self.booked_ms)] if self.booked_ms else columns)
+
+
+def _bound(text: str, rows: Rows) -> Statement:
+    """What is None in all rows is said in the text: SQLite's driver binds None ten times slower than a number."""
+    first = rows[0]
+    empty = {place for place, value in enumerate(first) if value is None and all(row[place] is None for row in rows)}
+    kept = [place for place in range(len(first)) if place not in empty]
+    if not empty or len(kept) < 2:  # one place alone would come as a value, not as a tuple
+        return Statement(text, rows, many=True)
+    return Statement(_said(text, frozenset(empty)), list(map(itemgetter(*kept), rows)), many=True)
+
+
+@lru_cache(maxsize=1000)
+def _said(text: str, empty: frozenset[int]) -> str:
+    head, *tails = text.split("?")
+    return head + "".join(("NULL" if place in empty else "?") + tail for place, tail in enumerate(tails))
 
 
 def insert_rows(connection: Connection, table: Table, columns: Sequence[str], rows: Rows, conflict: str = "") -> int:
