@@ -81,7 +81,7 @@ def tick_seconds(meters: int, ticks: int) -> list[tuple[float, float]]:
         writer = Writer(engine)
         try:
             writer.run(lambda unit: import_estate(unit, estate_document(meters), Now(START_S, START_S * 1_000)))
-            with patch("server.domain.billing.deduct", timed):
+            with patch("server.domain.billing.deduct", timed), patch("server.domain.plain_charges.deduct", timed):
                 return [_tick(writer, meters, number, spent) for number in range(1, ticks + 1)]
         finally:
             writer.stop()

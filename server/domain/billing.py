@@ -33,6 +33,59 @@ class Registers(NamedTuple):
     rates_wh: Rates | None
 
 
+class DueRow(NamedTuple):
+    """What the store knows of a meter to charge and of its account, before anything is made of it."""
+
+    meter_id: str
+    account_id: str
+    tariff_id: str
+    install_no: int
+    seq: int
+    ratio: int
+    start_at: int
+    start_wh: int
+    start_rate1_wh: int | None
+    start_rate2_wh: int | None
+    start_rate3_wh: int | None
+    start_rate4_wh: int | None
+    end_at: int
+    end_wh: int
+    end_rate1_wh: int | None
+    end_rate2_wh: int | None
+    end_rate3_wh: int | None
+    end_rate4_wh: int | None
+    tier_period_start: int
+    tier_period_wh: int
+    order_start: int
+    order_rates_wh: str | None
+    balance_fen: int
+    residue_nf: int
+    version: int
+    level: int
+    alarm1_fen: int
+    alarm2_fen: int
+    overdraft_fen: int
+    close_allowed_fen: int
+
+    def due(self) -> "Due":
+        """The meter to charge."""
+        start = Registers(self.start_at, self.start_wh, all_rates(self[8:12]))
+        end = Registers(self.end_at, self.end_wh, all_rates(self[14:18]))
+        return Due(*self[:6], start, end, *self[18:21], rates_from(self.order_rates_wh))
+
+    def account(self) -> "AccountState":
+        """Its account."""
+        return AccountState(self.account_id, *self[22:])
+
+
+def all_rates(values: Sequence[int | None]) -> Rates | None:
+    """Four registers, or None when any is absent."""
+    sharp, peak, flat, valley = values
+    if sharp is None or peak is None or flat is None or valley is None:
+        return None
+    return sharp, peak, flat, valley
+
+
 class Due(NamedTuple):
     """One meter to charge: from its cursor to its last accepted reading."""
 
@@ -188,8 +241,9 @@ def rounds(steps: Iterable[Step]) -> list[list[Step]]:
 class Charging:
     """Charges passes of steps against account states; collects lines and crossings."""
 
-    def __init__(self, accounts: Mapping[str, AccountState]) -> None:
+    def __init__(self, accounts: Mapping[str, AccountState], *, lines_before: int = 0) -> None:
         self.accounts = accounts
+        self._lines_before = lines_before
         self.tiers: dict[str, TierState] = {}
         self.lines: list[Line] = []
         self.crossings: dict[str, Crossing] = {}
@@ -291,7 +345,7 @@ class Charging:
         by_rates = step.terms.by_rates
         self.lines.append(
             Line(
-                len(self.lines) + 1,
+                self._lines_before + len(self.lines) + 1,
                 due.account_id,
                 -posted_fen,
                 state.balance_fen,

@@ -9,17 +9,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import count, repeat
 from typing import TYPE_CHECKING
 
 from server.domain.billing import Charging, Crossing, Due, Registers, Step, plan_steps
 from server.domain.ledger import REVENUE, Line
+from server.domain.plain_charges import PlainCharges, charge_plain, split
 from server.domain.tariff_calendar import TariffCalendar
 from server.errors import Conflict
-from server.flows.ledger import apply_balances, ensure_account
+from server.flows.ledger import apply_balances, ensure_account, move_balances
 from server.flows.notices import on_crossings
 from server.flows.supply import on_balances
 from server.store import ledger as journal
-from server.store.billing import advance_cursors, load_due, store_levels
+from server.store.billing import advance_columns, advance_cursors, load_due, store_levels
 from server.store.bulk import Bundle
 from server.store.estates import get_estate
 from server.store.readings import accepted_at
@@ -75,35 +77,86 @@ def collection_paused() -> Iterator[None]:
 def _charge(unit: Unit, estate_id: str, now: "Now", limit: int, meter_ids: Sequence[str]) -> ChargeOutcome:
     connection = unit.connection
     cycle_s = get_estate(connection, estate_id)["billing_cycle_s"]
-    due, accounts = load_due(connection, estate_id, now.world_s, cycle_s, limit, meter_ids)
-    steps, held = plan_due(unit, estate_id, due)
+    rows = load_due(connection, estate_id, now.world_s, cycle_s, limit, meter_ids)
+    calendars = calendars_of(unit, estate_id)
+    simple, terms, rest = split(rows, calendars)
+    plain, refused = charge_plain(simple, terms)
+    others = [*rest, *refused]
+    due, accounts = [row.due() for row in others], {row.account_id: row.account() for row in others}
+    steps, held = plan_due(unit, estate_id, due, calendars)
     moved = [item for item in due if item.meter_id not in held]
-    if not moved:
+    meters = len(moved) + len(plain.cursors[0])
+    if not meters:
         return ChargeOutcome(0, 0, (), 0, tuple(held))
     versions = {account_id: state.version for account_id, state in accounts.items()}
-    charging = Charging(accounts)
+    charging = Charging(accounts, lines_before=len(plain.lines[0]))
     charging.run(steps)
     bundle = Bundle()
     elsewhere = Conflict("a meter was charged by somebody else at the same time; nothing was booked, try again")
+    advance_columns(bundle, estate_id, plain.cursors, otherwise=elsewhere)
     advance_cursors(bundle, estate_id, moved, charging.tiers, otherwise=elsewhere)
-    batch_seq = book_charges(unit, bundle, estate_id, moved, charging, versions, now) if charging.lines else None
+    charges = Charges(plain, charging, moved, versions)
+    batch_seq = book_charges(unit, bundle, estate_id, charges, now) if charges.lines else None
     bundle.send(connection)
-    crossings = tuple(charging.crossings.values())
+    crossings = (*plain.crossings, *charging.crossings.values())
     charged = {line.account_id for line in charging.lines}
-    silent = {crossing.account_id for crossing in crossings} - charged
-    store_levels(connection, estate_id, [accounts[account_id] for account_id in sorted(silent)])
-    for account_id in charged | silent:
+    silent = sorted({crossing.account_id for crossing in charging.crossings.values()} - charged)
+    store_levels(connection, estate_id, [*plain.silent, *((accounts[name].level, name) for name in silent)])
+    charged.update(plain.lines[0])
+    for account_id in charged.union(silent, (name for _, name in plain.silent)):
         unit.announce("balance", account_id)
     _consequences(unit, estate_id, crossings, now)
     return ChargeOutcome(
-        len(charged), charging.charged_fen, crossings, len(moved), tuple(held), batch_seq, charging.wide,
-        charging.estimated,
-    )  # fmt: skip
+        len(charged), charges.fen, crossings, meters, tuple(held), batch_seq, charging.wide, charging.estimated
+    )
 
 
-def plan_due(unit: Unit, estate_id: str, due: Sequence[Due]) -> tuple[list[Step], list[str]]:
-    """Steps of all due meters, and the meters that are held."""
-    calendars = {key: TariffCalendar(value) for key, value in load_tariffs(unit.connection, estate_id).items()}
+@dataclass(frozen=True, slots=True)
+class Charges:
+    """All charges of a batch: those by columns, and the others with the meters they are of."""
+
+    plain: PlainCharges
+    others: Charging
+    moved: Sequence[Due]
+    versions: dict[str, int]  # of the others' accounts, before
+
+    @classmethod
+    def by_objects(cls, charging: Charging, moved: Sequence[Due], versions: dict[str, int]) -> "Charges":
+        """Charges of which none are by columns."""
+        return cls(charge_plain((), ())[0], charging, moved, versions)
+
+    @property
+    def lines(self) -> int:
+        """How many lines it has, without that of the revenue."""
+        return len(self.plain.lines[0]) + len(self.others.lines)
+
+    @property
+    def fen(self) -> int:
+        """What is charged."""
+        return self.plain.charged_fen + self.others.charged_fen
+
+    def keys(self) -> tuple[str, str, int]:
+        """Key and payload of the batch, and the time of its last reading."""
+        ends_at, ends_wh, meters, installs, seqs = (self.plain.cursors[place] for place in (0, 1, 10, 11, 12))
+        cursors = [f"{meter} {install} {seq}" for meter, install, seq in zip(meters, installs, seqs, strict=True)]
+        cursors += [f"{item.meter_id} {item.install_no} {item.seq}" for item in self.moved]
+        targets = [f"{at} {wh}" for at, wh in zip(ends_at, ends_wh, strict=True)]
+        targets += [f"{item.end.at} {item.end.total_wh}" for item in self.moved]
+        text = "\n".join(cursors)
+        payload = sha256(("\n".join([text, *targets])).encode()).hexdigest()
+        last_at = max((*ends_at, *(item.end.at for item in self.moved)))
+        return "charge:" + sha256(text.encode()).hexdigest(), payload, last_at
+
+
+def calendars_of(unit: Unit, estate_id: str) -> dict[str, TariffCalendar]:
+    """The calendar of each tariff of the estate."""
+    return {key: TariffCalendar(value) for key, value in load_tariffs(unit.connection, estate_id).items()}
+
+
+def plan_due(
+    unit: Unit, estate_id: str, due: Sequence[Due], calendars: dict[str, TariffCalendar]
+) -> tuple[list[Step], list[str]]:
+    """Steps of due meters, and the meters that are held."""
     freeze_at = _freezes(unit, estate_id, due, calendars)
     steps: list[Step] = []
     held: list[str] = []
@@ -137,34 +190,24 @@ def _freezes(
     return freeze_at
 
 
-def book_charges(
-    unit: Unit,
-    bundle: Bundle,
-    estate_id: str,
-    moved: Sequence[Due],
-    charging: Charging,
-    versions: dict[str, int],
-    now: "Now",
-) -> int:
+def book_charges(unit: Unit, bundle: Bundle, estate_id: str, charges: Charges, now: "Now") -> int:
     """Put the batch with its revenue line and the moves of the balances into `bundle`; returns the batch number."""
     connection = unit.connection
     ensure_account(unit, estate_id, REVENUE)
     revenue = journal.accounts_by_id(connection, estate_id, [REVENUE])[REVENUE]
-    fen = charging.charged_fen
-    own = Line(len(charging.lines) + 1, REVENUE, fen, revenue["balance_fen"] + fen, revenue["version"] + 1)
+    fen, lines, plain, others = charges.fen, charges.lines, charges.plain, charges.others
+    own = Line(lines + 1, REVENUE, fen, revenue["balance_fen"] + fen, revenue["version"] + 1)
     batch_seq = journal.next_batch_seq(connection, estate_id)
-    cursors = "\n".join(f"{item.meter_id} {item.install_no} {item.seq}" for item in moved)
-    targets = "\n".join(f"{item.end.at} {item.end.total_wh}" for item in moved)
-    key = "charge:" + sha256(cursors.encode()).hexdigest()
-    payload = sha256(f"{cursors}\n{targets}".encode()).hexdigest()
-    memo = f"{charging.estimated} steps split by time at a tariff boundary" if charging.estimated else ""
-    lines = [*charging.lines, own]
-    event_at = max(item.end.at for item in moved)
-    header = (batch_seq, "charge", event_at, now.machine_ms, key, payload, len(lines), fen, "system", memo)
-    journal.append(bundle, estate_id, [(header, lines)])
-    last = list({line.account_id: line for line in lines}.values())
-    levels = {name: state.level for name, state in charging.accounts.items()} | {REVENUE: 0}
-    apply_balances(bundle, estate_id, last, {**versions, REVENUE: revenue["version"]}, levels)
+    key, payload, event_at = charges.keys()
+    memo = f"{others.estimated} steps split by time at a tariff boundary" if others.estimated else ""
+    header = (batch_seq, "charge", event_at, now.machine_ms, key, payload, lines + 1, fen, "system", memo)
+    place = (repeat(estate_id), repeat(batch_seq), count(1))
+    rows = [*zip(*place, *plain.lines, strict=False), *((estate_id, batch_seq, *one) for one in (*others.lines, own))]
+    journal.append_rows(bundle, estate_id, [header], rows, [len(rows)])
+    move_balances(bundle, list(zip(*plain.balances, repeat(estate_id), strict=False)))
+    last = list({line.account_id: line for line in (*others.lines, own)}.values())
+    levels = {name: state.level for name, state in others.accounts.items()} | {REVENUE: 0}
+    apply_balances(bundle, estate_id, last, {**charges.versions, REVENUE: revenue["version"]}, levels)
     return batch_seq
 
 

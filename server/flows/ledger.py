@@ -46,6 +46,7 @@ __all__ = [
     "ensure_account",
     "key_reused",
     "level_of",
+    "move_balances",
     "next_links",
     "post_all",
     "post_entries",
@@ -255,17 +256,17 @@ def apply_balances(
     """Move each account to the state after its last line, if it still has its version of before (CAS)."""
     rows = [
         (
-            item.balance_after_fen,
-            item.residue_after_nf,
-            item.account_version,
-            levels[item.account_id],
-            estate_id,
-            item.account_id,
-            versions[item.account_id],
+            item.balance_after_fen, item.residue_after_nf, item.account_version, levels[item.account_id],
+            item.account_id, versions[item.account_id], estate_id,
         )
         for item in last_lines
-    ]
-    setting, key = ("balance_fen", "residue_nf", "version", "level"), ("estate_id", "account_id", "version")
+    ]  # fmt: skip
+    move_balances(bundle, rows)
+
+
+def move_balances(bundle: Bundle, rows: Sequence[tuple[Any, ...]]) -> None:
+    """The same from rows: fen, residue, version and level, then account, version of before and estate."""
+    setting, key = ("balance_fen", "residue_nf", "version", "level"), ("account_id", "version", "estate_id")
     changed = Conflict("a balance was changed by somebody else at the same time; nothing was booked, try again")
     bundle.update(account, setting, key, rows, otherwise=changed)
 

@@ -20,7 +20,7 @@ from server.domain.ledger import REVENUE, Line, payload_sha256
 from server.domain.tariff_calendar import TariffCalendar
 from server.domain.voiding import ALONE_MAX_FEN, VOID, BackTo, CannotVoid, back_to, lines_to_void, mirror, standing
 from server.errors import Conflict, NotFound, Refused
-from server.flows.billing import book_charges, plan_due
+from server.flows.billing import Charges, book_charges, calendars_of, plan_due
 from server.flows.ledger import apply_balances, level_of
 from server.flows.notices import on_crossings
 from server.flows.supply import on_balances
@@ -211,7 +211,7 @@ def _charge_again(unit: Unit, estate_id: str, plan: Plan, back: BackTo, now: "No
             )
         )  # fmt: skip
         start = end
-    steps, held = plan_due(unit, estate_id, dues)
+    steps, held = plan_due(unit, estate_id, dues, calendars_of(unit, estate_id))
     if held:
         raise Refused("the readings around it do not tell what to charge instead; exchange the meter")
     names = ("account_id", "balance_fen", "residue_nf", "version", "level")
@@ -223,7 +223,7 @@ def _charge_again(unit: Unit, estate_id: str, plan: Plan, back: BackTo, now: "No
     bundle = Bundle()
     advance_cursors(bundle, estate_id, [dues[-1]], charging.tiers, otherwise=Conflict(ELSEWHERE))
     if charging.lines:
-        book_charges(unit, bundle, estate_id, dues, charging, versions, now)
+        book_charges(unit, bundle, estate_id, Charges.by_objects(charging, dues, versions), now)
     bundle.send(connection)
     if state.level > level:
         on_crossings(unit, estate_id, tuple(charging.crossings.values()), now)

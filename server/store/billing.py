@@ -1,52 +1,39 @@
 """What there is to charge, and moving the cursors of what was charged."""
 
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, bindparam, or_, select
 
 from server.domain.accounts import NORMAL, PAUSED
-from server.domain.billing import AccountState, Due, Registers, TierState, rates_from, rates_text
+from server.domain.billing import Due, DueRow, TierState, rates_text
 from server.domain.local_fee import REMOTE
 from server.store.bulk import Bundle, update_rows
 from server.store.direct import Query, send
-from server.store.readings import rates_of
 from server.store.schema import account, meter, meter_cursor, meter_live, reading
 
 _MOVING = (
     "read_at", "total_wh", "rate1_wh", "rate2_wh", "rate3_wh", "rate4_wh", "tier_period_start", "tier_period_wh",
     "order_start", "order_rates_wh",
 )  # fmt: skip
+_KEY = ("meter_id", "install_no", "seq", "estate_id")
 _NO_RATES = (None, None, None, None)
 
 
 def load_due(
     connection: Connection, estate_id: str, world_s: int, cycle_s: int, limit: int, meter_ids: Sequence[str] = ()
-) -> tuple[list[Due], dict[str, AccountState]]:
+) -> list[DueRow]:
     """Meters with an accepted reading after their cursor whose cycle is over or whose account is near an alarm.
 
     Only normal accounts are charged. Meters that are named are due whatever the cycle says, of paused accounts too, and
     no others.
     """
-    due: list[Due] = []
-    accounts: dict[str, AccountState] = {}
     if meter_ids:
         question = _NAMED.of(connection, estate_id=estate_id, meter_ids=list(meter_ids))
     else:
         question = _DUE.of(connection, estate_id=estate_id, until_s=world_s - cycle_s, most=limit)
-    for row in send(connection, question)[0].rows:
-        start = Registers(row[6], row[7], None if row[8] is None else rates_of(row[8:12]))
-        end = Registers(row[12], row[13], None if row[14] is None else rates_of(row[14:18]))
-        rates_wh = None if row[21] is None else rates_from(row[21])
-        account_id = row[1]
-        due.append(
-            Due(row[0], account_id, row[2], row[3], row[4], row[5], start, end, row[18], row[19], row[20], rates_wh)
-        )
-        if account_id not in accounts:
-            accounts[account_id] = AccountState(
-                account_id, row[22], row[23], row[24], row[25], row[26], row[27], row[28], row[29]
-            )
-    return due, accounts
+    return list(map(DueRow._make, send(connection, question)[0].rows))
 
 
 def due_meters(connection: Connection, estate_id: str, world_s: int, cycle_s: int) -> list[str]:
@@ -87,7 +74,8 @@ def _turn() -> Any:
     return and_(or_(meter_cursor.c.read_at <= bindparam("until_s"), near), account.c.status == NORMAL)
 
 
-_COLUMNS = (
+_COLUMNS = (  # in the order of DueRow
+
     meter.c.meter_id, meter.c.account_id, account.c.tariff_id, meter_cursor.c.install_no, meter_cursor.c.seq,
     meter.c.ratio, meter_cursor.c.read_at, meter_cursor.c.total_wh, meter_cursor.c.rate1_wh, meter_cursor.c.rate2_wh,
     meter_cursor.c.rate3_wh, meter_cursor.c.rate4_wh, meter_live.c.reading_at, meter_live.c.total_wh,
@@ -113,13 +101,18 @@ def advance_cursors(
         order_rates = None if tier.rates_wh is None else rates_text(tier.rates_wh)
         rows.append((
             end.at, end.total_wh, *rates, tier.period_start, tier.wh, tier.order_start, order_rates,
-            estate_id, item.meter_id, item.install_no, item.seq,
+            item.meter_id, item.install_no, item.seq, estate_id,
         ))  # fmt: skip
-    key = ("estate_id", "meter_id", "install_no", "seq")
-    bundle.update(meter_cursor, _MOVING, key, rows, ("seq",), otherwise=otherwise)
+    bundle.update(meter_cursor, _MOVING, _KEY, rows, ("seq",), otherwise=otherwise)
 
 
-def store_levels(connection: Connection, estate_id: str, states: Sequence[AccountState]) -> None:
+def advance_columns(bundle: Bundle, estate_id: str, cursors: Sequence[Sequence[Any]], *, otherwise: Exception) -> None:
+    """The same from columns, as `PlainCharges` has them."""
+    rows = list(zip(*cursors, repeat(estate_id), strict=False))
+    bundle.update(meter_cursor, _MOVING, _KEY, rows, ("seq",), otherwise=otherwise)
+
+
+def store_levels(connection: Connection, estate_id: str, levels: Sequence[tuple[int, str]]) -> None:
     """Keep the alarm levels of accounts whose level changed without a line."""
-    rows = [(state.level, estate_id, state.account_id) for state in states]
+    rows = [(level, estate_id, account_id) for level, account_id in levels]
     update_rows(connection, account, ("level",), ("estate_id", "account_id"), rows)

@@ -78,9 +78,16 @@ Header = tuple[int, str, int, int, str, str, int, int, str, str]
 
 def append(bundle: Bundle, estate_id: str, batches: Sequence[tuple[Header, Sequence[Line]]]) -> None:
     """Write batches with their lines; each header in the order of BATCH_HEADER."""
-    bundle.insert(batch, ("estate_id", *BATCH_HEADER), [(estate_id, *header) for header, _ in batches])
     rows = [(estate_id, header[0], *item) for header, lines in batches for item in lines]
-    booked_ms = [header[3] for header, lines in batches for _ in lines]
+    append_rows(bundle, estate_id, [header for header, _ in batches], rows, [len(lines) for _, lines in batches])
+
+
+def append_rows(
+    bundle: Bundle, estate_id: str, headers: Sequence[Header], rows: Sequence[tuple[Any, ...]], sizes: Sequence[int]
+) -> None:
+    """The same with lines as rows, estate and batch first; `sizes` is how many of them each batch has."""
+    bundle.insert(batch, ("estate_id", *BATCH_HEADER), [(estate_id, *header) for header in headers])
+    booked_ms = [header[3] for header, size in zip(headers, sizes, strict=True) for _ in range(size)]
     bundle.insert_lines(("estate_id", "batch_seq", *LINE_FIELDS), rows, booked_ms)
 
 

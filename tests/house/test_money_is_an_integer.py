@@ -18,6 +18,7 @@ MONEY_PATH = [
         "core/vending/dummy.py",
         "server/domain/ledger.py",
         "server/domain/billing.py",
+        "server/domain/plain_charges.py",
         "server/domain/payments.py",
         "server/domain/refunds.py",
         "server/domain/verification_refunds.py",
