@@ -44,6 +44,7 @@ from server.jobs.months import MonthsJob
 from server.jobs.notices import NoticeJob
 from server.jobs.orders import OrderJob
 from server.jobs.recharges import RechargeJob
+from server.jobs.reconciliation import ReconciliationJob
 from server.jobs.refunds import RefundJob
 from server.jobs.runner import Job, Runner
 from server.jobs.schemes import SchemeJob
@@ -238,6 +239,7 @@ class Application:
             KeepPowerJob(*parts, clock_sane=self._guard.look),
             LedgerWatch(*parts),
             OrderJob(*parts, providers=self.providers),
+            ReconciliationJob(*parts, providers=self.providers),
             RefundJob(*parts, providers=self.providers, public_url=self.config.public_url),
             SealingJob(*parts),
             DayClose(*parts, clock_sane=self._guard.look),

@@ -18,7 +18,8 @@ _TABLE: dict[str, frozenset[str]] = {
     | {"topup.sell", "order.create", "recharge.order", "recharge.decide", "meter.set", "meter.install"}
     | {"supply.rules", "settlement.close", "allocation.post", "recovery.rule"}
     | {"refund.order", "refund.decide", "suspense.assign", "topup.reverse"}
-    | {"account.manage", "account.book"},
+    | {"account.manage", "account.book"}
+    | {"reconciliation.load", "reconciliation.settle"},
     "cashier": frozenset(
         {"estate.view", "households.list", "household.view", "meter.read", "topup.sell", "order.create"}
         | {"recharge.order", "payment.view", "topup.reverse"}

@@ -30,6 +30,7 @@ STUCK_DAYS = 3
 OPEN_RELAY, BACKWARDS, SILENT, GATE_LOSS = "open_relay_energy", "backwards", "silent", "gate_loss"
 BREAKER = "breaker"  # raised by the supply itself
 REFUND_OPEN, REFUND_UNKNOWN, REFUND_CONTRADICTED = "refund_open", "refund_unknown", "refund_contradicted"
+BILL_DIFFERENCE = "bill_difference"
 DISOBEYED = "relay_disobeys"
 CLOCK, STUCK, JUMP = "clock", "stuck", "jump"
 JUMP_CYCLES = 2  # noise is gone by then

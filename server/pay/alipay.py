@@ -9,7 +9,7 @@ says when they were first sent, so the window around now is that long to the pas
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -17,8 +17,10 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
 from server.domain.payments import ORDER_OPEN_MS
+from server.domain.reconciliation import BillRow
 from server.errors import CallbackRejected, Refused
 from server.pay.alipay_seal import SIGN_TYPE, answer_of, notice_of, sign
+from server.pay.bills import read_alipay
 from server.pay.fields import text
 from server.pay.provider import (
     CallbackAnswer,
@@ -42,6 +44,7 @@ PAID_STATES = ("TRADE_SUCCESS", "TRADE_FINISHED")
 OPEN_STATE, CLOSED_STATE = "WAIT_BUYER_PAY", "TRADE_CLOSED"
 DONE, FAILED = "10000", "40004"
 UNKNOWN_TRADE, WRONG_STATE = "ACQ.TRADE_NOT_EXIST", "ACQ.TRADE_STATUS_ERROR"
+NO_BILL = ("isp.bill_not_exist", "BILL_NOT_EXIST", "isv.bill-not-exist")  # no business on that day
 TRANSIENT = ("ACQ.SYSTEM_ERROR", "SYSTEM_ERROR", "aop.ACQ.SYSTEM_ERROR")
 
 
@@ -176,6 +179,29 @@ class AlipayProvider:
             raise ProviderUnavailable(f"Alipay did not answer for the refund: {_problem(found)}")
         same = found.get("refund_amount") == yuan_of_fen(amount_fen)
         return RefundState.DONE if same and found.get("refund_status") == "REFUND_SUCCESS" else RefundState.PENDING
+
+    async def bill(self, day: str) -> bytes:
+        """Where the archive is, as the signed answer says, then the archive."""
+        answer = await self._ask(
+            "alipay.data.dataservice.bill.downloadurl.query", {"bill_type": "trade", "bill_date": day}
+        )
+        if answer.get("sub_code") in NO_BILL:
+            return b""
+        place = answer.get("bill_download_url")
+        if answer.get("code") != DONE or not isinstance(place, str) or not place.startswith("https://"):
+            raise ProviderUnavailable(f"Alipay gave no bill file: {_problem(answer)}")
+        try:
+            async with httpx.AsyncClient(transport=self._transport, timeout=TIMEOUT_S, trust_env=False) as client:
+                answered = await client.get(place)
+        except httpx.HTTPError as error:
+            raise ProviderUnavailable(f"no bill file from Alipay ({type(error).__name__})") from error
+        if not answered.is_success:
+            raise ProviderUnavailable(f"Alipay answered {answered.status_code} for the bill file")
+        return answered.content
+
+    def read_bill(self, content: bytes) -> Sequence[BillRow]:
+        """A bill of trades, in its archive or out of it."""
+        return read_alipay(content, self._app.seller_id)
 
     async def _state(self, order_no: str) -> object:
         return (await self._ask("alipay.trade.query", {"out_trade_no": order_no})).get("trade_status")

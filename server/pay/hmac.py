@@ -2,7 +2,7 @@
 
 Every message is a POST with the headers X-Estate645-Timestamp (epoch seconds) and X-Estate645-Signature (hexadecimal).
 The field `kind` keeps messages of one direction from being played back in the other: we send order, query, close,
-refund and refund_query to one address, its answers are of kind answer, its callbacks of kind payment or refunded. Two
+refund, refund_query and bill to one address, its answers are of kind answer, its callbacks payment or refunded. Two
 secrets may be valid at a time, so that they can be changed without a pause: we sign with the first and accept both.
 """
 
@@ -15,7 +15,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from server.domain.reconciliation import BillRow
 from server.errors import CallbackRejected, Refused
+from server.pay.bills import read_json
 from server.pay.fields import AMOUNT_FEN_MAX, MACHINE_MS_MAX, number, object_of, text
 from server.pay.provider import (
     CallbackAnswer,
@@ -144,6 +146,17 @@ class HmacProvider:
         if answer.get("amount_fen") != amount_fen:
             raise ProviderUnavailable("the payment service knows this refund with another amount")
         return _refund_state(answer, refund_no)
+
+    async def bill(self, day: str) -> bytes:
+        """The rows of a day, as the service signs them."""
+        answer = await self._ask("bill", "", day=day)
+        if answer.get("day") != day:
+            raise ProviderUnavailable("the payment service answered for another day")
+        return json.dumps({"rows": answer.get("rows")}, ensure_ascii=False, sort_keys=True).encode()
+
+    def read_bill(self, content: bytes) -> Sequence[BillRow]:
+        """A JSON object with rows."""
+        return read_json(content)
 
     def _refund_event(self, fields: Mapping[str, object]) -> RefundEvent:
         if (fields.get("merchant"), fields.get("currency")) != (self._merchant, CURRENCY):

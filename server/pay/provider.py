@@ -6,11 +6,12 @@ that is told nothing, or not the word that it demands, sends its message again.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from server.domain.reconciliation import BillRow
 from server.errors import EstateError
 
 
@@ -115,6 +116,17 @@ class Provider(Protocol):
 
         Raises ProviderUnavailable, also when what is known there is another refund.
         """
+        ...
+
+    async def bill(self, day: str) -> bytes:
+        """The provider's bill file of a day (YYYY-MM-DD in Beijing) as it comes; empty where it had no business.
+
+        Raises ProviderUnavailable, also when the file does not have the hash that was promised.
+        """
+        ...
+
+    def read_bill(self, content: bytes) -> Sequence[BillRow]:
+        """The rows of a bill file; raises Refused naming what is wrong with it, or whose it is."""
         ...
 
 

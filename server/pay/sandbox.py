@@ -8,14 +8,16 @@ the payer's browser.
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from server.domain.reconciliation import BillRow
 from server.errors import CallbackRejected, Refused
+from server.pay.bills import read_json
 from server.pay.fields import AMOUNT_FEN_MAX, MACHINE_MS_MAX, number, object_of, text
 from server.pay.provider import (
     CallbackAnswer,
@@ -140,6 +142,17 @@ class SandboxProvider:
         """What the provider knows of a refund."""
         answer = await self._ask("GET", f"/v1/refunds/{refund_no}", b"")
         return None if answer is None else _refund_state(answer, (order_no, refund_no, amount_fen))
+
+    async def bill(self, day: str) -> bytes:
+        """The rows of a day, as the provider signs them."""
+        answer = await self._ask("GET", f"/v1/bills/{day}", b"")
+        if answer is None or answer.get("day") != day:
+            raise ProviderUnavailable("the sandbox provider has no bill file of this day")
+        return json.dumps({"rows": answer.get("rows")}, ensure_ascii=False, sort_keys=True).encode()
+
+    def read_bill(self, content: bytes) -> Sequence[BillRow]:
+        """A JSON object with rows."""
+        return read_json(content)
 
     def _refund_event(self, fields: Mapping[str, object]) -> RefundEvent:
         self._for_us(fields)

@@ -7,16 +7,19 @@ bank did not take it; a person must send it on at the merchant platform). Amount
 answer to a notice is 200, or a JSON FAIL with another status, upon which the platform sends it again over about a day.
 """
 
+import hashlib
 import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from server.domain.payments import ORDER_OPEN_MS
+from server.domain.reconciliation import BillRow
 from server.errors import CallbackRejected, Refused
+from server.pay.bills import read_wechat
 from server.pay.fields import AMOUNT_FEN_MAX, inner, instant_ms, number, object_of, text
 from server.pay.provider import (
     CallbackAnswer,
@@ -46,6 +49,7 @@ REFUND_STATES = {
     "CLOSED": RefundState.FAILED,
     "ABNORMAL": RefundState.PENDING,
 }
+NO_BILL = ("NO_STATEMENT_EXIST", "STATEMENT_NOT_EXIST")  # no business on that day
 UNKNOWN_REFUND = ("RESOURCE_NOT_EXISTS", "RESOURCE_NOT_EXIST", "REFUND_NOT_EXISTS")
 UNKNOWN_ORDER = ("ORDER_NOT_EXIST", "ORDERNOTEXIST")  # the platform's manuals spell its codes both ways
 CLOSED_ORDER = ("ORDER_CLOSED", "ORDERCLOSED")
@@ -172,6 +176,24 @@ class WechatProvider:
             return None
         return _state_of(status, answer, (order_no, refund_no, amount_fen))
 
+    async def bill(self, day: str) -> bytes:
+        """Where the file is, then the file itself, which must have the SHA-1 that the signed answer names."""
+        status, answer = await self._ask("GET", f"/v3/bill/tradebill?bill_date={day}&bill_type=ALL")
+        if answer.get("code") in NO_BILL:
+            return b""
+        place, promised = str(answer.get("download_url", "")), str(answer.get("hash_value", "")).lower()
+        if status != httpx.codes.OK or answer.get("hash_type") != "SHA1" or not place.startswith(f"{self._url}/"):
+            raise ProviderUnavailable(f"WeChat Pay gave no bill file: {_problem(status, answer)}")
+        target = place.removeprefix(self._url)
+        answered = await self._send("GET", target, b"")
+        if not answered.is_success or hashlib.sha1(answered.content, usedforsecurity=False).hexdigest() != promised:
+            raise ProviderUnavailable("the bill file of WeChat Pay is not the one that was promised")
+        return answered.content
+
+    def read_bill(self, content: bytes) -> Sequence[BillRow]:
+        """A trade bill of all kinds."""
+        return read_wechat(content, self._merchant.mchid)
+
     def _refund_event(self, fields: Mapping[str, object], event_id: str) -> RefundEvent:
         state = REFUND_STATES.get(str(fields.get("refund_status")))
         if fields.get("mchid") != self._merchant.mchid:
@@ -203,6 +225,15 @@ class WechatProvider:
     ) -> tuple[int, dict[str, object]]:
         """One signed request; the status and the object of its verified answer."""
         body = json.dumps(wish, ensure_ascii=False).encode() if wish is not None else b""
+        answer = await self._send(method, target, body)
+        try:
+            check(self._keys, answer.headers, answer.content, now_s=self._machine_s())
+            return answer.status_code, object_of(answer.content) if answer.content else {}
+        except (BadSignature, CallbackRejected) as error:
+            raise ProviderUnavailable(f"answer {answer.status_code} of WeChat Pay refused: {error}") from error
+
+    async def _send(self, method: str, target: str, body: bytes) -> httpx.Response:
+        """One signed request; its answer, unchecked."""
         stamp = {"timestamp_s": self._machine_s(), "nonce": secrets.token_hex(16)}
         headers = {
             "Authorization": authorization(self._merchant, method, target, body, **stamp),  # type: ignore[arg-type]
@@ -215,14 +246,9 @@ class WechatProvider:
             headers["Wechatpay-Serial"] = by_id[-1]
         try:
             async with httpx.AsyncClient(transport=self._transport, timeout=TIMEOUT_S, trust_env=False) as client:
-                answer = await client.request(method, self._url + target, content=body, headers=headers)
+                return await client.request(method, self._url + target, content=body, headers=headers)
         except httpx.HTTPError as error:
             raise ProviderUnavailable(f"no answer from WeChat Pay ({type(error).__name__})") from error
-        try:
-            check(self._keys, answer.headers, answer.content, now_s=self._machine_s())
-            return answer.status_code, object_of(answer.content) if answer.content else {}
-        except (BadSignature, CallbackRejected) as error:
-            raise ProviderUnavailable(f"answer {answer.status_code} of WeChat Pay refused: {error}") from error
 
 
 def _state_of(status: int, answer: Mapping[str, object], ours: tuple[str, str, int]) -> RefundState:

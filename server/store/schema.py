@@ -46,12 +46,14 @@ account_event = schema_accounts.account_event
 keep_power, keep_desired, keep_attempt = schema_keep.keep_power, schema_keep.keep_desired, schema_keep.keep_attempt
 allocation, allocation_share = schema_settlement.allocation, schema_settlement.allocation_share
 allocation_reversal, recovery_rule = schema_settlement.allocation_reversal, schema_settlement.recovery_rule
+bill_file, bill_row = schema_money.bill_file, schema_money.bill_row
+bill_difference = schema_money.bill_difference
 
 APPEND_ONLY = (
     "batch", "line", "seal", "scheme", "relay_desired", "relay_attempt", "callback_inbox", "case_event", "audit",
     "reading_act", "exchange", "settlement", "settlement_sum", "account_event", "keep_desired", "keep_attempt",
-    "allocation", "allocation_share", "allocation_reversal", "recovery_rule",
-    "archive", "archive_account", "archive_meter",
+    "allocation", "allocation_share", "allocation_reversal", "recovery_rule", "archive", "archive_account",
+    "archive_meter", "bill_file",
 )  # fmt: skip
 
 

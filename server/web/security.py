@@ -1,8 +1,8 @@
 """The outermost layer: limits on what comes in, headers on what goes out.
 
 A plain ASGI wrapper, so that errors and static files pass through it too. Bodies are read whole before a handler
-starts (at most 64 KiB, at most 10 s); a browser's cross-site change is refused by Sec-Fetch-Site or Origin before
-any cookie is looked at. The per-form CSRF token is checked with the access rule in `deps`.
+starts (at most 64 KiB, a bill file 4 MiB, at most 10 s); a browser's cross-site change is refused by Sec-Fetch-Site
+or Origin before any cookie is looked at. The per-form CSRF token is checked with the access rule in `deps`.
 """
 
 import asyncio
@@ -15,6 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from server.web.errors import answer_early
 
 BODY_BYTES_MAX = 64 * 1024
+FILE_BYTES_MAX = 4 * 1024 * 1024  # a bill file, from somebody who brings a session or a key
+FILE_PATHS = ("/reconciliation", "/api/v1/reconciliation/")
 BODY_TIMEOUT_S = 10
 CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 HSTS = "max-age=31536000"
@@ -30,7 +32,7 @@ def policy(pay_origins: Iterable[str]) -> str:
 
 
 class TooLarge(Exception):
-    """The body went over BODY_BYTES_MAX."""
+    """The body went over its limit, which it says."""
 
 
 class Edge:
@@ -63,8 +65,8 @@ class Edge:
         try:
             refusal = _refusal(scope)
             body = b"" if refusal else await _read(scope, receive)
-        except TooLarge:
-            refusal = (413, f"the body is larger than {BODY_BYTES_MAX} bytes")
+        except TooLarge as error:
+            refusal = (413, f"the body is larger than {error} bytes")
         except TimeoutError:
             refusal = (408, f"the body did not arrive within {BODY_TIMEOUT_S} s")
         if refusal is not None:
@@ -100,18 +102,26 @@ async def _read(scope: Scope, receive: Receive) -> bytes:
     """The whole body; raises TooLarge or TimeoutError. A client that leaves ends the body early."""
     if scope["method"] not in CHANGING:
         return b""
-    declared = Headers(scope=scope).get("content-length", "0")
-    if declared.isdigit() and int(declared) > BODY_BYTES_MAX:
-        raise TooLarge
+    headers = Headers(scope=scope)
+    declared, most = headers.get("content-length", "0"), _most(scope["path"], headers)
+    if declared.isdigit() and int(declared) > most:
+        raise TooLarge(most)
     body = bytearray()
     async with asyncio.timeout(BODY_TIMEOUT_S):
         while True:
             message = await receive()
             body += message.get("body", b"")
-            if len(body) > BODY_BYTES_MAX:
-                raise TooLarge
+            if len(body) > most:
+                raise TooLarge(most)
             if not message.get("more_body", False):
                 return bytes(body)
+
+
+def _most(path: str, headers: Headers) -> int:
+    """How many bytes a body may have: more only where bill files arrive, and not from strangers."""
+    brings_file = path == FILE_PATHS[0] or path.startswith(FILE_PATHS[1])
+    known = "cookie" in headers or "authorization" in headers
+    return FILE_BYTES_MAX if brings_file and known else BODY_BYTES_MAX
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

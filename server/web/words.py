@@ -124,6 +124,25 @@ REFUNDS = {
     "refunded": _("given back"),
     "released": _("back in the balance"),
 }
+DIFFERENCES = {
+    "missing_here": _("missing here"),
+    "missing_there": _("missing there"),
+    "amount": _("another amount"),
+    "state": _("another state"),
+    "duplicate": _("twice in the file"),
+    "day_boundary": _("in the file of the next day"),
+}
+DIFFERENCE_ACTS = {
+    "missing_here": _("Ask the provider; book it if the money is there"),
+    "missing_there": _("Ask the provider; give the credit back if no money came"),
+    "amount": _("Ask the provider which amount is right"),
+    "state": _("Look at the provider's platform and at the refund here"),
+    "duplicate": _("Ask the provider whether it was taken twice"),
+    "day_boundary": _("nothing to do"),
+}
+BILL_ITEMS = {"payment": _("payment"), "refund": _("refund")}
+BILL_STATES = {"done": _("done"), "pending": _("under way"), "failed": _("not done"), "none": _("unknown")}
+BILL_OWNERS = {"operator": _("Operator"), "provider": _("provider"), "nobody": _("nobody")}
 INSTALL_PROBLEMS = {
     "room": _("give the room a name without spaces and without : / ? # % &"),
     "room_taken": _("this room has a household already, or is named twice"),
@@ -157,6 +176,7 @@ CASES = {
     "refund_open": _("Refund without an answer"),
     "refund_unknown": _("Money went back by another hand"),
     "refund_contradicted": _("Provider contradicts a refund"),
+    "bill_difference": _("Difference to a provider's bill"),
 }
 CASE_STATUS = {"open": _("new"), "acknowledged": _("acknowledged"), "closed": _("finished")}
 CASE_VERBS = {"opened": _("Opened"), "seen": _("Seen again"), "acknowledged": _("Acknowledged"), "closed": _("Closed")}
@@ -209,6 +229,13 @@ EVIDENCE = {
     "order_no": _("order"),
     "status": _("here"),
     "state": _("at the provider"),
+    "day": _("day"),
+    "class": _("kind"),
+    "owner": _("whose turn"),
+    "transaction_id": _("transaction"),
+    "refund_no": _("number of the refund"),
+    "here_fen": _("amount here"),
+    "there_fen": _("amount there"),
 }
 VERDICTS = {
     "accepted": _("counted"),
@@ -314,6 +341,11 @@ GROUPS = {
     "sale_words": SALES,
     "payment_words": PAYMENTS,
     "refund_words": REFUNDS,
+    "difference_words": DIFFERENCES,
+    "difference_act_words": DIFFERENCE_ACTS,
+    "bill_item_words": BILL_ITEMS,
+    "bill_state_words": BILL_STATES,
+    "bill_owner_words": BILL_OWNERS,
     "install_problem_words": INSTALL_PROBLEMS,
     "protocol_words": PROTOCOLS,
     "search_doubt_words": SEARCH_DOUBTS,

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
+from server.pay.sandbox_provider.bills import bill_rows
 from server.pay.sandbox_provider.delivery import Delivery
 from server.pay.sandbox_provider.orders import Fault, OrderBook, Refusal, terms_of
 from server.pay.sandbox_provider.page import STYLE, origin, payment_page
@@ -56,6 +57,7 @@ def create_provider(desk: Desk, *, faults: bool = False) -> FastAPI:
     _add_errors(app, desk)
     _add_merchant(app, desk)
     _add_refunds(app, desk)
+    _add_bills(app, desk)
     _add_payer(app, desk)
     if faults:
         _add_faults(app, desk)
@@ -96,7 +98,7 @@ def _add_merchant(app: FastAPI, desk: Desk) -> None:
 def _add_refunds(app: FastAPI, desk: Desk) -> None:
     @app.post("/v1/refunds")
     async def give(request: Request) -> Response:
-        refund, is_new = desk.refunds.give(_json(await desk.admitted(request)))
+        refund, is_new = desk.refunds.give(_json(await desk.admitted(request)), now_ms=int(time.time() * 1000))
         if is_new:
             desk.delivery.start_refund(refund)
         if is_new and refund.order.fault is Fault.REFUND_UNANSWERED:
@@ -107,6 +109,13 @@ def _add_refunds(app: FastAPI, desk: Desk) -> None:
     async def look_up_refund(request: Request, refund_no: str) -> Response:
         await desk.admitted(request)
         return desk.answer(request, desk.delivery.refund_outcome(desk.refunds.by_number(refund_no)))
+
+
+def _add_bills(app: FastAPI, desk: Desk) -> None:
+    @app.get("/v1/bills/{day}")
+    async def bill(request: Request, day: str) -> Response:
+        await desk.admitted(request)
+        return desk.answer(request, {"day": day, "rows": bill_rows(desk.book, desk.refunds, day)})
 
 
 def _add_payer(app: FastAPI, desk: Desk) -> None:

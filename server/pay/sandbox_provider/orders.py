@@ -98,6 +98,10 @@ class OrderBook:
             raise Refusal(404, "no such payment")
         return self._by_pay_id[pay_id]
 
+    def all(self) -> list[Order]:
+        """Every order, in the order in which they were placed."""
+        return list(self._by_no.values())
+
     def settle(self, order: Order, *, paid: bool, now_ms: int) -> bool:
         """The payer decided; False when the order was settled before, which changes nothing."""
         if order.result != "open":

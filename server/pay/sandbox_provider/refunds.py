@@ -22,6 +22,7 @@ class Refund:
     notify_url: str
     result: str
     event_id: str
+    at_ms: int
 
 
 class RefundBook:
@@ -41,7 +42,7 @@ class RefundBook:
             raise Refusal(404, "no such refund")
         return self._by_no[refund_no]
 
-    def give(self, fields: object) -> tuple[Refund, bool]:
+    def give(self, fields: object, *, now_ms: int) -> tuple[Refund, bool]:
         """The refund that a request asks for, and whether it is new; 409 for a number with other terms."""
         order, refund_no, amount_fen, notify_url = self._terms(fields)
         known = self._by_no.get(refund_no)
@@ -55,7 +56,7 @@ class RefundBook:
         result = {Fault.REFUND_PENDING: "pending", Fault.REFUND_FAILED: "failed"}.get(order.fault, "done")
         if order.result != "paid" or given_fen + amount_fen > order.terms.amount_fen:
             result = "refused"
-        found = Refund(order, refund_no, amount_fen, notify_url, result, f"ev{secrets.token_hex(12)}")
+        found = Refund(order, refund_no, amount_fen, notify_url, result, f"ev{secrets.token_hex(12)}", now_ms)
         if result != "refused":
             self._by_no[refund_no] = found
         return found, result != "refused"

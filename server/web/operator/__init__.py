@@ -17,6 +17,7 @@ from server.web.operator import (
     households,
     payments,
     readings,
+    reconciliation,
     rules,
     settlement,
     shared,
@@ -31,8 +32,8 @@ __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
 PARTS = (
-    today, wall, households, accounts, bookings, bills, counter, payments, verdicts, supply, rules, statistics,
-    settlement, shared, debts, cases, readings, exchanges, buses, commission,
+    today, wall, households, accounts, bookings, bills, counter, payments, reconciliation, verdicts, supply, rules,
+    statistics, settlement, shared, debts, cases, readings, exchanges, buses, commission,
 )  # fmt: skip
 for part in PARTS:
     router.routes.extend(part.router.routes)

@@ -10,8 +10,8 @@ from server.store import schema
 from tests.server.web.conftest import ESTATE, MACHINE_MS, WORLD_S
 
 STAFF_PAGES = ("/today", "/wall", "/wall?room=1-101", "/drawer/A1", "/households/A1", "/supply", "/supply?room=1-101",
-               "/statistics", "/payments", "/cases", "/readings", "/households/A1/exchange", "/buses", "/counter",
-               "/counter?room=1-101", "/find?q=1-10")  # fmt: skip
+               "/statistics", "/payments", "/reconciliation", "/cases", "/readings",
+               "/households/A1/exchange", "/buses", "/counter", "/counter?room=1-101", "/find?q=1-10")  # fmt: skip
 
 
 def put(web, table, **values):
