@@ -46,6 +46,7 @@ from server.jobs.orders import OrderJob
 from server.jobs.recharges import RechargeJob
 from server.jobs.reconciliation import ReconciliationJob
 from server.jobs.refunds import RefundJob
+from server.jobs.rerating import ReratingJob
 from server.jobs.runner import Job, Runner
 from server.jobs.schemes import SchemeJob
 from server.jobs.sealing import SealingJob
@@ -122,6 +123,7 @@ class Application:
         self.bell.listen("refund", lambda *_: self.jobs.poke("refunds"))
         if config.collect:
             self.bell.listen("recharge", lambda *_: self.jobs.poke("recharges"))
+        self.bell.listen("rerate", lambda *_: self.jobs.poke("rerating"))
         self.bell.listen("estate", lambda _topic, _key: self._reload())
         self.site: FastAPI = create_site(
             WebState(
@@ -238,6 +240,7 @@ class Application:
             SchemeJob(*parts),
             KeepPowerJob(*parts, clock_sane=self._guard.look),
             LedgerWatch(*parts),
+            ReratingJob(*parts),
             OrderJob(*parts, providers=self.providers),
             ReconciliationJob(*parts, providers=self.providers),
             RefundJob(*parts, providers=self.providers, public_url=self.config.public_url),

@@ -22,6 +22,7 @@ from server.collect.scanning import PROTOCOLS
 from server.collect.serial_port import BAUDS
 from server.domain.local_fee import LOCAL, REMOTE
 from server.domain.schemes import FINAL_NOTICE_MAX_S, GRACE_MAX_S, KEEP_POLICIES, SPREAD_MAX_S, Level, level_from
+from server.domain.tariff_drafts import cap_of
 
 REGISTER_STEP_WH = 10  # two digits behind the point, in kWh
 AMOUNT_MAX_FEN = 2**31 - 1  # thresholds are int32 in the deduction kernel
@@ -240,6 +241,7 @@ _TEXT = _("quoted text")
 _FILLED = _("quoted text that is not empty")
 _IDENTIFIER = _("quoted text of 1 to 64 characters without spaces")
 _FLAG = _("true or false")
+_FOUR = f"four multiples of {REGISTER_STEP_WH} Wh: sharp, peak, flat, valley"
 
 ESTATE = (
     Key("id", "estate_id", identifier, _IDENTIFIER, required=True),
@@ -264,6 +266,7 @@ ESTATE = (
     Key("phone", "phone", text, _TEXT),
     Key("spread_s", "spread_s", integer(0, SPREAD_MAX_S), f"0 to {SPREAD_MAX_S} seconds"),
     Key("scheme", "scheme_id", identifier, "the id of a [[scheme]] or a preset"),
+    Key("price_cap", "price_cap_nf_per_wh", cap_of, 'quoted yuan/kWh above zero, such as "0.98"'),
     Key("trips_per_hour_max", "trips_per_hour_max", integer(0, 100_000), "0 to 100000"),
     Key("trips_per_day_max", "trips_per_day_max", integer(0, 100_000), "0 to 100000"),
     Key("adjust_alone", "adjust_alone_fen", yuan, _YUAN),
@@ -342,12 +345,7 @@ HOUSEHOLD = (
     Key("meter", "meter_id", address, _("the 12 digits of the meter's address, quoted"), required=True),
     Key("bus", "bus_id", identifier, "the id of a [[bus]]", required=True),
     Key("start_wh", "start_wh", REGISTER, _ANY_START, required=True),
-    Key(
-        "start_rates_wh",
-        "start_rates_wh",
-        registers,
-        f"four multiples of {REGISTER_STEP_WH} Wh: sharp, peak, flat, valley",
-    ),
+    Key("start_rates_wh", "start_rates_wh", registers, _FOUR),
     Key("installed_at", "installed_at", instant, "an ISO 8601 instant with offset, at which start_wh was read"),
     Key("ratio", "ratio", integer(1, 2**20), "1 to 1048576"),
     Key("opening_balance", "opening_fen", yuan, _YUAN),

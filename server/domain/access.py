@@ -10,13 +10,14 @@ _LOOK = frozenset(
     {"estate.view", "households.list", "household.view", "bus.view", "case.view", "statistics.view", "supply.view"}
     | {"settlement.view"}
     | {"payment.view"}
+    | {"tariff.view"}
 )
 _TABLE: dict[str, frozenset[str]] = {
     "admin": _LOOK | {"people.manage", "meter.read", "supply.stop"},
     "operator": _LOOK
     | {"meter.read", "meter.exchange", "reading.settle", "case.handle", "supply.close", "supply.stop", "supply.mode"}
     | {"topup.sell", "order.create", "recharge.order", "recharge.decide", "meter.set", "meter.install"}
-    | {"supply.rules", "settlement.close", "allocation.post", "recovery.rule"}
+    | {"supply.rules", "settlement.close", "allocation.post", "recovery.rule", "tariff.edit"}
     | {"refund.order", "refund.decide", "suspense.assign", "topup.reverse"}
     | {"account.manage", "account.book"}
     | {"reconciliation.load", "reconciliation.settle"},

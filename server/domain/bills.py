@@ -19,6 +19,7 @@ from core.units import post_charge
 from server.domain.bill_parts import Part, parts_of
 from server.domain.billing import NO_RATES, Registers, TierState, rates_from, split_by_time, step_wh
 from server.domain.ledger import Line
+from server.domain.rerating import Correction, Rerate
 from server.domain.tariff_calendar import TariffCalendar, Terms
 from server.domain.voiding import VOID
 
@@ -123,12 +124,32 @@ class Derived:
 
 
 @dataclass(frozen=True, slots=True)
+class Corrected:
+    """A correction by a re-rating, worked out anew, and the tariff that should have held."""
+
+    rerate: Rerate
+    tariff_name: str
+    energy_wh: int
+    old_nf: int
+    new_nf: int
+    corrected_nf: int
+    posted_fen: int
+    residue_after_nf: int
+
+    @property
+    def owed_nf(self) -> int:
+        """The correction."""
+        return self.new_nf - self.old_nf - self.corrected_nf
+
+
+@dataclass(frozen=True, slots=True)
 class BillLine:
-    """One line of a bill: as it was booked, and as it is worked out where it is a charge."""
+    """One line of a bill: as it was booked, and as it is worked out where it is a charge or its correction."""
 
     booked: BookedLine
     derived: Derived | None
     differences: tuple[Difference, ...] = ()
+    correction: Corrected | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +335,20 @@ def standing_lines(booked: Sequence[BookedLine]) -> list[BookedLine]:
         elif found:
             found.pop()
     return found
+
+
+def correction_of(booked: BookedLine, rerate: Rerate, tariff_name: str, found: Correction | None) -> BillLine:
+    """A line of a re-rating beside what it should be; `found` is None where the account should have none."""
+    energy_wh, old_nf, new_nf, before_nf = (
+        (0, 0, 0, 0) if found is None else (found.energy_wh, found.old_nf, found.new_nf, found.corrected_nf)
+    )
+    posted_fen, residue_nf = post_charge(new_nf - old_nf - before_nf, booked.residue_before_nf)
+    own = Corrected(rerate, tariff_name, energy_wh, old_nf, new_nf, before_nf, posted_fen, residue_nf)
+    differences: list[Difference] = []
+    _compare(differences, "charge_nf", booked.line.charge_nf, own.owed_nf)
+    _compare(differences, "amount_fen", booked.line.amount_fen, -posted_fen)
+    _compare(differences, "residue_after_nf", booked.line.residue_after_nf, residue_nf)
+    return BillLine(booked, None, tuple(replace(one, at=str(booked.line.account_version)) for one in differences), own)
 
 
 def chain_differences(booked: BookedLine) -> tuple[Difference, ...]:

@@ -45,6 +45,7 @@ class EstateEntry:
     refund_alone_max_fen: int = ALONE_MAX_FEN
     adjust_alone_fen: int = 10_000
     phone: str = ""
+    price_cap_nf_per_wh: int | None = None
     scheme_id: str | None = None  # None keeps the one that the estate has
 
 

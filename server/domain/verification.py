@@ -83,7 +83,7 @@ class AccountChain:
         found.expect(2, subject, "version", line.account_version, self.version + 1)
         self.version = line.account_version
         amount_fen, residue_nf = line.amount_fen, self.residue_nf
-        if line.meter_id is not None:
+        if line.meter_id is not None or line.charge_nf:
             posted_fen, residue_nf = post_charge(line.charge_nf, self.residue_nf)
             amount_fen = -posted_fen
             found.expect(6, subject, "amount", line.amount_fen, amount_fen)

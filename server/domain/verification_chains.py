@@ -110,7 +110,7 @@ class AccountBooks:
             groups.before(values, own)
             for values, own in ((balance, self._balance), (residue, self._residue), (version, self._version))
         ]
-        charged = lines["meter_id"][order] >= 0
+        charged = (lines["meter_id"][order] >= 0) | (charge != 0)
         owed = np.where(charged, charge + standing[1], 0)
         posted = (owed + NF_PER_FEN // 2) // NF_PER_FEN
         right = (

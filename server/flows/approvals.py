@@ -1,4 +1,4 @@
-"""Acts that need two people: steps of the mode, starting again, the breaker, bulk acts, some refunds and corrections.
+"""Acts that need two people: mode, starting again, the breaker, bulk acts, tariffs, some refunds and corrections.
 
 The request fixes a payload and its hash; the second person approves exactly that hash, within 30 minutes, and is
 never the one who asked. Steps down need nobody else. What two people approved also releases the households that a
@@ -7,13 +7,14 @@ limit had quarantined.
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import RowMapping
 
 from server.domain import refunds as refund_rules
+from server.domain.rerating import KIND, Rerate
 from server.errors import Conflict, NotFound, Refused
-from server.flows import acceptance, adjustments, bulk_cut, refunds, voiding
+from server.flows import acceptance, adjustments, bulk_cut, refunds, rerating, tariffs, voiding
 from server.flows.breaker import count_candidates
 from server.flows.second_person import ask
 from server.flows.supply import take_back_trips
@@ -144,10 +145,34 @@ def request_void(
     return ask(unit, estate_id, "void_reading", payload, actor, now)
 
 
-def approve(unit: Unit, estate_id: str, approval_id: str, payload_sha256: str, *, actor: str, now: "Now") -> str:
-    """The second person agrees to exactly this payload; it is carried out at once. Returns its kind."""
+def request_publication(unit: Unit, estate_id: str, draft_id: str, *, actor: str, now: "Now") -> str:
+    """Ask to publish a draft of a tariff, as it was simulated."""
+    payload = tariffs.publication(unit.connection, estate_id, draft_id, now)
+    return ask(unit, estate_id, "tariff", payload, actor, now)
+
+
+def request_rerate(unit: Unit, estate_id: str, rerate: Rerate, found: dict[str, Any], *, actor: str, now: "Now") -> str:
+    """Ask to charge a span of the past again, as it was planned and previewed."""
+    payload = rerating.ask(unit, estate_id, rerate, found, actor=actor, now=now)
+    return ask(unit, estate_id, KIND, payload, actor, now)
+
+
+def approve(
+    unit: Unit,
+    estate_id: str,
+    approval_id: str,
+    payload_sha256: str,
+    *,
+    actor: str,
+    now: "Now",
+    kinds: Sequence[str] = (),
+) -> str:
+    """The second person agrees to exactly this payload; it is carried out at once. Returns its kind.
+
+    `kinds` are those that this person may agree to; without any, all.
+    """
     row = kept.get(unit.connection, estate_id, approval_id)
-    if row is None:
+    if row is None or (kinds and row["kind"] not in kinds):
         raise NotFound("there is no such request in this estate")
     if row["status"] != "waiting":
         raise Conflict("this request has been decided already")
@@ -192,6 +217,10 @@ def _carry_out(unit: Unit, estate_id: str, row: RowMapping, actor: str, now: "No
         )  # fmt: skip
     elif row["kind"] == adjustments.REQUEST:
         adjustments.carry_out(unit, estate_id, payload, actor=row["requested_by"], approved_by=actor, now=now)
+    elif row["kind"] == "tariff":
+        tariffs.publish(unit, estate_id, payload, row["approval_id"], now)
+    elif row["kind"] == KIND:
+        rerating.start(unit, estate_id, payload, row["approval_id"])
     elif row["kind"] == "start_again":
         if not site["stopped"]:
             raise Conflict("cutting has been started again already")
@@ -209,4 +238,6 @@ def withdraw(unit: Unit, estate_id: str, approval_id: str, *, actor: str, now: "
     if row is None or row["status"] != "waiting":
         raise NotFound("there is no such request waiting in this estate")
     kept.update(unit.connection, estate_id, approval_id, status="withdrawn")
+    if row["kind"] == KIND:
+        rerating.withdraw(unit, estate_id, json.loads(row["payload"])["rerate_id"])
     audit.record(unit.connection, estate_id, actor, f"{row['kind']}.withdrawn", approval_id, now)

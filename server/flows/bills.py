@@ -3,7 +3,9 @@
 Only reads. Nothing is taken from what was booked but which lines there are and where each begins and ends.
 """
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
@@ -17,13 +19,17 @@ from server.domain.bills import (
     Replay,
     bill_name,
     chain_differences,
+    correction_of,
     standing_lines,
     sums_of,
 )
+from server.domain.rerating import KIND, rerate_of_memo
 from server.domain.tariff_calendar import TariffCalendar
 from server.domain.verification import Installed
 from server.errors import NotFound
+from server.flows.corrections import corrections
 from server.store import bills as kept
+from server.store import rerating as rerates
 from server.store.archive import account_standing, meter_standing
 from server.store.estates import get_estate
 from server.store.ledger import balance_at
@@ -51,7 +57,7 @@ def explain(connection: Connection, estate_id: str, text: str) -> Bill:
         if stood is not None and name.number is not None and name.number <= stood.version:
             raise Archived(f"bill {name} is archived; put the archive back to explain it")
         raise NotFound(f"there is no bill {name}: nothing was booked then")
-    derived = _charges(connection, estate_id, name, booked)
+    derived = _charges(connection, estate_id, name, booked) | _corrections(connection, estate_id, booked)
     lines = tuple(_line(one, derived) for one in booked)
     after_fen = before_fen + sum(one.line.amount_fen for one in booked)
     return Bill(name, account["room_id"], time_zone, lines, before_fen, after_fen, sums_of(lines))
@@ -70,7 +76,19 @@ def _name(connection: Connection, estate_id: str, text: str) -> BillName:
 def _line(booked: BookedLine, derived: Mapping[int, BillLine]) -> BillLine:
     """The line with what is wrong with its own balance."""
     found = derived.get(booked.line.account_version, BillLine(booked, None))
-    return BillLine(booked, found.derived, (*found.differences, *chain_differences(booked)))
+    return replace(found, differences=(*found.differences, *chain_differences(booked)))
+
+
+def _corrections(connection: Connection, estate_id: str, booked: Sequence[BookedLine]) -> dict[int, BillLine]:
+    """Every correction of the bill worked out, by its number."""
+    found: dict[int, BillLine] = {}
+    for one in booked:
+        rerate = rerates.get(connection, estate_id, rerate_of_memo(one.memo)) if one.kind == KIND else None
+        if rerate is not None:
+            own = corrections(connection, estate_id, rerate, [one.line.account_id], by_hand=True)
+            name = str(json.loads(rerate.definition)["name"])
+            found[one.line.account_version] = correction_of(one, rerate, name, own[0] if own else None)
+    return found
 
 
 def _charges(

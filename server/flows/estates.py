@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from core.tariff import Tariff, tier_period_start_s
+from core.tariff import Tariff, TariffError, tier_period_start_s
 from server.domain.budget import Budget
 from server.domain.estate_document import EstateDocument, EstateEntry, GateEntry, HouseholdEntry, RoomEntry
 from server.domain.ledger import SYSTEM_ACCOUNTS
 from server.domain.schemes import PRESETS, definition_of
+from server.domain.tariff_drafts import check_cap, new_versions
 from server.errors import Conflict, Refused
 from server.flows import schemes
 from server.flows.accounts import taken_in
 from server.flows.ledger import ensure_account
 from server.flows.openings import post_openings
+from server.flows.tariffs import with_published
 from server.store import accounts as lives
 from server.store import audit, schema
 from server.store.acceptance import exchanges
@@ -59,7 +61,7 @@ def import_estate(unit: Unit, document: EstateDocument, now: "Now") -> Imported:
     is_new = upsert(connection, schema.estate, ("estate_id",), site)
     for name in SYSTEM_ACCOUNTS:
         ensure_account(unit, estate_id, name)
-    _tariffs(unit, estate_id, document.tariffs, now)
+    _tariffs(unit, document, now)
     buildings = [{**asdict(one), "position": position} for position, one in enumerate(document.buildings)]
     upsert_many(connection, schema.building, "building_id", estate_id, buildings)
     upsert_many(connection, schema.room, "room_id", estate_id, list(map(asdict, document.rooms)))
@@ -120,11 +122,20 @@ def install_meters(
     return new
 
 
-def _tariffs(unit: Unit, estate_id: str, tariffs: Iterable[Tariff], now: "Now") -> None:
-    """Save tariffs; versions that have been in force may be followed by others, never changed."""
+def _tariffs(unit: Unit, document: EstateDocument, now: "Now") -> None:
+    """Save tariffs; versions that have been in force may be followed by others, never changed.
+
+    Refused for a new version over the price cap; what two people have published stays.
+    """
+    estate_id = document.estate.estate_id
     stored = load_tariffs(unit.connection, estate_id)
-    for tariff in tariffs:
-        old = stored.get(tariff.tariff_id)
+    for given in document.tariffs:
+        old = stored.get(given.tariff_id)
+        tariff = given if old is None else with_published(unit.connection, estate_id, old, given)
+        try:
+            check_cap(tariff, new_versions(old, tariff), document.estate.price_cap_nf_per_wh)
+        except TariffError as error:
+            raise Refused(str(error)) from error
         if old is not None:
             begun = [[v for v in one.versions if v.valid_from_s <= now.world_s] for one in (old, tariff)]
             if begun[0] != begun[1] or old.time_zone != tariff.time_zone:

@@ -23,12 +23,14 @@ from server.domain.ledger import (
     sealed_header,
 )
 from server.domain.line_words import LineWords, Words, hash_of_lines
+from server.domain.rerating import KIND
 from server.domain.tariff_calendar import TariffCalendar
 from server.domain.verification import Findings, Mismatch, VerifyReport
 from server.domain.verification_chains import AccountBooks, MeterBooks
 from server.domain.verification_refunds import RefundBooks
 from server.domain.voiding import VOID
 from server.errors import StorageUnavailable
+from server.flows.verification_rerates import RerateBooks
 from server.flows.verification_settlement import SettlementBooks
 from server.store import archive as archives
 from server.store import ledger as journal_rows
@@ -62,6 +64,7 @@ class _Books:
             books.released(connection, estate_id),
             revoked(connection, estate_id),
         )
+        self.rerates = RerateBooks(self.found, connection, estate_id)
         self.payments = _Payments(self.found, books.payments(connection, estate_id))
         self.settlements = SettlementBooks(connection, estate_id, self.found, passed)
         self.refunds = RefundBooks(self.found, *books.refunds(connection, estate_id))
@@ -100,6 +103,8 @@ class _Books:
         starts = np.searchsorted(lines["batch_seq"], numbers, "left").tolist()
         ends = np.searchsorted(lines["batch_seq"], numbers, "right").tolist()
         self._strays(lines, numbers)
+        meterless = (lines["meter_id"] < 0) & (lines["charge_nf"] != 0)
+        corrected = set(lines["batch_seq"][meterless].tolist())
         canonical = lines.canonical()
         names, accounts, amounts = lines.names["account_id"].texts, lines["account_id"], lines["amount_fen"]
         sums = np.concatenate([[0], np.cumsum(amounts)]).tolist()
@@ -115,6 +120,12 @@ class _Books:
             elif batch.header[1] != "charge":
                 booked = [names[number] for number in accounts[start:end].tolist()]
                 self._credit(batch.header, booked, amounts[start:end].tolist())
+                if batch.header[1] == KIND:
+                    charges = zip(booked, lines["charge_nf"][start:end].tolist(), strict=True)
+                    self.rerates.take(batch.header[0], batch.header[9], [one for one in charges if one[1]])
+                    corrected.discard(batch.header[0])
+        for batch_seq in sorted(corrected):
+            self.found.note(6, f"batch {batch_seq}", "charges energy without a meter")
 
     def _strays(self, lines: LineWords, numbers: Words) -> None:
         for row in np.flatnonzero(lines["odd"]):
@@ -184,6 +195,7 @@ class _Books:
         self.settlements.close(self.last_seq)
         self.refunds.close()
         self.lives.close()
+        self.rerates.close()
         return accounts
 
 

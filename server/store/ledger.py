@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, case, func, select
+from sqlalchemy import Connection, RowMapping, bindparam, case, func, or_, select
 
 from core.units import NF_PER_FEN
 from server.domain.ledger import LEDGERS, LINE_FIELDS, Line, Link, ledger_account
@@ -122,7 +122,8 @@ def balance_at(connection: Connection, estate_id: str, account_id: str, at_s: in
     the fen that were posted for it. Archived (domain.archive) for an instant whose lines are not all at hand.
     """
     before_fen, before_nf = archived_balance(connection, estate_id, account_id, at_s)
-    posted_fen = case((line.c.meter_id.is_not(None), line.c.amount_fen), else_=0)
+    charged = or_(line.c.meter_id.is_not(None), line.c.charge_nf != 0)
+    posted_fen = case((charged, line.c.amount_fen), else_=0)
     query = (
         select(func.sum(line.c.amount_fen), func.sum(line.c.charge_nf), func.sum(posted_fen))
         .join(batch, (batch.c.estate_id == line.c.estate_id) & (batch.c.batch_seq == line.c.batch_seq))

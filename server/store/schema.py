@@ -26,6 +26,7 @@ from server.store import (
     schema_readings,
     schema_rules,
     schema_settlement,
+    schema_tariffs,
 )
 from server.store.columns import Int64
 from server.store.columns import id_column as _id
@@ -48,6 +49,7 @@ allocation, allocation_share = schema_settlement.allocation, schema_settlement.a
 allocation_reversal, recovery_rule = schema_settlement.allocation_reversal, schema_settlement.recovery_rule
 bill_file, bill_row = schema_money.bill_file, schema_money.bill_row
 bill_difference = schema_money.bill_difference
+tariff_draft, rerate = schema_tariffs.tariff_draft, schema_tariffs.rerate
 
 APPEND_ONLY = (
     "batch", "line", "seal", "scheme", "relay_desired", "relay_attempt", "callback_inbox", "case_event", "audit",
@@ -92,6 +94,7 @@ estate = Table(
     _int("stopped", default=0),  # the red button: 1 = no trip is sent until two people start again
     _text("phone", default=""),
     _int("adjust_alone_fen", default=10000),  # what one person may adjust or pay out without a second one
+    _int("price_cap_nf_per_wh", nullable=True),  # no tariff may cost more; None: no cap is on file
     CheckConstraint("mode IN ('observe','dry_run','armed')", name="estate_mode"),
     CheckConstraint("command_ttl_s BETWEEN 1 AND 600", name="estate_command_ttl"),
 )  # fmt: skip
@@ -354,7 +357,7 @@ api_client = Table(
 
 approval = Table(
     "approval", metadata,
-    _id("estate_id"), _id("approval_id"), _text("kind"),  # mode | start_again | breaker_reset
+    _id("estate_id"), _id("approval_id"), _text("kind"),  # mode | start_again | breaker_reset | bulk_cut ...
     _text("payload"), _text("payload_sha256"), _text("requested_by"), _int("requested_ms"), _int("expires_ms"),
     _text("approved_by", nullable=True), _int("approved_ms", nullable=True),
     _text("status", default="waiting"),  # waiting | approved | withdrawn

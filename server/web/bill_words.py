@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from core.tariff_terms import ALL_MONTHS
 from server.domain.bill_parts import CELL, FREE, RATE, SURCHARGE, Part
-from server.domain.bills import Bill, BillLine, Derived, Difference
+from server.domain.bills import Bill, BillLine, Corrected, Derived, Difference
 from server.domain.readings import Rates
 from server.web import words
 from server.web.formats import Formats, fen_exact, kwh, kwh_exact, price_trimmed, signed_yuan, yuan
@@ -62,6 +62,8 @@ def line_said(line: BillLine, f: Formats, gettext: Gettext) -> list[Said]:
     rows = [Said(gettext(_("Booked")), gettext(_("%(kind)s, batch %(batch)d, line %(line)d")) % number)]
     if line.derived is not None:
         rows += _derived_said(line.derived, line, f, gettext)
+    elif line.correction is not None:
+        rows += _correction_said(line.correction, line, f, gettext)
     else:
         rows.append(Said(gettext(_("Time")), f.full(booked.event_at)))
         if booked.memo:
@@ -92,11 +94,33 @@ def _derived_said(derived: Derived, line: BillLine, f: Formats, gettext: Gettext
     if derived.levies_nf:
         rows.append(Said(gettext(_("Levies, contained")), _fen(derived.levies_nf, gettext)))
     rows.append(Said(gettext(_("Exact charge")), _fen(derived.charge_nf, gettext)))
+    rows.append(_rounding(derived.charge_nf, line, derived.posted_fen, derived.residue_after_nf, gettext))
+    return rows
+
+
+def _correction_said(own: Corrected, line: BillLine, f: Formats, gettext: Gettext) -> list[Said]:
+    rerate = own.rerate
+    rows = [
+        Said(gettext(_("Charged again")), f"{f.full(rerate.from_at)} – {f.full(rerate.until_at)}"),
+        Said(gettext(_("Reason")), rerate.reason),
+        Said(gettext(_("Energy")), kwh_exact(own.energy_wh)),
+        Said(gettext(_("Charged then")), _fen(own.old_nf, gettext)),
+        Said(gettext(_("By %(tariff)s")) % {"tariff": own.tariff_name}, _fen(own.new_nf, gettext)),
+    ]
+    if own.corrected_nf:
+        rows.append(Said(gettext(_("Corrected before")), _fen(own.corrected_nf, gettext)))
+    rows.append(Said(gettext(_("Difference")), _fen(own.owed_nf, gettext)))
+    rows.append(_rounding(own.owed_nf, line, own.posted_fen, own.residue_after_nf, gettext))
+    return rows
+
+
+def _rounding(exact_nf: int, line: BillLine, posted_fen: int, residue_nf: int, gettext: Gettext) -> Said:
+    """From the exact charge to the fen that were posted, and what is carried on."""
     before_nf = line.booked.residue_before_nf
     carried = {
-        "exact": fen_exact(derived.charge_nf), "sign": "+" if before_nf >= 0 else "\u2212",
-        "carried": fen_exact(abs(before_nf)), "sum": fen_exact(derived.charge_nf + before_nf),
-        "posted": derived.posted_fen, "left": fen_exact(derived.residue_after_nf),
+        "exact": fen_exact(exact_nf), "sign": "+" if before_nf >= 0 else "\u2212",
+        "carried": fen_exact(abs(before_nf)), "sum": fen_exact(exact_nf + before_nf),
+        "posted": posted_fen, "left": fen_exact(residue_nf),
     }  # fmt: skip
     text = gettext(
         _(
@@ -104,8 +128,7 @@ def _derived_said(derived: Derived, line: BillLine, f: Formats, gettext: Gettext
             "%(left)s fen carried on"
         )
     )
-    rows.append(Said(gettext(_("Rounding")), text % carried))
-    return rows
+    return Said(gettext(_("Rounding")), text % carried)
 
 
 def when(line: BillLine, f: Formats) -> str:
@@ -147,7 +170,9 @@ def _tiers_said(derived: Derived, f: Formats, gettext: Gettext) -> list[Said]:
         )
     ]
     if season.months != ALL_MONTHS:
-        rows.append(Said(gettext(_("Season")), gettext(_("months %(months)s")) % {"months": _months(season.months)}))
+        rows.append(
+            Said(gettext(_("Season")), gettext(_("months %(months)s")) % {"months": months_said(season.months)})
+        )
     crossed = [limit for limit in season.tier_limits_wh if derived.tier_from_wh <= limit < after_wh]
     rows += [Said(gettext(_("Limit crossed")), kwh(limit)) for limit in crossed]
     if version.order_rule != "none" and version.tier_prices_nf_per_wh:
@@ -159,7 +184,9 @@ def _tiers_said(derived: Derived, f: Formats, gettext: Gettext) -> list[Said]:
     return rows
 
 
-def _months(months: tuple[int, ...]) -> str:
+def months_said(months: tuple[int, ...]) -> str:
+    """Months by number."""
+    """Months by number."""
     return ", ".join(map(str, months))
 
 

@@ -107,6 +107,26 @@ def fen_exact(nf: int) -> str:
     return f"{_sign(nf)}{_trimmed(nf, 9, 0)}"
 
 
+def nf_yuan(nf: int) -> str:
+    """An exact sum as money, to the fen: ¥1,234.57."""
+    return yuan(_scaled(nf, 10**9))
+
+
+def nf_signed_yuan(nf: int) -> str:
+    """A difference of exact sums as money: +¥3.20."""
+    return signed_yuan(_scaled(nf, 10**9))
+
+
+def nf_amount(nf: int) -> str:
+    """An exact sum in a column that says yuan."""
+    return amount(_scaled(nf, 10**9))
+
+
+def nf_signed_amount(nf: int) -> str:
+    """A difference in a column that says yuan."""
+    return signed_amount(_scaled(nf, 10**9))
+
+
 def kwh_exact(wh: int) -> str:
     """Energy with all its digits, at least two: 1.23 kWh, 0.617 kWh."""
     return f"{_sign(wh)}{_trimmed(wh, 3, 2)} kWh"

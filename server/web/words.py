@@ -101,6 +101,7 @@ LEDGER = {
     "carry": _("Carried over"),
     "allocation": _("Shared areas"),
     "recovery": _("Paid to debts"),
+    "rerate": _("Re-rating"),
 }
 BASES = {"equal": _("equal parts"), "area": _("by area"), "usage": _("by use")}
 VACANT = {"spread": _("borne by the other households"), "estate": _("borne by the estate")}
@@ -276,7 +277,14 @@ APPROVALS = {
     "booking": _("Booking on an account"),
     "void_reading": _("Take a reading back"),
     "bulk_edit": _("Bulk change"),
+    "tariff": _("Publish a tariff"),
+    "rerate": _("Re-rating"),
 }
+VERSION_STATES = {"over": _("over"), "in_force": _("in force"), "to_come": _("to come")}
+DRAFTS = {"draft": _("draft"), "published": _("published"), "discarded": _("put aside")}
+RERATES = {
+    "asked": _("waits for approval"), "running": _("is being posted"), "done": _("posted"), "withdrawn": _("withdrawn"),
+}  # fmt: skip
 ACCOUNT_STATES = {
     "initial": _("opened, not moved in"),
     "normal": _("in service"),
@@ -367,6 +375,9 @@ GROUPS = {
     "ledger_name_words": LEDGERS,
     "payout_words": PAYOUTS,
     "alert_words": ALERTS,
+    "version_words": VERSION_STATES,
+    "draft_words": DRAFTS,
+    "rerate_words": RERATES,
     "day_words": DAY_KINDS,
     "bulk_cut_words": BULK_CUTS,
 }

@@ -22,6 +22,7 @@ from server.web.api import (
     statements,
     statistics,
     supply,
+    tariffs,
     topups,
     verdicts,
 )
@@ -41,6 +42,7 @@ TAGS = (
     {"name": "refunds", "description": "Payments, money on its way back, money in suspense."},
     {"name": "reconciliation", "description": "Bill files of payment providers, and where they differ from the books."},
     {"name": "local fee", "description": "Meters that keep the credit: recharges, limits and prices in the meter."},
+    {"name": "tariffs", "description": "Versions in force and planned, drafts with simulation, re-ratings."},
     {"name": "statistics", "description": "Energy and top-ups by day, as JSON and CSV."},
     {"name": "settlement", "description": "Closed days and months, statements, shared costs and debts."},
     {"name": "readings", "description": "Held readings, and exchanges of meters and ratios."},
@@ -72,6 +74,7 @@ ROUTERS = (
     statements.router,
     shared.router,
     debts.router,
+    tariffs.router,
     cases.router,
     readings.router,
     supply.router,

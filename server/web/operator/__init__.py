@@ -23,6 +23,7 @@ from server.web.operator import (
     shared,
     statistics,
     supply,
+    tariffs,
     today,
     verdicts,
     wall,
@@ -33,7 +34,7 @@ __all__ = ["router"]
 router = APIRouter(include_in_schema=False)
 PARTS = (
     today, wall, households, accounts, bookings, bills, counter, payments, reconciliation, verdicts, supply, rules,
-    statistics, settlement, shared, debts, cases, readings, exchanges, buses, commission,
+    tariffs, statistics, settlement, shared, debts, cases, readings, exchanges, buses, commission,
 )  # fmt: skip
 for part in PARTS:
     router.routes.extend(part.router.routes)

@@ -34,6 +34,7 @@ ROWS_MAX = 100
 BULK_CUTS_SHOWN = 3
 MODES = ("observe", "dry_run", "armed")
 DAY_MINUTES = 1440
+ELSEWHERE = ("tariff", "rerate", approval_flows.REFUND)  # approved on pages of their own
 
 Changer = Annotated[Principal, Depends(need("supply.mode"))]
 Reason = Annotated[str, Form(max_length=200)]
@@ -86,7 +87,7 @@ def supply_page(
         approvals=[
             _payload(row)
             for row in approvals.waiting(conn, who.estate_id, now.machine_ms)
-            if row["kind"] != approval_flows.REFUND
+            if row["kind"] not in ELSEWHERE
         ],
         quarantined=len(outages.quarantined_accounts(conn, who.estate_id)),
         bulk_cuts=[

@@ -15,6 +15,7 @@ STAFF = (
     "/closing", "/shared", "/debts", "/cases?status=all", "/buses",
     "/find?q=0101", "/supply/decisions", "/rules", "/readings", "/households/H10802/rules",
     "/households/H10802/exchange", "/accounts", "/accounts/H10802", "/bills/H10802:1", "/bills/H10802:2026-10",
+    "/tariffs",
     "/buses/bus-1/search", "/no-such-page",
 )  # fmt: skip
 RESIDENT = (
