@@ -134,13 +134,13 @@ def close_if_done(unit: Unit, estate_id: str, account_id: str, *, actor: str, re
     return True
 
 
-def taken_in(unit: Unit, estate_id: str, account_id: str, meter_id: str, start_wh: int, now: "Now") -> None:
+def taken_in(unit: Unit, estate_id: str, account_id: str, meter_id: str, start_wh: int, actor: str, now: "Now") -> None:
     """A new meter feeds an account whose life has begun: it is in service, if it was only opened before."""
     row = get_account(unit.connection, estate_id, account_id)
     if row["status"] == INITIAL:
         kept.update_account(unit.connection, estate_id, account_id, status=TO["moved_in"])
     tell(
-        unit, estate_id, row, "moved_in", actor="import", reason="taken in", now=now, meter_id=meter_id,
+        unit, estate_id, row, "moved_in", actor=actor, reason="taken in", now=now, meter_id=meter_id,
         register_wh=start_wh,
     )  # fmt: skip
 

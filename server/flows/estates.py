@@ -115,7 +115,7 @@ def install_meters(
             raise Conflict(f"there is an account {home.account_id} already; give the room another name")
     upsert_many(unit.connection, schema.room, "room_id", estate_id, list(map(asdict, rooms)))
     entry = EstateEntry(estate_id, site["name"], site["time_zone"])
-    new = _households(unit, EstateDocument(entry, households=homes), now)
+    new = _households(unit, EstateDocument(entry, households=homes), now, actor)
     refuse_overfull(budgets_of(unit.connection, estate_id))
     for home in homes:
         audit.record(unit.connection, estate_id, actor, "meter.installed", home.meter_id, now, home.room_id)
@@ -167,7 +167,7 @@ def _schemes(unit: Unit, document: EstateDocument, now: "Now", *, is_new: bool) 
         set_holiday(unit.connection, estate_id, holiday.day, holiday.kind, holiday.name)
 
 
-def _households(unit: Unit, document: EstateDocument, now: "Now") -> int:
+def _households(unit: Unit, document: EstateDocument, now: "Now", actor: str = "import") -> int:
     connection, estate_id = unit.connection, document.estate.estate_id
     tariffs = load_tariffs(connection, estate_id)
     meters = {row.meter_id: row for row in list_meters(connection, estate_id)}
@@ -192,11 +192,11 @@ def _households(unit: Unit, document: EstateDocument, now: "Now") -> int:
     _install(unit, estate_id, new, tariffs, now)
     openings = {home.account_id: home.opening_fen for home in document.households if home.opening_fen}
     post_openings(unit, estate_id, openings, event_at=now.world_s, actor="import", now=now)
-    _tell(unit, estate_id, new, now)
+    _tell(unit, estate_id, new, actor, now)
     return len(new)
 
 
-def _tell(unit: Unit, estate_id: str, new: Sequence[HouseholdEntry], now: "Now") -> None:
+def _tell(unit: Unit, estate_id: str, new: Sequence[HouseholdEntry], actor: str, now: "Now") -> None:
     """Begin the lives of new accounts; one that was opened before is in service now."""
     begun = lives.begun(unit.connection, estate_id) if new else set()
     columns = (
@@ -206,7 +206,7 @@ def _tell(unit: Unit, estate_id: str, new: Sequence[HouseholdEntry], now: "Now")
     rows = [
         (
             estate_id, home.account_id, 1, "opened", "normal", home.room_id, home.meter_id, home.start_wh, "prepaid",
-            "import", "taken in", now.world_s, now.machine_ms,
+            actor, "taken in", now.world_s, now.machine_ms,
         )
         for home in new
         if home.account_id not in begun
@@ -214,7 +214,7 @@ def _tell(unit: Unit, estate_id: str, new: Sequence[HouseholdEntry], now: "Now")
     insert_rows(unit.connection, schema.account_event, columns, rows)
     for home in new:
         if home.account_id in begun:
-            taken_in(unit, estate_id, home.account_id, home.meter_id, home.start_wh, now)
+            taken_in(unit, estate_id, home.account_id, home.meter_id, home.start_wh, actor, now)
 
 
 def _refuse_moves(

@@ -215,10 +215,12 @@ def unsettled(connection: Connection, estate_id: str) -> Sequence[RowMapping]:
 
 
 def last_moves(connection: Connection, estate_id: str, *, limit: int = 20) -> Sequence[RowMapping]:
-    """The newest openings, moves and closings of the estate, newest first."""
+    """The newest moves, closings, and openings by people, newest first."""
     own = account_event.c
     query = select(account_event).where(
-        own.estate_id == estate_id, own.act.in_(("opened", "moved_in", "moved_out", "closed"))
+        own.estate_id == estate_id,
+        own.act.in_(("opened", "moved_in", "moved_out", "closed")),
+        or_(own.act != "opened", own.actor != "import"),
     )
     return connection.execute(query.order_by(own.created_ms.desc()).limit(limit)).mappings().all()
 

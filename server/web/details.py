@@ -35,6 +35,7 @@ FIXED = {
     "it was changed in the database; import it again": _("it was changed in the database; import it again"),
     "late, with nothing to compare it with": _("late, with nothing to compare it with"),
     "no reason given": _("no reason given"),
+    "taken in": _("taken in"),
     "other error": _("other error"),
     "no such data": _("no such data"),
     "wrong password or not authorised": _("wrong password or not authorised"),

@@ -290,16 +290,16 @@ ACCOUNT_STATES = {
     "normal": _("in service"),
     "paused": _("paused"),
     "left": _("moved out, not settled"),
-    "closed": _("closed"),
+    "closed": _("account closed"),
 }
 WAYS_TO_PAY = {"prepaid": _("pays in advance"), "postpaid": _("pays afterwards")}
 ACTS = {
-    "opened": _("Opened"),
+    "opened": _("Account opened"),
     "moved_in": _("Moved in"),
     "paused": _("Paused"),
     "resumed": _("Resumed"),
     "moved_out": _("Moved out"),
-    "closed": _("Closed"),
+    "closed": _("Account closed"),
     "payment": _("Way of paying changed"),
     "adjusted": _("Adjustment"),
     "opening": _("Opening balance"),

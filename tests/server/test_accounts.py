@@ -8,10 +8,11 @@ from server.errors import Conflict, NotFound, Refused
 from server.flows.estates import import_estate
 from server.store.engine import reader
 from server.store.estates import account_of_room, has_household
-from server.store.schema import refund
+from server.store.schema import recharge, refund
+from server.store.settlement import doubts_at
 from server.store.writer import Writer
 from tests.server.books import HOUR, agrees, balance, charge, read, reading, rows
-from tests.server.estates import ESTATE, at, document, household, meter_id, plant
+from tests.server.estates import ESTATE, START_S, at, document, household, meter_id, plant
 from tests.server.lives import act, book, final, move_in, open_new, out, still_open, told
 from tests.server.supply_stage import GRACE_S, Stage
 
@@ -157,6 +158,30 @@ def test_an_account_is_closed_only_when_nothing_is_open(engine: Engine, writer: 
     book(writer, -5000, world_s=HOUR)
     assert told(engine)[-2:] == [("adjusted", -5000), ("closed", None)]
     agrees(engine)
+
+
+def test_a_recharge_on_its_way_keeps_a_household_and_its_account(engine: Engine, writer: Writer) -> None:
+    plant(writer)
+    going = {"estate_id": ESTATE, "recharge_id": "r1", "account_id": "H0001", "meter_id": meter_id(1), "amount_fen": 5}
+    going |= {"actor": "o", "created_ms": 0}
+    writer.run(lambda unit: unit.connection.execute(recharge.insert().values(**going)) and None)
+    with pytest.raises(Refused, match="recharge"):
+        out(writer, HOUR, final(1, 1_000_000))
+    assert still_open(engine) == ["recharge", "meter", "balance"]
+
+
+def test_a_paused_household_keeps_no_period_open(engine: Engine, writer: Writer) -> None:
+    plant(writer)
+    read(writer, reading(2, 20 * HOUR, 1_000_500))
+    charge(writer, 30 * HOUR)
+
+    def doubts() -> int:
+        with reader(engine) as connection:
+            return doubts_at(connection, ESTATE, START_S + 15 * HOUR).missing
+
+    assert doubts() == 1
+    act(writer, 30 * HOUR, "pause")
+    assert doubts() == 0
 
 
 def test_a_refund_on_its_way_keeps_an_account_open(engine: Engine, writer: Writer) -> None:

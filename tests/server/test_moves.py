@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import Engine
 
 from server.errors import Conflict, NotFound, Refused
+from server.flows.bills import explain
 from server.flows.estates import import_estate
 from server.flows.exchanges import NewMeter, replace_meter
 from server.flows.payments import create_order
@@ -61,6 +62,9 @@ def test_the_next_household_pays_from_its_base_register_and_the_vacancy_is_nobod
     [line] = [row for row in rows(engine, "line") if row["account_id"] == "N1"]
     assert (line["from_wh"], line["to_wh"], line["tier_from_wh"]) == (1_193_000, 1_203_000, 0)
     assert line["charge_nf"] == 10_000 * FIRST
+    for name in ("H0001:2026-10", "N1:2026-10"):
+        with reader(engine) as connection:
+            assert explain(connection, ESTATE, name).differences == ()
     [move] = rows(engine, "exchange")
     assert (move["kind"], move["account_id"], move["final_wh"], move["start_wh"]) == (
         "move", "H0001", 1_190_000, 1_193_000,

@@ -22,7 +22,7 @@ from server.flows.moves import Register, Settlement
 from server.store import accounts as kept
 from server.store import household as reads
 from server.store import wall
-from server.store.estates import get_account, get_estate
+from server.store.estates import get_account, get_estate, has_household
 from server.store.ledger import ledger_balances
 from server.store.meters import MeterRow
 from server.store.tariffs import load_tariffs
@@ -63,7 +63,9 @@ def accounts_page(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
         rows=kept.unsettled(conn, who.estate_id),
         vacant=meters,
         shown=kept.registers(conn, who.estate_id, [one.meter_id for one in meters]),
-        rooms=sorted({one.room_id for one in meters if one.room_id}),
+        rooms=sorted(
+            {one.room_id for one in meters if one.room_id and not has_household(conn, who.estate_id, one.room_id)}
+        ),
         tariffs=sorted(load_tariffs(conn, who.estate_id).values(), key=lambda one: one.tariff_id),
         moves=kept.last_moves(conn, who.estate_id),
     )

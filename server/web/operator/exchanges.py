@@ -2,7 +2,8 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Depends, Form, Query, Request
+from sqlalchemy import Connection
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from server.errors import NotFound, Refused
@@ -10,7 +11,8 @@ from server.flows import exchanges
 from server.flows.exchanges import NewMeter
 from server.store import acceptance as kept
 from server.store import wall
-from server.store.meters import get_meter
+from server.store.accounts import meters_of, registers
+from server.store.meters import MeterRow
 from server.web.deps import Reader, State, need
 from server.web.operator.shell import staff_page
 from server.web.principal import Principal
@@ -19,6 +21,7 @@ router = APIRouter(include_in_schema=False)
 Fitter = Annotated[Principal, Depends(need("meter.exchange"))]
 Reason = Annotated[str, Form(min_length=1, max_length=1000)]
 Kwh = Annotated[str, Form(pattern=r"^\d{1,6}(\.\d{1,2})?$")]
+NAMED = r"^\d{0,12}$"
 WH_PER_KWH = 1000
 HUNDREDTHS = 2
 
@@ -39,9 +42,20 @@ def rates_of(sharp: str, peak: str, flat: str, valley: str) -> tuple[int, int, i
     return wh_of(sharp), wh_of(peak), wh_of(flat), wh_of(valley)
 
 
+def meter_of(conn: Connection, estate_id: str, account_id: str, meter_id: str) -> MeterRow:
+    """The named meter of a household, or its first; NotFound for one that does not feed it."""
+    own = meters_of(conn, estate_id, account_id)
+    found = next((one for one in own if meter_id in ("", one.meter_id)), None)
+    if found is None:
+        raise NotFound(f"no meter {meter_id} of household {account_id}")
+    return found
+
+
 @router.get("/households/{account_id}/exchange")
-def exchange_page(request: Request, conn: Reader, who: Fitter, account_id: str) -> HTMLResponse:
-    """The forms, with the register that is known and the exchanges of before."""
+def exchange_page(
+    request: Request, conn: Reader, who: Fitter, account_id: str, meter: Annotated[str, Query(pattern=NAMED)] = ""
+) -> HTMLResponse:
+    """The forms for one of its meters, with the register that is known and the exchanges of before."""
     row = wall.household(conn, who.estate_id, account_id)
     if row is None:
         raise NotFound(f"no household {account_id}")
@@ -51,7 +65,8 @@ def exchange_page(request: Request, conn: Reader, who: Fitter, account_id: str) 
         "operator/exchange.html",
         "readings",
         row=row,
-        meter=get_meter(conn, who.estate_id, row.meter_id),
+        meter=(chosen := meter_of(conn, who.estate_id, account_id, meter)),
+        total_wh=registers(conn, who.estate_id, [chosen.meter_id]).get(chosen.meter_id, (0, chosen.start_wh))[1],
         exchanges=kept.exchanges(conn, who.estate_id, account_id=account_id),
     )
 
@@ -77,11 +92,10 @@ def replace(
     start_peak: Rate = "",
     start_flat: Rate = "",
     start_valley: Rate = "",
+    meter_id: Annotated[str, Form(pattern=NAMED)] = "",
 ) -> RedirectResponse:
     """Close the old meter, open the new one."""
-    row = wall.household(conn, who.estate_id, account_id)
-    if row is None:
-        raise NotFound(f"no household {account_id}")
+    old = meter_of(conn, who.estate_id, account_id, meter_id)
     new = NewMeter(
         new_meter_id.zfill(12), wh_of(start_kwh), rates_of(start_sharp, start_peak, start_flat, start_valley)
     )
@@ -89,7 +103,7 @@ def replace(
     now = state.clock.now()
     state.writer.run(
         lambda unit: exchanges.replace_meter(
-            unit, who.estate_id, row.meter_id, new, final_wh=wh_of(final_kwh), final_rates_wh=final_rates_wh,
+            unit, who.estate_id, old.meter_id, new, final_wh=wh_of(final_kwh), final_rates_wh=final_rates_wh,
             actor=who.login, reason=reason, now=now,
         )
     )  # fmt: skip
@@ -104,15 +118,14 @@ def ratio(
     account_id: str,
     new_ratio: Annotated[int, Form(ge=1, le=100_000)],
     reason: Reason,
+    meter_id: Annotated[str, Form(pattern=NAMED)] = "",
 ) -> RedirectResponse:
     """Count with the new ratio from the last accepted register on."""
-    row = wall.household(conn, who.estate_id, account_id)
-    if row is None:
-        raise NotFound(f"no household {account_id}")
+    old = meter_of(conn, who.estate_id, account_id, meter_id)
     now = state.clock.now()
     state.writer.run(
         lambda unit: exchanges.change_ratio(
-            unit, who.estate_id, row.meter_id, new_ratio, actor=who.login, reason=reason, now=now
+            unit, who.estate_id, old.meter_id, new_ratio, actor=who.login, reason=reason, now=now
         )
     )
     return RedirectResponse(f"/households/{account_id}", 303)

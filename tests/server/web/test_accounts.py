@@ -75,13 +75,16 @@ def test_a_household_moves_out_and_another_in_on_the_pages(served, clerk):
     assert post("/accounts/A1/move-out", **{f"kwh-{METER}": "6.00", "settle": "cash"}) == "/accounts/A1"
     assert status(served, "A1") == "closed"
     page = clerk.get("/accounts/A1").text
-    assert all(words in page for words in ("Moved out", "6.00 kWh", "¥0.59 charged", "Paid out", "−11.75", "Closed"))
+    assert all(
+        words in page for words in ("Moved out", "6.00 kWh", "¥0.59 charged", "Paid out", "−11.75", "Account closed")
+    )
     assert "/households/A1" not in page
     page = clerk.get("/accounts").text
     assert "0000 0000 0001" in page
     assert "as they asked" in page
     post("/accounts", room_id="1-101", account_id="B1", holder="李四", tariff_id="single", payment="postpaid")
     assert "opened, not moved in" in clerk.get("/accounts/B1").text
+    assert "No room is vacant" in clerk.get("/accounts").text
     served.clock.move(600)
     post("/accounts/B1/move-in", meter=METER, **{f"kwh-{METER}": "7.50"})
     page = clerk.get("/accounts/B1").text
@@ -125,6 +128,23 @@ def test_a_register_or_sum_that_cannot_be_read_is_refused_by_its_name(served, cl
     assert clerk.post("/accounts/A1/adjust", data=data, headers=headers).status_code == 422
     for path in ("/accounts/nobody", "/accounts/cash"):
         assert clerk.get(path).status_code == 404
+
+
+def test_each_meter_of_an_account_is_exchanged_by_its_own(served, clerk):
+    served.execute(schema.meter.update().where(schema.meter.c.meter_id == "000000000002").values(account_id="A1"))
+    served.execute(schema.account.update().where(schema.account.c.account_id == "A2").values(status="closed"))
+    page = clerk.get("/accounts/A1").text
+    assert "/households/A1/exchange?meter=000000000002" in page
+    assert "0000 0000 0002" in clerk.get("/households/A1/exchange?meter=000000000002").text
+    assert clerk.get("/households/A1/exchange?meter=000000000003").status_code == 404
+    data = {"new_meter_id": "77", "final_kwh": "5.00", "start_kwh": "0", "reason": "worn out"}
+    headers = served.csrf("operator")
+    answer = clerk.post("/households/A1/replace", data={**data, "meter_id": "000000000009"}, headers=headers)
+    assert answer.status_code == 404
+    answer = clerk.post("/households/A1/replace", data={**data, "meter_id": "000000000002"}, headers=headers)
+    assert answer.status_code == 303
+    [done] = served.rows(schema.exchange.select())
+    assert (done["old_meter_id"], done["new_meter_id"]) == ("000000000002", "000000000077")
 
 
 def test_others_look_and_find_no_form(served):
