@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, and_, func, or_, select
 
-from server.domain.accounts import CLOSED, LEFT, OpenThing, Told
+from server.domain.accounts import CLOSED, LEFT, NORMAL, PREPAID, OpenThing, Told
 from server.domain.ledger import LEDGERS
 from server.domain.refunds import OPEN as REFUND_OPEN
 from server.store.ledger import ledger_balances
@@ -21,6 +21,7 @@ from server.store.schema import (
     meter,
     meter_cursor,
     meter_live,
+    payment,
     payment_order,
     reading,
     recharge,
@@ -31,6 +32,7 @@ from server.store.schema import (
 from server.store.supply import UNFINISHED
 
 LISTED_MAX = 200
+FOUND_MAX = 50
 
 
 def add_event(connection: Connection, estate_id: str, account_id: str, **values: Any) -> int:
@@ -212,6 +214,55 @@ def unsettled(connection: Connection, estate_id: str) -> Sequence[RowMapping]:
         or_(own.status != "normal", own.payment != "prepaid"),
     )
     return connection.execute(query.order_by(own.account_id).limit(LISTED_MAX)).mappings().all()
+
+
+def found(connection: Connection, estate_id: str, words: str) -> Sequence[RowMapping]:
+    """Household accounts of any state by id, name, or a room of their life; the newest first."""
+    own = account.c
+    pattern = "%" + words.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_") + "%"
+    lived = select(account_event.c.account_id).where(
+        account_event.c.estate_id == estate_id, account_event.c.room_id == words
+    )
+    query = select(account).where(
+        own.estate_id == estate_id,
+        own.kind == "household",
+        or_(
+            own.account_id.like(pattern, escape="\\"), own.holder.like(pattern, escape="\\"), own.room_id == words,
+            own.account_id.in_(lived),
+        ),
+    )  # fmt: skip
+    return connection.execute(query.order_by(own.account_id.desc()).limit(FOUND_MAX)).mappings().all()
+
+
+def dormant(connection: Connection, estate_id: str, before_at: int) -> list[tuple[RowMapping, int | None]]:
+    """Prepaid accounts in service that have paid nothing since `before_at` (world time), each with its last payment.
+
+    The longest silent first; not those whose meter came later than that.
+    """
+    paid = (
+        select(payment.c.account_id, func.max(payment.c.event_at).label("paid_at"))
+        .where(payment.c.estate_id == estate_id)
+        .group_by(payment.c.account_id)
+        .subquery()
+    )
+    here = and_(meter.c.estate_id == account.c.estate_id, meter.c.account_id == account.c.account_id)
+    query = (
+        select(account, paid.c.paid_at)
+        .join(meter, here)
+        .outerjoin(paid, paid.c.account_id == account.c.account_id)
+        .where(
+            account.c.estate_id == estate_id,
+            account.c.kind == "household",
+            account.c.status == NORMAL,
+            account.c.payment == PREPAID,
+            meter.c.installed_at < before_at,
+            func.coalesce(paid.c.paid_at, 0) < before_at,
+        )
+        .order_by(func.coalesce(paid.c.paid_at, 0), account.c.account_id)
+        .limit(FOUND_MAX)
+    )
+    rows = {row["account_id"]: (row, row["paid_at"]) for row in connection.execute(query).mappings()}
+    return list(rows.values())
 
 
 def last_moves(connection: Connection, estate_id: str, *, limit: int = 20) -> Sequence[RowMapping]:

@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, and_, func, select
+from sqlalchemy import Connection, Select, and_, func, select, union
 
 from server.domain.voiding import VOID
 from server.store.readings import ACCEPTED, HELD_VERDICTS
-from server.store.schema import anomaly_case, batch, estate, line, meter, notice, reading, supply
+from server.store.schema import account_event, anomaly_case, batch, estate, line, meter, notice, reading, supply
 
 ROWS_AT_ONCE = 5000
 IMPORTED = "import"
@@ -119,14 +119,19 @@ def _taken_back(connection: Connection, estate_id: str) -> Counter[tuple[str, in
 
 def relays_seen(connection: Connection, estate_id: str, span: Span) -> list[RelaySeen]:
     """What was read back, by time: cuts and restores that were told, and each relay as it is now."""
-    told = select(meter.c.meter_id, notice.c.event_at, notice.c.kind).join(
-        meter, and_(meter.c.estate_id == notice.c.estate_id, meter.c.account_id == notice.c.account_id)
+    feeding = select(meter.c.meter_id, meter.c.account_id).where(
+        meter.c.estate_id == estate_id, meter.c.kind == "household", meter.c.account_id.is_not(None)
     )
-    query = told.where(
-        notice.c.estate_id == estate_id,
-        notice.c.channel == "page",
-        notice.c.kind.in_(("cut", "restored")),
-        meter.c.kind == "household",
+    before = select(account_event.c.meter_id, account_event.c.account_id).where(
+        account_event.c.estate_id == estate_id,
+        account_event.c.act == "moved_out",
+        account_event.c.meter_id.is_not(None),
+    )
+    fed = union(feeding, before).subquery()
+    query = (
+        select(fed.c.meter_id, notice.c.event_at, notice.c.kind)
+        .join(notice, notice.c.account_id == fed.c.account_id)
+        .where(notice.c.estate_id == estate_id, notice.c.channel == "page", notice.c.kind.in_(("cut", "restored")))
     )
     seen = [RelaySeen(row[0], row[1], "open" if row[2] == "cut" else "closed") for row in connection.execute(query)]
     now = select(supply.c.meter_id, supply.c.relay_at, supply.c.relay).where(

@@ -12,6 +12,7 @@ from server.flows.supply import restore_all
 from server.store import household as reads
 from server.store import schema
 from server.store.engine import reader
+from server.store.view import Span, relays_seen
 from server.store.wall import household as household_row
 from server.store.wall import households as wall_rows
 from server.store.writer import Writer
@@ -206,6 +207,11 @@ def test_a_dark_flat_stays_dark_until_the_next_household_moves_in(writer: Writer
     wish = stage.wishes(1)[-1]
     assert (wish["action"], wish["reason"], stage.supply(1)["desired"]) == ("allow", "moved_in", "closed")
     assert not stage.notices(1, "restored")
+    stage.wait(120)
+    stage.status(1)
+    with reader(engine) as connection:
+        seen = relays_seen(connection, ESTATE, Span(0, stage.now.world_s))
+    assert "open" in {one.state for one in seen if one.meter_id == meter_id(1)}  # of the household before
     agrees(engine)
 
 

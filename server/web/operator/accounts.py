@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Depends, Form, Query, Request
 from sqlalchemy import Connection
 from starlette.datastructures import FormData
 from starlette.responses import HTMLResponse, RedirectResponse
@@ -40,6 +40,7 @@ Reason = Annotated[str, Form(min_length=1, max_length=1000, pattern=r"^[^\x00]+$
 Id = Annotated[str, Form(max_length=64, pattern=r"^[^\x00]*$")]
 Text = Annotated[str, Form(max_length=200, pattern=r"^[^\x00]*$")]
 LINES = 8
+DORMANT_S = 180 * 86400  # without a top-up for so long, an account is to be looked at
 _KWH = re.compile(r"\d{1,6}(\.\d{1,2})?")
 RATES = ("sharp", "peak", "flat", "valley")
 
@@ -52,15 +53,20 @@ Fields = Annotated[FormData, Depends(_form)]
 
 
 @router.get("/accounts")
-def accounts_page(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
-    """Accounts that are not in normal service, meters that feed nobody, and the newest moves."""
+def accounts_page(
+    request: Request, state: State, conn: Reader, who: Viewer, q: Annotated[str, Query(max_length=80)] = ""
+) -> HTMLResponse:
+    """Accounts that are not as usual, meters that feed nobody, the newest moves, and what `q` finds of any state."""
     meters = kept.vacant_meters(conn, who.estate_id)
     return staff_page(
         request,
         conn,
         "operator/accounts.html",
         "wall",
+        sought=q.strip(),
+        found=kept.found(conn, who.estate_id, q.strip()) if q.strip() else [],
         rows=kept.unsettled(conn, who.estate_id),
+        dormant=kept.dormant(conn, who.estate_id, state.clock.now().world_s - DORMANT_S),
         vacant=meters,
         shown=kept.registers(conn, who.estate_id, [one.meter_id for one in meters]),
         rooms=sorted(

@@ -147,6 +147,36 @@ def test_each_meter_of_an_account_is_exchanged_by_its_own(served, clerk):
     assert (done["old_meter_id"], done["new_meter_id"]) == ("000000000002", "000000000077")
 
 
+def test_an_account_is_found_whatever_became_of_it(served, clerk):
+    change = schema.account.update().where(schema.account.c.account_id == "A2")
+    served.execute(change.values(status="closed", room_id=None, holder="100%_sure"))
+    event = {"estate_id": ESTATE, "account_id": "A2", "event_no": 1, "act": "moved_out", "status": "left", "actor": "o"}
+    event |= {"room_id": "1-102", "reason": "r", "world_at": WORLD_S, "created_ms": MACHINE_MS}
+    served.execute(schema.account_event.insert().values(**event))
+    for words, seen in (("A2", True), ("1-102", True), ("100%_s", True), ("0%x", False), ("1-101", False)):
+        page = clerk.get("/accounts", params={"q": words}).text
+        assert ("account closed" in page) == seen, words
+    assert "No account is found." in clerk.get("/accounts?q=nobody").text
+
+
+def test_who_has_paid_nothing_for_half_a_year_is_listed(served, clerk):
+    def listed():
+        page = clerk.get("/accounts").text
+        part = page[page.index("Nothing paid for half a year") :] if "Nothing paid for half" in page else ""
+        return [name for name in ("A1", "A2") if f"/accounts/{name}" in part]
+
+    assert listed() == []
+    served.execute(schema.meter.update().values(installed_at=WORLD_S - 200 * 86400))
+    assert listed() == ["A1", "A2"]
+    for days, expected in ((190, ["A1", "A2"]), (170, ["A1"])):
+        paid = {"estate_id": ESTATE, "payment_id": str(days), "provider": "cash", "transaction_id": str(days)}
+        paid |= {"account_id": "A2", "amount_fen": 5, "batch_seq": days, "state": "credited", "created_ms": 0}
+        served.execute(schema.payment.insert().values(event_at=WORLD_S - days * 86400, **paid))
+        assert listed() == expected
+    served.execute(schema.account.update().values(payment="postpaid"))
+    assert listed() == []
+
+
 def test_others_look_and_find_no_form(served):
     for role in ("cashier", "reader", "admin"):
         client = served.signed_in(role)
