@@ -6,7 +6,7 @@ limit had quarantined.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import RowMapping
@@ -14,7 +14,7 @@ from sqlalchemy import RowMapping
 from server.domain import refunds as refund_rules
 from server.domain.rerating import KIND, Rerate
 from server.errors import Conflict, NotFound, Refused
-from server.flows import acceptance, adjustments, bulk_cut, refunds, rerating, tariffs, voiding
+from server.flows import acceptance, adjustments, bulk_cut, bulk_edits, refunds, rerating, tariffs, voiding
 from server.flows.breaker import count_candidates
 from server.flows.second_person import ask
 from server.flows.supply import take_back_trips
@@ -124,6 +124,15 @@ def request_refund(
     return "", ask(unit, estate_id, REFUND, payload, actor, now)
 
 
+def request_bulk_edit(
+    unit: Unit, estate_id: str, act: str, account_ids: Sequence[str], terms: Mapping[str, Any], *, actor: str,
+    reason: str, now: "Now",
+) -> str:  # fmt: skip
+    """Ask to change a list of households or days; the dry run with every entry is what the second person approves."""
+    payload = bulk_edits.dry_run(unit, estate_id, act, account_ids, terms, reason, now)
+    return ask(unit, estate_id, "bulk_edit", payload, actor, now)
+
+
 def request_void(
     unit: Unit, estate_id: str, meter_id: str, read_at: int, *, actor: str, reason: str, now: "Now"
 ) -> str:  # fmt: skip
@@ -196,32 +205,40 @@ def approve(
 
 
 def _carry_out(unit: Unit, estate_id: str, row: RowMapping, actor: str, now: "Now") -> None:
-    payload = json.loads(row["payload"])
-    site = get_estate(unit.connection, estate_id)
-    if row["kind"] == "mode":
-        if site["mode"] != payload["from"]:
-            raise Conflict("the mode has changed since this was asked; ask again")
-        update_estate(unit.connection, estate_id, mode=payload["to"])
-        release_quarantined(unit.connection, estate_id)
-    elif row["kind"] == "void_reading":
+    payload, kind = json.loads(row["payload"]), row["kind"]
+    if kind == "bulk_edit":
+        bulk_edits.start(unit, estate_id, row, payload, now)
+    elif kind == "bulk_cut":
+        bulk_cut.start(unit, estate_id, row, payload, now)
+    elif kind == "void_reading":
         voiding.take_back(
             unit, estate_id, payload["meter"], payload["read_at"], actor=row["requested_by"], reason=payload["reason"],
             now=now, approved=payload,
         )  # fmt: skip
-    elif row["kind"] == "bulk_cut":
-        bulk_cut.start(unit, estate_id, row, payload, now)
-    elif row["kind"] == REFUND:
+    elif kind == REFUND:
         refunds.order_refund(
             unit, estate_id, payload["payment_id"], payload["amount_fen"], key=payload["key"],
             reason=payload["reason"], actor=row["requested_by"], approved_by=actor, now=now,
         )  # fmt: skip
-    elif row["kind"] == adjustments.REQUEST:
+    elif kind == adjustments.REQUEST:
         adjustments.carry_out(unit, estate_id, payload, actor=row["requested_by"], approved_by=actor, now=now)
-    elif row["kind"] == "tariff":
+    elif kind == "tariff":
         tariffs.publish(unit, estate_id, payload, row["approval_id"], now)
-    elif row["kind"] == KIND:
+    elif kind == KIND:
         rerating.start(unit, estate_id, payload, row["approval_id"])
-    elif row["kind"] == "start_again":
+    else:
+        _switch(unit, estate_id, kind, payload)
+
+
+def _switch(unit: Unit, estate_id: str, kind: str, payload: Mapping[str, Any]) -> None:
+    """The estate's own switches: its mode, starting again, the breaker."""
+    site = get_estate(unit.connection, estate_id)
+    if kind == "mode":
+        if site["mode"] != payload["from"]:
+            raise Conflict("the mode has changed since this was asked; ask again")
+        update_estate(unit.connection, estate_id, mode=payload["to"])
+        release_quarantined(unit.connection, estate_id)
+    elif kind == "start_again":
         if not site["stopped"]:
             raise Conflict("cutting has been started again already")
         update_estate(unit.connection, estate_id, stopped=0)

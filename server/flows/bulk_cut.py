@@ -27,6 +27,15 @@ if TYPE_CHECKING:
 AWAITS_THE_WAVE = LIMITS | {"final_notice"}  # waves stand in for the limits, and bring the final notice
 
 
+def checked_list(entries: Sequence[str], reason: str, what: str) -> list[str]:
+    """The entries of a bulk act, each once; Refused without a reason for `what`, or for too long a list."""
+    if not reason.strip():
+        raise Refused(f"say why {what}")
+    if len(entries) > LIST_MAX:
+        raise Refused(f"a list holds at most {LIST_MAX} entries")
+    return list(dict.fromkeys(entries))
+
+
 def dry_run(
     unit: Unit, estate_id: str, account_ids: Sequence[str], reason: str, now: "Now", *, clock_sane: bool
 ) -> dict[str, Any]:
@@ -34,11 +43,7 @@ def dry_run(
 
     Refused without a reason, for too long a list, or when nobody would be cut.
     """
-    if not reason.strip():
-        raise Refused("say why these households are to be cut")
-    if len(account_ids) > LIST_MAX:
-        raise Refused(f"a list holds at most {LIST_MAX} households")
-    wanted = list(dict.fromkeys(account_ids))
+    wanted = checked_list(account_ids, reason, "these households are to be cut")
     found = supply_rows.trip_candidates(unit.connection, estate_id, wanted, now.world_s, clock_sane=clock_sane)
     cut: list[dict[str, Any]] = []
     left: list[dict[str, Any]] = []

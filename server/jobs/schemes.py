@@ -1,9 +1,12 @@
-"""Keeps the limits of households in step with their schemes: each hour of world time, and when a version begins."""
+"""Keeps the limits of households in step with their schemes, each hour of world time and when a version begins.
+
+Bulk changes of rules that two people approved are carried out here.
+"""
 
 from sqlalchemy import Engine
 
 from server.clock import Clock
-from server.flows import schemes
+from server.flows import bulk_edits, schemes
 from server.store.unit import Writing
 
 
@@ -17,5 +20,7 @@ class SchemeJob:
         self._writer, self._clock, self._estate_id = writer, clock, estate_id
 
     def run_once(self) -> None:
-        """Work out what is due."""
+        """Work out what is due, and a bulk change to its end, in small units."""
         self._writer.run(lambda unit: schemes.settle_due(unit, self._estate_id, self._clock.now()))
+        while self._writer.run(lambda unit: bulk_edits.advance(unit, self._estate_id, self._clock.now())):
+            continue

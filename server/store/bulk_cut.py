@@ -1,4 +1,4 @@
-"""Reads and writes of bulk cuts: the list that was approved, its waves, and what became of each household."""
+"""Reads and writes of bulk acts, cuts among them: the approved list, its waves, and what became of each entry."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +9,7 @@ from server.store.bulk import insert_rows
 from server.store.schema import account, bulk_cut, bulk_cut_item
 
 RUNNING = "running"
+CUT = "cut"
 
 
 def add(connection: Connection, estate_id: str, items: Sequence[tuple[str, str, int]], **values: Any) -> None:
@@ -18,21 +19,25 @@ def add(connection: Connection, estate_id: str, items: Sequence[tuple[str, str, 
     insert_rows(connection, bulk_cut_item, ("estate_id", "bulk_id", "account_id", "meter_id", "wave"), rows)
 
 
-def running(connection: Connection, estate_id: str) -> Sequence[RowMapping]:
-    """Bulk cuts under way, oldest first."""
+def running(connection: Connection, estate_id: str, *, cuts: bool = True) -> Sequence[RowMapping]:
+    """Bulk cuts under way, or the other acts, oldest first."""
     query = (
         select(bulk_cut)
-        .where(bulk_cut.c.estate_id == estate_id, bulk_cut.c.status == RUNNING)
+        .where(bulk_cut.c.estate_id == estate_id, bulk_cut.c.status == RUNNING, _is_cut(cuts))
         .order_by(bulk_cut.c.created_ms)
     )
     return connection.execute(query).mappings().all()
 
 
-def newest(connection: Connection, estate_id: str, *, limit: int) -> Sequence[RowMapping]:
-    """The newest bulk cuts with the number of households by outcome."""
+def _is_cut(cuts: bool) -> Any:
+    return bulk_cut.c.act == CUT if cuts else bulk_cut.c.act != CUT
+
+
+def newest(connection: Connection, estate_id: str, *, limit: int, cuts: bool = True) -> Sequence[RowMapping]:
+    """The newest bulk cuts, or the other acts."""
     query = (
         select(bulk_cut)
-        .where(bulk_cut.c.estate_id == estate_id)
+        .where(bulk_cut.c.estate_id == estate_id, _is_cut(cuts))
         .order_by(bulk_cut.c.created_ms.desc())
         .limit(limit)
     )  # fmt: skip
@@ -68,6 +73,7 @@ _RELEASED = (
     .where(
         bulk_cut.c.estate_id == bindparam("estate_id"),
         bulk_cut.c.status == RUNNING,
+        bulk_cut.c.act == CUT,
         bulk_cut_item.c.wave <= bulk_cut.c.wave,
         bulk_cut_item.c.outcome == "waiting",
     )
@@ -87,6 +93,24 @@ def counts(connection: Connection, estate_id: str, bulk_id: str) -> dict[str, in
         .group_by(bulk_cut_item.c.outcome)
     )
     return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def waiting(connection: Connection, estate_id: str, bulk_id: str, *, limit: int | None = None) -> list[str]:
+    """Entries (households or days) that nothing was done about yet, in order."""
+    item = bulk_cut_item.c
+    query = select(item.account_id).where(
+        item.estate_id == estate_id, item.bulk_id == bulk_id, item.outcome == "waiting"
+    )
+    return list(connection.execute(query.order_by(item.account_id).limit(limit)).scalars())
+
+
+def set_outcome_of(
+    connection: Connection, estate_id: str, bulk_id: str, account_ids: Sequence[str], outcome: str
+) -> None:  # fmt: skip
+    """What became of these entries."""
+    item = bulk_cut_item.c
+    where = (item.estate_id == estate_id, item.bulk_id == bulk_id, item.account_id.in_(account_ids))
+    connection.execute(bulk_cut_item.update().where(*where).values(outcome=outcome))
 
 
 def update(connection: Connection, estate_id: str, bulk_id: str, **values: Any) -> None:

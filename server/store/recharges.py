@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, select
+from sqlalchemy import Connection, RowMapping, and_, case, func, select
 
-from server.store.schema import bus, meter, meter_setting, recharge
+from server.domain.local_fee import LOCAL
+from server.store.schema import account, bus, meter, meter_setting, recharge
 
 OPEN = ("waiting", "running")
 Row = RowMapping
@@ -33,6 +34,38 @@ def recharges_of(connection: Connection, estate_id: str, account_id: str, *, lim
     query = select(recharge).where(recharge.c.estate_id == estate_id, recharge.c.account_id == account_id)
     order = (recharge.c.created_ms.desc(), recharge.c.recharge_id)
     return connection.execute(query.order_by(*order).limit(limit)).mappings().all()
+
+
+def recharges_listed(connection: Connection, estate_id: str, *, limit: int) -> Sequence[Row]:
+    """Recharges of the estate with their rooms: those that are not decided first, then the newest."""
+    same = and_(account.c.estate_id == recharge.c.estate_id, account.c.account_id == recharge.c.account_id)
+    query = (
+        select(recharge, account.c.room_id, account.c.holder)
+        .join(account, same)
+        .where(recharge.c.estate_id == estate_id)
+        .order_by(case((recharge.c.status.in_(OPEN), 0), else_=1), recharge.c.created_ms.desc(), recharge.c.recharge_id)
+        .limit(limit)
+    )
+    return connection.execute(query).mappings().all()
+
+
+def local_homes(connection: Connection, estate_id: str) -> Sequence[Row]:
+    """Households whose meter keeps the credit: account, room, balance, meter, and settings that are not confirmed."""
+    same = and_(account.c.estate_id == meter.c.estate_id, account.c.account_id == meter.c.account_id)
+    of_meter = and_(meter_setting.c.estate_id == meter.c.estate_id, meter_setting.c.meter_id == meter.c.meter_id)
+    open_settings = (
+        select(func.count()).where(of_meter, meter_setting.c.status != "confirmed").correlate(meter).scalar_subquery()
+    )
+    query = (
+        select(
+            account.c.account_id, account.c.room_id, account.c.holder, account.c.balance_fen, meter.c.meter_id,
+            open_settings.label("open_settings"),
+        )
+        .join(meter, same)
+        .where(meter.c.estate_id == estate_id, meter.c.fee == LOCAL, account.c.status != "closed")
+        .order_by(account.c.room_id, account.c.account_id)
+    )  # fmt: skip
+    return connection.execute(query).mappings().all()
 
 
 def due_recharges(connection: Connection, estate_id: str, now_ms: int, *, limit: int) -> Sequence[Row]:

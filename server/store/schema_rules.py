@@ -29,16 +29,17 @@ alert = Table(  # nobody is cut from `from_at` to `until_at`
     _int("from_at"), _int("until_at"), _text("reason", default=""), _text("actor"), _int("created_ms"),
 )  # fmt: skip
 
-bulk_cut = Table(  # a list that two people approved, in waves
+bulk_cut = Table(  # a list that two people approved: cuts in waves, or another act of domain.bulk_edits
     "bulk_cut", metadata,
     _id("estate_id"), _id("bulk_id"), _text("approval_id"), _text("status"),  # running | done | stopped
+    _text("act", default="cut"),
     _text("reason", default=""), _int("wave"), _int("wave_at"), _int("started_at"), _int("created_ms"),
 )  # fmt: skip
 
 bulk_cut_item = Table(
     "bulk_cut_item", metadata,
-    _id("estate_id"), _id("bulk_id"), _id("account_id"), _text("meter_id"), _int("wave"),
-    _text("outcome", default="waiting"),  # waiting | cut | paid | left
+    _id("estate_id"), _id("bulk_id"), _id("account_id"), _text("meter_id"), _int("wave"),  # account_id: or a day
+    _text("outcome", default="waiting"),  # waiting | cut | paid | done | left
 )  # fmt: skip
 
 candidate_day = Table(  # the most households that were about to be cut at once

@@ -6,6 +6,7 @@ Keys are the names that domain and store use; values are message ids. `said_in` 
 from collections.abc import Callable, Mapping
 
 from server.web.i18n import mark as _
+from server.web.supply_words import SUPPLY
 
 STATES = {
     "normal": _("Normal"),
@@ -56,13 +57,6 @@ CAUSES = {
     "paused": _("the account was paused"),
     "postpaid": _("pays afterwards now"),
     "moved_in": _("another household moved in"),
-}
-KEEPS = {"on": _("power kept on"), "off": _("not kept on")}
-KEEP_REASONS = {
-    "protected": _("the household is protected"),
-    "policy": _("its scheme says so"),
-    "ended": _("the reason has ended"),
-    "lost": _("the meter had lost it"),
 }
 NOTICES = {
     "alarm1": _("Balance low"),
@@ -323,11 +317,9 @@ LEDGERS = {
     "arrears": _("Arrears"),
 }
 PAYOUTS = {"cash": _("in cash"), "bank": _("by bank transfer")}
-ALERTS = {"heat": _("heat"), "cold": _("cold"), "order": _("by order")}
-DAY_KINDS = {"off": _("no cuts"), "work": _("an ordinary day")}
-BULK_CUTS = {"running": _("under way"), "done": _("finished"), "stopped": _("stopped")}
 TIERS = {"1": _("Tier 1"), "2": _("Tier 2"), "3": _("Tier 3"), "4": _("Tier 4"), "5": _("Tier 5")}
 GROUPS = {
+    **SUPPLY,
     "tier_words": TIERS,
     "state_words": STATES,
     "resident_words": RESIDENT_STATES,
@@ -336,8 +328,6 @@ GROUPS = {
     "step_words": STEPS,
     "action_words": ACTIONS,
     "cause_words": CAUSES,
-    "keep_words": KEEPS,
-    "keep_reason_words": KEEP_REASONS,
     "notice_words": NOTICES,
     "channel_words": CHANNELS,
     "delivery_words": DELIVERY,
@@ -374,12 +364,9 @@ GROUPS = {
     "open_words": OPEN_THINGS,
     "ledger_name_words": LEDGERS,
     "payout_words": PAYOUTS,
-    "alert_words": ALERTS,
     "version_words": VERSION_STATES,
     "draft_words": DRAFTS,
     "rerate_words": RERATES,
-    "day_words": DAY_KINDS,
-    "bulk_cut_words": BULK_CUTS,
 }
 
 

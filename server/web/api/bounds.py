@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path
 from pydantic import Field
 
-from server.flows import approvals, bulk_cut, schemes, supply
+from server.flows import approvals, bulk_cut, bulk_edits, schemes, supply
 from server.store import bulk_cut as bulk_rows
 from server.store import schemes as scheme_rows
 from server.web.api.control import Asked
@@ -53,6 +53,32 @@ class BulkCut(Shape):
     wave_at: int
     started_at: int
     households: dict[str, int] = Field(description="by outcome: waiting, cut, paid or left")
+
+
+class BulkEditWish(Shape):
+    """What to change for whom: the fields of the act that is named, the others are left out."""
+
+    act: str = Field(pattern="^(scheme|protect|unprotect|keep_power|days)$")
+    account_ids: list[Annotated[str, Field(max_length=64, pattern=REASON)]] = Field(default=[], max_length=5000)
+    scheme_id: str | None = Field(default=None, max_length=64, description="scheme: its id, null for the estate's")
+    until_at: int | None = Field(default=None, ge=0, le=2**40, description="protect: until which world time")
+    policy: str = Field(default="", max_length=20, description="keep_power: protected, always, never; empty: no own")
+    days: list[Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$")]] = Field(default=[], max_length=5000)
+    kind: str = Field(default="off", pattern="^(off|work|drop)$", description="days: what they become")
+    name: str = Field(default="", max_length=200, pattern=r"^[^\x00]*$", description="days: the occasion")
+    reason: str = Field(min_length=1, max_length=200, pattern=REASON)
+
+
+class BulkEdit(Shape):
+    """A bulk change and how far it is."""
+
+    bulk_id: str
+    approval_id: str
+    act: str
+    status: str = Field(description="running, done or stopped")
+    reason: str
+    started_at: int
+    entries: dict[str, int] = Field(description="by outcome: waiting, done or left")
 
 
 class SchemeVersion(Shape):
@@ -132,6 +158,37 @@ def stop_bulk_cut(
     state.writer.run(
         lambda unit: bulk_cut.stop(unit, who.estate_id, bulk_id, reason=why.reason, actor=who.login, now=now),
         urgent=True,
+    )
+
+
+@router.post("/supply/bulk-edits", response_model=Asked, summary="Ask to change many households or days at once")
+def ask_bulk_edit(state: State, who: Editor, wish: BulkEditWish) -> Asked:
+    """The dry run waits for a second person, who approves exactly its hash; then it is worked off in small units."""
+    now = state.clock.now()
+    terms = wish.model_dump(exclude={"act", "account_ids", "reason"})
+    found = state.writer.run(
+        lambda unit: approvals.request_bulk_edit(
+            unit, who.estate_id, wish.act, wish.account_ids, terms, actor=who.login, reason=wish.reason, now=now
+        )
+    )
+    return Asked(approval_id=found)
+
+
+@router.get("/supply/bulk-edits", response_model=list[BulkEdit], summary="Bulk changes, newest first")
+def bulk_edit_lists(conn: Reader, who: Viewer) -> list[BulkEdit]:
+    """With the number of entries by outcome."""
+    return [
+        shape_row(BulkEdit, {**row, "entries": bulk_rows.counts(conn, who.estate_id, row["bulk_id"])})
+        for row in bulk_rows.newest(conn, who.estate_id, limit=NEWEST, cuts=False)
+    ]
+
+
+@router.post("/supply/bulk-edits/{bulk_id}/stop", status_code=204, summary="Stop a bulk change")
+def stop_bulk_edit(state: State, who: Editor, bulk_id: Id, why: Reason) -> None:
+    """One person, at once; what was not changed stays as it is."""
+    now = state.clock.now()
+    state.writer.run(
+        lambda unit: bulk_edits.stop(unit, who.estate_id, bulk_id, reason=why.reason, actor=who.login, now=now)
     )
 
 

@@ -1,5 +1,5 @@
-"""Pages of the staff: today, room wall, household, accounts, counter, payments, supply, statistics, cases, readings,
-buses, commissioning.
+"""Pages of the staff: today, wall, households, accounts, counter, recharges, payments, supply with its rules,
+statistics, closing, cases, readings, buses, commissioning.
 """
 
 from fastapi import APIRouter
@@ -8,6 +8,7 @@ from server.web.operator import (
     accounts,
     bills,
     bookings,
+    bulk,
     buses,
     cases,
     commission,
@@ -17,6 +18,7 @@ from server.web.operator import (
     households,
     payments,
     readings,
+    recharges,
     reconciliation,
     rules,
     settlement,
@@ -33,8 +35,8 @@ __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
 PARTS = (
-    today, wall, households, accounts, bookings, bills, counter, payments, reconciliation, verdicts, supply, rules,
-    tariffs, statistics, settlement, shared, debts, cases, readings, exchanges, buses, commission,
+    today, wall, households, accounts, bookings, bills, counter, recharges, payments, reconciliation, verdicts, supply,
+    rules, bulk, tariffs, statistics, settlement, shared, debts, cases, readings, exchanges, buses, commission,
 )  # fmt: skip
 for part in PARTS:
     router.routes.extend(part.router.routes)

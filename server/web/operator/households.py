@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Request
 from sqlalchemy import Connection, RowMapping
 from starlette.responses import HTMLResponse, Response
 
+from server.domain.local_fee import LOCAL
 from server.domain.states import state_of
 from server.errors import EstateError, NotFound
 from server.store import household as reads
@@ -18,6 +19,7 @@ from server.store.days import with_gaps
 from server.store.estates import get_estate
 from server.store.gaps import gaps_of
 from server.store.household import LedgerRow, RelayWish
+from server.store.meters import meter_of_account
 from server.store.settlement import months_of
 from server.store.wall import HouseholdRow
 from server.web import i18n, pages
@@ -123,6 +125,7 @@ def household_page(request: Request, state: State, conn: Reader, who: Viewer, ac
         months=months_of(conn, who.estate_id, account_id, limit=MONTHS),
         cases=reads.cases_of_room(conn, who.estate_id, row.room_id),
         status=status_said(row.status3, pages.language_of(request)),
+        local_fee=meter_of_account(conn, who.estate_id, account_id).fee == LOCAL,
         keep=keep_of(conn, who.estate_id, row.meter_id, row.status3, row.status3_at),
         gaps=gaps_of(conn, who.estate_id, row.meter_id, f.now_s, estate.reading_cycle_s),
         use_chart=use_chart(standing, f.day_of, gettext("Energy")),

@@ -20,6 +20,7 @@ from server.store.unit import Unit
 from server.web import i18n, pages
 from server.web.deps import Reader, State, need
 from server.web.figures import token_bar
+from server.web.operator.bulk import entries_said
 from server.web.operator.decisions import COLUMNS, verdicts_of
 from server.web.operator.households import household_row
 from server.web.operator.shell import households_of, staff_page
@@ -40,12 +41,13 @@ Changer = Annotated[Principal, Depends(need("supply.mode"))]
 Reason = Annotated[str, Form(max_length=200)]
 
 
-def _payload(row: RowMapping) -> dict[str, Any]:
+def _payload(request: Request, estate: pages.EstateFacts, row: RowMapping) -> dict[str, Any]:
     payload = json.loads(row["payload"])
     candidates = payload.get("candidates", [])
     return {
         "row": row,
         "payload": payload,
+        "entries": entries_said(request, estate, payload) if row["kind"] == "bulk_edit" else [],
         "candidates": len(candidates) if isinstance(candidates, list) else candidates,
     }
 
@@ -85,7 +87,7 @@ def supply_page(
         keeps=[one for one in verdicts if not one.allowed],
         proof=listed[0] if listed else None,
         approvals=[
-            _payload(row)
+            _payload(request, estate, row)
             for row in approvals.waiting(conn, who.estate_id, now.machine_ms)
             if row["kind"] not in ELSEWHERE
         ],

@@ -13,7 +13,7 @@ STAFF = (
     "/today", "/wall", "/wall?room=1-0405", "/households/H10802", "/households/H20905", "/counter",
     "/counter?room=1-0101", "/supply", "/supply?room=1-0405", "/payments", "/reconciliation", "/statistics",
     "/closing", "/shared", "/debts", "/cases?status=all", "/buses",
-    "/find?q=0101", "/supply/decisions", "/rules", "/readings", "/households/H10802/rules",
+    "/find?q=0101", "/supply/decisions", "/rules", "/rules/bulk", "/recharges", "/readings", "/households/H10802/rules",
     "/households/H10802/exchange", "/accounts", "/accounts/H10802", "/bills/H10802:1", "/bills/H10802:2026-10",
     "/tariffs",
     "/buses/bus-1/search", "/no-such-page",

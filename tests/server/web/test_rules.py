@@ -5,6 +5,7 @@ import io
 
 import pytest
 
+from server.flows import approvals
 from server.store import schema
 from tests.server.web.conftest import ESTATE, WORLD_S
 
@@ -215,3 +216,43 @@ def test_the_button_is_timed_apart_from_pay_to_power(web, operator):
     page = operator.get("/today").text
     assert "p95 4.2 s" in page
     assert "from permission to closed: p50 30.0 s" in page
+
+
+def test_a_bulk_change_is_asked_on_the_page_and_shown_to_the_second_person(web):
+    client = web.signed_in("operator")
+    client.cookies.set("estate645_language", "en")
+    assert "New list" in client.get("/rules/bulk").text
+    form = {"act": "keep_power", "rooms": "1-101, 1-102", "policy": "always", "reason": "shops pay afterwards"}
+    answer = client.post("/rules/bulk", data=form, headers=web.csrf("operator"))
+    assert (answer.status_code, answer.headers["location"]) == (303, "/supply#approvals")
+    page = client.get("/supply").text
+    assert "2 entries change" in page
+    assert "1-101 as its scheme → always" in page
+    strange = client.post("/rules/bulk", data=form | {"rooms": "9-999"}, headers=web.csrf("operator"))
+    assert strange.status_code == 422
+    assert "9-999" in strange.text
+    days = {"act": "days", "days": "2026-12-31", "kind": "off", "name": "x", "reason": "new year"}
+    assert client.post("/rules/bulk", data=days, headers=web.csrf("operator")).status_code == 303
+    everybody = {"act": "protect", "until": "2027-01-01T00:00", "reason": "cold wave", "having": ""}
+    assert client.post("/rules/bulk", data=everybody, headers=web.csrf("operator")).status_code == 303
+    assert len(web.rows(schema.approval.select())) == 3
+
+
+def test_a_bulk_change_is_asked_watched_and_stopped_by_the_api(web):
+    client = web.signed_in("operator")
+    wish = {"act": "keep_power", "account_ids": ["A1"], "policy": "always", "reason": "shops"}
+    asked = client.post("/api/v1/supply/bulk-edits", json=wish, headers=web.csrf("operator"))
+    assert asked.json()["approval_id"]
+    [row] = web.rows(schema.approval.select())
+    now = web.clock.now()
+    web.state.writer.run(
+        lambda unit: approvals.approve(
+            unit, ESTATE, row["approval_id"], row["payload_sha256"], actor="another", now=now
+        )
+    )
+    [listed] = client.get("/api/v1/supply/bulk-edits").json()
+    assert (listed["act"], listed["status"], listed["entries"]) == ("keep_power", "running", {"waiting": 1})
+    stop = f"/api/v1/supply/bulk-edits/{listed['bulk_id']}/stop"
+    assert client.post(stop, json={"reason": "a wrong list"}, headers=web.csrf("operator")).status_code == 204
+    assert client.post(stop, json={"reason": "again"}, headers=web.csrf("operator")).status_code == 404
+    assert client.get("/api/v1/supply/bulk-cuts").json() == []
