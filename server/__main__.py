@@ -14,7 +14,7 @@ OWN = ("core", "server")
 INSTALL = "pip install 'estate645[server]'"
 COMMANDS = (
     "demo", "serve", "import_", "verify", "heads", "migrate", "backup", "restore", "archive", "view", "scan", "read",
-    "trace", "frame", "why", "explain", "doctor", "rekey",
+    "trace", "frame", "why", "explain", "reconcile", "doctor", "rekey",
 )  # fmt: skip
 
 

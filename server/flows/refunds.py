@@ -89,6 +89,8 @@ def order_refund(
     row = get_payment(unit, estate_id, payment_id)
     wish = look_at(unit, estate_id, payment_id, amount_fen, actor=actor, now=now)
     problem = reason_problem(reason) or rules.refusal(wish)
+    if not problem and get_account(unit.connection, estate_id, _holder(row))["status"] == "closed":
+        problem = f"the account {row['account_id']} is closed and settled; nothing is left to give back"
     if not problem and not approved_by and rules.second_person(wish):
         problem = f"a second person must agree: {rules.second_person(wish)}"
     if problem:

@@ -111,6 +111,13 @@ def test_what_is_consumed_goes_back_only_with_a_second_person(office):
     office.agrees()
 
 
+def test_nothing_goes_back_out_of_a_closed_account(desk):
+    payment_id = desk.paid()
+    desk.set_account(1, status="closed")
+    with pytest.raises(Refused, match="closed and settled"):
+        desk.order(payment_id, 1, approved_by="wang")
+
+
 def test_a_residue_is_consumed_money(desk):
     payment_id = desk.paid()
     desk.set_account(1, residue_nf=1)

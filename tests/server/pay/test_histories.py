@@ -13,7 +13,7 @@ from tests.server.estates import ESTATE, account_id, at, plant
 from tests.server.pay.sides import SIDES
 
 AMOUNT_FEN = 5000
-QUICK, CAMPAIGN = 40, 5000
+QUICK, CAMPAIGN, LONG = 40, 5000, 100_000
 
 
 class Model:
@@ -114,4 +114,11 @@ def test_short_histories_agree_with_the_rules(engine, writer):
 def test_five_thousand_histories_agree_with_the_rules(engine, writer):
     credited, suspense, _ = live(writer, engine, random.SystemRandom().randrange(2**32), CAMPAIGN)
     assert credited > CAMPAIGN // 4
+    assert suspense > 0
+
+
+@pytest.mark.long
+def test_a_hundred_thousand_histories_agree_with_the_rules(engine, writer):
+    credited, suspense, _ = live(writer, engine, random.SystemRandom().randrange(2**32), LONG)
+    assert credited > LONG // 4
     assert suspense > 0

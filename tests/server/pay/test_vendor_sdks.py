@@ -60,6 +60,14 @@ def test_wechats_sdk_opens_the_notices_that_we_open(wechat, wechat_sdk):
     assert theirs["trade_state"] == "SUCCESS"
 
 
+def test_wechats_sdk_opens_the_notices_of_refunds_that_we_open(wechat, wechat_sdk):
+    headers, body = wechat.refund_message(ORDER_NO, "r1", 1005)
+    theirs = wechat_sdk.callback(headers, body)["resource"]
+    ours = wechat.provider.verify_callback(headers, body, now_ms=wechat.machine_s() * 1000)
+    assert (theirs["out_trade_no"], theirs["out_refund_no"]) == (ours.order_no, ours.refund_no)
+    assert (theirs["amount"]["refund"], theirs["refund_status"]) == (ours.amount_fen, "SUCCESS")
+
+
 def test_wechats_sdk_refuses_the_tampered_notice_that_we_refuse(wechat, wechat_sdk):
     headers, body = wechat.message(ORDER_NO, 5005)
     assert wechat_sdk.callback(headers, body.replace(b"SUCCESS", b"SUCCES5")) is None
@@ -106,9 +114,17 @@ def test_wechats_sdk_asks_for_the_same_paths_with_the_same_fields(wechat, wechat
             lambda: refund(wechat),
         ),
         (lambda: wechat_sdk.query_refund("r1"), lambda: run(wechat, "query_refund", ORDER_NO, "r1", 1005)),
+        (lambda: wechat_sdk.trade_bill("2026-11-26"), lambda: run(wechat, "bill", "2026-11-26")),
     ]  # fmt: skip
     failed = {"code": "SYSTEM_ERROR"}
-    for key in (NATIVE, ("GET", BY_NUMBER), ("POST", f"{BY_NUMBER}/close"), REFUNDS, ("GET", f"{REFUNDS[1]}/r1")):
+    for key in (
+        NATIVE,
+        ("GET", BY_NUMBER),
+        ("POST", f"{BY_NUMBER}/close"),
+        REFUNDS,
+        ("GET", f"{REFUNDS[1]}/r1"),
+        ("GET", "/v3/bill/tradebill"),
+    ):
         wechat.answers[key] = (500, failed)
     for theirs, ours in calls:
         with contextlib.suppress(requests.ConnectionError):
@@ -120,9 +136,9 @@ def test_wechats_sdk_asks_for_the_same_paths_with_the_same_fields(wechat, wechat
             fields.pop("notify_url")  # theirs is that of the payments
         _, target, our_fields = wechat_request(wechat)
         (our_fields or {}).pop("time_expire", None)
-        assert target == path
+        assert target == path.removesuffix("&tar_type=GZIP")  # we want the bill as it is
         assert our_fields == fields
-    assert len(asked) == 5
+    assert len(asked) == 6
 
 
 @pytest.fixture
