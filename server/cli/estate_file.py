@@ -37,6 +37,7 @@ from server.domain.ledger import SYSTEM_ACCOUNTS
 from server.domain.local_fee import LOCAL
 from server.domain.schemes import HUNAN, PRESETS
 from server.errors import ConfigError
+from server.price_lists import written_out
 
 Entry = TypeVar("Entry")
 MANY = _("%(where)s: %(table)s must be written as [[%(table)s]], once for each")
@@ -160,8 +161,8 @@ def _tariff(source: Path, table: object) -> Tariff:
     if not isinstance(table, Mapping):
         raise wrong(MANY, where=source, table="tariff")
     try:
-        return tariff_from_dict(table)
-    except TariffError as error:
+        return tariff_from_dict(written_out(table))
+    except (TariffError, ValueError) as error:
         raise ConfigError(f"{source}: {error}") from error
 
 

@@ -85,7 +85,7 @@ def lines_of(bill: Bill, lang: str, *, each: bool = False) -> Iterator[str]:
         if not each:
             yield say(_("its lines:"), lang)
             yield from (_brief(bill, line, lang) for line in bill.lines)
-    charges = sum(line.derived is not None for line in bill.lines)
+    charges = sum(line.derived is not None or line.correction is not None for line in bill.lines)
     if bill.differences:
         yield say(_("%(count)d figures DIFFER from what was booked"), lang, count=len(bill.differences))
     elif charges:

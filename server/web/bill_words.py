@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from core.tariff_terms import ALL_MONTHS
+from core.units import NF_PER_FEN
 from server.domain.bill_parts import CELL, FREE, RATE, SURCHARGE, Part
 from server.domain.bills import Bill, BillLine, Corrected, Derived, Difference
 from server.domain.readings import Rates
@@ -120,11 +121,11 @@ def _rounding(exact_nf: int, line: BillLine, posted_fen: int, residue_nf: int, g
     carried = {
         "exact": fen_exact(exact_nf), "sign": "+" if before_nf >= 0 else "\u2212",
         "carried": fen_exact(abs(before_nf)), "sum": fen_exact(exact_nf + before_nf),
-        "posted": posted_fen, "left": fen_exact(residue_nf),
+        "posted": fen_exact(posted_fen * NF_PER_FEN), "left": fen_exact(residue_nf),
     }  # fmt: skip
     text = gettext(
         _(
-            "%(exact)s %(sign)s %(carried)s carried from before = %(sum)s fen, half up: %(posted)d fen; "
+            "%(exact)s %(sign)s %(carried)s carried from before = %(sum)s fen, half up: %(posted)s fen; "
             "%(left)s fen carried on"
         )
     )
@@ -281,6 +282,6 @@ def bill_view(bill: Bill, f: Formats) -> BillView:
             LineView(f"{account_id}:{one.booked.line.account_version}", when(one, f), one, line_said(one, f, f.said))
             for one in bill.lines
         ],
-        sum(one.derived is not None for one in bill.lines),
+        sum(one.derived is not None or one.correction is not None for one in bill.lines),
         len(bill.differences),
     )

@@ -274,6 +274,10 @@ APPROVALS = {
     "tariff": _("Publish a tariff"),
     "rerate": _("Re-rating"),
 }
+QUALITIES = {
+    "very good": _("very good"), "good": _("good"), "fair": _("fair, not official"), "weak": _("weak, not official"),
+    "example": _("example, not official"),
+}  # fmt: skip
 VERSION_STATES = {"over": _("over"), "in_force": _("in force"), "to_come": _("to come")}
 DRAFTS = {"draft": _("draft"), "published": _("published"), "discarded": _("put aside")}
 RERATES = {
@@ -365,6 +369,7 @@ GROUPS = {
     "ledger_name_words": LEDGERS,
     "payout_words": PAYOUTS,
     "version_words": VERSION_STATES,
+    "quality_words": QUALITIES,
     "draft_words": DRAFTS,
     "rerate_words": RERATES,
 }

@@ -5,10 +5,11 @@ import pytest
 from core.tariff import tariff_from_dict
 from server.domain.billing import Registers
 from server.domain.comparison import Course, cost, extended, takes_each_line
+from server.flows import voiding
 from server.flows.comparison import compare
 from server.store.engine import reader
 from tests.server.books import HOUR, charge, read, reading, rows
-from tests.server.estates import BY_RATES, ESTATE, SINGLE, START_S, household, plant
+from tests.server.estates import BY_RATES, ESTATE, SINGLE, START_S, at, household, meter_id, plant
 from tests.server.test_billing import MIDNIGHT_NOV
 from tests.server.test_billing_orders import SHANGHAI
 from tests.server.test_exchanges import NEW, change_ratio, new_reading
@@ -136,15 +137,40 @@ def test_a_version_extends_before_its_begin_and_no_further_than_the_span():
 def test_a_course_is_cut_between_the_points_that_know_the_rates():
     course = Course("k", "a", 1)
     t = START_S
-    for at, total, rates in (
+    for moment, total, rates in (
         (t, 0, (0, 0, 0, 0)),
         (t + 10, 60, None),
         (t + 20, 100, (0, 40, 0, 60)),
         (t + 20, 100, None),
     ):
-        course.add(Registers(at, total, rates))
+        course.add(Registers(moment, total, rates))
     assert course.at(t + 10, by_rates=False) == Registers(t + 10, 60, None)
     assert course.at(t + 10, by_rates=True) == Registers(t + 10, 50, (0, 20, 0, 30))
     assert course.at(t + 15, by_rates=False).total_wh == 80
     costs, unknown = cost([course], tariff_from_dict(BY_RATES), t, t + 20)
     assert (costs, unknown) == ({"a": 40 * 90_000_000 + 60 * 30_000_000}, set())
+
+
+def test_a_charge_that_was_taken_back_is_not_counted(engine, writer):
+    plant(writer, [home(1, "single")])
+    steps = [(1, 9_000), (2, 90_000), (3, 27_000)]
+    for day, use in steps[:2]:
+        read(writer, reading(1, day * DAY, 1_000_000 + use))
+        charge(writer, day * DAY)
+    wrong = {"actor": "olga", "reason": "a wrong digit", "now": at(4 * DAY)}
+    writer.run(lambda unit: voiding.take_back(unit, ESTATE, meter_id(1), START_S + 2 * DAY, **wrong))
+    read(writer, reading(1, 3 * DAY, 1_000_000 + steps[2][1]))
+    charge(writer, 3 * DAY)
+    assert any(row["charge_nf"] < 0 for row in rows(engine, "line"))
+    [one] = compared(engine, SINGLE, TARIFFS["yearly"])
+    assert (one.energy_wh, one.old_nf, one.new_nf) == (27_000, booked(engine), 27_000 * 50_000_000)
+
+
+def test_the_counter_of_tiers_goes_on_from_where_it_stood():
+    begin = START_S - 12 * DAY - 9 * HOUR - 300  # the first of October
+    points = [Registers(START_S, 0, None), Registers(START_S + DAY, 100_000, None)]
+    for stood, beyond_wh in (((begin, 150_000), 50_000), ((0, 150_000), 0), ((0, 0), 0)):
+        course = Course("k", "a", 1, list(points), stood)
+        for by_hand in (False, True):
+            costs, _ = cost([course], tariff_from_dict(SINGLE), START_S, START_S + DAY, by_hand=by_hand)
+            assert costs["a"] == 100_000 * 58_886_875 + beyond_wh * 5_000_000

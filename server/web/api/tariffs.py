@@ -15,6 +15,7 @@ from core.tariff import tariff_to_dict
 from server.errors import NotFound
 from server.flows import approvals, rerating
 from server.flows import tariffs as flows
+from server.price_lists import price_lists
 from server.store import rerating as rerates_kept
 from server.store import tariff_drafts as kept
 from server.store.comparison import accounts_on
@@ -39,6 +40,23 @@ class Tariff(Shape):
     time_zone: str
     households: int
     versions: list[dict[str, Any]]
+
+
+class Published(Shape):
+    """A published price list; below good it is not sure, and none replaces the text of the price authority."""
+
+    list_id: str
+    place: str
+    place_en: str
+    title: str
+    title_en: str
+    quality: str = Field(description="very good, good, fair, weak or example")
+    is_sure: bool
+    checked: str = Field(description="month in which it was looked up")
+    sources: list[str]
+    note: str
+    note_en: str
+    document: dict[str, Any]
 
 
 class Document(Shape):
@@ -171,6 +189,16 @@ def tariffs(conn: Reader, who: Viewer) -> list[Tariff]:
             )
         )
     return found
+
+
+@router.get("/published", response_model=list[Published], summary="Published price lists with sources and marks")
+def published(who: Viewer) -> list[Published]:
+    """As shipped: dated, sourced, the unsure ones marked."""
+    names = Published.model_fields.keys() - {"document", "sources"}
+    return [
+        Published(**{name: getattr(one, name) for name in names}, sources=list(one.sources), document=one.document())
+        for one in price_lists().values()
+    ]
 
 
 @router.get("/drafts", response_model=list[Draft], summary="Drafts, newest first")

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Depends, Form, Query, Request
 from sqlalchemy import Connection, RowMapping
 from starlette.responses import HTMLResponse, RedirectResponse
 
@@ -13,6 +13,7 @@ from server.errors import NotFound
 from server.flows import approvals as approval_flows
 from server.flows import rerating
 from server.flows import tariffs as flows
+from server.price_lists import price_lists
 from server.store import approvals
 from server.store import rerating as rerates
 from server.store import tariff_drafts as kept
@@ -56,13 +57,25 @@ def _teller(request: Request, conn: Connection, estate_id: str) -> Callable[[Tar
     return lambda version: version_said(version, f, gettext)
 
 
+def document_of(list_id: str) -> str:
+    """A published price list as the text that a draft begins with; empty where there is none."""
+    found = price_lists().get(list_id)
+    return "" if found is None else json.dumps(found.document(), ensure_ascii=False, indent=2)
+
+
 def _waiting(row: RowMapping) -> dict[str, Any]:
     return {"row": row, "payload": json.loads(row["payload"])}
 
 
 @router.get("/tariffs")
-def tariffs_page(request: Request, state: State, conn: Reader, who: Viewer) -> HTMLResponse:
-    """Everything about prices on one page."""
+def tariffs_page(
+    request: Request,
+    state: State,
+    conn: Reader,
+    who: Viewer,
+    start: Annotated[str, Query(alias="list", max_length=64)] = "",
+) -> HTMLResponse:
+    """Everything about prices on one page; `list` begins a draft with a published price list."""
     now, tell = state.clock.now(), _teller(request, conn, who.estate_id)
     tariffs = sorted(load_tariffs(conn, who.estate_id).items())
     return staff_page(
@@ -76,6 +89,9 @@ def tariffs_page(request: Request, state: State, conn: Reader, who: Viewer) -> H
         ],
         drafts=kept.newest(conn, who.estate_id),
         rerates=rerates.newest(conn, who.estate_id),
+        lists=price_lists(),
+        start=price_lists().get(start),
+        document=document_of(start),
         cap=get_estate(conn, who.estate_id)["price_cap_nf_per_wh"],
         approvals=[
             _waiting(row) for row in approvals.waiting(conn, who.estate_id, now.machine_ms) if row["kind"] in KINDS

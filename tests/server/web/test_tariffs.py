@@ -140,3 +140,16 @@ def test_a_tariff_by_rates_is_told_by_rate(web):
         "months 5, 6, 7, 8, 9, 10", "no price cap",
     ):  # fmt: skip
         assert words in text, words
+
+
+def test_a_draft_may_begin_with_a_published_list_and_its_mark_is_said(billed):
+    client = billed.signed_in("operator")
+    client.cookies.set("estate645_language", "en")
+    text = client.get("/tariffs?list=guangzhou-tou").text
+    assert "Compare it with the text of the price authority" in text
+    assert "粤发改价格〔2021〕331号" in text
+    assert "&#34;base&#34;: &#34;0.5802&#34;" in text or '"base": "0.5802"' in text
+    assert "Not sure (example, not official)" in client.get("/tariffs?list=changsha-month").text
+    assert client.get("/tariffs?list=atlantis").status_code == 200
+    found = {one["list_id"]: one for one in client.get("/api/v1/tariffs/published").json()}
+    assert (found["guangzhou"]["is_sure"], found["jiangsu"]["quality"]) == (True, "weak")
