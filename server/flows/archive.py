@@ -73,7 +73,7 @@ def write_archive(
         estate_id, first, last, until_at, 0, before["hash"] if before else GENESIS, link["hash"] if link else "", "",
         now.machine_ms, signed,
     )  # fmt: skip
-    path = folder / f"{re.sub(r'[^A-Za-z0-9_-]', '_', estate_id)}-{first:09d}-{last:09d}.archive"
+    path = folder.joinpath(f"{re.sub(r'[^A-Za-z0-9_-]', '_', estate_id)}-{first:09d}-{last:09d}.archive")
     if path.exists():
         return _again(connection, path, about)
     with whole_file(path) as part:
