@@ -10,7 +10,7 @@ import resource
 import shutil
 import stat
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -27,6 +27,7 @@ from server.store.privileges import WORKING_ROLE, Privileges, grants
 State = Literal["ok", "warning", "wrong", "unknown"]
 DISK_LOW_MB, DISK_FULL_MB = 2048, 256
 JUMP_MS = 5000
+WAITING_MAX = 1000
 NTP_S = 5
 SECRETS = (
     "meter_keys",
@@ -124,6 +125,21 @@ def rewriting(held: Privileges) -> Iterator[Finding]:
         f"as {held.owner}: {sql}; then let database_url name {role} (estate645 migrate --role {role} does the same)",
         f"以{held.owner}执行：{sql}; 然后在 database_url 中使用{role}（estate645 migrate --role {role} 效果相同）",
     )  # fmt: skip
+
+
+def months(waiting: Mapping[str, int]) -> Iterator[Finding]:
+    """No line or reading waits outside the months of its table; those of PostgreSQL."""
+    for kind, count in waiting.items():
+        if count:
+            shown = f"{count}" if count < WAITING_MAX else f"{WAITING_MAX} or more"
+            yield Finding(
+                "months", "warning", f"{shown} rows wait in {kind}_rest, since their month was not added in time",
+                f"{kind}_rest中有{count}行在等待，其月份未及时建好",
+                "the running server adds months and moves them, unless somebody reads for hours or the clock ran away",
+                "运行中的服务器会建好月份并移动它们，除非有人长时间读取或时钟跑偏",
+            )  # fmt: skip
+    if waiting and not any(waiting.values()):
+        yield Finding("months", "ok", "every line and reading lies in its month", "每一行和每个读数都在其月份中")
 
 
 def disk(database: Path) -> Iterator[Finding]:

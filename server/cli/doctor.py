@@ -31,6 +31,7 @@ from server.store.condition import Condition, condition
 from server.store.engine import open_engine, reader, unavailable, wal_reset_warning
 from server.store.estates import list_buses, list_estates
 from server.store.meters import MeterRow, list_meters
+from server.store.months import waiting
 from server.store.passwords import stored_passwords
 from server.store.privileges import privileges
 
@@ -112,6 +113,7 @@ def _opened(engine: Engine, keyring: Keyring) -> Looked:
             found = condition(connection)
             known = found.revision is not None and found.revision == found.newest_revision
             held = privileges(connection) if known else None
+            rest = waiting(connection) if known and (held is None or not held.lacking) else {}
             sites = list_estates(connection) if known else []
             buses: Buses = [
                 (row["bus_id"], row["url"], LineSettings(row["baud"], row["parity"], row["stop_bits"]))
@@ -129,6 +131,7 @@ def _opened(engine: Engine, keyring: Keyring) -> Looked:
     yield from _condition(engine, found)
     if held is not None:
         yield from checkup.rewriting(held)
+        yield from checkup.months(rest)
     for look in looks:
         yield from checkup.passwords(look, keyring)
     for site in sites:

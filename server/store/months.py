@@ -51,6 +51,14 @@ def add_months_of(source: Connection, target: Connection) -> None:
             add_months(target, kind, range(max(month_of(oldest // scale), last - MONTHS_MAX), last + 1))
 
 
+def waiting(connection: Connection) -> dict[str, int]:
+    """How many rows of each kind, at most a few, wait in the rest because their month was not there in time."""
+    if connection.dialect.name != "postgresql":
+        return {}
+    few = "SELECT count(*) FROM (SELECT FROM {}_rest LIMIT 1000) few"
+    return {kind: connection.exec_driver_sql(few.format(kind)).scalar_one() for kind in KINDS}
+
+
 def parts(connection: Connection) -> Iterator[tuple[str, str]]:
     """(partition, its table), by name."""
     if connection.dialect.name == "postgresql":

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from server.store.months import ADD_FUNCTION
+from server.store.months import ADD_FUNCTION, KINDS
 from server.store.schema import APPEND_ONLY, metadata
 
 WORKING_ROLE = "estate645_server"  # the name in documents and advice; any other will do
 APPENDING = ("SELECT", "INSERT")
 WORKING = ("SELECT", "INSERT", "UPDATE", "DELETE")
 REWRITING = ("UPDATE", "DELETE", "TRUNCATE")
-REVISION_TABLE = "alembic_version"
+READ_ONLY = ("alembic_version", *(f"{kind}_rest" for kind in KINDS))  # the rests: to see whether they are empty
 
 _ROLE = text(
     "SELECT r.rolname, r.rolsuper, pg_has_role(r.oid, c.relowner, 'MEMBER'), pg_get_userbyid(c.relowner), "
@@ -80,14 +80,14 @@ def privileges(connection: Connection, role: str | None = None) -> Privileges | 
         may = {verb for verb, yes in zip((*WORKING, "TRUNCATE"), held, strict=True) if yes}
         if parent in APPEND_ONLY:
             excess += [f"{verb} on {table}" for verb in REWRITING if verb in may]
-        if table in metadata.tables or table == REVISION_TABLE:
+        if table in metadata.tables or table in READ_ONLY:
             lacking += [f"{verb} on {table}" for verb in wanted(table) if verb not in may]
     return Privileges(name, quoted, owner, schema, superuser, owns, tuple(excess), tuple(lacking))
 
 
 def wanted(table: str) -> Sequence[str]:
     """What the working role needs on a table."""
-    if table == REVISION_TABLE:
+    if table in READ_ONLY:
         return ("SELECT",)
     return APPENDING if table in APPEND_ONLY else WORKING
 
@@ -102,7 +102,7 @@ def working_roles(connection: Connection) -> list[str]:
 def grants(schema: str, role: str) -> list[str]:
     """The SQL that the owner runs so that `role` (both as SQL spells them) can work and can rewrite nothing."""
     groups: dict[tuple[str, ...], list[str]] = {}
-    for table in (*sorted(metadata.tables), REVISION_TABLE):
+    for table in (*sorted(metadata.tables), *READ_ONLY):
         groups.setdefault(tuple(wanted(table)), []).append(f"{schema}.{table}")
     given = [f"GRANT {', '.join(verbs)} ON {', '.join(tables)} TO {role}" for verbs, tables in groups.items()]
     return [

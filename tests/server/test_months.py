@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Connection, Engine
 
+from server.cli import checkup
 from server.clock import Clock, Now
 from server.flows.ledger import post_topup, seal_batches
 from server.flows.verification import verify
@@ -14,7 +15,7 @@ from server.store.append_only import create_triggers, unguarded
 from server.store.copying import copy_in, copy_out
 from server.store.engine import begin_writing, open_engine, reader
 from server.store.migrations.versions import m0011_months as migration
-from server.store.months import KINDS, add_months, begin_of, month_of, parts
+from server.store.months import KINDS, add_months, begin_of, month_of, parts, waiting
 from server.store.schema import APPEND_ONLY, line, metadata
 from server.store.writer import Writer
 from tests.server.books import HOUR, agrees, charge, read, reading, rows, top_up
@@ -142,6 +143,19 @@ def test_who_reads_is_not_waited_for(engine: Engine, writer: Writer) -> None:
         top_up(writer, 1, 100, "nobody waits")
     assert writer.run(lambda unit: add_months(unit.connection, "line", [BOOKED])) == {BOOKED: "added"}
     agrees(engine)
+
+
+def test_doctor_says_that_rows_wait_for_their_month(engine: Engine, writer: Writer) -> None:
+    def said() -> list[tuple[str, str]]:
+        with reader(engine) as connection:
+            return [(one.state, one.en) for one in checkup.months(waiting(connection))]
+
+    assert said() == [("ok", "every line and reading lies in its month")]
+    plant(writer)
+    assert [state for state, _ in said()] == ["warning"]
+    assert "rows wait in line_rest" in said()[0][1]
+    add(engine, "line", BOOKED)
+    assert said()[0][0] == "ok"
 
 
 def test_other_tables_have_no_months(engine: Engine) -> None:

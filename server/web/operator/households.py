@@ -15,6 +15,7 @@ from server.domain.states import state_of
 from server.errors import EstateError, NotFound
 from server.store import household as reads
 from server.store import wall
+from server.store.archive import newest_end
 from server.store.days import with_gaps
 from server.store.estates import get_estate
 from server.store.gaps import gaps_of
@@ -116,6 +117,7 @@ def household_page(request: Request, state: State, conn: Reader, who: Viewer, ac
         standing=standing,
         variables_late=is_late(row.variables_at, f.now_s, estate.reading_cycle_s),
         ledger=ledger,
+        archived_at=newest_end(conn, who.estate_id)[1],
         question=question,
         checks=checks,
         wishes=reads.relay_history(conn, who.estate_id, row.meter_id),

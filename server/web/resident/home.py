@@ -13,6 +13,7 @@ from server.flows import notices as notice_flows
 from server.store import household as reads
 from server.store import wall
 from server.store.allocations import shares_of
+from server.store.archive import newest_end
 from server.store.days import with_gaps
 from server.store.estates import get_estate
 from server.store.household import LedgerRow
@@ -143,6 +144,7 @@ def home(request: Request, state: State, conn: Reader, who: Viewer) -> HTMLRespo
         standing=standing,
         messages=messages(conn, estate, row, f, gettext, state.clock.now().machine_ms),
         lines=daily_lines(reads.ledger(conn, who.estate_id, row.account_id, limit=LINES), f)[:5],
+        archived_at=newest_end(conn, who.estate_id)[1],
         receipts=receipts_of(conn, who.estate_id, row.account_id),
         use_chart=use_chart(standing, f, gettext("Energy"), DAYS_ON_PHONE),
         amounts=AMOUNTS,
@@ -205,6 +207,7 @@ def bills(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
         estate=estate,
         row=row,
         lines=daily_lines(reads.ledger(conn, who.estate_id, row.account_id, limit=400), f),
+        archived_at=newest_end(conn, who.estate_id)[1],
         receipts=receipts_of(conn, who.estate_id, row.account_id),
         months=months_of(conn, who.estate_id, row.account_id, limit=MONTHS),
         ledgers=ledger_balances(conn, who.estate_id, row.account_id),

@@ -46,6 +46,28 @@ def test_every_page_of_a_resident_renders_in_both_languages(web, path, language)
     assert "1-102" not in page.text
 
 
+@pytest.mark.parametrize(("language", "said"), [("zh_CN", "之前的明细已归档"), ("en", "are archived; ")])
+def test_pages_say_that_older_lines_are_archived(web, language, said):
+    """Nothing is left to list, and yet it must not look as if nobody had ever paid."""
+    for role, pages in (("resident", ("/me", "/me/bills")), ("operator", ("/households/A1",))):
+        client = web.signed_in(role)
+        client.cookies.set("estate645_language", language)
+        assert not any(said in client.get(page).text for page in pages)
+    act = {"act": "moved", "first_seq": 1, "last_seq": 9, "until_seq": 9, "until_at": WORLD_S - 86_400, "lines": 9}
+    texts = dict.fromkeys(("file", "file_sha256", "hash", "standing_sha256", "actor"), "")
+    web.execute(schema.archive.insert().values(estate_id=ESTATE, archive_no=1, created_ms=0, **act, **texts))
+    for role, pages in (("resident", ("/me", "/me/bills")), ("operator", ("/households/A1",))):
+        client = web.signed_in(role)
+        client.cookies.set("estate645_language", language)
+        for page in pages:
+            text = client.get(page).text
+            assert said in text
+            assert role == "operator" or not re.search("还没有充值记录|No top-ups yet", text)
+    balance = client.get("/api/v1/households/A1/balance", params={"at": WORLD_S - 86_401})
+    assert (balance.status_code, "are archived" in balance.json()["detail"]) == (422, True)
+    assert client.get("/api/v1/households/A1/balance").status_code == 200
+
+
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
