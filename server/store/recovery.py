@@ -2,25 +2,29 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, RowMapping, case, func, select
+from sqlalchemy import Connection, RowMapping, bindparam, case, func, select
 
 from server.domain.ledger import ledger_account
 from server.domain.recovery import DEBT_LEDGERS, RecoveryRule, Standing
 from server.store import ledger as journal
+from server.store.direct import Query
 from server.store.schema import account, recovery_rule
+
+_RULE = Query(
+    lambda _: (
+        select(recovery_rule)
+        .where(recovery_rule.c.estate_id == bindparam("estate_id"), recovery_rule.c.valid_from <= bindparam("at_s"))
+        .order_by(recovery_rule.c.valid_from.desc(), recovery_rule.c.rule_no.desc())
+        .limit(1)
+    )
+)
 
 
 def rule_at(connection: Connection, estate_id: str, at_s: int) -> RecoveryRule:
     """The rule in force at an instant; nothing is recovered where none has begun."""
-    own = recovery_rule.c
-    query = (
-        select(own.valid_from, own.permille, own.ledgers, own.split)
-        .where(own.estate_id == estate_id, own.valid_from <= at_s)
-        .order_by(own.valid_from.desc(), own.rule_no.desc())
-        .limit(1)
-    )
-    row = connection.execute(query).one_or_none()
-    return RecoveryRule() if row is None else RecoveryRule(row[0], row[1], tuple(row[2].split(",")), row[3])
+    for row in _RULE.ask(connection, estate_id=estate_id, at_s=at_s):
+        return RecoveryRule(row["valid_from"], row["permille"], tuple(row["ledgers"].split(",")), row["split"])
+    return RecoveryRule()
 
 
 def rules(connection: Connection, estate_id: str) -> Sequence[RowMapping]:
