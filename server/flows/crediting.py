@@ -5,7 +5,7 @@ for limits, relays and meters that keep the credit is looked at after it is writ
 which it can mean something.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -78,6 +78,19 @@ def new_order(
         "created_at": now.world_s,
         "actor": actor,
     }
+
+
+def rounds(names: Sequence[Iterable[Hashable]]) -> list[list[int]]:
+    """Places in rounds: no name twice in one, so that a repeat finds what came before it."""
+    found: list[list[int]] = []
+    count: dict[Hashable, int] = {}
+    for place, own in enumerate(map(tuple, names)):
+        number = max(count.get(name, 0) for name in own)
+        count.update(dict.fromkeys(own, number + 1))
+        if number == len(found):
+            found.append([])
+        found[number].append(place)
+    return found
 
 
 def credit(unit: Unit, estate_id: str, taken: Credit, bundle: Bundle) -> PostedTopup:

@@ -21,6 +21,12 @@ def keep(unit: Unit, estate_id: str, provider: str, event_id: str, body: str, ve
         if kept.inbox_has(unit.connection, estate_id, provider, event_id):
             return
     bundle = Bundle()
+    add(bundle, estate_id, provider, event_id, body, verdict, now)
+    bundle.send(unit.connection)
+
+
+def add(bundle: Bundle, estate_id: str, provider: str, event_id: str, body: str, verdict: str, now: "Now") -> None:
+    """Keep the raw message of an event that did not come before, together with other writes."""
     kept.add_to_inbox(
         bundle,
         estate_id=estate_id,
@@ -30,4 +36,3 @@ def keep(unit: Unit, estate_id: str, provider: str, event_id: str, body: str, ve
         verdict=verdict,
         received_ms=now.machine_ms,
     )
-    bundle.send(unit.connection)

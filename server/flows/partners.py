@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from server.domain.payments import COUNTER_MIN_FEN
 from server.errors import Conflict, EstateError, Refused
 from server.flows.answers import Answer, answer_before, answer_row
-from server.flows.crediting import Credit, Money, credit_all, new_order
+from server.flows.crediting import Credit, Money, credit_all, new_order, rounds
 from server.store import payments as kept
 from server.store.bulk import Bundle
 from server.store.unit import Unit
@@ -57,24 +57,14 @@ def accept_topup(unit: Unit, estate_id: str, wish: PartnerTopup) -> Answer:
 def accept_topups(units: Sequence[Unit], estate_id: str, wishes: Sequence[PartnerTopup]) -> list[Answer | EstateError]:
     """`accept_topup` for several units; an answer that is an error means that nothing was written for that unit."""
     answers: dict[int, Answer | EstateError] = {}
-    for places in _rounds(wishes):
+    names = [
+        (("key", wish.client_id, wish.idem_key), ("transaction", wish.client_id, wish.transaction_id))
+        for wish in wishes
+    ]
+    for places in rounds(names):
         found = _accept([units[place] for place in places], estate_id, [wishes[place] for place in places])
         answers.update(zip(places, found, strict=True))
     return [answers[place] for place in range(len(wishes))]
-
-
-def _rounds(wishes: Sequence[PartnerTopup]) -> list[list[int]]:
-    """Their places in rounds: no key and no transaction twice in one, so that a repeat finds what came before."""
-    rounds: list[list[int]] = []
-    count: dict[tuple[str, str, str], int] = {}
-    for place, wish in enumerate(wishes):
-        names = (("key", wish.client_id, wish.idem_key), ("transaction", wish.client_id, wish.transaction_id))
-        number = max(count.get(name, 0) for name in names)
-        count.update(dict.fromkeys(names, number + 1))
-        if number == len(rounds):
-            rounds.append([])
-        rounds[number].append(place)
-    return rounds
 
 
 def _accept(units: Sequence[Unit], estate_id: str, wishes: Sequence[PartnerTopup]) -> list[Answer | EstateError]:

@@ -5,6 +5,7 @@ Verified money that fits no order is booked to suspense and audited; it is never
 """
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,10 @@ from server.domain.payments import (
     Paid,
     suspense_reason,
 )
-from server.errors import Conflict, NotFound, Refused
+from server.errors import Conflict, EstateError, NotFound, Refused
 from server.flows import inbox
 from server.flows.answers import Answer, answer_before, answer_row
-from server.flows.crediting import Credit, Money, credit, new_order
+from server.flows.crediting import Credit, Money, credit, credit_all, new_order, rounds
 from server.store import audit
 from server.store import payments as kept
 from server.store.bulk import Bundle
@@ -90,29 +91,92 @@ def close_order(unit: Unit, estate_id: str, order_no: str, now: "Now", *, reason
     return True
 
 
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A verified message of a provider: what it says, its raw body, and when it came."""
+
+    event: Paid
+    body: str = field(repr=False)
+    now: "Now"
+
+    @property
+    def transaction(self) -> tuple[str, str]:
+        """Provider and transaction."""
+        return self.event.provider, self.event.transaction_id
+
+    @property
+    def event_key(self) -> tuple[str, str]:
+        """Provider and event, as the inbox keeps it."""
+        return self.event.provider, self.event.event_id[: inbox.EVENT_ID_LENGTH_MAX]
+
+
 def record_callback(unit: Unit, estate_id: str, event: Paid, body: str, *, now: "Now") -> CallbackResult:
     """Take a verified message in: kept as it came, credited at most once.
 
     A repeat changes nothing. Unknown order, other amount, other provider, closed or paid order, closed account:
     suspense and audit.
     """
-    known = kept.payment_of_transaction(unit.connection, estate_id, event.provider, event.transaction_id)
-    if known is not None:
-        return _repeat(unit, estate_id, event, body, known, now)
-    if not event.paid or event.amount_fen <= 0:
-        inbox.keep(unit, estate_id, event.provider, event.event_id, body, "failed", now)
-        return CallbackResult.IGNORED
-    row = kept.get_order(unit.connection, estate_id, event.order_no)
+    (result,) = record_callbacks([unit], estate_id, [Message(event, body, now)])
+    return result
+
+
+def record_callbacks(units: Sequence[Unit], estate_id: str, messages: Sequence[Message]) -> list[CallbackResult]:
+    """`record_callback` for several units: each is decided alone, all are written together."""
+    results: dict[int, CallbackResult] = {}
+    names = [
+        (("transaction", one.transaction), ("event", one.event_key), ("order", one.event.order_no)) for one in messages
+    ]
+    for places in rounds(names):
+        found = _recorded([units[place] for place in places], estate_id, [messages[place] for place in places])
+        results.update(zip(places, found, strict=True))
+    return [results[place] for place in range(len(messages))]
+
+
+def _recorded(units: Sequence[Unit], estate_id: str, messages: Sequence[Message]) -> list[CallbackResult]:
+    """One round."""
+    told = kept.before_callbacks(
+        units[0].connection,
+        estate_id,
+        transactions=[one.transaction for one in messages],
+        events=[one.event_key for one in messages],
+        order_nos=[one.event.order_no for one in messages],
+    )
+    results: list[CallbackResult] = []
+    taken: list[tuple[Unit, Credit]] = []
+    bundle = Bundle()
+    for unit, one in zip(units, messages, strict=True):
+        known, event = told.payments.get(one.transaction), one.event
+        if known is not None:
+            results.append(_repeat(unit, estate_id, event, one.body, known, one.now))
+        elif not event.paid or event.amount_fen <= 0:
+            inbox.keep(unit, estate_id, event.provider, event.event_id, one.body, "failed", one.now)
+            results.append(CallbackResult.IGNORED)
+        else:
+            credited = _to_credit(one, told)
+            results.append(CallbackResult.CREDITED if credited.home is not None else CallbackResult.SUSPENSE)
+            if one.event_key in told.events:
+                inbox.keep(unit, estate_id, event.provider, event.event_id, one.body, str(results[-1]), one.now)
+            else:
+                inbox.add(bundle, estate_id, *one.event_key, one.body, str(results[-1]), one.now)
+            taken.append((unit, credited))
+    if taken:
+        answers = credit_all([unit for unit, _ in taken], estate_id, [one for _, one in taken], bundle)
+        for answer in answers:
+            if isinstance(answer, EstateError):
+                raise answer
+    return results
+
+
+def _to_credit(message: Message, told: kept.Told) -> Credit:
+    """Whom the money of a message belongs to; nobody, for a reason, when it fits no open order."""
+    event, row = message.event, told.orders.get(message.event.order_no)
     order = OrderFacts(row["provider"], row["amount_fen"], row["status"]) if row is not None else None
     reason = suspense_reason(order, event)
-    home = None if row is None else kept.household_account(unit.connection, estate_id, row["account_id"])
+    home = None if row is None else told.homes.get(row["account_id"])
     if row is not None and home is None:
         reason = reason or f"the account {row['account_id']} is closed"
     money = Money(event.provider, event.transaction_id, event.amount_fen, event.order_no, event.provider, event.paid_ms)
-    verdict = "suspense" if reason else "credited"
-    inbox.keep(unit, estate_id, event.provider, event.event_id, body, verdict, now)
-    credit(unit, estate_id, Credit(money, now, None if reason else home, reason), Bundle())
-    return CallbackResult.SUSPENSE if reason else CallbackResult.CREDITED
+    return Credit(money, message.now, None if reason else home, reason)
 
 
 def sell_at_counter(

@@ -1,7 +1,7 @@
 """Reads and writes of payments: orders, what was paid, the inbox of callbacks, answers kept for repeats."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, RowMapping, bindparam, func, select
 
@@ -54,7 +54,9 @@ _BY_ROOM = _households(account.c.room_id, "room_ids")
 _ORDERS = _of_estate(payment_order, order_no="order_nos")
 _PAYMENTS = _of_estate(payment, provider="providers", transaction_id="transaction_ids")
 _ANSWERS = _of_estate(idempotency, client_id="client_ids", idem_key="idem_keys")
-_EVENTS = _of_estate(callback_inbox, callback_inbox.c.event_id, provider="providers", event_id="event_ids")
+_EVENTS = _of_estate(
+    callback_inbox, callback_inbox.c.provider, callback_inbox.c.event_id, provider="providers", event_id="event_ids"
+)
 _SITE = _of_estate(estate)
 _RELAYS = Query(
     lambda among: select(
@@ -174,6 +176,44 @@ def kept_answer(connection: Connection, estate_id: str, client_id: str, idem_key
 def keep_answers(bundle: Bundle, rows: Sequence[Mapping[str, Any]]) -> None:
     """Keep answers for repeats of their keys, all with the same columns."""
     _insert(bundle, idempotency, rows)
+
+
+class Told(NamedTuple):
+    """What is known before messages of providers are taken in."""
+
+    payments: dict[tuple[str, str], Row]  # by provider and transaction
+    orders: dict[str, Row]
+    events: set[tuple[str, str]]  # provider and event
+    homes: dict[str, Row]  # open households of the orders
+
+
+def before_callbacks(
+    connection: Connection,
+    estate_id: str,
+    *,
+    transactions: Sequence[tuple[str, str]],
+    events: Sequence[tuple[str, str]],
+    order_nos: Sequence[str],
+) -> Told:
+    """Payments of (provider, transaction), events of (provider, id), orders and their households."""
+    providers, transaction_ids = _apart(transactions)
+    payments, orders, seen = send(
+        connection,
+        _PAYMENTS.of(connection, estate_id=estate_id, providers=providers, transaction_ids=transaction_ids),
+        _ORDERS.of(connection, estate_id=estate_id, order_nos=list(order_nos)),
+        _EVENTS.of(
+            connection, estate_id=estate_id, providers=providers, event_ids=[event_id for _, event_id in events]
+        ),
+    )
+    found = {row["order_no"]: row for row in _ORDERS.named(connection, orders)}
+    account_ids = sorted({row["account_id"] for row in found.values()})
+    homes = _BY_ACCOUNT.ask(connection, estate_id=estate_id, account_ids=account_ids) if account_ids else []
+    return Told(
+        {(row["provider"], row["transaction_id"]): row for row in _PAYMENTS.named(connection, payments)},
+        found,
+        {(row["provider"], row["event_id"]) for row in _EVENTS.named(connection, seen)},
+        {row["account_id"]: row for row in homes},
+    )
 
 
 class Before:

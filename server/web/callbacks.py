@@ -7,15 +7,16 @@ the same word and credits nothing. A refused message, or one that could not be s
 
 import asyncio
 import logging
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
+from server.domain.payments import CallbackResult
 from server.errors import EstateError, NotFound
 from server.flows import payments, refunds
 from server.pay.provider import CallbackAnswer, PaidEvent, Provider, RefundEvent
-from server.store.unit import Unit
 from server.web.deps import SIGNED_MESSAGE, State
 from server.web.errors import STATUS
 from server.web.state import WebState
@@ -49,10 +50,10 @@ async def _take(payer: Provider, request: Request, state: WebState) -> CallbackA
 
 async def _record(state: WebState, event: PaidEvent | RefundEvent, body: bytes) -> str:
     now, said = state.clock.now(), body.decode("utf-8", "replace")
-
-    def work(unit: Unit) -> str:
-        if isinstance(event, RefundEvent):
-            return str(refunds.record_callback(unit, state.estate_id, event, said, now=now))
-        return str(payments.record_callback(unit, state.estate_id, event, said, now=now))
-
-    return await asyncio.wrap_future(state.writer.submit(work, urgent=True))
+    if isinstance(event, PaidEvent):
+        message = payments.Message(event, said, now)
+        paid = state.writer.submit_alike(payments.record_callbacks, state.estate_id, message, urgent=True)
+        result: CallbackResult = await asyncio.wrap_future(paid)
+        return result
+    refund = partial(refunds.record_callback, estate_id=state.estate_id, event=event, body=said, now=now)
+    return str(await asyncio.wrap_future(state.writer.submit(refund, urgent=True)))

@@ -1,5 +1,6 @@
 """Exactly once and all or nothing: simultaneous messages, broken units, and every way a message can not fit."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -45,9 +46,8 @@ class Desk:
         ).order_no
 
     def submit(self, event, body="{}"):
-        return self.writer.submit(
-            lambda unit: payments.record_callback(unit, ESTATE, event, body, now=at(10)), urgent=True
-        )
+        message = payments.Message(event, body, at(10))
+        return self.writer.submit_alike(payments.record_callbacks, ESTATE, message, urgent=True)
 
     def take(self, event, body="{}"):
         return self.submit(event, body).result()
@@ -220,3 +220,32 @@ def test_the_notice_of_a_payment_says_how_much_and_where(desk):
     desk.take(Event(desk.order()))
     told = {row["arguments"] for row in rows(desk.engine, "notice") if row["kind"] == "topup"}
     assert told == {'{"amount_fen": 3000, "balance_fen": 8000, "room": "1-0001"}'}
+
+
+def test_messages_that_wait_are_taken_in_together_and_each_once(desk, monkeypatch):
+    runs, record = [], payments._recorded
+
+    def counted(units, estate_id, messages):
+        runs.append(len(messages))
+        return record(units, estate_id, messages)
+
+    monkeypatch.setattr(payments, "_recorded", counted)
+    first, second = desk.order(1), desk.order(2)
+    events = [
+        Event(first),
+        Event(second, event_id="e2", transaction_id="t2"),
+        Event("nobody", event_id="e3", transaction_id="t3"),
+        Event(first, event_id="e4", transaction_id="t4"),
+        Event(first),
+    ]
+    release, started = threading.Event(), threading.Event()
+    desk.writer.submit(lambda unit: (started.set(), release.wait(30)))
+    assert started.wait(30)
+    futures = [desk.submit(event) for event in events]
+    release.set()
+    assert [str(future.result()) for future in futures] == ["credited", "credited", "suspense", "suspense", "repeat"]
+    assert runs == [3, 1, 1], "the same order or event is never twice in a round"
+    assert (desk.balance(1), desk.balance(2)) == (OPENING_FEN + AMOUNT_FEN, OPENING_FEN + AMOUNT_FEN)
+    assert desk.suspense() == 2 * AMOUNT_FEN
+    assert len(rows(desk.engine, "callback_inbox")) == 4
+    agrees(desk.engine)
