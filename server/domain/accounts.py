@@ -1,8 +1,9 @@
 """The life of a household's account: its states, the acts that lead from one to another, and the money they move.
 
 An account begins initial, is normal once somebody moves in, may be paused, and is left once they have moved out; it is
-closed only when nothing of it is open. Only a normal account is charged, and only a normal one can be cut. What was
-paid in advance or is paid afterwards says `payment`: a postpaid household is never cut for money.
+closed only when nothing of it is open, and left once more when a correction finds money on it. Only a normal account is
+charged, and only a normal one can be cut. What was paid in advance or is paid afterwards says `payment`: a postpaid
+household is never cut for money.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ FROM: Mapping[str, tuple[str, ...]] = {  # act of the account's life: the states
     "resumed": (PAUSED,),
     "moved_out": (NORMAL, PAUSED),
     "closed": (INITIAL, LEFT),
+    "reopened": (CLOSED,),
     "payment": (INITIAL, NORMAL, PAUSED),
     "adjusted": (INITIAL, NORMAL, PAUSED, LEFT),
     "opening": (INITIAL, NORMAL, PAUSED),
@@ -28,6 +30,7 @@ FROM: Mapping[str, tuple[str, ...]] = {  # act of the account's life: the states
 }
 TO: Mapping[str, str] = {
     "moved_in": NORMAL, "paused": PAUSED, "resumed": NORMAL, "moved_out": LEFT, "closed": CLOSED,
+    "reopened": LEFT,
 }  # fmt: skip
 
 ADJUSTMENT, BANK = "adjustment", "bank"

@@ -125,6 +125,12 @@ def close_account(unit: Unit, estate_id: str, account_id: str, *, actor: str, re
     tell(unit, estate_id, row, "closed", actor=actor, reason=reason, now=now)
 
 
+def reopen(unit: Unit, estate_id: str, account_id: str, *, actor: str, reason: str, now: "Now") -> None:
+    """Open a closed account to be settled once more, since a correction has found money; nobody moves back in."""
+    row = transition(unit, estate_id, account_id, "reopened", reason)
+    tell(unit, estate_id, row, "reopened", actor=actor, reason=reason, now=now)
+
+
 def close_if_done(unit: Unit, estate_id: str, account_id: str, *, actor: str, reason: str, now: "Now") -> bool:
     """Close an account that was left, if nothing of it is open any more."""
     status = get_account(unit.connection, estate_id, account_id)["status"]

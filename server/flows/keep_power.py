@@ -86,8 +86,10 @@ def is_current(
     if row["state"] == ON:
         return True
     book = rule_book(connection, estate_id, now.world_s)
-    account = get_account(connection, estate_id, get_meter(connection, estate_id, meter_id).account_id or "")
-    return _may_end(book, account, now, clock_sane=clock_sane)
+    account_id = get_meter(connection, estate_id, meter_id).account_id
+    if account_id is None:  # nobody lives there any more; who moves in decides
+        return False
+    return _may_end(book, get_account(connection, estate_id, account_id), now, clock_sane=clock_sane)
 
 
 def record_attempt(unit: Unit, estate_id: str, meter_id: str, gen: int, step: str, detail: str, now: "Now") -> None:

@@ -205,13 +205,13 @@ def registers(connection: Connection, estate_id: str, meter_ids: Sequence[str]) 
 
 
 def unsettled(connection: Connection, estate_id: str) -> Sequence[RowMapping]:
-    """Household accounts that are neither in normal service nor closed, and postpaid ones, by id."""
+    """Household accounts not in normal service, postpaid ones, and closed ones on which there is money again, by id."""
     own = account.c
+    indebted = and_(own.status == CLOSED, own.balance_fen != 0)
     query = select(account).where(
         own.estate_id == estate_id,
         own.kind == "household",
-        own.status != CLOSED,
-        or_(own.status != "normal", own.payment != "prepaid"),
+        or_(own.status.not_in((NORMAL, CLOSED)), and_(own.status == NORMAL, own.payment != PREPAID), indebted),
     )
     return connection.execute(query.order_by(own.account_id).limit(LISTED_MAX)).mappings().all()
 

@@ -298,6 +298,7 @@ ACTS = {
     "resumed": _("Resumed"),
     "moved_out": _("Moved out"),
     "closed": _("Account closed"),
+    "reopened": _("Opened again"),
     "payment": _("Way of paying changed"),
     "adjusted": _("Adjustment"),
     "opening": _("Opening balance"),

@@ -6,12 +6,13 @@ from sqlalchemy import Engine
 from server.domain.accounts import ALWAYS_TOLD, FROM, KIND_OF_ACT, STATUSES, TO, Told, act_problem, telling_problems
 from server.errors import Conflict, NotFound, Refused
 from server.flows.estates import import_estate
+from server.store.accounts import unsettled
 from server.store.engine import reader
 from server.store.estates import account_of_room, has_household
 from server.store.schema import recharge, refund
 from server.store.settlement import doubts_at
 from server.store.writer import Writer
-from tests.server.books import HOUR, agrees, balance, charge, read, reading, rows
+from tests.server.books import HOUR, agrees, balance, charge, read, reading, rows, top_up
 from tests.server.estates import ESTATE, START_S, at, document, household, meter_id, plant
 from tests.server.lives import act, book, final, move_in, open_new, out, still_open, told
 from tests.server.supply_stage import GRACE_S, Stage
@@ -20,7 +21,7 @@ from tests.server.supply_stage import GRACE_S, Stage
 def test_every_state_can_be_reached_and_left_as_the_table_says() -> None:
     assert set(TO) <= set(FROM)
     assert {"initial", *TO.values()} == set(STATUSES)
-    assert [name for name, states in FROM.items() if "closed" in states] == []
+    assert [name for name, states in FROM.items() if "closed" in states] == ["reopened"]
     assert act_problem("resumed", "paused") == ""
     assert act_problem("resumed", "normal") == "the account is normal; this needs it to be paused"
 
@@ -157,6 +158,24 @@ def test_an_account_is_closed_only_when_nothing_is_open(engine: Engine, writer: 
         act(writer, HOUR, "close_account")
     book(writer, -5000, world_s=HOUR)
     assert told(engine)[-2:] == [("adjusted", -5000), ("closed", None)]
+    agrees(engine)
+
+
+def test_money_that_a_correction_finds_opens_a_closed_account_again(engine: Engine, writer: Writer) -> None:
+    plant(writer)
+    out(writer, HOUR, final(1, 1_000_000), settle="cash")
+    top_up(writer, 1, 300, "a correction")
+    with reader(engine) as connection:
+        assert [row["account_id"] for row in unsettled(connection, ESTATE)] == ["H0001"]
+    with pytest.raises(Refused, match="closed"):
+        book(writer, -300, act="paid_out", how="cash")
+    with pytest.raises(Refused, match="normal"):
+        act(writer, HOUR, "reopen", "H0002")
+    act(writer, HOUR, "reopen")
+    book(writer, -300, act="paid_out", how="cash", world_s=HOUR)
+    assert [name for name, _ in told(engine)[-4:]] == ["closed", "reopened", "paid_out", "closed"]
+    with reader(engine) as connection:
+        assert list(unsettled(connection, ESTATE)) == []
     agrees(engine)
 
 

@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import Engine
 
 from server.errors import Conflict, NotFound, Refused
+from server.flows import keep_power
 from server.flows.bills import explain
 from server.flows.estates import import_estate
 from server.flows.exchanges import NewMeter, replace_meter
@@ -277,6 +278,25 @@ def test_the_next_household_does_not_see_what_the_one_before_used(engine: Engine
         assert [one.energy_wh for one in reads.days(connection, ESTATE, meter_id(1))][-2:] == [10_000, 20_000]
         assert len(reads.days(connection, ESTATE, meter_id(1))) <= 3
     agrees(engine)
+
+
+def test_a_vacant_meter_keeps_its_keep_power(writer: Writer, engine: Engine) -> None:
+    plant(writer)
+    wish = {
+        "estate_id": ESTATE,
+        "meter_id": meter_id(1),
+        "gen": 1,
+        "state": "off",
+        "command": "queued",
+        "created_ms": 0,
+    }
+    writer.run(lambda unit: unit.connection.execute(schema.keep_power.insert().values(**wish)) and None)
+    with reader(engine) as connection:
+        before = keep_power.is_current(connection, ESTATE, meter_id(1), 1, at(HOUR), clock_sane=True)
+    out(writer, HOUR, final(1, 1_000_000))
+    with reader(engine) as connection:
+        after = keep_power.is_current(connection, ESTATE, meter_id(1), 1, at(HOUR), clock_sane=True)
+    assert (before, after) == (True, False)
 
 
 def test_the_logins_of_who_has_left_are_over(writer: Writer, engine: Engine) -> None:

@@ -261,6 +261,15 @@ def close(state: State, who: Clerk, account_id: AccountId, why: Why) -> None:
     )
 
 
+@router.post("/accounts/{account_id}/reopen", status_code=204, summary="Open a closed account to be settled again")
+def reopen(state: State, who: Clerk, account_id: AccountId, why: Why) -> None:
+    """When a correction has found money on it."""
+    now = state.clock.now()
+    state.writer.run(
+        lambda unit: flows.reopen(unit, who.estate_id, account_id, actor=who.login, reason=why.reason, now=now)
+    )
+
+
 @router.get("/vacancies", response_model=list[Vacancy], summary="Meters that feed nobody")
 def vacancies(conn: Reader, who: Looker) -> list[Vacancy]:
     """Those whose household has moved out, by address."""

@@ -191,6 +191,17 @@ def close(state: State, who: Clerk, account_id: str, reason: Reason) -> Redirect
     )
 
 
+@router.post("/accounts/{account_id}/reopen")
+def reopen(state: State, who: Clerk, account_id: str, reason: Reason) -> RedirectResponse:
+    """Open a closed account to be settled again."""
+    now = state.clock.now()
+    return act(
+        state,
+        account_id,
+        lambda unit: flows.reopen(unit, who.estate_id, account_id, actor=who.login, reason=reason, now=now),
+    )
+
+
 def registers_in(form: FormData, meters: Sequence[MeterRow]) -> list[Register]:
     """The registers that a form gives of these meters; Refused for one that cannot be read."""
     found = []

@@ -79,6 +79,8 @@ def test_a_household_moves_out_and_another_in_on_the_pages(served, clerk):
         words in page for words in ("Moved out", "6.00 kWh", "¥0.59 charged", "Paid out", "−11.75", "Account closed")
     )
     assert "/households/A1" not in page
+    assert post("/accounts/A1/reopen") == "/accounts/A1"
+    post("/accounts/A1/close")
     page = clerk.get("/accounts").text
     assert "0000 0000 0001" in page
     assert "as they asked" in page
@@ -209,6 +211,7 @@ def test_the_api_leads_an_account_through_its_life(served):
         "balances_fen": {"electricity": 1175, "shared": 0, "property": 0, "arrears": 0},
     }  # fmt: skip
     assert send("POST", "accounts/A1/close", reason="r").status_code == 422
+    assert send("POST", "accounts/A1/reopen", reason="r").status_code == 422
     assert client.get("/api/v1/vacancies").json() == [
         {"meter_id": METER, "room_id": "1-101", "bus_id": "bus1", "charged_wh": 6000, "total_wh": 6000}
     ]
@@ -219,6 +222,8 @@ def test_the_api_leads_an_account_through_its_life(served):
     assert moved.json() == {"vacant_wh": {METER: 500}}
     assert send("POST", "accounts/A1/carry", target_id="B1", reason="r").json() == {"moved_fen": {"electricity": 1175}}
     assert status(served, "A1") == "closed"
+    assert send("POST", "accounts/A1/reopen", reason="r").status_code == 204
+    assert send("POST", "accounts/A1/close", reason="r").status_code == 204
     assert send("PUT", "accounts/B1/payment", payment="postpaid", reason="r").status_code == 204
     assert send("POST", "accounts/B1/pause", reason="r").status_code == 204
     assert send("POST", "accounts/B1/resume", reason="r").status_code == 204
