@@ -62,7 +62,7 @@ class Following:
 
 
 def following(connection: Connection, estate_id: str, kind: str, now: "Now") -> Following:
-    """What comes next: the period after the last closed one, else that of the journal's first event."""
+    """What comes next: the period after the last closed one, else that of the journal's first batch."""
     zone = _zone(connection, estate_id)
     last = kept.newest(connection, estate_id, kind)
     at_s = kept.first_event_at(connection, estate_id) if last is None else last.to_at

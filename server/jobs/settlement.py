@@ -22,10 +22,10 @@ log = logging.getLogger("estate645.jobs")
 
 
 class DayClose:
-    """Looks every minute whether the next day can be closed."""
+    """Looks every five minutes whether the next day can be closed."""
 
     name = "settlement"
-    interval_s = 60.0
+    interval_s = 300.0
 
     def __init__(
         self, engine: Engine, writer: Writing, clock: Clock, estate_id: str, *, clock_sane: Callable[[], bool]

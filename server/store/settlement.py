@@ -158,13 +158,14 @@ def newest_batch(connection: Connection, estate_id: str) -> int:
 
 def first_batch_since(connection: Connection, estate_id: str, at_s: int) -> int | None:
     """The number of the first batch of an event at or after `at_s`."""
-    query = select(func.min(batch.c.batch_seq)).where(batch.c.estate_id == estate_id, batch.c.event_at >= at_s)
-    return connection.execute(query).scalar()
+    query = select(batch.c.batch_seq).where(batch.c.estate_id == estate_id, batch.c.event_at >= at_s)
+    return connection.execute(query.order_by(batch.c.batch_seq).limit(1)).scalar_one_or_none()
 
 
 def first_event_at(connection: Connection, estate_id: str) -> int | None:
-    """World time of the oldest event in the journal."""
-    return connection.execute(select(func.min(batch.c.event_at)).where(batch.c.estate_id == estate_id)).scalar()
+    """World time of the first batch of the journal; None for an empty one."""
+    query = select(batch.c.event_at).where(batch.c.estate_id == estate_id).order_by(batch.c.batch_seq).limit(1)
+    return connection.execute(query).scalar_one_or_none()
 
 
 def balances(connection: Connection, estate_id: str) -> dict[str, int]:

@@ -1,9 +1,9 @@
 """Statements of closed months and receipts of top-ups, as pages to print and as PDF; residents see their own."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request
 from sqlalchemy import Connection
@@ -15,15 +15,15 @@ from server.domain.settlement_sums import METERED
 from server.errors import NotFound
 from server.store import settlement as closes
 from server.store import statements as kept
-from server.store import wall
 from server.store.allocations import shares_of
 from server.store.estates import get_estate
+from server.store.ledger import accounts_by_id
+from server.store.meters import meters_of_account
 from server.store.recovery import balance_after_recovery, recovered_of
 from server.store.statements import StatementLine
-from server.store.wall import HouseholdRow
 from server.web import i18n, pages
 from server.web.deps import Reader, need
-from server.web.formats import Formats, amount, fen_exact, kwh_figure, signed_amount, yuan
+from server.web.formats import Formats, amount, fen_exact, kwh_figure, meter_number, signed_amount, yuan
 from server.web.pages import EstateFacts
 from server.web.paper import Block, Column, Paper, pdf_answer
 from server.web.principal import Principal
@@ -44,15 +44,15 @@ class Desk:
     """For whom a sheet is made, and in which words."""
 
     estate: EstateFacts
-    row: HouseholdRow
+    row: Mapping[str, Any]
     f: Formats
     words: Mapping[str, Words]
 
 
 def desk_of(request: Request, conn: Connection, who: Principal, account_id: str) -> Desk:
-    """The household of the path, if the reader may see it; raises NotFound."""
-    row = wall.household(conn, who.estate_id, who.own_account(account_id))
-    if row is None:
+    """The household of the path, if the reader may see it, also one that has moved out; raises NotFound."""
+    row = accounts_by_id(conn, who.estate_id, [who.own_account(account_id)]).get(account_id)
+    if row is None or row["kind"] != "household":
         raise NotFound(f"no household {account_id}")
     estate = pages.facts_from(get_estate(conn, who.estate_id))
     gettext = i18n.translations(pages.language_of(request)).gettext
@@ -68,7 +68,7 @@ def _month(conn: Connection, estate_id: str, period: str) -> Settlement:
 
 def statement(conn: Connection, desk: Desk, period: str) -> Paper:
     """The statement of a household over a closed month; NotFound where there is none."""
-    estate_id, home, _ = desk.estate.estate_id, desk.row.account_id, desk.f.said
+    estate_id, home, _ = desk.estate.estate_id, desk.row["account_id"], desk.f.said
     closed = _month(conn, estate_id, period)
     names = {ledger: ledger_account(home, ledger) for ledger in LEDGERS}
     sums = closes.sums_of(conn, estate_id, MONTH, period, list(names.values()))
@@ -90,18 +90,19 @@ def statement(conn: Connection, desk: Desk, period: str) -> Paper:
         _("Seal of the closed month: %(hash)s") % {"hash": closed.hash[:HASH_SHOWN]},
     )
     title = _("Electricity statement, %(month)s") % {"month": desk.f.period(period)}
-    facts = (*_who(desk), (_("Period"), _span(desk, closed)))
+    meters = dict.fromkeys(line.meter_id for line in own if line.meter_id)
+    facts = (*_who(desk, meters), (_("Period"), _span(desk, closed)))
     return Paper(f"statement-{home}-{period}", title, desk.estate.name, facts, tuple(filter(None, blocks)), foot)
 
 
-def _who(desk: Desk) -> tuple[tuple[str, str], ...]:
+def _who(desk: Desk, meters: Iterable[str]) -> tuple[tuple[str, str], ...]:
     _ = desk.f.said
     row = desk.row
     return (
-        (_("Room"), desk.f.place(row.room_id or "")),
-        (_("Account holder"), row.holder or "—"),
-        (_("Account"), row.account_id),
-        (_("Meter"), row.meter_id),
+        (_("Room"), desk.f.place(row["room_id"] or "") or "—"),
+        (_("Account holder"), row["holder"] or "—"),
+        (_("Account"), row["account_id"]),
+        (_("Meter"), ", ".join(map(meter_number, meters)) or "—"),
     )
 
 
@@ -185,7 +186,7 @@ def _ledger(desk: Desk, ledger: str, own: Sums, lines: list[StatementLine]) -> l
 def _shared(conn: Connection, desk: Desk, batches: list[int]) -> Block | None:
     """How the parts of shared costs that were booked in the month came about."""
     _ = desk.f.said
-    rows = shares_of(conn, desk.estate.estate_id, desk.row.account_id, limit=SHARES_MAX, batches=batches)
+    rows = shares_of(conn, desk.estate.estate_id, desk.row["account_id"], limit=SHARES_MAX, batches=batches)
     if not rows:
         return None
     columns = (Column(_("What")), Column(_("How")), Column(_("Share, yuan"), figures=True))
@@ -204,7 +205,7 @@ def _shared(conn: Connection, desk: Desk, batches: list[int]) -> Block | None:
 
 def receipt(conn: Connection, desk: Desk, payment_id: str) -> Paper:
     """The receipt of a credited top-up; NotFound where there is none."""
-    estate_id, home, _ = desk.estate.estate_id, desk.row.account_id, desk.f.said
+    estate_id, home, _ = desk.estate.estate_id, desk.row["account_id"], desk.f.said
     paid = kept.payment_of(conn, estate_id, home, payment_id)
     if paid is None:
         raise NotFound(f"no payment {payment_id} of this household")
@@ -218,8 +219,9 @@ def receipt(conn: Connection, desk: Desk, payment_id: str) -> Paper:
     if parts:
         rows.append((_("of it for electricity"), yuan(paid["amount_fen"] - sum(parts.values()))))
     rows.append((_("Balance afterwards"), yuan(after_fen)))
+    meters = [one.meter_id for one in meters_of_account(conn, estate_id, home)]
     facts = (
-        *_who(desk),
+        *_who(desk, meters),
         (_("Number"), payment_id),
         (_("Time"), f"{desk.f.iso_day(paid['event_at'])} {desk.f.clock(paid['event_at'])}"),
         (_("Paid by"), desk.words["sale_words"][paid["provider"]]),
@@ -234,7 +236,7 @@ def receipt(conn: Connection, desk: Desk, payment_id: str) -> Paper:
 
 
 def _page(request: Request, desk: Desk, paper: Paper, who: Principal) -> HTMLResponse:
-    back = "/me/bills" if who.role == "resident" else f"/households/{desk.row.account_id}"
+    back = "/me/bills" if who.role == "resident" else f"/accounts/{desk.row['account_id']}"
     return pages.render(request, "paper.html", estate=desk.estate, paper=paper, back=back)
 
 

@@ -3,7 +3,7 @@
 import json
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import Field
 
 from server.domain.ledger import LEDGERS, ledger_account
@@ -11,7 +11,8 @@ from server.domain.settlement import MONTH
 from server.errors import NotFound
 from server.store import settlement as closes
 from server.store import statements as kept
-from server.web.api.households import Own, Viewer
+from server.store.ledger import accounts_by_id
+from server.web.api.households import AccountId, Viewer
 from server.web.api.shapes import Nanofen, Shape, shape_row
 from server.web.deps import Reader
 
@@ -73,12 +74,23 @@ class Statement(Shape):
     lines: list[StatementEntry]
 
 
+def own_account(conn: Reader, who: Viewer, account_id: AccountId) -> str:
+    """The household of the path, if the principal may see it, also one that has moved out; raises NotFound."""
+    row = accounts_by_id(conn, who.estate_id, [who.own_account(account_id)]).get(account_id)
+    if row is None or row["kind"] != "household":
+        raise NotFound(f"no household {account_id}")
+    return account_id
+
+
+Own = Annotated[str, Depends(own_account)]
+
+
 @router.get("/{account_id}/statements", response_model=list[StatementMonth], summary="Its closed months")
 def months(
     conn: Reader, who: Viewer, own: Own, limit: Annotated[int, Query(ge=1, le=MONTHS_MAX)] = 24
 ) -> list[StatementMonth]:
     """Newest first."""
-    rows = closes.months_of(conn, who.estate_id, own.account_id, limit=limit)
+    rows = closes.months_of(conn, who.estate_id, own, limit=limit)
     return [shape_row(StatementMonth, row) for row in rows]
 
 
@@ -86,11 +98,11 @@ def months(
 def statement(conn: Reader, who: Viewer, own: Own, period: Month) -> Statement:
     """Sums by ledger and every line, by event."""
     closed = closes.settlement_of(conn, who.estate_id, MONTH, period)
-    names = {ledger_account(own.account_id, ledger): ledger for ledger in LEDGERS}
+    names = {ledger_account(own, ledger): ledger for ledger in LEDGERS}
     sums = closes.sums_of(conn, who.estate_id, MONTH, period, list(names))
-    if closed is None or own.account_id not in sums:
-        raise NotFound(f"there is no statement of {own.account_id} over {period}")
-    home = sums[own.account_id]
+    if closed is None or own not in sums:
+        raise NotFound(f"there is no statement of {own} over {period}")
+    home = sums[own]
     ledgers = [
         LedgerMonth(
             ledger=ledger, opening_fen=row.opening_fen, closing_fen=row.closing_fen, by_kind=json.loads(row.by_kind),
@@ -101,7 +113,7 @@ def statement(conn: Reader, who: Viewer, own: Own, period: Month) -> Statement:
     ]  # fmt: skip
     lines = kept.lines_in(conn, who.estate_id, closed, list(names))
     return Statement(
-        account_id=own.account_id,
+        account_id=own,
         period=period,
         from_at=closed.from_at,
         to_at=closed.to_at,

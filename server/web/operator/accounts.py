@@ -25,6 +25,7 @@ from server.store import wall
 from server.store.estates import get_account, get_estate, has_household
 from server.store.ledger import ledger_balances
 from server.store.meters import MeterRow
+from server.store.settlement import months_of
 from server.store.tariffs import load_tariffs
 from server.store.unit import Unit
 from server.web.deps import Reader, State, need
@@ -41,6 +42,7 @@ Id = Annotated[str, Form(max_length=64, pattern=r"^[^\x00]*$")]
 Text = Annotated[str, Form(max_length=200, pattern=r"^[^\x00]*$")]
 LINES = 8
 DORMANT_S = 180 * 86400  # without a top-up for so long, an account is to be looked at
+MONTHS = 12
 _KWH = re.compile(r"\d{1,6}(\.\d{1,2})?")
 RATES = ("sharp", "peak", "flat", "valley")
 
@@ -101,6 +103,7 @@ def account_page(request: Request, state: State, conn: Reader, who: Viewer, acco
         },
         things=kept.open_things(conn, who.estate_id, account_id, now_ms),
         requests=kept.requests(conn, who.estate_id, account_id, now_ms),
+        months=months_of(conn, who.estate_id, account_id, limit=MONTHS),
         life=kept.life(conn, who.estate_id, account_id),
         can={act for act in FROM if not act_problem(act, row["status"])},
         alone_fen=get_estate(conn, who.estate_id)["adjust_alone_fen"],

@@ -144,6 +144,18 @@ def test_a_neighbours_statement_does_not_exist(web, closed, path):
     assert web.signed_in("operator").get(path).status_code == 200
 
 
+def test_who_has_moved_out_still_gets_statement_and_receipt(web, closed):
+    web.execute(schema.meter.update().where(schema.meter.c.account_id == "A1").values(account_id=None))
+    web.execute(schema.account.update().where(schema.account.c.account_id == "A1").values(status="closed"))
+    operator = web.signed_in("operator")
+    assert "123.45" in operator.get(f"/statements/A1/{MONTH}").text
+    assert operator.get(f"/receipts/A1/{closed}.pdf").status_code == 200
+    assert [one["period"] for one in operator.get("/api/v1/households/A1/statements").json()] == [MONTH]
+    assert f"/statements/A1/{MONTH}" in operator.get("/accounts/A1").text
+    for strange in ("cash", "A1:property", "nobody"):  # system accounts have no statements
+        assert operator.get(f"/statements/{strange}/{MONTH}").status_code == 404
+
+
 def test_a_statement_as_json_has_every_line_and_each_ledger(web, closed):
     own = web.signed_in("resident").get(f"/api/v1/households/A1/statements/{MONTH}").json()
     assert [(one["ledger"], one["opening_fen"], one["closing_fen"]) for one in own["ledgers"]] == [
