@@ -48,6 +48,7 @@ class DayClose:
             drafted = flow.draft(connection, self._estate_id, DAY, due.period, now)
         if drafted.doubts:
             return False
-        closed = self._writer.run(lambda unit: flow.close(unit, self._estate_id, drafted, actor=ACTOR, now=now))
-        log.info("the day %s of %s is closed through batch %d", closed.period, self._estate_id, closed.through_seq)
+        for step in flow.steps(self._estate_id, drafted, actor=ACTOR, now=now):
+            self._writer.run(step)
+        log.info("the day %s of %s is closed", due.period, self._estate_id)
         return True

@@ -66,11 +66,10 @@ def recovered_of(connection: Connection, estate_id: str, payment_id: str) -> dic
 
 
 def balance_after_recovery(connection: Connection, estate_id: str, payment_id: str) -> int | None:
-    """The electricity balance after the share of a payment went to debts; None where none did."""
+    """The electricity balance after a payment's share went to debts; None where none did, or its lines are archived."""
     booked = journal.batch_of_key(connection, estate_id, f"recovery:{payment_id}")
-    if booked is None:
-        return None
-    return journal.lines_of_batch(connection, estate_id, booked["batch_seq"])[0].balance_after_fen
+    lines = [] if booked is None else journal.lines_of_batch(connection, estate_id, booked["batch_seq"])
+    return lines[0].balance_after_fen if lines else None
 
 
 def debtors(connection: Connection, estate_id: str, *, limit: int) -> Sequence[RowMapping]:

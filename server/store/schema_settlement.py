@@ -28,6 +28,11 @@ settlement_sum = Table(  # an account in a closed period, in the order of domain
     _int("charge_nf"), _int("energy_wh"), _int("rate1_wh"), _int("rate2_wh"), _int("rate3_wh"), _int("rate4_wh"),
 )  # fmt: skip
 
+settlement_begun = Table(  # the sums of a large estate are written in steps: which batch they count through
+    "settlement_begun", metadata,
+    _id("estate_id"), _id("kind"), _id("period"), _int("through_seq"), _int("world_at"), _int("created_ms"),
+)  # fmt: skip
+
 allocation = Table(  # a cost of shared areas that was shared among households
     "allocation", metadata,
     _id("estate_id"), _id("allocation_id"),

@@ -19,6 +19,7 @@ from server.store.schema import (
     meter_live,
     reading,
     settlement,
+    settlement_begun,
     settlement_sum,
 )
 
@@ -122,11 +123,41 @@ def months_of(connection: Connection, estate_id: str, account_id: str, *, limit:
     return connection.execute(query).mappings().all()
 
 
-def append(connection: Connection, estate_id: str, closed: Settlement, rows: Sequence[Sums]) -> None:
-    """Keep a closed period with its sums."""
+def append(connection: Connection, estate_id: str, closed: Settlement) -> None:
+    """Keep a closed period, whose sums are kept already."""
     insert_rows(connection, settlement, ("estate_id", *_HEADER), [(estate_id, *astuple(closed))])
+
+
+def append_sums(connection: Connection, estate_id: str, closed: Settlement, rows: Sequence[Sums]) -> int:
+    """Keep sums of a period that is being closed; what is there stays as it is. Returns how many were new."""
     key = (estate_id, closed.kind, closed.period)
-    insert_rows(connection, settlement_sum, (*_KEY, *Sums._fields), [(*key, *row) for row in rows])
+    columns = (*_KEY, *Sums._fields)
+    return insert_rows(connection, settlement_sum, columns, [(*key, *row) for row in rows], "ON CONFLICT DO NOTHING")
+
+
+def sums_kept(connection: Connection, estate_id: str, kind: str, period: str) -> int:
+    """How many sums of a period are kept."""
+    query = select(func.count()).where(
+        settlement_sum.c.estate_id == estate_id, settlement_sum.c.kind == kind, settlement_sum.c.period == period
+    )
+    return int(connection.execute(query).scalar_one())
+
+
+def begin(connection: Connection, estate_id: str, closed: Settlement) -> None:
+    """Fix through which batch a period counts whose sums are written in steps."""
+    columns = (*_KEY, "through_seq", "world_at", "created_ms")
+    row = (estate_id, closed.kind, closed.period, closed.through_seq, closed.world_at, closed.created_ms)
+    insert_rows(connection, settlement_begun, columns, [row], "ON CONFLICT DO NOTHING")
+
+
+def begun_through(connection: Connection, estate_id: str, kind: str, period: str) -> int | None:
+    """The batch through which a period counts whose close has begun; None where none has."""
+    query = select(settlement_begun.c.through_seq).where(
+        settlement_begun.c.estate_id == estate_id,
+        settlement_begun.c.kind == kind,
+        settlement_begun.c.period == period,
+    )
+    return connection.execute(query).scalar_one_or_none()
 
 
 def turnover(closed: Settlement) -> dict[str, int]:
@@ -139,12 +170,18 @@ def turnover(closed: Settlement) -> dict[str, int]:
 
 
 def strays(connection: Connection, estate_id: str) -> list[tuple[str, str]]:
-    """Periods that have sums but no header."""
+    """Periods that have sums, but are neither closed nor being closed."""
     own = and_(*(settlement.c[name] == settlement_sum.c[name] for name in _KEY))
+    begun = and_(*(settlement_begun.c[name] == settlement_sum.c[name] for name in _KEY))
     query = (
         select(settlement_sum.c.kind, settlement_sum.c.period)
         .outerjoin(settlement, own)
-        .where(settlement_sum.c.estate_id == estate_id, settlement.c.period.is_(None))
+        .outerjoin(settlement_begun, begun)
+        .where(
+            settlement_sum.c.estate_id == estate_id,
+            settlement.c.period.is_(None),
+            settlement_begun.c.period.is_(None),
+        )
         .distinct()
     )
     return [(row[0], row[1]) for row in connection.execute(query)]

@@ -77,6 +77,9 @@ def statement(conn: Connection, desk: Desk, period: str) -> Paper:
     lines = kept.lines_in(conn, estate_id, closed, list(names.values()))
     own = [line for line in lines if line.account_id == home]
     blocks = [_balance(desk, sums[home]), _energy(desk, sums[home]), _by_day(desk, own), _others(desk, own)]
+    if sums[home].lines and not own:
+        note = _("The single lines of this month are archived; the sums stay as they were closed.")
+        blocks.append(Block(_("Charges by day"), note=note))
     for ledger in LEDGERS:
         if ledger != ELECTRICITY and names[ledger] in sums:
             its = [line for line in lines if line.account_id == names[ledger]]
@@ -211,14 +214,14 @@ def receipt(conn: Connection, desk: Desk, payment_id: str) -> Paper:
         raise NotFound(f"no payment {payment_id} of this household")
     after_fen = balance_after_recovery(conn, estate_id, payment_id)
     if after_fen is None:
-        after_fen = kept.balance_after(conn, estate_id, paid["batch_seq"], home) or 0
+        after_fen = kept.balance_after(conn, estate_id, paid["batch_seq"], home)
     words = desk.words["ledger_name_words"]
     parts = recovered_of(conn, estate_id, payment_id)
     rows = [(_("Top-up"), yuan(paid["amount_fen"]))]
     rows += [(_("of it to %(ledger)s") % {"ledger": words[ledger]}, yuan(fen)) for ledger, fen in parts.items()]
     if parts:
         rows.append((_("of it for electricity"), yuan(paid["amount_fen"] - sum(parts.values()))))
-    rows.append((_("Balance afterwards"), yuan(after_fen)))
+    rows.append((_("Balance afterwards"), "—" if after_fen is None else yuan(after_fen)))
     meters = [one.meter_id for one in meters_of_account(conn, estate_id, home)]
     facts = (
         *_who(desk, meters),

@@ -185,6 +185,53 @@ def test_nothing_is_closed_over_wrong_books(engine: Engine, writer: Writer) -> N
         close(writer, "day", FIRST, MIDNIGHT + 7200)
 
 
+def test_a_large_close_goes_in_steps_and_on_where_it_was_broken_off(
+    engine: Engine, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flow, "SUMS_AT_ONCE", 2)
+    plant(writer)
+    read_both(writer, MIDNIGHT + 60, 1000)
+    now = at(MIDNIGHT + 7200)
+
+    def steps():
+        with reader(engine) as connection:
+            drafted = flow.draft(connection, ESTATE, "day", FIRST, now)
+        return drafted, flow.steps(ESTATE, drafted, actor="li", now=now)
+
+    first, units = steps()
+    assert len(units) == 4  # begin, two times two sums, the header
+    for unit in units[:2]:
+        writer.run(unit)
+    assert agrees(engine).settlements == 0  # half a close is none, and no mistake
+    top_up(writer, MIDNIGHT + 100, 700, "meanwhile")
+    again, rest = steps()
+    assert again.settlement.through_seq == first.settlement.through_seq
+    assert again.sums == first.sums
+    assert [writer.run(unit) for unit in rest][-1].sums_sha256 == first.settlement.sums_sha256
+    assert agrees(engine).settlements == 1
+    close(writer, "day", SECOND, MIDNIGHT + DAY + 7200, "not read")
+    assert sums_of(engine, "day", SECOND)["H0001"].kinds["topup"] == 700
+    assert agrees(engine).settlements == 2
+
+
+def test_a_close_that_has_begun_is_not_ended_through_another_batch(
+    engine: Engine, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(writer)
+    read_both(writer, MIDNIGHT + 60, 1000)
+    now = at(MIDNIGHT + 7200)
+    with reader(engine) as connection:
+        early = flow.draft(connection, ESTATE, "day", FIRST, now)
+    top_up(writer, 60, 300, "late")
+    with reader(engine) as connection:
+        other = flow.draft(connection, ESTATE, "day", FIRST, now)
+    monkeypatch.setattr(flow, "SUMS_AT_ONCE", 2)
+    writer.run(flow.steps(ESTATE, early, actor="li", now=now)[0])
+    for unit in flow.steps(ESTATE, other, actor="li", now=now):
+        with pytest.raises(Conflict, match="another batch"):
+            writer.run(unit)
+
+
 EDITS = (
     "UPDATE settlement_sum SET closing_fen = closing_fen + 1 WHERE account_id = 'H0001'",
     "UPDATE settlement_sum SET by_kind = '{}' WHERE account_id = 'H0002'",

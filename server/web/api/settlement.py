@@ -136,9 +136,11 @@ def close(state: State, conn: Reader, who: Closer, kind: Kind, period: Period, w
         return closed_period(known)
     now = state.clock.now()
     drafted = flow.draft(conn, who.estate_id, kind, period, now)
-    found = state.writer.run(
-        lambda unit: flow.close(unit, who.estate_id, drafted, actor=who.login, override=why.reason, now=now)
-    )
+    found = None
+    for step in flow.steps(who.estate_id, drafted, actor=who.login, override=why.reason, now=now):
+        found = state.writer.run(step)
+    if found is None:
+        raise NotFound(f"the {kind} {period} is not closed")
     return closed_period(found)
 
 

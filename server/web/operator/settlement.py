@@ -51,9 +51,8 @@ def close(
     now = state.clock.now()
     if kept.settlement_of(conn, who.estate_id, kind, period) is None:
         drafted = flow.draft(conn, who.estate_id, kind, period, now)
-        state.writer.run(
-            lambda unit: flow.close(unit, who.estate_id, drafted, actor=who.login, override=reason, now=now)
-        )
+        for step in flow.steps(who.estate_id, drafted, actor=who.login, override=reason, now=now):
+            state.writer.run(step)
     return RedirectResponse(f"/closing/{kind}/{period}", 303)
 
 
