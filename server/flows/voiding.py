@@ -35,6 +35,7 @@ from server.store.estates import get_account, get_estate
 from server.store.household import cursor as cursor_of
 from server.store.meters import MeterRow, get_meter
 from server.store.readings import ACCEPTED, KNOWN, live_states, rates_of, save_live
+from server.store.rerating import with_status
 from server.store.tariffs import load_tariffs
 from server.store.unit import Unit
 
@@ -94,10 +95,19 @@ def plan_of(connection: Connection, estate_id: str, meter_id: str, read_at: int)
     true_at = (others.keys() | {meter.installed_at}) - {read_at}
     try:
         taken = lines_to_void(charges, read_at, true_at)
+        _not_rerated(connection, estate_id, taken)
         back = _back_to(connection, estate_id, meter, taken, others) if taken else None
     except CannotVoid as error:
         raise Refused(str(error)) from error
     return Plan(row, meter, tuple(taken), back)
+
+
+def _not_rerated(connection: Connection, estate_id: str, taken: Sequence[Line]) -> None:
+    """CannotVoid where corrections were posted for one of these charges: they would stay for energy that has gone."""
+    for one in with_status(connection, estate_id, "running", "done"):
+        own = (line for line in taken if line.tariff_id == one.tariff_id)
+        if any((line.event_to or 0) > one.from_at and (line.event_from or 0) < one.until_at for line in own):
+            raise CannotVoid("it was charged again by corrections since; correct the bill by hand instead")
 
 
 def _back_to(

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from core.dlt645.identifiers import KEEP_POWER, RELAY_OPEN
 from server.domain import supply as rules
-from server.flows import billing, payments, relays
+from server.flows import billing, crediting, payments, relays
 from server.store import schema
 from server.store.writer import Writer
 from tests.server.estates import ESTATE, account_id, meter_id
@@ -261,7 +261,7 @@ def test_invariant_12_a_lifting_top_up_wants_the_power_back_in_the_same_unit(sta
 
 
 def test_invariant_12_fails_when_the_top_up_leaves_the_relay_to_others(stage, monkeypatch):
-    monkeypatch.setattr(payments.supply, "on_balances", lambda *_: None)
+    monkeypatch.setattr(crediting.supply, "on_balances", lambda *_: None)
     without_guard(probe_12, stage)
 
 
@@ -272,7 +272,7 @@ def test_invariant_12_a_top_up_that_cannot_want_the_power_back_is_not_booked(sta
     def fail(*_args):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(payments.supply, "on_balances", fail)
+    monkeypatch.setattr(crediting.supply, "on_balances", fail)
     with pytest.raises(ZeroDivisionError):
         stage.pay(1, 2000)
     assert stage.balance(1) == before

@@ -72,6 +72,22 @@ def by_rates(peak_wh: int, valley_wh: int) -> tuple[int, int, int, int]:
 
 
 FLAT = [(hour * HOUR, hour * 500, None) for hour in range(1, 9)]
+SHARED = {
+    "id": "shared",
+    "name": "four rates that share each tier",
+    "versions": [
+        {
+            "valid_from": "2021-01-01",
+            "prices": {"sharp": "1.2", "peak": "0.9", "flat": "0.6", "valley": "0.3"},
+            "tier_prices": [{"sharp": "1.4", "peak": "1.2", "flat": "0.7", "valley": "0.5"}],
+            "tier_limits_wh": [1000],
+            "tier_period": "month",
+            "order_rule": "proportional",
+            "settlement_day": 1,
+            "periods": BY_RATES["versions"][0]["periods"],
+        }
+    ],
+}
 CASES = {
     "in the middle": (FLAT, 3 * HOUR, "single"),
     "the first": (FLAT, HOUR, "single"),
@@ -97,14 +113,19 @@ CASES = {
         [(HOUR, 100, by_rates(100, 0)), (2 * HOUR, 900, by_rates(800, 100)), (3 * HOUR, 1000, by_rates(850, 150))],
         2 * HOUR, "tou",
     ),
+    "rates that share a tier": (
+        [(HOUR, 100, by_rates(100, 0)), (2 * HOUR, 900, by_rates(800, 100)), (3 * HOUR, 1400, by_rates(850, 550)),
+         (4 * HOUR, 1900, by_rates(1300, 600))],
+        2 * HOUR, "shared",
+    ),
     "no energy since": ([(HOUR, 500, None), (2 * HOUR, 500, None), (3 * HOUR, 500, None)], HOUR, "single"),
 }  # fmt: skip
 
 
 def estate(writer: Writer, tariff: str) -> None:
-    starts = {"start_rates_wh": RATES} if tariff == "tou" else {}
+    starts = {"start_rates_wh": RATES} if tariff != "single" else {}
     homes = [household(n, tariff_id=tariff, opening_fen=50_000, max_power_w=100_000, **starts) for n in (1, 2)]
-    plant(writer, homes, tariffs=(SINGLE, BY_RATES))
+    plant(writer, homes, tariffs=(SINGLE, BY_RATES, SHARED))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -200,6 +221,38 @@ def test_it_needs_a_reason_a_reading_that_counts_and_no_exchange(engine: Engine,
     )  # fmt: skip
     with pytest.raises(Refused, match="exchange"):
         take_back(writer, 2 * HOUR)
+
+
+def probe_rerated(writer: Writer) -> None:
+    estate(writer, "single")
+    play(writer, 1, FLAT)
+    values = {
+        "estate_id": ESTATE, "rerate_id": "r1", "tariff_id": "single", "definition": "{}", "from_at": START_S,
+        "until_at": START_S + 2 * HOUR, "until_batch": 3, "reason": "a wrong price", "status": "done", "actor": "olga",
+        "created_ms": 0, "preview": "{}",
+    }  # fmt: skip
+    writer.run(lambda unit: unit.connection.execute(schema.rerate.insert().values(**values)) and None)
+    take_back(writer, 5 * HOUR)  # charged after the span
+    with pytest.raises(Refused, match="corrections"):
+        take_back(writer, 2 * HOUR)
+
+
+def test_what_corrections_went_by_is_not_taken_back(sqlite_engine: Engine) -> None:
+    writer = Writer(sqlite_engine)
+    try:
+        probe_rerated(writer)
+    finally:
+        writer.stop()
+
+
+def test_without_that_guard_the_corrections_would_stay(sqlite_engine: Engine, monkeypatch) -> None:
+    monkeypatch.setattr(voiding, "_not_rerated", lambda *_: None)
+    writer = Writer(sqlite_engine)
+    try:
+        with pytest.raises(BaseException, match="DID NOT RAISE"):
+            probe_rerated(writer)
+    finally:
+        writer.stop()
 
 
 # the second person
@@ -329,3 +382,14 @@ def test_sums_of_a_period_count_each_watt_hour_once(engine: Engine, writer: Writ
     own, twin = (next(one for one in rows_ if one.account_id == account_id(n)) for n in (1, 2))
     assert (own.charge_nf, own.energy_wh) == (twin.charge_nf, twin.energy_wh)
     assert own.energy_wh == 4000
+
+
+def test_a_settlement_period_that_has_ended_is_not_opened_again(sqlite_engine: Engine) -> None:
+    writer = Writer(sqlite_engine)
+    try:
+        estate(writer, "shared")
+        play(writer, 1, [(MONTH_END - HOUR, 100, by_rates(100, 0)), (MONTH_END + HOUR, 900, by_rates(800, 100))])
+        with pytest.raises(Refused, match="settlement period that has ended"):
+            take_back(writer, MONTH_END - HOUR)
+    finally:
+        writer.stop()
