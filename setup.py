@@ -49,6 +49,7 @@ setup(
     package_data={
         "core": ["*.pyi", "*.pyx", "*.pxd", "*.h", "py.typed"],
         "server": [
+            "cli/locale/**/*",
             "price_lists/*.toml",
             "store/*.pyi",
             "store/*.pyx",

@@ -98,3 +98,12 @@ def balance_after(connection: Connection, estate_id: str, batch_seq: int, accoun
         line.c.estate_id == estate_id, line.c.batch_seq == batch_seq, line.c.account_id == account_id
     )
     return connection.execute(query.order_by(line.c.line_no.desc())).scalars().first()
+
+
+def bill_of(connection: Connection, estate_id: str, batch_seq: int, account_id: str) -> str:
+    """The name of the bill that explains an account's line in a batch; a dash for no line."""
+    query = select(line.c.account_version).where(
+        line.c.estate_id == estate_id, line.c.batch_seq == batch_seq, line.c.account_id == account_id
+    )
+    number = connection.execute(query.order_by(line.c.line_no)).scalars().first()
+    return "—" if number is None else f"{account_id}:{number}"

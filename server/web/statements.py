@@ -94,7 +94,7 @@ def statement(conn: Connection, desk: Desk, period: str) -> Paper:
     )
     title = _("Electricity statement, %(month)s") % {"month": desk.f.period(period)}
     meters = dict.fromkeys(line.meter_id for line in own if line.meter_id)
-    facts = (*_who(desk, meters), (_("Period"), _span(desk, closed)))
+    facts = (*_who(desk, meters), (_("Period"), _span(desk, closed)), (_("Explained as bill"), f"{home}:{period}"))
     return Paper(f"statement-{home}-{period}", title, desk.estate.name, facts, tuple(filter(None, blocks)), foot)
 
 
@@ -229,6 +229,7 @@ def receipt(conn: Connection, desk: Desk, payment_id: str) -> Paper:
         (_("Time"), f"{desk.f.iso_day(paid['event_at'])} {desk.f.clock(paid['event_at'])}"),
         (_("Paid by"), desk.words["sale_words"][paid["provider"]]),
         (_("Transaction"), paid["transaction_id"]),
+        (_("Explained as bill"), kept.bill_of(conn, estate_id, paid["batch_seq"], home)),
     )
     block = Block(_("Top-up"), (Column(_("What")), Column(_("Yuan"), figures=True)), tuple(rows), sums=1)
     foot = (

@@ -14,11 +14,13 @@ from server.flows.ledger import seal_batches
 from server.jobs.rerating import ReratingJob
 from server.store import rerating as kept
 from server.store import schema
+from server.store import settlement as settlements
 from server.store.engine import begin_writing, reader
 from server.store.ledger import balance_at
 from tests.server.books import HOUR, agrees, balance, charge, read, reading, report, rows, top_up
 from tests.server.estates import ESTATE, START_S, at, household, plant
 from tests.server.test_billing import PRICE
+from tests.server.test_settlement import close
 
 DAY = 24 * HOUR
 NOW = at(12 * DAY)
@@ -293,3 +295,17 @@ def test_a_memo_names_its_re_rating():
     assert rerate_of_memo(one.memo) == "r1"
     assert rerate_of_memo("rerate of nothing at all") == ""
     assert rerate_of_memo("cash") == ""
+
+
+def test_a_month_closes_over_a_correction_and_the_books_agree(charged, writer):
+    rerate(charged, writer)
+    owed = sum(
+        row["amount_fen"] for row in rows(charged, "line") if row["account_id"] == "H0001" and not row["meter_id"]
+    )
+    closed = close(writer, "month", "2026-10", 40 * DAY, "no reading at its end")
+    assert closed.period == "2026-10"
+    agrees(charged)
+    with reader(charged) as connection:
+        own = settlements.sums_of(connection, ESTATE, "month", "2026-10", ["H0001"])["H0001"]
+    assert own.kinds["rerate"] == owed - 100_000
+    assert own.closing_fen == balance(charged, "H0001")[0]

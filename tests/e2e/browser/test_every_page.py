@@ -15,7 +15,7 @@ STAFF = (
     "/closing", "/shared", "/debts", "/cases?status=all", "/buses",
     "/find?q=0101", "/supply/decisions", "/rules", "/rules/bulk", "/recharges", "/readings", "/households/H10802/rules",
     "/households/H10802/exchange", "/accounts", "/accounts/H10802", "/bills/H10802:1", "/bills/H10802:2026-10",
-    "/tariffs",
+    "/tariffs", "/tariffs?list=guangzhou-tou",
     "/buses/bus-1/search", "/no-such-page",
 )  # fmt: skip
 RESIDENT = (
@@ -25,6 +25,7 @@ RESIDENT = (
     "/me/account",
     "/me/help",
     "/me/bills/H20905:1",
+    "/me/prices",
     "/me/bills/H20905:2026-10",
     "/no-such-page",
 )

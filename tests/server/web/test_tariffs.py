@@ -153,3 +153,18 @@ def test_a_draft_may_begin_with_a_published_list_and_its_mark_is_said(billed):
     assert client.get("/tariffs?list=atlantis").status_code == 200
     found = {one["list_id"]: one for one in client.get("/api/v1/tariffs/published").json()}
     assert (found["guangzhou"]["is_sure"], found["jiangsu"]["quality"]) == (True, "weak")
+
+
+def test_residents_see_the_prices_that_hold_and_will(billed, second):
+    resident = billed.signed_in("resident")
+    resident.cookies.set("estate645_language", "en")
+    assert 'href="/me/prices"' in resident.get("/me").text
+    assert "0.58886875 / 0.63886875 / 0.88886875 yuan" in resident.get("/me/prices").text
+    later = tariff_from_dict({**SINGLE, "versions": [*SINGLE["versions"], SINGLE["versions"][0] | {
+        "valid_from": "2026-11-01", "price": "0.6"}]})  # fmt: skip
+    billed.state.writer.run(lambda unit: save_tariff(unit.connection, ESTATE, later, MACHINE_MS))
+    text = resident.get("/me/prices").text
+    assert "to come" in text
+    assert "0.6000 / 0.6500 / 0.9000 yuan" in text
+    billed.execute(schema.account.update().values(tariff_id=None))
+    assert "No tariff is set" in resident.get("/me/prices").text
