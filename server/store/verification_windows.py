@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import Column, Connection, MetaData, Select, Table, and_, select
+from sqlalchemy import Column, Connection, MetaData, Select, Table, and_, func, select, true
 
 from server.domain.ledger import LINE_FIELDS, Link
 from server.domain.line_words import COLUMNS, KINDS, NAMES, LineWords, Names, hash_of_lines
@@ -42,9 +42,15 @@ class Window(NamedTuple):
     lines: LineWords
 
 
-def lines_query(estate_id: str, after: int, last: int) -> "Select[Any]":
-    """The lines of a run of batches with the accepted register at the end of each, in the columns of `line_words`."""
+def lines_query(
+    estate_id: str, after: int, last: int, ends: tuple[int, int] | None = None
+) -> "Select[Any]":  # fmt: skip
+    """The lines of a run of batches with the accepted register at the end of each, in the columns of `line_words`.
+
+    `ends` are the first and the last end of a charge among them, for a database that would look at all readings.
+    """
     at_end = and_(
+        true() if ends is None else reading.c.read_at.between(*ends),
         reading.c.estate_id == line.c.estate_id,
         reading.c.read_at == line.c.event_to,
         reading.c.meter_id == line.c.meter_id,
@@ -119,10 +125,21 @@ class Journal:
             for row in self._connection.execute(query)
         ]
 
+    def _ends(self, after: int, last: int) -> tuple[int, int] | None:
+        """On PostgreSQL, between which instants charges end: it joins readings by the month, SQLite each by its key."""
+        if self._connection.dialect.name != "postgresql":
+            return None
+        own = line.c.event_to
+        query = select(func.min(own), func.max(own)).where(
+            line.c.estate_id == self._estate_id, line.c.batch_seq > after, line.c.batch_seq <= last
+        )
+        first, newest = self._connection.execute(query).one()
+        return None if first is None else (first, newest)
+
     def _lines(self, after: int, last: int, expected: int, file: Path | None) -> LineWords:
         if file is not None:
             return LineWords(file_rows(file, file_lines_query(after, last), self._rows, expected), self.names)
-        query = lines_query(self._estate_id, after, last)
+        query = lines_query(self._estate_id, after, last, self._ends(after, last))
         return LineWords(all_rows(self._connection, query, self._rows, expected), self.names)
 
 
