@@ -224,6 +224,11 @@ def _refuse_moves(
     tenants: dict[str, str],
     given: dict[str, str],
 ) -> None:
+    if meter is not None and meter.kind == "household" and meter.account_id is None and meter.bus_id:
+        raise Conflict(
+            f"meter {home.meter_id} of account {home.account_id} is vacant, its household has moved out; open the "
+            "account at the console and move it in there, with the base register"
+        )
     if meter is not None and meter.account_id != home.account_id:
         raise Conflict(
             f"meter {home.meter_id} of account {home.account_id} already feeds account "

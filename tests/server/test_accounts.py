@@ -6,7 +6,7 @@ from sqlalchemy import Engine
 from server.domain.accounts import ALWAYS_TOLD, FROM, KIND_OF_ACT, STATUSES, TO, Told, act_problem, telling_problems
 from server.errors import Conflict, NotFound, Refused
 from server.flows.estates import import_estate
-from server.store.accounts import unsettled
+from server.store.accounts import dormant, found, unsettled
 from server.store.engine import reader
 from server.store.estates import account_of_room, has_household
 from server.store.schema import recharge, refund
@@ -177,6 +177,24 @@ def test_money_that_a_correction_finds_opens_a_closed_account_again(engine: Engi
     with reader(engine) as connection:
         assert list(unsettled(connection, ESTATE)) == []
     agrees(engine)
+
+
+def test_accounts_are_found_by_what_they_were_and_by_their_silence(engine: Engine, writer: Writer) -> None:
+    plant(writer)
+    out(writer, HOUR, final(1, 1_000_000), settle="cash")
+    with reader(engine) as connection:
+        for words, names in (
+            ("h0001", None),
+            ("H0001", ["H0001"]),
+            ("1-0001", ["H0001"]),
+            ("r 2", ["H0002"]),
+            ("%", []),
+        ):
+            hits = [row["account_id"] for row in found(connection, ESTATE, words)]
+            assert names is None or hits == names, words
+        silent = [(row["account_id"], paid) for row, paid in dormant(connection, ESTATE, START_S + 1)]
+        assert silent == [("H0002", None)]
+        assert dormant(connection, ESTATE, START_S) == []
 
 
 def test_a_recharge_on_its_way_keeps_a_household_and_its_account(engine: Engine, writer: Writer) -> None:

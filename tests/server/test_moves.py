@@ -323,6 +323,9 @@ def test_a_vacant_meter_is_not_put_elsewhere_and_an_old_file_is_refused(engine: 
         )  # fmt: skip
     with pytest.raises(Conflict, match="moved out"):
         writer.run(lambda unit: import_estate(unit, planned, at(2 * HOUR)))
+    taken = document([household(1, account_id="N1"), household(2)])
+    with pytest.raises(Conflict, match="is vacant"):
+        writer.run(lambda unit: import_estate(unit, taken, at(2 * HOUR)))
     later = document([household(2)], tariffs=(SINGLE, BY_RATES))
     writer.run(lambda unit: import_estate(unit, later, at(2 * HOUR)))
     agrees(engine)
