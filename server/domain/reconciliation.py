@@ -42,6 +42,16 @@ OWNERS: Mapping[str, str] = {  # whose turn it is
 }
 
 
+ACTIONS: Mapping[str, str] = {  # what they do
+    Kind.MISSING_HERE: "ask the provider, and take the money in if it is there",
+    Kind.MISSING_THERE: "ask the provider, and give the credit back if no money came",
+    Kind.AMOUNT: "ask the provider which amount is right",
+    Kind.STATE: "look at the provider's platform and at the refund here",
+    Kind.DUPLICATE: "ask the provider whether it was taken twice",
+    Kind.DAY_BOUNDARY: "nothing",
+}
+
+
 class BillRow(NamedTuple):
     """One row of a bill file; amounts are positive fen, `at_ms` is the provider's time."""
 

@@ -1,15 +1,18 @@
 """Bill files of providers, read without believing them: every row, every sum and the end of the file must be there.
 
-WeChat Pay: CSV in UTF-8, one header, each value behind a backtick, two lines of sums at the end; refunds are rows of
-their own. Alipay: CSV in GB 18030, often in a ZIP archive beside a summary, comment lines that begin with `#` around
-the header and the rows, and sums in comments; amounts of refunds are negative. Integrators and the test wallet: a JSON
-object with `rows`. Amounts are yuan as text in the first two, whole fen in the last. Times are Beijing's.
+WeChat Pay: CSV in UTF-8, plain or as GZIP, one header, each value behind a backtick, two lines of sums at the end;
+refunds are rows of their own. Alipay: CSV in GB 18030, often in a ZIP archive beside a summary, comment lines that
+begin with `#` around the header and the rows, and sums in comments; amounts of refunds are negative. Integrators and
+the test wallet: a JSON object with `rows`. Amounts are yuan as text in the first two, whole fen in the last. Times are
+Beijing's.
 """
 
 import csv
 import io
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -24,6 +27,9 @@ ROWS_MAX = 500_000
 BEIJING = ZoneInfo("Asia/Shanghai")
 WECHAT_STATES = {"SUCCESS": DONE, "REVOKED": FAILED}
 WECHAT_REFUNDS = {"SUCCESS": DONE, "PROCESSING": PENDING, "CHANGE": PENDING, "ABNORMAL": PENDING}
+BROKEN_ARCHIVE = (  # what the reader of archives raises for bytes that are none
+    zipfile.BadZipFile, OSError, RuntimeError, ValueError, EOFError, OverflowError, zlib.error, struct.error,
+)  # fmt: skip
 ALIPAY_KINDS = {"交易": PAYMENT, "退款": REFUND}
 _COUNTS = re.compile(r"#(交易合计|退款合计)[:：](\d+)笔")
 _ACCOUNT = re.compile(r"#账号[:：]\[(\d+)\]")
@@ -33,12 +39,12 @@ def read_wechat(content: bytes, mchid: str) -> list[BillRow]:
     """The rows of a trade bill of all kinds; Refused naming the line that is wrong, or another merchant's file."""
     if not content.strip():
         return []
-    lines = _text(content, "utf-8-sig").splitlines()
+    lines = _text(_inflated(content), "utf-8-sig").splitlines()
     head = _cells(lines[0])
     rows: list[BillRow] = []
     for number_, line in enumerate(lines[1:], 2):
         if line.startswith("总交易单数"):
-            counted = _cells(lines[number_]) if len(lines) > number_ else [""]
+            counted = _cells("".join(lines[number_ : number_ + 1])) or [""]
             if counted[0] != str(len(rows)):
                 raise Refused(
                     f"the file says {counted[0] or 'nothing'} of its rows, but has {len(rows)}; fetch it again"
@@ -130,6 +136,20 @@ def _json_row(fields: object) -> BillRow:
     return BillRow(kind, text(fields, "order_no"), refund_no, text(fields, "transaction_id"), amount_fen, state, at_ms)
 
 
+def _inflated(content: bytes) -> bytes:
+    """The file itself, where it comes compressed (tar_type=GZIP)."""
+    if not content.startswith(b"\x1f\x8b"):
+        return content
+    packed = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        plain = packed.decompress(content, BILL_BYTES_MAX)
+    except zlib.error as error:
+        raise Refused("the file cannot be unpacked; fetch it again") from error
+    if not packed.eof or not plain.strip():
+        raise Refused(f"the file is not whole, or larger than {BILL_BYTES_MAX} bytes")
+    return plain
+
+
 def _unpacked(content: bytes) -> bytes:
     if not content.startswith(b"PK"):
         return content
@@ -141,16 +161,19 @@ def _unpacked(content: bytes) -> bytes:
                     if one.file_size > BILL_BYTES_MAX:
                         raise Refused(f"the file is larger than {BILL_BYTES_MAX} bytes")
                     return archive.read(one)
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
+    except BROKEN_ARCHIVE as error:
         raise Refused(f"the archive cannot be opened ({type(error).__name__}); fetch it again") from error
     raise Refused("the archive holds no bill of single trades")
 
 
 def _text(content: bytes, encoding: str) -> str:
     try:
-        return content.decode(encoding)
+        written = content.decode(encoding)
     except UnicodeDecodeError as error:
         raise Refused(f"the file is not in {encoding} (byte {error.start})") from error
+    if "\x00" in written:
+        raise Refused("the file holds a NUL character")
+    return written
 
 
 def _cells(line: str) -> list[str]:

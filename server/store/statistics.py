@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, RowMapping, and_, bindparam, func, select
 
+from server.domain.ledger import SUSPENSE
 from server.store.days import Day, daily
 from server.store.schema import (
     account,
@@ -204,10 +205,12 @@ class Queue:
     undelivered: int
     failed_commands: int
     silent: int
+    suspense_fen: int
 
 
 def queue(connection: Connection, estate_id: str, now_ms: int) -> Queue:
-    """Approvals that wait, open cases, failed notices, commands that failed, meters with open silence cases."""
+    """Approvals that wait, open cases, failed notices, failed commands, silent meters, and money that fits no order."""
+    held = select(account.c.balance_fen).where(account.c.estate_id == estate_id, account.c.account_id == SUSPENSE)
 
     def count(table: object, *where: object) -> int:
         query = select(func.count()).select_from(table).where(table.c.estate_id == estate_id, *where)  # type: ignore[arg-type, attr-defined]
@@ -219,6 +222,7 @@ def queue(connection: Connection, estate_id: str, now_ms: int) -> Queue:
         undelivered=count(notice, notice.c.status == "failed"),
         failed_commands=count(supply, supply.c.command.in_(("failed", "expired"))),
         silent=count(anomaly_case, anomaly_case.c.status != "closed", anomaly_case.c.kind == "silent"),
+        suspense_fen=int(connection.execute(held).scalar() or 0),
     )
 
 

@@ -4,7 +4,8 @@ import pytest
 
 from server.domain.access import ROLES, VERBS, allows
 
-MONEY = {"topup.sell"}
+MONEY_BACK = {"refund.order", "refund.decide", "suspense.assign", "reconciliation.load", "reconciliation.settle"}
+MONEY = {"topup.sell", "topup.reverse"} | MONEY_BACK
 SUPPLY = {verb for verb in VERBS if verb.startswith("supply.") and verb not in ("supply.view", "supply.stop")}
 
 
@@ -44,6 +45,11 @@ def test_a_reader_changes_nothing():
 def test_residents_and_kiosks_see_no_other_household():
     for role in ("resident", "kiosk"):
         assert not verbs_of(role) & {"households.list", "estate.view", "statistics.view", "case.view", "bus.view"}
+
+
+def test_money_goes_back_by_operators_only_and_sales_are_reversed_where_they_are_made():
+    assert {role for role in ROLES for verb in MONEY_BACK if allows(role, verb)} == {"operator"}
+    assert {role for role in ROLES if allows(role, "topup.reverse")} == {"cashier", "operator"}
 
 
 def test_cash_is_for_those_at_the_counter():

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
-from server.domain.reconciliation import OWNERS
+from server.domain.reconciliation import ACTIONS, OWNERS
 from server.domain.refunds import REASON_LENGTH_MAX
 from server.flows import reconciliation as flows
 from server.store import reconciliation as kept
@@ -51,6 +51,7 @@ class BillDifference(Shape):
     here_state: str
     there_state: str
     owner: str = Field(description="whose turn it is: operator, provider or nobody")
+    action: str = Field(description="what they do")
     case_id: str | None
     status: str | None = Field(description="of its case: open, acknowledged or closed")
     resolution: str | None
@@ -91,7 +92,10 @@ def differences(
     """`status=all` with settled and explained ones, and those of the day boundary."""
     rows = kept.differences(conn, who.estate_id, everything=status == "all", limit=ROWS)
     return [
-        shape_row(BillDifference, {**row, "kind": row["class"], "owner": OWNERS.get(row["class"], "operator")})
+        shape_row(
+            BillDifference,
+            {**row, "kind": row["class"], "owner": OWNERS[row["class"]], "action": ACTIONS[row["class"]]},
+        )
         for row in rows
     ]
 

@@ -69,3 +69,21 @@ def test_an_amount_beyond_the_limits_is_refused_and_nothing_is_booked(visit, dem
         window.page.keyboard.press("Enter")
         expect(window.page.get_by_role("alert")).to_contain_text("Nothing was changed")
     assert demo.topups("H30102") == []
+
+
+def test_the_last_sale_is_reversed_by_keyboard_with_a_reason(visit, demo):
+    window = visit("lin")
+    open_sale(window, "3-0101")
+    page = window.page
+    page.keyboard.press("F2")
+    page.keyboard.type("12.30")
+    page.keyboard.press("F8")
+    expect(page.locator(".rcpt")).to_contain_text("¥12.30")
+    page.locator("h2").first.click()
+    page.keyboard.press("Control+Backspace")
+    dialog = page.locator("#reverse-dialog")
+    expect(dialog).to_be_visible()
+    dialog.locator("[name=reason]").fill("wrong room")
+    dialog.get_by_role("button", name="Reverse", exact=True).click()
+    page.wait_for_url(lambda address: address.endswith("/counter"))
+    expect(page.locator(".que").first).to_contain_text("¥12.30 given back")

@@ -1,7 +1,10 @@
 """Bill files: fetched with their hash, read whole or refused, as WeChat Pay, Alipay and JSON services make them."""
 
+import contextlib
+import gzip
 import hashlib
 import json
+import random
 
 import httpx
 import pytest
@@ -63,6 +66,7 @@ BAD_WECHAT = {
     "cut in the sums": wechat_file(wechat_row())[: -len("`1,`50.05,`0.00,`0.00,`0.30000,`50.05,`0.00\r\n")],
     "half a row": wechat_file(wechat_row()[:60]),
     "another file": wechat_file("`a", head="a"),
+    "a NUL": wechat_file(wechat_row(order_no="o\x001")),
     "not UTF-8": b"\xff\xfe",
 }
 
@@ -99,6 +103,29 @@ BAD_ALIPAY = {
 def test_a_file_of_alipay_that_is_wrong_is_refused(content):
     with pytest.raises(Refused):
         Alipay().provider.read_bill(content)
+
+
+def test_a_compressed_file_of_wechat_is_unpacked():
+    plain = wechat_file(wechat_row())
+    packed = gzip.compress(plain)
+    assert Wechat().provider.read_bill(packed) == Wechat().provider.read_bill(plain)
+    with pytest.raises(Refused):
+        Wechat().provider.read_bill(packed[:20] + b"x" * 40)
+
+
+@pytest.mark.parametrize("make", [wechat_file, alipay_text, alipay_file, None], ids=["wechat", "text", "zip", "json"])
+def test_a_damaged_file_is_refused_or_read_and_never_anything_else(make):
+    chance = random.Random(645)
+    rows = [wechat_row(transaction=str(n)) if make is wechat_file else alipay_row(transaction=str(n)) for n in range(3)]
+    whole = make(*rows) if make else json.dumps({"rows": [{"kind": "payment", "amount_fen": 1}]}).encode()
+    read = {wechat_file: Wechat().provider.read_bill, None: read_json}.get(make, Alipay().provider.read_bill)
+    for _ in range(1000):
+        damaged = bytearray(whole)
+        for _ in range(chance.randint(1, 4)):
+            place = chance.randrange(len(damaged))
+            damaged[place : place + chance.randint(0, 3)] = chance.randbytes(chance.randint(0, 3))
+        with contextlib.suppress(Refused):
+            assert len(read(bytes(damaged))) == 3
 
 
 def test_columns_are_found_by_their_names():

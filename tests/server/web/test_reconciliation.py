@@ -41,6 +41,7 @@ def test_the_api_loads_a_file_once_and_lists_what_differs(web):
     [file] = client.get("/api/v1/reconciliation/files").json()
     assert (file["day"], file["provider"], file["rows"], file["paid_fen"]) == (DAY, "sandbox", 1, 5000)
     [one] = client.get("/api/v1/reconciliation/differences").json()
+    assert one["action"].startswith("ask the provider")
     assert (one["kind"], one["owner"], one["key"], one["here_fen"], one["there_fen"]) == (
         "missing_here", "operator", "tx9", None, 5000,
     )  # fmt: skip

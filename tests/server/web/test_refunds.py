@@ -172,6 +172,14 @@ def test_the_api_assigns_money_in_suspense(web, lost):
     assert client.get("/api/v1/suspense").json() == []
 
 
+def test_money_in_suspense_is_a_thing_to_do(web, lost):
+    client = web.signed_in("operator")
+    client.cookies.set("estate645_language", "en")
+    assert "¥50.00 is in suspense" in client.get("/today").text
+    web.execute(schema.account.update().where(schema.account.c.account_id == SUSPENSE).values(balance_fen=0))
+    assert "is in suspense" not in client.get("/today").text
+
+
 @pytest.mark.parametrize("kind", ["refund_open", "refund_unknown", "refund_contradicted"])
 def test_a_case_about_a_refund_says_what_to_do(web, kind):
     web.execute(
