@@ -28,7 +28,8 @@ class Bench(Protocol):
     def run(self, *, quick: bool, **options: object) -> tuple[list[Result], list[Load]]:
         """Measure; `quick` is a smoke test of the bench itself, without floors.
 
-        A bench whose rows can be measured by themselves names them in ROWS and takes `rows` and `whole`.
+        A bench whose rows can be measured by themselves names them in ROWS and takes `rows` and `whole`; one that
+        measures for a time names it in RUN_S and takes `seconds`.
         """
 
 
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="small and without floors: does the bench work?")
     parser.add_argument("--rows", metavar="ROW,...", help="measure these rows only (ledger)")
     parser.add_argument("--whole", action="store_true", help="what takes long and much room, too (ledger: 10^7 lines)")
+    parser.add_argument("--seconds", type=float, metavar="S", help="measure for so long (serve: 600)")
     options = parser.parse_args(arguments)
     if options.json not in (None, "-") and (wrong := unwritable(Path(options.json))):
         parser.error(f"--json {options.json}: {wrong}")
@@ -66,13 +68,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _chosen(parser: argparse.ArgumentParser, module: object, options: argparse.Namespace) -> dict[str, object]:
-    """What a bench is told about its rows; an error of the command line for rows that it has not."""
+    """What a bench is told about its rows and its time; an error of the command line for what it has not."""
     known: Sequence[str] = getattr(module, "ROWS", ())
     rows = known if options.rows is None else options.rows.split(",")
     unknown = [row for row in rows if row not in known]
     if unknown or (options.whole and not known):
         parser.error(f"bench {options.bench} has the rows: {', '.join(known) or 'none that can be chosen'}")
-    return {"rows": rows, "whole": options.whole} if known else {}
+    chosen: dict[str, object] = {"rows": rows, "whole": options.whole} if known else {}
+    if options.seconds is not None and not hasattr(module, "RUN_S"):
+        parser.error(f"bench {options.bench} measures for no set time")
+    return chosen if options.seconds is None else {**chosen, "seconds": options.seconds}
 
 
 if __name__ == "__main__":

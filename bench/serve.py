@@ -32,6 +32,7 @@ from server.store.engine import begin_writing, open_engine, reader
 from server.store.schema import payment_order, reading, supply
 
 BUSES, METERS, RUN_S, WARM_UP_S = 160, 64, 600.0, 120.0
+WARM_UP_LEAST_S = 40.0  # until every meter has been asked for everything once
 QUICK_BUSES, QUICK_METERS, QUICK_RUN_S, QUICK_WARM_UP_S = 4, 8, 4.0, 3.0
 RATE, QUICK_RATE = 100.0, 20.0
 PAY_EVERY, QUICK_PAY_EVERY = 100, 20  # requests
@@ -121,10 +122,11 @@ class Arrangement:
             return [None if row[1] is None else (row[1] - row[0]) / 1000 for row in connection.execute(query)]
 
 
-def run(*, quick: bool) -> tuple[list[Result], list[MachineLoad]]:
+def run(*, quick: bool, seconds: float = RUN_S) -> tuple[list[Result], list[MachineLoad]]:
     """Warm up, mark, load, mark, and wait for the last read-backs."""
     place = Neighbourhood(QUICK_BUSES if quick else BUSES, QUICK_METERS if quick else METERS)
-    run_s, warm_up_s = (QUICK_RUN_S, QUICK_WARM_UP_S) if quick else (RUN_S, WARM_UP_S)
+    warm_up_s = QUICK_WARM_UP_S if quick else min(WARM_UP_S, max(WARM_UP_LEAST_S, seconds / 5))
+    run_s = QUICK_RUN_S if quick else seconds
     rate, pay_every = (QUICK_RATE, QUICK_PAY_EVERY) if quick else (RATE, PAY_EVERY)
     dark = [account(place, number) for number in range(int(run_s * rate / pay_every))]
     with _arranged(place, dark) as arrangement:

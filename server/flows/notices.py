@@ -160,6 +160,7 @@ def mark_sent(unit: Unit, estate_id: str, notice_id: str, now: "Now") -> None:
             sent_ms=now.machine_ms,
             attempts=row["attempts"] + 1,
         )
+        unit.announce("notice", row["account_id"])
 
 
 def mark_failed(unit: Unit, estate_id: str, notice_id: str, reason: str, now: "Now", *, final: bool) -> None:
@@ -175,6 +176,7 @@ def mark_failed(unit: Unit, estate_id: str, notice_id: str, reason: str, now: "N
         attempts=row["attempts"] + (row["status"] == "queued"),  # a notice that was marked sent is counted already
         failure=reason[:200],
     )
+    unit.announce("notice", row["account_id"])
 
 
 def mark_delivered(unit: Unit, estate_id: str, notice_id: str, now: "Now") -> None:

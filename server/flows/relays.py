@@ -157,6 +157,8 @@ def record_status(unit: Unit, estate_id: str, rows: Sequence[StatusRead], now: "
         estate_id,
         [(item.meter_id, item.at, item.ms) for item in fresh if item.meter_id in known and item.meter_id not in told],
     )
+    for item in fresh:
+        unit.announce("meter", item.meter_id)
     for item in changed:
         row = kept.get_supply(unit.connection, estate_id, item.meter_id)
         if row is not None:
@@ -209,7 +211,6 @@ def _believe(unit: Unit, estate_id: str, item: StatusRead, known: RowMapping, no
         changes["cause"] = "none"
     kept.update_supply(unit.connection, estate_id, item.meter_id, **changes)
     if relay != known["relay"] or fulfilled:
-        unit.announce("meter", item.meter_id)
         _tell(unit, estate_id, item, known, relay, fulfilled=fulfilled, now=now)
     if not waiting:
         _react(unit, estate_id, item, known, now)

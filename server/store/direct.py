@@ -15,6 +15,8 @@ from sqlalchemy.dialects.sqlite import pysqlite
 from sqlalchemy.exc import DBAPIError
 
 SAVEPOINT = "estate645_unit"
+CHANGES = "estate645_changes"  # in the information of a connection: statements so far that changed rows
+CHANGING = frozenset({"INSERT", "UPDATE", "DELETE"})
 Among = Callable[[ColumnElement[str], str], ColumnElement[bool]]
 
 
@@ -39,9 +41,18 @@ def send(connection: Connection, *statements: Statement) -> list[Answer]:
         connection.begin()
     raw: Any = connection.connection.driver_connection
     try:
-        return _sent(raw, statements, together=connection.dialect.name == "postgresql")
+        answers = _sent(raw, statements, together=connection.dialect.name == "postgresql")
     except connection.dialect.loaded_dbapi.Error as error:
         raise _as_sqlalchemy(connection, raw, error) from error
+    for statement, answer in zip(statements, answers, strict=True):
+        note_change(connection, statement.text, answer.touched)
+    return answers
+
+
+def note_change(connection: Connection, text: str, touched: int) -> None:
+    """Count a statement that changed rows."""
+    if touched and text[:6] in CHANGING:
+        connection.info[CHANGES] = connection.info.get(CHANGES, 0) + 1
 
 
 def _sent(raw: Any, statements: Sequence[Statement], *, together: bool) -> list[Answer]:

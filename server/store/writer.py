@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from server.errors import EstateError, StorageUnavailable
-from server.store.direct import begin_unit, keep_unit, undo_unit
+from server.store.direct import CHANGES, begin_unit, keep_unit, note_change, undo_unit
 from server.store.engine import begin_writing, unavailable
 from server.store.unit import UNNAMED, Alike, Item, Unit
 
@@ -34,9 +34,6 @@ TURN_S = 0.01  # of a group that payments wait for, this much belongs to work th
 ALIKE_MAX = 128  # units of one run of a flow
 GATHER_S = 0.002  # a group waits at most this long for callers that were answered with the one before
 QUEUE_UNITS_MAX = 100_000  # waiting units; more means that the disk does not keep up, and callers are told
-
-CHANGING = frozenset({"INSERT", "UPDATE", "DELETE"})
-CHANGES = "estate645_changes"
 
 _log = logging.getLogger(__name__)
 
@@ -274,9 +271,7 @@ def _first(queue: "deque[_Job]", most: int) -> list[_Job]:
 
 
 def _note_change(connection: Connection, cursor: Any, statement: str, *_: object) -> None:
-    """Count the statements that changed rows."""
-    if statement[:6] in CHANGING and cursor.rowcount:
-        connection.info[CHANGES] = connection.info.get(CHANGES, 0) + 1
+    note_change(connection, statement, cursor.rowcount)
 
 
 def _run(engine: Engine, connection: Connection, jobs: Sequence[_Job]) -> list[Outcome]:

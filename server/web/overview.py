@@ -16,7 +16,7 @@ from server.store.engine import reader
 from server.store.wall import HouseholdRow, households, households_of, owners
 from server.web.state import Announcements
 
-READ_AGAIN_S = 5.0
+READ_AGAIN_S = {"sqlite": 300.0, "postgresql": 5.0}  # only beside PostgreSQL do other processes write
 NAMED_MAX = 2500  # more accounts than this are read with all others, in one query
 ELSEWHERE = frozenset({"notice", "case", "order", "refund", "seal"})  # rings that no row of a household depends on
 METER, ACCOUNT, BUS = {"meter", "recharge"}, {"balance"}, {"supply"}
@@ -56,7 +56,10 @@ class Overview:
                 touched, self._touched = self._touched, set()
                 everything, self._everything = self._everything, False
             try:
-                self._refresh(touched, everything=everything or monotonic() - self._read_at > READ_AGAIN_S)
+                self._refresh(
+                    touched,
+                    everything=everything or monotonic() - self._read_at > READ_AGAIN_S[self._engine.dialect.name],
+                )
             except BaseException:
                 self._everything = True
                 raise

@@ -77,7 +77,7 @@ def test_what_another_process_wrote_is_found_after_a_while(web, reads, monkeypat
     with web.state.engine.begin() as connection:
         connection.execute(schema.account.update().values(holder="王五"))
     assert households(web)["A1"].holder != "王五"
-    monkeypatch.setattr(overview, "READ_AGAIN_S", 0.0)
+    monkeypatch.setitem(overview.READ_AGAIN_S, "sqlite", 0.0)
     assert households(web)["A1"].holder == "王五"
 
 
