@@ -51,18 +51,22 @@ def _same_account(left: Any, right: Any) -> Any:
 
 _ESTATE: BindParameter[str] = bindparam("estate_id")
 _ACCOUNTS: BindParameter[Sequence[str]] = bindparam("account_ids", expanding=True)
-_HELD = (
-    select(reading.c.meter_id, func.count())
-    .select_from(reading)
-    .join(meter, _same_meter(meter, reading))
-    .join(meter_live, _same_meter(meter_live, reading))
+_HELD_OF_METER = (  # a subquery, since a join may walk through all readings of the newest hours
+    select(func.count())
     .where(
-        meter.c.estate_id == _ESTATE,
-        meter.c.account_id.in_(_ACCOUNTS),
+        reading.c.estate_id == meter.c.estate_id,
+        reading.c.meter_id == meter.c.meter_id,
         reading.c.verdict.in_(HELD_VERDICTS),
         reading.c.read_at >= func.coalesce(meter_live.c.reading_at, 0),
     )
-    .group_by(reading.c.meter_id)
+    .correlate(meter, meter_live)
+    .scalar_subquery()
+)
+_HELD = (
+    select(meter.c.meter_id, _HELD_OF_METER)
+    .select_from(meter)
+    .join(meter_live, _same_meter(meter_live, meter))
+    .where(meter.c.estate_id == _ESTATE, meter.c.account_id.in_(_ACCOUNTS))
 )
 _UNCONFIRMED = (
     select(line.c.account_id, func.sum(-line.c.amount_fen))
@@ -117,7 +121,7 @@ _GIVEN_BACK = (
 def _held(connection: Connection, estate_id: str, account_ids: Sequence[str]) -> dict[str, int]:
     """Meters whose newest readings are held: how many after the last accepted one."""
     asked = {"estate_id": estate_id, "account_ids": account_ids}
-    return {row[0]: row[1] for row in connection.execute(_HELD, asked)}
+    return {row[0]: row[1] for row in connection.execute(_HELD, asked) if row[1]}
 
 
 def _unconfirmed(connection: Connection, estate_id: str, account_ids: Sequence[str]) -> dict[str, int]:

@@ -10,6 +10,9 @@ from server.errors import NotFound
 from server.store.bulk import insert_rows
 from server.store.schema import account, building, bus, estate
 
+_ACCOUNT = select(account).where(
+    account.c.estate_id == bindparam("estate_id"), account.c.account_id == bindparam("account_id")
+)  # fmt: skip
 _ESTATE = select(estate).where(estate.c.estate_id == bindparam("estate_id"))
 
 
@@ -46,8 +49,7 @@ def has_household(connection: Connection, estate_id: str, room_id: str) -> bool:
 
 def get_account(connection: Connection, estate_id: str, account_id: str) -> RowMapping:
     """One account's row; NotFound if there is none in this estate."""
-    query = select(account).where(account.c.estate_id == estate_id, account.c.account_id == account_id)
-    row = connection.execute(query).mappings().one_or_none()
+    row = connection.execute(_ACCOUNT, {"estate_id": estate_id, "account_id": account_id}).mappings().one_or_none()
     if row is None:
         raise NotFound(f"there is no account {account_id!r} in this estate")
     return row

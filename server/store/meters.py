@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from server.errors import NotFound
 from server.store.schema import meter
@@ -61,10 +61,14 @@ def list_meters(connection: Connection, estate_id: str) -> list[MeterRow]:
     return [_row(row) for row in connection.execute(query)]
 
 
+_METER = select(*_COLUMNS).where(
+    meter.c.estate_id == bindparam("estate_id"), meter.c.meter_id == bindparam("meter_id")
+)  # fmt: skip
+
+
 def find_meter(connection: Connection, estate_id: str, meter_id: str) -> MeterRow | None:
     """One meter, or None."""
-    query = select(*_COLUMNS).where(meter.c.estate_id == estate_id, meter.c.meter_id == meter_id)
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_METER, {"estate_id": estate_id, "meter_id": meter_id}).one_or_none()
     return None if row is None else _row(row)
 
 

@@ -195,10 +195,17 @@ def _candidate(
     )
 
 
+_SUPPLY = select(supply).where(supply.c.estate_id == _ESTATE, supply.c.meter_id == bindparam("meter_id"))
+_WISH = select(relay_desired).where(
+    relay_desired.c.estate_id == _ESTATE,
+    relay_desired.c.meter_id == bindparam("meter_id"),
+    relay_desired.c.gen == bindparam("gen"),
+)
+
+
 def get_supply(connection: Connection, estate_id: str, meter_id: str) -> RowMapping | None:
     """What is wanted and known of one relay."""
-    query = select(supply).where(supply.c.estate_id == estate_id, supply.c.meter_id == meter_id)
-    return connection.execute(query).mappings().one_or_none()
+    return connection.execute(_SUPPLY, {"estate_id": estate_id, "meter_id": meter_id}).mappings().one_or_none()
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,10 +247,8 @@ def add_wish(connection: Connection, **values: Any) -> None:
 
 def get_wish(connection: Connection, estate_id: str, meter_id: str, gen: int) -> RowMapping | None:
     """One generation of a relay."""
-    query = select(relay_desired).where(
-        relay_desired.c.estate_id == estate_id, relay_desired.c.meter_id == meter_id, relay_desired.c.gen == gen
-    )
-    return connection.execute(query).mappings().one_or_none()
+    asked = {"estate_id": estate_id, "meter_id": meter_id, "gen": gen}
+    return connection.execute(_WISH, asked).mappings().one_or_none()
 
 
 def add_attempt(
