@@ -6,7 +6,8 @@ billing are those of the server, only the loop that joins them is this test's. W
 and all energy up to the last reading is charged, once.
 
 The campaign of `make test-ci` has 4 buses of 64 meters, one of them out for two hours, which is worse than the 1 % of
-the goal; `make test-long` has 157 buses and 10,048 meters.
+the goal; `make test-long` has 157 buses and 10,048 meters. There status words and variables, which nobody judges, only
+take their time on the line, and gaps are looked for once an hour instead of once in a quarter of one.
 """
 
 from collections import Counter
@@ -50,6 +51,7 @@ DAY = 86_400
 METERS = 64
 ATTEMPTS = 3
 START_WH = 1_000_000
+PASSED_BY = {Item.STATUS: (2,), Item.VARIABLES: (2, 3, 3)}  # bytes of their values
 
 
 class Collected:
@@ -65,8 +67,8 @@ class Collected:
 class Bus:
     """One line with its meters, served as the poller serves it."""
 
-    def __init__(self, virtual, bus_id, addresses):
-        self.bus_id = bus_id
+    def __init__(self, virtual, bus_id, addresses, *, brief=False):
+        self.bus_id, self.brief = bus_id, brief
         self.time = VirtualTime(BEGIN_S)
         self.line = VirtualLine(virtual, self.time)
         clocks = self.time.clocks()
@@ -98,13 +100,24 @@ class Bus:
     def _serve(self, address, item):
         state, attempts = self.states[address], self.schedule.attempts(address, ATTEMPTS)
         try:
-            result = drive(self._read(state, item, attempts))
+            passed = self.brief and item in PASSED_BY
+            result = self._pass(address, item, attempts) if passed else drive(self._read(state, item, attempts))
         except CoreError:
             self.schedule.failed(address, self.time.now_s)
             return
         self.schedule.done(address, item, self.time.now_s)
         if isinstance(result, MeterReading):
             self.delivered.readings.append(result)
+
+    def _pass(self, address, item, attempts):
+        for reply_bytes in PASSED_BY[item]:
+            for attempt in range(1, attempts + 1):
+                try:
+                    self.line.pass_by(address, reply_bytes)
+                    break
+                except CoreError:
+                    if attempt == attempts:
+                        raise
 
     def _read(self, state, item, attempts):
         match item:
@@ -134,8 +147,8 @@ class WorldClock(Clock):
 class Campaign:
     """An estate of some buses, its database, and the jobs of the server."""
 
-    def __init__(self, engine, writer, buses, *, dead, out):
-        self.engine, self.writer = engine, writer
+    def __init__(self, engine, writer, buses, *, dead, out, brief=False):
+        self.engine, self.writer, self.brief = engine, writer, brief
         names = [f"bus-{n}" for n in range(1, buses + 1)]
         homes = [
             one
@@ -145,7 +158,8 @@ class Campaign:
             )
         ]
         virtual = virtual_estate(homes, [sim_bus(name) for name in names])
-        self.buses = [Bus(virtual, name, [one["meter"] for one in homes if one["bus"] == name]) for name in names]
+        addresses = {name: [one["meter"] for one in homes[n * METERS :][:METERS]] for n, name in enumerate(names)}
+        self.buses = [Bus(virtual, name, addresses[name], brief=brief) for name in names]
         self.dead = {homes[(n * 97) % len(homes)]["meter"] for n in range(dead)}
         self.out = self.buses[:out]
         for bus in self.buses:
@@ -182,7 +196,8 @@ class Campaign:
                 if taken:
                     self.writer.run(lambda unit, taken=taken, now=now: record(unit, ESTATE, taken, now))
             self.charge()
-            self.healing.run_once()
+            if not self.brief or self.clock.world_s % HOUR == 0:
+                self.healing.run_once()
 
     def charge(self):
         """Everything that is due."""
@@ -209,9 +224,9 @@ class Campaign:
             return set(connection.execute(query).scalars()), verify(connection, ESTATE).mismatches
 
 
-def lived(engine, writer, buses, *, dead, out):
+def lived(engine, writer, buses, *, dead, out, brief=False):
     """The day: an outage from 10 to 12, the dead come back at midnight; then three hours and a half of healing."""
-    campaign = Campaign(engine, writer, buses, dead=dead, out=out)
+    campaign = Campaign(engine, writer, buses, dead=dead, out=out, brief=brief)
     campaign.live_until(BEGIN_S + 10 * HOUR)
     for bus in campaign.out:
         bus.line.cut = True
@@ -257,6 +272,6 @@ def test_a_day_with_dead_meters_and_an_outage_is_whole_after_healing(sqlite_engi
 def test_a_day_of_ten_thousand_meters_is_whole_after_healing(sqlite_engine):
     writer = Writer(sqlite_engine)
     try:
-        judge(lived(sqlite_engine, writer, 157, dead=100, out=2))
+        judge(lived(sqlite_engine, writer, 157, dead=100, out=2, brief=True))
     finally:
         writer.stop()

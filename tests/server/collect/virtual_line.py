@@ -15,6 +15,7 @@ from sim.meters.dlt645_1997 import answer_97
 from tests.sim.rig import Virtual, household, table
 
 WAKING_BYTES = 4
+REQUEST_BYTES = 16  # a frame with an identifier and no value
 
 
 def answer(meter, frame, at_ms):
@@ -62,6 +63,14 @@ class VirtualLine:
         taken_at = self.time.now_s + self.reply_s
         self.time.now_s = taken_at + self.wire_time_s(len(reply.to_wire(WAKING_BYTES)))
         return Answer(payload(command, reply), taken_at)
+
+    def pass_by(self, address, reply_bytes):
+        """A read of so many bytes that nobody is interested in: only its time passes, and its silence counts."""
+        self.time.now_s += self.wire_time_s(WAKING_BYTES + REQUEST_BYTES) + self.gap_s
+        if self.cut or address in self.silent:
+            self.time.now_s += self.timeout_s
+            raise NoReply(f"meter {address} did not answer in time")
+        self.time.now_s += self.reply_s + self.wire_time_s(WAKING_BYTES + REQUEST_BYTES + reply_bytes)
 
     async def let_late_pass(self):
         self.time.now_s += self.timeout_s
