@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, func, or_, select
+from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, func, or_, select
 
 from server.domain.keep_power import PROTOCOL
 from server.store.estates import upsert
@@ -70,13 +70,19 @@ def add_wish(connection: Connection, values: Mapping[str, object]) -> None:
     )  # fmt: skip
 
 
+_STATES = select(
+    keep_power.c.meter_id, keep_power.c.gen, keep_power.c.state, keep_power.c.command, keep_power.c.tries,
+    keep_power.c.created_ms,
+).where(
+    keep_power.c.estate_id == bindparam("estate_id"),
+    keep_power.c.meter_id.in_(bindparam("meter_ids", expanding=True)),
+)  # fmt: skip
+
+
 def states(connection: Connection, estate_id: str, meter_ids: Sequence[str]) -> dict[str, KeepState]:
     """What is wanted of these meters; those never asked are absent."""
-    found = keep_power.c
-    query = select(found.meter_id, found.gen, found.state, found.command, found.tries, found.created_ms).where(
-        found.estate_id == estate_id, found.meter_id.in_(meter_ids)
-    )
-    return {row[0]: KeepState(*row[1:]) for row in connection.execute(query)}
+    found = connection.execute(_STATES, {"estate_id": estate_id, "meter_ids": meter_ids})
+    return {row[0]: KeepState(*row[1:]) for row in found}
 
 
 def get(connection: Connection, estate_id: str, meter_id: str) -> RowMapping | None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, select
+from sqlalchemy import Connection, RowMapping, and_, bindparam, select
 
 from core.reading import ADVANCING, HELD, RULES_VERSION, TRUE, Verdict
 from server.domain.readings import MeterReading, Rates
@@ -46,25 +46,30 @@ class LiveState:
     changed: bool = False
 
 
-def live_states(connection: Connection, estate_id: str, meter_ids: Sequence[str]) -> dict[str, LiveState]:
-    """The states that readings of these meters are judged against; unknown meters are absent."""
-    rates = [reading.c[f"rate{number}_wh"] for number in range(1, 5)]
-    starts = [meter.c[f"start_rate{number}_wh"] for number in range(1, 5)]
-    query = (
-        select(
-            meter.c.meter_id, meter.c.install_no, meter.c.max_power_w, meter.c.installed_at, meter.c.start_wh,
-            meter_live.c.total_wh, meter_live.c.reading_at, meter_live.c.reading_ms, meter_live.c.previous_wh,
-            meter_live.c.previous_ms, *(meter_live.c[name] for name in _LEARNED), *rates, *starts,
-        )
-        .join(meter_live, _same(meter, meter_live))
-        .outerjoin(reading, and_(_same(meter, reading), reading.c.read_at == meter_live.c.reading_at))
-        .where(meter.c.estate_id == estate_id, meter.c.meter_id.in_(meter_ids))
-    )  # fmt: skip
-    return {row[0]: _state(row) for row in connection.execute(query)}
-
-
 def _same(left: Any, right: Any) -> Any:
     return and_(left.c.estate_id == right.c.estate_id, left.c.meter_id == right.c.meter_id)
+
+
+_STATES = (
+    select(
+        meter.c.meter_id, meter.c.install_no, meter.c.max_power_w, meter.c.installed_at, meter.c.start_wh,
+        meter_live.c.total_wh, meter_live.c.reading_at, meter_live.c.reading_ms, meter_live.c.previous_wh,
+        meter_live.c.previous_ms, *(meter_live.c[name] for name in _LEARNED),
+        *(reading.c[f"rate{number}_wh"] for number in range(1, 5)),
+        *(meter.c[f"start_rate{number}_wh"] for number in range(1, 5)),
+    )
+    .join(meter_live, _same(meter, meter_live))
+    .outerjoin(reading, and_(_same(meter, reading), reading.c.read_at == meter_live.c.reading_at))
+    .where(
+        meter.c.estate_id == bindparam("estate_id"), meter.c.meter_id.in_(bindparam("meter_ids", expanding=True))
+    )
+)  # fmt: skip
+
+
+def live_states(connection: Connection, estate_id: str, meter_ids: Sequence[str]) -> dict[str, LiveState]:
+    """The states that readings of these meters are judged against; unknown meters are absent."""
+    found = connection.execute(_STATES, {"estate_id": estate_id, "meter_ids": meter_ids})
+    return {row[0]: _state(row) for row in found}
 
 
 def _state(row: Any) -> LiveState:
@@ -163,18 +168,26 @@ def accepted_at(
     }
 
 
+_TRUE = select(reading.c.read_at, reading.c.total_wh).where(
+    reading.c.estate_id == bindparam("estate_id"),
+    reading.c.meter_id == bindparam("meter_id"),
+    reading.c.verdict.in_(KNOWN),
+)
+_BEFORE = (
+    _TRUE.where(reading.c.read_at.between(bindparam("since"), bindparam("at") - 1))
+    .order_by(reading.c.read_at.desc())
+    .limit(1)
+)
+_AFTER = _TRUE.where(reading.c.read_at > bindparam("at")).order_by(reading.c.read_at).limit(1)
+
+
 def neighbours(
     connection: Connection, estate_id: str, meter_id: str, at: int, *, since: int
 ) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
     """The true registers (read_at, Wh) of a meter just before and just after `at`, not before `since`."""
-    query = select(reading.c.read_at, reading.c.total_wh).where(
-        reading.c.estate_id == estate_id,
-        reading.c.meter_id == meter_id,
-        reading.c.verdict.in_(KNOWN),
-    )
-    own = reading.c.read_at
-    before = connection.execute(query.where(own.between(since, at - 1)).order_by(own.desc()).limit(1)).first()
-    after = connection.execute(query.where(own > at).order_by(own).limit(1)).first()
+    asked: dict[str, object] = {"estate_id": estate_id, "meter_id": meter_id, "at": at}
+    before = connection.execute(_BEFORE, {**asked, "since": since}).first()
+    after = connection.execute(_AFTER, asked).first()
     return (None if before is None else (before[0], before[1])), (None if after is None else (after[0], after[1]))
 
 

@@ -219,12 +219,15 @@ class SupplyState:
     cause: str
 
 
+_STATES = select(
+    supply.c.meter_id, supply.c.desired, supply.c.command, supply.c.relay, supply.c.relay_ms, supply.c.cause
+).where(supply.c.estate_id == _ESTATE, supply.c.meter_id.in_(bindparam("meter_ids", expanding=True)))
+
+
 def supply_states(connection: Connection, estate_id: str, meter_ids: Sequence[str]) -> dict[str, SupplyState]:
     """The states of many relays at once; meters without one are absent."""
-    query = select(
-        supply.c.meter_id, supply.c.desired, supply.c.command, supply.c.relay, supply.c.relay_ms, supply.c.cause
-    ).where(supply.c.estate_id == estate_id, supply.c.meter_id.in_(meter_ids))
-    return {row[0]: SupplyState(*row[1:]) for row in connection.execute(query)}
+    found = connection.execute(_STATES, {"estate_id": estate_id, "meter_ids": meter_ids})
+    return {row[0]: SupplyState(*row[1:]) for row in found}
 
 
 def save_relays(connection: Connection, estate_id: str, rows: Sequence[tuple[str, int, int]]) -> None:

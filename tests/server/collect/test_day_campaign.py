@@ -44,13 +44,15 @@ from tests.sim.rig import bus as sim_bus
 
 ZONE = ZoneInfo("Asia/Shanghai")
 BEGIN_S = int(datetime(2026, 10, 14, tzinfo=ZONE).timestamp())
-INSTALLED_S = int(START.timestamp())
+MADE_S = int(START.timestamp())
 CYCLE_S = 900
 HOUR = 3600
 DAY = 86_400
 METERS = 64
 ATTEMPTS = 3
-START_WH = 1_000_000
+POWER_W = 900
+MADE_WH = 1_000_000
+START_WH = MADE_WH + POWER_W * (BEGIN_S - MADE_S) // HOUR // 10 * 10  # as the display shows it when the day begins
 PASSED_BY = {Item.STATUS: (2,), Item.VARIABLES: (2, 3, 3)}  # bytes of their values
 
 
@@ -154,7 +156,7 @@ class Campaign:
             one
             for n, name in enumerate(names)
             for one in meters_of(
-                METERS, name, n * METERS + 1, load="constant", mean_power_w=900, start_register_wh=START_WH
+                METERS, name, n * METERS + 1, load="constant", mean_power_w=POWER_W, start_register_wh=MADE_WH
             )
         ]
         virtual = virtual_estate(homes, [sim_bus(name) for name in names])
@@ -176,7 +178,7 @@ class Campaign:
                 meter_id=one["meter"],
                 bus_id=one["bus"],
                 start_wh=START_WH,
-                installed_at=INSTALLED_S,
+                installed_at=BEGIN_S,
                 opening_fen=100_000,
             )
             for n, one in enumerate(homes, 1)

@@ -126,6 +126,7 @@ def test_power_comes_back_soon_on_a_busy_line(bus):
 
 
 @pytest.mark.ci
+@pytest.mark.timeout(900)  # 40 virtual minutes of a line that never rests take a minute or two of a busy machine
 @pytest.mark.parametrize("bus", [(2400, 100), (9600, 100)], indirect=True)
 def test_power_comes_back_soon_over_hundreds_of_payments(bus):
     check(bus, 300, 8)
