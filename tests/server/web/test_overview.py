@@ -6,13 +6,15 @@ import httpx
 import pytest
 from fastapi import Request
 
+from server.domain.readings import StatusRead
 from server.flows import payments
+from server.flows.relays import record_status
 from server.store import schema
 from server.web import deps, overview
 from server.web.deps import READERS_MAX
 from server.web.operator import board, tiles
 from server.web.operator.charged import ChargedToday
-from tests.server.web.conftest import ESTATE, WORLD_S
+from tests.server.web.conftest import ESTATE, MACHINE_MS, WORLD_S
 
 
 def households(web):
@@ -71,6 +73,14 @@ def test_meters_and_buses_mean_their_households(web, reads):
     web.state.bell.ring("notice", "A1")
     households(web)
     assert reads == [("households_of", ["A2"]), ("households_of", ["A1", "A2"])]
+
+
+def test_a_status_word_that_says_nothing_new_is_contact_all_the_same(web, reads):
+    heard = [StatusRead("000000000001", WORLD_S + minute * 60, MACHINE_MS + minute * 60_000, 0) for minute in (1, 2)]
+    for one in heard:
+        web.state.writer.run(lambda unit, one=one: record_status(unit, ESTATE, [one], web.clock.now()))
+        assert households(web)["A1"].contact_at == one.at
+    assert reads == [("households_of", ["A1"])] * 2
 
 
 def test_what_another_process_wrote_is_found_after_a_while(web, reads, monkeypatch):
