@@ -14,8 +14,10 @@ from server.flows import settlement as flow
 from server.flows.fees import post_fee
 from server.flows.ledger import post_topup
 from server.flows.verification import verify
+from server.flows.voiding import take_back
 from server.store import settlement as kept
 from server.store.engine import open_engine, reader
+from server.store.statements import lines_in
 from server.store.writer import Writer
 from tests.server.books import agrees, charge, read, reading, report
 from tests.server.estates import BY_RATES, ESTATE, SINGLE, START_S, at, household, plant
@@ -322,7 +324,47 @@ def test_any_history_closes_to_the_same_balances(database_url: str, acts) -> Non
                         assert row.opening_fen == before.get(row.account_id, 0)
                     assert row.opening_fen + sum(row.kinds.values()) == row.closing_fen
                 before = {row.account_id: row.closing_fen for row in rows}
+                assert_lines_make(connection, one, [row for row in rows if row.account_id.startswith("H")])
     engine.dispose()
+
+
+def assert_lines_make(connection, closed: Settlement, rows: list[Sums]) -> None:
+    """What a statement lists must be what the close has summed, although both find it by roads of their own."""
+    for row in rows:
+        lines = lines_in(connection, ESTATE, closed, [row.account_id])
+        by_kind: dict[str, int] = {}
+        for line in lines:
+            by_kind[line.kind] = by_kind.get(line.kind, 0) + line.amount_fen
+        assert {kind: fen for kind, fen in by_kind.items() if fen} == row.kinds
+        assert (len(lines), sum(line.late for line in lines)) == (row.lines, row.late_lines)
+        assert sum(line.energy_wh for line in lines) == row.energy_wh
+        assert sum(line.charge_nf for line in lines) == row.charge_nf
+
+
+def test_a_charge_that_was_taken_back_takes_its_energy_off_in_its_own_period(engine: Engine, writer: Writer) -> None:
+    plant(writer)
+    for hour in range(1, 6):
+        read_both(writer, hour * 3600, hour * 500)
+    read_both(writer, MIDNIGHT + 3600, 4000)
+    writer.run(
+        lambda unit: take_back(
+            unit,
+            ESTATE,
+            "202600000001",
+            START_S + 3 * 3600,
+            actor="li",
+            reason="a wrong digit",
+            now=at(MIDNIGHT + 3700),
+        )
+    )
+    closed = close(writer, "day", FIRST, MIDNIGHT + 7200)
+    with reader(engine) as connection:
+        rows = kept.sums_of(connection, ESTATE, "day", FIRST, ["H0001", "H0002"])
+        assert_lines_make(connection, closed, list(rows.values()))
+    assert [rows[name].energy_wh for name in ("H0001", "H0002")] == [2500, 2500]
+    assert "void" in rows["H0001"].kinds
+    assert "void" not in rows["H0002"].kinds
+    agrees(engine)
 
 
 def close_next(writer, kind: str, clock: int) -> None:
