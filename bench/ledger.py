@@ -35,10 +35,11 @@ KINDS = ("sqlite", "postgresql")
 METERS, QUICK_METERS = 50_000, 100
 REPETITIONS, QUICK_REPETITIONS = 7, 2
 PAYERS, EACH, QUICK_EACH = 64, 40, 2
+WARM_UP_EACH = 16  # so many that the statistics tell of an index
 WAIT_S = 0.004
 DEDUCTION_S = {"sqlite": (1.0, 0.5), "postgresql": (2.5, 1.0)}
 SYNC_RATIO, SYNC_RATIO_GOAL = 5.0, 15.0
-RAW_RATIO, RAW_RATIO_GOAL = 0.2, 0.8
+RAW_RATIO, RAW_RATIO_GOAL = 0.35, 0.8
 P99_MS, P99_GOAL_MS = 150.0, 50.0
 PAUSE_S = 0.01  # between two payments of the one who pays while everybody is charged
 VERIFY_LINES, VERIFY_LINES_GOAL = 500_000.0, 1_000_000.0
@@ -154,7 +155,7 @@ def _delayed(quick: bool) -> list[Result]:
     rows = []
     with slow_sync(WAIT_S), databases(KINDS, delayed=True) as makers:
         for kind, make in makers.items():
-            books = Books(make(), QUICK_METERS)
+            books = warmed(Books(make(), QUICK_METERS))
             each = QUICK_EACH if quick else EACH
             rates = []
             for turn in range(QUICK_REPETITIONS if quick else REPETITIONS):
@@ -168,6 +169,13 @@ def _delayed(quick: bool) -> list[Result]:
                 Result(name, value, "/s", peer, value / syncs, spread(rates), floor=SYNC_RATIO, goal=SYNC_RATIO_GOAL)
             )
     return rows
+
+
+def warmed(books: Books) -> Books:
+    """Books with some top-ups, of which the statistics of a database in service know."""
+    paid(books, PAYERS, WARM_UP_EACH, "warm-up")
+    books.vacuum()
+    return books
 
 
 def _syncs() -> float:
@@ -187,7 +195,7 @@ def _raw(quick: bool) -> list[Result]:
     rows = []
     with databases(KINDS) as makers:
         for kind, make in makers.items():
-            ours, theirs = Books(make(), QUICK_METERS), Books(make(), QUICK_METERS)
+            ours, theirs = warmed(Books(make(), QUICK_METERS)), warmed(Books(make(), QUICK_METERS))
             theirs.close()
             connect = _driver(theirs)
             each, ratios, rates = QUICK_EACH if quick else EACH, [], []

@@ -150,8 +150,8 @@ def _write(
     Households that have to pay debts are told when that is booked too.
     """
     payments = [_payment(estate_id, one, answer) for _, one, answer in booked]
-    kept.add_orders(bundle, [one.new_order for _, one, _ in booked if one.new_order is not None])
     kept.add_payments(bundle, payments)
+    orders: list[Row] = []
     settled: list[tuple[str, int, str]] = []
     for (unit, one, answer), row in zip(booked, payments, strict=True):
         money, payment_id = one.money, str(row["payment_id"])
@@ -162,11 +162,15 @@ def _write(
         if limits.is_hoard(answer.balance_fen):
             detail = f"the balance is {answer.balance_fen} fen after {money.amount_fen} fen of {money.provider}"
             audit.add(bundle, estate_id, money.actor, "topup.beyond_limit", payment_id, one.now, detail)
-        settled.append((money.order_no or "", one.now.machine_ms, payment_id))
+        if one.new_order is not None:
+            orders.append({**one.new_order, "status": "paid", "paid_ms": one.now.machine_ms, "payment_id": payment_id})
+        else:
+            settled.append((money.order_no or "", one.now.machine_ms, payment_id))
         if one.account_id not in dues:
             arguments = _told(one, one.home, answer.balance_fen)
             notices.add(unit, bundle, estate_id, one.account_id, "topup", arguments, one.now)
         unit.announce("order", money.order_no or "")
+    kept.add_orders(bundle, orders)
     kept.settle_orders(bundle, estate_id, settled)
     return [str(row["payment_id"]) for row in payments]
 

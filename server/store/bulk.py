@@ -25,9 +25,14 @@ class Bundle:
         self._writes: list[_Write] = []
 
     def insert(self, table: Table, columns: Sequence[str], rows: Rows, conflict: str = "") -> None:
-        """Insert `rows`, as `insert_rows` does."""
-        if rows:
-            self._writes.append(_Write(_insert(table, tuple(columns), conflict), rows))
+        """Insert `rows`, as `insert_rows` does; one statement with those that were inserted alike just before."""
+        if not rows:
+            return
+        texts, last = _insert(table, tuple(columns), conflict), self._writes[-1] if self._writes else None
+        if last is not None and last.texts == texts and not conflict:
+            self._writes[-1] = last._replace(rows=[*last.rows, *rows])
+        else:
+            self._writes.append(_Write(texts, rows))
 
     def insert_lines(self, columns: Sequence[str], rows: Rows, booked_ms: Sequence[int]) -> None:
         """Insert lines of the journal, each into the month in which its batch was booked.

@@ -91,10 +91,11 @@ def test_a_bundle_writes_nothing_before_it_is_sent_and_tells_what_did_not_match(
     add(connection, "a", "b")
     bundle = Bundle()
     bundle.insert(estate, ("estate_id", "name", "time_zone"), [("c", "", "UTC")])
+    bundle.insert(estate, ("estate_id", "name", "time_zone"), [("d", "", "UTC"), ("e", "", "UTC")])
     bundle.insert(estate, ("estate_id",), [])
     bundle.update(estate, ("name",), ("estate_id",), [("x", "a"), ("y", "b")], otherwise=Conflict("no"))
     assert names(connection) == ["a", "b"]
-    assert bundle.send(connection) == [1, 2]
+    assert bundle.send(connection) == [3, 2]
     assert bundle.send(connection) == []
     bundle.update(estate, ("name",), ("estate_id",), [("x", "a"), ("y", "absent")], otherwise=Conflict("moved"))
     with pytest.raises(Conflict, match="moved"):
