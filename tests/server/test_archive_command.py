@@ -164,6 +164,7 @@ def test_on_postgresql_the_owner_alone_archives_and_whole_months_go(
     sound(engine)
 
 
+CYCLES_MIN, CYCLES_MAX = 12, 60
 CHILD = """
 import sys
 from pathlib import Path
@@ -194,11 +195,14 @@ while True:
 @pytest.mark.parametrize("backend", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def test_killed_at_any_moment_every_line_is_somewhere(engine: Engine, tmp_path: Path) -> None:
     lived(engine)
-    lines, luck, archived = len(rows(engine, "line")), random.Random(645), set()
+    lines, luck = len(rows(engine, "line")), random.Random(645)
+    met = {True: 0, False: 0}  # how often a kill left something archived
     folder = tmp_path / "out"
     folder.mkdir()
     command_line = [sys.executable, "-P", "-c", CHILD, url_of(engine), str(folder)]
-    for cycle in range(12):
+    for cycle in range(CYCLES_MAX):
+        if cycle >= CYCLES_MIN and all(met.values()):
+            return
         engine.dispose()
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         with subprocess.Popen(command_line, stdout=subprocess.PIPE, cwd=ROOT, env=environment) as child:
@@ -211,5 +215,5 @@ def test_killed_at_any_moment_every_line_is_somewhere(engine: Engine, tmp_path: 
         report = sound(engine)
         assert report.archived + len(rows(engine, "line")) == lines, f"cycle {cycle}"
         assert sound(engine, *folder.glob("*.archive")).lines == lines, f"cycle {cycle}"
-        archived.add(report.archived > 0)
-    assert archived == {True, False}, "the kills met both"
+        met[report.archived > 0] += 1
+    pytest.fail(f"the kills met only one side: {met}")
