@@ -267,8 +267,8 @@ async def pay(
 def seen(state: State, conn: Reader, who: Viewer, notice_id: str) -> Response:
     """The browser has shown a notice of the own household: only now it counts as delivered."""
     row = own_household(conn, who)
-    known = {notice["notice_id"] for notice in reads.notices(conn, who.estate_id, row.account_id)}
-    if notice_id not in known:
+    shown = reads.notices(conn, who.estate_id, row.account_id, limit=NOTICES)
+    if notice_id not in {notice["notice_id"] for notice in shown}:
         raise NotFound(f"no notice {notice_id}")
     _deliver(state, who.estate_id, notice_id)
     return Response(status_code=204)

@@ -19,18 +19,18 @@ def relay(web, **values):
     web.execute(schema.supply.update().where(schema.supply.c.meter_id == "000000000001").values(**values))
 
 
-def warn(web):
+def warn(web, notice_id="n1", created_ms=MACHINE_MS):
     arguments = {"balance_fen": -1462, "earliest_at": WORLD_S + 86_400, "pay_fen": 2000}
     web.execute(
         schema.notice.insert().values(
             estate_id=ESTATE,
-            notice_id="n1",
+            notice_id=notice_id,
             account_id="A1",
             kind="cut_warning",
             channel="page",
             arguments=json.dumps(arguments),
             event_at=WORLD_S,
-            created_ms=MACHINE_MS,
+            created_ms=created_ms,
         )
     )
 
@@ -104,6 +104,15 @@ def test_a_notice_of_the_page_counts_only_once_it_was_shown(web):
     assert client.post("/me/notices/n1/seen", headers=web.csrf("resident")).status_code == 204
     assert web.rows(schema.notice.select())[0]["status"] == "delivered"
     assert client.post("/me/notices/other/seen", headers=web.csrf("resident")).status_code == 404
+
+
+def test_every_notice_on_the_page_can_be_seen(web):
+    for number in range(20):
+        warn(web, f"n{number}", MACHINE_MS + number)
+    client = web.signed_in("resident")
+    shown = set(re.findall(r"/me/notices/(n\d+)/seen", client.get("/me").text))
+    assert len(shown) == 20
+    assert {client.post(f"/me/notices/{n}/seen", headers=web.csrf("resident")).status_code for n in shown} == {204}
 
 
 def pay(web, amount="100"):
