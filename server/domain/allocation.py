@@ -59,6 +59,8 @@ class Wish:
         """Refused unless this can be shared at all."""
         if not self.subject.strip() or len(self.subject) > SUBJECT_LENGTH_MAX:
             raise Refused(f"name what is shared, in at most {SUBJECT_LENGTH_MAX} characters")
+        if self.subject != self.subject.strip():
+            raise Refused("a subject has no space before or after it: it would be shared beside itself")
         if self.basis not in BASES:
             raise Refused(f"there is no way {self.basis!r} to share; there are {', '.join(BASES)}")
         if self.vacant not in VACANT_RULES:

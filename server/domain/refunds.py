@@ -81,8 +81,8 @@ def second_person(wish: Wish) -> str:
         return f"only {max(0, wish.available_fen)} fen are not consumed"
     if wish.way == BY_CASH and not wish.is_own_sale:
         return "cash goes back alone only on the day of the sale and by its cashier"
-    if wish.amount_fen > wish.alone_max_fen:
-        return f"more than {wish.alone_max_fen} fen"
+    if wish.amount_fen + wish.returned_fen > wish.alone_max_fen:
+        return f"more than {wish.alone_max_fen} fen of one payment"
     return ""
 
 

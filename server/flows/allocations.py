@@ -176,6 +176,8 @@ def reverse(unit: Unit, estate_id: str, allocation_id: str, *, reason: str, acto
     if not reason.strip() or len(reason) > REASON_LENGTH_MAX:
         raise Refused(f"say why it is reversed, in at most {REASON_LENGTH_MAX} characters")
     lines = journal.lines_of_batch(connection, estate_id, row["batch_seq"])
+    if not lines:
+        raise Refused("the lines of this allocation are archived; put the archive back to reverse it")
     entries = [Entry(line.account_id, -line.amount_fen) for line in lines]
     posted = post_entries(
         unit, estate_id, "reversal", entries[0].account_id, entries, f"allocation:reversed:{allocation_id}",

@@ -216,6 +216,7 @@ def _carry_out(unit: Unit, estate_id: str, row: RowMapping, actor: str, now: "No
             now=now, approved=payload,
         )  # fmt: skip
     elif kind == REFUND:
+        refunds.as_approved(unit, estate_id, payload, actor=row["requested_by"], now=now)
         refunds.order_refund(
             unit, estate_id, payload["payment_id"], payload["amount_fen"], key=payload["key"],
             reason=payload["reason"], actor=row["requested_by"], approved_by=actor, now=now,

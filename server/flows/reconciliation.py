@@ -30,6 +30,7 @@ from server.errors import Conflict, NotFound, Refused
 from server.flows import cases, payments
 from server.store import audit
 from server.store import reconciliation as kept
+from server.store.estates import get_estate
 from server.store.unit import Unit
 
 if TYPE_CHECKING:
@@ -132,7 +133,8 @@ def judge(unit: Unit, estate_id: str, provider: str, day: str, now: "Now") -> in
 def take_in(unit: Unit, estate_id: str, case_id: str, *, reason: str, actor: str, now: "Now") -> str:
     """Book a payment that the file tells of and that is missing here: credited to its order, or to suspense.
 
-    Returns credited or suspense; the difference explains itself. Refused without a reason or for another class.
+    Returns credited or suspense; the difference explains itself. Refused without a reason, for another class, and
+    above what one person may book where the only witness is a file that the same person has uploaded.
     """
     row = _difference(unit, estate_id, case_id)
     if (row["class"], row["what"]) != (Kind.MISSING_HERE, PAYMENT):
@@ -141,12 +143,21 @@ def take_in(unit: Unit, estate_id: str, case_id: str, *, reason: str, actor: str
         raise Refused("say how you made sure that the provider has this money")
     provider, day = row["provider"], row["day"]
     told = next(one for one in kept.rows_of(unit.connection, estate_id, provider, day) if one.key == row["key"])
+    limit_fen = get_estate(unit.connection, estate_id)["adjust_alone_fen"]
+    if told.amount_fen > limit_fen and _brought(unit, estate_id, provider, day, actor):
+        raise Refused(f"you uploaded this file yourself; more than {limit_fen} fen of it are taken in by somebody else")
     event = _Told(provider, f"bill:{day}:{told.key}", told.transaction_id, told.order_no, told.amount_fen, told.at_ms)
     result = payments.record_callback(unit, estate_id, event, f"bill file of {day}: {told!r}", now=now)
     detail = f"{told.amount_fen} fen, {result}: {reason.strip()}"
     audit.record(unit.connection, estate_id, actor, "bill_difference.taken_in", case_id, now, detail)
     judge(unit, estate_id, provider, day, now)
     return str(result)
+
+
+def _brought(unit: Unit, estate_id: str, provider: str, day: str, actor: str) -> bool:
+    """Whether the file of a day that counts is one that this person has uploaded."""
+    file = kept.newest_file(unit.connection, estate_id, provider, day)
+    return file is not None and (file["source"], file["actor"]) == (UPLOADED, actor)
 
 
 def settle(unit: Unit, estate_id: str, case_id: str, *, resolution: str, actor: str, now: "Now") -> None:

@@ -5,7 +5,8 @@ not take it. The number of a refund is made of its payment and the caller's key,
 here and at the provider. Cash is reserved and given in one unit.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import RowMapping
 
@@ -61,6 +62,18 @@ def look_at(unit: Unit, estate_id: str, payment_id: str, amount_fen: int, *, act
         is_own_sale=is_own,
         alone_max_fen=site["refund_alone_max_fen"],
     )
+
+
+def as_approved(unit: Unit, estate_id: str, payload: Mapping[str, Any], *, actor: str, now: "Now") -> None:
+    """Conflict where a refund would take money that the second person was not shown to be taken.
+
+    That is the money of another household, or more consumed money than when it was asked for.
+    """
+    payment_id, amount_fen = payload["payment_id"], payload["amount_fen"]
+    wish = look_at(unit, estate_id, payment_id, amount_fen, actor=actor, now=now)
+    consumed_now = amount_fen > wish.available_fen and wish.available_fen < payload["available_fen"]
+    if consumed_now or get_payment(unit, estate_id, payment_id)["account_id"] != payload["account_id"]:
+        raise Conflict("this refund would take other money now than when it was asked for; withdraw it and ask again")
 
 
 def order_refund(

@@ -88,6 +88,8 @@ def plan_of(connection: Connection, estate_id: str, meter_id: str, read_at: int)
     stood = meter_standing(connection, estate_id, meter_id, meter.install_no)
     if stood is not None and read_at <= stood.read_at:
         raise Refused("what was charged by this reading is archived; it cannot be taken back")
+    if meter.account_id is None and _was_charged(connection, estate_id, meter_id, read_at):
+        raise Refused("who was charged by this reading has moved out; correct the account by hand instead")
     if meter.account_id is None or row["verdict"] not in ACCEPTED:
         return Plan(row, meter, (), None)
     charges = standing(kept.meter_lines(connection, estate_id, meter.account_id, meter_id, meter.install_no))
@@ -100,6 +102,12 @@ def plan_of(connection: Connection, estate_id: str, meter_id: str, read_at: int)
     except CannotVoid as error:
         raise Refused(str(error)) from error
     return Plan(row, meter, tuple(taken), back)
+
+
+def _was_charged(connection: Connection, estate_id: str, meter_id: str, read_at: int) -> bool:
+    """Whether a meter that feeds nobody was charged as far as this reading, to whom it fed."""
+    cursor = cursor_of(connection, estate_id, meter_id)
+    return cursor is not None and read_at <= cursor["read_at"]
 
 
 def _not_rerated(connection: Connection, estate_id: str, taken: Sequence[Line]) -> None:

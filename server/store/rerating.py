@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, and_, func, or_, select
 
 from server.domain.rerating import KIND, Rerate
+from server.domain.voiding import VOID
 from server.store.schema import batch, line, rerate
 
 RERATES_SHOWN = 50
@@ -54,6 +55,20 @@ def with_status(connection: Connection, estate_id: str, *statuses: str) -> list[
     """Re-ratings in these states, in the order in which they were asked for."""
     query = select(rerate).where(rerate.c.estate_id == estate_id, rerate.c.status.in_(statuses))
     return [_of(row) for row in connection.execute(query.order_by(rerate.c.created_ms, rerate.c.rerate_id)).mappings()]
+
+
+def taken_back_since(connection: Connection, estate_id: str, one: Rerate) -> bool:
+    """Whether charges of its span were taken back after its bound: it would correct what is no more."""
+    query = (
+        select(line.c.batch_seq)
+        .join(batch, and_(batch.c.estate_id == line.c.estate_id, batch.c.batch_seq == line.c.batch_seq))
+        .where(
+            line.c.estate_id == estate_id, batch.c.kind == VOID, batch.c.batch_seq > one.until_batch,
+            line.c.tariff_id == one.tariff_id, line.c.event_to > one.from_at, line.c.event_from < one.until_at,
+        )
+        .limit(1)
+    )  # fmt: skip
+    return connection.execute(query).first() is not None
 
 
 def corrected(

@@ -127,6 +127,23 @@ def test_a_reversal_is_a_posting_of_its_own_and_lets_the_subject_be_shared_anew(
     agrees(engine)
 
 
+def test_a_reversal_without_the_lines_is_refused(engine: Engine, writer: Writer, monkeypatch) -> None:
+    stage(writer)
+    first = post(writer)
+    monkeypatch.setattr(allocations.journal, "lines_of_batch", lambda *_: [])
+    with pytest.raises(Refused, match="archived"):
+        writer.run(
+            lambda unit: allocations.reverse(unit, ESTATE, first.allocation_id, reason="x", actor="li", now=at(AFTER))
+        )
+
+
+def test_a_subject_is_not_shared_twice_by_a_space(engine: Engine, writer: Writer) -> None:
+    stage(writer)
+    post(writer)
+    with pytest.raises(Refused, match="no space"):
+        post(writer, Wish(MONTH, "stairs ", EQUAL, amount_fen=10_000))
+
+
 def test_by_area_wants_every_area_and_by_use_counts_the_closed_month(engine: Engine, writer: Writer) -> None:
     stage(writer)
     by_area = Wish(MONTH, "roof", "area", amount_fen=1000)

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import Engine
 
 from server.errors import Conflict, NotFound, Refused
-from server.flows import keep_power
+from server.flows import keep_power, voiding
 from server.flows.bills import explain
 from server.flows.estates import import_estate
 from server.flows.exchanges import NewMeter, replace_meter
@@ -18,7 +18,7 @@ from server.store.wall import household as household_row
 from server.store.wall import households as wall_rows
 from server.store.writer import Writer
 from tests.server.books import HOUR, agrees, balance, charge, read, reading, report, rows, top_up
-from tests.server.estates import BY_RATES, ESTATE, SINGLE, at, document, household, meter_id, plant
+from tests.server.estates import BY_RATES, ESTATE, SINGLE, START_S, at, document, household, meter_id, plant
 from tests.server.lives import act, book, carry, final, move_in, open_new, out, still_open, told
 from tests.server.supply_stage import OPEN, Stage
 
@@ -355,3 +355,23 @@ def guards_off(engine: Engine) -> list[str]:
     if engine.dialect.name == "postgresql":
         return ["ALTER TABLE exchange DISABLE TRIGGER ALL"]
     return ["DROP TRIGGER exchange_no_UPDATE"]
+
+
+def test_a_charged_register_of_who_has_left_is_not_taken_back(engine: Engine, writer: Writer) -> None:
+    plant(writer)
+    read(writer, reading(1, HOUR, 1_005_000))
+    out(writer, 2 * HOUR, final(1, 1_010_000))
+    for when in (HOUR, 2 * HOUR):
+        with pytest.raises(Refused, match="has moved out"):
+            writer.run(
+                lambda unit, when=when: voiding.take_back(
+                    unit, ESTATE, meter_id(1), START_S + when, actor="olga", reason="wrong", now=at(9 * HOUR)
+                )
+            )
+    read(writer, reading(1, 5 * HOUR, 1_030_000))
+    writer.run(
+        lambda unit: voiding.take_back(
+            unit, ESTATE, meter_id(1), START_S + 5 * HOUR, actor="olga", reason="wrong", now=at(9 * HOUR)
+        )
+    )
+    agrees(engine)

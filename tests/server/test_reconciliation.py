@@ -210,6 +210,19 @@ def test_a_payment_that_is_missing_here_is_taken_in_once(books, fits):
     books.agrees()
 
 
+def test_nobody_takes_in_much_money_by_a_file_of_their_own(books):
+    books.set(schema.estate, adjust_alone_fen=PAID_FEN - 1)
+    order_no = books.pays(fits=None)
+    row = paid(order_no=order_no)
+    books.load(row)
+    case_id = books.case_of("missing_here")
+    with pytest.raises(Refused, match="uploaded this file yourself"):
+        books.do(reconciliation.take_in, case_id, reason="seen on the platform", actor="zhou")
+    assert books.account(account_id(1)) == 0
+    assert books.do(reconciliation.take_in, case_id, reason="seen on the platform", actor="wang") == "credited"
+    books.agrees()
+
+
 def test_only_a_payment_that_is_missing_here_can_be_taken_in(desk):
     desk.load(returned("r9"))
     with pytest.raises(Refused, match="missing here can be taken in"):

@@ -6,7 +6,7 @@ import pytest
 
 from server.domain.refunds import HAND_TRIES_MIN, LATE_MS
 from server.errors import Conflict, NotFound, Refused
-from server.flows import approvals, refunds
+from server.flows import approvals, refunds, suspense
 from server.flows.verification import verify
 from server.pay.provider import RefundEvent, RefundState
 from server.store import schema
@@ -306,3 +306,40 @@ def test_verify_sees_refunds_that_their_bookings_do_not_bear_out(desk, edit):
     edit(desk, refund_no)
     found = desk.look(lambda connection: verify(connection, ESTATE)).mismatches
     assert 5 in {one.invariant for one in found}
+
+
+def test_a_payment_is_not_given_back_in_small_parts_by_one_person(desk):
+    payment_id = desk.paid(amount_fen=60_000)
+    desk.order(payment_id, 30_000)
+    with pytest.raises(Refused, match="more than 50000 fen of one payment"):
+        desk.order(payment_id, 20_001, key="key-0002")
+    desk.order(payment_id, 20_000, key="key-0003")
+
+
+def approval(office, approval_id):
+    return next(row["payload_sha256"] for row in office.rows(schema.approval) if row["approval_id"] == approval_id)
+
+
+def test_two_people_agree_to_money_that_is_there_not_to_what_is_consumed_meanwhile(office):
+    office.set(schema.estate, refund_alone_max_fen=100)
+    payment_ids = [office.paid(name=name) for name in ("t1", "t2")]
+    asked = [office.ask(one, PAID_FEN, key=f"key-{one[:8]}")[1] for one in payment_ids]
+    office.read(1)
+    office.wait(1200)
+    office.read(1, 1_500)
+    office.do(approvals.approve, asked[0], approval(office, asked[0]), actor="wang")
+    with pytest.raises(Conflict, match="other money now"):
+        office.do(approvals.approve, asked[1], approval(office, asked[1]), actor="wang")
+    assert office.balance(1) > 0
+    office.agrees()
+
+
+def test_a_refund_out_of_suspense_never_takes_a_households_money(office):
+    office.set(schema.estate, refund_alone_max_fen=100)
+    payment_id = office.lost()
+    _, asked = office.ask(payment_id, PAID_FEN)
+    office.do(suspense.assign, payment_id, account_id(1), reason="they called", actor="zhou")
+    with pytest.raises(Conflict, match="other money now"):
+        office.do(approvals.approve, asked, approval(office, asked), actor="wang")
+    assert office.balance(1) == PAID_FEN
+    office.agrees()

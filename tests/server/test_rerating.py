@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 from server.clock import Clock
 from server.domain.rerating import Rerate, rerate_of_memo
 from server.errors import Conflict, Refused
-from server.flows import approvals, rerating
+from server.flows import approvals, rerating, voiding
 from server.flows.bills import explain
 from server.flows.ledger import seal_batches
 from server.jobs.rerating import ReratingJob
@@ -18,7 +18,7 @@ from server.store import settlement as settlements
 from server.store.engine import begin_writing, reader
 from server.store.ledger import balance_at
 from tests.server.books import HOUR, agrees, balance, charge, read, reading, report, rows, top_up
-from tests.server.estates import ESTATE, START_S, at, household, plant
+from tests.server.estates import ESTATE, START_S, at, household, meter_id, plant
 from tests.server.test_billing import PRICE
 from tests.server.test_settlement import close
 
@@ -309,3 +309,18 @@ def test_a_month_closes_over_a_correction_and_the_books_agree(charged, writer):
         own = settlements.sums_of(connection, ESTATE, "month", "2026-10", ["H0001"])["H0001"]
     assert own.kinds["rerate"] == owed - 100_000
     assert own.closing_fen == balance(charged, "H0001")[0]
+
+
+def test_what_was_taken_back_since_it_was_asked_is_not_corrected(charged, writer):
+    _, asked = ask(charged, writer)
+    writer.run(
+        lambda unit: voiding.take_back(
+            unit, ESTATE, meter_id(2), START_S + 5 * DAY, actor="olga", reason="a wrong digit", now=NOW
+        )
+    )  # fmt: skip
+    with pytest.raises(Conflict, match="taken back since"):
+        approve(charged, writer, asked)
+    _, again = ask(charged, writer)
+    approve(charged, writer, again)
+    run(charged, writer)
+    agrees(charged)

@@ -163,7 +163,9 @@ def approve(
     now = state.clock.now()
     return _act(
         state,
-        lambda unit: approval_flows.approve(unit, who.estate_id, approval_id, payload_sha256, actor=who.login, now=now),
+        lambda unit: approval_flows.approve(
+            unit, who.estate_id, approval_id, payload_sha256, actor=who.login, now=now, kinds=(approval_flows.REFUND,)
+        ),
         "/payments",
     )
 
