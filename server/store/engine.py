@@ -25,6 +25,7 @@ from server.errors import ConfigError, StorageUnavailable
 BUSY_TIMEOUT_MS = 10_000
 CACHED_STATEMENTS = 512  # of one SQLite connection: more than there are different queries
 CONNECTIONS_MAX = 64  # readers at once; web.reading admits fewer, so that nobody waits for one
+WRITER_CACHE_KIB = 262_144  # at most: a page of the journal's index for each of 50,000 accounts, and the rest
 BEGIN_OPTION = "estate645_begin"
 INSUFFICIENT_PRIVILEGE = "42501"
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -161,7 +162,11 @@ def reader(engine: Engine) -> Iterator[Connection]:
 
 def begin_writing(engine: Engine) -> Connection:
     """A connection whose transactions take the write lock at once (SQLite) and wait for the durable commit."""
-    return engine.connect().execution_options(**{BEGIN_OPTION: "IMMEDIATE"})
+    connection = engine.connect().execution_options(**{BEGIN_OPTION: "IMMEDIATE"})
+    raw: Any = connection.connection.driver_connection
+    if engine.dialect.name == "sqlite":
+        raw.execute(f"PRAGMA cache_size=-{WRITER_CACHE_KIB}")
+    return connection
 
 
 def upgrade(engine: Engine) -> None:

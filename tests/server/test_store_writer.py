@@ -94,6 +94,16 @@ def test_an_alarm_of_a_failed_unit_stays_and_one_that_fails_harms_nobody(engine:
     assert names(engine) == ["alarm", "second"]
 
 
+def test_the_writer_keeps_more_pages_than_a_reader(sqlite_engine: Engine) -> None:
+    size = "PRAGMA cache_size"
+    with reader(sqlite_engine) as connection:
+        few = connection.exec_driver_sql(size).scalar_one()
+        writer = Writer(sqlite_engine)
+        many = writer.run(lambda unit: unit.connection.exec_driver_sql(size).scalar_one())
+        writer.stop()
+    assert (few, many) == (-65_536, -262_144), "in KiB"
+
+
 def test_urgent_units_go_first(writer: Writer, held: Event) -> None:
     order: list[str] = []
     waiting = [
