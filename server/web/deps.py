@@ -24,7 +24,8 @@ from server.web.state import WebState
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CSRF_FIELD = "csrf"
 CSRF_HEADER = "x-csrf-token"
-READERS_MAX = 32  # requests that read at once; the others wait their turn, and no pool runs dry
+READERS_MAX = 6  # requests that only read, at once: more of them hinder each other and the collector
+CHANGERS_MAX = 26  # requests that change something: they wait for the disk, or for a meter
 
 T = TypeVar("T")
 
@@ -81,7 +82,8 @@ class Look:
 
 async def look(request: Request, state: State) -> AsyncIterator[Look]:
     """What this request reads through."""
-    found = Look(state, request.app.state.admission)
+    gates = request.app.state
+    found = Look(state, gates.admission if request.method in SAFE_METHODS else gates.admission_to_change)
     try:
         yield found
     finally:

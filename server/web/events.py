@@ -7,7 +7,7 @@ Residents hear only of their own household.
 
 import asyncio
 import json
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -69,6 +69,7 @@ class LiveHub:
     def __init__(self) -> None:
         self._streams: set[Stream] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._rung: deque[tuple[str, str]] = deque()
         self.closing = False
 
     def start(self, bell: Announcements) -> Callable[[], None]:
@@ -76,8 +77,12 @@ class LiveHub:
         loop = self._loop = asyncio.get_running_loop()
 
         def listener(topic: str, key: str) -> None:
-            with suppress(RuntimeError):  # the loop has ended; nobody listens any more
-                loop.call_soon_threadsafe(self._ring, topic, key)
+            if not self._streams or topic in UNSEEN:
+                return
+            self._rung.append((topic, key))
+            if len(self._rung) == 1:  # else the loop is on its way
+                with suppress(RuntimeError):  # the loop has ended; nobody listens any more
+                    loop.call_soon_threadsafe(self._ring)
 
         stop_listening = bell.listen("*", listener)
 
@@ -87,11 +92,12 @@ class LiveHub:
 
         return stop
 
-    def _ring(self, topic: str, key: str) -> None:
-        if topic in UNSEEN:
-            return
-        for stream in self._streams:
-            stream.ring(topic, key)
+    def _ring(self) -> None:
+        """Tell the streams what has rung since the loop was last called."""
+        while self._rung:
+            topic, key = self._rung.popleft()
+            for stream in self._streams:
+                stream.ring(topic, key)
 
     def close(self) -> None:
         """End all streams; may be called from any thread, and must be before the server waits for connections."""

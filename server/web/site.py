@@ -18,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 from server.web import auth, callbacks, errors, events, health, kiosk, operator, resident, statements
 from server.web.api import DESCRIPTION, TAGS
 from server.web.api import ROUTERS as API_ROUTERS
-from server.web.deps import READERS_MAX
+from server.web.deps import CHANGERS_MAX, READERS_MAX
 from server.web.operator.charged import ChargedToday
 from server.web.overview import Overview
 from server.web.pages import DIST
@@ -64,6 +64,7 @@ def create_site(state: WebState) -> FastAPI:
     site.state.passwords = PasswordDesk()
     site.state.live = events.LiveHub()
     site.state.admission = asyncio.Semaphore(READERS_MAX)
+    site.state.admission_to_change = asyncio.Semaphore(CHANGERS_MAX)
     site.state.boards = {}
     site.state.charged = ChargedToday()
     site.state.overview = Overview(state.engine, state.estate_id, state.bell)

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Engine, event, select
 
 from server.errors import Conflict, StorageUnavailable
+from server.store.direct import Statement, send
 from server.store.engine import open_engine, reader
 from server.store.schema import audit, estate
 from server.store.unit import UNNAMED, Unit
@@ -264,7 +265,9 @@ def test_a_unit_that_changes_rows_and_names_none_is_announced(engine: Engine, wr
     writer.run(lambda unit: unit.connection.execute(audit.insert().values(**row)) and None)
     assert heard == [UNNAMED]
     writer.run(lambda unit: unit.connection.execute(audit.select()).all() and None)
-    writer.run(
-        lambda unit: unit.connection.execute(estate.update().where(estate.c.name == "-").values(name="x")) and None
-    )
-    assert heard == [UNNAMED]
+    straight = "INSERT INTO login_failure (place, login, failures, until_ms) VALUES ('p', 'l', 1, 1)"
+    writer.run(lambda unit: send(unit.connection, Statement(straight)) and None)
+    assert heard == [UNNAMED] * 2
+    nothing = estate.update().where(estate.c.name == "-").values(name="x")
+    writer.run(lambda unit: unit.connection.execute(nothing) and None)
+    assert heard == [UNNAMED] * 2

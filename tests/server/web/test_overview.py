@@ -11,7 +11,7 @@ from server.flows import payments
 from server.flows.relays import record_status
 from server.store import schema
 from server.web import deps, overview
-from server.web.deps import READERS_MAX
+from server.web.deps import CHANGERS_MAX, READERS_MAX
 from server.web.operator import board, tiles
 from server.web.operator.charged import ChargedToday
 from tests.server.web.conftest import ESTATE, MACHINE_MS, WORLD_S
@@ -190,7 +190,7 @@ def test_a_crowd_waits_for_its_turn_and_no_pool_runs_dry(web, monkeypatch):
     assert {answer.status_code for answer in answers} == {200}
     assert max(most) == 3
     assert open_now == []
-    assert web.state.engine.pool.size() + web.state.engine.pool._max_overflow > READERS_MAX
+    assert web.state.engine.pool.size() + web.state.engine.pool._max_overflow > READERS_MAX + CHANGERS_MAX
 
 
 def test_a_slow_client_holds_no_connection(web, monkeypatch):
@@ -257,3 +257,10 @@ def test_a_household_with_two_meters_is_shown_by_the_one_without_power(web, read
     web.state.bell.ring("meter", "000000000002")
     assert households(web)["A1"].meter_id == "000000000002"
     assert reads[-1] == ("households_of", ["A1"])
+
+
+def test_who_waits_for_a_meter_keeps_no_page_waiting(web):
+    """Changes have places of their own, since they may wait for seconds."""
+    resident = web.signed_in("resident")
+    web.site.state.admission_to_change = asyncio.Semaphore(0)
+    assert resident.get("/me").status_code == 200
