@@ -7,6 +7,8 @@ that needs a package of the extra `server` says so when it is run; help and the 
 
 import argparse
 import importlib
+import os
+import select
 import sys
 from collections.abc import Sequence
 
@@ -36,11 +38,42 @@ def build_parser(commands: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code. Ctrl-C at any moment, loading included, ends it without a traceback."""
+    """Run one command; returns the exit code. Ctrl-C at any moment, loading included, ends it without a traceback.
+
+    So does a reader of the output who has seen enough, as `head` has: the exit code is then the one of SIGPIPE.
+    """
     try:
-        return _run(argv)
+        try:
+            return _run(argv)
+        finally:
+            _flush()
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        if _somebody_reads():
+            raise
+        return 141
+
+
+def _flush() -> None:
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def _somebody_reads() -> bool:
+    """Whether the output still goes somewhere; when not, what is left of it is thrown away instead of complained of."""
+    try:
+        output = sys.stdout.fileno()
+    except (AttributeError, OSError):  # closed from the start, or something in memory
+        return True
+    poll = select.poll()
+    poll.register(output, 0)
+    if not poll.poll(0):
+        return True
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, output)
+    os.close(nowhere)
+    return False
 
 
 def _run(argv: Sequence[str] | None) -> int:

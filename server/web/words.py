@@ -380,6 +380,9 @@ class Words(dict[str, str]):
     """Translated words; a name that nobody foresaw shows as itself instead of breaking the page."""
 
     def __missing__(self, key: str) -> str:
+        kind, _colon, name = key.partition(":")
+        if kind == "client" and "third_party" in self:  # a way of paying: somebody else's program took the money
+            return f"{self['third_party']} · {name}"
         return key.replace("_", " ")
 
 

@@ -42,7 +42,7 @@ def reconciliation_page(
         request,
         conn,
         "operator/reconciliation.html",
-        "reconciliation",
+        "payments",
         days=sorted(newest, reverse=True)[:DAYS_SHOWN],
         newest=newest,
         providers=sorted({row["provider"] for row in files} | set(state.providers)),

@@ -47,12 +47,12 @@ FIELDS = {  # rule: (label, example)
     "quiet_to_min": (_("Reminders wait until"), "08:00"),
     "protected_from_min": (_("No cuts from"), "17:00"),
     "protected_to_min": (_("No cuts until"), "09:00"),
-    "protect_weekends": (_("No cuts at weekends, yes or no"), _("yes")),
-    "protect_holidays": (_("No cuts on holidays, yes or no"), _("yes")),
-    "protect_alerts": (_("No cuts under alerts, yes or no"), _("yes")),
+    "protect_weekends": (_("No cuts at weekends"), _("yes")),
+    "protect_holidays": (_("No cuts on holidays"), _("yes")),
+    "protect_alerts": (_("No cuts under alerts"), _("yes")),
     "spread_s": (_("Spread after a protected time, minutes"), "30"),
     "final_notice_s": (_("Final notice before a cut, minutes; 0: none"), "40"),
-    "keep_power": (_("Meter keeps the power on: protected, always, not at all"), _("protected")),
+    "keep_power": (_("Meter keeps the power on"), _("protected")),
 }
 _YES_NO = {"yes": 1, "no": 0, "是": 1, "否": 0}
 KEEPS = {"protected": _("protected"), "always": _("always"), "never": _("not at all")}
@@ -94,6 +94,21 @@ def rules_in(form: FormData) -> dict[str, Any]:
         except (ValueError, KeyError) as error:
             raise Refused(f"{name}: {text!r} cannot be read; write it like {example}") from error
     return found
+
+
+def fields_said(gettext: Callable[[str], str]) -> list[tuple[str, str, str, list[tuple[str, str]]]]:
+    """The fields of the form: name, label, example, and the answers where there are only few (value and word)."""
+    yes_no = [("yes", gettext("yes")), ("no", gettext("no"))]
+    keeps = [(name, gettext(word)) for name, word in KEEPS.items()]
+    return [
+        (
+            name,
+            gettext(label),
+            gettext(example),
+            yes_no if name.startswith("protect_") else keeps if name == "keep_power" else [],
+        )
+        for name, (label, example) in FIELDS.items()
+    ]
 
 
 def level_said(level: Level, gettext: Callable[[str], str]) -> str:
@@ -182,7 +197,7 @@ def rules_page(request: Request, state: State, conn: Reader, who: Viewer) -> HTM
         versions=versions,
         schemes=sorted({row["scheme_id"] for row, _said_rules, _holds in versions}),
         chosen=get_estate(conn, who.estate_id)["scheme_id"],
-        fields=[(name, gettext(label), gettext(example)) for name, (label, example) in FIELDS.items()],
+        fields=fields_said(gettext),
         alerts=kept.alerts(conn, who.estate_id, now_s),
         kinds=flows.ALERT_KINDS,
         holidays=kept.holiday_rows(conn, who.estate_id),
@@ -270,7 +285,7 @@ def household_rules_page(request: Request, state: State, conn: Reader, who: View
         keep=keep_of(conn, who.estate_id, home.meter_id, home.status3, home.status3_at),
         own=typed(json.loads(row["own_rules"]), gettext),
         schemes=sorted({one["scheme_id"] for one in kept.versions(conn, who.estate_id)}),
-        fields=[(name, gettext(label), gettext(example)) for name, (label, example) in FIELDS.items()],
+        fields=fields_said(gettext),
     )
 
 

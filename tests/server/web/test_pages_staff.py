@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import event
 
 from server.store import schema
+from server.web import words
 from tests.server.web.conftest import ESTATE, MACHINE_MS, WORLD_S
 
 STAFF_PAGES = ("/today", "/wall", "/wall?room=1-101", "/drawer/A1", "/households/A1", "/supply", "/supply?room=1-101",
@@ -43,6 +44,28 @@ def test_every_staff_page_renders_in_both_languages(web, path, language):
     assert "style-src 'self'" in page.headers["content-security-policy"]
     if path == "/wall":
         assert ("房态墙" in page.text) == (language == "zh_CN")
+
+
+def test_a_payment_through_anothers_program_is_said_in_words():
+    def gettext(text):
+        return text
+
+    assert words.said_in(gettext)["sale_words"]["client:wallet"] == "Third party · wallet"
+
+
+@pytest.mark.parametrize(
+    ("path", "entry"),
+    [
+        ("/accounts", "/accounts"),
+        ("/reconciliation", "/payments"),
+        ("/recharges", "/payments"),
+        ("/payments", "/payments"),
+    ],
+)
+def test_the_navigation_marks_where_a_page_belongs(web, path, entry):
+    page = web.signed_in("operator").get(path).text
+    navigation = page[page.index('id="nav"') : page.index("</nav>")]
+    assert re.findall(r'href="([^"]+)" aria-current="page"', navigation) == [entry]
 
 
 def test_strangers_are_sent_to_the_login_and_residents_are_refused(web):

@@ -61,6 +61,17 @@ def test_what_cannot_be_read_is_refused_and_nothing_is_kept(web, operator, field
     assert web.rows(schema.scheme.select()) == []
 
 
+def test_rules_with_few_answers_are_chosen_and_shown_as_chosen(web, operator):
+    assert (
+        post(web, operator, "/households/A1/rules", scheme_id="", keep_power="never", protect_alerts="no").status_code
+        == 303
+    )
+    page = operator.get("/households/A1/rules").text
+    assert '<option value="never" selected>' in page
+    assert page.count('<option value="no" selected>') == 1
+    assert "None" not in page
+
+
 def test_a_households_rules_and_protection_are_set_shown_and_audited(web, operator):
     assert post(web, operator, "/households/A1/rules", scheme_id="", alarm1="40.00", grace_s="48").status_code == 303
     [row] = [one for one in web.rows(schema.account.select()) if one["account_id"] == "A1"]
