@@ -68,6 +68,11 @@ def test_the_navigation_marks_where_a_page_belongs(web, path, entry):
     assert re.findall(r'href="([^"]+)" aria-current="page"', navigation) == [entry]
 
 
+def test_whoever_opens_the_menu_of_a_phone_can_sign_out_there(web):
+    page = web.signed_in("operator").get("/today").text
+    assert 'action="/logout"' in page[page.index('id="nav"') : page.index("</nav>")]
+
+
 def test_strangers_are_sent_to_the_login_and_residents_are_refused(web):
     assert web.client().get("/wall").headers["location"].startswith("/login")
     resident = web.signed_in("resident")
