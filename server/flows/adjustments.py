@@ -1,8 +1,9 @@
 """Bookings by people: adjustments, the opening balance, and what is paid out or carried over when somebody has left.
 
 Each has a reason and is told in the account's life in the same unit as its batch. What is beyond the estate's
-`adjust_alone` waits for a second person, and is judged again when that person agrees. Money that is carried over
-leaves nobody's account but the household's own, and needs no second person.
+`adjust_alone` waits for a second person, and is judged again when that person agrees; what one person has booked alone
+on an account within a day counts together. Money that is carried over to another account of the same holder needs no
+second person; to another holder's, nothing beyond that limit goes over.
 """
 
 import json
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from server.clock import Now
 
 REQUEST = "booking"
+DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,9 @@ def book(unit: Unit, estate_id: str, booking: Booking, actor: str, now: "Now") -
         problem = act_problem(booking.act, row["status"]) or _payout_problem(booking, balance_fen)
         if problem:
             raise Refused(problem)
-        if needs_second_person(booking.amount_fen, get_estate(unit.connection, estate_id)["adjust_alone_fen"]):
+        alone_fen = kept.booked_alone(unit.connection, estate_id, booking.account_id, actor, now.world_s - DAY_S)
+        limit_fen = get_estate(unit.connection, estate_id)["adjust_alone_fen"]
+        if needs_second_person(abs(booking.amount_fen) + alone_fen, limit_fen):
             return Booked(balance_fen, approval_id=ask(unit, estate_id, REQUEST, asdict(booking), actor, now))
     return _post(unit, estate_id, booking, actor, None, now)
 
@@ -143,6 +147,13 @@ def carry(
     if problem or not reason.strip():
         raise Refused(problem or "say why: the reason is kept in both lives")
     balances = journal.ledger_balances(unit.connection, estate_id, account_id)
+    limit_fen = get_estate(unit.connection, estate_id)["adjust_alone_fen"]
+    strangers = source["holder"] != target["holder"]
+    if strangers and any(needs_second_person(fen, limit_fen) for fen in balances.values()):
+        raise Refused(
+            f"{target_id} is another holder's, and more than {limit_fen} fen would go over; pay it out "
+            "and book it there, with a second person"
+        )
     moved = {ledger: fen for ledger, fen in balances.items() if fen}
     for ledger, fen in moved.items():
         names = [open_ledger(unit, estate_id, one, ledger) for one in (account_id, target_id)]

@@ -37,6 +37,7 @@ from server.store.archive_file import (
 from server.store.bulk import Bundle
 from server.store.copying import whole_file
 from server.store.months import add_months, month_of
+from server.store.rerating import with_status
 from server.store.unit import Unit
 from server.store.verification_windows import line_hashes
 
@@ -119,6 +120,8 @@ def move(unit: Unit, estate_id: str, path: Path, sha256: str, actor: str, now: "
     known = next((act for act in present(acts) if act.file_sha256 == sha256), None)
     if known is not None:
         return known
+    if any(one.from_at < about_of(path).until_at for one in with_status(unit.connection, estate_id, "running")):
+        raise Conflict("a re-rating still posts corrections for some of these lines; archive them after its end")
     about, stood = about_of(path), standing_of(path)
     link = journal.link_of(unit.connection, estate_id, about.last_seq)
     if (

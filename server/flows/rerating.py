@@ -109,6 +109,7 @@ def start(unit: Unit, estate_id: str, payload: dict[str, Any], approval_id: str)
     rerate = _known(unit.connection, estate_id, payload["rerate_id"])
     if rerate.status != "asked" or rerate.terms_sha256 != payload["terms_sha256"]:
         raise Conflict("this re-rating is not what was asked for any more; ask again")
+    corrections(unit.connection, estate_id, rerate, [])  # Archived where its lines have gone into a file meanwhile
     if kept.taken_back_since(unit.connection, estate_id, rerate):
         raise Conflict("a charge of this span was taken back since this was asked; ask again")
     kept.update(unit.connection, estate_id, rerate.rerate_id, status="running", approval_id=approval_id)

@@ -1,5 +1,7 @@
 """Posts re-ratings that two people agreed to, portion by portion; payments and charges go on between them."""
 
+import logging
+
 from sqlalchemy import Engine
 
 from server.clock import Clock
@@ -9,6 +11,8 @@ from server.flows.rerating import Portion
 from server.store import rerating as kept
 from server.store.engine import reader
 from server.store.unit import Writing
+
+log = logging.getLogger("estate645.jobs")
 
 
 class ReratingJob:
@@ -21,12 +25,15 @@ class ReratingJob:
         self._engine, self._writer, self._clock, self._estate_id = engine, writer, clock, estate_id
 
     def run_once(self) -> None:
-        """Bring every running re-rating to its end."""
+        """Bring every running re-rating to its end; one that fails does not hold up the others."""
         with reader(self._engine) as connection:
             running = kept.with_status(connection, self._estate_id, "running")
         for one in running:
-            while self._portion(one.rerate_id):
-                pass
+            try:
+                while self._portion(one.rerate_id):
+                    pass
+            except Exception:
+                log.exception("re-rating %s could not go on, the others do", one.rerate_id)
 
     def _portion(self, rerate_id: str) -> bool:
         """Prepare and post one portion; False when it was the last."""

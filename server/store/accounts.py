@@ -81,6 +81,16 @@ def told(connection: Connection, estate_id: str) -> list[Told]:
     return [Told(*row) for row in connection.execute(query.order_by(own.batch_seq, own.account_id))]
 
 
+def booked_alone(connection: Connection, estate_id: str, account_id: str, actor: str, since: int) -> int:
+    """Fen, up and down together, that a person booked on an account without a second one since an instant."""
+    own = account_event.c
+    query = select(func.coalesce(func.sum(func.abs(own.amount_fen)), 0)).where(
+        own.estate_id == estate_id, own.account_id == account_id, own.actor == actor, own.approved_by.is_(None),
+        own.world_at > since, own.act.in_(("adjusted", "opening", "paid_out")),
+    )  # fmt: skip
+    return int(connection.execute(query).scalar_one())
+
+
 def update_account(connection: Connection, estate_id: str, account_id: str, **values: Any) -> None:
     """Change an account's row."""
     own = (account.c.estate_id == estate_id, account.c.account_id == account_id)

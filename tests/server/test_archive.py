@@ -11,16 +11,17 @@ from sqlalchemy import ColumnElement, Engine, Table, func, select
 from server.domain import settlement
 from server.domain.archive import Archived
 from server.errors import Conflict, NotFound, Refused, StorageUnavailable
+from server.flows import archive as flow
 from server.flows import verification
 from server.flows.bills import explain
 from server.flows.ledger import seal_batches
 from server.store.archive import acts
-from server.store.archive_file import about_of, sha256_of
+from server.store.archive_file import About, about_of, sha256_of
 from server.store.copying import copy_in, copy_out
 from server.store.doubts import _owing_since_ms
 from server.store.engine import begin_writing, open_engine, reader
 from server.store.ledger import balance_at
-from server.store.schema import account, archive_account, archive_meter, batch, seal
+from server.store.schema import account, archive_account, archive_meter, batch, rerate, seal
 from server.store.schema import archive as archive_table
 from server.store.statements import lines_in
 from server.store.writer import Writer
@@ -255,6 +256,21 @@ def test_only_sealed_batches_of_before_the_date_are_archived(engine: Engine, wri
     with reader(engine) as connection:
         late = connection.execute(select(func.min(batch.c.batch_seq)).where(batch.c.event_at >= DECEMBER)).scalar_one()
     assert about_of(write(engine, made(folder / "later"), DECEMBER)).last_seq == late - 1 > sealed
+
+
+def test_lines_that_a_re_rating_still_corrects_are_not_archived(old: Engine, writer: Writer, folder: Path) -> None:
+    values = {
+        "estate_id": ESTATE, "rerate_id": "r1", "tariff_id": "single", "definition": "{}", "from_at": START_S,
+        "until_at": DECEMBER, "until_batch": 3, "reason": "a wrong price", "status": "running", "actor": "olga",
+        "created_ms": 0, "preview": "{}",
+    }  # fmt: skip
+    path = folder / "x.archive"
+    path.write_bytes(b"")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flow, "about_of", lambda _: About(ESTATE, 1, 2, DECEMBER, 0, "", "", "", 0, ""))
+        writer.run(lambda unit: unit.connection.execute(rerate.insert().values(**values)) and None)
+        with pytest.raises(Conflict, match="re-rating"):
+            writer.run(lambda unit: flow.move(unit, ESTATE, path, "sha", "test", NOW))
 
 
 def test_another_file_in_its_place_is_never_taken_for_it(old: Engine, writer: Writer, folder: Path) -> None:

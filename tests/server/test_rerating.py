@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 from server.clock import Clock
 from server.domain.rerating import Rerate, rerate_of_memo
 from server.errors import Conflict, Refused
-from server.flows import approvals, rerating, voiding
+from server.flows import approvals, comparison, rerating, voiding
 from server.flows.bills import explain
 from server.flows.ledger import seal_batches
 from server.jobs.rerating import ReratingJob
@@ -324,3 +324,27 @@ def test_what_was_taken_back_since_it_was_asked_is_not_corrected(charged, writer
     approve(charged, writer, again)
     run(charged, writer)
     agrees(charged)
+
+
+def test_one_that_cannot_go_on_is_logged_and_tried_again(charged, writer, monkeypatch, caplog):
+    _, first = ask(charged, writer)
+    approve(charged, writer, first)
+    next_portion = rerating.next_portion
+
+    def broken(connection, estate_id, rerate):
+        raise Refused("its lines are archived")
+
+    monkeypatch.setattr(rerating, "next_portion", broken)
+    run(charged, writer)
+    assert "could not go on" in caplog.text
+    monkeypatch.setattr(rerating, "next_portion", next_portion)
+    run(charged, writer)
+    assert corrections(charged)
+    agrees(charged)
+
+
+def test_lines_archived_since_it_was_asked_are_not_corrected(charged, writer, monkeypatch):
+    _, asked = ask(charged, writer)
+    monkeypatch.setattr(comparison, "newest_end", lambda *_: (99, SPAN[1]))
+    with pytest.raises(Refused, match="archived"):
+        approve(charged, writer, asked)
