@@ -49,6 +49,20 @@ def test_the_page_shows_what_is_held_and_why(held):
     assert "/release" not in held.signed_in("reader").get("/readings").text
 
 
+def test_what_ran_backwards_is_offered_to_be_voided_only(held):
+    backwards = HELD_AT + 900
+    held.execute(
+        schema.reading.insert().values(
+            estate_id=ESTATE, meter_id=METER, install_no=1, received_ms=MACHINE_MS, read_at=backwards, total_wh=4000,
+            verdict="backwards", reason="1000 Wh backwards: reset or replacement suspected", rules=2,
+        )
+    )  # fmt: skip
+    page = held.signed_in("operator").get("/readings").text
+    assert f"/readings/{METER}/{HELD_AT}/release" in page
+    assert f"/readings/{METER}/{backwards}/release" not in page
+    assert f"/readings/{METER}/{backwards}/void" in page
+
+
 def test_a_reading_that_counts_is_taken_back_from_its_page_and_by_the_api(held):
     client = held.signed_in("operator")
     client.cookies.set("estate645_language", "en")
