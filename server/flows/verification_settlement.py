@@ -6,12 +6,13 @@ other. Without any closed period nothing is done. Parts of a shared cost must fo
 and stand in its batch.
 """
 
+from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
 from server.domain.allocation import largest_remainder, posted_to
-from server.domain.ledger import GENESIS
+from server.domain.ledger import GENESIS, Line
 from server.domain.settlement import KINDS, Settlement, Sums, span_of, sums_sha256, turnover_of
 from server.domain.settlement_sums import PeriodSums, Ratios
 from server.domain.verification import Findings
@@ -134,11 +135,26 @@ class SettlementBooks:
             derived = largest_remainder(row["amount_fen"], weights) if any(weights) else []
             self._found.expect(INVARIANT, subject, "parts", stored, derived)
             lines = journal.lines_of_batch(self._connection, self._estate_id, row["batch_seq"])
+            self._reversal(subject, row["reversal_seq"], lines, archived_seq)
             if not lines and row["batch_seq"] <= archived_seq:
                 continue  # the seals have followed them
             booked = {line.account_id: -line.amount_fen for line in lines if line.amount_fen < 0}
             owed = {posted_to(part["account_id"]): part["amount_fen"] for part in ordered if part["amount_fen"]}
             self._found.expect(INVARIANT, subject, "lines", booked, owed)
+
+        for batch_seq in allocations.batches_of_nothing(self._connection, self._estate_id):
+            self._found.note(INVARIANT, f"batch {batch_seq}", "shares a cost or takes one back that no row asks for")
+
+    def _reversal(self, subject: str, reversal_seq: int | None, lines: Sequence[Line], archived_seq: int) -> None:
+        """What takes a shared cost back mirrors what posted it; archived lines were followed by the seals."""
+        if reversal_seq is None or not lines:
+            return
+        back = journal.lines_of_batch(self._connection, self._estate_id, reversal_seq)
+        if back or reversal_seq > archived_seq:
+            booked = {line.account_id: line.amount_fen for line in back}
+            self._found.expect(
+                INVARIANT, subject, "reversal", booked, {line.account_id: -line.amount_fen for line in lines}
+            )
 
     def _kept(self, header: Settlement) -> None:
         stored = kept.sums(self._connection, self._estate_id, header.kind, header.period)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, func, select
+from sqlalchemy import Connection, RowMapping, and_, func, or_, select
 
 from core.units import REGISTER_MODULUS_WH
 from server.domain.allocation import Share
@@ -13,6 +13,7 @@ from server.store.schema import (
     allocation,
     allocation_reversal,
     allocation_share,
+    batch,
     meter,
     register_day,
     room,
@@ -98,6 +99,20 @@ def allocations(connection: Connection, estate_id: str, *, limit: int | None = N
     """The newest allocations with what reversed them, newest first; all of them without `limit`."""
     query = _WITH_REVERSAL.where(allocation.c.estate_id == estate_id)
     return connection.execute(query.order_by(allocation.c.created_ms.desc()).limit(limit)).mappings().all()
+
+
+def batches_of_nothing(connection: Connection, estate_id: str) -> list[int]:
+    """Batches that share a cost, or take one back, of which no row tells."""
+    told = select(allocation.c.batch_seq).where(allocation.c.estate_id == estate_id)
+    back = select(allocation_reversal.c.batch_seq).where(allocation_reversal.c.estate_id == estate_id)
+    query = select(batch.c.batch_seq).where(
+        batch.c.estate_id == estate_id,
+        or_(
+            and_(batch.c.kind == "allocation", batch.c.batch_seq.not_in(told)),
+            and_(batch.c.kind == "reversal", batch.c.batch_seq.not_in(back)),
+        ),
+    )
+    return list(connection.execute(query.order_by(batch.c.batch_seq)).scalars())
 
 
 def get_allocation(connection: Connection, estate_id: str, allocation_id: str) -> RowMapping | None:

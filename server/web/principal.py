@@ -12,7 +12,8 @@ from fastapi import Request
 from sqlalchemy import Connection
 
 from server.domain.access import allows
-from server.errors import EstateError, NotFound
+from server.errors import EstateError, Forbidden, NotFound
+from server.flows.moves import LEAVE
 from server.store import listing, people
 from server.web.state import WebState
 
@@ -43,6 +44,12 @@ class Principal:
     def may(self, verb: str) -> bool:
         """Whether this principal has `verb`: by role, or by scope for an API client."""
         return verb in self.scopes if self.is_client else allows(self.role, verb)
+
+    def may_settle(self, how: str) -> str:
+        """`how` a balance is settled if this principal may: what moves money needs the right to book it; Forbidden."""
+        if how != LEAVE and not self.may("account.book"):
+            raise Forbidden(f"the role {self.role} lacks the right account.book: leave the balance for later")
+        return how
 
     def own_account(self, account_id: str) -> str:
         """`account_id` if this principal may name it; raises NotFound, so that foreign accounts do not show."""

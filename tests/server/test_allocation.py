@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, select, text
 
 from server.domain.allocation import EQUAL, Participant, Wish, largest_remainder, plan
+from server.domain.ledger import Entry
 from server.errors import Conflict, NotFound, Refused
 from server.flows import allocations, settlement
+from server.flows.ledger import post_entries
 from server.store import allocations as kept
 from server.store import schema
 from server.store.engine import open_engine, reader
@@ -267,3 +269,33 @@ def test_any_cost_is_owed_to_the_fen(database_url: str, amount_fen: int, area, b
         with_shared = [ledger_balances(writer._connection, ESTATE, f"H000{number}")["shared"] for number in (1, 2, 3)]
         assert -sum(with_shared) == amount_fen
     engine.dispose()
+
+
+def forge(writer: Writer, kind: str, key: str, fen: int = 10) -> int:
+    entries = [Entry("revenue:shared", fen), Entry("H0001:shared", -fen)]
+    return writer.run(
+        lambda unit: post_entries(
+            unit, ESTATE, kind, entries[0].account_id, entries, key, at(AFTER).world_s, "li", "", at(AFTER)
+        )
+    ).batch_seq  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["allocation", "reversal"])
+def test_verify_finds_a_shared_cost_that_nobody_posted(engine: Engine, writer: Writer, kind: str) -> None:
+    stage(writer)
+    post(writer)
+    number = forge(writer, kind, "forged")
+    assert [(one.invariant, one.subject) for one in report(engine).mismatches] == [(8, f"batch {number}")]
+
+
+def test_verify_finds_a_reversal_that_is_no_mirror(engine: Engine, writer: Writer) -> None:
+    stage(writer)
+    first = post(writer)
+    number = forge(writer, "reversal", "forged", -10)
+    values = {
+        "estate_id": ESTATE, "allocation_id": first.allocation_id, "batch_seq": number, "reason": "x", "actor": "li",
+        "world_at": 0, "created_ms": 0,
+    }  # fmt: skip
+    writer.run(lambda unit: kept.add_reversal(unit.connection, **values))
+    [found] = report(engine).mismatches
+    assert (found.invariant, found.subject) == (8, f"shared cost {first.allocation_id}")

@@ -229,11 +229,11 @@ def payment(state: State, who: Clerk, account_id: AccountId, body: SetPayment) -
 @router.post("/accounts/{account_id}/move-out", response_model=MovedOut, summary="Move a household out")
 def move_out(state: State, who: Clerk, account_id: AccountId, body: MoveOut) -> MovedOut:
     """Charge up to the final registers, take the meters from the account, settle; closed if nothing is open then."""
-    now = state.clock.now()
+    settlement, now = Settlement(who.may_settle(body.settle), body.target_id), state.clock.now()
     done = state.writer.run(
         lambda unit: moves.move_out(
-            unit, who.estate_id, account_id, _registers(body.finals), Settlement(body.settle, body.target_id),
-            actor=who.login, reason=body.reason, now=now,
+            unit, who.estate_id, account_id, _registers(body.finals), settlement, actor=who.login, reason=body.reason,
+            now=now,
         )
     )  # fmt: skip
     return MovedOut.model_validate(done)

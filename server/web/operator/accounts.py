@@ -229,13 +229,13 @@ def move_out(
 ) -> RedirectResponse:
     """Charge up to the final registers, free the meters, settle."""
     finals = registers_in(form, kept.meters_of(conn, who.estate_id, account_id))
+    settlement = Settlement(who.may_settle(settle), target_id)
     now = state.clock.now()
     return act(
         state,
         account_id,
         lambda unit: moves.move_out(
-            unit, who.estate_id, account_id, finals, Settlement(settle, target_id), actor=who.login, reason=reason,
-            now=now,
+            unit, who.estate_id, account_id, finals, settlement, actor=who.login, reason=reason, now=now
         ),
     )  # fmt: skip
 

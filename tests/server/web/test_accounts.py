@@ -259,3 +259,12 @@ def test_a_resident_sees_only_what_was_read_since_it_moved_in(served):
     served.execute(schema.account_event.insert().values(world_at=WORLD_S + 1, **event))
     assert client.get("/api/v1/households/A1/readings").json()["items"] == []
     assert client.get("/api/v1/households/A1/relay").json() == []
+
+
+def test_who_may_not_book_moves_no_money_with_a_move(served):
+    served.execute(schema.api_client.update().values(scopes="account.manage"))
+    headers = {"Authorization": "Bearer partner:third-party-secret"}
+    body = {"finals": [{"meter_id": METER, "total_wh": 6000}], "reason": "r", "target_id": "A2"}
+    for settle, code in (("cash", 403), ("carry", 403), ("leave", 200)):
+        answer = served.client().post("/api/v1/accounts/A1/move-out", json={**body, "settle": settle}, headers=headers)
+        assert answer.status_code == code, settle
