@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import inspect
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +30,7 @@ class Bench(Protocol):
         """Measure; `quick` is a smoke test of the bench itself, without floors.
 
         A bench whose rows can be measured by themselves names them in ROWS and takes `rows` and `whole`; one that
-        measures for a time names it in RUN_S and takes `seconds`.
+        measures for a time on a size of its own takes `seconds` and `buses`.
         """
 
 
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rows", metavar="ROW,...", help="measure these rows only (ledger)")
     parser.add_argument("--whole", action="store_true", help="what takes long and much room, too (ledger: 10^7 lines)")
     parser.add_argument("--seconds", type=float, metavar="S", help="measure for so long (serve: 600)")
+    parser.add_argument("--buses", type=int, metavar="N", help="on so many buses (serve: 160, with 100 requests/s)")
     options = parser.parse_args(arguments)
     if options.json not in (None, "-") and (wrong := unwritable(Path(options.json))):
         parser.error(f"--json {options.json}: {wrong}")
@@ -67,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_FAILED
 
 
-def _chosen(parser: argparse.ArgumentParser, module: object, options: argparse.Namespace) -> dict[str, object]:
+def _chosen(parser: argparse.ArgumentParser, module: Bench, options: argparse.Namespace) -> dict[str, object]:
     """What a bench is told about its rows and its time; an error of the command line for what it has not."""
     known: Sequence[str] = getattr(module, "ROWS", ())
     rows = known if options.rows is None else options.rows.split(",")
@@ -75,9 +77,13 @@ def _chosen(parser: argparse.ArgumentParser, module: object, options: argparse.N
     if unknown or (options.whole and not known):
         parser.error(f"bench {options.bench} has the rows: {', '.join(known) or 'none that can be chosen'}")
     chosen: dict[str, object] = {"rows": rows, "whole": options.whole} if known else {}
-    if options.seconds is not None and not hasattr(module, "RUN_S"):
+    takes = inspect.signature(module.run).parameters
+    if options.seconds is not None and "seconds" not in takes:
         parser.error(f"bench {options.bench} measures for no set time")
-    return chosen if options.seconds is None else {**chosen, "seconds": options.seconds}
+    if options.buses is not None and not ("buses" in takes and 1 <= options.buses <= takes["buses"].default):
+        parser.error("--buses is for serve: 1 to 160")
+    sized = {"seconds": options.seconds, "buses": options.buses}
+    return chosen | {name: value for name, value in sized.items() if value is not None}
 
 
 if __name__ == "__main__":

@@ -122,12 +122,12 @@ class Arrangement:
             return [None if row[1] is None else (row[1] - row[0]) / 1000 for row in connection.execute(query)]
 
 
-def run(*, quick: bool, seconds: float = RUN_S) -> tuple[list[Result], list[MachineLoad]]:
-    """Warm up, mark, load, mark, and wait for the last read-backs."""
-    place = Neighbourhood(QUICK_BUSES if quick else BUSES, QUICK_METERS if quick else METERS)
+def run(*, quick: bool, seconds: float = RUN_S, buses: int = BUSES) -> tuple[list[Result], list[MachineLoad]]:
+    """Warm up, mark, load, mark, and wait for the last read-backs; people ask in proportion to the buses."""
+    place = Neighbourhood(QUICK_BUSES if quick else buses, QUICK_METERS if quick else METERS)
     warm_up_s = QUICK_WARM_UP_S if quick else min(WARM_UP_S, max(WARM_UP_LEAST_S, seconds / 5))
     run_s = QUICK_RUN_S if quick else seconds
-    rate, pay_every = (QUICK_RATE, QUICK_PAY_EVERY) if quick else (RATE, PAY_EVERY)
+    rate, pay_every = (QUICK_RATE, QUICK_PAY_EVERY) if quick else (RATE * buses / BUSES, PAY_EVERY)
     dark = [account(place, number) for number in range(int(run_s * rate / pay_every))]
     with _arranged(place, dark) as arrangement:
         requests = _requests(arrangement.url, place, dark, int(run_s * rate), pay_every)
@@ -141,7 +141,7 @@ def run(*, quick: bool, seconds: float = RUN_S) -> tuple[list[Result], list[Mach
         paid = arrangement.settled_s(QUICK_SETTLE_S if quick else SETTLE_S)
         progress("")
         arrangement.engine.dispose()
-    return _results(place, before, after, outcome, paid, meter.load, quick=quick), [meter.load]
+    return _results(place, rate, before, after, outcome, paid, meter.load, quick=quick), [meter.load]
 
 
 def account(place: Neighbourhood, number: int) -> str:
@@ -231,7 +231,7 @@ def percentile(values: Sequence[float], percent: int) -> float:
 
 
 def _results(
-    place: Neighbourhood, before: Mark, after: Mark, outcome: Outcome, paid: Sequence[float | None],
+    place: Neighbourhood, rate: float, before: Mark, after: Mark, outcome: Outcome, paid: Sequence[float | None],
     load: MachineLoad, *, quick: bool,
 ) -> list[Result]:  # fmt: skip
     elapsed_s = after.at_s - before.at_s
@@ -248,7 +248,7 @@ def _results(
         raise BenchFailed("no payment was followed by a read-back")
     p99, p95 = percentile(latencies, 99), percentile(back, 95)
     line = f"{place.buses * place.meters} meters on {place.buses} buses at {place.baud} baud"
-    wire = f"{line} beside {QUICK_RATE if quick else RATE:.0f} requests/s"
+    wire = f"{line} beside {rate:g} requests/s"
     kept = _result("p99 of HTTP from the appointed time", p99, "ms", load)
     slow = _result("payment to read-back, p95", p95, "s", load)
     return [

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 MODES = ("observe", "dry_run", "armed")
 REFUND = "refund"
+CLIENT = "client:"  # how keys of the API are named as actors
 
 
 def request_mode(unit: Unit, estate_id: str, mode: str, *, actor: str, now: "Now") -> str:
@@ -178,8 +179,10 @@ def approve(
 ) -> str:
     """The second person agrees to exactly this payload; it is carried out at once. Returns its kind.
 
-    `kinds` are those that this person may agree to; without any, all.
+    `kinds` are those that this person may agree to; without any, all. A key of the API is no person and agrees to none.
     """
+    if actor.startswith(CLIENT):
+        raise Refused("the second person signs in: a key of the API cannot agree to anything")
     row = kept.get(unit.connection, estate_id, approval_id)
     if row is None or (kinds and row["kind"] not in kinds):
         raise NotFound("there is no such request in this estate")

@@ -48,6 +48,14 @@ def test_an_estate_is_armed_in_two_steps_by_two_people(stage):
     assert sorted(verbs(stage)) == ["mode.approved", "mode.approved", "mode.requested", "mode.requested"]
 
 
+def test_a_key_of_the_api_is_no_second_person(stage):
+    asked = ask_mode(stage, "dry_run")
+    with pytest.raises(Refused, match="the second person signs in"):
+        approve(stage, asked, actor="client:partner")
+    assert request(stage, asked)["status"] == "waiting"
+    assert approve(stage, asked) == "mode"
+
+
 def test_no_step_is_skipped(stage):
     with pytest.raises(Refused, match="one step at a time"):
         ask_mode(stage, "armed")
