@@ -69,5 +69,5 @@ def test_an_impossible_register_is_the_callers_mistake():
 
 def test_each_verdict_is_true_held_or_neither():
     assert set(TRUE) & set(HELD) == set()
-    assert set(Verdict) - set(TRUE) - set(HELD) == {Verdict.DUPLICATE, Verdict.LATE, Verdict.VOIDED}
+    assert set(Verdict) - set(TRUE) - set(HELD) == {Verdict.DUPLICATE, Verdict.LATE, Verdict.VOIDED, Verdict.REVOKED}
     assert not is_accepted(Verdict.FILLED)

@@ -42,13 +42,22 @@ def agree(writer: Writer, approval_id: str, actor: str = "pavel", world_s: int =
 def test_one_person_adjusts_up_to_the_limit_and_not_a_fen_further(engine: Engine, writer: Writer) -> None:
     plant(writer)
     assert book(writer, LIMIT_FEN).balance_fen == 15_000
-    assert book(writer, -LIMIT_FEN, "key-2").balance_fen == 5000
+    assert book(writer, -LIMIT_FEN, "key-2", actor="oleg").balance_fen == 5000
     for amount_fen, key in ((LIMIT_FEN + 1, "key-3"), (-LIMIT_FEN - 1, "key-4")):
-        asked = book(writer, amount_fen, key)
+        asked = book(writer, amount_fen, key, actor="pavel")
         assert (asked.batch_seq, asked.balance_fen) == (None, 5000)
         assert asked.approval_id
     assert balance(engine, "H0001")[0] == 5000
     assert told(engine) == [("opened", None), ("adjusted", LIMIT_FEN), ("adjusted", -LIMIT_FEN)]
+    agrees(engine)
+
+
+def test_small_bookings_of_a_day_count_together(engine: Engine, writer: Writer) -> None:
+    plant(writer)
+    book(writer, LIMIT_FEN - 1000)
+    assert book(writer, 1001, "key-2").approval_id, "with what was booked before it is beyond the limit"
+    assert book(writer, 1000, "key-3").balance_fen == 15_000
+    assert book(writer, LIMIT_FEN, "key-4", world_s=86_400).balance_fen == 25_000
     agrees(engine)
 
 

@@ -60,7 +60,7 @@ def test_each_kind_goes_to_its_own_method_and_steps_go_first():
     variables = MeterVariables(A, 1, 220_000, None, None)
     steps = [StepReport(A, 3, "sent", "x"), StepReport(A, 3, "accepted", "y")]
     deliver([status, reading(1), steps[0], variables, failure, steps[1]], sink, orders)
-    assert told == [("step", (A, 3, "sent", "x")), ("step", (A, 3, "accepted", "y")), ("status", 1)]
+    assert told == [("step", (A, 3, "sent", "x", "relay")), ("step", (A, 3, "accepted", "y", "relay")), ("status", 1)]
     assert (sink.states, sink.rows, sink.lost) == ([status], [variables], [failure])
 
 
