@@ -45,7 +45,8 @@ def deliveries(side, make):
     """
     good, window_s = make(), WINDOW_S[side.name]
     headers, body = good
-    tampered = bytes(body[:-9]) + b"X" + bytes(body[-8:])
+    other = b"X" if body[-9:-8] != b"X" else b"Y"
+    tampered = bytes(body[:-9]) + other + bytes(body[-8:])
     return {
         "once": ([good], 1, 0, True),
         "duplicate": ([good] * 3, 1, 0, True),
