@@ -18,7 +18,7 @@ import httpx
 from server.domain.reconciliation import BillRow
 from server.errors import CallbackRejected, Refused
 from server.pay.bills import read_json
-from server.pay.fields import AMOUNT_FEN_MAX, MACHINE_MS_MAX, number, object_of, text
+from server.pay.fields import AMOUNT_FEN_MAX, MACHINE_MS_MAX, number, object_of, refund_event, text
 from server.pay.provider import (
     CallbackAnswer,
     PaidEvent,
@@ -161,17 +161,7 @@ class HmacProvider:
     def _refund_event(self, fields: Mapping[str, object]) -> RefundEvent:
         if (fields.get("merchant"), fields.get("currency")) != (self._merchant, CURRENCY):
             raise CallbackRejected("the message is for another merchant or currency")
-        result = fields.get("result")
-        if not isinstance(result, str) or result not in tuple(RefundState):
-            raise CallbackRejected("the field result is none of done, pending and failed")
-        return RefundEvent(
-            provider=self.name,
-            event_id=text(fields, "event_id"),
-            refund_no=text(fields, "refund_no"),
-            order_no=text(fields, "order_no"),
-            amount_fen=number(fields, "amount_fen", AMOUNT_FEN_MAX),
-            state=RefundState(result),
-        )
+        return refund_event(self.name, fields)
 
     def _event(self, fields: Mapping[str, object], order_no: str) -> PaidEvent:
         ours = (self._merchant, CURRENCY, order_no)

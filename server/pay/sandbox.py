@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from server.domain.reconciliation import BillRow
 from server.errors import CallbackRejected, Refused
 from server.pay.bills import read_json
-from server.pay.fields import AMOUNT_FEN_MAX, MACHINE_MS_MAX, number, object_of, text
+from server.pay.fields import AMOUNT_FEN_MAX, MACHINE_MS_MAX, number, object_of, refund_event, text
 from server.pay.provider import (
     CallbackAnswer,
     PaidEvent,
@@ -156,17 +156,7 @@ class SandboxProvider:
 
     def _refund_event(self, fields: Mapping[str, object]) -> RefundEvent:
         self._for_us(fields)
-        result = fields.get("result")
-        if not isinstance(result, str) or result not in tuple(RefundState):
-            raise CallbackRejected("the field result is none of done, pending and failed")
-        return RefundEvent(
-            provider=self.name,
-            event_id=text(fields, "event_id"),
-            refund_no=text(fields, "refund_no"),
-            order_no=text(fields, "order_no"),
-            amount_fen=number(fields, "amount_fen", AMOUNT_FEN_MAX),
-            state=RefundState(result),
-        )
+        return refund_event(self.name, fields)
 
     def _for_us(self, fields: Mapping[str, object]) -> None:
         if fields.get("currency") != CURRENCY or fields.get("merchant") != serial_of(self._merchant_key.public_key()):
