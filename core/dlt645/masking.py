@@ -2,7 +2,8 @@
 
 Every sound or broken frame whose control code carries a password has those bytes replaced by zeros and its checksum
 mended by the same difference, so that it still reads as the frame that it was; nothing else changes. A header in the
-middle of other bytes counts as one, since hiding too much does no harm.
+middle of other bytes counts as one, and a request whose length was damaged hides its password where it belongs, since
+hiding too much does no harm.
 """
 
 from core.dlt645.frame import REPLY_BIT
@@ -24,6 +25,7 @@ _FIXED: dict[int, range | tuple[int, ...]] = {  # control code -> where in DATA 
     0x1B: range(1, 4),
     0x1C: range(1, 4),
 }
+_WHOLE = {0x04: 6, 0x14: 8, 0x18: 12, 0x19: 4, 0x1A: 4, 0x1B: 4, 0x1C: 4}  # bytes until a request's password has gone by
 _BEHIND = {0x11 | REPLY_BIT: 4, 0x12 | REPLY_BIT: 4, 0x14: 12, 0x03: 8}  # ... or all of it from here on, by identifier
 _FUNCTION = 0x1F | REPLY_BIT
 
@@ -32,7 +34,8 @@ class _Open:
     """A frame that is going by: what of its DATA has come, and how much the mask has changed."""
 
     def __init__(self, control: int, length: int) -> None:
-        self.function, self.length = control & _FUNCTION, length
+        self.function = control & _FUNCTION
+        self.length = max(length, _WHOLE.get(self.function, 0))
         self.data = bytearray()
         self.changed = 0
 

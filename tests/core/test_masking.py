@@ -45,6 +45,14 @@ def test_no_carrier_shows_its_password_and_each_still_reads_as_its_frame(wire, s
     assert (frame.address, frame.control, len(frame.data)) == (real.address, real.control, len(real.data))
 
 
+@pytest.mark.parametrize("carrier", ["04H of 1997", "14H", "18H", "1AH", "1BH", "1CH"])
+@pytest.mark.parametrize("length", [0, 1, 3])
+def test_a_damaged_length_does_not_uncover_a_password(carrier, length):
+    wire = bytearray(CARRIERS[carrier])
+    wire[9] = length
+    assert WIRE not in Masker().feed(bytes(wire))
+
+
 def test_a_frame_without_a_password_and_what_is_no_frame_stay_as_they_are():
     masker = Masker()
     reads = encode(Read(A, 0x00010000).to_frame()) + encode(Frame(A, 0x91, bytes.fromhex("0000010078563412")))
