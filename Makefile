@@ -11,7 +11,7 @@ help:
 	@echo "make demo         build, start a simulated estate and the server, and show the story in a browser"
 	@echo "make test         build and run the tests (at most 10 minutes)"
 	@echo "make check        format, lint, types, stubs, import rules, house rules"
-	@echo "make test-ci      the campaigns of CI; make test-long: the nightly ones"
+	@echo "make test-ci      the campaigns of CI; make test-long: the nightly ones (PART=fuzz: some of them)"
 	@echo "make coverage     how much of core its tests run, lines of the compiled modules included; fails below 95 %"
 	@echo "make bench        every benchmark, quick form, with its peers"
 	@echo "make screenshots  the pictures of the README from the running demo"
@@ -44,7 +44,7 @@ test-ci: setup
 	@$(PY) -m pytest -q -m ci --timeout 1500
 
 test-long: setup
-	@$(PY) -m pytest -q -m long --timeout 0
+	@$(PY) -m tests.long_run $(PART)
 
 coverage: setup
 	@$(PY) -m tests.core_coverage
@@ -70,7 +70,7 @@ screenshots: setup
 	@$(PY) -m tests.e2e.screenshots
 
 clean:
-	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .demo .bench .fuzz
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .demo .bench .fuzz .long
 	@rm -rf server/web/assets/dist server/web/assets/node_modules
 	@find core sim server -name '*.so' -delete; find core sim server/store -name '_*.c' -delete
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

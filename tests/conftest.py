@@ -1,4 +1,5 @@
-"""What every test shares: Hypothesis profiles, and how files are shared out when two workers run side by side.
+"""What every test shares: Hypothesis profiles, how files are shared out when two workers run side by side, and that a
+nightly campaign takes the time it takes, however it is started.
 
 A file stays with one worker, so that its fixtures are made once; the browser tests share one demo and so are one piece,
 which begins early because it waits most.
@@ -6,6 +7,7 @@ which begins early because it waits most.
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
@@ -32,3 +34,9 @@ class WholePieces(LoadFileScheduling):
 
 def pytest_xdist_make_scheduler(config, log):
     return WholePieces(config, log)
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.timeout(0), append=False)

@@ -2,10 +2,11 @@
 
 `sanitized` has AddressSanitizer and UndefinedBehaviorSanitizer, which stop the process at the first finding, and edge
 counters for the fuzzer. `traced` tells coverage about every line of the `.pyx` files. A copy is built again only when
-its sources changed. `python -m tests.instrumented KIND` prints the folder of a copy.
+its sources changed, by one process at a time. `python -m tests.instrumented KIND` prints the folder of a copy.
 """
 
 import argparse
+import fcntl
 import hashlib
 import os
 import shutil
@@ -48,6 +49,13 @@ KINDS = {
 
 def copy(kind: str) -> Path:
     """The folder of an up-to-date copy: core (compiled), tests and pyproject.toml."""
+    COPIES.mkdir(exist_ok=True)
+    with (COPIES / f"{kind}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _up_to_date(kind)
+
+
+def _up_to_date(kind: str) -> Path:
     folder = COPIES / kind
     stamp, key = folder / "built", _key(kind)
     if not stamp.exists() or stamp.read_text() != key:
@@ -64,7 +72,9 @@ def copy(kind: str) -> Path:
             _library(folder, "probe", KINDS[kind].compile_args)
         stamp.write_text(key)
     _refresh(folder)
-    shutil.copy2(ROOT / "pyproject.toml", folder)  # pytest's settings; setuptools would read it as a project
+    _renew(
+        ROOT / "pyproject.toml", folder / "pyproject.toml"
+    )  # pytest's settings; setuptools would take it for its own
     return folder
 
 
@@ -110,7 +120,14 @@ def _refresh(folder: Path) -> None:
     """Bring the Python files and tests up to date; what is compiled stays."""
     skip = shutil.ignore_patterns("*.so", "_*.c", "__pycache__", ".*")
     for name in ("core", "tests"):
-        shutil.copytree(ROOT / name, folder / name, ignore=skip, dirs_exist_ok=True)
+        shutil.copytree(ROOT / name, folder / name, ignore=skip, dirs_exist_ok=True, copy_function=_renew)
+
+
+def _renew(source: str | Path, target: str | Path) -> None:
+    """Copy what has changed; what has not may be read by somebody else right now."""
+    was, now = Path(target), os.stat(source)
+    if not was.exists() or (was.stat().st_mtime_ns, was.stat().st_size) != (now.st_mtime_ns, now.st_size):
+        shutil.copy2(source, target)
 
 
 def compile_here(kind: str) -> None:

@@ -270,7 +270,6 @@ def test_a_day_with_dead_meters_and_an_outage_is_whole_after_healing(sqlite_engi
 
 
 @pytest.mark.long
-@pytest.mark.timeout(7200)
 def test_a_day_of_ten_thousand_meters_is_whole_after_healing(sqlite_engine):
     writer = Writer(sqlite_engine)
     try:

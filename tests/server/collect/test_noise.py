@@ -107,7 +107,6 @@ def test_no_wrong_value_is_charged_in_a_hundred_thousand_noisy_reads_without_par
 
 
 @pytest.mark.long
-@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("seed", range(10))
 def test_no_wrong_value_is_charged_in_a_million_noisy_reads_without_parity(seed):
     accepted, wrong, _ = charged_wrong(100_000, seed=seed)

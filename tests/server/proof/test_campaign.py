@@ -89,7 +89,6 @@ def test_nobody_is_cut_wrongly_in_a_hundred_thousand_meter_days(sqlite_engine, m
 
 
 @pytest.mark.long
-@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("seed", range(100, 120))
 def test_nobody_is_cut_wrongly_in_a_million_meter_days(sqlite_engine, monkeypatch, seed):
     """Twenty campaigns of 50,400 meter-days."""
