@@ -25,7 +25,7 @@ _FIXED: dict[int, range | tuple[int, ...]] = {  # control code -> where in DATA 
     0x1B: range(1, 4),
     0x1C: range(1, 4),
 }
-_WHOLE = {0x04: 6, 0x14: 8, 0x18: 12, 0x19: 4, 0x1A: 4, 0x1B: 4, 0x1C: 4}  # bytes until a request's password has gone by
+_WHOLE = {0x04: 6, 0x14: 8, 0x18: 12, 0x19: 4, 0x1A: 4, 0x1B: 4, 0x1C: 4}  # bytes until a request's password is over
 _BEHIND = {0x11 | REPLY_BIT: 4, 0x12 | REPLY_BIT: 4, 0x14: 12, 0x03: 8}  # ... or all of it from here on, by identifier
 _FUNCTION = 0x1F | REPLY_BIT
 
