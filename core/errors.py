@@ -32,3 +32,7 @@ class MeterRefused(CoreError):
 
 class NoReply(CoreError):
     """No reply that belongs to the request came in time (theirs)."""
+
+
+class TariffError(CoreError):
+    """A tariff that must not be used (ours): says what is wrong, where, and what to do."""

@@ -13,35 +13,53 @@ from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
+from core.errors import TariffError
 from core.tariff_dict import tariff_from_dict, tariff_to_dict
 from core.tariff_terms import (
     DEFAULT_TIME_ZONE,
-    FLAT,
-    PEAK,
     PROPORTIONAL,
-    SHARP,
     TIER_STEPS_MAX,
-    VALLEY,
-    Period,
+    Prices,
     Season,
     Tariff,
-    TariffError,
     TariffVersion,
     validate,
     validate_version,
 )
+from core.tariff_windows import (
+    DEEP,
+    FLAT,
+    HOLIDAY,
+    PEAK,
+    SHARP,
+    VALLEY,
+    WEEKEND,
+    WORKDAY,
+    DayKindOf,
+    Period,
+    Windows,
+    rate_of,
+    week_kind,
+)
 
 __all__ = [
+    "DEEP",
     "DEFAULT_TIME_ZONE",
     "FLAT",
+    "HOLIDAY",
     "PEAK",
     "SHARP",
     "VALLEY",
+    "WEEKEND",
+    "WORKDAY",
+    "DayKindOf",
     "Period",
+    "Prices",
     "Season",
     "Tariff",
     "TariffError",
     "TariffVersion",
+    "Windows",
     "charge_exact",
     "compile_row",
     "compile_rows",
@@ -79,7 +97,7 @@ def version_at(tariff: Tariff, at_s: int) -> tuple[TariffVersion, Season]:
     for version in reversed(tariff.versions):
         if version.valid_from_s <= at_s:
             month = _local(at_s, ZoneInfo(tariff.time_zone)).month
-            return version, next(season for season in version.seasons if month in season.months)
+            return version, version.season_of(month)
     raise TariffError(
         f"tariff {tariff.tariff_id!r}: no version is in force at {_EPOCH + timedelta(seconds=at_s):%Y-%m-%dT%H:%MZ}; "
         "the first one starts later: give it an earlier start or add a version"
@@ -112,7 +130,7 @@ def tier_period_start_s(tariff: Tariff, at_s: int) -> int:
 
 def _shares_by_month(version: TariffVersion) -> bool:
     """Whether the settlement period matters: tier prices by rate, shared in proportion."""
-    return bool(version.tier_prices_nf_per_wh) and version.order_rule == PROPORTIONAL
+    return version.tiers_by_rate and version.order_rule == PROPORTIONAL
 
 
 def order_start_s(tariff: Tariff, at_s: int) -> int:
@@ -151,19 +169,22 @@ def next_boundary_s(tariff: Tariff, at_s: int) -> int | None:
     return min(boundaries, default=None)
 
 
-def rate_at(version: TariffVersion, at_s: int, time_zone: str = DEFAULT_TIME_ZONE) -> int:
-    """The rate (1..4) of the window that holds at `at_s`; a single price counts as flat (3).
+def rate_at(
+    version: TariffVersion, at_s: int, time_zone: str = DEFAULT_TIME_ZONE, day_kind_of: DayKindOf = week_kind
+) -> int:
+    """The rate (1..5) of the window that holds at `at_s`; a single price counts as flat (3).
 
-    `TariffError` where a TOU version does not list its windows.
+    day_kind_of: which kind a local day is, by a calendar that knows the holidays. `TariffError` where a TOU version
+    does not list its windows.
     """
     if version.kind == "single":
         return FLAT
     local = _local(at_s, ZoneInfo(time_zone))
-    minute = local.hour * 60 + local.minute
-    for period in version.periods:
-        if period.start_minute <= minute < period.end_minute:
-            return period.rate
-    raise TariffError("this TOU version lists no periods; add them, or ask the meter for its schedule")
+    periods = version.windows_in(version.season_of(local.month)).on(local.date(), day_kind_of(local.date()))
+    rate = rate_of(periods, local.hour * 60 + local.minute)
+    if rate is None:
+        raise TariffError("this TOU version lists no periods; add them, or ask the meter for its schedule")
+    return rate
 
 
 def compile_row(version: TariffVersion, season: Season, close_allowed_nf: int = 0) -> bytes:
@@ -176,22 +197,24 @@ def compile_row(version: TariffVersion, season: Season, close_allowed_nf: int = 
         raise TariffError(f"{season} is no season of this version; take the pair that version_at returns")
     if abs(close_allowed_nf) > CLOSE_ALLOWED_MAX_NF:
         raise TariffError(f"close_allowed_nf = {close_allowed_nf} is beyond 2^62; use a smaller level")
-    if version.tier_prices_nf_per_wh:
+    if version.tiers_by_rate:
         raise TariffError("tiers that cost each rate differently have no row; charge_step of core.tariff_order can")
     tiers, limits_wh = tiers_at(version, season, FLAT)
     steps = tuple(upper - lower for lower, upper in pairwise(tiers))
-    prices = (0,) * len(version.rate_prices_nf_per_wh) if version.free_quota_wh else version.rate_prices_nf_per_wh
+    first = version.prices_in(season).rate_prices_nf_per_wh
+    prices = (0,) * len(first) if version.free_quota_wh else first
     unused = (0,) * (TIER_STEPS_MAX - len(steps))
     # A fifth register, should a meter have one, costs as flat: it is not free.
     return _ROW.pack(*prices, *steps, *unused, prices[FLAT - 1], *limits_wh, *unused, close_allowed_nf)
 
 
-def tiers_at(version: TariffVersion, season: Season, rate: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Prices of the tiers at a rate 1..4, and the inclusive upper limits of all but the last.
+def tiers_at(version: TariffVersion, season: Season, register: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Prices of the tiers at a register 1..4 in a season, and the inclusive upper limits of all but the last.
 
     A free quota is the first tier and costs nothing.
     """
-    prices = tuple(version.tier_price_nf_per_wh(tier, rate) for tier in range(version.tier_count + 1))
+    own = version.prices_in(season)
+    prices = tuple(own.tier_price_nf_per_wh(tier, register) for tier in range(own.tier_count + 1))
     limits_wh, quota_wh = season.tier_limits_wh, version.free_quota_wh
     if not quota_wh:
         return prices, limits_wh

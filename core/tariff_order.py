@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from core.tariff import TariffError, TariffVersion, charge_exact
-from core.tariff_terms import LIMIT_MAX_WH, PRICE_MAX_NF_PER_WH, PROPORTIONAL, RATES, Season
+from core.errors import TariffError
+from core.tariff import charge_exact
+from core.tariff_terms import LIMIT_MAX_WH, PRICE_MAX_NF_PER_WH, PROPORTIONAL, RATES, Season, TariffVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +37,16 @@ class TierPrices:
 
 
 def tier_prices(version: TariffVersion, season: Season) -> TierPrices:
-    """All prices of a version by rate and tier, with the limits of one of its seasons."""
-    tiers = range(version.tier_count + 1)
-    prices = tuple(tuple(version.tier_price_nf_per_wh(tier, rate) for tier in tiers) for rate in range(1, RATES + 1))
+    """All prices of a version by register and tier in one of its seasons, with the limits."""
+    own = version.prices_in(season)
+    tiers = range(own.tier_count + 1)
+    prices = tuple(tuple(own.tier_price_nf_per_wh(tier, rate) for tier in tiers) for rate in range(1, RATES + 1))
     return TierPrices(prices, season.tier_limits_wh)
 
 
 def has_row(version: TariffVersion) -> bool:
     """Whether the deduction kernel can charge this version; else only `charge_step` can."""
-    return not version.tier_prices_nf_per_wh
+    return not version.tiers_by_rate
 
 
 def counts_rates(version: TariffVersion) -> bool:

@@ -12,11 +12,11 @@ from typing import Any
 from sim.kinds import protocol_and_model
 from sim.loads.load import MWMS_PER_WH, SLOT_MS
 from sim.meters import Meter
-from sim.rates import PriceVersion
+from sim.rates import PriceVersion, SeasonTerms
 from sim.truth import hidden_mwms
 from sim.world import World
 
-FORMAT = 1
+FORMAT = 2
 Point = tuple[int, int]
 
 
@@ -56,6 +56,7 @@ def _estate(world: World, at_ms: int) -> dict[str, Any]:
         "from_s": world.origin_ms / 1000,
         "until_s": at_ms / 1000,
         "time_zone": world.calendar.zone.key,
+        "holidays": [list(span) for span in world.scenario.holidays.spans],  # days since 1970, both ends included
         "versions": [_version(version) for version in world.calendar.versions],
     }
 
@@ -65,12 +66,20 @@ def _version(version: PriceVersion) -> dict[str, Any]:
     return {
         "valid_from_s": version.valid_from_ms / 1000,
         "kind": version.kind,
-        "prices_nf_per_wh": [str(price) for price in version.prices],
-        "steps_nf_per_wh": [str(step) for step in version.steps],
-        "seasons": [{"months": list(s.months), "limits_wh": list(s.limits_wh)} for s in version.seasons],
         "tier_period": version.tier_period,
         "tier_start": list(version.tier_start),
-        "windows": [[window.start_minute, window.end_minute, window.rate] for window in version.windows],
+        "seasons": [_season(season) for season in version.seasons],
+    }
+
+
+def _season(season: SeasonTerms) -> dict[str, Any]:
+    days = (season.windows.workday, season.windows.weekend, season.windows.holiday)
+    return {
+        "months": list(season.months),
+        "limits_wh": list(season.limits_wh),
+        "prices_nf_per_wh": [str(price) for price in season.prices],
+        "steps_nf_per_wh": [str(step) for step in season.steps],
+        "windows": [[[window.start_minute, window.end_minute, window.rate] for window in day] for day in days],
     }
 
 

@@ -1,26 +1,29 @@
 """When which rate register counts, and where a charge must be split.
 
-A tariff is a list of dated versions. Each gives prices, tier steps, seasons and the windows of the day
-(periods) with their rate 1..4 (sharp, peak, flat, valley). Meters follow the windows of the version in force
-at their own estate's civil time; a single-rate version counts in rate 3 (flat). This is the simulator's own
-reading of the tariff text, apart from the head-end's: prices are exact fractions of nanofen per Wh.
+A tariff is a list of dated versions. Each gives prices, tier steps, seasons and the windows of the day (periods) with
+their register 1..4 (sharp, peak, flat, valley, unless the tariff names others); a season may have prices, steps and
+windows of its own, and weekends and the estate's holidays theirs. Meters follow the windows of the version in force at
+their own estate's civil time; a single-rate version counts in register 3 (flat). This is the simulator's own reading
+of the tariff text, apart from the head-end's: prices are exact fractions of nanofen per Wh.
 """
 
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 from sim.timing.spans import DAY_MINUTES
 
+FRIDAY = 4
 SINGLE_RATE = 3
 """The rate register of a meter without windows: flat."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Minutes of the civil day [start, end) that count in `rate`; end <= start runs over midnight."""
+    """Minutes of the civil day [start, end) that count in register `rate`; end <= start runs over midnight."""
 
     start_minute: int
     end_minute: int
@@ -34,42 +37,68 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class SeasonTiers:
-    """Upper limits of the tiers in Wh for some months."""
+class DayWindows:
+    """Windows of workdays, weekends and holidays; without any a weekend is as a workday, a holiday as its weekday."""
+
+    workday: tuple[Window, ...] = ()
+    weekend: tuple[Window, ...] = ()
+    holiday: tuple[Window, ...] = ()
+
+    def on(self, day: date, is_holiday: bool) -> tuple[Window, ...]:
+        """The windows of a day."""
+        if is_holiday and self.holiday:
+            return self.holiday
+        return self.weekend if self.weekend and day.weekday() > FRIDAY else self.workday
+
+    def edges(self) -> set[int]:
+        """Minutes of the day at which a window of any kind of day begins."""
+        every = (*self.workday, *self.weekend, *self.holiday)
+        midnight = {0} if self.weekend or self.holiday else set()
+        return midnight | {edge % DAY_MINUTES for w in every for edge in (w.start_minute, w.end_minute)}
+
+
+@dataclass(frozen=True, slots=True)
+class SeasonTerms:
+    """What holds in some months: upper limits of the tiers in Wh, prices and steps, windows."""
 
     months: tuple[int, ...]
     limits_wh: tuple[int, ...]
+    prices: tuple[Fraction, ...]
+    steps: tuple[Fraction, ...]
+    windows: DayWindows
 
 
 @dataclass(frozen=True, slots=True)
 class PriceVersion:
-    """One dated version of a tariff; prices and steps are exact nanofen per Wh."""
+    """One dated version of a tariff; prices and steps are exact nanofen per Wh, those of the whole year in `prices`."""
 
     valid_from_ms: int
     kind: str
     prices: tuple[Fraction, ...]
-    steps: tuple[Fraction, ...] = ()
-    seasons: tuple[SeasonTiers, ...] = ()
+    seasons: tuple[SeasonTerms, ...]
     tier_period: str = "none"
     tier_start: tuple[int, int] = (1, 1)
-    windows: tuple[Window, ...] = ()
 
-    def rate_at(self, minute: int) -> int:
-        """The rate 1..4 that counts in this minute of the civil day."""
+    def season(self, month: int) -> SeasonTerms:
+        """The terms of a calendar month."""
+        return next(season for season in self.seasons if month in season.months)
+
+    def rate_on(self, day: date, minute: int, is_holiday: bool) -> int:
+        """The register 1..4 that counts in this minute of a civil day."""
         if self.kind == "single":
             return SINGLE_RATE
-        return next((w.rate for w in self.windows if w.holds(minute)), SINGLE_RATE)
-
-    def limits_wh(self, month: int) -> tuple[int, ...]:
-        """Tier limits in force in a calendar month."""
-        return next((s.limits_wh for s in self.seasons if month in s.months), ())
+        windows = self.season(day.month).windows.on(day, is_holiday)
+        return next((w.rate for w in windows if w.holds(minute)), SINGLE_RATE)
 
 
 class RateCalendar:
     """The versions of one tariff on the civil time of one estate."""
 
-    def __init__(self, zone: ZoneInfo, versions: tuple[PriceVersion, ...]) -> None:
+    def __init__(
+        self, zone: ZoneInfo, versions: tuple[PriceVersion, ...], holiday: Callable[[date], bool] = lambda _day: False
+    ) -> None:
         self.zone = zone
+        self.holiday = holiday
         self.versions = tuple(sorted(versions, key=lambda version: version.valid_from_ms))
         self._starts = [version.valid_from_ms for version in self.versions]
         self._minutes = [_switch_minutes(version) for version in self.versions]
@@ -95,7 +124,8 @@ class RateCalendar:
     def rate_at(self, at_ms: int) -> int:
         """Rate 1..4 that counts at an instant."""
         civil = self.civil(at_ms)
-        return self.version_at(at_ms).rate_at(civil.hour * 60 + civil.minute)
+        day = civil.date()
+        return self.version_at(at_ms).rate_on(day, civil.hour * 60 + civil.minute, self.holiday(day))
 
     def next_switch_ms(self, after_ms: int) -> int | None:
         """First instant after `after_ms` at which the rate may change; None if it never will."""
@@ -158,8 +188,9 @@ class RateCalendar:
 def _switch_minutes(version: PriceVersion) -> list[int]:
     if version.kind == "single":
         return []
-    edges = {w.start_minute % DAY_MINUTES for w in version.windows}
-    return sorted(edges | {w.end_minute % DAY_MINUTES for w in version.windows})
+    edges = set().union(*(season.windows.edges() for season in version.seasons))
+    midnight = {0} if len({season.windows for season in version.seasons}) > 1 else set()
+    return sorted(edges | midnight)
 
 
 def _one_period_back(start: datetime, tier_period: str) -> datetime:

@@ -17,7 +17,7 @@ from sim.loads.load import MWMS_PER_WH
 from sim.meters import Meter
 from sim.meters.prepaid import credit_fen
 from sim.meters.register import Register, split_start
-from sim.rates import PriceVersion, RateCalendar
+from sim.rates import RateCalendar, SeasonTerms
 from sim.world import Household, World
 
 
@@ -107,9 +107,8 @@ def charge_to_nf(
         if calendar.tier_period_start_ms(from_ms) != period_ms:
             period_ms, counter_wh = calendar.tier_period_start_ms(from_ms), 0
         energies = [b - a for a, b in zip(before, after, strict=True)]
-        version = calendar.version_at(from_ms)
-        limits_wh = version.limits_wh(calendar.civil(from_ms).month)
-        charge += _piece_nf(version, limits_wh, energies, counter_wh)
+        season = calendar.version_at(from_ms).season(calendar.civil(from_ms).month)
+        charge += _piece_nf(season, energies, counter_wh)
         counter_wh += sum(energies)
         before = after
     return charge
@@ -198,11 +197,11 @@ def _pieces(
         from_ms = until_ms
 
 
-def _piece_nf(version: PriceVersion, limits_wh: Sequence[int], energies: Sequence[int], counter_wh: int) -> Fraction:
+def _piece_nf(season: SeasonTerms, energies: Sequence[int], counter_wh: int) -> Fraction:
     """Rates at their prices, and each step on what lies above its limit (limits belong to the lower tier)."""
-    charge = sum((price * wh for price, wh in zip(version.prices, energies, strict=True)), Fraction(0))
+    charge = sum((price * wh for price, wh in zip(season.prices, energies, strict=True)), Fraction(0))
     after_wh = counter_wh + sum(energies)
-    for step, limit_wh in zip(version.steps, limits_wh, strict=True):
+    for step, limit_wh in zip(season.steps, season.limits_wh, strict=True):
         charge += step * (max(0, after_wh - limit_wh) - max(0, counter_wh - limit_wh))
     return charge
 

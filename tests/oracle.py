@@ -136,3 +136,40 @@ def deduct_one(tariff, account, prev_wh, new_wh, ratio, modulus_wh, longest_wh):
 def half_up_fen(charge_yuan_so_far):
     """The bill of a settlement period in fen: half a fen goes up."""
     return (charge_yuan_so_far * 100 + Fraction(1, 2)).__floor__()
+
+
+@dataclass(frozen=True)
+class SeasonTerms:
+    """What some months of a tariff say: prices of the registers, limits and surcharges as in `Tariff`."""
+
+    months: frozenset
+    tariff: Tariff
+
+
+def charge_year_yuan(seasons, restarts, hours):
+    """Charge of hourly energies, hour by hour: the month chooses prices, the counter of tiers restarts on given days.
+
+    restarts(day) says whether the counter begins anew at this day's midnight; hours are (local datetime, kWh of each
+    register) in the order of time.
+    """
+    charge, counter, last = Fraction(0), Fraction(0), None
+    for moment, kwh in hours:
+        if moment.date() != last:
+            last = moment.date()
+            if restarts(last):
+                counter = Fraction(0)
+        (season,) = [one for one in seasons if moment.month in one.months]
+        charge += charge_yuan(season.tariff, kwh, 1, counter)
+        counter += sum(kwh)
+    return charge
+
+
+def window_of(windows, minute):
+    """The name of the window that holds a minute: (from, to, name), which may run over midnight."""
+    names = [
+        name
+        for begin, end, name in windows
+        if (begin <= minute < end) or (end <= begin and (minute >= begin or minute < end))
+    ]
+    (name,) = names
+    return name

@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 from core.tariff import Season, TariffVersion, tiers_at
 from core.tariff_order import counts_rates, has_row, place, tier_prices
-from core.tariff_terms import FLAT
+from core.tariff_windows import FLAT
 
 FREE, TIER, RATE, SURCHARGE, CELL = "free", "tier", "rate", "surcharge", "cell"
 
 
 class Part(NamedTuple):
-    """Energy at one price. `tier` counts from 1, `rate` is 1..4; 0 where it does not matter."""
+    """Energy at one price. `tier` counts from 1, `rate` is 1..5 (5 is deep valley); 0 where it does not matter."""
 
     what: str
     tier: int
@@ -67,10 +67,11 @@ def _by_tier(version: TariffVersion, season: Season, energy_wh: int, before_wh: 
 
 
 def _by_rate(version: TariffVersion, season: Season, moved_wh: Sequence[int], before_wh: int) -> list[Part]:
-    prices = version.rate_prices_nf_per_wh
-    rows = [Part(RATE, 0, rate, energy, prices[rate - 1]) for rate, energy in enumerate(moved_wh, 1)]
+    prices, rates = version.prices_in(season), version.registers_in(season)
+    by_register = zip(rates, moved_wh, prices.rate_prices_nf_per_wh, strict=True)
+    rows = [Part(RATE, 0, rate, energy, price) for rate, energy, price in by_register]
     after_wh = before_wh + sum(moved_wh)
-    for tier, (step, limit) in enumerate(zip(version.tier_steps_nf_per_wh, season.tier_limits_wh, strict=True), 2):
+    for tier, (step, limit) in enumerate(zip(prices.tier_steps_nf_per_wh, season.tier_limits_wh, strict=True), 2):
         rows.append(Part(SURCHARGE, tier, 0, max(0, after_wh - limit) - max(0, before_wh - limit), step))
     return rows
 
@@ -78,7 +79,7 @@ def _by_rate(version: TariffVersion, season: Season, moved_wh: Sequence[int], be
 def _cells(
     version: TariffVersion, season: Season, moved_wh: Sequence[int], before_wh: int, settled_wh: Sequence[int]
 ) -> list[Part]:
-    terms = tier_prices(version, season)
+    terms, rates = tier_prices(version, season), version.registers_in(season)
     if counts_rates(version):
         start_wh = before_wh - sum(settled_wh)
         until = [was + step for was, step in zip(settled_wh, moved_wh, strict=True)]
@@ -87,7 +88,7 @@ def _cells(
         placed = place(terms, moved_wh, before_wh)
         was_placed = [[0] * len(moved_wh) for _ in placed]
     return [
-        Part(CELL, tier, rate, energy - was, terms.prices_nf_per_wh[rate - 1][tier - 1])
+        Part(CELL, tier, rates[place_no], energy - was, terms.prices_nf_per_wh[place_no][tier - 1])
         for tier, (row, row_before) in enumerate(zip(placed, was_placed, strict=True), 1)
-        for rate, (energy, was) in enumerate(zip(row, row_before, strict=True), 1)
+        for place_no, (energy, was) in enumerate(zip(row, row_before, strict=True))
     ]

@@ -1,4 +1,4 @@
-"""When nobody is cut off: protected hours, weekends, statutory holidays, heat and cold alerts.
+"""When nobody is cut off: protected hours, weekends, statutory holidays, heat and cold alerts; and what kind a day is.
 
 All in the estate's civil time. Working Saturdays of the holiday calendar stay protected, and so does a year for
 which no holidays are known: doubt keeps the power on. Holidays of China come from the library `chinese_calendar`; an
@@ -14,6 +14,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import chinese_calendar
+
+from core.tariff_windows import HOLIDAY, WORKDAY, week_kind
 
 SEARCH_DAYS_MAX = 21  # longer than any run of holidays and weekends
 QUARTER = timedelta(minutes=15)
@@ -93,6 +95,24 @@ def _holiday(day: date) -> str | None:
     except NotImplementedError:
         return "unknown_year"
     return "holiday" if off and name is not None else None
+
+
+def day_kind(day: date, own: Mapping[str, str]) -> str:
+    """Which windows of a tariff hold on a day: those of a workday, a weekend or a holiday.
+
+    own: the estate's calendar, day -> off | work. A working Saturday of the statutory calendar is a workday; a year for
+    which no holidays are known has only days of the week.
+    """
+    said = own.get(day.isoformat())
+    if said == "off":
+        return HOLIDAY
+    try:
+        off, name = chinese_calendar.get_holiday_detail(day)
+    except NotImplementedError:
+        return week_kind(day)
+    if off and name is not None and said != "work":
+        return HOLIDAY
+    return WORKDAY if not off else week_kind(day)
 
 
 def earliest_allowed(times: ProtectedTimes, from_s: int) -> int | None:

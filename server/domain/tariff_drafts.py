@@ -13,8 +13,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from core.tariff import Tariff, TariffError, tariff_from_dict
-from core.tariff_dict import RATE_NAMES
-from core.tariff_terms import RATES, TariffVersion
+from core.tariff_terms import TariffVersion
+from core.tariff_windows import RATE_NAMES
 from core.units import parse_price
 
 DOCUMENT_MAX = 100_000  # characters of a document
@@ -82,11 +82,13 @@ def new_versions(stored: Tariff | None, whole: Tariff) -> tuple[TariffVersion, .
 
 
 def dearest(version: TariffVersion) -> tuple[int, int, int]:
-    """(price in nanofen per Wh, tier from 1, rate 1..4) of the dearest energy of a version."""
+    """(price in nanofen per Wh, tier from 1, rate 1..5) of the dearest energy of a version, in any season."""
     return max(
-        (version.tier_price_nf_per_wh(tier, rate), tier + 1, rate)
-        for tier in range(version.tier_count + 1)
-        for rate in range(1, RATES + 1)
+        (prices.tier_price_nf_per_wh(tier, register), tier + 1, rate)
+        for season in version.seasons
+        for prices in (version.prices_in(season),)
+        for tier in range(prices.tier_count + 1)
+        for register, rate in enumerate(version.registers_in(season), 1)
     )
 
 

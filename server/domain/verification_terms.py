@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from core.tariff import TariffError, tiers_at
-from core.tariff_terms import FLAT, RATES
+from core.tariff_terms import RATES
+from core.tariff_windows import FLAT
 from server.domain.line_words import Words
 from server.domain.tariff_calendar import TariffCalendar, Terms
 

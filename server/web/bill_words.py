@@ -6,7 +6,7 @@ Figures are exact: kWh to the last Wh, prices with all their digits, charges in 
 from collections.abc import Callable
 from typing import NamedTuple
 
-from core.tariff_terms import ALL_MONTHS
+from core.tariff_terms import ALL_MONTHS, REGISTERS
 from core.units import NF_PER_FEN
 from server.domain.bill_parts import CELL, FREE, RATE, SURCHARGE, Part
 from server.domain.bills import Bill, BillLine, Corrected, Derived, Difference
@@ -16,7 +16,7 @@ from server.web.formats import Formats, fen_exact, kwh, kwh_exact, price_trimmed
 from server.web.i18n import mark as _
 
 Gettext = Callable[[str], str]
-RATES = {1: _("Sharp"), 2: _("Peak"), 3: _("Flat"), 4: _("Valley")}
+RATES = {1: _("Sharp"), 2: _("Peak"), 3: _("Flat"), 4: _("Valley"), 5: _("Deep valley")}
 FIGURES = {
     "from_wh": _("register before"), "to_wh": _("register after"), "from_rates_wh": _("registers by rate before"),
     "to_rates_wh": _("registers by rate after"), "tier_period_start": _("begin of the tiers"),
@@ -90,6 +90,7 @@ def _derived_said(derived: Derived, line: BillLine, f: Formats, gettext: Gettext
     rows.append(Said(gettext(_("Energy")), energy))
     since = {"tariff": derived.tariff_name, "day": f.iso_day(version.valid_from_s)}
     rows.append(Said(gettext(_("Tariff")), gettext(_("%(tariff)s, as from %(day)s")) % since))
+    rows += _season_said(derived, gettext)
     rows += _tiers_said(derived, f, gettext)
     rows += [Said(part_label(part, gettext), part_said(part, gettext)) for part in derived.parts]
     if derived.levies_nf:
@@ -147,11 +148,31 @@ def _registers_said(derived: Derived, gettext: Gettext) -> list[Said]:
         text = f"{kwh_exact(start.total_wh)} → {kwh_exact(end.total_wh)}"
         return [Said(gettext(_("Register")), text)]
     label = gettext(_("Register %(rate)s"))
+    rates = derived.terms.version.registers_in(derived.terms.season)
     return [
         Said(label % {"rate": gettext(RATES[rate])}, f"{kwh_exact(before)} → {kwh_exact(after)}")
-        for rate, (before, after) in enumerate(zip(start.rates_wh, end.rates_wh, strict=True), 1)
+        for rate, before, after in zip(rates, start.rates_wh, end.rates_wh, strict=True)
         if before != after
     ]
+
+
+def _season_said(derived: Derived, gettext: Gettext) -> list[Said]:
+    """The season whose limits and prices hold; registers count the rates, by the meter's own program."""
+    version, season = derived.terms.version, derived.terms.season
+    rows = []
+    if season.months != ALL_MONTHS:
+        text = gettext(_("months %(months)s")) % {"months": months_said(season.months)}
+        if season.prices is not None:
+            text = gettext(_("months %(months)s, with prices of their own")) % {"months": months_said(season.months)}
+        rows.append(Said(gettext(_("Season")), text))
+    if version.registers_in(season) != REGISTERS:
+        rows.append(Said(gettext(_("Registers of the meter")), registers_said(version.registers_in(season), gettext)))
+    return rows
+
+
+def registers_said(rates: Rates, gettext: Gettext) -> str:
+    """What each register of the meter counts: "T1 Deep valley, T2 Peak, ..."."""
+    return ", ".join(f"T{number} {gettext(RATES[rate])}" for number, rate in enumerate(rates, 1))
 
 
 def _tiers_said(derived: Derived, f: Formats, gettext: Gettext) -> list[Said]:
@@ -170,13 +191,9 @@ def _tiers_said(derived: Derived, f: Formats, gettext: Gettext) -> list[Said]:
             gettext(_("%(before)s used since %(day)s before this, then %(after)s; limits %(limits)s")) % fields,
         )
     ]
-    if season.months != ALL_MONTHS:
-        rows.append(
-            Said(gettext(_("Season")), gettext(_("months %(months)s")) % {"months": months_said(season.months)})
-        )
     crossed = [limit for limit in season.tier_limits_wh if derived.tier_from_wh <= limit < after_wh]
     rows += [Said(gettext(_("Limit crossed")), kwh(limit)) for limit in crossed]
-    if version.order_rule != "none" and version.tier_prices_nf_per_wh:
+    if version.order_rule != "none" and version.prices_in(season).tier_prices_nf_per_wh:
         rule = {
             "proportional": gettext(_("proportional: the settlement period to date is shared among the rates")),
             "chronological": gettext(_("chronological: each step fills the tiers in turn")),

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from core.errors import CoreError
 from core.tariff import (
+    DayKindOf,
     Tariff,
     next_boundary_s,
     rate_at,
@@ -20,16 +21,18 @@ from core.tariff import (
     tiers_at,
     version_at,
 )
+from core.tariff_windows import RATE_NAMES, week_kind
+from server.domain.calendar import day_kind
 from server.domain.forecast import DaysLeft, days_left
 from server.store import household as reads
 from server.store.days import Day
+from server.store.schemes import holidays
 from server.store.wall import HouseholdRow
 from server.web.figures import TierBar, tier_bar
 from server.web.formats import Formats
 
 FORECAST_DAYS = 7
 MISSED_CYCLES = 2  # an age is shown in warning ink after so many
-RATE_LETTERS = {1: "sharp", 2: "peak", 3: "flat", 4: "valley"}
 
 
 def is_late(reading_at: int | None, now_s: int, cycle_s: int) -> bool:
@@ -80,19 +83,19 @@ def _tariff(definition: str) -> Tariff:
     return tariff_from_dict(json.loads(definition))
 
 
-def prices_of(definition: str, at_s: int, used_wh: int) -> Prices | None:
+def prices_of(definition: str, at_s: int, used_wh: int, day_kind_of: DayKindOf = week_kind) -> Prices | None:
     """The tariff at `at_s` for a household that has used `used_wh` in the tier period; None where none is in force."""
     try:
         tariff = _tariff(definition)
         version, season = version_at(tariff, at_s)
-        rate = rate_at(version, at_s, tariff.time_zone)
+        rate = rate_at(version, at_s, tariff.time_zone, day_kind_of)
     except CoreError:
         return None
-    tiers, limits_wh = tiers_at(version, season, rate)
+    tiers, limits_wh = tiers_at(version, season, version.registers_in(season).index(rate) + 1)
     tier = sum(1 for limit in limits_wh if used_wh > limit)
     return Prices(
         tariff.name, version.kind, tiers[tier], tiers, limits_wh,
-        version.tier_period, tier_period_start_s(tariff, at_s), next_boundary_s(tariff, at_s), RATE_LETTERS[rate],
+        version.tier_period, tier_period_start_s(tariff, at_s), next_boundary_s(tariff, at_s), RATE_NAMES[rate - 1],
     )  # fmt: skip
 
 
@@ -104,7 +107,8 @@ def standing_of(conn: Connection, estate_id: str, row: HouseholdRow, f: Formats)
     if cursor is not None:
         since = max(0, (row.total_wh or cursor["total_wh"]) - cursor["total_wh"])
         used_wh = int(cursor["tier_period_wh"]) + since * row.ratio
-    prices = prices_of(definition, f.now_s, used_wh or 0) if definition else None
+    own_days = holidays(conn, estate_id) if definition else {}
+    prices = prices_of(definition, f.now_s, used_wh or 0, lambda day: day_kind(day, own_days)) if definition else None
     days = tuple(reads.days(conn, estate_id, row.meter_id))
     today = days[-1].energy_wh if days and days[-1].day == f.iso_day(f.now_s) else None
     tiers = tier_bar(used_wh or 0, prices.limits_wh) if prices and prices.limits_wh else None

@@ -1,14 +1,16 @@
 """A tariff version in words: prices, tiers, seasons, windows, as a price list would say them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 
-from core.tariff import Period, TariffVersion, tiers_at
-from core.tariff_terms import ALL_MONTHS, FLAT
-from server.web.bill_words import RATES, Said, months_said
+from core.tariff import Period, Season, TariffVersion, tiers_at
+from core.tariff_terms import ALL_MONTHS, REGISTERS
+from core.tariff_windows import FLAT
+from server.web.bill_words import RATES, Said, months_said, registers_said
 from server.web.formats import Formats, kwh, price_trimmed
 from server.web.i18n import mark as _
 
 Gettext = Callable[[str], str]
+DAYS = {"workday": _("workdays"), "weekend": _("weekends"), "holiday": _("statutory holidays")}
 
 
 def version_said(version: TariffVersion, f: Formats, gettext: Gettext) -> list[Said]:
@@ -19,24 +21,41 @@ def version_said(version: TariffVersion, f: Formats, gettext: Gettext) -> list[S
         rows.append(Said(gettext(_("Free quota")), kwh(version.free_quota_wh)))
     if version.levies_nf_per_wh:
         rows.append(Said(gettext(_("Levies, contained")), _yuan(version.levies_nf_per_wh, gettext)))
-    for rate in dict.fromkeys(period.rate for period in version.periods):
-        own = [period for period in version.periods if period.rate == rate]
-        rows.append(Said(gettext(RATES[rate]), ", ".join(_window(one, f) for one in own)))
-    return rows
+    return rows + list(_windows(version, f, gettext)) + list(_registers(version, gettext))
+
+
+def _alike(version: TariffVersion, key: Callable[[Season], Hashable]) -> list[tuple[Season, tuple[int, ...]]]:
+    """Seasons that differ in this, each with the months of all that are as it is."""
+    found: dict[Hashable, tuple[Season, tuple[int, ...]]] = {}
+    for season in version.seasons:
+        first, months = found.get(key(season), (season, ()))
+        found[key(season)] = first, (*months, *season.months)
+    return list(found.values())
+
+
+def _in_months(what: str, months: tuple[int, ...], gettext: Gettext) -> str:
+    """A label with the months it is of, unless it is of the whole year."""
+    if len(months) == len(ALL_MONTHS):
+        return what
+    return gettext(_("%(what)s, months %(months)s")) % {"what": what, "months": months_said(months)}
 
 
 def _prices(version: TariffVersion, gettext: Gettext) -> Iterator[Said]:
+    for season, months in _alike(version, lambda one: (version.prices_in(one), version.registers_in(one))):
+        for label, words in _season_prices(version, season, gettext):
+            yield Said(_in_months(label, months, gettext), gettext(_("%(price)s yuan")) % {"price": words})
+
+
+def _season_prices(version: TariffVersion, season: Season, gettext: Gettext) -> Iterator[tuple[str, str]]:
     if version.kind == "single":
         quota = 1 if version.free_quota_wh else 0
-        tiers, _limits = tiers_at(version, version.seasons[0], FLAT)
-        words = " / ".join(price_trimmed(price) for price in tiers[quota:])
-        yield Said(gettext(_("Price")), gettext(_("%(price)s yuan")) % {"price": words})
+        tiers, _limits = tiers_at(version, season, FLAT)
+        yield gettext(_("Price")), " / ".join(price_trimmed(price) for price in tiers[quota:])
         return
-    for rate in (1, 2, 3, 4):
-        tiers = tuple(version.tier_price_nf_per_wh(tier, rate) for tier in range(version.tier_count + 1))
-        words = " / ".join(price_trimmed(price) for price in tiers)
+    for register, rate in enumerate(version.registers_in(season), 1):
+        tiers, _limits = tiers_at(version, season, register)
         label = gettext(_("Price, %(rate)s")) % {"rate": gettext(RATES[rate])}
-        yield Said(label, gettext(_("%(price)s yuan")) % {"price": words})
+        yield label, " / ".join(price_trimmed(price) for price in tiers)
 
 
 def _tiers(version: TariffVersion, gettext: Gettext) -> Iterator[Said]:
@@ -55,6 +74,27 @@ def _tiers(version: TariffVersion, gettext: Gettext) -> Iterator[Said]:
         if season.months != ALL_MONTHS:
             label = gettext(_("Limits, months %(months)s")) % {"months": months_said(season.months)}
         yield Said(label, limits)
+
+
+def _windows(version: TariffVersion, f: Formats, gettext: Gettext) -> Iterator[Said]:
+    """The windows of each rate, by kind of day and season where they differ."""
+    for season, months in _alike(version, version.windows_in):
+        windows = version.windows_in(season)
+        for kind, periods in windows.each().items():
+            for rate in dict.fromkeys(period.rate for period in periods):
+                label = gettext(RATES[rate])
+                if len(windows.each()) > 1:
+                    day = gettext(DAYS[kind])
+                    label = gettext(_("%(what)s, %(which)s")) % {"what": label, "which": day}
+                text = ", ".join(_window(one, f) for one in periods if one.rate == rate)
+                yield Said(_in_months(label, months, gettext), text)
+
+
+def _registers(version: TariffVersion, gettext: Gettext) -> Iterator[Said]:
+    for season, months in _alike(version, version.registers_in):
+        if version.registers_in(season) != REGISTERS:
+            label = _in_months(gettext(_("Registers of the meter")), months, gettext)
+            yield Said(label, registers_said(version.registers_in(season), gettext))
 
 
 def _window(period: Period, f: Formats) -> str:

@@ -18,6 +18,31 @@ NF_PER_FEN = 10**9
 SINGLE_RATE = 3
 RATE_NAMES = ("sharp", "peak", "flat", "valley")
 MINUTES_PER_DAY = 1440
+SATURDAY = 5
+EPOCH_DAY = date(1970, 1, 1).toordinal()
+
+
+Windows = tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Season:
+    """What holds in some months of a version; windows of workdays, weekends and holidays."""
+
+    months: tuple[int, ...]
+    limits_wh: tuple[int, ...]
+    prices: tuple[Fraction, ...]
+    steps: tuple[Fraction, ...]
+    windows: tuple[Windows, Windows, Windows]
+
+    def rate(self, day: date, minute: int, is_holiday: bool) -> int:
+        """The register 1 to 4 that counts in a minute of a day."""
+        workday, weekend, holiday = self.windows
+        of_week = weekend if weekend and day.weekday() >= SATURDAY else workday
+        for start, end, rate in holiday if holiday and is_holiday else of_week:
+            if (start <= minute < end) if start < end else (minute >= start or minute < end):
+                return rate
+        return SINGLE_RATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,23 +51,13 @@ class Version:
 
     valid_from_s: float
     single: bool
-    prices: tuple[Fraction, ...]
-    steps: tuple[Fraction, ...]
-    seasons: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
+    seasons: tuple[Season, ...]
     tier_period: str
     tier_start: tuple[int, int]
-    windows: tuple[tuple[int, int, int], ...]
 
-    def rate(self, minute: int) -> int:
-        """The rate 1 to 4 of a minute of the day."""
-        for start, end, rate in () if self.single else self.windows:
-            if (start <= minute < end) if start < end else (minute >= start or minute < end):
-                return rate
-        return SINGLE_RATE
-
-    def limits_wh(self, month: int) -> tuple[int, ...]:
-        """Tier limits in a month."""
-        return next((limits for months, limits in self.seasons if month in months), ())
+    def season(self, month: int) -> Season:
+        """What holds in a month."""
+        return next(season for season in self.seasons if month in season.months)
 
     def period(self, day: date) -> tuple[int, int] | None:
         """A name for the tier period of a day."""
@@ -64,9 +79,9 @@ class Piece:
 
     from_wh: int
     to_wh: int
-    version: Version
+    season: Season
+    month: int
     rate: int
-    limits_wh: tuple[int, ...]
     counter_wh: int
     endless_wh: int
 
@@ -89,6 +104,7 @@ class Pricing:
     def __init__(self, truth: Truth) -> None:
         self._truth = truth
         self.versions = [_version(row) for row in truth.estate["versions"]]
+        self._holidays = [(first, last) for first, last in truth.estate["holidays"]]
         self._pieces: dict[str, list[Piece]] = {}
 
     def way_nf(self, meter: MeterTruth, from_wh: int, to_wh: int, variant: Variant | None = None) -> Fraction:
@@ -104,13 +120,19 @@ class Pricing:
         pieces = self._between(meter, from_wh, to_wh)
         yield Variant("the tier steps were left out", no_steps=True)
         yield Variant("the tiers were not begun anew with their period", endless=True)
-        for tier in range(max((len(piece.limits_wh) for piece in pieces), default=0) + 1):
+        for tier in range(max((len(piece.season.limits_wh) for piece in pieces), default=0) + 1):
             yield Variant(f"all of it was counted in tier {tier + 1}", tier=tier)
-        for rate in sorted({rate for version in self.versions for _, _, rate in version.windows}):
+        for rate in sorted({rate for _, _, rate in self._all_windows()}):
             yield Variant(f"all of it was counted at the rate {RATE_NAMES[rate - 1]}", rate=rate)
         for version in self.versions:
             said = self._truth.said(version.valid_from_s)
             yield Variant(f"it was counted at the prices valid from {said}", version=version)
+
+    def _all_windows(self) -> Iterator[tuple[int, int, int]]:
+        for version in self.versions:
+            for season in version.seasons:
+                for windows in season.windows:
+                    yield from windows
 
     def _between(self, meter: MeterTruth, from_wh: int, to_wh: int) -> list[Piece]:
         return [piece for piece in self._of(meter) if piece.from_wh < to_wh and piece.to_wh > from_wh]
@@ -134,17 +156,24 @@ class Pricing:
             period = version.period(civil.date())
             after_wh = meter.total_wh(instants[number + 1])
             if after_wh > before_wh:
-                rate, limits_wh = version.rate(civil.hour * 60 + civil.minute), version.limits_wh(civil.month)
-                yield Piece(before_wh, after_wh, version, rate, limits_wh, counter_wh, endless_wh)
+                season = version.season(civil.month)
+                rate = SINGLE_RATE if version.single else self._rate(season, civil)
+                yield Piece(before_wh, after_wh, season, civil.month, rate, counter_wh, endless_wh)
             counter_wh, endless_wh = counter_wh + after_wh - before_wh, endless_wh + after_wh - before_wh
             before_wh = after_wh
+
+    def _rate(self, season: Season, civil: datetime) -> int:
+        day = civil.date()
+        number = day.toordinal() - EPOCH_DAY
+        is_holiday = any(first <= number <= last for first, last in self._holidays)
+        return season.rate(day, civil.hour * 60 + civil.minute, is_holiday)
 
     def _instants(self, last_ms: int) -> Iterator[int]:
         """The start, every civil minute at which something may change, and the end."""
         yield 0
         zone = self._truth.zone
         day = datetime.fromtimestamp(self._truth.at_s(0), UTC).astimezone(zone).date()
-        edges = {0} | {edge % MINUTES_PER_DAY for v in self.versions for window in v.windows for edge in window[:2]}
+        edges = {0} | {edge % MINUTES_PER_DAY for window in self._all_windows() for edge in window[:2]}
         while True:
             for minute in sorted(edges):
                 civil = datetime(day.year, day.month, day.day, minute // 60, minute % 60, tzinfo=zone)
@@ -162,18 +191,19 @@ class Pricing:
 
 
 def _piece_nf(piece: Piece, low_wh: int, high_wh: int, variant: Variant | None) -> Fraction:
-    version, energy_wh, rate = piece.version, high_wh - low_wh, piece.rate
+    season, energy_wh, rate = piece.season, high_wh - low_wh, piece.rate
     counter_wh = piece.counter_wh
     if variant is not None:
-        version, rate = variant.version or version, variant.rate or rate
+        season = variant.version.season(piece.month) if variant.version else season
+        rate = variant.rate or rate
         counter_wh = piece.endless_wh if variant.endless else counter_wh
-    cost = version.prices[rate - 1] * energy_wh
+    cost = season.prices[rate - 1] * energy_wh
     if variant is not None and variant.no_steps:
         return cost
     if variant is not None and variant.tier is not None:
-        return cost + sum(version.steps[: variant.tier], Fraction(0)) * energy_wh
+        return cost + sum(season.steps[: variant.tier], Fraction(0)) * energy_wh
     start_wh = counter_wh + low_wh - piece.from_wh
-    for step, limit_wh in zip(version.steps, piece.limits_wh, strict=False):
+    for step, limit_wh in zip(season.steps, piece.season.limits_wh, strict=False):
         cost += step * (max(0, start_wh + energy_wh - limit_wh) - max(0, start_wh - limit_wh))
     return cost
 
@@ -182,10 +212,18 @@ def _version(row: Mapping[str, Any]) -> Version:
     return Version(
         valid_from_s=row["valid_from_s"],
         single=row["kind"] == "single",
-        prices=tuple(Fraction(price) for price in row["prices_nf_per_wh"]),
-        steps=tuple(Fraction(step) for step in row["steps_nf_per_wh"]),
-        seasons=tuple((tuple(s["months"]), tuple(s["limits_wh"])) for s in row["seasons"]),
+        seasons=tuple(_season(season) for season in row["seasons"]),
         tier_period=row["tier_period"],
         tier_start=tuple(row["tier_start"]),
-        windows=tuple((start, end, rate) for start, end, rate in row["windows"]),
+    )
+
+
+def _season(row: Mapping[str, Any]) -> Season:
+    workday, weekend, holiday = (tuple((start, end, rate) for start, end, rate in day) for day in row["windows"])
+    return Season(
+        months=tuple(row["months"]),
+        limits_wh=tuple(row["limits_wh"]),
+        prices=tuple(Fraction(price) for price in row["prices_nf_per_wh"]),
+        steps=tuple(Fraction(step) for step in row["steps_nf_per_wh"]),
+        windows=(workday, weekend, holiday),
     )

@@ -18,9 +18,9 @@ from sim.errors import RecordingError
 MWMS_PER_WH = 3_600_000_000
 STEP_WH = 10
 FULL_WH = 10**9
-FORMAT = 1
+FORMAT = 2
 KEYS = {
-    "estate": ("format", "from_s", "until_s", "time_zone", "versions"),
+    "estate": ("format", "from_s", "until_s", "time_zone", "holidays", "versions"),
     "meter": ("meter", "bus", "start_wh", "energy", "lags_wh"),
     "label": (
         "id", "kind", "class", "household", "meter", "gate", "bus", "start_s", "end_s", "alarm", "alarm_within_s",

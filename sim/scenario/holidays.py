@@ -25,6 +25,9 @@ class Holidays:
         return -1
 
 
+NO_HOLIDAYS = Holidays()
+
+
 def read_holidays(section: Section, key: str = "holidays") -> Holidays:
     """Read a list of days and spans."""
     value = section.raw(key, [])

@@ -79,17 +79,18 @@ def scenario_from_dict(
     refuse_same_ids("household", households.ids, lived_in)
     gates = _gates(top, generators, generate, households.ids, buses, fed)
     check_meters(bus_ids, households, gates, Origins(lived_in, fed))
+    holidays = read_holidays(estate)
     scenario = Scenario(
         estate_id=estate.name("id"),
         name=estate.name("name", estate.name("id")),
-        calendar=read_calendar(top.section("tariff"), zone),
+        calendar=read_calendar(top.section("tariff"), zone, holidays),
         buses=buses,
         households=households,
         gates=gates,
         profiles=profiles,
         events=read_events(top.section("events"), top.section("faults")),
         climate=read_climate(top.section("weather")),
-        holidays=read_holidays(estate),
+        holidays=holidays,
         faults=read_faults(top.sections("fault"), zone, households, [gate.gate_id for gate in gates], bus_ids),
     )
     estate.finish()

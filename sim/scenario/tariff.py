@@ -5,18 +5,22 @@ only version directly). Prices are integers of nanofen per Wh or decimal text in
 as a fraction; floats are refused. The code is apart from the head-end's, because the simulator judges it.
 """
 
+from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
 from itertools import accumulate
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sim.rates import PriceVersion, RateCalendar, SeasonTiers, Window
+from sim.rates import DayWindows, PriceVersion, RateCalendar, SeasonTerms, Window
+from sim.scenario.holidays import EPOCH_DAY, NO_HOLIDAYS, Holidays
 from sim.scenario.section import Section
 from sim.timing.spans import DAY_MINUTES
 
 STEPS, STEPS_NF = "tier_steps", "tier_steps_nf_per_wh"
-RATES = ("sharp", "peak", "flat", "valley")
+RATES = ("sharp", "peak", "flat", "valley", "deep")
+REGISTERS = RATES[:4]
+PRICE_KEYS = ("price", "price_nf_per_wh", "prices", "rate_prices_nf_per_wh")
 NF_PER_WH_OF_YUAN_PER_KWH = 10**8
 ALL_MONTHS = tuple(range(1, 13))
 PRICE_MAX = 2**31 - 1
@@ -24,7 +28,7 @@ DEFAULT_VALID_FROM = "2020-01-01"
 YUAN_TEXT = 'text in yuan per kWh, such as "0.4883"'
 
 
-def read_calendar(section: Section, zone: ZoneInfo) -> RateCalendar:
+def read_calendar(section: Section, zone: ZoneInfo, holidays: Holidays = NO_HOLIDAYS) -> RateCalendar:
     """Read the [tariff] table; ScenarioError names key and allowed values."""
     section.raw("id")
     section.raw("name")
@@ -34,42 +38,54 @@ def read_calendar(section: Section, zone: ZoneInfo) -> RateCalendar:
     section.finish()
     if not versions:
         raise section.wrong("versions", "at least one table")
-    return RateCalendar(zone, versions)
+    return RateCalendar(zone, versions, lambda day: holidays.number_of(day.toordinal() - EPOCH_DAY) >= 0)
 
 
 def _version(section: Section, zone: ZoneInfo) -> PriceVersion:
-    prices, single, price_key = _prices(section)
+    registers = _registers(section, REGISTERS)
+    prices, single, price_key = _prices(section, registers)
     if min(prices) < 0:
         raise section.wrong(price_key, "prices of 0 or above")
     kind = section.choice("kind", ("single", "tou"), "single" if single else "tou")
     steps = _steps(section)
-    if min(accumulate(steps, initial=min(prices))) < 0:
-        raise section.wrong(
-            STEPS_NF if section.has(STEPS_NF) else STEPS, "differences that leave every price at 0 or above"
-        )
+    _check_steps(section, prices, steps)
     period = section.choice("tier_period", ("month", "year", "none"), "none")
+    whole_year = SeasonTerms(ALL_MONTHS, (), prices, steps, _days(section, registers))
     version = PriceVersion(
         valid_from_ms=_valid_from_ms(section, zone),
         kind=kind,
         prices=prices,
-        steps=steps,
-        seasons=_seasons(section, len(steps)),
+        seasons=_seasons(section, whole_year, registers),
         tier_period=period,
         tier_start=_tier_start(section, period),
-        windows=tuple(_window(table) for table in section.sections("periods")),
     )
-    if kind == "tou" and not _covers_day(version.windows):
+    if kind == "tou" and not all(_covers_days(season.windows) for season in version.seasons):
         raise section.wrong("periods", 'tables {from="08:00", to="22:00", rate="peak"} that cover the whole day')
     section.finish()
     return version
 
 
-def _prices(section: Section) -> tuple[tuple[Fraction, ...], bool, str]:
+def _registers(section: Section, default: tuple[str, ...]) -> tuple[str, ...]:
+    """The names of the rates that the registers 1 to 4 count."""
+    value = section.raw("registers", list(default))
+    if not isinstance(value, list) or len(value) != len(REGISTERS) or not set(value) <= set(RATES):
+        raise section.wrong("registers", f"four of {', '.join(RATES)}, one for each register")
+    if len(set(value)) != len(value):
+        raise section.wrong("registers", "each rate once")
+    return tuple(value)
+
+
+def _check_steps(section: Section, prices: tuple[Fraction, ...], steps: tuple[Fraction, ...]) -> None:
+    if min(accumulate(steps, initial=min(prices))) < 0:
+        key = STEPS_NF if section.has(STEPS_NF) else STEPS
+        raise section.wrong(key, "differences that leave every price at 0 or above")
+
+
+def _prices(section: Section, registers: tuple[str, ...]) -> tuple[tuple[Fraction, ...], bool, str]:
     """The four prices, whether one key gives them all at once, and that key."""
-    keys = ("price", "price_nf_per_wh", "prices", "rate_prices_nf_per_wh")
-    given = [key for key in keys if section.has(key)]
+    given = [key for key in PRICE_KEYS if section.has(key)]
     if len(given) != 1:
-        raise section.wrong(given[0] if given else keys[0], f"exactly one of {', '.join(keys)}")
+        raise section.wrong(given[0] if given else PRICE_KEYS[0], f"exactly one of {', '.join(PRICE_KEYS)}")
     key = given[0]
     value = section.raw(key)
     if key == "price":
@@ -77,20 +93,20 @@ def _prices(section: Section) -> tuple[tuple[Fraction, ...], bool, str]:
     if key == "price_nf_per_wh":
         return (_nanofen(section, key, value),) * 4, True, key
     if key == "rate_prices_nf_per_wh":
-        if not isinstance(value, list) or len(value) != len(RATES):
-            raise section.wrong(key, f"four integers of nanofen per Wh for {', '.join(RATES)}")
+        if not isinstance(value, list) or len(value) != len(REGISTERS):
+            raise section.wrong(key, f"four integers of nanofen per Wh for {', '.join(registers)}")
         return tuple(_nanofen(section, key, item) for item in value), False, key
-    return _named_prices(section, value), False, key
+    return _named_prices(section, value, registers), False, key
 
 
-def _named_prices(section: Section, value: object) -> tuple[Fraction, ...]:
-    if not isinstance(value, dict) or not value or not set(value) <= set(RATES):
-        raise section.wrong("prices", f"a table of {', '.join(RATES)} with {YUAN_TEXT}")
+def _named_prices(section: Section, value: object, registers: tuple[str, ...]) -> tuple[Fraction, ...]:
+    if not isinstance(value, dict) or not value or not set(value) <= set(registers):
+        raise section.wrong("prices", f"a table of {', '.join(registers)} with {YUAN_TEXT}")
     given = {name: _yuan(section, "prices", text) for name, text in value.items()}
     default = given.get("flat", given.get("peak"))
     if default is None:
         raise section.wrong("prices", "at least flat or peak")
-    return tuple(given.get(name, default) for name in RATES)
+    return tuple(given.get(name, default) for name in registers)
 
 
 def _steps(section: Section) -> tuple[Fraction, ...]:
@@ -102,21 +118,43 @@ def _steps(section: Section) -> tuple[Fraction, ...]:
     return tuple(read(section, key, item) for item in value)
 
 
-def _seasons(section: Section, steps: int) -> tuple[SeasonTiers, ...]:
+def _seasons(section: Section, whole_year: SeasonTerms, registers: tuple[str, ...]) -> tuple[SeasonTerms, ...]:
     if section.has("seasons"):
-        seasons = []
-        for table in section.sections("seasons"):
-            months, limits = table.wholes("months", 1, 12), table.wholes("tier_limits_wh", 0, 2**53)
-            table.finish()
-            seasons.append(SeasonTiers(months, limits))
+        seasons = [_season(table, whole_year, registers) for table in section.sections("seasons")]
     else:
-        seasons = [SeasonTiers(ALL_MONTHS, section.wholes("tier_limits_wh", 0, 2**53))]
+        seasons = [replace(whole_year, limits_wh=section.wholes("tier_limits_wh", 0, 2**53))]
     for season in seasons:
-        if len(season.limits_wh) != steps or list(season.limits_wh) != sorted(set(season.limits_wh)):
+        steps, limits_wh = len(season.steps), list(season.limits_wh)
+        if len(limits_wh) != steps or limits_wh != sorted(set(limits_wh)):
             raise section.wrong("tier_limits_wh", f"{steps} ascending limits in Wh, one for each tier step")
     if sorted(month for season in seasons for month in season.months) != list(ALL_MONTHS):
         raise section.wrong("seasons", "every month 1 to 12 in exactly one season")
     return tuple(seasons)
+
+
+def _season(table: Section, whole_year: SeasonTerms, registers: tuple[str, ...]) -> SeasonTerms:
+    """A season: what it does not say of its own is as in the whole year."""
+    registers = _registers(table, registers)
+    months, limits = table.wholes("months", 1, 12), table.wholes("tier_limits_wh", 0, 2**53)
+    prices, steps, windows = whole_year.prices, whole_year.steps, whole_year.windows
+    if any(table.has(key) for key in PRICE_KEYS):
+        prices = _prices(table, registers)[0]
+        if min(prices) < 0:
+            raise table.wrong("prices", "prices of 0 or above")
+    if table.has(STEPS) or table.has(STEPS_NF):
+        steps = _steps(table)
+    _check_steps(table, prices, steps)
+    if table.has("periods"):
+        windows = _days(table, registers)
+    table.finish()
+    return SeasonTerms(months, limits, prices, steps, windows)
+
+
+def _days(section: Section, registers: tuple[str, ...]) -> DayWindows:
+    """Windows of workdays, weekends and holidays."""
+    keys = ("periods", "weekend_periods", "holiday_periods")
+    workday, weekend, holiday = (tuple(_window(table, registers) for table in section.sections(key)) for key in keys)
+    return DayWindows(workday, weekend, holiday)
 
 
 def _tier_start(section: Section, period: str) -> tuple[int, int]:
@@ -146,9 +184,9 @@ def _valid_from_ms(section: Section, zone: ZoneInfo) -> int:
     return int(moment.timestamp()) * 1000
 
 
-def _window(section: Section) -> Window:
+def _window(section: Section, registers: tuple[str, ...]) -> Window:
     start, end = (_minute(section, key) for key in ("from", "to"))
-    rate = RATES.index(section.choice("rate", RATES)) + 1
+    rate = registers.index(section.choice("rate", registers)) + 1
     section.finish()
     return Window(start, end, rate)
 
@@ -160,6 +198,12 @@ def _minute(section: Section, key: str) -> int:
         if total <= DAY_MINUTES:
             return total
     raise section.wrong(key, 'a time of the day from "00:00" to "24:00"')
+
+
+def _covers_days(windows: DayWindows) -> bool:
+    return all(
+        _covers_day(day) for day in (windows.workday, windows.weekend, windows.holiday) if day or day is windows.workday
+    )
 
 
 def _covers_day(windows: tuple[Window, ...]) -> bool:

@@ -15,6 +15,7 @@ from core.tariff import (
     Tariff,
     TariffError,
     TariffVersion,
+    Windows,
     charge_exact,
     compile_row,
     compile_rows,
@@ -147,7 +148,7 @@ def test_nothing_changes_between_an_instant_and_its_next_boundary(now, tier_peri
 
 def test_the_rate_of_a_window():
     day = (Period(0, 480, 4), Period(480, 1320, 2), Period(1320, 1440, 4))
-    tou = version(kind="tou", periods=day)
+    tou = version(kind="tou", windows=Windows(day))
     assert [rate_at(tou, at(f"2026-11-24T{t}")) for t in ("07:59:59", "08:00:00", "21:59:59", "22:00:00")] == [
         4,
         2,
@@ -226,9 +227,9 @@ CAP = 2**31 - 1
         ({"tier_period_start": "1"}, "use a day 1..28"),
         ({"tier_period": "year", "tier_period_start": "0229"}, "MMDD"),
         ({"tier_period": "year", "tier_period_start": 101}, "MMDD"),
-        ({"kind": "tou", "periods": (Period(0, 1439, 1),)}, "end at minute 1439"),
-        ({"kind": "tou", "periods": (Period(0, 700, 1), Period(600, 1440, 1))}, "leave or share minute 600"),
-        ({"kind": "tou", "periods": (Period(0, 1440, 5),)}, "rates are 1 sharp"),
+        ({"kind": "tou", "windows": Windows((Period(0, 1439, 1),))}, "end at minute 1439"),
+        ({"kind": "tou", "windows": Windows((Period(0, 700, 1), Period(600, 1440, 1)))}, "leave or share minute 600"),
+        ({"kind": "tou", "windows": Windows((Period(0, 1440, 6),))}, "rate 6 of a period; rates are 1 sharp"),
     ],
 )
 def test_guard_g0_and_the_rules_name_what_is_wrong(changes, message):

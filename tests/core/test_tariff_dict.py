@@ -67,7 +67,7 @@ def test_eight_decimals_are_exact():
 
 def test_a_window_over_midnight_becomes_two_and_a_missing_rate_is_never_free():
     (version,) = tariff_from_dict(ZHEJIANG).versions
-    assert version.periods == (Period(0, 480, 4), Period(480, 1320, 2), Period(1320, 1440, 4))
+    assert version.windows.workday == (Period(0, 480, 4), Period(480, 1320, 2), Period(1320, 1440, 4))
     assert version.rate_prices_nf_per_wh == (56_800_000, 56_800_000, 56_800_000, 28_800_000)
     assert (version.kind, version.tier_period_start) == ("tou", "0101")
 

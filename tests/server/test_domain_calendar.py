@@ -1,13 +1,13 @@
 """When nobody may be cut: protected hours over midnight, weekends, statutory holidays, years nobody knows."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.domain.calendar import ProtectedTimes, earliest_allowed, protected_because
+from server.domain.calendar import ProtectedTimes, day_kind, earliest_allowed, protected_because
 
 ZONE = ZoneInfo("Asia/Shanghai")
 TIMES = ProtectedTimes("Asia/Shanghai")
@@ -97,3 +97,22 @@ def test_the_earliest_moment_is_allowed_and_not_before(from_s, from_min, to_min)
     if found is not None:
         assert found >= from_s
         assert protected_because(times, found) is None
+
+
+@pytest.mark.parametrize(
+    ("day", "own", "kind"),
+    [
+        ("2026-10-13", {}, "workday"),
+        ("2026-10-17", {}, "weekend"),
+        ("2026-10-01", {}, "holiday"),
+        ("2026-10-03", {}, "holiday"),  # a Saturday of the holiday
+        ("2026-10-10", {}, "workday"),  # a Saturday on which people work to make up for it
+        ("2026-10-13", {"2026-10-13": "off"}, "holiday"),
+        ("2026-10-01", {"2026-10-01": "work"}, "workday"),
+        ("2026-10-03", {"2026-10-03": "work"}, "weekend"),
+        ("2050-10-01", {}, "weekend"),  # its holidays are not known: only the day of the week
+        ("2050-10-03", {}, "workday"),
+    ],
+)
+def test_which_windows_hold_on_a_day(day, own, kind):
+    assert day_kind(date.fromisoformat(day), own) == kind

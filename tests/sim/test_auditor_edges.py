@@ -17,11 +17,12 @@ ONE, TWO, MAIN = "000000000001", "000000000002", "000000000009"
 
 def estate():
     version = {
-        "valid_from_s": 0, "kind": "single", "prices_nf_per_wh": ["50000000"] * 4, "steps_nf_per_wh": [],
-        "seasons": [], "tier_period": "none", "tier_start": [1, 1], "windows": [],
+        "valid_from_s": 0, "kind": "single", "tier_period": "none", "tier_start": [1, 1],
+        "seasons": [{"months": list(range(1, 13)), "limits_wh": [], "prices_nf_per_wh": ["50000000"] * 4,
+                     "steps_nf_per_wh": [], "windows": [[], [], []]}],
     }  # fmt: skip
     return {
-        "what": "estate", "format": 1, "from_s": START_S, "until_s": START_S + HOURS * HOUR_S,
+        "what": "estate", "format": 2, "holidays": [], "from_s": START_S, "until_s": START_S + HOURS * HOUR_S,
         "time_zone": "Asia/Shanghai", "versions": [version],
     }  # fmt: skip
 

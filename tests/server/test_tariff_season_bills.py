@@ -1,0 +1,84 @@
+"""A tariff whose prices change with the season, from readings to bill, verification, simulation and re-rating."""
+
+import json
+
+from server.cli.explain import lines_of
+from server.flows.bills import explain
+from server.store.engine import reader
+from tests.server.books import HOUR, agrees, charge, read, reading
+from tests.server.estates import ESTATE, SINGLE, at, household, plant
+from tests.server.test_billing import MIDNIGHT_NOV, charges
+from tests.server.test_tariff_drafts import save, simulate
+
+SEASONAL = {
+    "id": "tou",
+    "name": "wet and dry",
+    "valid_from": "2021-01-01",
+    "registers": ["deep", "peak", "flat", "valley"],
+    "prices": {"peak": "0.9", "flat": "0.6", "valley": "0.3", "deep": "0.2"},
+    "tier_steps": ["0.05"],
+    "tier_period": "month",
+    "seasons": [
+        {"months": [11, 12, 1, 2, 3, 4, 5], "tier_limits_wh": [600]},
+        {"months": [6, 7, 8, 9, 10], "prices": {"peak": "0.8", "flat": "0.5", "valley": "0.2", "deep": "0.1"},
+         "tier_steps": ["0.1"], "tier_limits_wh": [100_500]},
+    ],
+}  # fmt: skip
+START = (100, 200, 300, 400)
+MEGA = 1_000_000
+
+
+def planted(engine, writer, *, freeze=True):
+    home = household(1, tariff_id="tou", start_rates_wh=START, opening_fen=100_000, max_power_w=100_000)
+    plant(writer, [home], tariffs=(SINGLE, SEASONAL))
+    read(writer, reading(1, MIDNIGHT_NOV - HOUR, MEGA + 100_000, (100_100, 200, 300, 400)))
+    if freeze:
+        read(writer, reading(1, MIDNIGHT_NOV, MEGA + 101_000, (100_100, 200, 300, 1_400)))
+    read(writer, reading(1, MIDNIGHT_NOV + HOUR, MEGA + 102_000, (100_600, 700, 300, 1_400)))
+    charge(writer, MIDNIGHT_NOV + HOUR)
+
+
+def test_a_season_begins_at_its_freeze_with_its_own_prices_tiers_and_limits(engine, writer):
+    planted(engine, writer)
+    october = 100_000 * 10_000_000 + 1_000 * 20_000_000 + 500 * 10_000_000  # deep and valley, 0.5 kWh over 100.5 kWh
+    november = 500 * 20_000_000 + 500 * 90_000_000 + 400 * 5_000_000  # deep and peak, 0.4 kWh over 0.6 kWh
+    assert [line["charge_nf"] for line in charges(engine)] == [october, november]
+    agrees(engine)
+
+
+def test_the_bill_says_season_registers_and_deep_valley_in_both_languages(engine, writer):
+    planted(engine, writer)
+    with reader(engine) as connection:
+        bill = explain(connection, ESTATE, "H0001:2026-10")
+    assert bill.differences == ()
+    english, chinese = ("\n".join(lines_of(bill, language, each=True)) for language in ("en", "zh"))
+    for words in (
+        "Season: months 6, 7, 8, 9, 10, with prices of their own",
+        "Registers of the meter: T1 Deep valley, T2 Peak, T3 Flat, T4 Valley",
+        "Deep valley: 100.00 kWh × 0.1000 yuan",
+    ):
+        assert words in english
+    for words in (
+        "季节：6, 7, 8, 9, 10 月，单独定价",
+        "电表费率寄存器：T1 深谷, T2 峰, T3 平, T4 谷",
+        "深谷：100.00 kWh × 0.1000",
+    ):
+        assert words in chinese
+
+
+def test_without_a_freeze_the_bill_says_that_the_split_is_by_time(engine, writer):
+    planted(engine, writer, freeze=False)
+    with reader(engine) as connection:
+        bill = explain(connection, ESTATE, "H0001:2026-10")
+    assert [one.derived.end_source for one in bill.lines if one.derived] == ["split"]
+    agrees(engine)
+
+
+def test_a_seasonal_draft_is_simulated_month_by_month(engine, writer):
+    planted(engine, writer)
+    cheaper = SEASONAL | {"valid_from": "2027-01-01"}
+    cheaper["seasons"] = [cheaper["seasons"][0], cheaper["seasons"][1] | {"tier_steps": ["0"]}]
+    now = at(MIDNIGHT_NOV + 2 * HOUR)
+    found = simulate(engine, writer, save(writer, json.dumps(cheaper), now), now)
+    [home] = found["households"]
+    assert int(home[3]) - int(home[4]) == 500 * 10_000_000, "the step of the wet months alone falls away"
