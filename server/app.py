@@ -1,8 +1,9 @@
 """The composition root: builds every part of one server process and starts and stops them in order.
 
-    config -> clock, engine, writer, bell -> collector (own thread) -> jobs (threads) -> site (HTTP, the main loop)
+    config -> clock, engine, writer, bell -> collector (own thread) -> jobs (threads) -> state of the web
 
-Nothing else constructs these things. Stopping goes the other way round, so that what was read is kept and what was
+HTTP runs around that state on the main loop, or in web processes that ask for it (`roles`). Nothing else constructs
+these things. Stopping goes the other way round, so that what was read is kept and what was
 accepted is answered.
 """
 
@@ -13,7 +14,6 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI
 from sqlalchemy import Engine
 
 from core.dlt645.search import Heard
@@ -67,7 +67,6 @@ from server.vending import open_backend
 from server.web.formats import Formats
 from server.web.i18n import translations
 from server.web.notice_words import told
-from server.web.site import create_site
 from server.web.state import WebState
 
 IMPORT_FIRST = (
@@ -125,21 +124,19 @@ class Application:
             self.bell.listen("recharge", lambda *_: self.jobs.poke("recharges"))
         self.bell.listen("rerate", lambda *_: self.jobs.poke("rerating"))
         self.bell.listen("estate", lambda _topic, _key: self._reload())
-        self.site: FastAPI = create_site(
-            WebState(
-                config=config,
-                clock=self.clock,
-                engine=self.engine,
-                writer=self.writer,
-                bell=self.bell,
-                providers=self.providers,
-                collector=self.collector or NoCollector(),
-                estate_id=self.estate_id,
-                clock_sane=self._guard.look,
-                language=config.language,
-                searches=self.searches,
-                reload_collector=self._reload,
-            )
+        self.state = WebState(
+            config=config,
+            clock=self.clock,
+            engine=self.engine,
+            writer=self.writer,
+            bell=self.bell,
+            providers=self.providers,
+            collector=self.collector or NoCollector(),
+            estate_id=self.estate_id,
+            clock_sane=self._guard.look,
+            language=config.language,
+            searches=self.searches,
+            reload_collector=self._reload,
         )
 
     def start(self) -> None:

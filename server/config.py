@@ -15,6 +15,7 @@ from server.collect.dtu_registration import compile_registration
 from server.errors import ConfigError
 
 PACKET_MAX = 64  # bytes of a heartbeat
+WEB_PROCESSES_MAX = 8  # each may hold some thirty connections to the database
 DEFAULT_DATABASE = "sqlite:///estate645.db"
 
 
@@ -26,6 +27,7 @@ class Config:
     host: str = "127.0.0.1"
     port: int = 8645
     public_url: str = ""
+    web_processes: int = 1
     clock_anchor: str = ""
     collect: bool = True
     dtu_listen: str = ""
@@ -91,6 +93,15 @@ def _port(value: object) -> int:
     return number
 
 
+def _web_processes(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError
+    number = int(value)
+    if not 0 <= number <= WEB_PROCESSES_MAX:
+        raise ValueError
+    return number
+
+
 def _address(value: object) -> str:
     host, _, port = _text(value).rpartition(":")
     if value and (not host or not 0 <= int(port) <= 65535):
@@ -146,6 +157,12 @@ SETTINGS = (
     Setting("host", "address that HTTP listens on", "a host name or address", _text),
     Setting("port", "port that HTTP listens on", "0 to 65535; 0 takes a free one", _port),
     Setting("public_url", "address under which people and payers reach the server", "a URL", _text),
+    Setting(
+        "web_processes",
+        "processes that serve HTTP beside the one that reads meters and writes; 0: that one serves it, too",
+        f"0 to {WEB_PROCESSES_MAX}",
+        _web_processes,
+    ),
     Setting("clock_anchor", "file that ties world time to machine time, simulations only", "a path", _text),
     Setting("collect", "read meters from this process", "true or false", _flag),
     Setting("dtu_listen", "address at which DTUs dial in", "host:port; empty: none may", _address),

@@ -39,3 +39,7 @@ class SecretLocked(EstateError):
 
 class StorageUnavailable(EstateError):
     """The durable store cannot be written; nothing was done and nothing may be switched off."""
+
+
+class NoAnswer(EstateError):
+    """Another process of this server does not answer, or has ended; what it was asked for may have been done."""

@@ -1,28 +1,22 @@
-"""`estate645 serve`: collect, deduct, warn, switch, take money and serve people, from one process."""
+"""`estate645 serve`: collect, deduct, warn, switch, take money and serve people."""
 
 import argparse
 import gc
 import json
-import logging
 import os
-import signal
 import socket
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
-
-import uvicorn
 
 from server.app import Application
 from server.config import Config, load
 from server.errors import ConfigError
+from server.roles.desk import Desk
+from server.roles.http import SiteServer, log_to_stderr
+from server.roles.processes import WebProcesses
 from server.web.pages import refuse_without_assets
-from server.web.wire import BoundedProtocol
-
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-KEEP_ALIVE_S = 30
-SHUTDOWN_GRACE_S = 3
 
 
 def add_parser(subparsers: Any) -> None:
@@ -37,61 +31,57 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM."""
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    log_to_stderr()
     config = _with_options(load(arguments.config), arguments)
     refuse_without_assets()
     listener = _listen(config)
     port = listener.getsockname()[1]
     config = replace(config, port=port, public_url=config.public_url or f"http://{config.host}:{port}")
-    application = Application(config)
-    application.start()
-    gc.collect()
-    gc.freeze()  # what lives as long as the process is not searched again and again while buses wait
-    try:
-        if arguments.ready is not None:
-            _write_ready(arguments.ready, config)
-        serve_site(application, listener)
-    finally:
-        application.stop()
-        listener.close()
+    with listener:
+        if config.web_processes:
+            _serve_in_processes(config, listener, arguments.ready)
+        else:
+            _serve_here(config, listener, arguments.ready)
     return 0
 
 
-def serve_site(application: Application, listener: socket.socket) -> None:
-    """Run HTTP on the main thread until a signal ends it."""
-    settings = uvicorn.Config(
-        application.site,
-        loop="uvloop",
-        http=BoundedProtocol,
-        access_log=False,
-        log_level="warning",
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
-        server_header=False,
-    )
-    server = _Server(settings, application)
-    for number in (signal.SIGINT, signal.SIGTERM):  # raised once more after the shutdown: it must not end us unclean
-        signal.signal(number, _already_stopping)
-    server.run(sockets=[listener])
+def _serve_in_processes(config: Config, listener: socket.socket, ready: Path | None) -> None:
+    """HTTP in processes of its own, which load while this one builds the rest."""
+    with ExitStack() as parts:
+        webs = WebProcesses(config.web_processes, listener)
+        parts.callback(webs.stop)
+        application = _started(config, parts)
+        desk = Desk(application.state)
+        parts.callback(desk.close)
+        parts.callback(webs.stop)  # first of all: what people asked for is answered before its writer ends
+        webs.begin(desk, application.bell)
+        _write_ready(ready, config, webs.pids)
+        webs.watch()
 
 
-class _Server(uvicorn.Server):
-    """Ends open event streams when the signal comes, since uvicorn would wait for them."""
+def _serve_here(config: Config, listener: socket.socket, ready: Path | None) -> None:
+    """HTTP on the main thread of the one process."""
+    from server.web.site import create_site
 
-    def __init__(self, settings: uvicorn.Config, application: Application) -> None:
-        super().__init__(settings)
-        self._application = application
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin the shutdown."""
-        self._application.site.state.live.close()
-        super().handle_exit(sig, frame)
+    with ExitStack() as parts:
+        application = _started(config, parts)
+        site = create_site(application.state)
+        _write_ready(ready, config, [])
+        SiteServer(site, on_ready=_nothing).serve_on(listener)
 
 
-def _already_stopping(_number: int, _frame: FrameType | None) -> None:
-    """The signal has been obeyed; what is left is to stop the parts in order."""
+def _started(config: Config, parts: ExitStack) -> Application:
+    """The collector, the jobs and the writer at work, until `parts` are left."""
+    application = Application(config)
+    parts.callback(application.stop)
+    application.start()
+    gc.collect()
+    gc.freeze()  # what lives as long as the process is not searched again and again while buses wait
+    return application
+
+
+def _nothing() -> None:
+    """Who waits for the ready file has it."""
 
 
 def _with_options(config: Config, arguments: argparse.Namespace) -> Config:
@@ -120,8 +110,11 @@ def _listen(config: Config) -> socket.socket:
     return listener
 
 
-def _write_ready(path: Path, config: Config) -> None:
+def _write_ready(path: Path | None, config: Config, web_pids: list[int]) -> None:
     """Written whole or not at all, so that a waiting parent never reads half of it."""
+    if path is None:
+        return
     draft = path.with_suffix(".draft")
-    draft.write_text(json.dumps({"url": f"http://{config.host}:{config.port}", "pid": os.getpid()}), "utf-8")
+    said = {"url": f"http://{config.host}:{config.port}", "pid": os.getpid(), "web_pids": web_pids}
+    draft.write_text(json.dumps(said), "utf-8")
     draft.replace(path)

@@ -55,6 +55,25 @@ def open_session(
     )
 
 
+def enter(
+    unit: Unit,
+    estate_id: str,
+    user_id: str,
+    login: str,
+    *,
+    place: Place,
+    token_sha256: str,
+    csrf: str,
+    expires_ms: int,
+    now: "Now",
+) -> bool:
+    """Open a session after the right password; False while wrong ones bar the person at this place."""
+    if not authenticate(unit, login, True, place=place, now=now):
+        return False
+    open_session(unit, estate_id, user_id, token_sha256=token_sha256, csrf=csrf, expires_ms=expires_ms, now=now)
+    return True
+
+
 def close_session(unit: Unit, token_sha256: str, *, now: "Now") -> None:
     """End one session, at once; an unknown one is none."""
     kept.drop_expired_sessions(unit.connection, now.machine_ms)

@@ -4,17 +4,22 @@ A flow is `flow(unit, ..., now)`. It reads and writes through `unit.connection`,
 delivered to subscribers only after the durable commit. The writer runs each unit in a savepoint, commits several
 units together, and answers each caller only after that commit. A flow of many units at once (`Alike`) shares one
 savepoint among them for as long as all of it goes well; else each gets its own again.
+
+What people ask for is written as a `Deed`, a value that can travel: the process that they ask may be another one than
+the process that writes.
 """
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Protocol, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
 from server.errors import EstateError
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+P = ParamSpec("P")
 Item = TypeVar("Item")
 # Works out one item for each unit, alone; an answer that is an error means that nothing was written for its unit.
 Alike = Callable[[Sequence["Unit"], str, Sequence[Item]], Sequence[T | EstateError]]
@@ -44,6 +49,29 @@ class Unit:
         (estate_id: other buses or meters).
         """
         self.announcements.append((topic, key))
+
+
+class Deed(Generic[T_co]):
+    """A flow and all of its arguments but the unit, as one value that can be pickled: flow and types by their names."""
+
+    __slots__ = ("_arguments", "_flow", "_named")
+
+    def __init__(self, flow: Callable[Concatenate[Unit, P], T_co], *arguments: P.args, **named: P.kwargs) -> None:
+        self._flow: Callable[..., T_co] = flow
+        self._arguments: tuple[Any, ...] = arguments
+        self._named: dict[str, Any] = named
+
+    def __call__(self, unit: Unit) -> T_co:
+        """Run the flow in `unit`."""
+        return self._flow(unit, *self._arguments, **self._named)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _deed, (self._flow, self._arguments, self._named)
+
+
+def _deed(flow: Callable[..., T], arguments: tuple[Any, ...], named: dict[str, Any]) -> Deed[T]:
+    """A deed from its parts."""
+    return Deed(flow, *arguments, **named)
 
 
 class Writing(Protocol):

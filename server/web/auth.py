@@ -18,7 +18,7 @@ from server.flows import people as flows
 from server.flows.lockout import Place
 from server.store import people
 from server.store.engine import reader
-from server.store.unit import Unit
+from server.store.unit import Deed
 from server.web import devices, i18n
 from server.web.deps import PUBLIC, SIGNED_IN, State
 from server.web.errors import RETRY_AFTER_S, TooManyRequests
@@ -107,28 +107,25 @@ def _note_failure(state: WebState, login: str, place: Place) -> None:
     Units run in order: whoever tries again meets the count.
     """
     now = state.clock.now()
-    state.writer.submit(lambda unit: flows.authenticate(unit, login, False, place=place, now=now))
+    state.writer.submit(Deed(flows.authenticate, login, False, place=place, now=now))
 
 
 def _enter(state: WebState, user: RowMapping, place: Place) -> str | None:
     """Open the session after the right password; the token, or None when the person is locked or not active."""
     token, csrf, now = secrets.token_urlsafe(TOKEN_BYTES), secrets.token_urlsafe(TOKEN_BYTES), state.clock.now()
 
-    def work(unit: Unit) -> bool:
-        if not flows.authenticate(unit, user["login"], True, place=place, now=now):
-            return False
-        flows.open_session(
-            unit,
-            user["estate_id"],
-            user["user_id"],
-            token_sha256=token_sha256(token),
-            csrf=csrf,
-            expires_ms=now.machine_ms + session_s(user["role"]) * 1000,
-            now=now,
-        )
-        return True
-
-    return token if state.writer.run(work) else None
+    entering = Deed(
+        flows.enter,
+        user["estate_id"],
+        user["user_id"],
+        user["login"],
+        place=place,
+        token_sha256=token_sha256(token),
+        csrf=csrf,
+        expires_ms=now.machine_ms + session_s(user["role"]) * 1000,
+        now=now,
+    )
+    return token if state.writer.run(entering) else None
 
 
 def _set_cookie(reply: Response, state: WebState, name: str, token: str, age_s: int) -> None:
@@ -142,7 +139,7 @@ def logout(request: Request, state: State, _who: Annotated[Principal, Depends(SI
     name = cookie_name(secure=state.config.secure_cookies)
     token = request.cookies.get(name, "")
     now = state.clock.now()
-    state.writer.run(lambda unit: flows.close_session(unit, token_sha256(token), now=now))
+    state.writer.run(Deed(flows.close_session, token_sha256(token), now=now))
     reply = RedirectResponse("/login", 303)
     reply.delete_cookie(name, path="/", secure=state.config.secure_cookies, httponly=True, samesite="strict")
     return reply

@@ -4,6 +4,7 @@ from datetime import date
 
 from server.errors import NotFound, Refused
 from server.flows import reconciliation as flows
+from server.store.unit import Deed
 from server.web.principal import Principal
 from server.web.state import WebState
 
@@ -23,7 +24,5 @@ def take_file(state: WebState, who: Principal, provider: str, day: str, content:
         raise NotFound(f"no payment provider {provider!r}; there are: {', '.join(state.providers) or 'none'}")
     rows, now = payer.read_bill(content), state.clock.now()
     return state.writer.run(
-        lambda unit: flows.load(
-            unit, who.estate_id, provider, day, content, rows, source=flows.UPLOADED, actor=who.login, now=now
-        )
+        Deed(flows.load, who.estate_id, provider, day, content, rows, source=flows.UPLOADED, actor=who.login, now=now)
     )

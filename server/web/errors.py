@@ -19,6 +19,7 @@ from server.errors import (
     Conflict,
     EstateError,
     Forbidden,
+    NoAnswer,
     NotFound,
     Refused,
     StorageUnavailable,
@@ -51,6 +52,7 @@ STATUS: dict[type[EstateError], int] = {
     CallbackRejected: 400,
     BadMessage: 401,
     StorageUnavailable: 503,
+    NoAnswer: 503,
     ProviderUnavailable: 503,
     TooManyRequests: 429,
 }

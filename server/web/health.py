@@ -9,10 +9,13 @@ from starlette.responses import JSONResponse
 
 from server.errors import EstateError
 from server.store.engine import reader
+from server.store.unit import Deed, Unit
 from server.web.deps import PUBLIC, State
+from server.web.state import WebState
 
 log = logging.getLogger(__name__)
 router = APIRouter(include_in_schema=False)
+WRITER_S = 2.0  # a unit that changes nothing waits for the group before it
 EARLIEST_WORLD_S = 1_577_836_800  # 2020-01-01: a clock before this was never set
 
 
@@ -24,7 +27,7 @@ async def livez() -> dict[str, str]:
 
 @router.get("/readyz", dependencies=[Depends(PUBLIC)])
 def readyz(state: State) -> JSONResponse:
-    """The database answers with its schema version, and the clock was set."""
+    """The database answers with its schema version, the writer takes a unit, and the clock was set."""
     world_s = state.clock.now().world_s
     checks: dict[str, object] = {"clock": "ok" if world_s > EARLIEST_WORLD_S else "not set", "world_s": world_s}
     try:
@@ -34,5 +37,20 @@ def readyz(state: State) -> JSONResponse:
     except (SQLAlchemyError, EstateError):
         log.exception("the database does not answer")
         checks["database"] = "failed"
-    ready = checks["clock"] == "ok" and checks["database"] == "ok"
+    checks["writer"] = "ok" if _writes(state) else "does not answer"
+    ready = all(checks[name] == "ok" for name in ("clock", "database", "writer"))
     return JSONResponse({"status": "ok" if ready else "not ready", **checks}, 200 if ready else 503)
+
+
+def _writes(state: WebState) -> bool:
+    """Whether the writer, which may be in another process, takes a unit and answers."""
+    try:
+        state.writer.submit(Deed(_change_nothing)).result(WRITER_S)
+    except (EstateError, TimeoutError):
+        log.exception("the writer does not answer")
+        return False
+    return True
+
+
+def _change_nothing(_unit: Unit) -> None:
+    """A unit that is only looked at for having been run."""

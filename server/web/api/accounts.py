@@ -14,6 +14,7 @@ from server.flows.moves import Register, Settlement
 from server.store import accounts as kept
 from server.store.estates import get_account
 from server.store.ledger import ledger_balances
+from server.store.unit import Deed
 from server.web.api.readings import FourRates, Why
 from server.web.api.readings import Register as Wh
 from server.web.api.shapes import Shape, shape_row
@@ -161,9 +162,7 @@ def _registers(given: list[MeterRegister]) -> list[Register]:
 def open_account(state: State, who: Clerk, body: OpenAccount) -> Opened:
     """For a household that moves in later, with the meters of the room."""
     now = state.clock.now()
-    state.writer.run(
-        lambda unit: flows.open_account(unit, who.estate_id, **body.model_dump(), actor=who.login, now=now)
-    )
+    state.writer.run(Deed(flows.open_account, who.estate_id, **body.model_dump(), actor=who.login, now=now))
     return Opened(account_id=body.account_id)
 
 
@@ -201,18 +200,14 @@ def life(conn: Reader, who: Looker, account_id: AccountId) -> list[LifeEvent]:
 def pause(state: State, who: Clerk, account_id: AccountId, why: Why) -> None:
     """Its meters are read, but nothing is charged and nobody is cut."""
     now = state.clock.now()
-    state.writer.run(
-        lambda unit: flows.pause(unit, who.estate_id, account_id, actor=who.login, reason=why.reason, now=now)
-    )
+    state.writer.run(Deed(flows.pause, who.estate_id, account_id, actor=who.login, reason=why.reason, now=now))
 
 
 @router.post("/accounts/{account_id}/resume", status_code=204, summary="Resume a paused account")
 def resume(state: State, who: Clerk, account_id: AccountId, why: Why) -> None:
     """What was used meanwhile is charged with the next tick."""
     now = state.clock.now()
-    state.writer.run(
-        lambda unit: flows.resume(unit, who.estate_id, account_id, actor=who.login, reason=why.reason, now=now)
-    )
+    state.writer.run(Deed(flows.resume, who.estate_id, account_id, actor=who.login, reason=why.reason, now=now))
 
 
 @router.put("/accounts/{account_id}/payment", status_code=204, summary="Let it pay in advance or afterwards")
@@ -220,9 +215,7 @@ def payment(state: State, who: Clerk, account_id: AccountId, body: SetPayment) -
     """Who pays afterwards is never cut for money, and gets the power back if it was."""
     now = state.clock.now()
     state.writer.run(
-        lambda unit: flows.set_payment(
-            unit, who.estate_id, account_id, body.payment, actor=who.login, reason=body.reason, now=now
-        )
+        Deed(flows.set_payment, who.estate_id, account_id, body.payment, actor=who.login, reason=body.reason, now=now)
     )
 
 
@@ -231,8 +224,8 @@ def move_out(state: State, who: Clerk, account_id: AccountId, body: MoveOut) -> 
     """Charge up to the final registers, take the meters from the account, settle; closed if nothing is open then."""
     settlement, now = Settlement(who.may_settle(body.settle), body.target_id), state.clock.now()
     done = state.writer.run(
-        lambda unit: moves.move_out(
-            unit, who.estate_id, account_id, _registers(body.finals), settlement, actor=who.login, reason=body.reason,
+        Deed(
+            moves.move_out, who.estate_id, account_id, _registers(body.finals), settlement, actor=who.login, reason=body.reason,
             now=now,
         )
     )  # fmt: skip
@@ -244,8 +237,8 @@ def move_in(state: State, who: Clerk, account_id: AccountId, body: MoveIn) -> Mo
     """Each meter begins a new installation at its base register and is charged to this account from there."""
     now = state.clock.now()
     done = state.writer.run(
-        lambda unit: moves.move_in(
-            unit, who.estate_id, account_id, _registers(body.bases), actor=who.login, reason=body.reason, now=now,
+        Deed(
+            moves.move_in, who.estate_id, account_id, _registers(body.bases), actor=who.login, reason=body.reason, now=now,
             tier_policy=body.tier_policy,
         )
     )  # fmt: skip
@@ -256,18 +249,14 @@ def move_in(state: State, who: Clerk, account_id: AccountId, body: MoveIn) -> Mo
 def close(state: State, who: Clerk, account_id: AccountId, why: Why) -> None:
     """Refused with all that is still open of it."""
     now = state.clock.now()
-    state.writer.run(
-        lambda unit: flows.close_account(unit, who.estate_id, account_id, actor=who.login, reason=why.reason, now=now)
-    )
+    state.writer.run(Deed(flows.close_account, who.estate_id, account_id, actor=who.login, reason=why.reason, now=now))
 
 
 @router.post("/accounts/{account_id}/reopen", status_code=204, summary="Open a closed account to be settled again")
 def reopen(state: State, who: Clerk, account_id: AccountId, why: Why) -> None:
     """When a correction has found money on it."""
     now = state.clock.now()
-    state.writer.run(
-        lambda unit: flows.reopen(unit, who.estate_id, account_id, actor=who.login, reason=why.reason, now=now)
-    )
+    state.writer.run(Deed(flows.reopen, who.estate_id, account_id, actor=who.login, reason=why.reason, now=now))
 
 
 @router.get("/vacancies", response_model=list[Vacancy], summary="Meters that feed nobody")

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from server.flows import adjustments, fees
 from server.flows.adjustments import Booking
+from server.store.unit import Deed
 from server.web.api.accounts import AccountId
 from server.web.api.paging import INT64_MAX
 from server.web.api.readings import TEXT, Why
@@ -97,7 +98,7 @@ class Posted(Shape):
 
 def _book(state: State, who: Principal, booking: Booking) -> Booked:
     now = state.clock.now()
-    done = state.writer.run(lambda unit: adjustments.book(unit, who.estate_id, booking, who.login, now))
+    done = state.writer.run(Deed(adjustments.book, who.estate_id, booking, who.login, now))
     return Booked.model_validate(done)
 
 
@@ -126,9 +127,7 @@ def carry(state: State, who: Clerk, account_id: AccountId, body: CarryOver) -> C
     """Credit and debt, of a household that has moved out; its account is closed if nothing is open then."""
     now = state.clock.now()
     moved = state.writer.run(
-        lambda unit: adjustments.carry(
-            unit, who.estate_id, account_id, body.target_id, reason=body.reason, actor=who.login, now=now
-        )
+        Deed(adjustments.carry, who.estate_id, account_id, body.target_id, reason=body.reason, actor=who.login, now=now)
     )
     return Carried(moved_fen=moved)
 
@@ -138,8 +137,8 @@ def fee(state: State, who: Clerk, account_id: AccountId, body: Fee) -> Posted:
     """In a ledger of its own, never in that of electricity."""
     now = state.clock.now()
     done = state.writer.run(
-        lambda unit: fees.post_fee(
-            unit, who.estate_id, account_id, body.ledger, body.amount_fen, idem_key=f"fee:{account_id}:{body.key}",
+        Deed(
+            fees.post_fee, who.estate_id, account_id, body.ledger, body.amount_fen, idem_key=f"fee:{account_id}:{body.key}",
             event_at=now.world_s, actor=who.login, memo=body.memo, now=now,
         )
     )  # fmt: skip
@@ -151,8 +150,8 @@ def transfer(state: State, who: Clerk, account_id: AccountId, body: Transfer) ->
     """What is there, and no more; the answer is about the ledger that gains it."""
     now = state.clock.now()
     done = state.writer.run(
-        lambda unit: fees.move_between(
-            unit, who.estate_id, account_id, body.source, body.target, body.amount_fen,
+        Deed(
+            fees.move_between, who.estate_id, account_id, body.source, body.target, body.amount_fen,
             idem_key=f"transfer:{account_id}:{body.key}", event_at=now.world_s, actor=who.login, memo=body.memo,
             now=now,
         )

@@ -9,6 +9,7 @@ from pydantic import Field
 from server.flows import approvals, bulk_cut, bulk_edits, schemes, supply
 from server.store import bulk_cut as bulk_rows
 from server.store import schemes as scheme_rows
+from server.store.unit import Deed
 from server.web.api.control import Asked
 from server.web.api.shapes import Shape, shape_row
 from server.web.deps import Reader, State, need
@@ -123,7 +124,7 @@ def restore(state: State, who: Annotated[Principal, Depends(need("supply.close")
     """One person; presses the red button too. Closes are spread over each bus, who pays goes first."""
     now = state.clock.now()
     count = state.writer.run(
-        lambda unit: supply.restore_all(unit, who.estate_id, actor=who.login, reason=why.reason, now=now), urgent=True
+        Deed(supply.restore_all, who.estate_id, actor=who.login, reason=why.reason, now=now), urgent=True
     )
     return Restored(households=count)
 
@@ -133,8 +134,14 @@ def ask_bulk_cut(state: State, who: Operator, wish: BulkCutWish) -> Asked:
     """The dry run waits for a second person, who approves exactly its hash."""
     now, sane = state.clock.now(), state.clock_sane()
     found = state.writer.run(
-        lambda unit: approvals.request_bulk_cut(
-            unit, who.estate_id, wish.account_ids, actor=who.login, reason=wish.reason, now=now, clock_sane=sane
+        Deed(
+            approvals.request_bulk_cut,
+            who.estate_id,
+            wish.account_ids,
+            actor=who.login,
+            reason=wish.reason,
+            now=now,
+            clock_sane=sane,
         )
     )
     return Asked(approval_id=found)
@@ -156,7 +163,7 @@ def stop_bulk_cut(
     """One person, at once; who was not cut keeps the power."""
     now = state.clock.now()
     state.writer.run(
-        lambda unit: bulk_cut.stop(unit, who.estate_id, bulk_id, reason=why.reason, actor=who.login, now=now),
+        Deed(bulk_cut.stop, who.estate_id, bulk_id, reason=why.reason, actor=who.login, now=now),
         urgent=True,
     )
 
@@ -167,8 +174,15 @@ def ask_bulk_edit(state: State, who: Editor, wish: BulkEditWish) -> Asked:
     now = state.clock.now()
     terms = wish.model_dump(exclude={"act", "account_ids", "reason"})
     found = state.writer.run(
-        lambda unit: approvals.request_bulk_edit(
-            unit, who.estate_id, wish.act, wish.account_ids, terms, actor=who.login, reason=wish.reason, now=now
+        Deed(
+            approvals.request_bulk_edit,
+            who.estate_id,
+            wish.act,
+            wish.account_ids,
+            terms,
+            actor=who.login,
+            reason=wish.reason,
+            now=now,
         )
     )
     return Asked(approval_id=found)
@@ -187,9 +201,7 @@ def bulk_edit_lists(conn: Reader, who: Viewer) -> list[BulkEdit]:
 def stop_bulk_edit(state: State, who: Editor, bulk_id: Id, why: Reason) -> None:
     """One person, at once; what was not changed stays as it is."""
     now = state.clock.now()
-    state.writer.run(
-        lambda unit: bulk_edits.stop(unit, who.estate_id, bulk_id, reason=why.reason, actor=who.login, now=now)
-    )
+    state.writer.run(Deed(bulk_edits.stop, who.estate_id, bulk_id, reason=why.reason, actor=who.login, now=now))
 
 
 @router.get("/supply/schemes", response_model=list[SchemeVersion], summary="Schemes with all versions")
@@ -212,8 +224,14 @@ def raise_alert(state: State, who: Editor, wish: AlertWish) -> Raised:
     """Nobody is cut until it ends."""
     now = state.clock.now()
     found = state.writer.run(
-        lambda unit: schemes.raise_alert(
-            unit, who.estate_id, wish.kind, until_at=wish.until_at, reason=wish.reason, actor=who.login, now=now
+        Deed(
+            schemes.raise_alert,
+            who.estate_id,
+            wish.kind,
+            until_at=wish.until_at,
+            reason=wish.reason,
+            actor=who.login,
+            now=now,
         )
     )
     return Raised(alert_id=found)
@@ -223,4 +241,4 @@ def raise_alert(state: State, who: Editor, wish: AlertWish) -> Raised:
 def end_alert(state: State, who: Editor, alert_id: Id) -> None:
     """From now on it protects nobody."""
     now = state.clock.now()
-    state.writer.run(lambda unit: schemes.end_alert(unit, who.estate_id, alert_id, actor=who.login, now=now))
+    state.writer.run(Deed(schemes.end_alert, who.estate_id, alert_id, actor=who.login, now=now))

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from server.flows import cases as flows
 from server.store import listing
+from server.store.unit import Deed
 from server.web.api.paging import Cursor, Limit, Page, answer, decode_cursor, encode_cursor
 from server.web.api.shapes import Case, Shape
 from server.web.deps import Reader, State, need
@@ -60,9 +61,7 @@ def cases(
 def acknowledge(state: State, who: Handler, case_id: CaseId, note: Note) -> None:
     """Say that somebody is looking into it; the principal becomes its owner."""
     now = state.clock.now()
-    state.writer.run(
-        lambda unit: flows.acknowledge(unit, who.estate_id, case_id, actor=who.login, note=note.note, now=now)
-    )
+    state.writer.run(Deed(flows.acknowledge, who.estate_id, case_id, actor=who.login, note=note.note, now=now))
 
 
 @router.post("/cases/{case_id}/close", status_code=204, summary="Close a case")
@@ -70,7 +69,5 @@ def close(state: State, who: Handler, case_id: CaseId, resolution: Resolution) -
     """Close it with a reason, which is required."""
     now = state.clock.now()
     state.writer.run(
-        lambda unit: flows.close(
-            unit, who.estate_id, case_id, resolution=resolution.resolution, actor=who.login, now=now
-        )
+        Deed(flows.close, who.estate_id, case_id, resolution=resolution.resolution, actor=who.login, now=now)
     )

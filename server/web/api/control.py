@@ -13,6 +13,7 @@ from sqlalchemy import RowMapping
 from server.flows import approvals as approval_flows
 from server.flows import payments, supply
 from server.store import approvals
+from server.store.unit import Deed
 from server.web.api.paging import INT64_MAX
 from server.web.api.shapes import Shape
 from server.web.deps import SIGNED_IN, Reader, State, need
@@ -93,9 +94,7 @@ def session(who: Annotated[Principal, Depends(SIGNED_IN)]) -> Session:
 def ask_mode(state: State, who: Operator, wish: ModeWish) -> Asked:
     """A step up waits for a second person; a step down acts at once."""
     now = state.clock.now()
-    found = state.writer.run(
-        lambda unit: approval_flows.request_mode(unit, who.estate_id, wish.mode, actor=who.login, now=now)
-    )
+    found = state.writer.run(Deed(approval_flows.request_mode, who.estate_id, wish.mode, actor=who.login, now=now))
     return Asked(approval_id=found)
 
 
@@ -122,9 +121,7 @@ def approve(
     """Carry out exactly what the hash stands for."""
     now = state.clock.now()
     state.writer.run(
-        lambda unit: approval_flows.approve(
-            unit, who.estate_id, approval_id, agreement.payload_sha256, actor=who.login, now=now
-        )
+        Deed(approval_flows.approve, who.estate_id, approval_id, agreement.payload_sha256, actor=who.login, now=now)
     )
 
 
@@ -132,16 +129,14 @@ def approve(
 def stop(state: State, who: Stopper) -> None:
     """Acts at once and asks nothing; starting again takes two people."""
     now = state.clock.now()
-    state.writer.run(lambda unit: supply.stop_all(unit, who.estate_id, actor=who.login, now=now), urgent=True)
+    state.writer.run(Deed(supply.stop_all, who.estate_id, actor=who.login, now=now), urgent=True)
 
 
 @router.post("/supply/start", response_model=Asked, tags=["supply"], summary="Ask to end the stop")
 def start_again(state: State, who: Operator) -> Asked:
     """Waits for a second person."""
     now = state.clock.now()
-    found = state.writer.run(
-        lambda unit: approval_flows.request_start_again(unit, who.estate_id, actor=who.login, now=now)
-    )
+    found = state.writer.run(Deed(approval_flows.request_start_again, who.estate_id, actor=who.login, now=now))
     return Asked(approval_id=found)
 
 
@@ -154,9 +149,7 @@ def close(
 ) -> None:
     """The next generation of the relay's desired state; refused for what was opened for safety or tamper."""
     now = state.clock.now()
-    state.writer.run(
-        lambda unit: supply.close_by_hand(unit, who.estate_id, meter_id, actor=who.login, reason=wish.reason, now=now)
-    )
+    state.writer.run(Deed(supply.close_by_hand, who.estate_id, meter_id, actor=who.login, reason=wish.reason, now=now))
 
 
 @router.post(
@@ -166,8 +159,14 @@ def sell(state: State, who: Seller, sale: Sale) -> Sold:
     """Booked at once; the same `sale_id` again books nothing and gives the same answer."""
     now = state.clock.now()
     sold = state.writer.run(
-        lambda unit: payments.sell_at_counter(
-            unit, who.estate_id, sale.account_id, sale.amount_fen, actor=who.login, idem_key=sale.sale_id, now=now
+        Deed(
+            payments.sell_at_counter,
+            who.estate_id,
+            sale.account_id,
+            sale.amount_fen,
+            actor=who.login,
+            idem_key=sale.sale_id,
+            now=now,
         ),
         urgent=True,
     )

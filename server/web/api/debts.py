@@ -9,6 +9,7 @@ from server.domain.payments import TOPUP_MAX_FEN
 from server.domain.recovery import RecoveryRule, recovered
 from server.flows import recovery as flow
 from server.store import recovery as kept
+from server.store.unit import Deed
 from server.web.api.households import Own
 from server.web.api.households import Viewer as HouseholdViewer
 from server.web.api.shapes import Shape
@@ -75,7 +76,7 @@ def set_rule(state: State, who: Ruler, wish: RecoveryWish) -> Ruled:
     now = state.clock.now()
     begin = now.world_s if wish.valid_from is None else wish.valid_from
     rule = RecoveryRule(begin, wish.permille, tuple(wish.ledgers), wish.split)
-    number = state.writer.run(lambda unit: flow.set_rule(unit, who.estate_id, rule, actor=who.login, now=now))
+    number = state.writer.run(Deed(flow.set_rule, who.estate_id, rule, actor=who.login, now=now))
     return Ruled(rule_no=number)
 
 

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from server.flows import recharges as flows
 from server.store import recharges as kept
+from server.store.unit import Deed
 from server.web.api.households import AccountId, Own, Viewer
 from server.web.api.paging import INT64_MAX
 from server.web.api.shapes import Shape, shape_row
@@ -86,9 +87,7 @@ def order(state: State, who: Orderer, account_id: AccountId, wish: RechargeWish)
     """The money leaves the account at once; it comes back if the meter does not take it."""
     now = state.clock.now()
     found = state.writer.run(
-        lambda unit: flows.order_recharge(
-            unit, who.estate_id, account_id, wish.amount_fen, key=wish.key, actor=who.login, now=now
-        ),
+        Deed(flows.order_recharge, who.estate_id, account_id, wish.amount_fen, key=wish.key, actor=who.login, now=now),
         urgent=True,
     )
     return Ordered(recharge_id=found)
@@ -99,8 +98,14 @@ def decide(state: State, who: Decider, recharge_id: RechargeId, decision: Decisi
     """After the meter was asked three times in vain, by what its display shows."""
     now = state.clock.now()
     state.writer.run(
-        lambda unit: flows.decide_by_hand(
-            unit, who.estate_id, recharge_id, booked=decision.booked, reason=decision.reason, actor=who.login, now=now
+        Deed(
+            flows.decide_by_hand,
+            who.estate_id,
+            recharge_id,
+            booked=decision.booked,
+            reason=decision.reason,
+            actor=who.login,
+            now=now,
         )
     )
 
@@ -117,6 +122,4 @@ def settings(conn: Reader, who: Viewer, own: Own) -> list[MeterSetting]:
 def want(state: State, who: Setter, account_id: AccountId, wanted: dict[str, int]) -> None:
     """By name: `alarm1_fen`, `alarm2_fen`, `overdraft_fen`, `hoard_fen`, `close_allowed_fen`, `price_*_nf_per_wh`."""
     now = state.clock.now()
-    state.writer.run(
-        lambda unit: flows.want_settings(unit, who.estate_id, account_id, wanted, actor=who.login, now=now)
-    )
+    state.writer.run(Deed(flows.want_settings, who.estate_id, account_id, wanted, actor=who.login, now=now))

@@ -8,10 +8,12 @@ from pydantic import Field
 from sqlalchemy import RowMapping
 
 from core.units import REGISTER_MODULUS_WH
+from server.clock import Now
 from server.flows import acceptance, approvals, exchanges
 from server.flows.exchanges import NewMeter
 from server.store import acceptance as kept
 from server.store.acceptance import verdict_of
+from server.store.unit import Deed, Unit
 from server.web.api.shapes import Reading, Shape
 from server.web.deps import Reader, State, need
 from server.web.principal import Principal
@@ -118,9 +120,7 @@ def release(state: State, who: Settler, meter_id: MeterId, read_at: int, why: Wh
     """It is charged with the next tick; refused for a register that ran backwards."""
     now = state.clock.now()
     verdict = state.writer.run(
-        lambda unit: acceptance.release(
-            unit, who.estate_id, meter_id, read_at, actor=who.login, reason=why.reason, now=now
-        )
+        Deed(acceptance.release, who.estate_id, meter_id, read_at, actor=who.login, reason=why.reason, now=now)
     )
     return Settled(verdict=verdict.value)
 
@@ -130,12 +130,17 @@ def void(state: State, who: Settler, meter_id: MeterId, read_at: int, why: Why) 
     """A held one is never charged; one that was charged is counter-posted, and its neighbours are charged instead."""
     now = state.clock.now()
     asked, verdict = state.writer.run(
-        lambda unit: (
-            approvals.request_void(unit, who.estate_id, meter_id, read_at, actor=who.login, reason=why.reason, now=now),
-            verdict_of(unit.connection, who.estate_id, meter_id, read_at),
-        )
+        Deed(_void, who.estate_id, meter_id, read_at, actor=who.login, reason=why.reason, now=now)
     )
     return Settled(verdict=verdict, approval_id=asked)
+
+
+def _void(
+    unit: Unit, estate_id: str, meter_id: str, read_at: int, *, actor: str, reason: str, now: Now
+) -> tuple[str, str]:
+    """The request for the second person if it needs one, and the verdict as it stands then."""
+    asked = approvals.request_void(unit, estate_id, meter_id, read_at, actor=actor, reason=reason, now=now)
+    return asked, verdict_of(unit.connection, estate_id, meter_id, read_at)
 
 
 @router.post("/meters/{meter_id}/replace", response_model=Exchanged, summary="Replace a meter")
@@ -144,8 +149,8 @@ def replace(state: State, who: Fitter, meter_id: MeterId, body: ReplaceMeter) ->
     new = NewMeter(body.new_meter_id, body.start_wh, body.start_rates_wh, body.ratio, body.max_power_w)
     now = state.clock.now()
     done = state.writer.run(
-        lambda unit: exchanges.replace_meter(
-            unit, who.estate_id, meter_id, new, final_wh=body.final_wh, final_rates_wh=body.final_rates_wh, at=body.at,
+        Deed(
+            exchanges.replace_meter, who.estate_id, meter_id, new, final_wh=body.final_wh, final_rates_wh=body.final_rates_wh, at=body.at,
             actor=who.login, reason=body.reason, now=now,
         )
     )  # fmt: skip
@@ -157,8 +162,8 @@ def ratio(state: State, who: Fitter, meter_id: MeterId, body: ChangeRatio) -> Ex
     """Charge up to the base register with the old ratio and count with the new one from there."""
     now = state.clock.now()
     done = state.writer.run(
-        lambda unit: exchanges.change_ratio(
-            unit, who.estate_id, meter_id, body.ratio, base_wh=body.base_wh, base_rates_wh=body.base_rates_wh,
+        Deed(
+            exchanges.change_ratio, who.estate_id, meter_id, body.ratio, base_wh=body.base_wh, base_rates_wh=body.base_rates_wh,
             max_power_w=body.max_power_w, actor=who.login, reason=body.reason, now=now,
         )
     )  # fmt: skip

@@ -10,6 +10,7 @@ from server.domain.reconciliation import ACTIONS, OWNERS
 from server.domain.refunds import REASON_LENGTH_MAX
 from server.flows import reconciliation as flows
 from server.store import reconciliation as kept
+from server.store.unit import Deed
 from server.web.api.shapes import Shape, shape_row
 from server.web.bill_files import day_text, take_file
 from server.web.deps import Reader, State, need
@@ -118,9 +119,7 @@ async def load(
 def settle(state: State, who: Settler, case_id: CaseId, note: Note) -> None:
     """Say what was found out and done; its case is closed with it."""
     now = state.clock.now()
-    state.writer.run(
-        lambda unit: flows.settle(unit, who.estate_id, case_id, resolution=note.note, actor=who.login, now=now)
-    )
+    state.writer.run(Deed(flows.settle, who.estate_id, case_id, resolution=note.note, actor=who.login, now=now))
 
 
 @router.post("/differences/{case_id}/take-in", response_model=TakenIn, summary="Book a payment that is missing here")
@@ -128,7 +127,7 @@ def take_in(state: State, who: Settler, case_id: CaseId, note: Note) -> TakenIn:
     """Credited to its order if it fits, else to suspense."""
     now = state.clock.now()
     result = state.writer.run(
-        lambda unit: flows.take_in(unit, who.estate_id, case_id, reason=note.note, actor=who.login, now=now),
+        Deed(flows.take_in, who.estate_id, case_id, reason=note.note, actor=who.login, now=now),
         urgent=True,
     )
     return TakenIn(result=result)

@@ -11,6 +11,7 @@ from server.domain.refunds import OPEN, REASON_LENGTH_MAX, REFUNDED, RELEASED
 from server.errors import NotFound
 from server.flows import approvals, refunds, suspense
 from server.store import refunds as kept
+from server.store.unit import Deed
 from server.web.api.paging import INT64_MAX, Cursor, Limit, Page, decode_number, encode_cursor
 from server.web.api.shapes import Shape, shape_row
 from server.web.deps import Reader, State, need
@@ -140,9 +141,7 @@ def assign(
     """Whole and once; the power follows as after any payment."""
     now = state.clock.now()
     balance_fen = state.writer.run(
-        lambda unit: suspense.assign(
-            unit, who.estate_id, payment_id, wish.account_id, reason=wish.reason, actor=who.login, now=now
-        ),
+        Deed(suspense.assign, who.estate_id, payment_id, wish.account_id, reason=wish.reason, actor=who.login, now=now),
         urgent=True,
     )
     return Assigned(balance_fen=balance_fen)
@@ -155,8 +154,15 @@ def refund(state: State, who: Orderer, payment_id: Id, wish: RefundWish) -> Refu
     """Out of the balance at once, then through the provider; or an approval, where two people must agree."""
     now = state.clock.now()
     refund_no, approval_id = state.writer.run(
-        lambda unit: approvals.request_refund(
-            unit, who.estate_id, payment_id, wish.amount_fen, key=wish.key, reason=wish.reason, actor=who.login, now=now
+        Deed(
+            approvals.request_refund,
+            who.estate_id,
+            payment_id,
+            wish.amount_fen,
+            key=wish.key,
+            reason=wish.reason,
+            actor=who.login,
+            now=now,
         )
     )
     return RefundAsked(refund_no=refund_no, approval_id=approval_id)
@@ -196,8 +202,14 @@ def decide(
     """By what the provider's own platform shows; refused until the provider was asked three times."""
     now = state.clock.now()
     state.writer.run(
-        lambda unit: refunds.decide_by_hand(
-            unit, who.estate_id, refund_no, refunded=wish.refunded, reason=wish.reason, actor=who.login, now=now
+        Deed(
+            refunds.decide_by_hand,
+            who.estate_id,
+            refund_no,
+            refunded=wish.refunded,
+            reason=wish.reason,
+            actor=who.login,
+            now=now,
         )
     )
 
@@ -209,8 +221,8 @@ def reverse(
     """Of today, whole, and not consumed; a repeat gives the same answer."""
     now = state.clock.now()
     refund_no = state.writer.run(
-        lambda unit: refunds.reverse_sale(
-            unit, who.estate_id, order_no, reason=why.reason, actor=who.login, now=now
+        Deed(
+            refunds.reverse_sale, who.estate_id, order_no, reason=why.reason, actor=who.login, now=now
         )
     )  # fmt: skip
     return Reversed(refund_no=refund_no)

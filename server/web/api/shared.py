@@ -11,6 +11,7 @@ from server.domain.allocation import ENERGY_MAX_WH, Wish
 from server.errors import NotFound
 from server.flows import allocations as flow
 from server.store import allocations as kept
+from server.store.unit import Deed
 from server.web.api.households import Own
 from server.web.api.households import Viewer as HouseholdViewer
 from server.web.api.paging import PAGE_ROWS, Cursor, Limit, Page, answer, decode_cursor, encode_cursor
@@ -125,7 +126,7 @@ def _allocation(row: Any, kind: type[Any] = Allocation) -> Any:
 def set_areas(state: State, who: Sharer, areas: Areas) -> None:
     """All of them or none; an unknown room is not found."""
     now = state.clock.now()
-    state.writer.run(lambda unit: flow.set_areas(unit, who.estate_id, areas.area_cm2, actor=who.login, now=now))
+    state.writer.run(Deed(flow.set_areas, who.estate_id, areas.area_cm2, actor=who.login, now=now))
 
 
 @router.get("/allocations", response_model=list[Allocation], summary="Shared costs, newest first")
@@ -149,7 +150,7 @@ def draft(conn: Reader, who: Sharer, cost: SharedCost) -> SharePlan:
 def post(state: State, who: Sharer, cost: SharedCost) -> Posted:
     """Once a month and subject; the same again gives the same answer, another one 409 until that is taken back."""
     now, wish = state.clock.now(), cost.wish()
-    found = state.writer.run(lambda unit: flow.post(unit, who.estate_id, wish, actor=who.login, now=now))
+    found = state.writer.run(Deed(flow.post, who.estate_id, wish, actor=who.login, now=now))
     return Posted.model_validate(found)
 
 
@@ -179,7 +180,7 @@ def reverse(state: State, who: Sharer, allocation_id: Id, why: Why) -> Reversed:
     """By the same lines with the other sign; its subject may be shared anew afterwards."""
     now = state.clock.now()
     batch_seq = state.writer.run(
-        lambda unit: flow.reverse(unit, who.estate_id, allocation_id, reason=why.reason, actor=who.login, now=now)
+        Deed(flow.reverse, who.estate_id, allocation_id, reason=why.reason, actor=who.login, now=now)
     )
     return Reversed(batch_seq=batch_seq)
 

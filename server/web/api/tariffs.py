@@ -20,6 +20,7 @@ from server.store import rerating as rerates_kept
 from server.store import tariff_drafts as kept
 from server.store.comparison import accounts_on
 from server.store.tariffs import load_tariffs
+from server.store.unit import Deed
 from server.web.api.paging import INT64_MAX
 from server.web.api.shapes import Nanofen, Shape, shape_row
 from server.web.deps import Reader, State, need
@@ -212,7 +213,7 @@ def save(state: State, who: Editor, draft: Document) -> Kept:
     """Checked as a whole: the document, what has begun, the price cap."""
     now = state.clock.now()
     found = state.writer.run(
-        lambda unit: flows.save_draft(unit, who.estate_id, draft.document, note=draft.note, actor=who.login, now=now)
+        Deed(flows.save_draft, who.estate_id, draft.document, note=draft.note, actor=who.login, now=now)
     )
     return Kept(draft_id=found)
 
@@ -230,7 +231,7 @@ def draft(conn: Reader, who: Viewer, draft_id: DraftId) -> Draft:
 def simulate(state: State, conn: Reader, who: Editor, draft_id: DraftId, source: Source) -> Simulation | None:
     """Exact for each household; kept with the draft."""
     found = flows.simulate(conn, who.estate_id, draft_id, state.clock.now(), of=source.of or None)
-    state.writer.run(lambda unit: flows.keep_simulation(unit, who.estate_id, draft_id, found))
+    state.writer.run(Deed(flows.keep_simulation, who.estate_id, draft_id, found))
     return simulation_of(json.dumps(found))
 
 
@@ -238,9 +239,7 @@ def simulate(state: State, conn: Reader, who: Editor, draft_id: DraftId, source:
 def publish(state: State, who: Editor, draft_id: DraftId) -> Waiting:
     """Waits for a second person; the versions begin when they say."""
     now = state.clock.now()
-    found = state.writer.run(
-        lambda unit: approvals.request_publication(unit, who.estate_id, draft_id, actor=who.login, now=now)
-    )
+    found = state.writer.run(Deed(approvals.request_publication, who.estate_id, draft_id, actor=who.login, now=now))
     return Waiting(approval_id=found)
 
 
@@ -248,7 +247,7 @@ def publish(state: State, who: Editor, draft_id: DraftId) -> Waiting:
 def discard(state: State, who: Editor, draft_id: DraftId) -> None:
     """It stays in the list."""
     now = state.clock.now()
-    state.writer.run(lambda unit: flows.discard(unit, who.estate_id, draft_id, actor=who.login, now=now))
+    state.writer.run(Deed(flows.discard, who.estate_id, draft_id, actor=who.login, now=now))
 
 
 @router.get("/rerates", response_model=list[Rerate], summary="Re-ratings, newest first")
@@ -263,6 +262,6 @@ def rerate(state: State, conn: Reader, who: Editor, wish: RerateWish) -> Waiting
     now = state.clock.now()
     planned, found = rerating.plan(conn, who.estate_id, wish.document, wish.from_at, wish.until_at, wish.reason, now)
     approval_id = state.writer.run(
-        lambda unit: approvals.request_rerate(unit, who.estate_id, planned, found, actor=who.login, now=now)
+        Deed(approvals.request_rerate, who.estate_id, planned, found, actor=who.login, now=now)
     )
     return Waiting(approval_id=approval_id)

@@ -27,7 +27,7 @@ from server.store.ledger import ledger_balances
 from server.store.meters import MeterRow
 from server.store.settlement import months_of
 from server.store.tariffs import load_tariffs
-from server.store.unit import Unit
+from server.store.unit import Deed, Unit
 from server.web.deps import Reader, State, need
 from server.web.operator.exchanges import rates_of, wh_of
 from server.web.operator.shell import staff_page
@@ -141,8 +141,8 @@ def open_account(
     return act(
         state,
         account_id,
-        lambda unit: flows.open_account(
-            unit, who.estate_id, account_id, room_id=room_id, holder=holder, phone=phone, tariff_id=tariff_id,
+        Deed(
+            flows.open_account, who.estate_id, account_id, room_id=room_id, holder=holder, phone=phone, tariff_id=tariff_id,
             payment=payment, actor=who.login, reason=reason, now=now,
         ),
     )  # fmt: skip
@@ -155,7 +155,7 @@ def pause(state: State, who: Clerk, account_id: str, reason: Reason) -> Redirect
     return act(
         state,
         account_id,
-        lambda unit: flows.pause(unit, who.estate_id, account_id, actor=who.login, reason=reason, now=now),
+        Deed(flows.pause, who.estate_id, account_id, actor=who.login, reason=reason, now=now),
     )
 
 
@@ -166,7 +166,7 @@ def resume(state: State, who: Clerk, account_id: str, reason: Reason) -> Redirec
     return act(
         state,
         account_id,
-        lambda unit: flows.resume(unit, who.estate_id, account_id, actor=who.login, reason=reason, now=now),
+        Deed(flows.resume, who.estate_id, account_id, actor=who.login, reason=reason, now=now),
     )
 
 
@@ -177,9 +177,7 @@ def payment(state: State, who: Clerk, account_id: str, payment: Id, reason: Reas
     return act(
         state,
         account_id,
-        lambda unit: flows.set_payment(
-            unit, who.estate_id, account_id, payment, actor=who.login, reason=reason, now=now
-        ),
+        Deed(flows.set_payment, who.estate_id, account_id, payment, actor=who.login, reason=reason, now=now),
     )
 
 
@@ -190,7 +188,7 @@ def close(state: State, who: Clerk, account_id: str, reason: Reason) -> Redirect
     return act(
         state,
         account_id,
-        lambda unit: flows.close_account(unit, who.estate_id, account_id, actor=who.login, reason=reason, now=now),
+        Deed(flows.close_account, who.estate_id, account_id, actor=who.login, reason=reason, now=now),
     )
 
 
@@ -201,7 +199,7 @@ def reopen(state: State, who: Clerk, account_id: str, reason: Reason) -> Redirec
     return act(
         state,
         account_id,
-        lambda unit: flows.reopen(unit, who.estate_id, account_id, actor=who.login, reason=reason, now=now),
+        Deed(flows.reopen, who.estate_id, account_id, actor=who.login, reason=reason, now=now),
     )
 
 
@@ -234,8 +232,8 @@ def move_out(
     return act(
         state,
         account_id,
-        lambda unit: moves.move_out(
-            unit, who.estate_id, account_id, finals, settlement, actor=who.login, reason=reason, now=now
+        Deed(
+            moves.move_out, who.estate_id, account_id, finals, settlement, actor=who.login, reason=reason, now=now
         ),
     )  # fmt: skip
 
@@ -257,8 +255,15 @@ def move_in(
     return act(
         state,
         account_id,
-        lambda unit: moves.move_in(
-            unit, who.estate_id, account_id, bases, actor=who.login, reason=reason, now=now, tier_policy=tier_policy
+        Deed(
+            moves.move_in,
+            who.estate_id,
+            account_id,
+            bases,
+            actor=who.login,
+            reason=reason,
+            now=now,
+            tier_policy=tier_policy,
         ),
     )
 
@@ -276,7 +281,5 @@ def carry(
     return act(
         state,
         account_id,
-        lambda unit: adjustments.carry(
-            unit, who.estate_id, account_id, target_id, reason=reason, actor=who.login, now=now
-        ),
+        Deed(adjustments.carry, who.estate_id, account_id, target_id, reason=reason, actor=who.login, now=now),
     )

@@ -7,6 +7,7 @@ from starlette.responses import RedirectResponse
 
 from server.flows import adjustments, fees
 from server.flows.adjustments import Booking
+from server.store.unit import Deed
 from server.web.deps import State, need
 from server.web.money import parse_fen
 from server.web.operator.accounts import Reason, act
@@ -32,7 +33,7 @@ def adjust(
     """Correct a ledger, or ask a second person to."""
     booking = Booking(account_id, "adjusted", _signed(amount, direction), reason, key, ledger)
     now = state.clock.now()
-    return act(state, account_id, lambda unit: adjustments.book(unit, who.estate_id, booking, who.login, now))
+    return act(state, account_id, Deed(adjustments.book, who.estate_id, booking, who.login, now))
 
 
 @router.post("/accounts/{account_id}/opening")
@@ -42,7 +43,7 @@ def opening(
     """Book what the household brings along, once."""
     booking = Booking(account_id, "opening", _signed(amount, direction), reason, "opening")
     now = state.clock.now()
-    return act(state, account_id, lambda unit: adjustments.book(unit, who.estate_id, booking, who.login, now))
+    return act(state, account_id, Deed(adjustments.book, who.estate_id, booking, who.login, now))
 
 
 @router.post("/accounts/{account_id}/pay-out")
@@ -53,7 +54,7 @@ def pay_out(
     """Give money back to a household that has left, or ask a second person to."""
     booking = Booking(account_id, "paid_out", -parse_fen(amount), reason, key, ledger, how)
     now = state.clock.now()
-    return act(state, account_id, lambda unit: adjustments.book(unit, who.estate_id, booking, who.login, now))
+    return act(state, account_id, Deed(adjustments.book, who.estate_id, booking, who.login, now))
 
 
 @router.post("/accounts/{account_id}/fee")
@@ -65,8 +66,8 @@ def fee(
     return act(
         state,
         account_id,
-        lambda unit: fees.post_fee(
-            unit, who.estate_id, account_id, ledger, amount_fen, idem_key=f"fee:{account_id}:{key}",
+        Deed(
+            fees.post_fee, who.estate_id, account_id, ledger, amount_fen, idem_key=f"fee:{account_id}:{key}",
             event_at=now.world_s, actor=who.login, memo=reason, now=now,
         ),
     )  # fmt: skip
@@ -81,8 +82,8 @@ def transfer(
     return act(
         state,
         account_id,
-        lambda unit: fees.move_between(
-            unit, who.estate_id, account_id, source, target, amount_fen, idem_key=f"transfer:{account_id}:{key}",
+        Deed(
+            fees.move_between, who.estate_id, account_id, source, target, amount_fen, idem_key=f"transfer:{account_id}:{key}",
             event_at=now.world_s, actor=who.login, memo=reason, now=now,
         ),
     )  # fmt: skip

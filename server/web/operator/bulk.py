@@ -16,6 +16,7 @@ from server.store import approvals, wall
 from server.store import bulk_cut as kept
 from server.store import schemes as rules
 from server.store.estates import get_estate, list_buildings
+from server.store.unit import Deed
 from server.web import i18n, pages
 from server.web.deps import Reader, State, need
 from server.web.formats import Formats
@@ -74,9 +75,7 @@ def ask(
     accounts = [] if act == DAYS else chosen(conn, who.estate_id, building, having, rooms)
     now = state.clock.now()
     state.writer.run(
-        lambda unit: flows.request_bulk_edit(
-            unit, who.estate_id, act, accounts, terms, actor=who.login, reason=reason, now=now
-        )
+        Deed(flows.request_bulk_edit, who.estate_id, act, accounts, terms, actor=who.login, reason=reason, now=now)
     )
     return RedirectResponse("/supply#approvals", 303)
 
@@ -85,9 +84,7 @@ def ask(
 def stop(state: State, who: Editor, bulk_id: str, reason: Text = "") -> RedirectResponse:
     """Stop a list at once."""
     now = state.clock.now()
-    state.writer.run(
-        lambda unit: bulk_edits.stop(unit, who.estate_id, bulk_id, reason=reason, actor=who.login, now=now)
-    )
+    state.writer.run(Deed(bulk_edits.stop, who.estate_id, bulk_id, reason=reason, actor=who.login, now=now))
     return RedirectResponse("/rules/bulk", 303)
 
 

@@ -15,6 +15,7 @@ from server.flows import cases as flows
 from server.store import evidence, wall
 from server.store.estates import get_estate
 from server.store.household import days
+from server.store.unit import Deed
 from server.web import i18n, pages
 from server.web.deps import Reader, State, need
 from server.web.figures import bar_chart
@@ -110,7 +111,7 @@ def acknowledge(
 ) -> RedirectResponse:
     """Take the case."""
     now = state.clock.now()
-    state.writer.run(lambda unit: flows.acknowledge(unit, who.estate_id, case_id, actor=who.login, note=note, now=now))
+    state.writer.run(Deed(flows.acknowledge, who.estate_id, case_id, actor=who.login, note=note, now=now))
     return RedirectResponse(f"/cases/{case_id}", 303)
 
 
@@ -120,7 +121,5 @@ def close(
 ) -> RedirectResponse:
     """Close it, with what was found."""
     now = state.clock.now()
-    state.writer.run(
-        lambda unit: flows.close(unit, who.estate_id, case_id, resolution=resolution, actor=who.login, now=now)
-    )
+    state.writer.run(Deed(flows.close, who.estate_id, case_id, resolution=resolution, actor=who.login, now=now))
     return RedirectResponse(f"/cases/{case_id}", 303)

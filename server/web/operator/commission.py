@@ -17,6 +17,7 @@ from server.flows.estates import install_meters
 from server.store.estates import list_buildings, list_buses
 from server.store.meters import list_meters
 from server.store.tariffs import load_tariffs
+from server.store.unit import Deed
 from server.web.deps import Reader, State, need
 from server.web.operator.shell import staff_page
 from server.web.operator.wanted import Wanted, problems_of, wanted_in
@@ -87,9 +88,7 @@ def install(state: State, conn: Reader, who: Installer, bus_id: str, form: Form)
     ]
     rooms = [row.wanted.room() for row in rows if row.wanted is not None]
     now = state.clock.now()
-    state.writer.run(
-        lambda unit: install_meters(unit, who.estate_id, rooms, homes, actor=who.login, now=now), urgent=True
-    )
+    state.writer.run(Deed(install_meters, who.estate_id, rooms, homes, actor=who.login, now=now), urgent=True)
     state.reload_collector()
     return RedirectResponse(f"/buses/{bus_id}/search?installed={len(homes)}", 303)
 

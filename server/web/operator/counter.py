@@ -15,6 +15,7 @@ from server.store import payments as payment_rows
 from server.store import refunds, statistics, wall
 from server.store.estates import get_estate
 from server.store.recovery import recovered_of
+from server.store.unit import Deed
 from server.web import pages
 from server.web.debts import debts_of
 from server.web.deps import Reader, State, need
@@ -101,9 +102,7 @@ def sell(
     amount_fen = parse_fen(amount)
     now = state.clock.now()
     sale = state.writer.run(
-        lambda unit: flows.sell_at_counter(
-            unit, who.estate_id, account_id, amount_fen, idem_key=sale_key, actor=who.login, now=now
-        ),
+        Deed(flows.sell_at_counter, who.estate_id, account_id, amount_fen, idem_key=sale_key, actor=who.login, now=now),
         urgent=True,
     )
     return RedirectResponse(f"/counter?sold={sale.order_no}", 303)

@@ -8,6 +8,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from server.domain.recovery import DEBT_LEDGERS, SPLITS, RecoveryRule
 from server.flows import recovery as flow
 from server.store import recovery as kept
+from server.store.unit import Deed
 from server.web.deps import Reader, State, need
 from server.web.operator.shell import staff_page
 from server.web.principal import Principal
@@ -51,5 +52,5 @@ def set_rule(
     now = state.clock.now()
     ledgers = tuple(name for name in (first, second, third) if name)
     rule = RecoveryRule(now.world_s, percent * PERMILLE_PER_PERCENT, ledgers, split)
-    state.writer.run(lambda unit: flow.set_rule(unit, who.estate_id, rule, actor=who.login, now=now))
+    state.writer.run(Deed(flow.set_rule, who.estate_id, rule, actor=who.login, now=now))
     return RedirectResponse("/debts", 303)

@@ -13,6 +13,7 @@ from server.store import acceptance as kept
 from server.store import wall
 from server.store.accounts import meters_of, registers
 from server.store.meters import MeterRow
+from server.store.unit import Deed
 from server.web.deps import Reader, State, need
 from server.web.operator.shell import staff_page
 from server.web.principal import Principal
@@ -102,8 +103,8 @@ def replace(
     final_rates_wh = rates_of(final_sharp, final_peak, final_flat, final_valley)
     now = state.clock.now()
     state.writer.run(
-        lambda unit: exchanges.replace_meter(
-            unit, who.estate_id, old.meter_id, new, final_wh=wh_of(final_kwh), final_rates_wh=final_rates_wh,
+        Deed(
+            exchanges.replace_meter, who.estate_id, old.meter_id, new, final_wh=wh_of(final_kwh), final_rates_wh=final_rates_wh,
             actor=who.login, reason=reason, now=now,
         )
     )  # fmt: skip
@@ -124,8 +125,6 @@ def ratio(
     old = meter_of(conn, who.estate_id, account_id, meter_id)
     now = state.clock.now()
     state.writer.run(
-        lambda unit: exchanges.change_ratio(
-            unit, who.estate_id, old.meter_id, new_ratio, actor=who.login, reason=reason, now=now
-        )
+        Deed(exchanges.change_ratio, who.estate_id, old.meter_id, new_ratio, actor=who.login, reason=reason, now=now)
     )
     return RedirectResponse(f"/households/{account_id}", 303)

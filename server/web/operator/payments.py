@@ -16,7 +16,7 @@ from server.flows import refunds as flows
 from server.flows import suspense
 from server.store import approvals, wall
 from server.store import refunds as kept
-from server.store.unit import Unit
+from server.store.unit import Deed, Unit
 from server.web.deps import Reader, State, need
 from server.web.money import parse_fen
 from server.web.operator.shell import staff_page
@@ -101,8 +101,15 @@ def refund(
     """Give money back, or ask for the second person that it needs."""
     amount_fen, now = parse_fen(amount), state.clock.now()
     _, approval_id = state.writer.run(
-        lambda unit: approval_flows.request_refund(
-            unit, who.estate_id, payment_id, amount_fen, key=key, reason=reason, actor=who.login, now=now
+        Deed(
+            approval_flows.request_refund,
+            who.estate_id,
+            payment_id,
+            amount_fen,
+            key=key,
+            reason=reason,
+            actor=who.login,
+            now=now,
         )
     )
     return RedirectResponse(f"/payments/{payment_id}{'?asked=1' if approval_id else ''}", 303)
@@ -123,8 +130,8 @@ def assign(
         raise NotFound(f"no household in {room}")
     account_id, now = found.account_id, state.clock.now()
     state.writer.run(
-        lambda unit: suspense.assign(
-            unit, who.estate_id, payment_id, account_id, reason=reason, actor=who.login, now=now
+        Deed(
+            suspense.assign, who.estate_id, payment_id, account_id, reason=reason, actor=who.login, now=now
         ),
         urgent=True,
     )  # fmt: skip
@@ -148,8 +155,14 @@ def decide(
     now = state.clock.now()
     return _act(
         state,
-        lambda unit: flows.decide_by_hand(
-            unit, who.estate_id, refund_no, refunded=outcome == REFUNDED, reason=reason, actor=who.login, now=now
+        Deed(
+            flows.decide_by_hand,
+            who.estate_id,
+            refund_no,
+            refunded=outcome == REFUNDED,
+            reason=reason,
+            actor=who.login,
+            now=now,
         ),
         "/payments",
     )
@@ -163,8 +176,14 @@ def approve(
     now = state.clock.now()
     return _act(
         state,
-        lambda unit: approval_flows.approve(
-            unit, who.estate_id, approval_id, payload_sha256, actor=who.login, now=now, kinds=(approval_flows.REFUND,)
+        Deed(
+            approval_flows.approve,
+            who.estate_id,
+            approval_id,
+            payload_sha256,
+            actor=who.login,
+            now=now,
+            kinds=(approval_flows.REFUND,),
         ),
         "/payments",
     )
@@ -176,7 +195,7 @@ def withdraw(state: State, who: Orderer, approval_id: str) -> RedirectResponse:
     now = state.clock.now()
     return _act(
         state,
-        lambda unit: approval_flows.withdraw(unit, who.estate_id, approval_id, actor=who.login, now=now),
+        Deed(approval_flows.withdraw, who.estate_id, approval_id, actor=who.login, now=now),
         "/payments",
     )
 
@@ -189,6 +208,6 @@ def reverse(
     now = state.clock.now()
     return _act(
         state,
-        lambda unit: flows.reverse_sale(unit, who.estate_id, order_no, reason=reason, actor=who.login, now=now),
+        Deed(flows.reverse_sale, who.estate_id, order_no, reason=reason, actor=who.login, now=now),
         "/counter",
     )

@@ -8,6 +8,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from server.domain.voiding import ALONE_MAX_FEN
 from server.flows import acceptance, approvals, voiding
 from server.store import acceptance as kept
+from server.store.unit import Deed
 from server.web.deps import Reader, State, need
 from server.web.operator.shell import staff_page
 from server.web.principal import Principal
@@ -37,7 +38,7 @@ def release(state: State, who: Settler, meter_id: str, read_at: int, reason: Rea
     """Let it count."""
     now = state.clock.now()
     state.writer.run(
-        lambda unit: acceptance.release(unit, who.estate_id, meter_id, read_at, actor=who.login, reason=reason, now=now)
+        Deed(acceptance.release, who.estate_id, meter_id, read_at, actor=who.login, reason=reason, now=now)
     )
     return RedirectResponse("/readings", 303)
 
@@ -63,8 +64,6 @@ def void(state: State, who: Settler, meter_id: str, read_at: int, reason: Reason
     """Say that it never counts; one that was charged is counter-posted, above a limit after a second person."""
     now = state.clock.now()
     asked = state.writer.run(
-        lambda unit: approvals.request_void(
-            unit, who.estate_id, meter_id, read_at, actor=who.login, reason=reason, now=now
-        )
+        Deed(approvals.request_void, who.estate_id, meter_id, read_at, actor=who.login, reason=reason, now=now)
     )
     return RedirectResponse("/supply#approvals" if asked else "/readings", 303)

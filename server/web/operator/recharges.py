@@ -12,6 +12,7 @@ from server.errors import NotFound, Refused
 from server.flows import recharges as flows
 from server.store import recharges as kept
 from server.store.meters import meter_of_account
+from server.store.unit import Deed
 from server.web.deps import Reader, State, need
 from server.web.formats import yuan
 from server.web.i18n import mark as _
@@ -71,8 +72,8 @@ def order(
     """Take the money off the account and let it go into the meter; the same form twice orders once."""
     now = state.clock.now()
     state.writer.run(
-        lambda unit: flows.order_recharge(
-            unit, who.estate_id, account_id, parse_fen(amount), key=order_key, actor=who.login, now=now
+        Deed(
+            flows.order_recharge, who.estate_id, account_id, parse_fen(amount), key=order_key, actor=who.login, now=now
         ),
         urgent=True,
     )
@@ -87,8 +88,14 @@ def decide(
     """What the meter's display shows, where the meter itself could not be asked."""
     now = state.clock.now()
     state.writer.run(
-        lambda unit: flows.decide_by_hand(
-            unit, who.estate_id, recharge_id, booked=booked == "yes", reason=reason, actor=who.login, now=now
+        Deed(
+            flows.decide_by_hand,
+            who.estate_id,
+            recharge_id,
+            booked=booked == "yes",
+            reason=reason,
+            actor=who.login,
+            now=now,
         )
     )
     return RedirectResponse("/recharges", 303)
@@ -124,9 +131,7 @@ async def want(request: Request, state: State, who: Setter, account_id: str) -> 
         if text:
             wanted[name] = figure_read(setting, text)
     now = state.clock.now()
-    state.writer.run(
-        lambda unit: flows.want_settings(unit, who.estate_id, account_id, wanted, actor=who.login, now=now)
-    )
+    state.writer.run(Deed(flows.want_settings, who.estate_id, account_id, wanted, actor=who.login, now=now))
     return RedirectResponse(f"/households/{account_id}/meter-settings", 303)
 
 

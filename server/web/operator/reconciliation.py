@@ -10,6 +10,7 @@ from server.domain.reconciliation import OWNERS, due_days
 from server.domain.refunds import REASON_LENGTH_MAX
 from server.flows import reconciliation as flows
 from server.store import reconciliation as kept
+from server.store.unit import Deed
 from server.web.bill_files import day_text, take_file
 from server.web.deps import Reader, State, need
 from server.web.operator.shell import staff_page
@@ -71,7 +72,7 @@ async def upload(
 def settle(state: State, who: Settler, case_id: str, note: Note) -> RedirectResponse:
     """Settle a difference with what was found out and done."""
     now = state.clock.now()
-    state.writer.run(lambda unit: flows.settle(unit, who.estate_id, case_id, resolution=note, actor=who.login, now=now))
+    state.writer.run(Deed(flows.settle, who.estate_id, case_id, resolution=note, actor=who.login, now=now))
     return RedirectResponse("/reconciliation", 303)
 
 
@@ -79,7 +80,5 @@ def settle(state: State, who: Settler, case_id: str, note: Note) -> RedirectResp
 def take_in(state: State, who: Settler, case_id: str, note: Note) -> RedirectResponse:
     """Book a payment that is missing here."""
     now = state.clock.now()
-    state.writer.run(
-        lambda unit: flows.take_in(unit, who.estate_id, case_id, reason=note, actor=who.login, now=now), urgent=True
-    )
+    state.writer.run(Deed(flows.take_in, who.estate_id, case_id, reason=note, actor=who.login, now=now), urgent=True)
     return RedirectResponse("/reconciliation", 303)

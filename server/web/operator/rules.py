@@ -20,7 +20,7 @@ from server.errors import Refused
 from server.flows import schemes as flows
 from server.store import schemes as kept
 from server.store.estates import get_account, get_estate
-from server.store.unit import Unit
+from server.store.unit import Deed, Unit
 from server.web import i18n, pages
 from server.web.deps import Reader, State, need
 from server.web.formats import Formats, yuan
@@ -221,9 +221,7 @@ async def add_version(
     now = state.clock.now()
     return _act(
         state,
-        lambda unit: flows.save_version(
-            unit, who.estate_id, scheme_id, name.strip(), begins, values, actor=who.login, now=now
-        ),
+        Deed(flows.save_version, who.estate_id, scheme_id, name.strip(), begins, values, actor=who.login, now=now),
     )
 
 
@@ -231,7 +229,7 @@ async def add_version(
 def choose(state: State, who: Editor, scheme_id: Name = "") -> RedirectResponse:
     """The scheme of households that name none."""
     now = state.clock.now()
-    return _act(state, lambda unit: flows.choose(unit, who.estate_id, scheme_id or None, actor=who.login, now=now))
+    return _act(state, Deed(flows.choose, who.estate_id, scheme_id or None, actor=who.login, now=now))
 
 
 @router.post("/rules/alerts")
@@ -243,9 +241,7 @@ def raise_alert(
     now = state.clock.now()
     return _act(
         state,
-        lambda unit: flows.raise_alert(
-            unit, who.estate_id, kind, until_at=until_at, reason=reason, actor=who.login, now=now
-        ),
+        Deed(flows.raise_alert, who.estate_id, kind, until_at=until_at, reason=reason, actor=who.login, now=now),
     )
 
 
@@ -253,21 +249,21 @@ def raise_alert(
 def end_alert(state: State, who: Editor, alert_id: str) -> RedirectResponse:
     """End an alert now."""
     now = state.clock.now()
-    return _act(state, lambda unit: flows.end_alert(unit, who.estate_id, alert_id, actor=who.login, now=now))
+    return _act(state, Deed(flows.end_alert, who.estate_id, alert_id, actor=who.login, now=now))
 
 
 @router.post("/rules/holidays")
 def set_holiday(state: State, who: Editor, day: Text, kind: Name, name: Text = "") -> RedirectResponse:
     """Put a day into the estate's calendar."""
     now = state.clock.now()
-    return _act(state, lambda unit: flows.set_holiday(unit, who.estate_id, day, kind, name, actor=who.login, now=now))
+    return _act(state, Deed(flows.set_holiday, who.estate_id, day, kind, name, actor=who.login, now=now))
 
 
 @router.post("/rules/holidays/{day}/drop")
 def drop_holiday(state: State, who: Editor, day: str) -> RedirectResponse:
     """Take a day out of it."""
     now = state.clock.now()
-    return _act(state, lambda unit: flows.drop_holiday(unit, who.estate_id, day, actor=who.login, now=now))
+    return _act(state, Deed(flows.drop_holiday, who.estate_id, day, actor=who.login, now=now))
 
 
 @router.get("/households/{account_id}/rules")
@@ -298,8 +294,14 @@ async def set_household(
     now = state.clock.now()
     return _act(
         state,
-        lambda unit: flows.set_household(
-            unit, who.estate_id, account_id, scheme_id=scheme_id or None, own=own, actor=who.login, now=now
+        Deed(
+            flows.set_household,
+            who.estate_id,
+            account_id,
+            scheme_id=scheme_id or None,
+            own=own,
+            actor=who.login,
+            now=now,
         ),
         f"/households/{account_id}",
     )
@@ -312,9 +314,7 @@ def protect(state: State, conn: Reader, who: Editor, account_id: str, until: Tex
     now = state.clock.now()
     return _act(
         state,
-        lambda unit: flows.protect(
-            unit, who.estate_id, account_id, until_at=until_at, reason=reason, actor=who.login, now=now
-        ),
+        Deed(flows.protect, who.estate_id, account_id, until_at=until_at, reason=reason, actor=who.login, now=now),
         f"/households/{account_id}",
     )
 
@@ -325,6 +325,6 @@ def unprotect(state: State, who: Editor, account_id: str, reason: Text) -> Redir
     now = state.clock.now()
     return _act(
         state,
-        lambda unit: flows.unprotect(unit, who.estate_id, account_id, reason=reason, actor=who.login, now=now),
+        Deed(flows.unprotect, who.estate_id, account_id, reason=reason, actor=who.login, now=now),
         f"/households/{account_id}",
     )

@@ -12,6 +12,7 @@ from server.errors import NotFound, Refused
 from server.flows import allocations as flow
 from server.store import allocations as kept
 from server.store import settlement as closes
+from server.store.unit import Deed
 from server.web.deps import Reader, State, need
 from server.web.money import parse_fen
 from server.web.operator.exchanges import wh_of
@@ -147,7 +148,7 @@ def draft(request: Request, state: State, conn: Reader, who: Sharer, form: Field
 def post(state: State, who: Sharer, form: Fields) -> RedirectResponse:
     """Post it to the households' shared ledgers."""
     now, wish = state.clock.now(), form.wish()
-    found = state.writer.run(lambda unit: flow.post(unit, who.estate_id, wish, actor=who.login, now=now))
+    found = state.writer.run(Deed(flow.post, who.estate_id, wish, actor=who.login, now=now))
     return RedirectResponse(f"/shared/{found.allocation_id}", 303)
 
 
@@ -155,7 +156,7 @@ def post(state: State, who: Sharer, form: Fields) -> RedirectResponse:
 def areas(state: State, who: Sharer, lines: Annotated[str, Form(max_length=60_000)]) -> RedirectResponse:
     """Set the areas of rooms from lines of a table."""
     now, found = state.clock.now(), areas_typed(lines)
-    state.writer.run(lambda unit: flow.set_areas(unit, who.estate_id, found, actor=who.login, now=now))
+    state.writer.run(Deed(flow.set_areas, who.estate_id, found, actor=who.login, now=now))
     return RedirectResponse("/shared", 303)
 
 
@@ -190,7 +191,5 @@ def reverse(
 ) -> RedirectResponse:
     """Post the same lines with the other sign."""
     now = state.clock.now()
-    state.writer.run(
-        lambda unit: flow.reverse(unit, who.estate_id, allocation_id, reason=reason, actor=who.login, now=now)
-    )
+    state.writer.run(Deed(flow.reverse, who.estate_id, allocation_id, reason=reason, actor=who.login, now=now))
     return RedirectResponse(f"/shared/{allocation_id}", 303)

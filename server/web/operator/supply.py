@@ -16,7 +16,7 @@ from server.store import approvals, outages, statistics
 from server.store import bulk_cut as bulk_rows
 from server.store import supply as kept
 from server.store.estates import get_estate
-from server.store.unit import Unit
+from server.store.unit import Deed, Unit
 from server.web import i18n, pages
 from server.web.deps import Reader, State, need
 from server.web.figures import token_bar
@@ -129,21 +129,21 @@ def _act(state: WebState, work: Callable[[Unit], object], *, urgent: bool = Fals
 def stop(state: State, who: Annotated[Principal, Depends(need("supply.stop"))]) -> RedirectResponse:
     """The red button: at once, without a question."""
     now = state.clock.now()
-    return _act(state, lambda unit: supply_flows.stop_all(unit, who.estate_id, actor=who.login, now=now), urgent=True)
+    return _act(state, Deed(supply_flows.stop_all, who.estate_id, actor=who.login, now=now), urgent=True)
 
 
 @router.post("/supply/mode")
 def mode(state: State, who: Changer, mode: Annotated[str, Form(max_length=20)]) -> RedirectResponse:
     """One step up is a request to a second person, a step down acts at once."""
     now = state.clock.now()
-    return _act(state, lambda unit: approval_flows.request_mode(unit, who.estate_id, mode, actor=who.login, now=now))
+    return _act(state, Deed(approval_flows.request_mode, who.estate_id, mode, actor=who.login, now=now))
 
 
 @router.post("/supply/start-again")
 def start_again(state: State, who: Changer) -> RedirectResponse:
     """Ask to end the stop."""
     now = state.clock.now()
-    return _act(state, lambda unit: approval_flows.request_start_again(unit, who.estate_id, actor=who.login, now=now))
+    return _act(state, Deed(approval_flows.request_start_again, who.estate_id, actor=who.login, now=now))
 
 
 @router.post("/supply/breaker")
@@ -152,7 +152,7 @@ def breaker(state: State, who: Changer, reason: Reason) -> RedirectResponse:
     now = state.clock.now()
     return _act(
         state,
-        lambda unit: approval_flows.request_breaker_reset(unit, who.estate_id, actor=who.login, reason=reason, now=now),
+        Deed(approval_flows.request_breaker_reset, who.estate_id, actor=who.login, reason=reason, now=now),
     )
 
 
@@ -164,7 +164,7 @@ def approve(
     now = state.clock.now()
     return _act(
         state,
-        lambda unit: approval_flows.approve(unit, who.estate_id, approval_id, payload_sha256, actor=who.login, now=now),
+        Deed(approval_flows.approve, who.estate_id, approval_id, payload_sha256, actor=who.login, now=now),
     )
 
 
@@ -172,7 +172,7 @@ def approve(
 def withdraw(state: State, who: Changer, approval_id: str) -> RedirectResponse:
     """Take a request back."""
     now = state.clock.now()
-    return _act(state, lambda unit: approval_flows.withdraw(unit, who.estate_id, approval_id, actor=who.login, now=now))
+    return _act(state, Deed(approval_flows.withdraw, who.estate_id, approval_id, actor=who.login, now=now))
 
 
 @router.post("/supply/restore")
@@ -181,7 +181,7 @@ def restore(state: State, who: Annotated[Principal, Depends(need("supply.close")
     now = state.clock.now()
     return _act(
         state,
-        lambda unit: supply_flows.restore_all(unit, who.estate_id, actor=who.login, reason=reason, now=now),
+        Deed(supply_flows.restore_all, who.estate_id, actor=who.login, reason=reason, now=now),
         urgent=True,
     )
 
@@ -193,8 +193,14 @@ def bulk_cut(state: State, conn: Reader, who: Changer, reason: Reason) -> Redire
     now, sane = state.clock.now(), state.clock_sane()
     return _act(
         state,
-        lambda unit: approval_flows.request_bulk_cut(
-            unit, who.estate_id, accounts, actor=who.login, reason=reason, now=now, clock_sane=sane
+        Deed(
+            approval_flows.request_bulk_cut,
+            who.estate_id,
+            accounts,
+            actor=who.login,
+            reason=reason,
+            now=now,
+            clock_sane=sane,
         ),
     )
 
@@ -207,7 +213,7 @@ def stop_bulk_cut(
     now = state.clock.now()
     return _act(
         state,
-        lambda unit: bulk_flows.stop(unit, who.estate_id, bulk_id, reason=reason, actor=who.login, now=now),
+        Deed(bulk_flows.stop, who.estate_id, bulk_id, reason=reason, actor=who.login, now=now),
         urgent=True,
     )
 
@@ -224,9 +230,7 @@ def close_relay(
     row = household_row(conn, who.estate_id, account_id)
     now = state.clock.now()
     state.writer.run(
-        lambda unit: supply_flows.close_by_hand(
-            unit, who.estate_id, row.meter_id, actor=who.login, reason=reason, now=now
-        ),
+        Deed(supply_flows.close_by_hand, who.estate_id, row.meter_id, actor=who.login, reason=reason, now=now),
         urgent=True,
     )
     return RedirectResponse(f"/households/{account_id}", 303)

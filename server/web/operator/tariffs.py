@@ -20,7 +20,7 @@ from server.store import tariff_drafts as kept
 from server.store.comparison import accounts_on
 from server.store.estates import get_estate
 from server.store.tariffs import load_tariffs
-from server.store.unit import Unit
+from server.store.unit import Deed, Unit
 from server.web import i18n, pages
 from server.web.api.tariffs import simulation_of
 from server.web.bill_words import Said
@@ -136,9 +136,7 @@ def _act(state: WebState, work: Callable[[Unit], object], to: str = "/tariffs") 
 def save(state: State, who: Editor, document: Document, note: Text = "") -> RedirectResponse:
     """Check and keep a draft."""
     now = state.clock.now()
-    draft_id = state.writer.run(
-        lambda unit: flows.save_draft(unit, who.estate_id, document, note=note, actor=who.login, now=now)
-    )
+    draft_id = state.writer.run(Deed(flows.save_draft, who.estate_id, document, note=note, actor=who.login, now=now))
     return RedirectResponse(f"/tariffs/drafts/{draft_id}", 303)
 
 
@@ -148,7 +146,7 @@ def simulate(state: State, conn: Reader, who: Editor, draft_id: str, of: Text = 
     found = flows.simulate(conn, who.estate_id, draft_id, state.clock.now(), of=of or None)
     return _act(
         state,
-        lambda unit: flows.keep_simulation(unit, who.estate_id, draft_id, found),
+        Deed(flows.keep_simulation, who.estate_id, draft_id, found),
         f"/tariffs/drafts/{draft_id}",
     )
 
@@ -159,7 +157,7 @@ def publish(state: State, who: Editor, draft_id: str) -> RedirectResponse:
     now = state.clock.now()
     return _act(
         state,
-        lambda unit: approval_flows.request_publication(unit, who.estate_id, draft_id, actor=who.login, now=now),
+        Deed(approval_flows.request_publication, who.estate_id, draft_id, actor=who.login, now=now),
     )
 
 
@@ -167,7 +165,7 @@ def publish(state: State, who: Editor, draft_id: str) -> RedirectResponse:
 def discard(state: State, who: Editor, draft_id: str) -> RedirectResponse:
     """Put it aside."""
     now = state.clock.now()
-    return _act(state, lambda unit: flows.discard(unit, who.estate_id, draft_id, actor=who.login, now=now))
+    return _act(state, Deed(flows.discard, who.estate_id, draft_id, actor=who.login, now=now))
 
 
 @router.post("/tariffs/rerates")
@@ -181,7 +179,7 @@ def rerate(
     planned, found = rerating.plan(conn, who.estate_id, document, *span, reason, now)
     return _act(
         state,
-        lambda unit: approval_flows.request_rerate(unit, who.estate_id, planned, found, actor=who.login, now=now),
+        Deed(approval_flows.request_rerate, who.estate_id, planned, found, actor=who.login, now=now),
     )
 
 
@@ -193,9 +191,7 @@ def approve(
     now = state.clock.now()
     return _act(
         state,
-        lambda unit: approval_flows.approve(
-            unit, who.estate_id, approval_id, payload_sha256, actor=who.login, now=now, kinds=KINDS
-        ),
+        Deed(approval_flows.approve, who.estate_id, approval_id, payload_sha256, actor=who.login, now=now, kinds=KINDS),
     )
 
 
@@ -203,4 +199,4 @@ def approve(
 def withdraw(state: State, who: Editor, approval_id: str) -> RedirectResponse:
     """Take a request back."""
     now = state.clock.now()
-    return _act(state, lambda unit: approval_flows.withdraw(unit, who.estate_id, approval_id, actor=who.login, now=now))
+    return _act(state, Deed(approval_flows.withdraw, who.estate_id, approval_id, actor=who.login, now=now))

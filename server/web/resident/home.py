@@ -19,6 +19,7 @@ from server.store.estates import get_estate
 from server.store.household import LedgerRow
 from server.store.ledger import ledger_balances
 from server.store.settlement import months_of
+from server.store.unit import Deed
 from server.store.wall import HouseholdRow
 from server.web import i18n, pages
 from server.web.api.bills import own_bill
@@ -276,4 +277,4 @@ def seen(state: State, conn: Reader, who: Viewer, notice_id: str) -> Response:
 
 def _deliver(state: WebState, estate_id: str, notice_id: str) -> None:
     now = state.clock.now()
-    state.writer.run(lambda unit: notice_flows.mark_delivered(unit, estate_id, notice_id, now))
+    state.writer.run(Deed(notice_flows.mark_delivered, estate_id, notice_id, now))

@@ -2,6 +2,7 @@
 
 import itertools
 import shutil
+import socket
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
@@ -10,15 +11,19 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from server.clock import Clock, Now
+from server.collect.tally import BusStatus
 from server.config import Config
 from server.domain.readings import MeterReading
 from server.pay.sandbox import SandboxProvider
 from server.pay.sandbox_provider.app import Desk, create_provider
 from server.pay.sandbox_provider.delivery import Delivery
 from server.pay.sandbox_provider.seal import fingerprint
+from server.roles import desk as roles
+from server.roles.remote import RemoteCollector, RemoteWriter
 from server.store import schema
 from server.store.engine import open_engine
 from server.store.writer import Writer
+from server.transport.channel import Channel
 from server.transport.memory import Bell
 from server.web.passwords import hash_password
 from server.web.site import create_site
@@ -48,28 +53,7 @@ class FixedClock(Clock):
         self.at = Now(self.at.world_s + seconds, self.at.machine_ms + seconds * 1000)
 
 
-@dataclass(frozen=True)
-class BusStatus:
-    """What the collector says of a bus."""
-
-    bus_id: str = "bus1"
-    url: str = "/dev/ttyUSB0"
-    open: bool = True
-    parity_effective: bool | None = True
-    meters: int = 2
-    silent_meters: int = 0
-    transactions: int = 10
-    failures: int = 1
-    refusals: int = 0
-    strays: int = 0
-    reconnects: int = 0
-    last_error: str = ""
-    last_reply_ms: int | None = None
-    latency_p50_ms: float | None = 41.5
-    latency_p95_ms: float | None = None
-    waiting: bool = False
-    peer: str = ""
-    since_ms: int | None = None
+BUS = BusStatus("bus1", "/dev/ttyUSB0", True, True, 2, 0, 10, 1, 0, 0, 0, "", None, 41.5, None)
 
 
 class Collector:
@@ -79,7 +63,7 @@ class Collector:
         self.woken = []
 
     def status(self):
-        return [BusStatus()]
+        return [BUS]
 
     def read_now(self, meter_id):
         answer = Future()
@@ -101,6 +85,7 @@ class Web:
     provider_key: Ed25519PrivateKey
     merchant_key: Ed25519PrivateKey
     clients: list
+    line: list
 
     def client(self, **kwargs):
         client = Client(self.site, **kwargs)
@@ -127,6 +112,18 @@ class Web:
 
     def execute(self, statement):
         self.state.writer.run(lambda unit: unit.connection.execute(statement) and None)
+
+
+def apart(state):
+    """What the site has in a process of its own, and the line: all that it writes and asks travels over it."""
+    desk = roles.Desk(state)
+    handlers = (desk.handlers(), {})
+    line = [Channel(end, own, lambda: None) for end, own in zip(socket.socketpair(), handlers, strict=True)]
+    for end in line:
+        end.start()
+    collector = RemoteCollector(line[1])
+    writer = RemoteWriter(line[1], state.bell)
+    return replace(state, writer=writer, collector=collector, clock_sane=collector.clock_sane), [*line, desk]
 
 
 def seed(conn):
@@ -203,7 +200,8 @@ def make_web(tmp_path, estate_template, provider_keys):
             clock_sane=lambda: clock.sane,
             language="en",
         )
-        web = Web(state, create_site(state), clock, desk, provider_key, merchant_key, [])
+        theirs, line = apart(state)
+        web = Web(state, create_site(theirs), clock, desk, provider_key, merchant_key, [], line)
         made.append(web)
         return web
 
@@ -212,6 +210,8 @@ def make_web(tmp_path, estate_template, provider_keys):
         for client in web.clients:
             client.close()
         web.site.state.passwords.close()
+        for end in web.line:
+            end.close()
         web.state.writer.stop()
         web.state.engine.dispose()
 

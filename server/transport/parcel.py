@@ -1,0 +1,58 @@
+"""What travels between the processes of one server: pickled values whose types both sides know by name.
+
+Both are the same installation, and the line between them is a socket pair that only a child inherits. All the same a
+parcel names nothing but functions and classes of ours and the few foreign types of `FOREIGN`: whatever else it names is
+refused before it is built.
+"""
+
+import io
+import pickle
+from typing import Any
+
+from server.errors import EstateError
+
+PROTOCOL = 5
+OURS = ("core", "server")
+FOREIGN = frozenset(
+    {
+        ("builtins", "frozenset"),
+        ("builtins", "set"),
+        ("collections", "Counter"),
+        ("collections", "OrderedDict"),
+        ("concurrent.futures._base", "CancelledError"),
+        ("datetime", "date"),
+        ("datetime", "datetime"),
+        ("datetime", "timedelta"),
+        ("datetime", "timezone"),
+        ("functools", "partial"),
+    }
+)
+
+
+class NotCarried(EstateError):
+    """A value cannot travel to the other process; the message names what is in the way."""
+
+
+def pack(value: object) -> bytes:
+    """The bytes of a value; NotCarried for what has no name, such as a function inside a function."""
+    try:
+        return pickle.dumps(value, PROTOCOL)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise NotCarried(f"{type(value).__name__} does not travel between processes: {error}") from error
+
+
+def unpack(data: bytes) -> Any:
+    """The value of some bytes; NotCarried when they name what does not travel."""
+    return _Unpickler(io.BytesIO(data)).load()
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        """Ours, where it was defined and not where it was imported; or one of the few foreign types."""
+        if (module, name) in FOREIGN:
+            return super().find_class(module, name)
+        if module.partition(".")[0] in OURS:
+            found = super().find_class(module, name)
+            if getattr(found, "__module__", None) == module:
+                return found
+        raise NotCarried(f"{module}.{name} does not travel between processes")
