@@ -1,6 +1,6 @@
 """The load test that the project exists for: `estate645 serve` as users start it, beside a working day of HTTP.
 
-The simulator gives 10,240 meters on 160 ptys (9600 baud 8E1, Td 20 ms, 4 FE). The server, a process of its own, reads
+The simulator gives 10,240 meters on 160 ptys (9600 baud 8E1, Td 20 ms, 4 FE). The server, in its own processes, reads
 them without a pause, charges, and answers people: 100 requests a second, begun at their appointed times, in the mix of
 `MIX`. Once a second somebody who was cut pays at the counter, and the time to the read-back of his relay is the
 server's own pay-to-power clock. The share of the wire is the ideal time of all answers over the time that the buses
@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from time import monotonic, sleep
+from typing import Any
 
 import httpx
 from sqlalchemy import func, select, update
@@ -83,15 +84,19 @@ class Mark:
     ideal_s: float
     answers: int
     rows: int
-    server_s: float  # CPU
+    server_s: float  # CPU of all its processes
+    web_s: float  # CPU of those that serve HTTP
     simulator_s: float
 
 
 class Arrangement:
     """The running server, its database, and the simulator's control API."""
 
-    def __init__(self, child: Child, server_pid: int, control_url: str, database_url: str, url: str) -> None:
-        self.child, self.server_pid, self.control_url, self.url = child, server_pid, control_url, url
+    def __init__(self, child: Child, server: dict[str, Any], control_url: str, database_url: str) -> None:
+        """`server` is what the server's ready file says."""
+        self.child, self.control_url, self.url = child, control_url, str(server["url"])
+        self.web_pids: list[int] = server["web_pids"]
+        self.server_pids = [int(server["pid"]), *self.web_pids]
         self.engine = open_engine(database_url)
 
     def mark(self) -> Mark:
@@ -104,7 +109,8 @@ class Arrangement:
             sum(bus["ideal_s"] for bus in buses),
             sum(bus["answers"] for bus in buses),
             rows,
-            process_s(self.server_pid),
+            sum(map(process_s, self.server_pids)),
+            sum(map(process_s, self.web_pids)),
             process_s(self.child.pid),
         )
 
@@ -134,7 +140,7 @@ def run(*, quick: bool, seconds: float = RUN_S, buses: int = BUSES) -> tuple[lis
         progress("serve: warming up")
         sleep(warm_up_s)
         progress("serve: under load")
-        with LoadMeter((arrangement.child.pid, arrangement.server_pid)) as meter:
+        with LoadMeter((arrangement.child.pid, *arrangement.server_pids)) as meter:
             before = arrangement.mark()
             outcome = _load(arrangement.url, requests, rate)
             after = arrangement.mark()
@@ -164,18 +170,19 @@ def _arranged(place: Neighbourhood, dark: Sequence[str]) -> Iterator[Arrangement
             (folder / "server.toml").write_text(f'database_url = "{database_url}"\nport = 0\n', "utf-8")
             command = [sys.executable, "-P", "-m", "server", "serve", "--config", str(folder / "server.toml")]
             command += ["--ready", str(ready)]
-            with (folder / "server.log").open("wb") as log, running(command, stdout=log, stderr=log) as process:
-                url = _wait(ready, folder / "server.log")
-                yield Arrangement(child, process.pid, control_url, database_url, url)
+            with (folder / "server.log").open("wb") as log, running(command, stdout=log, stderr=log):
+                yield Arrangement(child, _wait(ready, folder / "server.log"), control_url, database_url)
 
 
-def _wait(ready: Path, log: Path) -> str:
+def _wait(ready: Path, log: Path) -> dict[str, Any]:
+    """What the server says of itself once it serves."""
     give_up = monotonic() + READY_TIMEOUT_S
     while not ready.exists():
         if monotonic() > give_up:
             raise BenchFailed(f"the server did not start:\n{log.read_text('utf-8', 'replace')[-2000:]}")
         sleep(0.1)
-    return str(json.loads(ready.read_text("utf-8"))["url"])
+    said: dict[str, Any] = json.loads(ready.read_text("utf-8"))
+    return said
 
 
 def _darken(control_url: str, database_url: str, dark: Sequence[str]) -> None:
@@ -265,6 +272,7 @@ def _results(
         _result("durable energy readings among them", rows / elapsed_s, "1/s", load),
         _allowed(kept, API_P99_MS, quick=quick),
         _result("cores in use by the server", (after.server_s - before.server_s) / elapsed_s, "cores", load),
+        _result("cores in use by its web processes", (after.web_s - before.web_s) / elapsed_s, "cores", load),
         _result("cores in use by the simulator", (after.simulator_s - before.simulator_s) / elapsed_s, "cores", load),
         _result("p50 of HTTP", statistics.median(latencies), "ms", load),
         _allowed(slow, PAY_P95_S, quick=quick),

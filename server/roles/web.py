@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from server.roles.desk import Boot
-    from server.roles.http import SiteServer
 
 ORPHANED = 3  # exit code
 

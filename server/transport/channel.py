@@ -3,8 +3,8 @@
     caller -> ask() -> [sending thread] ===socket pair=== [receiving thread] -> handler -> Future -> answer
 
 A handler runs on the receiving thread and must not block; what takes time gives a Future, whose outcome is the answer.
-Tellings that are gathered travel together, at most `GATHER_S` later, each once, and ahead of every answer that was given
-after them. Nothing here waits for a slow other side but the sending thread. The line ends when either process does.
+Tellings that are gathered travel together, at most `GATHER_S` later, each once, and ahead of every answer that was
+given after them. Only the sending thread waits for a slow other side. The line ends when either process does.
 """
 
 import logging
@@ -230,7 +230,7 @@ def _done(value: object) -> Future[Any]:
 
 
 def _gone() -> NoAnswer:
-    return NoAnswer("another process of this server has ended; what it was asked may have been done, look before asking")
+    return NoAnswer("another process of this server has ended; what it was asked may have been done, so look first")
 
 
 def _message(kind: int, number: int, body: bytes = b"") -> bytes:
@@ -255,7 +255,7 @@ def _answer(number: int, done: Future[Any]) -> bytes:
 
 def _packed_error(error: BaseException) -> bytes:
     """The error itself where both sides know it; else its text, and the traceback stays in the log here."""
-    if isinstance(error, EstateError | CoreError | CancelledError):
+    if isinstance(error, EstateError | CoreError | CancelledError | NotCarried):
         try:
             body = pack(error)
             unpack(body)

@@ -9,8 +9,6 @@ import io
 import pickle
 from typing import Any
 
-from server.errors import EstateError
-
 PROTOCOL = 5
 OURS = ("core", "server")
 FOREIGN = frozenset(
@@ -29,8 +27,8 @@ FOREIGN = frozenset(
 )
 
 
-class NotCarried(EstateError):
-    """A value cannot travel to the other process; the message names what is in the way."""
+class NotCarried(Exception):
+    """A value cannot travel to the other process, which is a mistake of ours; the message names what is in the way."""
 
 
 def pack(value: object) -> bytes:
@@ -43,7 +41,10 @@ def pack(value: object) -> bytes:
 
 def unpack(data: bytes) -> Any:
     """The value of some bytes; NotCarried when they name what does not travel."""
-    return _Unpickler(io.BytesIO(data)).load()
+    try:
+        return _Unpickler(io.BytesIO(data)).load()
+    except (pickle.UnpicklingError, AttributeError, ImportError) as error:
+        raise NotCarried(f"what came from the other process is not known here: {error}") from error
 
 
 class _Unpickler(pickle.Unpickler):

@@ -82,7 +82,7 @@ def test_a_refusal_is_an_error():
 
 
 def results(rows=400, latency_ms=20.0, paid=(1.0,), ideal_s=18.0, errors=()):
-    before, after = Mark(0, 0, 0, 0, 0, 0), Mark(10, ideal_s, 1000, rows, 5, 2)
+    before, after = Mark(0, 0, 0, 0, 0, 0, 0), Mark(10, ideal_s, 1000, rows, 5, 3, 2)
     outcome = Outcome({"page": [latency_ms] * 100}, list(errors))
     return serve._results(PLACE, 20.0, before, after, outcome, list(paid), QUIET, quick=False)
 

@@ -225,7 +225,8 @@ def move_out(state: State, who: Clerk, account_id: AccountId, body: MoveOut) -> 
     settlement, now = Settlement(who.may_settle(body.settle), body.target_id), state.clock.now()
     done = state.writer.run(
         Deed(
-            moves.move_out, who.estate_id, account_id, _registers(body.finals), settlement, actor=who.login, reason=body.reason,
+            moves.move_out,
+            who.estate_id, account_id, _registers(body.finals), settlement, actor=who.login, reason=body.reason,
             now=now,
         )
     )  # fmt: skip
@@ -238,7 +239,8 @@ def move_in(state: State, who: Clerk, account_id: AccountId, body: MoveIn) -> Mo
     now = state.clock.now()
     done = state.writer.run(
         Deed(
-            moves.move_in, who.estate_id, account_id, _registers(body.bases), actor=who.login, reason=body.reason, now=now,
+            moves.move_in,
+            who.estate_id, account_id, _registers(body.bases), actor=who.login, reason=body.reason, now=now,
             tier_policy=body.tier_policy,
         )
     )  # fmt: skip

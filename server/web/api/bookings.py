@@ -138,7 +138,8 @@ def fee(state: State, who: Clerk, account_id: AccountId, body: Fee) -> Posted:
     now = state.clock.now()
     done = state.writer.run(
         Deed(
-            fees.post_fee, who.estate_id, account_id, body.ledger, body.amount_fen, idem_key=f"fee:{account_id}:{body.key}",
+            fees.post_fee,
+            who.estate_id, account_id, body.ledger, body.amount_fen, idem_key=f"fee:{account_id}:{body.key}",
             event_at=now.world_s, actor=who.login, memo=body.memo, now=now,
         )
     )  # fmt: skip

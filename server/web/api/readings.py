@@ -150,7 +150,8 @@ def replace(state: State, who: Fitter, meter_id: MeterId, body: ReplaceMeter) ->
     now = state.clock.now()
     done = state.writer.run(
         Deed(
-            exchanges.replace_meter, who.estate_id, meter_id, new, final_wh=body.final_wh, final_rates_wh=body.final_rates_wh, at=body.at,
+            exchanges.replace_meter,
+            who.estate_id, meter_id, new, final_wh=body.final_wh, final_rates_wh=body.final_rates_wh, at=body.at,
             actor=who.login, reason=body.reason, now=now,
         )
     )  # fmt: skip
@@ -163,7 +164,8 @@ def ratio(state: State, who: Fitter, meter_id: MeterId, body: ChangeRatio) -> Ex
     now = state.clock.now()
     done = state.writer.run(
         Deed(
-            exchanges.change_ratio, who.estate_id, meter_id, body.ratio, base_wh=body.base_wh, base_rates_wh=body.base_rates_wh,
+            exchanges.change_ratio,
+            who.estate_id, meter_id, body.ratio, base_wh=body.base_wh, base_rates_wh=body.base_rates_wh,
             max_power_w=body.max_power_w, actor=who.login, reason=body.reason, now=now,
         )
     )  # fmt: skip

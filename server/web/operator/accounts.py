@@ -142,7 +142,8 @@ def open_account(
         state,
         account_id,
         Deed(
-            flows.open_account, who.estate_id, account_id, room_id=room_id, holder=holder, phone=phone, tariff_id=tariff_id,
+            flows.open_account,
+            who.estate_id, account_id, room_id=room_id, holder=holder, phone=phone, tariff_id=tariff_id,
             payment=payment, actor=who.login, reason=reason, now=now,
         ),
     )  # fmt: skip

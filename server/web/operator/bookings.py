@@ -83,7 +83,8 @@ def transfer(
         state,
         account_id,
         Deed(
-            fees.move_between, who.estate_id, account_id, source, target, amount_fen, idem_key=f"transfer:{account_id}:{key}",
+            fees.move_between,
+            who.estate_id, account_id, source, target, amount_fen, idem_key=f"transfer:{account_id}:{key}",
             event_at=now.world_s, actor=who.login, memo=reason, now=now,
         ),
     )  # fmt: skip

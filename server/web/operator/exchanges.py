@@ -104,7 +104,8 @@ def replace(
     now = state.clock.now()
     state.writer.run(
         Deed(
-            exchanges.replace_meter, who.estate_id, old.meter_id, new, final_wh=wh_of(final_kwh), final_rates_wh=final_rates_wh,
+            exchanges.replace_meter,
+            who.estate_id, old.meter_id, new, final_wh=wh_of(final_kwh), final_rates_wh=final_rates_wh,
             actor=who.login, reason=reason, now=now,
         )
     )  # fmt: skip

@@ -154,7 +154,7 @@ def test_an_hour_long_outage_of_ours_loses_nothing(payers, side, monkeypatch):
         raise StorageUnavailable("the disk is full")
 
     with monkeypatch.context() as broken:
-        broken.setattr("server.flows.payments.record_callbacks", full)
+        broken.setattr(payers.web.state.writer, "submit_alike", full)
         answer = payers.deliver(side.name, *message)
     assert is_not_kept(side, answer)
     if side.name != "alipay":

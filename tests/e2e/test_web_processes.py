@@ -1,0 +1,225 @@
+"""HTTP in processes of its own: what is paid is booked once, whichever process is killed, and none is left behind."""
+
+import json
+import os
+import signal
+import sqlite3
+import threading
+import time
+from contextlib import closing, contextmanager
+
+import httpx
+import pytest
+
+from tests.e2e.processes import estate645, start, wait_until
+
+PASSWORD = "a long password"
+ESTATE = f"""
+[estate]
+id = "hall"
+name = "Hall"
+[[tariff]]
+id = "t"
+name = "t"
+[[tariff.versions]]
+valid_from = "2000-01-01T00:00:00+08:00"
+kind = "single"
+price = "0.4883"
+tier_period = "none"
+[[bus]]
+id = "bus-1"
+url = "/dev/null"
+[[building]]
+id = "1"
+name = "1"
+[[room]]
+id = "1-1"
+building = "1"
+floor = 1
+door = "1"
+[[household]]
+account = "H1"
+room = "1-1"
+holder = "x"
+tariff = "t"
+meter = "202600010101"
+bus = "bus-1"
+start_wh = 0
+opening_balance = "0.00"
+[[user]]
+login = "cashier"
+password = "{PASSWORD}"
+role = "cashier"
+name = "cashier"
+[[user]]
+login = "operator"
+password = "{PASSWORD}"
+role = "operator"
+name = "operator"
+"""
+FEN = 700
+ENDS_S = 5.0
+
+
+class Site:
+    """A server of one household that reads no meters, and what it was paid."""
+
+    def __init__(self, folder):
+        self.folder, self.tried, self.done = folder, [], set()
+        (folder / "estate.toml").write_text(ESTATE)
+        (folder / "server.toml").write_text('database_url = "sqlite:///hall.db"\nport = 0\ncollect = false\n')
+        done = estate645("import", "estate.toml", "--database", f"sqlite:///{folder}/hall.db", cwd=folder)
+        assert done.returncode == 0, done.stderr
+
+    def start(self, processes):
+        ready = self.folder / "server.json"
+        ready.unlink(missing_ok=True)
+        os.environ["ESTATE645_WEB_PROCESSES"] = str(processes)
+        try:
+            self.server = start("serve", "--config", "server.toml", "--ready", ready, cwd=self.folder)
+        finally:
+            del os.environ["ESTATE645_WEB_PROCESSES"]
+        wait_until(lambda: ready.exists() or self.server.poll() is not None, "the server is ready")
+        assert self.server.poll() is None, self.server.stdout.read()
+        said = json.loads(ready.read_text("utf-8"))
+        self.url, self.web_pids = said["url"], said["web_pids"]
+        assert said["pid"] == self.server.pid
+
+    @contextmanager
+    def people(self, login):
+        """A signed-in browser."""
+        with httpx.Client(base_url=self.url, headers={"Origin": self.url}, timeout=30) as http:
+            assert http.post("/login", data={"login": login, "password": PASSWORD}).status_code == 303
+            http.headers["X-CSRF-Token"] = http.get("/api/v1/session").json()["csrf"]
+            yield http
+
+    def sell(self, http, key):
+        """Whether the sale was answered for."""
+        wish = {"account_id": "H1", "amount_fen": FEN, "sale_id": key}
+        try:
+            answer = http.post("/api/v1/counter/sales", json=wish)
+        except httpx.TransportError:
+            return False
+        assert answer.status_code == 201, answer.text
+        return True
+
+    @contextmanager
+    def selling(self):
+        """Sales one after the other meanwhile; those without an answer are left for a second try."""
+        leave, before = threading.Event(), len(self.done)
+
+        def work():
+            with self.people("cashier") as http:
+                while not leave.is_set():
+                    key = f"sale{len(self.tried):028d}"
+                    self.tried.append(key)
+                    if self.sell(http, key):
+                        self.done.add(key)
+                    else:
+                        time.sleep(0.05)
+
+        seller = threading.Thread(target=work)
+        seller.start()
+        wait_until(lambda: len(self.done) >= before + 5 or not seller.is_alive(), "five sales")
+        try:
+            yield
+        finally:
+            leave.set()
+            seller.join(60)
+
+    def settle(self):
+        """Try again what was not answered, then look that everything was booked once."""
+        with self.people("cashier") as http:
+            assert all(self.sell(http, key) for key in self.tried)
+        with closing(sqlite3.connect(self.folder / "hall.db")) as books:
+            (orders,) = books.execute("SELECT count(*) FROM payment_order WHERE status = 'paid'").fetchone()
+            (balance,) = books.execute("SELECT balance_fen FROM account WHERE account_id = 'H1'").fetchone()
+        assert (orders, balance) == (len(self.tried), FEN * len(self.tried))
+
+    def end(self):
+        self.server.send_signal(signal.SIGTERM)
+        said, _ = self.server.communicate(timeout=60)
+        return self.server.returncode, said
+
+
+def is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    made = Site(tmp_path_factory.mktemp("hall"))
+    yield made
+    if made.server.poll() is None:
+        made.server.kill()
+        made.server.communicate()
+
+
+def test_a_killed_web_process_costs_nobody_money_and_another_takes_its_place(site):
+    site.start(2)
+    assert len(set(site.web_pids)) == 2
+    assert is_alive(site.web_pids[0])
+    with site.selling():
+        for pid in site.web_pids:
+            before = len(site.done)
+            os.kill(pid, signal.SIGKILL)
+            wait_until(lambda before=before: len(site.done) > before + 3, "sales go on")
+    site.settle()
+    with site.people("operator") as http:
+        assert http.get("/today").status_code == 200
+        assert http.get("/readyz").json()["writer"] == "ok"
+
+
+def test_wrong_passwords_count_over_all_web_processes(site):
+    for password in ["no"] * 5 + [PASSWORD] * 4:
+        form = {"login": "operator", "password": password}
+        assert httpx.post(f"{site.url}/login", data=form, headers={"Origin": site.url}).status_code == 401
+
+
+def test_a_page_hears_what_another_process_has_committed(site):
+    with site.people("cashier") as http, http.stream("GET", "/events") as stream:
+        lines = stream.iter_lines()
+        assert next(lines).startswith("retry")
+        key = f"sale{len(site.tried):028d}"
+        site.tried.append(key)
+        with site.people("cashier") as other:
+            assert site.sell(other, key)
+        assert any("H1" in line for line in lines)
+    site.settle()
+
+
+def test_the_end_of_the_server_is_the_end_of_all_its_processes(site):
+    code, said = site.end()
+    assert (code, "Traceback" in said) == (0, False), said
+    assert said.count("ended with code -9; another one is started") == 2
+    assert not (site.folder / "hall.db.admin").exists()
+
+
+@pytest.mark.ci
+def test_a_killed_server_takes_its_web_processes_along_and_loses_no_sale(site):
+    site.start(1)
+    port = site.url.rpartition(":")[2]
+    with site.selling():
+        site.server.kill()
+        killed_at = time.monotonic()
+        wait_until(lambda: not any(map(is_alive, site.web_pids)), "the web process has gone")
+        assert time.monotonic() - killed_at < ENDS_S
+    site.server.communicate(timeout=10)
+    (site.folder / "server.toml").write_text(f'database_url = "sqlite:///hall.db"\nport = {port}\ncollect = false\n')
+    site.start(1)
+    site.settle()
+    assert site.end()[0] == 0
+
+
+@pytest.mark.ci
+def test_one_process_does_it_all_where_it_is_told_to(site):
+    site.start(0)
+    assert site.web_pids == []
+    with site.selling():
+        pass
+    site.settle()
+    assert site.end()[0] == 0

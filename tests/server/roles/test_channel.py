@@ -1,0 +1,180 @@
+"""The line between two processes: what travels, in which order answers come, and what happens at its end."""
+
+import pickle
+import socket
+import threading
+import time
+from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager
+
+import pytest
+
+from core.errors import MeterRefused
+from server.clock import Now
+from server.errors import Conflict, NoAnswer, Refused
+from server.flows import people
+from server.flows.lockout import Place
+from server.store.unit import Deed
+from server.transport import channel as lines
+from server.transport.channel import Channel, Fault
+from server.transport.parcel import NotCarried, pack, unpack
+
+
+@contextmanager
+def line(here=None, there=None):
+    """Two ends with these handlers; the events say that an end has heard of the end."""
+    heard = [threading.Event(), threading.Event()]
+    ends = [
+        Channel(end, handlers or {}, ended.set)
+        for end, handlers, ended in zip(socket.socketpair(), (here, there), heard, strict=True)
+    ]
+    for end in ends:
+        end.start()
+    try:
+        yield *ends, heard
+    finally:
+        for end in ends:
+            end.close()
+
+
+def test_a_deed_names_its_flow_and_carries_its_arguments():
+    deed = Deed(people.authenticate, "li", True, place=Place("address 1"), now=Now(1, 2))
+    again = unpack(pack(deed))
+    assert (again._flow, again._arguments, again._named) == (deed._flow, deed._arguments, deed._named)
+
+
+def test_a_function_inside_a_function_does_not_travel():
+    with pytest.raises(NotCarried, match="does not travel"):
+        pack(Deed(lambda _unit: None))
+
+
+class Outside:
+    def __reduce__(self):
+        return print, ("this was run",)
+
+
+@pytest.mark.parametrize("stranger", [Outside(), Fault, time.sleep, pickle.loads, threading.Event])
+def test_only_names_of_ours_are_taken(stranger, capsys):
+    data = pickle.dumps(stranger)
+    if stranger is Fault:
+        assert unpack(data) is Fault
+        return
+    with pytest.raises(NotCarried):
+        unpack(data)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("name", [b"socket", b"log", b"struct.pack", b"socket.socket", b"unknown"])
+def test_what_a_module_of_ours_has_imported_is_not_ours(name):
+    module = b"server.transport.channel"
+    with pytest.raises(NotCarried):
+        unpack(b"\x80\x04\x8c" + bytes([len(module)]) + module + b"\x8c" + bytes([len(name)]) + name + b"\x93.")
+
+
+def test_answers_and_errors_come_back_as_they_were():
+    later = Future()
+
+    def refuse():
+        raise Conflict("this key came before")
+
+    def meter():
+        raise MeterRefused(4)
+
+    def break_down():
+        raise KeyError("secret detail")
+
+    there = {"add": lambda a, b: a + b, "later": lambda: later, "refuse": refuse, "meter": meter, "break": break_down}
+    with line(there=there) as (here, _, _heard):
+        slow = here.ask("later")
+        assert here.ask("add", 2, 3).result(5) == 5
+        assert not slow.done()
+        later.set_result([1])
+        assert slow.result(5) == [1]
+        with pytest.raises(Conflict, match="this key came before"):
+            here.ask("refuse").result(5)
+        with pytest.raises(Fault, match="KeyError"):
+            here.ask("break").result(5)
+        with pytest.raises((Fault, MeterRefused), match="ERR 04H"):
+            here.ask("meter").result(5)
+        with pytest.raises(Fault):
+            here.ask("nobody knows this").result(5)
+
+
+def test_an_answer_that_cannot_travel_is_an_error_and_not_silence():
+    with line(there={"what": lambda: threading.Lock()}) as (here, _, _heard), pytest.raises(NotCarried):
+        here.ask("what").result(5)
+
+
+def test_who_gives_up_is_not_worked_for():
+    waiting, begun = Future(), threading.Event()
+
+    def work():
+        begun.set()
+        return waiting
+
+    with line(there={"work": work}) as (here, _, _heard):
+        asked = here.ask("work")
+        assert begun.wait(5)
+        assert asked.cancel()
+        deadline = time.monotonic() + 5
+        while not waiting.cancelled() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert waiting.cancelled()
+        waiting2 = here.ask("work")
+        with pytest.raises(CancelledError):
+            waiting2.result(5)
+
+
+def test_rings_before_an_answer_are_heard_before_it():
+    heard = []
+    with line(here={"ring": heard.extend}) as (here, there, _heard):
+
+        def write(number):
+            there.gather("ring", ("balance", str(number)))
+            there.gather("ring", ("balance", str(number)))
+            return number
+
+        there._handlers = {"write": write}
+        for number in range(20):
+            assert here.ask("write", number).result(5) == number
+            assert ("balance", str(number)) in heard
+    assert len(heard) == 20, "each once"
+
+
+def test_rings_alone_come_soon():
+    rung = threading.Event()
+    with line(here={"ring": lambda items: rung.set()}) as (_, there, _heard):
+        there.gather("ring", ("meter", "1"))
+        assert rung.wait(5)
+
+
+def test_the_end_of_one_side_answers_what_the_other_has_asked():
+    never = Future()
+    with line(there={"never": lambda: never}) as (here, there, heard):
+        asked = here.ask("never")
+        there.close()
+        with pytest.raises(NoAnswer, match="may have been done"):
+            asked.result(5)
+        assert heard[0].wait(5)
+        with pytest.raises(NoAnswer):
+            here.ask("never").result(5)
+
+
+def test_who_takes_nothing_is_let_go_and_keeps_nobody_waiting(monkeypatch):
+    monkeypatch.setattr(lines, "GATHERED_MAX", 1000)
+    deaf, ours = socket.socketpair()
+    ended = threading.Event()
+    with deaf:
+        end = Channel(ours, {}, ended.set)
+        end.start()
+        begun = time.monotonic()
+        for number in range(200_000):
+            end.gather("ring", ("meter", f"{number:0100d}"))
+        assert ended.wait(5)
+        assert time.monotonic() - begun < 30
+        end.close()
+
+
+def test_a_refusal_has_its_own_class_on_the_other_side():
+    for error in (Refused("no"), NoAnswer("gone")):
+        assert type(unpack(pack(error))) is type(error)
