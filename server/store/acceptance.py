@@ -78,6 +78,31 @@ def held(connection: Connection, estate_id: str, *, limit: int = LISTED_MAX) -> 
     return connection.execute(query).mappings().all()
 
 
+_HELD_OF_METER = (  # a subquery, so that each meter is asked through its own newest readings
+    select(func.count())
+    .where(
+        reading.c.estate_id == meter.c.estate_id,
+        reading.c.meter_id == meter.c.meter_id,
+        reading.c.install_no == meter.c.install_no,
+        reading.c.verdict.in_(HELD_VERDICTS),
+        reading.c.read_at >= func.coalesce(meter_live.c.reading_at, meter.c.installed_at),
+    )
+    .correlate(meter, meter_live)
+    .scalar_subquery()
+)
+
+
+def holding_meters(connection: Connection, estate_id: str) -> int:
+    """How many meters have readings that `held` lists."""
+    query = (
+        select(func.count())
+        .select_from(meter)
+        .join(meter_live, and_(meter_live.c.estate_id == meter.c.estate_id, meter_live.c.meter_id == meter.c.meter_id))
+        .where(meter.c.estate_id == estate_id, _HELD_OF_METER > 0)
+    )
+    return int(connection.execute(query).scalar_one())
+
+
 def acts(connection: Connection, estate_id: str, *, limit: int = 50) -> Sequence[RowMapping]:
     """What people decided about readings, newest first."""
     query = select(reading_act).where(reading_act.c.estate_id == estate_id)

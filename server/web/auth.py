@@ -56,11 +56,13 @@ def home(who: Anybody) -> Response:
 
 
 @router.get("/login")
-def login_page(request: Request, who: Anybody, target: Annotated[str, Query(alias="next")] = "/") -> Response:
-    """The form; whoever is signed in already goes on."""
+def login_page(
+    request: Request, who: Anybody, target: Annotated[str, Query(alias="next")] = "/", ended: bool = False
+) -> Response:
+    """The form; whoever is signed in already goes on. `ended` says that a session was over before it was used."""
     if who is not None:
         return RedirectResponse(safe_next(target), 303)
-    return render(request, "login.html", error=None, login="", next_path=safe_next(target))
+    return render(request, "login.html", error="ended" if ended else None, login="", next_path=safe_next(target))
 
 
 @router.post("/login")

@@ -7,7 +7,7 @@ and answered with 500 and no detail.
 import logging
 from http import HTTPStatus
 from typing import cast
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -26,7 +26,7 @@ from server.errors import (
 )
 from server.pay.provider import ProviderUnavailable
 from server.web.pages import render
-from server.web.principal import NotSignedIn
+from server.web.principal import NotSignedIn, names_somebody
 
 log = logging.getLogger(__name__)
 
@@ -132,10 +132,20 @@ def _not_signed_in(request: Request) -> Response:
         reply = problem(401, "sign in, or send an API key as Authorization: Bearer", path=request.url.path)
         reply.headers["WWW-Authenticate"] = "Bearer"
         return reply
-    target = request.url.path if request.method == "GET" else "/"
+    address = f"/login?next={quote(_wanted(request))}"
+    if request.method != "GET" or names_somebody(request, request.app.state.web):
+        address += "&ended=1"
     if "hx-request" in request.headers:
-        return Response(status_code=401, headers={"HX-Redirect": "/login"})
-    return RedirectResponse(f"/login?next={quote(target)}", 303)
+        return Response(status_code=401, headers={"HX-Redirect": address})
+    return RedirectResponse(address, 303)
+
+
+def _wanted(request: Request) -> str:
+    """The page to come back to: the one that was asked for, or that on which a form or a part of it stood."""
+    if request.method == "GET" and "hx-request" not in request.headers:
+        return request.url.path
+    stood = urlsplit(request.headers.get("hx-current-url") or request.headers.get("referer", ""))
+    return stood.path if stood.netloc == request.headers.get("host") and stood.path else "/"
 
 
 def _http_error(request: Request, error: Exception) -> Response:

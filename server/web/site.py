@@ -20,6 +20,7 @@ from server.web.api import DESCRIPTION, TAGS
 from server.web.api import ROUTERS as API_ROUTERS
 from server.web.deps import CHANGERS_MAX, READERS_MAX
 from server.web.operator.charged import ChargedToday
+from server.web.operator.held import HeldReadings
 from server.web.overview import Overview
 from server.web.pages import DIST
 from server.web.passwords import PasswordDesk
@@ -67,6 +68,7 @@ def create_site(state: WebState) -> FastAPI:
     site.state.admission_to_change = asyncio.Semaphore(CHANGERS_MAX)
     site.state.boards = {}
     site.state.charged = ChargedToday()
+    site.state.held = HeldReadings()
     site.state.overview = Overview(state.engine, state.estate_id, state.bell)
     errors.install(site)
     for router in ROUTERS:

@@ -1,8 +1,10 @@
 """The reading centre: readings that wait for a person, what people decided, and exchanges of meters and ratios."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Request
+from sqlalchemy import RowMapping
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from server.domain.voiding import ALONE_MAX_FEN
@@ -19,15 +21,28 @@ Settler = Annotated[Principal, Depends(need("reading.settle"))]
 Reason = Annotated[str, Form(min_length=1, max_length=1000)]
 
 
+def by_meter(rows: Sequence[RowMapping]) -> tuple[list[RowMapping], list[RowMapping]]:
+    """The newest reading of each meter, and all others; `rows` come newest first."""
+    seen: set[str] = set()
+    newest: list[RowMapping] = []
+    older: list[RowMapping] = []
+    for row in rows:
+        (older if row["meter_id"] in seen else newest).append(row)
+        seen.add(row["meter_id"])
+    return newest, older
+
+
 @router.get("/readings")
 def readings_page(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
-    """Held readings with the two ways out, and the record of both."""
+    """Held readings with the two ways out, the newest of each meter first, and the record of both."""
+    newest, older = by_meter(kept.held(conn, who.estate_id))
     return staff_page(
         request,
         conn,
         "operator/readings.html",
         "readings",
-        held=kept.held(conn, who.estate_id),
+        held=newest,
+        older=older,
         acts=kept.acts(conn, who.estate_id),
         exchanges=list(reversed(kept.exchanges(conn, who.estate_id))),
     )

@@ -8,6 +8,7 @@ from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Request
+from sqlalchemy import RowMapping
 from starlette.responses import HTMLResponse
 
 from server.clock import Now
@@ -20,6 +21,7 @@ from server.web.formats import percent
 from server.web.operator import tiles
 from server.web.operator.board import board_of
 from server.web.operator.charged import Charged, charged_of
+from server.web.operator.held import held_of
 from server.web.operator.shell import MISSED_CYCLES, fresh_since, households_of, staff_page
 from server.web.principal import Principal
 
@@ -29,6 +31,7 @@ AXIS_S = 30  # the scale of pay-to-power: its goal
 AXIS_WIDTH = 700
 DAY_S = 86_400
 HOURS = 24
+STEPS = 32  # of the newest commands; one has up to four
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,14 @@ def hours_chart(by_hour: Mapping[int, int], name: str) -> dict[str, object]:
     return bar_chart(labels, values, name=name, unit="kWh", scale=1000, unfinished=last)
 
 
+def newest_steps(rows: Sequence[RowMapping]) -> list[RowMapping]:
+    """One row a command, that of its newest step; `rows` are steps, newest first."""
+    found: dict[tuple[str, int], RowMapping] = {}
+    for row in rows:
+        found.setdefault((row["meter_id"], row["gen"]), row)
+    return list(found.values())
+
+
 @router.get("/today")
 def today(
     request: Request, state: State, conn: Reader, who: Annotated[Principal, Depends(need("households.list"))]
@@ -164,10 +175,11 @@ def today(
         button=pay_to_power(statistics.button_ms(conn, who.estate_id, since - DAY_S)),
         axis_width=AXIS_WIDTH,
         queue=queue,
+        held=held_of(request).at(conn, who.estate_id, now.machine_ms),
         approvals=approvals.waiting(conn, who.estate_id, now.machine_ms),
         oldest_at=oldest_at,
         oldest_late=oldest_at is None or oldest_at < now.world_s - MISSED_CYCLES * estate.reading_cycle_s,
-        commands=statistics.recent_commands(conn, who.estate_id),
+        commands=newest_steps(statistics.recent_commands(conn, who.estate_id, limit=STEPS)),
         lines=lines_of(rows, now.world_s - MISSED_CYCLES * estate.reading_cycle_s),
         hours=hours_chart(charged.by_hour, gettext("Energy")),
     )

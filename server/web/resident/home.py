@@ -33,7 +33,7 @@ from server.web.notice_words import told
 from server.web.payments import begin
 from server.web.principal import Principal
 from server.web.qr import svg_path
-from server.web.resident.story import cut_since, story_of
+from server.web.resident.story import bill_story, bill_title, cut_since, story_of
 from server.web.shared_words import cost_said, share_said
 from server.web.standing import Standing, is_late, standing_of
 from server.web.state import WebState
@@ -220,8 +220,18 @@ def bills(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
 def bill_page(request: Request, conn: Reader, who: Viewer, bill: str) -> HTMLResponse:
     """One line, a day or a month of the own account, worked out again."""
     row, estate, f = _facts(request, conn, who)
-    view = bill_view(own_bill(conn, who, bill), f)
-    return pages.render(request, "resident/bill.html", tab="bills", estate=estate, row=row, bill=view)
+    gettext = i18n.translations(pages.language_of(request)).gettext
+    found = own_bill(conn, who, bill)
+    return pages.render(
+        request,
+        "resident/bill.html",
+        tab="bills",
+        estate=estate,
+        row=row,
+        bill=bill_view(found, f),
+        bill_title=bill_title(found, f, gettext),
+        bill_story=bill_story(found, gettext),
+    )
 
 
 @router.get("/me/account")

@@ -3,10 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from server.domain.bills import Bill
 from server.domain.forecast import DaysLeft
 from server.store.household import RelayWish
 from server.store.wall import HouseholdRow
-from server.web.formats import Formats, round_yuan, yuan
+from server.web import words
+from server.web.bill_words import when
+from server.web.formats import Formats, kwh_exact, round_yuan, signed_yuan, yuan
 
 ROUND_FEN = 1000  # what helps is told in whole tens of yuan
 Gettext = Callable[[str], str]
@@ -33,7 +36,7 @@ def story_of(
     """The sentence for `row`; `cut_at` is the time that the last warning announced, `off_since` that of the cut."""
     helps = helpful_fen(row)
     if state == "cut":
-        return Story(_cut(row, off_since, f, gettext), helps)
+        return Story(_cut(row, helps, off_since, f, gettext), helps)
     if state == "over":
         return Story(_over(row, helps, cut_at, f, gettext), helps)
     if state == "vlow":
@@ -53,12 +56,15 @@ def cut_since(wishes: Sequence[RelayWish]) -> int | None:
     return None
 
 
-def _cut(row: HouseholdRow, off_since: int | None, f: Formats, gettext: Gettext) -> str:
+def _cut(row: HouseholdRow, helps_fen: int, off_since: int | None, f: Formats, gettext: Gettext) -> str:
     at = row.relay_at if off_since is None else off_since
     since = f.full(at) if at is not None else ""
     if row.cause != "arrears":
         return gettext("The power is off (%(since)s), not for arrears. Please call the office.") % {"since": since}
-    return gettext("Cut for arrears (%(since)s). Comes back after payment, usually in 10 s.") % {"since": since}
+    if not helps_fen:
+        return gettext("Cut for arrears (%(since)s). Comes back after payment, usually in 10 s.") % {"since": since}
+    text = gettext("Cut for arrears (%(since)s). Comes back after payment, usually in 10 s; %(helps)s is enough.")
+    return text % {"since": since, "helps": round_yuan(helps_fen)}
 
 
 def _over(row: HouseholdRow, helps_fen: int, cut_at: int | None, f: Formats, gettext: Gettext) -> str:
@@ -75,3 +81,28 @@ def _very_low(left: DaysLeft | None, f: Formats, gettext: Gettext) -> str:
     if left is None:
         return gettext("Please top up soon.")
     return gettext("About %(days)s left, please top up soon.") % {"days": f.days(left.days)}
+
+
+def bill_title(bill: Bill, f: Formats, gettext: Gettext) -> str:
+    """What a bill is about: its month, its day, or the kind and time of its line."""
+    name = bill.name
+    if name.number is not None or name.first is None:
+        line = bill.lines[0]
+        return f"{gettext(words.LEDGER.get(line.booked.kind, line.booked.kind))} · {when(line, f)}"
+    period = str(name).removeprefix(f"{name.account_id}:")
+    return gettext("Bill of %(period)s") % {"period": f.period(period)}
+
+
+def bill_story(bill: Bill, gettext: Gettext) -> str:
+    """A bill in one breath: what was used and what it cost, what came in, where the balance went."""
+    told = gettext("The balance went from %(before)s to %(after)s.") % {
+        "before": yuan(bill.balance_before_fen), "after": yuan(bill.balance_after_fen),
+    }  # fmt: skip
+    if bill.other_fen:
+        other = gettext("Top-ups and corrections: %(money)s.") % {"money": signed_yuan(bill.other_fen)}
+        told = gettext("%(first)s %(then)s") % {"first": other, "then": told}
+    if bill.energy_wh or bill.charged_fen:
+        figures = {"energy": kwh_exact(bill.energy_wh), "money": yuan(bill.charged_fen)}
+        used = gettext("You used %(energy)s, which cost %(money)s.") % figures
+        told = gettext("%(first)s %(then)s") % {"first": used, "then": told}
+    return told

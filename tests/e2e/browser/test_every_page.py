@@ -1,4 +1,6 @@
-"""Every page at desk and phone width in both languages: whole, translated, quiet, and never wider than the window."""
+"""Every page at desk and phone width in both languages: whole, translated, quiet, never wider than the window, and
+usable by somebody who hears it or has only keys.
+"""
 
 import re
 
@@ -7,6 +9,7 @@ from babel.messages.pofile import read_po
 from playwright.sync_api import expect
 
 from server.web.i18n import LOCALE
+from tests.e2e.accessible import FAULTS, TARGET_PX
 from tests.e2e.pages import DESK, PHONE, TAGS
 
 STAFF = (
@@ -29,8 +32,9 @@ RESIDENT = (
     "/me/bills/H20905:2026-10",
     "/no-such-page",
 )
+CASHIER = ("/today", "/counter", "/counter?room=1-0101", "/payments", "/households/H10802")
 KIOSK = ("/kiosk", "/kiosk/amount?room=1-0101")
-PAGES = {"zhou": STAFF, "2-0905": RESIDENT, "kiosk": KIOSK, None: ("/login",)}
+PAGES = {"zhou": STAFF, "lin": CASHIER, "2-0905": RESIDENT, "kiosk": KIOSK, None: ("/login",)}
 WORDS = """() => {
   const found = [];
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
@@ -87,8 +91,7 @@ def test_every_page_is_whole_translated_and_fits(visit, catalogue, login, langua
         wide, room = window.page.evaluate(WIDTH)
         if wide > room:
             wrong.append(f"{path}: {wide} px wide in a window of {room}")
-        if window.page.locator("h1").count() < 1:
-            wrong.append(f"{path}: no heading")
+        wrong += [f"{path}: {fault}" for fault in window.page.evaluate(FAULTS, TARGET_PX)]
         wrong += [f"{path}: “{text}”" for text in not_translated(window.page.evaluate(WORDS), language, catalogue)]
     assert wrong == []
 
@@ -107,6 +110,19 @@ def test_the_language_switch_stays_on_the_page(visit, demo, login):
         if login == "kiosk":
             continue  # the kiosk begins anew, so that nobody is left in the middle of a sale
         assert window.page.url.removeprefix(demo.url).split("?")[0] == path.split("?")[0]
+
+
+def test_the_look_for_faults_can_fail(visit):
+    window = visit()
+    window.page.set_content(
+        "<h1>One</h1><h1>Two</h1><h3>Deep</h3><input><a href='/x' style='display:block;width:9px'>x</a>"
+        "<p id='a'></p><p id='a'></p><table><tr><td>1</td></tr></table><div role='img' id='b'>o</div>"
+    )
+    found = [fault.split(":")[0] for fault in window.page.evaluate(FAULTS, TARGET_PX)]
+    assert sorted(found) == [
+        "2 titles", "a control without a name", "a heading below none of its kind", "a picture without a name",
+        "a small target", "a small target", "a table without heads", "two elements are called a",
+    ]  # fmt: skip
 
 
 def test_the_heuristic_for_missing_translations_can_fail(catalogue):

@@ -12,7 +12,7 @@ from server.web.errors import TooManyRequests
 from server.web.passwords import RUNNING_MAX, WAITING_MAX, PasswordDesk, hash_password
 from server.web.principal import token_sha256
 from server.web.site import create_site
-from tests.server.web.browsing import PASSWORD, Client, set_cookie_of
+from tests.server.web.browsing import ORIGIN, PASSWORD, Client, set_cookie_of
 from tests.server.web.conftest import ESTATE
 
 
@@ -290,6 +290,22 @@ def test_each_role_starts_at_its_own_page(web, role, path):
 def test_a_page_for_signed_in_people_leads_to_the_login_and_back(web):
     answer = web.client().get("/wall")
     assert (answer.status_code, answer.headers["location"]) == (303, "/login?next=/wall")
+
+
+def test_whose_session_has_ended_is_told_and_comes_back_to_the_page(web):
+    client = web.signed_in("operator")
+    client.cookies.set("estate645_language", "en")
+    web.execute(schema.login_session.delete())
+    wanted = "/login?next=/supply&ended=1"
+    assert client.get("/supply").headers["location"] == wanted
+    assert "nothing was changed" in client.get(wanted).text
+    csrf = {"X-CSRF-Token": "gone"}
+    stood = {"Referer": f"{ORIGIN}/supply?room=1-101"}
+    assert client.post("/supply/stop", headers={**csrf, **stood}).headers["location"] == wanted
+    part = {"HX-Request": "true", "HX-Current-URL": f"{ORIGIN}/supply"}
+    assert client.get("/wall/tiles", headers=part).headers["hx-redirect"] == wanted
+    elsewhere = {**csrf, "Referer": "http://evil.test/supply"}
+    assert client.post("/supply/stop", headers=elsewhere).headers["location"] == "/login?next=/&ended=1"
 
 
 def test_the_session_belongs_to_the_estate_of_the_person(web):

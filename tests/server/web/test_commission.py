@@ -144,7 +144,7 @@ def test_installing_takes_it_in_at_the_register_of_now_and_lets_the_collector_re
     assert (room["floor"], room["door"]) == (3, "301")
     assert web.rows(schema.audit.select())[-1]["verb"] == "meter.installed"
     assert site[2] == [1]
-    assert "已接入1只电表" in site[0].get("/buses/bus1/search?installed=1").text
+    assert "已接入 1 块电表" in site[0].get("/buses/bus1/search?installed=1").text
 
 
 def test_a_modbus_unit_is_taken_in_under_the_number_of_its_nameplate(web, site):
@@ -174,7 +174,7 @@ def test_a_modbus_unit_is_taken_in_under_the_number_of_its_nameplate(web, site):
         ({"floor": "301"}, "楼层为-20到300的整数"),
         ({"holder": " "}, "请填写缴费人"),
         ({"tariff": "none"}, "请选择电价"),
-        ({"tariff": "tou"}, "没有四个费率示数"),
+        ({"tariff": "tou"}, "没有四个费率表底"),
     ],
 )
 def test_what_is_wrong_is_said_at_its_meter_and_nothing_is_taken_in(web, site, changes, said):
@@ -190,7 +190,7 @@ def test_a_meter_that_does_not_tell_its_register_is_not_taken_in(web, site):
     site[1].search = Search()
     for register in ((None, ()), (12_345, ()), (12_340, (1, 2, 3, 4))):
         site[1].registers[NEW] = register
-        assert "刚才未读到示数" in post(site, web, "install/check", form()).text
+        assert "刚才未读到表底" in post(site, web, "install/check", form()).text
 
 
 def test_a_room_and_a_number_serve_one_meter_of_the_form(web, site):

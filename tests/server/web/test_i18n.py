@@ -129,3 +129,25 @@ def test_a_choice_wins_over_the_own_language_and_the_servers():
     assert i18n.choose(None, "en", "zh_CN") == "en"
     assert i18n.choose("klingon", None, "zh_CN") == "zh_CN"
     assert i18n.choose(None, None, "xx") == "en"
+
+
+OTHER_NAMES = {  # what a thing is called, and names that Chinese has for it, too
+    "表底": ("示数", "表码", "止码", "起码"),
+    "待判": ("待核", "待定"),
+    "异常": ("案件", "立案", "结案"),
+    "批准": ("核准", "复核", "审批"),
+    "凭条": ("收据",),
+    "断路器": ("熔断",),
+    "供电规则": ("停送电规则",),
+}
+
+
+def misnamed(text):
+    return [other for names in OTHER_NAMES.values() for other in names if other in text]
+
+
+def test_a_thing_has_one_name(catalogue):
+    texts = [text for m in catalogue if m.id for text in ([m.string] if isinstance(m.string, str) else m.string)]
+    assert [(text, misnamed(text)) for text in texts if misnamed(text)] == []
+    assert set(OTHER_NAMES) - {name for name in OTHER_NAMES for text in texts if name in text} == set()
+    assert misnamed("案件待核") == ["待核", "案件"]

@@ -88,7 +88,10 @@ def test_a_cut_household_is_told_why_and_what_helps(web):
     relay(web, relay="open", desired="open", cause="arrears", relay_at=WORLD_S)
     client = web.signed_in("resident")
     client.cookies.set("estate645_language", "en")
-    assert "Cut for arrears (13 Oct 09:05). Comes back after payment, usually in 10 s." in client.get("/me").text
+    assert (
+        "Cut for arrears (13 Oct 09:05). Comes back after payment, usually in 10 s; ¥20 is enough."
+        in client.get("/me").text
+    )
     relay(web, relay="permitted", desired="closed", cause="none")
     assert "hold the meter" in client.get("/me").text
 

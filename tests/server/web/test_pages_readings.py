@@ -3,6 +3,7 @@
 import pytest
 
 from server.store import schema
+from server.web.operator.readings import by_meter
 from tests.server.web.conftest import ESTATE, MACHINE_MS, WORLD_S
 
 METER = "000000000001"
@@ -47,6 +48,21 @@ def test_the_page_shows_what_is_held_and_why(held):
     assert "895.00 kWh forward, at most 3.97 kWh are plausible" in page
     assert "1-101" in page
     assert "/release" not in held.signed_in("reader").get("/readings").text
+
+
+def test_the_home_of_the_staff_counts_what_is_held_at_most_ten_seconds_late(held):
+    client = held.signed_in("operator")
+    client.cookies.set("estate645_language", "en")
+    assert "1 meter has held readings" in client.get("/today").text
+    client.post(f"/readings/{METER}/{HELD_AT}/void", data={"reason": "seen"}, headers=held.csrf("operator"))
+    held.clock.move(10)
+    assert "has held" not in client.get("/today").text
+
+
+def test_of_each_meter_the_newest_held_reading_stands_first():
+    rows = [{"meter_id": meter, "read_at": at} for meter, at in (("1", 9), ("2", 8), ("1", 7), ("1", 6))]
+    newest, older = by_meter(rows)
+    assert ([row["read_at"] for row in newest], [row["read_at"] for row in older]) == ([9, 8], [7, 6])
 
 
 def test_what_ran_backwards_is_offered_to_be_voided_only(held):

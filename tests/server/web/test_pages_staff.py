@@ -8,6 +8,7 @@ from sqlalchemy import event
 
 from server.store import schema
 from server.web import words
+from server.web.operator.today import newest_steps
 from tests.server.web.conftest import ESTATE, MACHINE_MS, WORLD_S
 
 STAFF_PAGES = ("/today", "/wall", "/wall?room=1-101", "/drawer/A1", "/households/A1", "/supply", "/supply?room=1-101",
@@ -71,6 +72,13 @@ def test_the_navigation_marks_where_a_page_belongs(web, path, entry):
 def test_whoever_opens_the_menu_of_a_phone_can_sign_out_there(web):
     page = web.signed_in("operator").get("/today").text
     assert 'action="/logout"' in page[page.index('id="nav"') : page.index("</nav>")]
+
+
+def test_the_newest_step_of_a_command_stands_for_it():
+    steps = [{"meter_id": meter, "gen": gen, "step": step} for meter, gen, step in (
+        ("1", 2, "read_back"), ("2", 1, "sent"), ("1", 2, "sent"), ("1", 1, "expired"),
+    )]  # fmt: skip
+    assert [row["step"] for row in newest_steps(steps)] == ["read_back", "sent", "expired"]
 
 
 def test_strangers_are_sent_to_the_login_and_residents_are_refused(web):

@@ -108,7 +108,7 @@ def test_accounts_of_a_closed_month_page_by_page_and_as_csv(web, closed):
 
 @pytest.mark.parametrize(("language", "words"), [
     ("en", ("Electricity statement, Oct 2026", "Balance at the end", "Property fees")),
-    ("zh_CN", ("2026年10月电费账单", "充值", "物业费")),
+    ("zh_CN", ("2026年10月电费对账单", "充值", "物业费")),
 ])  # fmt: skip
 def test_a_resident_reads_the_own_statement_in_both_languages(web, closed, language, words):
     resident = web.signed_in("resident")
