@@ -169,15 +169,18 @@ def begin_writing(engine: Engine) -> Connection:
     return connection
 
 
-def upgrade(engine: Engine) -> None:
-    """Bring the schema to the newest migration; StorageUnavailable when the database cannot be written."""
+def upgrade(engine: Engine, revision: str = "head") -> None:
+    """Bring the schema to the newest migration, or to an older one; StorageUnavailable when it cannot be written.
+
+    One transaction: whoever is killed in it leaves the schema and every row as they were.
+    """
     config = AlembicConfig()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     try:
         with engine.connect().execution_options(**{BEGIN_OPTION: "IMMEDIATE"}) as connection:
             config.attributes["connection"] = connection
             with connection.begin():
-                command.upgrade(config, "head")
+                command.upgrade(config, revision)
     except DBAPIError as error:
         if is_forbidden(error):
             where = engine.url.render_as_string(hide_password=True)

@@ -1,0 +1,359 @@
+INSERT INTO account (estate_id, account_id, kind, room_id, holder, phone, status, tariff_id, balance_fen, residue_nf, version, level, alarm1_fen, alarm2_fen, overdraft_fen, close_allowed_fen, protected, protected_reason, protected_until, scheme_id, own_rules, payment) VALUES
+('plum', 'revenue', 'revenue', NULL, '', '', 'normal', NULL, 7349, 0, 9, 0, 3000, 1000, 0, 0, 0, '', NULL, NULL, '{}', 'prepaid'),
+('plum', 'opening', 'opening', NULL, '', '', 'normal', NULL, -10300, 0, 3, 3, 3000, 1000, 0, 0, 0, '', NULL, NULL, '{}', 'prepaid'),
+('plum', 'cash', 'cash', NULL, '', '', 'normal', NULL, -4101, 0, 8, 3, 3000, 1000, 0, 0, 0, '', NULL, NULL, '{}', 'prepaid'),
+('plum', 'suspense', 'suspense', NULL, '', '', 'normal', NULL, 700, 0, 1, 2, 3000, 1000, 0, 0, 0, '', NULL, NULL, '{}', 'prepaid'),
+('plum', 'meter_credit', 'meter_credit', NULL, '', '', 'normal', NULL, 0, 0, 0, 0, 3000, 1000, 0, 0, 0, '', NULL, NULL, '{}', 'prepaid'),
+('plum', 'H0001', 'household', '1-0001', 'holder 1', '', 'normal', 'single', 3806, 57500000, 16, 0, 3000, 1000, 0, 0, 0, '', NULL, NULL, '{}', 'prepaid'),
+('plum', 'H0002', 'household', '1-0002', 'holder 2', '', 'normal', 'single', 1636, -269062500, 14, 1, 3000, 1000, 0, 0, 0, '', NULL, NULL, '{}', 'prepaid'),
+('plum', 'H0003', 'household', '1-0003', 'holder 3', '', 'normal', 'tou', 5160, 0, 9, 0, 3000, 1000, 0, 0, 0, '', NULL, NULL, '{}', 'prepaid'),
+('plum', 'provider:sandbox', 'provider:sandbox', NULL, '', '', 'normal', NULL, -5700, 0, 2, 3, 3000, 1000, 0, 0, 0, '', NULL, NULL, '{}', 'prepaid'),
+('plum', 'refunds', 'refunds', NULL, '', '', 'normal', NULL, 1200, 0, 1, 1, 3000, 1000, 0, 0, 0, '', NULL, NULL, '{}', 'prepaid'),
+('plum', 'adjustment', 'adjustment', NULL, '', '', 'normal', NULL, 250, 0, 1, 2, 3000, 1000, 0, 0, 0, '', NULL, NULL, '{}', 'prepaid'),
+('plum', 'H0001:property', 'property', '1-0001', 'holder 1', '', 'normal', NULL, -4000, 0, 1, 3, 3000, 1000, 0, 0, 0, '', NULL, NULL, '{}', 'prepaid'),
+('plum', 'revenue:property', 'revenue:property', NULL, '', '', 'normal', NULL, 4000, 0, 1, 0, 3000, 1000, 0, 0, 0, '', NULL, NULL, '{}', 'prepaid'),
+('plum', 'H0001:shared', 'shared', '1-0001', 'holder 1', '', 'normal', NULL, -334, 0, 3, 3, 3000, 1000, 0, 0, 0, '', NULL, NULL, '{}', 'prepaid'),
+('plum', 'H0002:shared', 'shared', '1-0002', 'holder 2', '', 'normal', NULL, -333, 0, 3, 3, 3000, 1000, 0, 0, 0, '', NULL, NULL, '{}', 'prepaid'),
+('plum', 'H0003:shared', 'shared', '1-0003', 'holder 3', '', 'normal', NULL, -333, 0, 3, 3, 3000, 1000, 0, 0, 0, '', NULL, NULL, '{}', 'prepaid'),
+('plum', 'revenue:shared', 'revenue:shared', NULL, '', '', 'normal', NULL, 1000, 0, 3, 1, 3000, 1000, 0, 0, 0, '', NULL, NULL, '{}', 'prepaid');
+INSERT INTO account_event (estate_id, account_id, event_no, act, status, room_id, meter_id, register_wh, detail, ledger, amount_fen, limit_fen, batch_seq, actor, approved_by, reason, world_at, created_ms) VALUES
+('plum', 'H0001', 1, 'opened', 'normal', '1-0001', '202600000001', 1000000, 'prepaid', NULL, NULL, NULL, NULL, 'import', NULL, 'taken in', 1791853500, 1700000000000),
+('plum', 'H0002', 1, 'opened', 'normal', '1-0002', '202600000002', 1000000, 'prepaid', NULL, NULL, NULL, NULL, 'import', NULL, 'taken in', 1791853500, 1700000000000),
+('plum', 'H0003', 1, 'opened', 'normal', '1-0003', '202600000003', 1000000, 'prepaid', NULL, NULL, NULL, NULL, 'import', NULL, 'taken in', 1791853500, 1700000000000),
+('plum', 'H0001', 2, 'adjusted', 'normal', '1-0001', NULL, NULL, '', 'electricity', -250, 10000, 20, 'olga', NULL, 'a wrong register', 1791954300, 1700100800000),
+('plum', 'H0003', 2, 'paused', 'paused', '1-0003', NULL, NULL, '', NULL, NULL, NULL, NULL, 'olga', NULL, 'as they asked', 1791954300, 1700100800000),
+('plum', 'H0003', 3, 'resumed', 'normal', '1-0003', NULL, NULL, '', NULL, NULL, NULL, NULL, 'olga', NULL, 'as they asked', 1791957900, 1700104400000);
+INSERT INTO alert (estate_id, alert_id, kind, from_at, until_at, reason, actor, created_ms) VALUES
+('plum', 'alert_id of old', 'clock', 1, 1, 'reason of old', 'zhou', 1700000000000);
+INSERT INTO allocation (estate_id, allocation_id, period, subject, basis, vacant, energy_wh, price_nf_per_wh, amount_fen, weight_total, formula, batch_seq, event_at, actor, created_ms) VALUES
+('plum', '462698ef715244f4afd15fc607fbd236', '2026-10', 'stairs', 'equal', 'spread', NULL, NULL, 1000, 3, '{"accounts": 3, "weight_total": 3}', 23, 1793581500, 'zhou', 1701728000000),
+('plum', '3a5ba8f71d1549f18c8e9bcf11cdc467', '2026-10', 'lift', 'equal', 'spread', NULL, NULL, 700, 3, '{"accounts": 3, "weight_total": 3}', 24, 1793581500, 'zhou', 1701728000000);
+INSERT INTO allocation_reversal (estate_id, allocation_id, batch_seq, reason, actor, world_at, created_ms) VALUES
+('plum', '3a5ba8f71d1549f18c8e9bcf11cdc467', 25, 'twice', 'zhou', 1793581500, 1701728000000);
+INSERT INTO allocation_share (estate_id, allocation_id, account_id, weight, energy_wh, amount_fen) VALUES
+('plum', '462698ef715244f4afd15fc607fbd236', 'H0001', 1, 0, 334),
+('plum', '462698ef715244f4afd15fc607fbd236', 'H0002', 1, 0, 333),
+('plum', '462698ef715244f4afd15fc607fbd236', 'H0003', 1, 0, 333),
+('plum', '3a5ba8f71d1549f18c8e9bcf11cdc467', 'H0001', 1, 0, 234),
+('plum', '3a5ba8f71d1549f18c8e9bcf11cdc467', 'H0002', 1, 0, 233),
+('plum', '3a5ba8f71d1549f18c8e9bcf11cdc467', 'H0003', 1, 0, 233);
+INSERT INTO anomaly_case (estate_id, case_id, kind, subject, room_id, severity, status, evidence, opened_at, opened_ms, owner, resolution, closed_ms) VALUES
+('plum', '895ad138a1be422f9c55e100873431db', 'backwards', '202600000002', '1-0002', 'high', 'open', '{"step_back_wh": 10000, "register_accepted_wh": 1009000, "accepted_at": 1791939900, "register_read_wh": 999000, "read_at": 1791950700}', 1791961500, 1700108000000, '', '', NULL);
+INSERT INTO api_client (estate_id, client_id, name, secret, scopes, active) VALUES
+('plum', 'client_id of old', 'name of old', 'secret of old', 'scopes of old', 1);
+INSERT INTO app_user (estate_id, user_id, login, password_hash, role, name, account_id, language, active, failures, locked_until_ms) VALUES
+('plum', 'user_id of old', 'zhou', 'password_hash of old', 'role of old', 'name of old', 'H0001', 'language of old', 1, 1, 1);
+INSERT INTO approval (estate_id, approval_id, kind, payload, payload_sha256, requested_by, requested_ms, expires_ms, approved_by, approved_ms, status) VALUES
+('plum', 'approval_id of old', 'clock', '{}', 'payload_sha256 of old', 'requested_by of old', 1, 1, 'approved_by of old', 1, 'open');
+INSERT INTO archive (estate_id, archive_no, act, first_seq, last_seq, until_seq, until_at, lines, file, file_sha256, hash, standing_sha256, actor, created_ms) VALUES
+('plum', 1, 'moved', 1, 7, 7, 1791896700, 18, 'plum-000000001-000000007.archive', 'e751de13cb0a742c3998f41f33837e88065115a2f825e5691ff7efc8172d8c4e', '1c0d7abb033effe94c5bf6fc98d3abd5bc0417102ad3edf9d67fd69758e80edd', 'cd94d2fac12bf7731956d45c918d10ab1849c1c09e037abf5cee693faa37f60a', 'command line', 1714688000000);
+INSERT INTO archive_account (estate_id, archive_no, account_id, balance_fen, residue_nf, version) VALUES
+('plum', 1, 'H0001', 3940, -36250000, 3),
+('plum', 1, 'H0002', 223, -339375000, 4),
+('plum', 1, 'H0003', 5020, 0, 4),
+('plum', 1, 'cash', -300, 0, 2),
+('plum', 1, 'opening', -10300, 0, 3),
+('plum', 1, 'revenue', 1417, 0, 2);
+INSERT INTO archive_meter (estate_id, archive_no, meter_id, install_no, total_wh, read_at, rates_wh, tier_period_start, tier_period_wh, order_start, order_rates_wh, charged_wh, charges) VALUES
+('plum', 1, '202600000001', 1, 1018000, 1791882300, NULL, 1790784000, 18000, 0, '0,0,0,0', 18000, 2),
+('plum', 1, '202600000002', 1, 1003000, 1791882300, NULL, 1790784000, 3000, 0, '0,0,0,0', 3000, 2),
+('plum', 1, '202600000003', 1, 1002000, 1791882300, '1800,2600,3400,4200', 0, 2000, 0, '0,0,0,0', 2000, 2);
+INSERT INTO audit (estate_id, audit_id, actor, verb, subject, detail, world_at, created_ms) VALUES
+('plum', '489a451a4f0647659aa65f45ecc6ffbc', 'sandbox', 'payment.suspense', '8565b4a3195b4fbd92e275ebbdca8804', '700 fen of sandbox, transaction t2: unknown order', 1791943500, 1700090000000),
+('plum', 'a6c97626966c49cfb5309eceb10408ee', 'lin', 'topup.sold', 'H0002', '2000 fen, cf0fca6c59174d7d90364da124ae97c5', 1791947100, 1700093600000),
+('plum', 'f5bc285bb621493b87c77c44ae0b2c11', 'zhou', 'refund.ordered', '5818177d2a8dd6733c8769315dd5d878', '1200 fen of payment b7c9367df9224c859085ed4c0199ebd7: moved', 1791954300, 1700100800000),
+('plum', 'bdee9494634845e3a1bd42fa742a4434', 'olga', 'account.adjusted', 'H0001', 'a wrong register', 1791954300, 1700100800000),
+('plum', 'a602b290e3ff4627bf365ce31e9bd874', 'olga', 'account.paused', 'H0003', 'as they asked', 1791954300, 1700100800000),
+('plum', 'dc61ec2c2e1b44bbbbad4faaae3c5408', 'olga', 'account.resumed', 'H0003', 'as they asked', 1791957900, 1700104400000),
+('plum', 'd63fb235b6b24d2d98c669ad95607f3c', 'zhou', 'day.closed', '2026-10-31', 'a gap', 1793581500, 1701728000000),
+('plum', 'f2701150a5f440f3a074aa42223e70cd', 'zhou', 'month.closed', '2026-10', 'a gap', 1793581500, 1701728000000),
+('plum', '2b6061b19ea9452ea8ec2adba04ce3bb', 'zhou', 'allocation.posted', '462698ef715244f4afd15fc607fbd236', 'stairs, 1000 fen by equal among 3', 1793581500, 1701728000000),
+('plum', 'f376ad61a7bd47e6b1d9fa94271a0e78', 'zhou', 'allocation.posted', '3a5ba8f71d1549f18c8e9bcf11cdc467', 'lift, 700 fen by equal among 3', 1793581500, 1701728000000),
+('plum', '17ea6e9b14714c13a39719256bf4c8c3', 'zhou', 'allocation.reversed', '3a5ba8f71d1549f18c8e9bcf11cdc467', 'twice', 1793581500, 1701728000000),
+('plum', '151ed2bd195747f99318be7e94a42549', 'zhou', 'meter.replacement', '202600000002', '202600000002 at 1020500 Wh, 202600000099 from 500 Wh, x 1: broken', 1793585100, 1701731600000),
+('plum', '7723caa8a919427f85d3e5251a8db751', 'system', 'rerate.done', '3af46d7524974513a5336c06fd341bed', '', 1793592300, 1701738800000);
+INSERT INTO batch (estate_id, batch_seq, kind, event_at, created_ms, idem_key, payload_sha256, lines, turnover_fen, actor, memo) VALUES
+('plum', 1, 'opening', 1791853500, 1700000000000, 'opening:H0001', '10808658f8aa80ed4ba7bc7d16b01829e8f03e11ad36655e7cf48dc8af4d4d3c', 2, 5000, 'import', ''),
+('plum', 2, 'opening', 1791853500, 1700000000000, 'opening:H0002', 'dff255dcee9a469b22a5d0c9fdbfb98fad47c4526655660be40056a64d6c9336', 2, 300, 'import', ''),
+('plum', 3, 'opening', 1791853500, 1700000000000, 'opening:H0003', '24976cbc9ed0db9617d9134f4e7dc8e5375acfcfe5f2dca0bbb0d85a6f23d190', 2, 5000, 'import', ''),
+('plum', 4, 'charge', 1791867900, 1700014400000, 'charge:58b03db958aff1de85be90c52ed0cfba0cd81fb8d1014df680e4a0c29ebafb87', '57d9d18e0a8a4506086aabfae0ad92d8b4517534784391020e94f288c91c3af4', 4, 708, 'system', ''),
+('plum', 5, 'topup', 1791853500, 1700000000000, 'key-1', 'fa357d7c734ef71e5a668a024eb34bc41419cbcce13219d17a9be595cd4a47e1', 2, 100, 'test', ''),
+('plum', 6, 'charge', 1791882300, 1700028800000, 'charge:866425896c17733e47f8ff140a31e3a889c8879e187aba1c4542f2c2c7b3c0be', '53111a8bf5e805a4d25f4a4ff2c1d025eb70c40d3bbbd1d250633cd1a45a4ce1', 4, 709, 'system', ''),
+('plum', 7, 'topup', 1791853500, 1700000000000, 'key-2', '708aee39e9aca147bb5dd789d5172b7accc1c66c70db6a7bb0f842126a91e29f', 2, 200, 'test', ''),
+('plum', 8, 'charge', 1791896700, 1700043200000, 'charge:2219f85a183e02ac21e9c45a3f3f8cff110c2d3fd00fa39348eb24bf23d024d6', '76d2a63cd8dd893465312981d4312e60299d62fec9a0c08c1a6a79b1a8c55968', 4, 708, 'system', ''),
+('plum', 9, 'topup', 1791853500, 1700000000000, 'key-3', '805b3fc47a9261ff5311b3fdace4d994fcbf65acb1f312b6595c317e07cb5a5b', 2, 300, 'test', ''),
+('plum', 10, 'charge', 1791911100, 1700057600000, 'charge:033df8f4f3f4b9a71052b5beafe7280480d9a365fca96fb2b9e8a76af307d9f3', 'c9dd06e4fa8016d67fd906b2ac8fc659c8e90eb9fd5718151e0d9fa0122e16a5', 4, 708, 'system', ''),
+('plum', 11, 'topup', 1791853500, 1700000000000, 'key-4', '524c818cc7cb3b82219f4d184ab5e90cd79c1725d78ac981b87027481c9345d0', 2, 400, 'test', ''),
+('plum', 12, 'charge', 1791925500, 1700072000000, 'charge:017d3879edb20c3b46b7587f81a0766590319d728e7a890034ad6c6ab4444501', 'c0a05f0c1378d42addc0a722d3df0f8a318991a4c902bdd319bfc6428f79254f', 4, 709, 'system', ''),
+('plum', 13, 'topup', 1791853500, 1700000000000, 'key-5', '5633c0cb10a2186ade339a0e830ad8181ca0be0d2074939534a27070d6279cd0', 2, 500, 'test', ''),
+('plum', 14, 'charge', 1791939900, 1700086400000, 'charge:bbce04ec0222531abeb618fb140636844304b28824cab14b8a139f0f86d73198', '19767e3ebc9c892d76dc62570d976159b49428524b7a06a0a9cfaa8532231a97', 4, 708, 'system', ''),
+('plum', 15, 'topup', 1791853500, 1700000000000, 'key-6', 'd082ec1be003f75c9f564852047d79dfddb2ba09bba2edd0a3eca2834c469a6a', 2, 600, 'test', ''),
+('plum', 16, 'topup', 1791943500, 1700090000000, 'topup:sandbox:t1', 'd8601ccde51274b60c903a813036bd0da939b250558dc1ff9c6761659b4f304c', 2, 5000, 'sandbox', ''),
+('plum', 17, 'topup', 1791943500, 1700090000000, 'topup:sandbox:t2', '94573f1c946d726eeae0ff66c2ec9bbf282444c852e5bd0f782f61f68bb10e35', 2, 700, 'sandbox', ''),
+('plum', 18, 'topup', 1791947100, 1700093600000, 'topup:cash:cf0fca6c59174d7d90364da124ae97c5', 'dc060dbc637931d7e6a35c08ccad3adf1e8c9d66f9fab6386f9b7f0bf510b648', 2, 2000, 'lin', ''),
+('plum', 19, 'refund', 1791954300, 1700100800000, 'refund:5818177d2a8dd6733c8769315dd5d878', '83a09a5c8add7234afbd27f20e79c247f4e60fbcee9176d686068daf73cf901e', 2, 1200, 'zhou', ''),
+('plum', 20, 'adjustment', 1791954300, 1700100800000, 'adjustment:H0001:adj-1', 'b8cbd90f50235f54e9c72686874b4613e2a6d63732069ed28823be9e8f1a7094', 2, 250, 'olga', 'a wrong register'),
+('plum', 21, 'fee', 1791853500, 1700104400000, 'fee-1', 'ed8f0a996622bb698f9a1b70379b57ac32b5830bc34a82bac3044b1806ee105c', 2, 4000, 'zhou', 'property fee'),
+('plum', 22, 'charge', 1793581500, 1701728000000, 'charge:e04fc82f90b41e02d6a08d64dd516dfba90bd2e0746baf4859cc1310bad160b0', 'b93345b19dce929fc65c79d33a1e15b51590c8534ba586a086424af280bf904f', 5, 3357, 'system', '2 steps split by time at a tariff boundary'),
+('plum', 23, 'allocation', 1793581500, 1701728000000, 'allocation:2026-10:stairs:1', '9c87b96f5b080532ef45aef08b51ba4c995345b4905b55391e9168e6350ebb52', 4, 1000, 'zhou', 'stairs 2026-10'),
+('plum', 24, 'allocation', 1793581500, 1701728000000, 'allocation:2026-10:lift:1', '0516731f54dd0defc171d1e9707532ca395a6fcab2ccc0ddbce587251d2423e4', 4, 700, 'zhou', 'lift 2026-10'),
+('plum', 25, 'reversal', 1793581500, 1701728000000, 'allocation:reversed:3a5ba8f71d1549f18c8e9bcf11cdc467', '761453b3f5fb5c39431b80cdfe2639062cea7a4878c866b2d350d33a863abe7d', 4, 700, 'zhou', 'lift 2026-10'),
+('plum', 26, 'charge', 1793585100, 1701731600000, 'charge:e9b781a660058868db3c4c68f50f387dd6d369b5218c48b02a5939ccde645749', '92d7a0b3f8485d5af15bf355bb5500ec686462ef660eba638daf47e94db6bcb8', 2, 29, 'system', ''),
+('plum', 27, 'rerate', 1793592300, 1701738800000, 'rerate:3af46d7524974513a5336c06fd341bed:H0002', '698fc452f8512f968e19f4c83e3c1eeb2455bc86d023bf6de433a2cefd5c57c8', 3, 287, 'system', 'rerate 3af46d7524974513a5336c06fd341bed 356d833d0ce686cab29cf3b9dea8da7c0347f19cfce7a783a0b7c094efef0dd4'),
+('plum', 28, 'archive', 1806541500, 1714688000000, 'archive:1', 'a25721fc6e3079908ee06033e3c547f9d6e783586ef1feedc50f272b440452da', 0, 0, 'command line', 'moved plum-000000001-000000007.archive'),
+('plum', 29, 'topup', 1791853500, 1700000000000, 'after the last seal', '5cd91e8e16640c5620dcbe9a02781d59f72fe1ad9512ca4001a5de2d810fe32f', 2, 1, 'test', '');
+INSERT INTO bill_difference (estate_id, provider, day, class, what, key, order_no, transaction_id, here_fen, there_fen, explained_ms, here_state, there_state, case_id, created_ms) VALUES
+('plum', 'sandbox', '2026-10-13', 'class of old', 'what of old', 'key of old', 'order_no of old', 'transaction_id of old', 1, 1, 1, 'here_state of old', 'there_state of old', 'case_id of old', 1700000000000);
+INSERT INTO bill_file (estate_id, provider, day, sha256, content, source, actor, rows, paid_fen, returned_fen, created_ms) VALUES
+('plum', 'sandbox', '2026-10-13', 'sha256 of old', 'content of old', 'source of old', 'zhou', 1, 1, 1, 1700000000000);
+INSERT INTO bill_row (estate_id, provider, day, row_no, kind, order_no, refund_no, transaction_id, state, amount_fen, at_ms) VALUES
+('plum', 'sandbox', '2026-10-13', 1, 'clock', 'order_no of old', 'refund_no of old', 'transaction_id of old', 'state of old', 1, 1);
+INSERT INTO building (estate_id, building_id, name, position) VALUES
+('plum', '1', 'Building 1', 0);
+INSERT INTO bulk_cut (estate_id, bulk_id, approval_id, status, reason, wave, wave_at, started_at, created_ms, act) VALUES
+('plum', 'bulk_id of old', 'approval_id of old', 'open', 'reason of old', 1, 1, 1, 1700000000000, 'act of old');
+INSERT INTO bulk_cut_item (estate_id, bulk_id, account_id, meter_id, wave, outcome) VALUES
+('plum', 'bulk_id of old', 'H0001', '202600000001', 1, 'outcome of old');
+INSERT INTO bus (estate_id, bus_id, url, baud, parity, stop_bits, reply_delay_max_ms, frame_gap_ms, attempts_max, rs485) VALUES
+('plum', 'bus-1', '/dev/ttyUSB0', 2400, 'E', 1, 1000, 30, 3, 0);
+INSERT INTO callback_inbox (estate_id, provider, event_id, body, verdict, received_ms) VALUES
+('plum', 'sandbox', 'e-t1', '{"paid": true}', 'credited', 1700090000000),
+('plum', 'sandbox', 'e-t2', '{"paid": true}', 'suspense', 1700090000000);
+INSERT INTO candidate_day (estate_id, day, candidates) VALUES
+('plum', '2026-10-13', 1);
+INSERT INTO case_event (estate_id, case_id, event_no, verb, actor, note, world_at, created_ms) VALUES
+('plum', '895ad138a1be422f9c55e100873431db', 1, 'opened', 'system', '', 1791961500, 1700108000000);
+INSERT INTO estate (estate_id, name, time_zone, mode, close_policy, reading_cycle_s, billing_cycle_s, grace_s, command_ttl_s, reading_fresh_s, protected_from_min, protected_to_min, protect_weekends, protect_holidays, trips_per_hour_max, trips_per_day_max, breaker, breaker_reason, stopped, phone, trips_without_deadline, spread_s, scheme_id, limits_at, status_cycle_s, variables_cycle_s, clock_cycle_s, daily_freeze, topup_min_fen, topup_max_fen, refund_alone_max_fen, balance_max_fen, sales_day_max_fen, adjust_alone_fen, price_cap_nf_per_wh) VALUES
+('plum', 'Plum Garden', 'Asia/Shanghai', 'observe', 'allow', 900, 3600, 86400, 120, 1800, 1020, 540, 1, 1, NULL, NULL, 'closed', '', 0, '', 0, 1800, NULL, 0, 900, 3600, 21600, 1, 1000, 500000, 50000, NULL, NULL, 10000, NULL);
+INSERT INTO exchange (estate_id, exchange_id, kind, account_id, at, old_meter_id, old_install_no, old_ratio, old_max_power_w, old_start_wh, old_installed_at, final_wh, final_rates_wh, new_meter_id, new_install_no, new_ratio, start_wh, start_rates_wh, tier_period_start, tier_period_wh, order_start, order_rates_wh, actor, reason, created_ms) VALUES
+('plum', 'f87da7fca8a0474aa3017efe028d8bde', 'replacement', 'H0002', 1793585100, '202600000002', 1, 1, 15840, 1000000, 1791853500, 1020500, NULL, '202600000099', 1, 1, 500, NULL, 1793462400, 1299, 0, NULL, 'zhou', 'broken', 1701731600000);
+INSERT INTO holiday (estate_id, day, kind, name) VALUES
+('plum', '2026-10-13', 'clock', 'name of old');
+INSERT INTO idempotency (estate_id, client_id, idem_key, body_sha256, status, answer, created_ms) VALUES
+('plum', 'counter', 'sale-00000001', 'cc8a2cc22455c7d74abd983a18b6e7e6f3ad0b6f6b03ecf969e6ac39f3e4496c', 200, '{"order_no": "cf0fca6c59174d7d90364da124ae97c5", "batch_seq": 18, "balance_fen": 2270}', 1700093600000);
+INSERT INTO keep_attempt (estate_id, meter_id, gen, step_no, step, detail, world_at, created_ms) VALUES
+('plum', '202600000001', 1, 1, 'step of old', 'detail of old', 1791853500, 1700000000000);
+INSERT INTO keep_desired (estate_id, meter_id, gen, state, reason, actor, decided_at, created_ms) VALUES
+('plum', '202600000001', 1, 'state of old', 'reason of old', 'zhou', 1, 1700000000000);
+INSERT INTO keep_power (estate_id, meter_id, gen, tries, next_ms, read_at, state, command, created_ms) VALUES
+('plum', '202600000001', 1, 1, 1, 1, 'state of old', 'command of old', 1700000000000);
+INSERT INTO line (estate_id, batch_seq, line_no, account_id, amount_fen, balance_after_fen, account_version, charge_nf, residue_after_nf, meter_id, install_no, tariff_id, from_wh, to_wh, from_rates_wh, to_rates_wh, tier_period_start, tier_from_wh, event_from, event_to) VALUES
+('plum', 8, 1, 'H0001', -530, 3410, 4, 529981875000, -54375000, '202600000001', 1, 'single', 1018000, 1027000, NULL, NULL, 1790784000, 18000, 1791882300, 1791896700),
+('plum', 8, 2, 'H0002', -88, 135, 5, 88330312500, -9062500, '202600000002', 1, 'single', 1003000, 1004500, NULL, NULL, 1790784000, 3000, 1791882300, 1791896700),
+('plum', 8, 3, 'H0003', -90, 4930, 5, 90000000000, 0, '202600000003', 1, 'tou', 1002000, 1003000, '1800,2600,3400,4200', '2200,2900,3600,4300', 0, 2000, 1791882300, 1791896700),
+('plum', 8, 4, 'revenue', 708, 2125, 3, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 9, 1, 'H0001', 300, 3710, 5, 0, -54375000, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 9, 2, 'cash', -300, -600, 3, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 10, 1, 'H0001', -530, 3180, 6, 529981875000, -72500000, '202600000001', 1, 'single', 1027000, 1036000, NULL, NULL, 1790784000, 27000, 1791896700, 1791911100),
+('plum', 10, 2, 'H0002', -88, 47, 6, 88330312500, 321250000, '202600000002', 1, 'single', 1004500, 1006000, NULL, NULL, 1790784000, 4500, 1791896700, 1791911100),
+('plum', 10, 3, 'H0003', -90, 4840, 6, 90000000000, 0, '202600000003', 1, 'tou', 1003000, 1004000, '2200,2900,3600,4300', '2600,3200,3800,4400', 0, 3000, 1791896700, 1791911100),
+('plum', 10, 4, 'revenue', 708, 2833, 4, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 11, 1, 'H0002', 400, 447, 7, 0, 321250000, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 11, 2, 'cash', -400, -1000, 4, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 12, 1, 'H0001', -530, 2650, 7, 529981875000, -90625000, '202600000001', 1, 'single', 1036000, 1045000, NULL, NULL, 1790784000, 36000, 1791911100, 1791925500),
+('plum', 12, 2, 'H0002', -89, 358, 8, 88330312500, -348437500, '202600000002', 1, 'single', 1006000, 1007500, NULL, NULL, 1790784000, 6000, 1791911100, 1791925500),
+('plum', 12, 3, 'H0003', -90, 4750, 7, 90000000000, 0, '202600000003', 1, 'tou', 1004000, 1005000, '2600,3200,3800,4400', '3000,3500,4000,4500', 0, 4000, 1791911100, 1791925500),
+('plum', 12, 4, 'revenue', 709, 3542, 5, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 13, 1, 'H0003', 500, 5250, 8, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 13, 2, 'cash', -500, -1500, 5, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 14, 1, 'H0001', -530, 2120, 8, 529981875000, -108750000, '202600000001', 1, 'single', 1045000, 1054000, NULL, NULL, 1790784000, 45000, 1791925500, 1791939900),
+('plum', 14, 2, 'H0002', -88, 270, 9, 88330312500, -18125000, '202600000002', 1, 'single', 1007500, 1009000, NULL, NULL, 1790784000, 7500, 1791925500, 1791939900),
+('plum', 14, 3, 'H0003', -90, 5160, 9, 90000000000, 0, '202600000003', 1, 'tou', 1005000, 1006000, '3000,3500,4000,4500', '3400,3800,4200,4600', 0, 5000, 1791925500, 1791939900),
+('plum', 14, 4, 'revenue', 708, 4250, 6, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 15, 1, 'H0001', 600, 2720, 9, 0, -108750000, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 15, 2, 'cash', -600, -2100, 6, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 16, 1, 'H0001', 5000, 7720, 10, 0, -108750000, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 16, 2, 'provider:sandbox', -5000, -5000, 1, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 17, 1, 'suspense', 700, 700, 1, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 17, 2, 'provider:sandbox', -700, -5700, 2, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 18, 1, 'H0002', 2000, 2270, 10, 0, -18125000, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 18, 2, 'cash', -2000, -4100, 7, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 19, 1, 'H0001', -1200, 6520, 11, 0, -108750000, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 19, 2, 'refunds', 1200, 1200, 1, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 20, 1, 'H0001', -250, 6270, 12, 0, -108750000, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 20, 2, 'adjustment', 250, 250, 1, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 21, 1, 'H0001:property', -4000, -4000, 1, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 21, 2, 'revenue:property', 4000, 4000, 1, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 22, 1, 'H0001', -2512, 3758, 13, 2512231861250, 123111250, '202600000001', 1, 'single', 1054000, 1096662, NULL, NULL, 1790784000, 54000, 1791939900, 1793462400),
+('plum', 22, 2, 'H0002', -601, 1669, 11, 600705011875, -313113125, '202600000002', 1, 'single', 1009000, 1019201, NULL, NULL, 1790784000, 9000, 1791939900, 1793462400),
+('plum', 22, 3, 'H0001', -197, 3561, 14, 196564388750, -312500000, '202600000001', 1, 'single', 1096662, 1100000, NULL, NULL, 1793462400, 0, 1793462400, 1793581500),
+('plum', 22, 4, 'H0002', -47, 1622, 12, 47050613125, -262500000, '202600000002', 1, 'single', 1019201, 1020000, NULL, NULL, 1793462400, 0, 1793462400, 1793581500),
+('plum', 22, 5, 'revenue', 3357, 7607, 7, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 23, 1, 'revenue:shared', 1000, 1000, 1, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 23, 2, 'H0001:shared', -334, -334, 1, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 23, 3, 'H0002:shared', -333, -333, 1, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 23, 4, 'H0003:shared', -333, -333, 1, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 24, 1, 'revenue:shared', 700, 1700, 2, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 24, 2, 'H0001:shared', -234, -568, 2, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 24, 3, 'H0002:shared', -233, -566, 2, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 24, 4, 'H0003:shared', -233, -566, 2, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 25, 1, 'revenue:shared', -700, 1000, 3, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 25, 2, 'H0001:shared', 234, -334, 3, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 25, 3, 'H0002:shared', 233, -333, 3, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 25, 4, 'H0003:shared', 233, -333, 3, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 26, 1, 'H0002', -29, 1593, 13, 29443437500, 180937500, '202600000002', 1, 'single', 1020000, 1020500, NULL, NULL, 1793462400, 799, 1793581500, 1793585100),
+('plum', 26, 2, 'revenue', 29, 7636, 8, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 27, 1, 'H0001', 244, 3805, 15, -243630000000, 57500000, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 27, 2, 'H0002', 43, 1636, 14, -43450000000, -269062500, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 27, 3, 'revenue', -287, 7349, 9, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 29, 1, 'H0001', 1, 3806, 16, 0, 57500000, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', 29, 2, 'cash', -1, -4101, 8, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO login_failure (place, login, failures, until_ms) VALUES
+('place of old', 'zhou', 1, 1);
+INSERT INTO login_session (token_sha256, estate_id, user_id, created_ms, expires_ms, csrf) VALUES
+('token_sha256 of old', 'plum', 'user_id of old', 1700000000000, 1, 'csrf of old');
+INSERT INTO meter (estate_id, meter_id, kind, bus_id, account_id, room_id, gate_id, install_no, start_wh, start_rate1_wh, start_rate2_wh, start_rate3_wh, start_rate4_wh, installed_at, ratio, max_power_w, protocol, password_level, password, model, unit, fee, customer) VALUES
+('plum', '202600000001', 'household', 'bus-1', 'H0001', '1-0001', '202699000001', 1, 1000000, NULL, NULL, NULL, NULL, 1791853500, 1, 15840, '2007', 2, '000000', '', NULL, 'remote', ''),
+('plum', '202600000002', 'household', '', NULL, '1-0002', NULL, 1, 1000000, NULL, NULL, NULL, NULL, 1791853500, 1, 15840, '2007', 2, '000000', '', NULL, 'remote', ''),
+('plum', '202600000003', 'household', 'bus-1', 'H0003', '1-0003', '202699000001', 1, 1000000, 1000, 2000, 3000, 4000, 1791853500, 1, 15840, '2007', 2, '000000', '', NULL, 'remote', ''),
+('plum', '202699000001', 'gate', 'bus-1', NULL, 'gate of 1', NULL, 1, 0, NULL, NULL, NULL, NULL, 1791853500, 1, 1000000, '2007', 2, '000000', '', NULL, 'remote', ''),
+('plum', '202600000099', 'household', 'bus-1', 'H0002', '1-0002', '202699000001', 1, 500, NULL, NULL, NULL, NULL, 1793585100, 1, 15840, '2007', 2, '000000', '', NULL, 'remote', '');
+INSERT INTO meter_cursor (estate_id, meter_id, install_no, seq, read_at, total_wh, rate1_wh, rate2_wh, rate3_wh, rate4_wh, tier_period_start, tier_period_wh, order_start, order_rates_wh) VALUES
+('plum', '202600000001', 1, 7, 1793581500, 1100000, NULL, NULL, NULL, NULL, 1793462400, 3338, 0, NULL),
+('plum', '202600000002', 1, 8, 1793585100, 1020500, NULL, NULL, NULL, NULL, 1793462400, 1299, 0, NULL),
+('plum', '202600000003', 1, 6, 1791939900, 1006000, 3400, 3800, 4200, 4600, 0, 6000, 0, NULL),
+('plum', '202600000099', 1, 0, 1793585100, 500, NULL, NULL, NULL, NULL, 1793462400, 1299, 0, NULL);
+INSERT INTO meter_live (estate_id, meter_id, contact_at, contact_ms, failures, total_wh, reading_at, reading_ms, previous_wh, previous_ms, voltage_mv, current_ma, power_mw, variables_at, status3, status3_at, status3_ms, clock_offset_s, usual_w, usual_from, pending_wh, pending_at) VALUES
+('plum', '202600000001', 1793581500, 1701728000000, 0, 1100000, 1793581500, 1701728000000, 1054000, 1700086400000, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 825, 1791853500, NULL, NULL),
+('plum', '202600000002', 1793581500, 1701728000000, 0, 1020500, 1793585100, 1701731600000, 1020000, 1701728000000, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 500, 1791853500, NULL, NULL),
+('plum', '202600000003', 1793581500, 1701728000000, 0, 1006000, 1791939900, 1700086400000, 1005000, 1700072000000, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 250, 1791853500, NULL, NULL),
+('plum', '202699000001', NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+('plum', '202600000099', NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO meter_setting (estate_id, meter_id, name, wanted, shown, status, detail, actor, tries, next_ms, created_ms, read_ms) VALUES
+('plum', '202600000001', 'name of old', 1, 1, 'open', 'detail of old', 'zhou', 1, 1, 1700000000000, 1);
+INSERT INTO notice (estate_id, notice_id, account_id, kind, channel, arguments, status, event_at, created_ms, sent_ms, delivered_at, delivered_ms, attempts, failure, not_before_at) VALUES
+('plum', '40007920933c4373a7425090d156a61b', 'H0001', 'alarm1', 'page', '{"balance_fen": 2650, "room": "1-0001"}', 'queued', 1791925500, 1700072000000, NULL, NULL, NULL, 0, '', 1791925500),
+('plum', 'c15f655eefc844e4b72b52823ea7adab', 'H0001', 'alarm1', 'sandbox', '{"balance_fen": 2650, "room": "1-0001"}', 'queued', 1791925500, 1700072000000, NULL, NULL, NULL, 0, '', 1791925500),
+('plum', '1ab746cd4c924776ae98d589da414e26', 'H0001', 'topup', 'page', '{"amount_fen": 5000, "balance_fen": 7720, "room": "1-0001"}', 'queued', 1791943500, 1700090000000, NULL, NULL, NULL, 0, '', 0),
+('plum', '7cc1ae17fad04ca6be9ff06e5e6d3e16', 'H0001', 'topup', 'sandbox', '{"amount_fen": 5000, "balance_fen": 7720, "room": "1-0001"}', 'queued', 1791943500, 1700090000000, NULL, NULL, NULL, 0, '', 0),
+('plum', 'd8e6d0ac5eb34333a70880c658047185', 'H0002', 'topup', 'page', '{"amount_fen": 2000, "balance_fen": 2270, "room": "1-0002"}', 'queued', 1791947100, 1700093600000, NULL, NULL, NULL, 0, '', 0),
+('plum', '2052a84448ea4644961748e39bea3e15', 'H0002', 'topup', 'sandbox', '{"amount_fen": 2000, "balance_fen": 2270, "room": "1-0002"}', 'queued', 1791947100, 1700093600000, NULL, NULL, NULL, 0, '', 0),
+('plum', '212b3bdacd514fad934553b967944304', 'H0001', 'refund', 'page', '{"amount_fen": 1200, "balance_fen": 6520, "room": "1-0001"}', 'queued', 1791954300, 1700100800000, NULL, NULL, NULL, 0, '', 0),
+('plum', 'd93e75f2992d4fbe8eeee175cff8321e', 'H0001', 'refund', 'sandbox', '{"amount_fen": 1200, "balance_fen": 6520, "room": "1-0001"}', 'queued', 1791954300, 1700100800000, NULL, NULL, NULL, 0, '', 0);
+INSERT INTO payment (estate_id, payment_id, provider, transaction_id, order_no, account_id, amount_fen, batch_seq, event_at, created_ms, state, paid_ms) VALUES
+('plum', 'b7c9367df9224c859085ed4c0199ebd7', 'sandbox', 't1', '7dc41959f9eb47ffa81c1ec0202c9b18', 'H0001', 5000, 16, 1791943500, 1700090000000, 'credited', 1700090000000),
+('plum', '8565b4a3195b4fbd92e275ebbdca8804', 'sandbox', 't2', 'ffffffffffffffffffffffffffffffff', NULL, 700, 17, 1791943500, 1700090000000, 'suspense', 1700090000000),
+('plum', '87406b57ae73459382de10a0c8122366', 'cash', 'cf0fca6c59174d7d90364da124ae97c5', 'cf0fca6c59174d7d90364da124ae97c5', 'H0002', 2000, 18, 1791947100, 1700093600000, 'credited', 1700093600000);
+INSERT INTO payment_order (estate_id, order_no, account_id, amount_fen, provider, channel, status, token_sha256, created_ms, created_at, paid_ms, payment_id, actor, powered_off, confirmed_ms, button_ms) VALUES
+('plum', '7dc41959f9eb47ffa81c1ec0202c9b18', 'H0001', 5000, 'sandbox', 'online', 'paid', 'd1578709abe00323988b7b59139555c2507745d47c942b27634d350eb8b8fced', 1700090000000, 1791943500, 1700090000000, 'b7c9367df9224c859085ed4c0199ebd7', 'anna', 0, NULL, NULL),
+('plum', 'cf0fca6c59174d7d90364da124ae97c5', 'H0002', 2000, 'cash', 'counter', 'paid', '', 1700093600000, 1791947100, 1700093600000, '87406b57ae73459382de10a0c8122366', 'lin', 0, NULL, NULL);
+INSERT INTO reading (estate_id, read_at, meter_id, install_no, received_ms, total_wh, rate1_wh, rate2_wh, rate3_wh, rate4_wh, reverse_wh, source, verdict, reason, raw_hex, rules) VALUES
+('plum', 1791867900, '202600000001', 1, 1700014400000, 1009000, NULL, NULL, NULL, NULL, NULL, 'live', 'accepted', 'forward within the meter''s power', '', 2),
+('plum', 1791867900, '202600000002', 1, 1700014400000, 1001500, NULL, NULL, NULL, NULL, NULL, 'live', 'accepted', 'forward within the meter''s power', '', 2),
+('plum', 1791867900, '202600000003', 1, 1700014400000, 1001000, 1400, 2300, 3200, 4100, NULL, 'live', 'accepted', 'forward within the meter''s power', '', 2),
+('plum', 1791882300, '202600000001', 1, 1700028800000, 1018000, NULL, NULL, NULL, NULL, NULL, 'live', 'accepted', 'forward within the meter''s power', '', 2),
+('plum', 1791882300, '202600000002', 1, 1700028800000, 1003000, NULL, NULL, NULL, NULL, NULL, 'live', 'accepted', 'forward within the meter''s power', '', 2),
+('plum', 1791882300, '202600000003', 1, 1700028800000, 1002000, 1800, 2600, 3400, 4200, NULL, 'live', 'accepted', 'forward within the meter''s power', '', 2),
+('plum', 1791896700, '202600000001', 1, 1700043200000, 1027000, NULL, NULL, NULL, NULL, NULL, 'live', 'accepted', 'forward within the meter''s power', '', 2),
+('plum', 1791896700, '202600000002', 1, 1700043200000, 1004500, NULL, NULL, NULL, NULL, NULL, 'live', 'accepted', 'forward within the meter''s power', '', 2),
+('plum', 1791896700, '202600000003', 1, 1700043200000, 1003000, 2200, 2900, 3600, 4300, NULL, 'live', 'accepted', 'forward within the meter''s power', '', 2),
+('plum', 1791911100, '202600000001', 1, 1700057600000, 1036000, NULL, NULL, NULL, NULL, NULL, 'live', 'accepted', 'forward within the meter''s power', '', 2),
+('plum', 1791911100, '202600000002', 1, 1700057600000, 1006000, NULL, NULL, NULL, NULL, NULL, 'live', 'accepted', 'forward within the meter''s power', '', 2),
+('plum', 1791911100, '202600000003', 1, 1700057600000, 1004000, 2600, 3200, 3800, 4400, NULL, 'live', 'accepted', 'forward within the meter''s power', '', 2),
+('plum', 1791925500, '202600000001', 1, 1700072000000, 1045000, NULL, NULL, NULL, NULL, NULL, 'live', 'accepted', 'forward within the meter''s power', '', 2),
+('plum', 1791925500, '202600000002', 1, 1700072000000, 1007500, NULL, NULL, NULL, NULL, NULL, 'live', 'accepted', 'forward within the meter''s power', '', 2),
+('plum', 1791925500, '202600000003', 1, 1700072000000, 1005000, 3000, 3500, 4000, 4500, NULL, 'live', 'accepted', 'forward within the meter''s power', '', 2),
+('plum', 1791939900, '202600000001', 1, 1700086400000, 1054000, NULL, NULL, NULL, NULL, NULL, 'live', 'accepted', 'forward within the meter''s power', '', 2),
+('plum', 1791939900, '202600000002', 1, 1700086400000, 1009000, NULL, NULL, NULL, NULL, NULL, 'live', 'accepted', 'forward within the meter''s power', '', 2),
+('plum', 1791939900, '202600000003', 1, 1700086400000, 1006000, 3400, 3800, 4200, 4600, NULL, 'live', 'accepted', 'forward within the meter''s power', '', 2),
+('plum', 1791950700, '202600000002', 1, 1700097200000, 999000, NULL, NULL, NULL, NULL, NULL, 'live', 'backwards', '10000 Wh backwards: reset or replacement suspected', '', 2),
+('plum', 1793581500, '202600000001', 1, 1701728000000, 1100000, NULL, NULL, NULL, NULL, NULL, 'live', 'accepted', 'forward within the meter''s power', '', 2),
+('plum', 1793581500, '202600000002', 1, 1701728000000, 1020000, NULL, NULL, NULL, NULL, NULL, 'live', 'accepted', 'forward within the meter''s power', '', 2),
+('plum', 1793581500, '202600000003', 1, 1701728000000, 1010000, 5900, 6300, 6700, 7100, NULL, 'live', 'sum_differs', 'the rates moved by 10000 Wh, the total by 4000 Wh', '', 2),
+('plum', 1793585100, '202600000002', 1, 1701731600000, 1020500, NULL, NULL, NULL, NULL, NULL, 'manual', 'accepted', 'forward within the meter''s power', '', 2);
+INSERT INTO reading_act (estate_id, meter_id, read_at, act_no, verdict_before, verdict_after, actor, reason, world_at, created_ms) VALUES
+('plum', '202600000001', 1, 1, 'verdict_before of old', 'verdict_after of old', 'zhou', 'reason of old', 1791853500, 1700000000000);
+INSERT INTO recharge (estate_id, recharge_id, account_id, meter_id, amount_fen, purchase_count, status, detail, remaining_fen, actor, tries, next_ms, created_ms, decided_ms) VALUES
+('plum', 'recharge_id of old', 'H0001', '202600000001', 1, 1, 'open', 'detail of old', 1, 'zhou', 1, 1, 1700000000000, 1);
+INSERT INTO recovery_rule (estate_id, rule_no, valid_from, permille, ledgers, split, actor, created_ms) VALUES
+('plum', 1, 1, 1, 'ledgers of old', 'split of old', 'zhou', 1700000000000);
+INSERT INTO refund (estate_id, refund_no, payment_id, provider, way, status, reason, actor, order_no, account_id, approved_by, detail, amount_fen, created_at, created_ms, tries, next_ms, decided_ms) VALUES
+('plum', '5818177d2a8dd6733c8769315dd5d878', 'b7c9367df9224c859085ed4c0199ebd7', 'sandbox', 'source', 'reserved', 'moved', 'zhou', '7dc41959f9eb47ffa81c1ec0202c9b18', 'H0001', NULL, '', 1200, 1791954300, 1700100800000, 0, 0, NULL);
+INSERT INTO register_day (estate_id, meter_id, day, first_wh, total_wh, read_at, source) VALUES
+('plum', '202600000001', '2026-10-13', 1000000, 1027000, 1791896700, 'live'),
+('plum', '202600000002', '2026-10-13', 1000000, 1004500, 1791896700, 'live'),
+('plum', '202600000003', '2026-10-13', 1000000, 1003000, 1791896700, 'live'),
+('plum', '202600000001', '2026-10-14', 1036000, 1054000, 1791939900, 'live'),
+('plum', '202600000002', '2026-10-14', 1006000, 1009000, 1791939900, 'live'),
+('plum', '202600000003', '2026-10-14', 1004000, 1006000, 1791939900, 'live'),
+('plum', '202600000001', '2026-11-02', 1100000, 1100000, 1793581500, 'live'),
+('plum', '202600000002', '2026-11-02', 1020000, 1020500, 1793585100, 'live');
+INSERT INTO relay_attempt (estate_id, meter_id, gen, step_no, step, world_at, created_ms, detail) VALUES
+('plum', '202600000001', 1, 1, 'step of old', 1791853500, 1700000000000, 'detail of old');
+INSERT INTO relay_desired (estate_id, meter_id, gen, state, action, reason, actor, decided_at, created_ms, expires_at, batch_ref, evidence, not_before_ms) VALUES
+('plum', '202600000001', 1, 'state of old', 'action of old', 'reason of old', 'zhou', 1, 1700000000000, 1, 'batch_ref of old', '{}', 1);
+INSERT INTO rerate (estate_id, rerate_id, tariff_id, definition, from_at, until_at, reason, status, until_batch, preview, done_account, corrected, corrected_fen, actor, created_ms, approval_id, done_ms) VALUES
+('plum', '3af46d7524974513a5336c06fd341bed', 'single', '{"id": "single", "name": "one price with two tiers a month", "time_zone": "Asia/Shanghai", "versions": [{"free_quota_wh": 0, "kind": "single", "levies_nf_per_wh": 0, "order_rule": "none", "periods": [], "quota_fills_tier": true, "rate_prices_nf_per_wh": [48886875, 48886875, 48886875, 48886875], "seasons": [{"months": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], "tier_limits_wh": [200000, 400000]}], "settlement_day": 1, "tier_period": "month", "tier_period_start": 1, "tier_steps_nf_per_wh": [5000000, 25000000], "valid_from_s": 1609430400}]}', 1791907200, 1792080000, 'a wrong price', 'done', 26, '{"accounts": 2, "energy_wh": 28708, "old_nf": "1690524407500", "new_nf": "1403444407500", "households": [["H0001", 24363, "1434660935625", "1191030935625"], ["H0002", 4345, "255863471875", "212413471875"]]}', 'H0002', 2, -287, 'zhou', 1701735200000, 'approval-1', 1701738800000);
+INSERT INTO scheme (estate_id, scheme_id, version, name, valid_from, definition, actor, created_ms) VALUES
+('plum', 'scheme_id of old', 1, 'name of old', 1, '{}', 'zhou', 1700000000000);
+INSERT INTO seal (estate_id, batch_seq, lines_sha256, previous_hash, hash, sealed_ms, form) VALUES
+('plum', 1, '2bfff750e0a049c3bae896f9662472e8fda023d841fefc8d8cdfa2c5ba368acb', '0000000000000000000000000000000000000000000000000000000000000000', 'e845c8e57bba2aacdedc66d980cba46bd8d1800864c7dd1ea9035d2f13edddad', 1701728000000, 2),
+('plum', 2, '73b4438e6ff1e647cb66b2b0b71400b349be51a556c2420cddb53c565c547351', 'e845c8e57bba2aacdedc66d980cba46bd8d1800864c7dd1ea9035d2f13edddad', '9b25e6c318e83730a45866b689ca5a10414a2478ac72e2f0024ae8117f1c073b', 1701728000000, 2),
+('plum', 3, '242c39ca4e3954cb6fe1936c3d1b8dd1d37f48d94325fadfe84f20e26459fb0a', '9b25e6c318e83730a45866b689ca5a10414a2478ac72e2f0024ae8117f1c073b', '16d669aeda8156daa2fa90abf08f31ab9393c16b2c3a2447a2f8f0af46e7dff5', 1701728000000, 2),
+('plum', 4, '65f9b59923ae04b86a2f224b68b63d9756c6cedc268ef64997e7829c291d1ee7', '16d669aeda8156daa2fa90abf08f31ab9393c16b2c3a2447a2f8f0af46e7dff5', '600e342f9c0e6e7430c31ab2b4cde69f2815e201b612d8116f397108983d61a4', 1701728000000, 2),
+('plum', 5, '2b0941434d3f65466ec642af3800683e3fbd9ca2e49a34e46d5c5f9c5bd4e942', '600e342f9c0e6e7430c31ab2b4cde69f2815e201b612d8116f397108983d61a4', '4403c65136c7e6b5ae39661d950f31e404836765431810b55e21ebf00a53e86c', 1701728000000, 2),
+('plum', 6, '20b6b8fa1b208b9c8671d916dcd63ad6f94cc8578f25822fdd225838137d2c10', '4403c65136c7e6b5ae39661d950f31e404836765431810b55e21ebf00a53e86c', 'eac5046c64755ff6ac98b7419e0c2d269c81827afaae0fbb0870bebc3ccfb233', 1701728000000, 2),
+('plum', 7, '46001b88797f80cbf7c61933254342d51c58136dc2f51029023bbfe050c10aa8', 'eac5046c64755ff6ac98b7419e0c2d269c81827afaae0fbb0870bebc3ccfb233', '1c0d7abb033effe94c5bf6fc98d3abd5bc0417102ad3edf9d67fd69758e80edd', 1701728000000, 2),
+('plum', 8, '9d65d90708034ede27a562222494becb0d9e9976a6bc75bfd3d3d06e720164f0', '1c0d7abb033effe94c5bf6fc98d3abd5bc0417102ad3edf9d67fd69758e80edd', '8bfa0367f6de204a64ed5a615018a3b3b154e7a105ea79db974da18b027e1f2d', 1701728000000, 2),
+('plum', 9, 'd61f94fc106fc6a78503896a07ffe2cd25bcb4b5cd793effce6790ab6ce8f8ff', '8bfa0367f6de204a64ed5a615018a3b3b154e7a105ea79db974da18b027e1f2d', '04b67928c7a88f584ee1967c4194e2eb6983b6e2299607ad424b3e694dd8898c', 1701728000000, 2),
+('plum', 10, '2c4509ac256cebfd3654000ea431d3aee0db7fea4ae0a833cdcdbea42b6cb732', '04b67928c7a88f584ee1967c4194e2eb6983b6e2299607ad424b3e694dd8898c', '41996dd6171e0228ba7c97eff81ad2a6d4cb5f926bdd820ac499e6a4b1b80af6', 1701728000000, 2),
+('plum', 11, '6215e8920ab9010d702cbe3d28960b18d8528b874f66bab46a50b119c28d43ac', '41996dd6171e0228ba7c97eff81ad2a6d4cb5f926bdd820ac499e6a4b1b80af6', 'bf5d07703ffa12b8d7cf3f4d16035efad60ee088fb3c872c50ed15d47705a40f', 1701728000000, 2),
+('plum', 12, 'd148cbf68970433fc302708b51667bd9d66e4299fa53fd2f065fcb19d8dcf48c', 'bf5d07703ffa12b8d7cf3f4d16035efad60ee088fb3c872c50ed15d47705a40f', 'f952cc116fb3f78cea52da19189d05837fc0e751e741365be5b6cd9244d953d8', 1701728000000, 2),
+('plum', 13, '1ebc26ac9f2774c3fe8f92c96249d1271a4d38787eb2f53fb9ba70848ef65e0d', 'f952cc116fb3f78cea52da19189d05837fc0e751e741365be5b6cd9244d953d8', '0f2f6b83717f16a43464449a20b0ab86856cc34b454226c8b607e9fc338ec884', 1701728000000, 2),
+('plum', 14, '813995da9d4f08b00e74e1aad6c7dfdc3c54ca6c67c2a9c6a1f58d11f9d9ae62', '0f2f6b83717f16a43464449a20b0ab86856cc34b454226c8b607e9fc338ec884', 'c3b6ed3fee1af5d386052fdbd2c81d47e0d4a24f83b666aa03dd09c6fc681a1c', 1701728000000, 2),
+('plum', 15, 'a5152a584c583777ac6b3a310069499f16a1fefced15f0ea4ff7bc6600814026', 'c3b6ed3fee1af5d386052fdbd2c81d47e0d4a24f83b666aa03dd09c6fc681a1c', 'c844c8f10ce0a47053b713c5e1a3847c7f9cf8226cf682d6dbbdb0e82e5dc2e7', 1701728000000, 2),
+('plum', 16, 'd2ef00809528f3e7627ca798392980b9f815a7ecc801823e7b50cc0e94ed3c12', 'c844c8f10ce0a47053b713c5e1a3847c7f9cf8226cf682d6dbbdb0e82e5dc2e7', '340ddc65057520115b0bedd5fdb3c53375ee48bee4ca33ccbd14f11a1cf16d7f', 1701728000000, 2),
+('plum', 17, '95b8f44ef51ab03064d4ceea726bf7cef02baaa2fef2578c30d32ea025ffd6e0', '340ddc65057520115b0bedd5fdb3c53375ee48bee4ca33ccbd14f11a1cf16d7f', 'eb350e4e390964a09902bc5a30c6c804d42e0a21d3bf77b5c5319ac051759da9', 1701728000000, 2),
+('plum', 18, 'fc96f8c6e7f6efbf0860c006cc5dc023934495d0e8587dad144fe73d1736d3a9', 'eb350e4e390964a09902bc5a30c6c804d42e0a21d3bf77b5c5319ac051759da9', '482553652c49e5616a60288f4aac4accaeb48653f5185f2eec4252d8bdc350d3', 1701728000000, 2),
+('plum', 19, 'f81c8b6a9e137c844f4fd13777502e4f3b50c0dd1b2bc61d69d61ab5b940daaa', '482553652c49e5616a60288f4aac4accaeb48653f5185f2eec4252d8bdc350d3', '4d9cdfbff1ca11bdd13e6b1a30c99a505d1884cf43ad684ff4aaec6b1b525f45', 1701728000000, 2),
+('plum', 20, '9bd1b07aa305e847e00aadbd4ff2b5986dafa772a59883b9aa9878b3193857fc', '4d9cdfbff1ca11bdd13e6b1a30c99a505d1884cf43ad684ff4aaec6b1b525f45', '25de619af86b53ea781bc8b8d5a627055c89319f0bfd7eaf9df3d2b9ad37eca4', 1701728000000, 2),
+('plum', 21, '4bce7a343da512eba092b2252e395412099390f62ac02c30dff3a5d018b18592', '25de619af86b53ea781bc8b8d5a627055c89319f0bfd7eaf9df3d2b9ad37eca4', '7073e279419a7c9dc451b06d818be01b3f2192517f16ca8331fdfbf51409d622', 1701728000000, 2),
+('plum', 22, '35ea15c00ec14ded4c096343da175c867a3e549c39fc72a4e68a2f608988cce8', '7073e279419a7c9dc451b06d818be01b3f2192517f16ca8331fdfbf51409d622', 'fd98701e6910cb68c3ac62c34b47ed4411b4bf182ffc2455bfa6924a440037dd', 1701728000000, 2),
+('plum', 23, 'cacdb8959402cbcd62ba484a888571aa1e33001b2e3780312e35fa292854f6fc', 'fd98701e6910cb68c3ac62c34b47ed4411b4bf182ffc2455bfa6924a440037dd', '24a69aa84496b858035ea77afdbd33f978de5c3efeeda9eefde1ec92c590e2e1', 1701728000000, 2),
+('plum', 24, '80323f52113e8796dea84265a2bd4911fcbfe43604c13f7dab9cedb8d711d81a', '24a69aa84496b858035ea77afdbd33f978de5c3efeeda9eefde1ec92c590e2e1', 'dd2f559170dcd3a707329ff088a40ffd2e7de51307c9dfb4425c42d331cc3891', 1701728000000, 2),
+('plum', 25, '2acd99558881d96cbe44714cbcef468e3ddfd8e62718266a83445309a00ce77c', 'dd2f559170dcd3a707329ff088a40ffd2e7de51307c9dfb4425c42d331cc3891', '08bede41964f388d2bdf61f7b5874aa73a3c35addda0bd3205c9071266957331', 1701728000000, 2),
+('plum', 26, 'b2963c851b99b6a6e0b4fd42bb9d4b5a5cb02f2b551a8d79e974e7d70aa9c0ff', '08bede41964f388d2bdf61f7b5874aa73a3c35addda0bd3205c9071266957331', '61df5cdd2826515ccdf4c3abb80e2bd2cd71b399c96382fc6e7340dbfb213693', 1701728000000, 2),
+('plum', 27, '2c66cae682a929880dafea0f2055612bb821e893d58253848262b6d073b44ec7', '61df5cdd2826515ccdf4c3abb80e2bd2cd71b399c96382fc6e7340dbfb213693', 'fc39fe5a51acc5d624edd7e021567ac2f0ee865d8bd0f1251dae420a3d4c1839', 1701728000000, 2),
+('plum', 28, 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', 'fc39fe5a51acc5d624edd7e021567ac2f0ee865d8bd0f1251dae420a3d4c1839', 'eaae6445becc3107063f070161cdb93dff3a51527a873555468f175a805ecb2b', 1701728000000, 2);
+INSERT INTO settlement (estate_id, kind, period, from_at, to_at, through_seq, accounts, energy_wh, turnover, override, doubts, actor, world_at, created_ms, sums_sha256, previous_hash, hash) VALUES
+('plum', 'day', '2026-10-31', 1793376000, 1793462400, 22, 12, 52863, '{"charge":3113}', 'a gap', '{"held": 0, "held_meters": [], "missing": 1, "missing_meters": ["202600000003"]}', 'zhou', 1793581500, 1701728000000, '773a086fcdd6c681a52545358a57af4202d23603590674b1a15ff54fe0342810', '0000000000000000000000000000000000000000000000000000000000000000', 'e1ddb808008715f38f1b4bb5229e9aeabd0f76ae08a3e7431f9767b8ccf79a7d'),
+('plum', 'month', '2026-10', 1790784000, 1793462400, 22, 12, 121863, '{"adjustment":250,"charge":7363,"fee":4000,"opening":10300,"refund":1200,"topup":9800}', 'a gap', '{"held": 0, "held_meters": [], "missing": 1, "missing_meters": ["202600000003"]}', 'zhou', 1793581500, 1701728000000, 'eb1b7877c3b88935b587a9f636565b9720b25a8ddb706eadf31601d9c9f8ba35', '0000000000000000000000000000000000000000000000000000000000000000', 'caf43acc8419f09639f77466329e15202705efbc89baba87b46194034a9f60fb');
+INSERT INTO settlement_sum (estate_id, kind, period, account_id, opening_fen, closing_fen, by_kind, lines, late_lines, late_fen, charge_nf, energy_wh, rate1_wh, rate2_wh, rate3_wh, rate4_wh) VALUES
+('plum', 'day', '2026-10-31', 'H0001', 6270, 3758, '{"charge":-2512}', 1, 0, 0, 2512231861250, 42662, 0, 0, 0, 0),
+('plum', 'day', '2026-10-31', 'H0001:property', -4000, -4000, '{}', 0, 0, 0, 0, 0, 0, 0, 0, 0),
+('plum', 'day', '2026-10-31', 'H0002', 2270, 1669, '{"charge":-601}', 1, 0, 0, 600705011875, 10201, 0, 0, 0, 0),
+('plum', 'day', '2026-10-31', 'H0003', 5160, 5160, '{}', 0, 0, 0, 0, 0, 0, 0, 0, 0),
+('plum', 'day', '2026-10-31', 'adjustment', 250, 250, '{}', 0, 0, 0, 0, 0, 0, 0, 0, 0),
+('plum', 'day', '2026-10-31', 'cash', -4100, -4100, '{}', 0, 0, 0, 0, 0, 0, 0, 0, 0),
+('plum', 'day', '2026-10-31', 'opening', -10300, -10300, '{}', 0, 0, 0, 0, 0, 0, 0, 0, 0),
+('plum', 'day', '2026-10-31', 'provider:sandbox', -5700, -5700, '{}', 0, 0, 0, 0, 0, 0, 0, 0, 0),
+('plum', 'day', '2026-10-31', 'refunds', 1200, 1200, '{}', 0, 0, 0, 0, 0, 0, 0, 0, 0),
+('plum', 'day', '2026-10-31', 'revenue', 4250, 7363, '{"charge":3113}', 2, 0, 0, 0, 0, 0, 0, 0, 0),
+('plum', 'day', '2026-10-31', 'revenue:property', 4000, 4000, '{}', 0, 0, 0, 0, 0, 0, 0, 0, 0),
+('plum', 'day', '2026-10-31', 'suspense', 700, 700, '{}', 0, 0, 0, 0, 0, 0, 0, 0, 0),
+('plum', 'month', '2026-10', 'H0001', 0, 3758, '{"adjustment":-250,"charge":-5692,"opening":5000,"refund":-1200,"topup":5900}', 13, 0, 0, 5692123111250, 96662, 0, 0, 0, 0),
+('plum', 'month', '2026-10', 'H0001:property', 0, -4000, '{"fee":-4000}', 1, 0, 0, 0, 0, 0, 0, 0, 0),
+('plum', 'month', '2026-10', 'H0002', 0, 1669, '{"charge":-1131,"opening":300,"topup":2500}', 11, 0, 0, 1130686886875, 19201, 0, 0, 0, 0),
+('plum', 'month', '2026-10', 'H0003', 0, 5160, '{"charge":-540,"opening":5000,"topup":700}', 9, 0, 0, 540000000000, 6000, 2400, 1800, 1200, 600),
+('plum', 'month', '2026-10', 'adjustment', 0, 250, '{"adjustment":250}', 1, 0, 0, 0, 0, 0, 0, 0, 0),
+('plum', 'month', '2026-10', 'cash', 0, -4100, '{"topup":-4100}', 7, 0, 0, 0, 0, 0, 0, 0, 0),
+('plum', 'month', '2026-10', 'opening', 0, -10300, '{"opening":-10300}', 3, 0, 0, 0, 0, 0, 0, 0, 0),
+('plum', 'month', '2026-10', 'provider:sandbox', 0, -5700, '{"topup":-5700}', 2, 0, 0, 0, 0, 0, 0, 0, 0),
+('plum', 'month', '2026-10', 'refunds', 0, 1200, '{"refund":1200}', 1, 0, 0, 0, 0, 0, 0, 0, 0),
+('plum', 'month', '2026-10', 'revenue', 0, 7363, '{"charge":7363}', 20, 0, 0, 0, 0, 0, 0, 0, 0),
+('plum', 'month', '2026-10', 'revenue:property', 0, 4000, '{"fee":4000}', 1, 0, 0, 0, 0, 0, 0, 0, 0),
+('plum', 'month', '2026-10', 'suspense', 0, 700, '{"topup":700}', 1, 0, 0, 0, 0, 0, 0, 0, 0);
+INSERT INTO supply (estate_id, meter_id, gen, desired, relay, relay_at, relay_ms, opened_at, command, cause, candidate, candidate_at) VALUES
+('plum', '202600000001', 0, 'closed', 'unknown', NULL, NULL, NULL, 'none', 'none', '', NULL),
+('plum', '202600000002', 1, 'closed', 'unknown', NULL, NULL, NULL, 'none', 'none', '', NULL),
+('plum', '202600000003', 0, 'closed', 'unknown', NULL, NULL, NULL, 'none', 'none', '', NULL),
+('plum', '202600000099', 0, 'closed', 'unknown', NULL, NULL, NULL, 'none', 'none', '', NULL);
+INSERT INTO tariff (estate_id, tariff_id, name, definition, created_ms) VALUES
+('plum', 'single', 'one price with two tiers a month', '{"id": "single", "name": "one price with two tiers a month", "time_zone": "Asia/Shanghai", "versions": [{"free_quota_wh": 0, "kind": "single", "levies_nf_per_wh": 0, "order_rule": "none", "periods": [], "quota_fills_tier": true, "rate_prices_nf_per_wh": [58886875, 58886875, 58886875, 58886875], "seasons": [{"months": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], "tier_limits_wh": [200000, 400000]}], "settlement_day": 1, "tier_period": "month", "tier_period_start": 1, "tier_steps_nf_per_wh": [5000000, 25000000], "valid_from_s": 1609430400}]}', 1700000000000),
+('plum', 'tou', 'four rates', '{"id": "tou", "name": "four rates", "time_zone": "Asia/Shanghai", "versions": [{"free_quota_wh": 0, "kind": "tou", "levies_nf_per_wh": 0, "order_rule": "none", "periods": [{"from": "00:00", "rate": "valley", "to": "08:00"}, {"from": "08:00", "rate": "peak", "to": "22:00"}, {"from": "22:00", "rate": "valley", "to": "24:00"}], "quota_fills_tier": true, "rate_prices_nf_per_wh": [120000000, 90000000, 60000000, 30000000], "seasons": [{"months": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], "tier_limits_wh": []}], "settlement_day": 1, "tier_period": "none", "tier_period_start": 1, "tier_steps_nf_per_wh": [], "valid_from_s": 1609430400}]}', 1700000000000);
+INSERT INTO tariff_draft (estate_id, draft_id, tariff_id, document, definition, starts, stored_sha256, note, status, simulation, actor, created_ms, decided_ms, approval_id) VALUES
+('plum', 'draft_id of old', 'tariff_id of old', '{}', '{}', 'starts of old', 'stored_sha256 of old', 'note of old', 'open', NULL, 'zhou', 1700000000000, 1, 'approval_id of old');
+INSERT INTO room (estate_id, room_id, building_id, floor, door, area_cm2) VALUES
+('plum', '1-0001', '1', 1, '0001', NULL),
+('plum', '1-0002', '1', 1, '0002', NULL),
+('plum', '1-0003', '1', 1, '0003', NULL);
