@@ -1,24 +1,54 @@
 """`estate645 restore FILE`: a backup into a database that is empty or not there yet, verified before it counts.
 
-The database may be another kind than the one that the backup came from.
+The database may be another kind than the one that the backup came from, and the backup may be of an older release: a
+copy of it is brought to today's tables, the file itself stays as it is.
 """
 
 import argparse
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, make_url
+from sqlalchemy import Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError
 
+from server.cli.languages import LANGUAGES, mark, told, wrong
 from server.cli.verify import check
 from server.config import load
 from server.domain.verification import VerifyReport
-from server.errors import ConfigError, StorageUnavailable
+from server.errors import StorageUnavailable
 from server.flows.verification import verify
+from server.keyring import Keyring, key_path, looked_at
+from server.store.condition import condition
 from server.store.copying import copy_in, whole_file
-from server.store.engine import open_engine, unavailable
+from server.store.engine import open_engine, reader, unavailable, upgrade
 from server.store.estates import list_estates
+from server.store.passwords import stored_passwords
+
+_ = mark
+DONE = _("restored %(file)s into %(where)s, verified")
+BROUGHT = _("the backup is of revision %(old)s; its copy was brought to revision %(new)s")
+ABSENT = _("there is no backup %(file)s; name a file that `estate645 backup` wrote")
+STRANGE = _("%(file)s is no backup of this program; name a file that `estate645 backup` wrote")
+NEWER = _(
+    "%(file)s was written by a newer release (revision %(old)s, this one knows %(new)s); "
+    "restore it with that release or a later one"
+)
+OTHER_ESTATE = _("%(file)s holds estate %(found)s and not %(wanted)s; nothing was restored")
+NO_KEY = _(
+    "%(count)s meter passwords in %(file)s do not open with the keys of this machine: %(why)s. Name the key file of "
+    "the server that the backup came from (setting meter_keys), or restore with --without-keys and import the "
+    "passwords again; nothing was restored"
+)
+TAKEN = _("%(file)s exists already; a restore is never written over, move it away or name another database")
+UNSOUND = _(
+    "%(count)s numbers of %(what)s do not agree (the first: %(subject)s: %(detail)s); "
+    "nothing was restored, take another backup"
+)
 
 
 def add_parser(subparsers: Any) -> None:
@@ -27,23 +57,79 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="a file of `estate645 backup`")
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings of the server")
     parser.add_argument("--database", metavar="URL", help="database to fill")
+    parser.add_argument("--estate", metavar="ID", help="refuse a backup of any other estate")
+    parser.add_argument("--without-keys", action="store_true", help="though meter passwords do not open here")
+    parser.add_argument("--lang", choices=LANGUAGES, default="both", help="language of what is said (default: both)")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check the backup, copy it, and verify the copy before it is committed or gets its name."""
+    """Copy the backup, bring it to today's tables, check it, and verify the copy before it counts."""
     if not arguments.file.is_file():
-        raise ConfigError(f"there is no backup {arguments.file}; name a file that `estate645 backup` wrote")
-    url = str(arguments.database or load(arguments.config).database_url)
-    _sound(check(f"sqlite:///{arguments.file}"), str(arguments.file))
+        raise wrong(ABSENT, file=arguments.file)
+    config = load(arguments.config)
+    url, lang = str(arguments.database or config.database_url), str(arguments.lang)
+    keyring = Keyring(key_path(config.meter_keys))
     if make_url(url).get_backend_name() == "sqlite":
-        with whole_file(Path(str(make_url(url).database))) as part:
-            shutil.copyfile(arguments.file, part)
-            _sound(check(f"sqlite:///{part}"), "the copy")
+        target = Path(str(make_url(url).database))
+        if target.exists():
+            raise wrong(TAKEN, file=target)
+        with whole_file(target) as part:
+            _ready(arguments, part, keyring)
     else:
-        _into_server(arguments.file, url)
-    print(f"restored {arguments.file} into {make_url(url).render_as_string(hide_password=True)}, verified")
+        with _room() as part:
+            _ready(arguments, part, keyring)
+            _into_server(part, url)
+    where = make_url(url).render_as_string(hide_password=True)
+    print(told(DONE, lang, file=arguments.file, where=where))
     return 0
+
+
+@contextmanager
+def _room() -> Iterator[Path]:
+    """A file of our own for a copy, readable by nobody else."""
+    with tempfile.TemporaryDirectory(prefix="estate645-restore-") as folder:
+        yield Path(folder) / "copy.db"
+
+
+def _ready(arguments: argparse.Namespace, part: Path, keyring: Keyring) -> None:
+    """Make `part` a copy of the backup with today's tables, and refuse one that is not what is wanted here."""
+    shutil.copyfile(arguments.file, part)
+    engine = open_engine(f"sqlite:///{part}")
+    try:
+        _bring_up(arguments, engine)
+        with reader(engine) as connection:
+            _wanted(arguments, connection, keyring)
+    finally:
+        engine.dispose()
+    _sound(check(f"sqlite:///{part}"), str(arguments.file))
+
+
+def _bring_up(arguments: argparse.Namespace, engine: Engine) -> None:
+    try:
+        with reader(engine) as connection:
+            found = condition(connection)
+    except (DBAPIError, StorageUnavailable) as error:
+        raise wrong(STRANGE, file=arguments.file) from error
+    old, new = found.revision, str(found.newest_revision)
+    if old is None:
+        raise wrong(STRANGE, file=arguments.file)
+    if old > new:
+        raise wrong(NEWER, file=arguments.file, old=old, new=new)
+    if old < new:
+        upgrade(engine)
+        print(told(BROUGHT, arguments.lang, old=old, new=new))
+
+
+def _wanted(arguments: argparse.Namespace, connection: Connection, keyring: Keyring) -> None:
+    """ConfigError for another estate, and for passwords that the keys of this machine do not open."""
+    estates = [str(row["estate_id"]) for row in list_estates(connection)]
+    if arguments.estate and estates != [arguments.estate]:
+        raise wrong(OTHER_ESTATE, file=arguments.file, found=", ".join(estates) or "-", wanted=arguments.estate)
+    for name in estates if not arguments.without_keys else ():
+        look = looked_at(stored_passwords(connection, name), partial(keyring.unlock, name))
+        if look.unopened:
+            raise wrong(NO_KEY, count=len(look.unopened), file=arguments.file, why=look.why)
 
 
 def _into_server(backup: Path, url: str) -> None:
@@ -62,9 +148,10 @@ def _into_server(backup: Path, url: str) -> None:
 
 
 def _sound(reports: list[VerifyReport], what: str) -> None:
-    wrong = [mismatch for report in reports for mismatch in report.mismatches]
-    if wrong:
-        raise StorageUnavailable(
-            f"{len(wrong)} numbers of {what} do not agree (the first: {wrong[0].subject}: {wrong[0].detail}); "
-            "nothing was restored, take another backup"
-        )
+    found = [mismatch for report in reports for mismatch in report.mismatches]
+    if found:
+        first = found[0]
+        problem = wrong(UNSOUND, count=len(found), what=what, subject=first.subject, detail=first.detail)
+        unsound = StorageUnavailable(str(problem))
+        unsound.add_note(" ".join(problem.__notes__))
+        raise unsound
