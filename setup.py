@@ -35,7 +35,15 @@ EXTENSIONS = [
     for name, headers in HEADERS.items()
 ]
 EXTENSIONS.append(Extension("sim._load", ["sim/_load.pyx"], depends=["sim/_day.pxd"], extra_compile_args=COMPILE_ARGS))
-EXTENSIONS.append(Extension("server.store._rows", ["server/store/_rows.pyx"], extra_compile_args=COMPILE_ARGS))
+EXTENSIONS += [
+    Extension(
+        f"server.store.{name}",
+        [f"server/store/{name}.pyx"],
+        depends=["server/store/_rows.pxd"],
+        extra_compile_args=COMPILE_ARGS,
+    )
+    for name in ("_rows", "_copy")
+]
 
 setup(
     ext_modules=cythonize(
@@ -51,6 +59,7 @@ setup(
         "server": [
             "cli/locale/**/*",
             "price_lists/*.toml",
+            "store/*.pxd",
             "store/*.pyi",
             "store/*.pyx",
             "store/migrations/*.py",

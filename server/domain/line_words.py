@@ -43,19 +43,27 @@ class Names:
 
     def __init__(self) -> None:
         self.texts: list[str] = []
+        self._numbers: dict[bytes, int] = {}
         self._digests = np.zeros((2, 64), np.int64)  # the first column is for no text
 
-    def extend(self, texts: Sequence[bytes]) -> None:
-        """More texts, as they were stored."""
+    def numbers(self, texts: Sequence[bytes]) -> Words:
+        """The number of each text, as it was stored; new ones get the next numbers."""
+        known = self._numbers
+        fresh = list(dict.fromkeys(text for text in texts if text not in known))
+        if fresh:
+            known.update(zip(fresh, range(len(known), len(known) + len(fresh)), strict=True))
+            self._extend(fresh)
+        return np.fromiter(map(known.__getitem__, texts), np.int64, len(texts))
+
+    def _extend(self, texts: Sequence[bytes]) -> None:
         first, count = len(self.texts), len(self.texts) + len(texts)
         self.texts += [text.decode("utf-8", "replace") for text in texts]
         if count >= self._digests.shape[1]:
             grown = np.zeros((2, 2 * count + 1), np.int64)
             grown[:, : self._digests.shape[1]] = self._digests
             self._digests = grown
-        if texts:
-            digests = b"".join(sha256(text).digest()[:16] for text in texts)
-            self._digests[:, first + 1 : count + 1] = np.frombuffer(digests, "<i8").reshape(-1, 2).T
+        digests = b"".join(sha256(text).digest()[:16] for text in texts)
+        self._digests[:, first + 1 : count + 1] = np.frombuffer(digests, "<i8").reshape(-1, 2).T
 
     def digests(self, numbers: Words) -> Words:
         """Two words for each number; zeros for -1."""

@@ -1,4 +1,4 @@
-"""Thousands of lines checked at once, by NumPy: account chains, meter chains and charges.
+"""Thousands of charges checked at once, by NumPy: the chains of meters, and what each charge should be.
 
 The arrays only screen. A line that they do not find right in every way is taken to the exact checks of
 `server.domain.verification`, in Python integers, which say what is wrong with it, or that nothing is (numbers beyond
@@ -13,15 +13,16 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from core.units import NF_PER_FEN, REGISTER_MODULUS_WH, WH_PER_STEP
-from server.domain.archive import AccountStanding, MeterStanding
+from core.units import REGISTER_MODULUS_WH, WH_PER_STEP
+from server.domain.archive import MeterStanding
 from server.domain.billing import NO_RATES, rates_from
 from server.domain.line_words import ABSENT, RATE_COUNT, LineWords, Words
 from server.domain.tariff_calendar import TariffCalendar
-from server.domain.verification import AccountChain, Ended, Findings, Installed, MeterChain, Reached
+from server.domain.verification import Ended, Findings, Installed, MeterChain
+from server.domain.verification_accounts import HALF_MAX, Grouped, places_of
+from server.domain.verification_meters import Cursors, Installations
 from server.domain.verification_terms import UNKNOWN, TermsTable
 
-HALF_MAX = 2**62  # sums of two such numbers stay in int64
 STEP_MAX_WH = 2**29  # times a price below 2^31, and seven of them, stays in int64
 COUNTER_MAX_WH = 2**53
 RATIO_MAX = 2**20
@@ -30,118 +31,8 @@ SECONDS_PER_HOUR = 3600
 Mask = NDArray[np.bool_]
 
 
-class _Grouped:
-    """Rows sorted by a number each, in order within it, and where each group begins and ends."""
-
-    def __init__(self, numbers: Words) -> None:
-        self.order = np.argsort(numbers, kind="stable")
-        self.numbers = numbers[self.order]
-        self.first = np.ones(len(numbers), np.bool_)
-        np.not_equal(self.numbers[1:], self.numbers[:-1], out=self.first[1:])
-        self.last = np.roll(self.first, -1)
-
-    def before(self, values: Words, standing: Words) -> Words:
-        """What stood before each row: the value of the row before it, or `standing` of its group."""
-        return np.where(self.first, standing[self.numbers], np.roll(values, 1))
-
-    def keep(self, values: Words, standing: Words) -> None:
-        """Let each group stand at its last value."""
-        standing[self.numbers[self.last]] = values[self.last]
-
-
-def _grown(values: Words, size: int, fill: int = 0) -> Words:
-    if size <= len(values):
-        return values
-    return np.concatenate([values, np.full(max(size, 2 * len(values)) - len(values), fill, np.int64)])
-
-
 def _text(rates_wh: Iterable[int]) -> str:
     return ",".join(map(str, rates_wh))
-
-
-class AccountBooks:
-    """Where all accounts stand, by their number among the names."""
-
-    def __init__(self, found: Findings) -> None:
-        self.found = found
-        self.names: list[str] = []
-        self._balance = self._residue = self._version = np.zeros(0, np.int64)
-        self._begun: dict[str, AccountStanding] = {}
-        self._known = 0
-
-    def stand(self, accounts: Iterable[AccountStanding]) -> None:
-        """Let all accounts stand there, whatever was seen so far."""
-        self._begun = {one.account_id: one for one in accounts}
-        for values in (self._balance, self._residue, self._version):
-            values[:] = 0
-        self._known = 0
-        self._begin()
-
-    def standing(self) -> list[AccountStanding]:
-        """Where the accounts with lines stand, by their ids."""
-        rows = zip(self.names, self._balance.tolist(), self._residue.tolist(), self._version.tolist(), strict=False)
-        return sorted([AccountStanding(*row) for row in rows] + self._unseen())
-
-    def _unseen(self) -> list[AccountStanding]:
-        names = set(self.names)
-        return [one for name, one in self._begun.items() if name not in names]
-
-    def _begin(self) -> None:
-        """Let accounts whose first line comes now stand where they were said to."""
-        for number in range(self._known, len(self.names)) if self._begun else ():
-            if was := self._begun.get(self.names[number]):
-                self._balance[number], self._residue[number], self._version[number] = was[1:]
-        self._known = len(self.names)
-
-    def take(self, lines: LineWords) -> None:
-        """Follow the lines of a window."""
-        self.names = lines.names["account_id"].texts
-        size = len(self.names)
-        self._balance, self._residue = _grown(self._balance, size), _grown(self._residue, size)
-        self._version = _grown(self._version, size)
-        self._begin()
-        groups = _Grouped(lines["account_id"])
-        order = groups.order
-        amount, charge = lines["amount_fen"][order], lines["charge_nf"][order]
-        balance, residue, version = (
-            lines[name][order] for name in ("balance_after_fen", "residue_after_nf", "account_version")
-        )
-        standing = [
-            groups.before(values, own)
-            for values, own in ((balance, self._balance), (residue, self._residue), (version, self._version))
-        ]
-        charged = (lines["meter_id"][order] >= 0) | (charge != 0)
-        owed = np.where(charged, charge + standing[1], 0)
-        posted = (owed + NF_PER_FEN // 2) // NF_PER_FEN
-        right = (
-            (version == standing[2] + 1)
-            & (balance == standing[0] + amount)
-            & np.where(charged, (amount == -posted) & (residue == owed - posted * NF_PER_FEN), residue == standing[1])
-            & (np.abs(charge) < HALF_MAX)
-            & (np.abs(residue) < NF_PER_FEN)
-            & (np.abs(amount) < HALF_MAX)
-            & (np.abs(balance) < HALF_MAX)
-            & (version < HALF_MAX)
-        )
-        for at in np.flatnonzero(~right):
-            row = int(order[at])
-            was = AccountChain(*(int(values[at]) for values in standing))
-            was.take(self.found, lines.line(row), int(lines["batch_seq"][row]))
-        for values, own in ((balance, self._balance), (residue, self._residue), (version, self._version)):
-            groups.keep(values, own)
-
-    def close(self, rows: Iterable[tuple[str, int, int, int]]) -> int:
-        """Compare with the accounts' own rows (id, balance, residue, version); returns how many there are."""
-        standing = {one.account_id: one[1:] for one in self.standing()}
-        count = 0
-        for account_id, *stored in rows:
-            count += 1
-            was = standing.pop(account_id, (0, 0, 0))
-            if tuple(stored) != was:
-                AccountChain(*was).close(self.found, account_id, *stored)
-        for account_id in standing:
-            self.found.note(2, f"account {account_id}", "has lines but does not exist")
-        return count
 
 
 class MeterBooks:
@@ -154,7 +45,7 @@ class MeterBooks:
     def __init__(
         self,
         found: Findings,
-        meters: Sequence[Installed],
+        meters: Installations,
         calendars: Mapping[str, TariffCalendar],
         ended: Sequence[tuple[Installed, Ended]] = (),
         released: Mapping[str, Sequence[int]] = MappingProxyType({}),
@@ -162,38 +53,48 @@ class MeterBooks:
     ) -> None:
         self.found, self.calendars, self.released, self.revoked = found, calendars, released, revoked
         self.count = len(meters)
-        present = {(item.meter_id, item.install_no) for item in meters}
-        past = [item for item, _ in ended if (item.meter_id, item.install_no) not in present]
-        self.meters = [*meters, *past]
-        meters = self.meters
+        self._places = {meter_id: place for place, meter_id in enumerate(meters.meter_ids)}
+        present = self._places
+        past = [one for one, _ in ended if not self._is_present(meters, one.meter_id, one.install_no)]
+        self.meters = meters.plus(past)
         self._ended = {(item.meter_id, item.install_no): end for item, end in ended}
+        self._past = {(one.meter_id, one.install_no): place for place, one in enumerate(past, len(meters))}
+        self._places = {one.meter_id: place for place, one in reversed(list(enumerate(past, len(meters))))} | present
         self.charges = self.estimated = 0
         self._terms = TermsTable(calendars)
-        self._installs = {(item.meter_id, item.install_no): place for place, item in enumerate(meters)}
-        self._places = {item.meter_id: place for place, item in reversed(list(enumerate(meters)))}
-        self._install_no = np.array([item.install_no for item in meters], np.int64)
         self._place_of_name = np.zeros(0, np.int64)
-        size = len(meters)
-        self._ratio, self._power, self._start, self._total, self._at = (
-            np.array([getattr(item, name) for item in meters], np.int64)
-            for name in ("ratio", "max_power_w", "start_wh", "start_wh", "installed_at")
-        )
+        size = len(self.meters)
+        self._install_no, self._ratio, self._power, self._start, self._at = self.meters.words.copy()
+        self._total = self._start.copy()
         self._rates = np.full((RATE_COUNT, size), ABSENT, np.int64)
         self._period = np.full(size, ABSENT, np.int64)
         self._counter, self._charged, self._lines = (np.zeros(size, np.int64) for _ in range(3))
         self._settled: dict[int, tuple[int, tuple[int, ...]]] = {}
         self._owed: dict[int, set[int]] = {}  # ends of charges that have to be taken back
-        self._watched = np.array([item.meter_id in revoked for item in meters], np.bool_)
-        for place, item in enumerate(meters):
-            if item.carried is not None:
-                self._period[place], self._counter[place] = item.carried.tier_period_start, item.carried.tier_period_wh
-                self._settled[place] = (item.carried.order_start, item.carried.settled_wh)
+        self._watched = np.zeros(size, np.bool_)
+        self._watched[[self._places[meter_id] for meter_id in revoked if meter_id in self._places]] = True
+        self._watched[len(meters) :] |= np.array([one.meter_id in revoked for one in past], np.bool_)
+        for key, carried in self.meters.carried.items():
+            place = self._place(*key)
+            if place >= 0:
+                self._period[place], self._counter[place] = carried.tier_period_start, carried.tier_period_wh
+                self._settled[place] = (carried.order_start, carried.settled_wh)
+
+    def _is_present(self, meters: Installations, meter_id: str, install_no: int) -> bool:
+        place = self._places.get(meter_id)
+        return place is not None and int(meters.words[0, place]) == install_no
+
+    def _place(self, meter_id: str, install_no: int) -> int:
+        """The place of an installation, -1 where there is none."""
+        if self._is_present(self.meters, meter_id, install_no):
+            return self._places[meter_id]
+        return self._past.get((meter_id, install_no), -1)
 
     def stand(self, meters: Iterable[MeterStanding]) -> None:
         """Let the charges of these installations stand there, whatever was seen of them so far."""
         for one in meters:
-            place = self._installs.get((one.meter_id, one.install_no))
-            if place is None:
+            place = self._place(one.meter_id, one.install_no)
+            if place < 0:
                 self.found.note(3, f"meter {one.meter_id}", f"was archived, but installation {one.install_no} is gone")
                 continue
             try:
@@ -230,8 +131,7 @@ class MeterBooks:
             return
         names = lines.names["meter_id"].texts
         fresh = names[len(self._place_of_name) :]
-        known = np.array([self._places.get(name, -1) for name in fresh], np.int64)
-        self._place_of_name = np.concatenate([self._place_of_name, known])
+        self._place_of_name = np.concatenate([self._place_of_name, places_of(fresh, self._places)])
         places = self._place_of_name[lines["meter_id"][charges]]
         if len(self._install_no):
             self._find_installations(lines, charges, places, names)
@@ -249,11 +149,10 @@ class MeterBooks:
         others = np.flatnonzero((places >= 0) & (lines["install_no"][charges] != self._install_no[places]))
         for at in others:
             row = int(charges[at])
-            key = (names[int(lines["meter_id"][row])], int(lines["install_no"][row]))
-            places[at] = self._installs.get(key, -1)
+            places[at] = self._place(names[int(lines["meter_id"][row])], int(lines["install_no"][row]))
 
     def _follow(self, lines: LineWords, rows: Words, places: Words) -> None:
-        groups = _Grouped(places)
+        groups = Grouped(places)
         order, meter = rows[groups.order], groups.numbers
         own = {
             name: lines[name][order]
@@ -352,21 +251,48 @@ class MeterBooks:
         begun, ended = int(lines["event_from"][own].min()), int(lines["event_to"][own].max())
         return any(begun < at <= ended for at in taken)
 
-    def close(self, cursors: Mapping[str, tuple[Reached, int | None]]) -> None:
-        """Compare with the cursors, each with the accepted register at its instant."""
-        standing = (self._total, self._at, self._period, self._counter, self._charged, self._lines)
+    def close(self, cursors: Cursors) -> None:
+        """Compare with the cursors."""
         for number, ends in self._owed.items():
             for at in sorted(ends):
-                subject = f"meter {self.meters[number].meter_id}"
+                subject = f"meter {self.meters.meter_ids[number]}"
                 self.found.note(3, subject, f"is charged up to {at} by a reading that was taken back")
-        for place, (item, *reached) in enumerate(
-            zip(self.meters, *(values.tolist() for values in standing), strict=True)
-        ):
-            chain = MeterChain(item)
-            chain.total_wh, chain.at, period, chain.tier_wh, chain.charged_wh, chain.lines = reached
-            chain.tier_period_start = None if period == ABSENT else period
-            ended = self._ended.get((item.meter_id, item.install_no))
+        own = places_of(self.meters.meter_ids[: self.count], {one: at for at, one in enumerate(cursors.meter_ids)})
+        doubtful = set(np.flatnonzero(~self._reached(cursors, own)).tolist())
+        for place in sorted(doubtful | {self._place(*key) for key in self._ended}):
+            chain = self._chain(place)
+            ended = self._ended.get((chain.meter.meter_id, chain.meter.install_no))
             if ended is not None:
                 chain.end(self.found, ended)
             if place < self.count:
-                chain.close(self.found, *cursors.get(item.meter_id, (None, None)))
+                chain.close(self.found, *((None, None) if own[place] < 0 else cursors.of(int(own[place]))))
+
+    def _reached(self, cursors: Cursors, own: Words) -> Mask:
+        """Whether the cursor of each present installation stands where its charges lead; `own` is its place, or -1."""
+        if not len(cursors.meter_ids):
+            return np.zeros(self.count, np.bool_)
+        install_no, at, total, period, counter, read_wh = cursors.words[:6, own]
+        mine = slice(self.count)
+        start, charged = self._start[mine], self._charged[mine]
+        right: Mask = (
+            (own >= 0)
+            & (install_no == self._install_no[mine])
+            & (total == self._total[mine])
+            & (np.abs(total) < HALF_MAX)
+            & (np.abs(start) < HALF_MAX)
+            & (charged % REGISTER_MODULUS_WH == (total - start) % REGISTER_MODULUS_WH)
+            & (at >= self._at[mine])
+            & ((at == self.meters.words[4, mine]) | (total == read_wh))
+            & ((self._lines[mine] == 0) | (period != self._period[mine]) | (counter == self._counter[mine]))
+        )
+        return right
+
+    def _chain(self, place: int) -> MeterChain:
+        """Where one installation stands, for the exact check."""
+        chain = MeterChain(self.meters[place])
+        chain.total_wh, chain.at, period, chain.tier_wh, chain.charged_wh, chain.lines = (
+            int(values[place])
+            for values in (self._total, self._at, self._period, self._counter, self._charged, self._lines)
+        )
+        chain.tier_period_start = None if period == ABSENT else period
+        return chain

@@ -26,7 +26,8 @@ from server.domain.line_words import LineWords, Words, hash_of_lines
 from server.domain.rerating import KIND
 from server.domain.tariff_calendar import TariffCalendar
 from server.domain.verification import Findings, Mismatch, VerifyReport
-from server.domain.verification_chains import AccountBooks, MeterBooks
+from server.domain.verification_accounts import AccountBooks
+from server.domain.verification_chains import MeterBooks
 from server.domain.verification_refunds import RefundBooks
 from server.domain.voiding import VOID
 from server.errors import StorageUnavailable
@@ -40,7 +41,6 @@ from server.store.append_only import unguarded
 from server.store.schema import APPEND_ONLY
 from server.store.tariffs import load_tariffs
 from server.store.verification_windows import Batch, Journal, Window
-from server.store.voiding import revoked
 
 
 class _Books:
@@ -61,8 +61,7 @@ class _Books:
             books.household_meters(connection, estate_id),
             calendars,
             books.ended_installations(connection, estate_id),
-            books.released(connection, estate_id),
-            revoked(connection, estate_id),
+            *books.judged_by_people(connection, estate_id),
         )
         self.rerates = RerateBooks(self.found, connection, estate_id)
         self.payments = _Payments(self.found, books.payments(connection, estate_id))
@@ -179,7 +178,7 @@ class _Books:
         """Compare where everything ended with the rows that say so; returns the number of accounts."""
         for batch_seq in books.lines_after(self.connection, self.estate_id, self.last_seq):
             self.found.note(7, f"batch {batch_seq}", "has lines but does not exist")
-        accounts = self.accounts.close(books.accounts(self.connection, self.estate_id))
+        accounts = self.accounts.close(*books.accounts(self.connection, self.estate_id))
         for account_id in books.missing_accounts(self.connection, self.estate_id):
             self.found.note(2, f"account {account_id}", "is needed but does not exist")
         self.meters.close(books.cursors(self.connection, self.estate_id))

@@ -5,10 +5,10 @@ A column is a number ("q": one word, NULL is the smallest int64), a text that re
 order of first sight, NULL is -1) or four rate registers as text ("r": four words; NULL is four times the smallest
 int64). Behind them stands one word that counts what of the row could not be taken as its kind says. Rows come from
 SQLite's C interface (the functions of the library that the Python driver has loaded) or from PostgreSQL's binary
-COPY. Everything but the hand-over runs without the GIL.
+COPY (`_copy`). Everything but the hand-over runs without the GIL.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcmp, memcpy
 
@@ -25,11 +25,7 @@ cdef enum:
     SQLITE_TEXT = 3
     SQLITE_NULL = 5
     OPEN_READONLY_NOMUTEX = 0x8001
-    RATES = 4
     FIRST_SLOTS = 1024
-    COPY_HEAD = 19  # signature of 11 bytes, flags, length of an extension
-
-cdef int64_t NONE = <int64_t>1 << 63
 
 ctypedef int (*OpenV2)(const char *, void **, int, const char *) noexcept nogil
 ctypedef int (*PrepareV2)(void *, const char *, int, void **, const char **) noexcept nogil
@@ -38,17 +34,6 @@ ctypedef int (*OfColumn)(void *, int) noexcept nogil
 ctypedef int64_t (*ColumnInt64)(void *, int) noexcept nogil
 ctypedef const uint8_t *(*ColumnText)(void *, int) noexcept nogil
 ctypedef const char *(*ErrorMessage)(void *) noexcept nogil
-
-cdef struct Names:
-    uint8_t *bytes
-    size_t used
-    size_t room
-    size_t *ends
-    size_t count
-    size_t ends_room
-    int64_t *slots
-    size_t slots_mask
-
 
 cdef inline uint64_t _hash(const uint8_t *text, size_t size) noexcept nogil:
     cdef uint64_t value = 14695981039346656037u
@@ -80,17 +65,26 @@ cdef int _rehash(Names *names, size_t slots) noexcept nogil:
     return 0
 
 
+cdef inline bint _is(Names *names, int64_t number, const uint8_t *text, size_t size) noexcept nogil:
+    cdef size_t start = _start(names, number)
+    return names.ends[number] - start == size and memcmp(names.bytes + start, text, size) == 0
+
+
 cdef int64_t _number_of(Names *names, const uint8_t *text, size_t size) noexcept nogil:
-    """The number of a text, which is new or known; -2 without memory."""
-    cdef uint64_t value = _hash(text, size)
-    cdef size_t slot = value & names.slots_mask, start
-    cdef int64_t known
+    """The number of a text: that of the row before, the next one, else looked up or new; -2 without memory."""
+    if names.last + 1 < <int64_t>names.count and _is(names, names.last + 1, text, size):
+        names.last += 1
+    elif names.last < 0 or not _is(names, names.last, text, size):
+        names.last = _looked_up(names, text, size)
+    return names.last
+
+
+cdef int64_t _looked_up(Names *names, const uint8_t *text, size_t size) noexcept nogil:
+    cdef size_t slot = _hash(text, size) & names.slots_mask
     cdef void *more
     while names.slots[slot] >= 0:
-        known = names.slots[slot]
-        start = _start(names, known)
-        if names.ends[known] - start == size and memcmp(names.bytes + start, text, size) == 0:
-            return known
+        if _is(names, names.slots[slot], text, size):
+            return names.slots[slot]
         slot = (slot + 1) & names.slots_mask
     if names.used + size > names.room:
         more = realloc(names.bytes, 2 * (names.used + size))
@@ -135,12 +129,6 @@ cdef inline bint _rates(const uint8_t *text, size_t size, int64_t *out) noexcept
 cdef class Rows:
     """What the rows of one query mean: its kinds, and the texts seen so far; `width` words a row."""
 
-    cdef readonly bytes kinds
-    cdef readonly Py_ssize_t width
-    cdef Names *_names
-    cdef const uint8_t *_kinds
-    cdef Py_ssize_t _columns
-
     def __cinit__(self, str kinds):
         cdef Py_ssize_t i
         self.kinds = kinds.encode()
@@ -150,7 +138,7 @@ cdef class Rows:
         if self._names is NULL:
             raise MemoryError
         for i in range(self._columns):
-            self._names[i] = Names(NULL, 0, 0, <size_t *>malloc(FIRST_SLOTS * sizeof(size_t)), 0, FIRST_SLOTS, NULL, 0)
+            self._names[i] = Names(NULL, 0, 0, <size_t *>malloc(FIRST_SLOTS * sizeof(size_t)), 0, FIRST_SLOTS, NULL, 0, -1)
             if self._names[i].ends is NULL or _rehash(&self._names[i], FIRST_SLOTS) < 0:
                 raise MemoryError
 
@@ -190,7 +178,7 @@ cdef class Rows:
                 elif isinstance(value, int):
                     step = self._other(column, value, False, out, word, row)
                 else:
-                    step = self._other(column, NONE, True, out, word, row)
+                    step = self._other(column, none(), True, out, word, row)
                     out[self.width - 1, row] += value is not None
                 if step < 0:
                     raise MemoryError
@@ -208,11 +196,11 @@ cdef class Rows:
             out[word, row] = _number_of(&self._names[column], text, size)
             return -1 if out[word, row] < 0 else 1
         if self._kinds[column] == b"q":
-            out[word, row] = NONE
+            out[word, row] = none()
             out[self.width - 1, row] += 1
             return 1
         if not _rates(text, size, found):
-            found[0] = found[1] = found[2] = found[3] = NONE
+            found[0] = found[1] = found[2] = found[3] = none()
             out[self.width - 1, row] += 1
         for i in range(RATES):
             out[word + i, row] = found[i]
@@ -224,14 +212,14 @@ cdef class Rows:
         """Put a number or NULL into its words; the number of words."""
         cdef int i
         if self._kinds[column] == b"q":
-            out[word, row] = NONE if null else value
+            out[word, row] = none() if null else value
             return 1
         out[self.width - 1, row] += not null
         if self._kinds[column] == b"t":
             out[word, row] = -1
             return 1
         for i in range(RATES):
-            out[word + i, row] = NONE
+            out[word + i, row] = none()
         return RATES
 
 
@@ -311,80 +299,9 @@ cdef class SqliteRows:
                         column, self._int64(self._statement, <int>column), False, out, word, row
                     )
                 else:
-                    step = self._rows._other(column, NONE, True, out, word, row)
+                    step = self._rows._other(column, none(), True, out, word, row)
                     out[self._rows.width - 1, row] += kind != SQLITE_NULL
                 if step < 0:
                     return -2
                 word += step
         return out.shape[1]
-
-
-cdef inline uint32_t _big32(const uint8_t *at) noexcept nogil:
-    return <uint32_t>at[0] << 24 | <uint32_t>at[1] << 16 | <uint32_t>at[2] << 8 | at[3]
-
-
-cdef class CopyRows:
-    """Takes apart what PostgreSQL sends for COPY (...) TO STDOUT (FORMAT BINARY), one message a row."""
-
-    cdef Rows _rows
-    cdef bint _started
-
-    def __cinit__(self, Rows rows not None):
-        self._rows, self._started = rows, False
-
-    def fill(self, bytes data not None, int64_t[:, ::1] out not None) -> int:
-        """Take whole messages, as many rows as they hold; ValueError when they are not what was asked for."""
-        cdef const uint8_t *at = data
-        cdef Py_ssize_t size = len(data), row
-        if out.shape[0] != self._rows.width:
-            raise ValueError(f"rows have {self._rows.width} words, not {out.shape[0]}")
-        if not self._started:
-            if size < COPY_HEAD or data[:7] != b"PGCOPY\n":
-                raise ValueError("this is no binary copy")
-            at, size, self._started = at + COPY_HEAD, size - COPY_HEAD, True
-        with nogil:
-            row = self._fill(at, size, out)
-        if row == -2:
-            raise MemoryError
-        if row < 0:
-            raise ValueError("a row of the copy has other columns than were asked for")
-        return row
-
-    cdef Py_ssize_t _fill(self, const uint8_t *at, Py_ssize_t size, int64_t[:, ::1] out) noexcept nogil:
-        cdef const uint8_t *end = at + size
-        cdef Py_ssize_t row = 0, column, word
-        cdef uint16_t count
-        cdef uint32_t length
-        cdef int step
-        while end - at >= 2:
-            count = <uint16_t>at[0] << 8 | at[1]
-            at += 2
-            if count == 0xFFFF:
-                return row
-            if count != self._rows._columns or row == out.shape[1]:
-                return -1
-            word, out[self._rows.width - 1, row] = 0, 0
-            for column in range(self._rows._columns):
-                if end - at < 4:
-                    return -1
-                length = _big32(at)
-                at += 4
-                if length == <uint32_t>0xFFFFFFFF:
-                    step = self._rows._other(column, NONE, True, out, word, row)
-                elif end - at < <Py_ssize_t>length:
-                    return -1
-                elif self._rows._kinds[column] == b"q":
-                    if length != 8:
-                        return -1
-                    step = self._rows._other(
-                        column, <int64_t>(<uint64_t>_big32(at) << 32 | _big32(at + 4)), False, out, word, row
-                    )
-                    at += length
-                else:
-                    step = self._rows._text(column, at, length, out, word, row)
-                    at += length
-                if step < 0:
-                    return -2
-                word += step
-            row += 1
-        return row

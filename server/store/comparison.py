@@ -22,8 +22,8 @@ class Lineages:
     """Which installation follows which, and the ratio of each."""
 
     def __init__(self, connection: Connection, estate_id: str) -> None:
-        installed: list[Installed] = household_meters(connection, estate_id)
-        installed += [one for one, _ in ended_installations(connection, estate_id)]
+        ended = [one for one, _ in ended_installations(connection, estate_id)]
+        installed: list[Installed] = [*household_meters(connection, estate_id), *ended]
         self._ratios = {(one.meter_id, one.install_no): one.ratio for one in installed}
         self._before: dict[_Key, _Key] = {
             (row["new_meter_id"], row["new_install_no"]): (row["old_meter_id"], row["old_install_no"])

@@ -26,6 +26,7 @@ BUSY_TIMEOUT_MS = 10_000
 CACHED_STATEMENTS = 512  # of one SQLite connection: more than there are different queries
 CONNECTIONS_MAX = 64  # readers at once; web.reading admits fewer, so that nobody waits for one
 WRITER_CACHE_KIB = 262_144  # at most: a page of the journal's index for each of 50,000 accounts, and the rest
+BIG_READ_MIB = 64  # of PostgreSQL's memory for a join of a window of the journal with its readings
 BEGIN_OPTION = "estate645_begin"
 INSUFFICIENT_PRIVILEGE = "42501"
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -158,6 +159,25 @@ def reader(engine: Engine) -> Iterator[Connection]:
         raise unavailable(engine, error) from error
     with connection:
         yield connection
+
+
+@contextmanager
+def same_state(connection: Connection) -> Iterator[Connection]:
+    """A connection for another thread that sees what `connection` sees, while that one's transaction lasts.
+
+    On PostgreSQL it is another one, for big reads that come out in order by themselves; on SQLite it is the same,
+    whose reads of the journal have a connection of their own each.
+    """
+    if connection.dialect.name != "postgresql":
+        yield connection
+        return
+    snapshot = connection.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
+    with connection.engine.connect() as opened:
+        other = opened.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        other.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
+        for setting in ("max_parallel_workers_per_gather = 0", f"work_mem = '{BIG_READ_MIB}MB'"):
+            other.exec_driver_sql(f"SET LOCAL {setting}")
+        yield other
 
 
 def begin_writing(engine: Engine) -> Connection:

@@ -6,10 +6,24 @@ from sqlalchemy import Connection, and_, func, select
 
 from core.reading import Verdict
 from server.domain.ledger import SYSTEM_ACCOUNTS
-from server.domain.verification import Carried, Ended, Installed, Reached
+from server.domain.verification import Carried, Ended, Installed
+from server.domain.verification_meters import Cursors, Installations
 from server.domain.verification_refunds import RefundRow, SomePayment
 from server.store.readings import ACCEPTED
-from server.store.schema import account, batch, exchange, line, meter, meter_cursor, payment, reading, refund, seal
+from server.store.rows import Words, named_rows
+from server.store.schema import (
+    account,
+    batch,
+    exchange,
+    line,
+    meter,
+    meter_cursor,
+    payment,
+    reading,
+    reading_act,
+    refund,
+    seal,
+)
 
 STRAYS_MAX = 100  # rows of one kind that belong nowhere; more of them say no more
 
@@ -31,11 +45,11 @@ def lines_after(connection: Connection, estate_id: str, batch_seq: int) -> list[
     return list(connection.execute(query.order_by(line.c.batch_seq).limit(STRAYS_MAX)).scalars())
 
 
-def accounts(connection: Connection, estate_id: str) -> list[tuple[str, int, int, int]]:
-    """(account, balance, residue, version) of all accounts."""
+def accounts(connection: Connection, estate_id: str) -> tuple[list[str], Words]:
+    """All accounts: their ids, and int64 columns of balance, residue and version."""
     columns = (account.c.account_id, account.c.balance_fen, account.c.residue_nf, account.c.version)
     query = select(*columns).where(account.c.estate_id == estate_id).order_by(account.c.account_id)
-    return [(row[0], row[1], row[2], row[3]) for row in connection.execute(query)]
+    return named_rows(connection, query, "tqqq")
 
 
 def missing_accounts(connection: Connection, estate_id: str) -> list[str]:
@@ -50,17 +64,15 @@ def missing_accounts(connection: Connection, estate_id: str) -> list[str]:
     return sorted(system | set(connection.execute(query.limit(STRAYS_MAX)).scalars()))
 
 
-def household_meters(connection: Connection, estate_id: str) -> list[Installed]:
+def household_meters(connection: Connection, estate_id: str) -> Installations:
     """All charged meters as they are installed now, with what an exchange carried over to them."""
     columns = (
         meter.c.meter_id, meter.c.install_no, meter.c.ratio, meter.c.max_power_w, meter.c.start_wh,
         meter.c.installed_at,
     )  # fmt: skip
     query = select(*columns).where(meter.c.estate_id == estate_id, meter.c.kind == "household")
-    carried = _carried(connection, estate_id)
-    return [
-        Installed(*row, carried.get((row[0], row[1]))) for row in connection.execute(query.order_by(meter.c.meter_id))
-    ]
+    found = named_rows(connection, query.order_by(meter.c.meter_id), "tqqqqq")
+    return Installations(*found, _carried(connection, estate_id))
 
 
 def ended_installations(connection: Connection, estate_id: str) -> list[tuple[Installed, Ended]]:
@@ -96,18 +108,37 @@ def _carried(connection: Connection, estate_id: str) -> dict[tuple[str, int], Ca
     return {(row[0], row[1]): Carried(*row[2:]) for row in connection.execute(query)}
 
 
-def released(connection: Connection, estate_id: str) -> dict[str, list[int]]:
-    """When the readings of each meter were taken that a person answers for: released, or taken back later."""
-    query = select(reading.c.meter_id, reading.c.read_at).where(
-        reading.c.estate_id == estate_id, reading.c.verdict.in_((Verdict.RELEASED.value, Verdict.REVOKED.value))
+def judged_by_people(connection: Connection, estate_id: str) -> tuple[dict[str, list[int]], dict[str, dict[int, int]]]:
+    """When the readings of each meter were taken that a person answers for, and registers that were taken back later.
+
+    The first are those that were released and those that were taken back after they had been charged; the second are
+    the latter, by meter and instant. Each of them has its act.
+    """
+    same = and_(
+        reading.c.estate_id == reading_act.c.estate_id,
+        reading.c.read_at == reading_act.c.read_at,
+        reading.c.meter_id == reading_act.c.meter_id,
+        reading.c.verdict == reading_act.c.verdict_after,
     )
-    found: dict[str, list[int]] = {}
-    for meter_id, read_at in connection.execute(query):
-        found.setdefault(meter_id, []).append(read_at)
-    return found
+    query = (
+        select(reading.c.meter_id, reading.c.read_at, reading.c.verdict, reading.c.total_wh)
+        .select_from(reading_act)
+        .join(reading, same)
+        .where(
+            reading_act.c.estate_id == estate_id,
+            reading_act.c.verdict_after.in_((Verdict.RELEASED.value, Verdict.REVOKED.value)),
+        )
+    )
+    released: dict[str, list[int]] = {}
+    revoked: dict[str, dict[int, int]] = {}
+    for meter_id, read_at, verdict, total_wh in connection.execute(query):
+        released.setdefault(meter_id, []).append(read_at)
+        if verdict == Verdict.REVOKED.value:
+            revoked.setdefault(meter_id, {})[read_at] = total_wh
+    return released, revoked
 
 
-def cursors(connection: Connection, estate_id: str) -> dict[str, tuple[Reached, int | None]]:
+def cursors(connection: Connection, estate_id: str) -> Cursors:
     """Each meter's cursor with the accepted register at its instant."""
     own = meter_cursor.c
     at_cursor = and_(
@@ -117,11 +148,11 @@ def cursors(connection: Connection, estate_id: str) -> dict[str, tuple[Reached, 
         reading.c.verdict.in_(ACCEPTED),
     )
     columns = (
-        own.meter_id, reading.c.total_wh, own.install_no, own.read_at, own.total_wh, own.tier_period_start,
-        own.tier_period_wh,
+        own.meter_id, own.install_no, own.read_at, own.total_wh, own.tier_period_start, own.tier_period_wh,
+        reading.c.total_wh,
     )  # fmt: skip
     query = select(*columns).select_from(meter_cursor).outerjoin(reading, at_cursor).where(own.estate_id == estate_id)
-    return {row[0]: (Reached(*row[2:]), row[1]) for row in connection.execute(query)}
+    return Cursors(*named_rows(connection, query.order_by(own.meter_id), "tqqqqqq"))
 
 
 def seals_of_nothing(connection: Connection, estate_id: str) -> list[int]:

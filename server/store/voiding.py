@@ -5,7 +5,6 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, and_, case, select
 
-from core.reading import Verdict
 from server.domain.billing import Registers
 from server.domain.ledger import LINE_FIELDS, Line
 from server.domain.voiding import LINES_MAX, VOID
@@ -100,14 +99,3 @@ def rebuild_day(
     first = case((own.first_wh == gone_wh, rows[0][0]), else_=own.first_wh)
     values = {"first_wh": first, "total_wh": rows[-1][0], "read_at": rows[-1][1], "source": rows[-1][2]}
     connection.execute(register_day.update().where(*where).values(**values))
-
-
-def revoked(connection: Connection, estate_id: str) -> dict[str, dict[int, int]]:
-    """The readings that were taken back after they had been charged: by meter, the register at each instant."""
-    query = select(reading.c.meter_id, reading.c.read_at, reading.c.total_wh).where(
-        reading.c.estate_id == estate_id, reading.c.verdict == Verdict.REVOKED.value
-    )
-    found: dict[str, dict[int, int]] = {}
-    for meter_id, read_at, total_wh in connection.execute(query):
-        found.setdefault(meter_id, {})[read_at] = total_wh
-    return found

@@ -1,15 +1,22 @@
 """Rows as columns: the C reader, the binary copy and the driver's tuples say the same of every kind of value."""
 
+import ctypes
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from sqlalchemy import BigInteger, Column, Connection, Engine, MetaData, Table, Text, select
 
+from server.domain.line_words import OFFSETS, WIDTH
 from server.errors import StorageUnavailable
-from server.store._rows import ABSENT, CopyRows, Rows, SqliteRows
+from server.store._copy import CopyRows
+from server.store._rows import ABSENT, Rows, SqliteRows
 from server.store.engine import begin_writing, reader
 from server.store.rows import _functions, all_rows
-from server.store.verification_windows import Journal
+from server.store.verification_windows import Journal, _in_order
 from server.store.writer import Writer
+from tests.server.books import HOUR, charge, read, reading, top_up
 from tests.server.estates import ESTATE, plant
 
 PROBE = Table(
@@ -75,33 +82,113 @@ def test_thousands_of_names_keep_their_numbers() -> None:
     assert rows.names(0, 4999) == [b"name 4999"]
 
 
-def test_what_is_no_such_row_is_refused(tmp_path, sqlite_engine: Engine) -> None:
+COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+
+
+class Peer:
+    """Stands for libpq: gives these messages one after another, and counts those that were given back."""
+
+    def __init__(self, *messages: bytes) -> None:
+        self.freed = 0
+        self._left = list(messages)
+        self._held: list[Any] = []
+        get = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p), ctypes.c_int)(self._get)
+        free = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self._free)
+        self._held += [get, free]
+        self.functions = tuple(ctypes.cast(one, ctypes.c_void_p).value or 0 for one in (get, free))
+
+    def _get(self, _connection: int, message: Any, _asynchronous: int) -> int:
+        if not self._left:
+            return -1
+        data = self._left.pop(0)
+        self._held.append(ctypes.create_string_buffer(data, len(data)))
+        message[0] = ctypes.addressof(self._held[-1])
+        return len(data)
+
+    def _free(self, _message: int) -> None:
+        self.freed += 1
+
+
+def received(*messages: bytes, room: int = 1) -> tuple[np.ndarray, CopyRows, Peer]:
+    source, peer, words = CopyRows(Rows("q")), Peer(*messages), np.zeros((2, room), np.int64)
+    count = source.receive(1, peer.functions, words)
+    return words[:, :count], source, peer
+
+
+def test_rows_of_a_copy_come_in_any_number_of_messages() -> None:
+    rows = [b"\0\1\0\0\0\10" + number.to_bytes(8, "big") for number in (1, 2, 3)]
+    for messages in ((COPY_HEAD + rows[0], *rows[1:], b"\xff\xff"), (COPY_HEAD + b"".join(rows) + b"\xff\xff",)):
+        words, source, peer = received(*messages, room=9)
+        assert (words[0].tolist(), source.done, peer.freed) == ([1, 2, 3], True, len(messages))
+    words, source, peer = received(COPY_HEAD + rows[0], rows[1])
+    assert (words[0].tolist(), source.done, peer.freed) == ([1], False, 1)
+    assert received(COPY_HEAD + b"\xff\xff")[0].size == 0
+
+
+def test_what_is_no_such_row_is_refused(tmp_path: Path, sqlite_engine: Engine) -> None:
     with pytest.raises(ValueError, match="no binary copy"):
-        CopyRows(Rows("q")).fill(b"x" * 30, np.empty((2, 1), np.int64))
-    head = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-    for body in (b"\0\2", b"\0\1\0\0\0\4abcd", b"\0\1\0\0\0\10abc", b"\0\1\0"):
+        received(b"x" * 30)
+    row = b"\0\1\0\0\0\10" + bytes(8)
+    for body in (b"\0\2", b"\0\1\0\0\0\4abcd", b"\0\1\0\0\0\10abc", b"\0\1\0", row + row):
         with pytest.raises(ValueError, match="other columns"):
-            CopyRows(Rows("q")).fill(head + body, np.empty((2, 1), np.int64))
+            received(COPY_HEAD + body)
+    with pytest.raises(ValueError, match="2 words"):
+        CopyRows(Rows("q")).receive(1, (1, 1), np.empty((3, 1), np.int64))
     with pytest.raises(ValueError, match="2 words"):
         Rows("q").fill([(1,)], np.empty((3, 1), np.int64))
     with pytest.raises(OSError, match="unable to open"):
         SqliteRows(Rows("q"), _functions(), str(tmp_path / "absent.db").encode(), b"SELECT 1")
     with pytest.raises(OSError, match="no such table"), sqlite_engine.connect():
-        SqliteRows(Rows("q"), _functions(), sqlite_engine.url.database.encode(), b"SELECT 1 FROM absent")
+        SqliteRows(Rows("q"), _functions(), str(sqlite_engine.url.database).encode(), b"SELECT 1 FROM absent")
     with reader(sqlite_engine) as connection, pytest.raises(StorageUnavailable, match="cannot be read"):
         all_rows(connection, select(PROBE), Rows("qtrq"), 1)
 
 
 def test_windows_are_whole_batches_in_order(engine: Engine, writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(writer, 7)
+    top_up(writer, 3, 100, "again")  # names that other windows have seen before
+    with reader(engine) as connection:
+        [whole] = Journal(connection, ESTATE).windows()
     for headers, lines in ((1000, 1000), (3, 1000), (1000, 4), (1, 1)):
         monkeypatch.setattr("server.store.verification_windows.HEADERS_AT_ONCE", headers)
         monkeypatch.setattr("server.store.verification_windows.LINES_AT_ONCE", lines)
         with reader(engine) as connection:
             windows = list(Journal(connection, ESTATE).windows())
-        assert [batch.header[0] for window in windows for batch in window.batches] == list(range(1, 8))
+        assert [batch.header[0] for window in windows for batch in window.batches] == list(range(1, 9))
         for window in windows:
             assert window.lines["batch_seq"].tolist() == [batch.header[0] for batch in window.batches for _ in range(2)]
+        lines = [window.lines.line(row) for window in windows for row in range(len(window.lines))]
+        assert lines == [whole.lines.line(row) for row in range(len(whole.lines))]
+        canonical = np.concatenate([window.lines.canonical() for window in windows])
+        assert (canonical == whole.lines.canonical()).all()
         with reader(engine) as connection:
             windows = list(Journal(connection, ESTATE).windows(after=2, batches_max=3))
         assert [batch.header[0] for window in windows for batch in window.batches] == [3, 4, 5]
+
+
+@pytest.mark.parametrize("backend", [pytest.param("postgres", marks=pytest.mark.postgres)])
+def test_every_lane_sees_what_its_caller_sees(
+    engine: Engine, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    """A reading that is taken back while the journal is read still counts for it."""
+    plant(writer)
+    for hour in (1, 2, 3):
+        read(writer, reading(1, hour * HOUR, 1_000_000 + 1000 * hour))
+        charge(writer, hour * HOUR)
+    monkeypatch.setattr("server.store.verification_windows.LINES_AT_ONCE", 1)
+    with reader(engine) as connection:
+        connection.exec_driver_sql("SELECT 1")
+        writer.run(lambda unit: unit.connection.exec_driver_sql("UPDATE reading SET verdict = 'held'") and None)
+        windows = Journal(connection, ESTATE).windows()
+        read_wh = [window.lines.read_wh(row) for window in windows for row in range(len(window.lines))]
+    assert [wh for wh in read_wh if wh is not None] == [1_001_000, 1_002_000, 1_003_000]
+
+
+def test_lines_come_in_order_however_they_lie() -> None:
+    words = np.zeros((WIDTH, 4), np.int64)
+    words[OFFSETS["batch_seq"]], words[OFFSETS["line_no"]] = (2, 1, 2, 1), (1, 2, 2, 1)
+    ordered = _in_order(words)
+    assert list(zip(ordered[OFFSETS["batch_seq"]], ordered[OFFSETS["line_no"]], strict=True)) == [
+        (1, 1), (1, 2), (2, 1), (2, 2),
+    ]  # fmt: skip
+    assert _in_order(ordered) is ordered

@@ -331,6 +331,9 @@ def test_verify_misses_a_mirror_and_sees_a_wrong_one(engine: Engine, writer: Wri
     writer.run(
         lambda unit: unit.connection.execute(reading_table.update().where(where).values(verdict="revoked")) and None
     )
+    assert report(engine).mismatches, "a reading that nobody took back does not count any more"
+    act = (ESTATE, meter_id(1), START_S + 2 * HOUR, 1, "accepted", "revoked", "", "", 0, 0)
+    writer.run(lambda unit: unit.connection.execute(schema.reading_act.insert().values(act)) and None)
     details = [one.detail for one in report(engine).mismatches]
     assert any("was taken back" in one for one in details)
     writer.run(

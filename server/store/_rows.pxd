@@ -1,0 +1,38 @@
+# cython: language_level=3
+"""What `_copy` shares with `_rows`: the words of a row, and the texts behind its numbers."""
+
+from libc.stdint cimport int64_t, uint8_t
+
+cdef enum:
+    RATES = 4
+
+cdef struct Names:
+    uint8_t *bytes
+    size_t used
+    size_t room
+    size_t *ends
+    size_t count
+    size_t ends_room
+    int64_t *slots
+    size_t slots_mask
+    int64_t last  # the number of the row before: batches go through accounts and meters in order
+
+
+cdef inline int64_t none() noexcept nogil:
+    """The word of what is absent."""
+    return <int64_t>1 << 63
+
+
+cdef class Rows:
+    cdef readonly bytes kinds
+    cdef readonly Py_ssize_t width
+    cdef Names *_names
+    cdef const uint8_t *_kinds
+    cdef Py_ssize_t _columns
+
+    cdef int _text(
+        self, Py_ssize_t column, const uint8_t *text, size_t size, int64_t[:, ::1] out, Py_ssize_t word, Py_ssize_t row
+    ) noexcept nogil
+    cdef int _other(
+        self, Py_ssize_t column, int64_t value, bint null, int64_t[:, ::1] out, Py_ssize_t word, Py_ssize_t row
+    ) noexcept nogil
