@@ -16,6 +16,7 @@ from server.errors import ConfigError
 
 PACKET_MAX = 64  # bytes of a heartbeat
 WEB_PROCESSES_MAX = 8  # each may hold some thirty connections to the database
+STEP_UP_MINUTES_MAX = 720  # a session of the staff lasts no longer
 DEFAULT_DATABASE = "sqlite:///estate645.db"
 
 
@@ -37,6 +38,7 @@ class Config:
     meter_keys: str = ""
     vending_backend: str = ""
     secure_cookies: bool = False
+    step_up_minutes: int = 10
     sandbox_provider_url: str = ""
     sandbox_provider_public_key: str = ""
     sandbox_merchant_key: str = ""
@@ -98,6 +100,15 @@ def _web_processes(value: object) -> int:
         raise ValueError
     number = int(value)
     if not 0 <= number <= WEB_PROCESSES_MAX:
+        raise ValueError
+    return number
+
+
+def _minutes(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError
+    number = int(value)
+    if not 1 <= number <= STEP_UP_MINUTES_MAX:
         raise ValueError
     return number
 
@@ -192,6 +203,12 @@ SETTINGS = (
         _text,
     ),
     Setting("secure_cookies", "send cookies over TLS only", "true or false", _flag),
+    Setting(
+        "step_up_minutes",
+        "how long a password counts before acts that move money ask for it again",
+        f"1 to {STEP_UP_MINUTES_MAX}",
+        _minutes,
+    ),
     Setting("sandbox_provider_url", "base URL of the sandbox payment provider", "a URL", _text),
     Setting("sandbox_provider_public_key", "key that verifies its callbacks", "path of a PEM file", _text),
     Setting("sandbox_merchant_key", "key that signs our orders", "path of a PEM file", _text),

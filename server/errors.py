@@ -29,6 +29,20 @@ class Forbidden(EstateError):
     """The principal lacks the verb for this act."""
 
 
+class StaleLogin(Forbidden):
+    """The act moves money, and the person's password was given too long ago."""
+
+    def __init__(self, message: str = "this act moves money: give your password again, then repeat it") -> None:
+        super().__init__(message)
+
+
+class WrongPassword(StaleLogin):
+    """The password that was given again does not fit, or the account is locked for a while."""
+
+    def __init__(self, message: str = "the password is wrong, or the account is locked for a while") -> None:
+        super().__init__(message)
+
+
 class CallbackRejected(EstateError):
     """A payer's message failed signature, freshness, order or amount checks (their fault, nothing is credited)."""
 

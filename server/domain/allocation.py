@@ -87,6 +87,7 @@ class Plan:
     weight_total: int
     shares: tuple[Share, ...]
     formula: str  # JSON of integers
+    by_days: bool = False  # weights are times the days that each lived there
 
 
 def largest_remainder(total: int, weights: Sequence[int]) -> list[int]:
@@ -101,8 +102,10 @@ def largest_remainder(total: int, weights: Sequence[int]) -> list[int]:
     return parts
 
 
-def plan(wish: Wish, participants: Sequence[Participant], energy: dict[str, int]) -> Plan:
-    """All shares of a wish; `energy` has `energy_wh` and the numbers that it follows from, where energy is shared.
+def plan(wish: Wish, participants: Sequence[Participant], energy: dict[str, int], days: int = 0) -> Plan:
+    """All shares of a wish; `days` of the period where weights are times the days that each lived there, else 0.
+
+    `energy` has `energy_wh` and the numbers that it follows from, where energy is shared.
 
     Refused when nobody has any weight.
     """
@@ -123,9 +126,11 @@ def plan(wish: Wish, participants: Sequence[Participant], energy: dict[str, int]
     wh = largest_remainder(energy_wh, weights) if energy_wh is not None else [0] * len(weights)
     shares = tuple(Share(*one, *parts) for one, *parts in zip(ordered, wh, fen, strict=True))
     numbers: dict[str, Any] = {**energy, "accounts": len(ordered), "weight_total": sum(weights)}
+    if days:
+        numbers["days"] = days
     if wish.price_nf_per_wh is not None:
         numbers["price_nf_per_wh"] = wish.price_nf_per_wh
-    return Plan(amount_fen, energy_wh, sum(weights), shares, json.dumps(numbers, sort_keys=True))
+    return Plan(amount_fen, energy_wh, sum(weights), shares, json.dumps(numbers, sort_keys=True), days > 0)
 
 
 def posted_to(account_id: str) -> str:

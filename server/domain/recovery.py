@@ -15,6 +15,7 @@ from server.errors import Refused
 PERMILLE = 1000
 IN_ORDER, PRO_RATA = "order", "pro_rata"
 SPLITS = (IN_ORDER, PRO_RATA)
+RETURN = "recovery_return"  # the kind of batch by which a reversed sale takes its share back
 DEBT_LEDGERS = tuple(ledger for ledger in LEDGERS if ledger != ELECTRICITY)
 
 

@@ -17,6 +17,7 @@ OPEN: Final = (RESERVED, ASKED)
 SOURCE, BY_CASH = "source", "cash"
 WAYS: Final = (SOURCE, BY_CASH)
 REASON_LENGTH_MAX: Final = 200
+PARTNER: Final = "client:"  # how money is named that a third party took under its own key
 BACKOFF_MIN_MS: Final = 30_000
 BACKOFF_MAX_MS: Final = 3_600_000
 HAND_TRIES_MIN: Final = 3  # so often a provider must have been asked before a person may decide
@@ -72,6 +73,16 @@ def refusal(wish: Wish) -> str:
     left_fen = wish.paid_fen - wish.returned_fen
     if wish.amount_fen > left_fen:
         return f"of this payment {left_fen} fen can still be given back, not {wish.amount_fen}"
+    return ""
+
+
+def source_problem(provider: str, order_no: str | None, transaction_id: str) -> str:
+    """Why nobody can be asked to send a payment back the way it came, or an empty text."""
+    if provider.startswith(PARTNER):
+        name = provider.removeprefix(PARTNER)
+        return f"{name} took this money itself and gives it back itself; agree with it, and book what it did"
+    if not order_no and not transaction_id:
+        return f"{provider} has named neither an order nor a transaction, so it cannot be asked to send this back"
     return ""
 
 

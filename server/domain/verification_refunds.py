@@ -1,17 +1,20 @@
 """Checking refunds and assignments of the books: each has exactly the bookings that its state says, and none more.
 
 A refund that is open or decided took its amount from its account; a refunded one then left through its provider, a
-released one went back. Of no payment more goes back than it brought. All are part of invariant 5.
+released one went back. Of no payment more goes back than it brought. What of a payment went to debts comes back only
+as it went, and only for a payment that goes back whole. All are part of invariant 5.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from server.domain.ledger import REFUNDS, SUSPENSE, provider_account
+from server.domain.recovery import RETURN
 from server.domain.refunds import REFUNDED, RELEASED
 from server.domain.verification import Findings
 
 KINDS = ("refund", "refund_paid", "refund_return", "assignment")
+SHARE = "recovery"
 
 
 class RefundRow(NamedTuple):
@@ -45,12 +48,17 @@ def _keys(row: RefundRow) -> dict[str, dict[str, int]]:
     return keys
 
 
+def _turnover(moved: Mapping[str, int] | int) -> int:
+    return moved if isinstance(moved, int) else sum(map(abs, moved.values())) // 2
+
+
 class RefundBooks:
     """Takes the batches in booking order; what is left at the end has no batch."""
 
     def __init__(self, found: Findings, rows: Iterable[RefundRow], payments: Iterable[SomePayment]) -> None:
         self.found = found
         self._wanted: dict[str, dict[str, int]] = {}
+        self._shares: dict[str, dict[str, int] | int] = {}  # what went to debts, by payment; archived: the turnover
         left_fen = {}
         for payment in payments:
             left_fen[payment.payment_id] = payment.amount_fen
@@ -63,17 +71,35 @@ class RefundBooks:
                 left_fen[row.payment_id] = left_fen.get(row.payment_id, 0) - row.amount_fen
         for payment_id in sorted(name for name, fen in left_fen.items() if fen < 0):
             found.note(5, f"payment {payment_id}", f"gives back {-left_fen[payment_id]} fen more than it brought")
+        self._gone = {name for name, fen in left_fen.items() if fen <= 0}
 
     def take(self, kind: str, key: str, amounts: Mapping[str, int]) -> None:
         """One batch that is no charge."""
+        if kind in (SHARE, RETURN):
+            self._share(kind, key, dict(amounts))
         wanted = self._wanted.pop(key, None)
         if wanted is not None:
             self.found.expect(5, f"batch of {key}", "booking", (kind, dict(amounts)), (key.partition(":")[0], wanted))
         elif kind in KINDS:
             self.found.note(5, f"batch of {key}", f"is a {kind} that no row asks for")
 
+    def _share(self, kind: str, key: str, amounts: Mapping[str, int] | int) -> None:
+        """What went to debts, and what came back from them: the same lines with the other sign."""
+        payment_id = key.partition(":")[2]
+        if kind == SHARE:
+            self._shares[payment_id] = amounts if isinstance(amounts, int) else {k: -v for k, v in amounts.items()}
+            return
+        moved, should = amounts, self._shares.get(payment_id, {})
+        if isinstance(moved, int) or isinstance(should, int):
+            moved, should = _turnover(moved), _turnover(should)
+        self.found.expect(5, f"batch of {key}", "booking", moved, should)
+        if payment_id not in self._gone:
+            self.found.note(5, f"batch of {key}", "takes a share back of a payment that did not go back")
+
     def pass_by(self, kind: str, key: str, turnover_fen: int) -> None:
         """One batch whose lines are archived: only how much it moved is known."""
+        if kind in (SHARE, RETURN):
+            self._share(kind, key, turnover_fen)
         wanted = self._wanted.pop(key, None)
         if wanted is not None:
             moved = (kind, turnover_fen)

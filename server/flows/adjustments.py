@@ -22,7 +22,7 @@ from server.domain.accounts import (
     needs_second_person,
 )
 from server.domain.ledger import ELECTRICITY, LEDGERS, OPENING, Entry
-from server.errors import Conflict, NotFound, Refused
+from server.errors import Conflict, NotFound, Refused, StaleLogin
 from server.flows import accounts
 from server.flows.booked import on_booking
 from server.flows.fees import open_ledger
@@ -102,8 +102,11 @@ def pay_out(
     return book(unit, estate_id, booking, actor, now)
 
 
-def book(unit: Unit, estate_id: str, booking: Booking, actor: str, now: "Now") -> Booked:
-    """Book it, or ask for a second person; the same booking again gives the same answer and books nothing."""
+def book(unit: Unit, estate_id: str, booking: Booking, actor: str, now: "Now", *, fresh: bool = True) -> Booked:
+    """Book it, or ask for a second person; the same booking again gives the same answer and books nothing.
+
+    StaleLogin where it needs one and the password of who asks is not `fresh`.
+    """
     row = _judged(unit, estate_id, booking)
     balance_fen = _balance(unit, estate_id, booking)
     known = journal.batch_of_key(unit.connection, estate_id, booking.idem_key)
@@ -117,6 +120,8 @@ def book(unit: Unit, estate_id: str, booking: Booking, actor: str, now: "Now") -
         alone_fen = kept.booked_alone(unit.connection, estate_id, booking.account_id, actor, now.world_s - DAY_S)
         limit_fen = get_estate(unit.connection, estate_id)["adjust_alone_fen"]
         if needs_second_person(abs(booking.amount_fen) + alone_fen, limit_fen):
+            if not fresh:
+                raise StaleLogin
             return Booked(balance_fen, approval_id=ask(unit, estate_id, REQUEST, asdict(booking), actor, now))
     return _post(unit, estate_id, booking, actor, None, now)
 

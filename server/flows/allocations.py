@@ -4,7 +4,7 @@ One subject is shared once a month: the same wish again finds what was posted, a
 reversed. A reversal posts the same lines with the other sign; nothing is taken away.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -26,8 +26,10 @@ from server.domain.allocation import (
     posted_to,
 )
 from server.domain.ledger import REVENUE, Entry
+from server.domain.occupancy import Stay, days_between, days_lived
 from server.domain.settlement import DAY, MONTH, period_at
 from server.errors import Conflict, NotFound, Refused
+from server.flows import accounts
 from server.flows.ledger import ensure_account, post_entries
 from server.store import allocations as kept
 from server.store import audit
@@ -76,33 +78,44 @@ def draft(connection: Connection, estate_id: str, wish: Wish) -> Plan:
     if closed is None:
         raise Refused(f"the month {wish.period} is not closed; costs are shared over closed months")
     energy: dict[str, int] = {}
+    zone = ZoneInfo(get_estate(connection, estate_id)["time_zone"])
+    first_day, last_day = (period_at(DAY, at_s, zone) for at_s in (closed.from_at, closed.to_at - 1))
     if wish.from_gates:
-        zone = ZoneInfo(get_estate(connection, estate_id)["time_zone"])
-        days = [period_at(DAY, at_s, zone) for at_s in (closed.from_at, closed.to_at - 1)]
-        gates_wh, unread = kept.gates_wh(connection, estate_id, *days)
+        gates_wh, unread = kept.gates_wh(connection, estate_id, first_day, last_day)
         if unread:
             raise Refused(f"the gate meters {', '.join(unread[:NAMED_MAX])} were not read in {wish.period}")
         energy = gate_energy(gates_wh, closed.energy_wh, wish.known_wh)
     elif wish.energy_wh is not None:
         energy = {"energy_wh": wish.energy_wh}
-    return plan(wish, _participants(connection, estate_id, wish), energy)
+    days = days_between(first_day, last_day)
+    participants, by_days = _participants(connection, estate_id, wish, days, kept.stays(connection, estate_id, zone))
+    return plan(wish, participants, energy, len(days) if by_days else 0)
 
 
-def _participants(connection: Connection, estate_id: str, wish: Wish) -> list[Participant]:
-    """Open households by the basis of the wish, and the vacant rooms as one where the estate bears their part."""
-    rooms = kept.rooms(connection, estate_id)
-    used = kept.energy_of_month(connection, estate_id, wish.period) if wish.basis == USAGE else {}
-    counted = [row for row in rooms if row["account_id"] is not None or wish.vacant == ESTATE]
+def _participants(
+    connection: Connection, estate_id: str, wish: Wish, days: Sequence[str], stays: Sequence[Stay]
+) -> tuple[list[Participant], bool]:
+    """Households that lived there on these days by the basis of the wish, and whether their days count.
+
+    The vacant rooms are one more where the estate bears their part. Energy says by itself when it was used; heads and
+    areas are times the days, unless everybody lived there on all of them.
+    """
+    rooms = {row["room_id"]: row["area_cm2"] for row in kept.rooms(connection, estate_id)}
+    lived = days_lived(list(rooms), stays, days)
+    counted = {key: count for key, count in lived.items() if key[0] != VACANT_ROOMS or wish.vacant == ESTATE}
+    used = kept.energy_of_month(connection, estate_id, wish.period)
+    if wish.basis == USAGE:
+        return [Participant(name, used.get(name, 0)) for name in sorted({name for name, _ in counted})], False
     if wish.basis == AREA:
-        unknown = [row["room_id"] for row in counted if row["area_cm2"] is None]
+        unknown = sorted({room_id for _, room_id in counted if rooms[room_id] is None})
         if unknown:
             raise Refused(f"the area of {len(unknown)} rooms is not known: {', '.join(unknown[:NAMED_MAX])}")
+    by_days = any(count != len(days) for count in counted.values())
     weights: dict[str, int] = {}
-    for row in counted:
-        name = row["account_id"] or VACANT_ROOMS
-        weight = row["area_cm2"] if wish.basis == AREA else used.get(name, 0) if wish.basis == USAGE else 1
+    for (name, room_id), count in counted.items():
+        weight = (rooms[room_id] if wish.basis == AREA else 1) * (count if by_days else 1)
         weights[name] = weights.get(name, 0) + weight
-    return [Participant(name, weight) for name, weight in weights.items()]
+    return [Participant(name, weight) for name, weight in weights.items()], by_days
 
 
 def post(unit: Unit, estate_id: str, wish: Wish, *, actor: str, now: "Now") -> Posted:
@@ -116,6 +129,7 @@ def post(unit: Unit, estate_id: str, wish: Wish, *, actor: str, now: "Now") -> P
     standing = [row for row in earlier if row["reversed_at"] is None]
     if standing:
         return _repeat(standing[0], wish, own)
+    _reopen(unit, estate_id, own, wish, actor, now)
     entries = _entries(unit, estate_id, own)
     key = f"allocation:{wish.period}:{wish.subject}:{len(earlier) + 1}"
     posted = post_entries(
@@ -145,6 +159,14 @@ def _repeat(row: RowMapping, wish: Wish, own: Plan) -> Posted:
             f"{row['basis']}); reverse that first"
         )
     return Posted(row["allocation_id"], row["batch_seq"], repeated=True)
+
+
+def _reopen(unit: Unit, estate_id: str, own: Plan, wish: Wish, actor: str, now: "Now") -> None:
+    """Open the accounts of those who lived there and were settled since: their part is theirs all the same."""
+    payers = [share.account_id for share in own.shares if share.amount_fen]
+    for account_id in kept.closed_of(unit.connection, estate_id, payers):
+        reason = f"{wish.subject} of {wish.period}, when it lived there"
+        accounts.reopen(unit, estate_id, account_id, actor=actor, reason=reason, now=now)
 
 
 def _entries(unit: Unit, estate_id: str, own: Plan) -> list[Entry]:

@@ -9,11 +9,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import RowMapping
+from sqlalchemy import Connection, RowMapping
 
 from server.domain import refunds as refund_rules
 from server.domain.rerating import KIND, Rerate
-from server.errors import Conflict, NotFound, Refused
+from server.errors import Conflict, NotFound, Refused, StaleLogin
 from server.flows import acceptance, adjustments, bulk_cut, bulk_edits, refunds, rerating, tariffs, voiding
 from server.flows.breaker import count_candidates
 from server.flows.second_person import ask
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 MODES = ("observe", "dry_run", "armed")
 REFUND = "refund"
+DECISION = "refund_decision"
+MONEY = (REFUND, DECISION, adjustments.REQUEST, "tariff")  # agreed to with a password that was given lately
 CLIENT = "client:"  # how keys of the API are named as actors
 
 
@@ -104,14 +106,14 @@ def request_refund(
     One of the two is empty. Refused as `flows.refunds.order_refund` refuses.
     """
     wish = refunds.look_at(unit, estate_id, payment_id, amount_fen, actor=actor, now=now)
-    problem = refunds.reason_problem(reason) or refund_rules.refusal(wish)
+    row = refunds.get_payment(unit, estate_id, payment_id)
+    problem = refunds.reason_problem(reason) or refund_rules.refusal(wish) or refunds.source_problem(row)
     because = refund_rules.second_person(wish)
     if not because or problem:
         refund_no = refunds.order_refund(
             unit, estate_id, payment_id, amount_fen, key=key, reason=reason, actor=actor, now=now
         )
         return refund_no, ""
-    row = refunds.get_payment(unit, estate_id, payment_id)
     payload: dict[str, object] = {
         "kind": REFUND,
         "payment_id": payment_id,
@@ -123,6 +125,35 @@ def request_refund(
         "key": key,
     }
     return "", ask(unit, estate_id, REFUND, payload, actor, now)
+
+
+def request_decision(
+    unit: Unit, estate_id: str, refund_no: str, *, refunded: bool, reason: str, actor: str, now: "Now"
+) -> str:
+    """Ask to decide what a provider did with a refund that it does not tell of; the id of the request.
+
+    Refused as `flows.refunds.may_decide` refuses; Conflict while another decision on it waits.
+    """
+    row = refunds.may_decide(unit, estate_id, refund_no, reason)
+    if any(one["refund_no"] == refund_no for one in decisions_waiting(unit.connection, estate_id, now).values()):
+        raise Conflict("a decision on this refund waits for its second person already; withdraw that first")
+    payload: dict[str, object] = {
+        "kind": DECISION,
+        "refund_no": refund_no,
+        "payment_id": row["payment_id"],
+        "provider": row["provider"],
+        "account_id": row["account_id"],
+        "amount_fen": row["amount_fen"],
+        "refunded": refunded,
+        "reason": reason.strip(),
+    }
+    return ask(unit, estate_id, DECISION, payload, actor, now)
+
+
+def decisions_waiting(connection: Connection, estate_id: str, now: "Now") -> dict[str, dict[str, Any]]:
+    """What was asked about refunds that providers do not tell of, by the id of the request."""
+    rows = kept.waiting(connection, estate_id, now.machine_ms)
+    return {row["approval_id"]: json.loads(row["payload"]) for row in rows if row["kind"] == DECISION}
 
 
 def request_bulk_edit(
@@ -176,16 +207,20 @@ def approve(
     actor: str,
     now: "Now",
     kinds: Sequence[str] = (),
+    fresh: bool = True,
 ) -> str:
     """The second person agrees to exactly this payload; it is carried out at once. Returns its kind.
 
     `kinds` are those that this person may agree to; without any, all. A key of the API is no person and agrees to none.
+    StaleLogin for what moves money, unless the password is `fresh`.
     """
     if actor.startswith(CLIENT):
         raise Refused("the second person signs in: a key of the API cannot agree to anything")
     row = kept.get(unit.connection, estate_id, approval_id)
     if row is None or (kinds and row["kind"] not in kinds):
         raise NotFound("there is no such request in this estate")
+    if row["kind"] in MONEY and not fresh:
+        raise StaleLogin
     if row["status"] != "waiting":
         raise Conflict("this request has been decided already")
     if row["requested_by"] == actor:
@@ -223,6 +258,11 @@ def _carry_out(unit: Unit, estate_id: str, row: RowMapping, actor: str, now: "No
         refunds.order_refund(
             unit, estate_id, payload["payment_id"], payload["amount_fen"], key=payload["key"],
             reason=payload["reason"], actor=row["requested_by"], approved_by=actor, now=now,
+        )  # fmt: skip
+    elif kind == DECISION:
+        refunds.decide_by_hand(
+            unit, estate_id, payload["refund_no"], refunded=payload["refunded"], reason=payload["reason"],
+            actor=row["requested_by"], approved_by=actor, now=now,
         )  # fmt: skip
     elif kind == adjustments.REQUEST:
         adjustments.carry_out(unit, estate_id, payload, actor=row["requested_by"], approved_by=actor, now=now)

@@ -52,6 +52,7 @@ def open_session(
         created_ms=now.machine_ms,
         expires_ms=expires_ms,
         csrf=csrf,
+        confirmed_ms=now.machine_ms,
     )
 
 
@@ -71,6 +72,19 @@ def enter(
     if not authenticate(unit, login, True, place=place, now=now):
         return False
     open_session(unit, estate_id, user_id, token_sha256=token_sha256, csrf=csrf, expires_ms=expires_ms, now=now)
+    return True
+
+
+def confirm_session(
+    unit: Unit, login: str, token_sha256: str, password_fits: bool, *, place: Place, now: "Now"
+) -> bool:
+    """Count the password that a person in a session gave again; whether it counts, and is kept as given now."""
+    if not authenticate(unit, login, password_fits, place=place, now=now):
+        return False
+    kept.confirm_session(unit.connection, token_sha256, now.machine_ms)
+    row = kept.user_by_login(unit.connection, login)
+    if row is not None:
+        audit.record(unit.connection, row["estate_id"], login, "person.confirmed", row["user_id"], now)
     return True
 
 

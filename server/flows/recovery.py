@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection
 
 from server.domain.ledger import Entry, ledger_account
-from server.domain.recovery import RecoveryRule, Standing, recovered
+from server.domain.recovery import RETURN, RecoveryRule, Standing, recovered
 from server.errors import Refused
 from server.flows.ledger import post_entries
 from server.store import audit
+from server.store import ledger as journal
 from server.store import recovery as kept
 from server.store.unit import Unit
 
@@ -31,6 +32,24 @@ def set_rule(unit: Unit, estate_id: str, rule: RecoveryRule, *, actor: str, now:
     detail = f"{rule.permille} permille to {', '.join(rule.ledgers)} by {rule.split} from {rule.valid_from}"
     audit.record(unit.connection, estate_id, actor, "recovery.ruled", str(number), now, detail)
     return number
+
+
+def undo(unit: Unit, estate_id: str, account_id: str, payment_id: str, *, actor: str, now: "Now") -> int:
+    """Take back what of a payment went to debts, ledger by ledger, before the payment itself goes back; the fen.
+
+    The batch has the lines of the one that moved it, with the other sign. Refused where those are archived.
+    """
+    booked = journal.batch_of_key(unit.connection, estate_id, f"recovery:{payment_id}")
+    if booked is None:
+        return 0
+    lines = journal.lines_of_batch(unit.connection, estate_id, booked["batch_seq"])
+    if not lines:
+        raise Refused("the lines of this sale are archived; give the money back by a refund")
+    entries = [Entry(line.account_id, -line.amount_fen) for line in lines]
+    post_entries(
+        unit, estate_id, RETURN, account_id, entries, f"{RETURN}:{payment_id}", now.world_s, actor, "", now
+    )  # fmt: skip
+    return entries[0].amount_fen
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from server.domain.refunds import (
     Wish,
 )
 from server.errors import Conflict, NotFound, Refused
-from server.flows import billing, cases, inbox, notices, supply
+from server.flows import billing, cases, inbox, notices, recovery, supply
 from server.flows.ledger import ensure_account, post_entries
 from server.store import audit
 from server.store import refunds as kept
@@ -101,7 +101,7 @@ def order_refund(
         return refund_no
     row = get_payment(unit, estate_id, payment_id)
     wish = look_at(unit, estate_id, payment_id, amount_fen, actor=actor, now=now)
-    problem = reason_problem(reason) or rules.refusal(wish)
+    problem = reason_problem(reason) or rules.refusal(wish) or source_problem(row)
     if not problem and get_account(unit.connection, estate_id, _holder(row))["status"] == "closed":
         problem = f"the account {row['account_id']} is closed and settled; nothing is left to give back"
     if not problem and not approved_by and rules.second_person(wish):
@@ -126,6 +126,7 @@ def order_refund(
 def reverse_sale(unit: Unit, estate_id: str, order_no: str, *, reason: str, actor: str, now: "Now") -> str:
     """Take back a cashier's own last sale of today, whole; the number of the refund. A repeat gives the same one.
 
+    What of it went to debts comes back from them first, in the same unit: the debts stand as before the sale.
     Refused when it was not the last one, not today, or part of it is consumed: then a refund is needed.
     """
     found = kept.find_payments(unit.connection, estate_id, order_no, limit=1)
@@ -136,6 +137,8 @@ def reverse_sale(unit: Unit, estate_id: str, order_no: str, *, reason: str, acto
         last = kept.newest_sale(unit.connection, estate_id, actor)
         if last is None or last["order_no"] != order_no:
             raise Refused("only your own last sale can be reversed; give the money back by a refund instead")
+        if found[0]["state"] == "credited":
+            recovery.undo(unit, estate_id, found[0]["account_id"], found[0]["payment_id"], actor=actor, now=now)
         wish = look_at(unit, estate_id, found[0]["payment_id"], found[0]["amount_fen"], actor=actor, now=now)
         if wish.amount_fen > wish.available_fen or not wish.is_own_sale:
             raise Refused("this sale is not of today, or part of it is consumed; give the money back by a refund")
@@ -206,17 +209,28 @@ def hear(unit: Unit, estate_id: str, refund_no: str, state: str, detail: str, no
 
 
 def decide_by_hand(
-    unit: Unit, estate_id: str, refund_no: str, *, refunded: bool, reason: str, actor: str, now: "Now"
+    unit: Unit, estate_id: str, refund_no: str, *, refunded: bool, reason: str, actor: str, approved_by: str, now: "Now"
 ) -> None:
-    """A person knows from the provider what became of it. Refused without a reason, or before it was asked enough."""
+    """Two people know from the provider what became of it: who looked there, and who has agreed.
+
+    Refused without a reason, before it was asked for often enough, and without a second person.
+    """
+    may_decide(unit, estate_id, refund_no, reason)
+    if not approved_by or approved_by == actor:
+        raise Refused("a second person must agree: what a provider did is decided by people here")
+    settle = settle_refunded if refunded else settle_released
+    settle(unit, estate_id, refund_no, f"{reason.strip()} ({actor}, {approved_by})", now, actor=actor)
+
+
+def may_decide(unit: Unit, estate_id: str, refund_no: str, reason: str) -> RowMapping:
+    """The open refund of which people may decide; Refused without a reason, or before it was asked for enough."""
     row = _open(unit, estate_id, refund_no)
     problem = reason_problem(reason)
     if not problem and row["tries"] < HAND_TRIES_MIN:
-        problem = f"it was asked for {row['tries']} times only; after {HAND_TRIES_MIN} a person may decide"
+        problem = f"it was asked for {row['tries']} times only; after {HAND_TRIES_MIN} people may decide"
     if problem:
         raise Refused(problem)
-    settle = settle_refunded if refunded else settle_released
-    settle(unit, estate_id, refund_no, reason.strip(), now, actor=actor)
+    return row
 
 
 def record_callback(unit: Unit, estate_id: str, event: Returned, body: str, *, now: "Now") -> Outcome:
@@ -242,7 +256,8 @@ def record_callback(unit: Unit, estate_id: str, event: Returned, body: str, *, n
 def _outcome(row: RowMapping | None, event: Returned) -> Outcome:
     if row is None:
         return Outcome.UNKNOWN
-    same = (row["provider"], row["order_no"]) == (event.provider, event.order_no)
+    order_no = row["order_no"] or event.order_no  # of a payment without an order only the provider knows one
+    same = (row["provider"], order_no) == (event.provider, event.order_no)
     if not same or event.amount_fen not in (None, row["amount_fen"]):
         return Outcome.CONTRADICTED
     said = {"done": REFUNDED, "failed": RELEASED}.get(event.state)
@@ -290,6 +305,13 @@ def get_payment(unit: Unit, estate_id: str, payment_id: str) -> RowMapping:
     if row is None:
         raise NotFound("there is no such payment in this estate")
     return row
+
+
+def source_problem(row: RowMapping) -> str:
+    """Why a payment cannot go back the way it came, or an empty text."""
+    if way_of(row) == BY_CASH:
+        return ""
+    return rules.source_problem(row["provider"], row["order_no"], row["transaction_id"])
 
 
 def way_of(row: RowMapping) -> str:

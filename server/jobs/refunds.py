@@ -15,7 +15,7 @@ from server.clock import Clock, Now
 from server.domain.refunds import RESERVED
 from server.errors import Conflict, EstateError, Refused
 from server.flows import refunds as flows
-from server.pay.provider import Provider, RefundState
+from server.pay.provider import Paid, Provider, RefundState
 from server.store import refunds as kept
 from server.store.engine import reader
 from server.store.unit import Unit, Writing
@@ -76,16 +76,17 @@ class RefundJob:
 
     def _ask(self, provider: Provider, row: RowMapping) -> RefundState:
         """What the provider says of the refund, told of it first where it has not heard of it."""
-        refund_no, order_no, amount_fen = row["refund_no"], row["order_no"] or "", row["amount_fen"]
+        refund_no, amount_fen = row["refund_no"], row["amount_fen"]
+        paid = Paid(row["order_no"] or "", row["transaction_id"])
         if row["status"] != RESERVED:
-            state = asyncio.run(provider.query_refund(order_no, refund_no, amount_fen))
+            state = asyncio.run(provider.query_refund(paid, refund_no, amount_fen))
             if state is not None:
                 return state
         self._run(lambda unit, now: flows.mark_asked(unit, self._estate_id, refund_no, now))
         notify_url = f"{self._public_url}/callbacks/{provider.name}" if self._public_url else ""
         return asyncio.run(
             provider.refund(
-                order_no, refund_no, amount_fen, total_fen=row["paid_fen"], reason=row["reason"], notify_url=notify_url
+                paid, refund_no, amount_fen, total_fen=row["paid_fen"], reason=row["reason"], notify_url=notify_url
             )
         )
 

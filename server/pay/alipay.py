@@ -24,6 +24,7 @@ from server.pay.bills import read_alipay
 from server.pay.fields import text
 from server.pay.provider import (
     CallbackAnswer,
+    Paid,
     PaidEvent,
     PreparedOrder,
     ProviderUnavailable,
@@ -151,11 +152,12 @@ class AlipayProvider:
         raise ProviderUnavailable(f"Alipay did not close the order: {_problem(answer)}")
 
     async def refund(
-        self, order_no: str, refund_no: str, amount_fen: int, *, total_fen: int, reason: str, notify_url: str = ""
+        self, paid: Paid, refund_no: str, amount_fen: int, *, total_fen: int, reason: str, notify_url: str = ""
     ) -> RefundState:
         """Send money back the way it came; what was asked for before is looked up. Notices go where the order's go."""
+        named = paid.by("out_trade_no", "trade_no")
         wish = {
-            "out_trade_no": order_no,
+            **named,
             "refund_amount": yuan_of_fen(amount_fen),
             "out_request_no": refund_no,
             "refund_reason": reason[:TITLE_LENGTH_MAX],
@@ -163,15 +165,15 @@ class AlipayProvider:
         answer = await self._ask("alipay.trade.refund", wish)
         if answer.get("code") == FAILED and answer.get("sub_code") not in TRANSIENT:
             raise Refused(f"Alipay gives no money back: {_problem(answer)}")
-        if answer.get("code") != DONE or answer.get("out_trade_no") != order_no:
+        if answer.get("code") != DONE or any(answer.get(name) != value for name, value in named.items()):
             raise ProviderUnavailable(f"Alipay left the refund open: {_problem(answer)}")
         if answer.get("fund_change") == "Y":
             return RefundState.DONE
-        return await self.query_refund(order_no, refund_no, amount_fen) or RefundState.PENDING
+        return await self.query_refund(paid, refund_no, amount_fen) or RefundState.PENDING
 
-    async def query_refund(self, order_no: str, refund_no: str, amount_fen: int) -> RefundState | None:
+    async def query_refund(self, paid: Paid, refund_no: str, amount_fen: int) -> RefundState | None:
         """What Alipay knows of a refund; of one that it has not done it says nothing at all."""
-        asked = {"out_trade_no": order_no, "out_request_no": refund_no}
+        asked = {**paid.by("out_trade_no", "trade_no"), "out_request_no": refund_no}
         found = await self._ask("alipay.trade.fastpay.refund.query", asked)
         if found.get("sub_code") == UNKNOWN_TRADE or (found.get("code") == DONE and not found.get("refund_amount")):
             return None
@@ -188,6 +190,8 @@ class AlipayProvider:
         if answer.get("sub_code") in NO_BILL:
             return b""
         place = answer.get("bill_download_url")
+        if isinstance(place, str) and place.startswith("http://"):  # as the manual has it; its host speaks TLS too
+            place = place.replace("http://", "https://", 1)
         if answer.get("code") != DONE or not isinstance(place, str) or not place.startswith("https://"):
             raise ProviderUnavailable(f"Alipay gave no bill file: {_problem(answer)}")
         try:

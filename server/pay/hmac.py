@@ -21,6 +21,7 @@ from server.pay.bills import read_json
 from server.pay.fields import AMOUNT_FEN_MAX, MACHINE_MS_MAX, number, object_of, refund_event, text
 from server.pay.provider import (
     CallbackAnswer,
+    Paid,
     PaidEvent,
     PreparedOrder,
     ProviderUnavailable,
@@ -127,20 +128,20 @@ class HmacProvider:
         return result != "paid"
 
     async def refund(
-        self, order_no: str, refund_no: str, amount_fen: int, *, total_fen: int, reason: str, notify_url: str = ""
+        self, paid: Paid, refund_no: str, amount_fen: int, *, total_fen: int, reason: str, notify_url: str = ""
     ) -> RefundState:
         """Send money back the way it came."""
         more = {"refund_no": refund_no, "amount_fen": amount_fen, "total_fen": total_fen, "reason": reason}
         if notify_url:
             more["notify_url"] = notify_url
-        answer = await self._ask("refund", order_no, **more)
+        answer = await self._ask("refund", paid.order_no, **_transaction(paid), **more)
         if answer.get("result") == "refused":
             raise Refused("the payment service gives no money back for this order")
         return _refund_state(answer, refund_no)
 
-    async def query_refund(self, order_no: str, refund_no: str, amount_fen: int) -> RefundState | None:
+    async def query_refund(self, paid: Paid, refund_no: str, amount_fen: int) -> RefundState | None:
         """What the service knows of a refund."""
-        answer = await self._ask("refund_query", order_no, refund_no=refund_no)
+        answer = await self._ask("refund_query", paid.order_no, **_transaction(paid), refund_no=refund_no)
         if answer.get("result") in ("unknown", "refused"):
             return None
         if answer.get("amount_fen") != amount_fen:
@@ -203,6 +204,11 @@ class HmacProvider:
         if (fields.get("kind"), fields.get("to"), fields.get("order_no")) != ("answer", kind, order_no):
             raise ProviderUnavailable("the payment service answered another question")
         return fields
+
+
+def _transaction(paid: Paid) -> dict[str, str]:
+    """The service's own number of a payment that came without an order of ours."""
+    return {} if paid.order_no else {"transaction_id": paid.transaction_id}
 
 
 def _refund_state(answer: Mapping[str, object], refund_no: str) -> RefundState:

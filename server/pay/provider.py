@@ -50,6 +50,18 @@ class RefundState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Paid:
+    """By what a provider knows a payment: our order, or its own transaction where it came without an order."""
+
+    order_no: str
+    transaction_id: str = ""
+
+    def by(self, order: str, transaction: str) -> dict[str, str]:
+        """The one field that names it, under the provider's name for an order or for a transaction."""
+        return {order: self.order_no} if self.order_no else {transaction: self.transaction_id}
+
+
+@dataclass(frozen=True, slots=True)
 class RefundEvent:
     """A verified message of the provider about money on its way back; without an amount it is only a hint to ask."""
 
@@ -103,15 +115,15 @@ class Provider(Protocol):
         ...
 
     async def refund(
-        self, order_no: str, refund_no: str, amount_fen: int, *, total_fen: int, reason: str, notify_url: str = ""
+        self, paid: Paid, refund_no: str, amount_fen: int, *, total_fen: int, reason: str, notify_url: str = ""
     ) -> RefundState:
-        """Give back `amount_fen` of an order over `total_fen`; the same `refund_no` again moves nothing more.
+        """Give back `amount_fen` of a payment over `total_fen`; the same `refund_no` again moves nothing more.
 
         Raises Refused when the provider gives no money back for this order, ProviderUnavailable when that is open.
         """
         ...
 
-    async def query_refund(self, order_no: str, refund_no: str, amount_fen: int) -> RefundState | None:
+    async def query_refund(self, paid: Paid, refund_no: str, amount_fen: int) -> RefundState | None:
         """What became of a refund that was asked for; None when the provider has never heard of it.
 
         Raises ProviderUnavailable, also when what is known there is another refund.

@@ -21,6 +21,7 @@ from server.pay.bills import read_json
 from server.pay.fields import AMOUNT_FEN_MAX, MACHINE_MS_MAX, number, object_of, refund_event, text
 from server.pay.provider import (
     CallbackAnswer,
+    Paid,
     PaidEvent,
     PreparedOrder,
     ProviderUnavailable,
@@ -123,11 +124,11 @@ class SandboxProvider:
         return answer is None or answer.get("result") == "failed"
 
     async def refund(
-        self, order_no: str, refund_no: str, amount_fen: int, *, total_fen: int, reason: str, notify_url: str = ""
+        self, paid: Paid, refund_no: str, amount_fen: int, *, total_fen: int, reason: str, notify_url: str = ""
     ) -> RefundState:
         """Send money back into the test wallet."""
         wish = {
-            "order_no": order_no,
+            **paid.by("order_no", "transaction_id"),
             "refund_no": refund_no,
             "amount_fen": amount_fen,
             "currency": CURRENCY,
@@ -136,12 +137,12 @@ class SandboxProvider:
         answer = await self._ask("POST", "/v1/refunds", json.dumps(wish).encode())
         if answer is None or answer.get("result") == "refused":
             raise Refused("the test wallet gives no money back for this order")
-        return _refund_state(answer, (order_no, refund_no, amount_fen))
+        return _refund_state(answer, paid, refund_no, amount_fen)
 
-    async def query_refund(self, order_no: str, refund_no: str, amount_fen: int) -> RefundState | None:
+    async def query_refund(self, paid: Paid, refund_no: str, amount_fen: int) -> RefundState | None:
         """What the provider knows of a refund."""
         answer = await self._ask("GET", f"/v1/refunds/{refund_no}", b"")
-        return None if answer is None else _refund_state(answer, (order_no, refund_no, amount_fen))
+        return None if answer is None else _refund_state(answer, paid, refund_no, amount_fen)
 
     async def bill(self, day: str) -> bytes:
         """The rows of a day, as the provider signs them."""
@@ -198,8 +199,9 @@ class SandboxProvider:
         return fields
 
 
-def _refund_state(answer: Mapping[str, object], ours: tuple[str, str, int]) -> RefundState:
-    if (answer.get("order_no"), answer.get("refund_no"), answer.get("amount_fen")) != ours:
+def _refund_state(answer: Mapping[str, object], paid: Paid, refund_no: str, amount_fen: int) -> RefundState:
+    ours = {**paid.by("order_no", "transaction_id"), "refund_no": refund_no, "amount_fen": amount_fen}
+    if any(answer.get(name) != value for name, value in ours.items()):
         raise ProviderUnavailable("the sandbox provider answered for another refund")
     result = answer.get("result")
     if not isinstance(result, str) or result not in tuple(RefundState):

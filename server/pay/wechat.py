@@ -23,6 +23,7 @@ from server.pay.bills import read_wechat
 from server.pay.fields import AMOUNT_FEN_MAX, inner, instant_ms, number, object_of, text
 from server.pay.provider import (
     CallbackAnswer,
+    Paid,
     PaidEvent,
     PreparedOrder,
     ProviderUnavailable,
@@ -154,11 +155,11 @@ class WechatProvider:
         raise ProviderUnavailable(f"WeChat Pay did not close the order: {_problem(status, answer)}")
 
     async def refund(
-        self, order_no: str, refund_no: str, amount_fen: int, *, total_fen: int, reason: str, notify_url: str = ""
+        self, paid: Paid, refund_no: str, amount_fen: int, *, total_fen: int, reason: str, notify_url: str = ""
     ) -> RefundState:
         """Send money back the way it came."""
         wish = {
-            "out_trade_no": order_no,
+            **paid.by("out_trade_no", "transaction_id"),
             "out_refund_no": refund_no,
             "reason": reason[:REASON_LENGTH_MAX],
             **({"notify_url": notify_url} if notify_url else {}),
@@ -167,14 +168,14 @@ class WechatProvider:
         status, answer = await self._ask("POST", _REFUNDS, wish)
         if status in (400, 403, 404):
             raise Refused(f"WeChat Pay gives no money back: {_problem(status, answer)}")
-        return _state_of(status, answer, (order_no, refund_no, amount_fen))
+        return _state_of(status, answer, paid, refund_no, amount_fen)
 
-    async def query_refund(self, order_no: str, refund_no: str, amount_fen: int) -> RefundState | None:
+    async def query_refund(self, paid: Paid, refund_no: str, amount_fen: int) -> RefundState | None:
         """What the platform knows of a refund."""
         status, answer = await self._ask("GET", f"{_REFUNDS}/{refund_no}")
         if status == httpx.codes.NOT_FOUND and answer.get("code") in UNKNOWN_REFUND:
             return None
-        return _state_of(status, answer, (order_no, refund_no, amount_fen))
+        return _state_of(status, answer, paid, refund_no, amount_fen)
 
     async def bill(self, day: str) -> bytes:
         """Where the file is, then the file itself, which must have the SHA-1 that the signed answer names."""
@@ -251,14 +252,15 @@ class WechatProvider:
             raise ProviderUnavailable(f"no answer from WeChat Pay ({type(error).__name__})") from error
 
 
-def _state_of(status: int, answer: Mapping[str, object], ours: tuple[str, str, int]) -> RefundState:
-    """The state in an answer about our refund: order, number and amount must be ours."""
+def _state_of(status: int, answer: Mapping[str, object], paid: Paid, refund_no: str, amount_fen: int) -> RefundState:
+    """The state in an answer about our refund: payment, number and amount must be ours."""
     state = REFUND_STATES.get(str(answer.get("status")))
     if status != httpx.codes.OK or state is None:
         raise ProviderUnavailable(f"WeChat Pay left the refund open: {_problem(status, answer)}")
     amount = answer.get("amount")
     moved = amount.get("refund") if isinstance(amount, dict) else None
-    if (answer.get("out_trade_no"), answer.get("out_refund_no"), moved) != ours:
+    ours = {**paid.by("out_trade_no", "transaction_id"), "out_refund_no": refund_no}
+    if moved != amount_fen or any(answer.get(name) != value for name, value in ours.items()):
         raise ProviderUnavailable("WeChat Pay answered for another refund; look at its merchant platform")
     return state
 

@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, RowMapping, and_, func, or_, select
+from sqlalchemy import Connection, RowMapping, and_, case, func, or_, select
 
 from core.units import REGISTER_MODULUS_WH
 from server.domain.allocation import Share
+from server.domain.occupancy import Stay
+from server.domain.settlement import DAY, period_at
 from server.store.bulk import insert_rows, update_rows
 from server.store.schema import (
     account,
+    account_event,
     allocation,
     allocation_reversal,
     allocation_share,
@@ -53,6 +57,46 @@ def rooms(connection: Connection, estate_id: str) -> Sequence[RowMapping]:
         .order_by(room.c.room_id)
     )
     return connection.execute(query).mappings().all()
+
+
+def stays(connection: Connection, estate_id: str, zone: ZoneInfo) -> list[Stay]:
+    """Every household that lives or lived in a room, with its local days there; who never moved in is left out.
+
+    Households that were taken in before lives were kept have no first day.
+    """
+    moves = (
+        select(
+            account_event.c.account_id,
+            func.min(case((account_event.c.act == "moved_in", account_event.c.world_at))).label("in_at"),
+            func.min(case((account_event.c.act == "moved_out", account_event.c.world_at))).label("out_at"),
+            func.min(case((account_event.c.act == "moved_out", account_event.c.room_id))).label("left_room"),
+        )
+        .where(account_event.c.estate_id == estate_id, account_event.c.act.in_(("moved_in", "moved_out")))
+        .group_by(account_event.c.account_id)
+        .subquery()
+    )
+    room_id = func.coalesce(moves.c.left_room, account.c.room_id)
+    query = (
+        select(account.c.account_id, room_id, moves.c.in_at, moves.c.out_at)
+        .outerjoin(moves, moves.c.account_id == account.c.account_id)
+        .where(
+            account.c.estate_id == estate_id, account.c.kind == "household", room_id.is_not(None),
+            or_(account.c.status.in_(LIVED_IN), moves.c.out_at.is_not(None)),
+        )
+    )  # fmt: skip
+
+    def day(at_s: int | None) -> str:
+        return "" if at_s is None else period_at(DAY, at_s, zone)
+
+    return [Stay(row[0], row[1], day(row[2]), day(row[3])) for row in connection.execute(query)]
+
+
+def closed_of(connection: Connection, estate_id: str, account_ids: Sequence[str]) -> list[str]:
+    """Those of these households whose accounts are closed."""
+    query = select(account.c.account_id).where(
+        account.c.estate_id == estate_id, account.c.account_id.in_(account_ids), account.c.status == "closed"
+    )
+    return list(connection.execute(query.order_by(account.c.account_id)).scalars())
 
 
 def set_areas(connection: Connection, estate_id: str, areas: Mapping[str, int]) -> int:

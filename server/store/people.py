@@ -8,7 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, and_, bindparam, select
 
-from server.store.schema import app_user, login_session
+from server.store.schema import api_client, app_user, login_session
+
+RESIDENT = "resident"  # of whom there are thousands, and who books nothing on others
 
 
 def user_by_login(connection: Connection, login: str) -> RowMapping | None:
@@ -28,8 +30,18 @@ def get_user(connection: Connection, estate_id: str, user_id: str) -> RowMapping
     return connection.execute(query).mappings().one_or_none()
 
 
+def names(connection: Connection, estate_id: str) -> dict[str, str]:
+    """Names by login of all people, and of the keys of the API as `client:ID`; those without a name are left out."""
+    people = select(app_user.c.login, app_user.c.name).where(
+        app_user.c.estate_id == estate_id, app_user.c.role != RESIDENT
+    )
+    clients = select(api_client.c.client_id, api_client.c.name).where(api_client.c.estate_id == estate_id)
+    found = {login: name for login, name in connection.execute(people) if name}
+    return found | {f"client:{client_id}": name for client_id, name in connection.execute(clients) if name}
+
+
 _SESSION = (
-    select(app_user, login_session.c.csrf, login_session.c.expires_ms)
+    select(app_user, login_session.c.csrf, login_session.c.expires_ms, login_session.c.confirmed_ms)
     .join(
         login_session,
         and_(login_session.c.estate_id == app_user.c.estate_id, login_session.c.user_id == app_user.c.user_id),
@@ -61,6 +73,12 @@ def update_user(connection: Connection, estate_id: str, user_id: str, **values: 
 def add_session(connection: Connection, **values: Any) -> None:
     """Insert one session."""
     connection.execute(login_session.insert().values(**values))
+
+
+def confirm_session(connection: Connection, token_sha256: str, confirmed_ms: int) -> None:
+    """Keep when the password of a session was given last."""
+    where = login_session.c.token_sha256 == token_sha256
+    connection.execute(login_session.update().where(where).values(confirmed_ms=confirmed_ms))
 
 
 def drop_session(connection: Connection, token_sha256: str) -> None:

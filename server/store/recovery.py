@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, RowMapping, bindparam, case, func, select
 
 from server.domain.ledger import ledger_account
-from server.domain.recovery import DEBT_LEDGERS, RecoveryRule, Standing
+from server.domain.recovery import DEBT_LEDGERS, RETURN, RecoveryRule, Standing
 from server.store import ledger as journal
 from server.store.direct import Query
 from server.store.schema import account, recovery_rule
@@ -63,6 +63,11 @@ def recovered_of(connection: Connection, estate_id: str, payment_id: str) -> dic
         return {}
     lines = journal.lines_of_batch(connection, estate_id, booked["batch_seq"])
     return {line.account_id.rpartition(":")[2]: line.amount_fen for line in lines if line.amount_fen > 0}
+
+
+def is_undone(connection: Connection, estate_id: str, payment_id: str) -> bool:
+    """Whether what of a payment went to debts came back, since the sale was reversed."""
+    return journal.batch_of_key(connection, estate_id, f"{RETURN}:{payment_id}") is not None
 
 
 def balance_after_recovery(connection: Connection, estate_id: str, payment_id: str) -> int | None:

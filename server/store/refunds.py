@@ -100,7 +100,7 @@ def in_flight(connection: Connection, estate_id: str, account_ids: Sequence[str]
 def due_refunds(connection: Connection, estate_id: str, now_ms: int, *, limit: int) -> Sequence[RowMapping]:
     """Open refunds to a provider whose turn has come, each with what its payment brought; oldest first."""
     query = (
-        select(refund, payment.c.amount_fen.label("paid_fen"))
+        select(refund, payment.c.amount_fen.label("paid_fen"), payment.c.transaction_id)
         .join(payment, and_(payment.c.estate_id == refund.c.estate_id, payment.c.payment_id == refund.c.payment_id))
         .where(
             refund.c.estate_id == estate_id,

@@ -343,7 +343,7 @@ app_user = Table(
 login_session = Table(
     "login_session", metadata,
     _id("token_sha256"), _text("estate_id"), _text("user_id"), _int("created_ms"), _int("expires_ms"),
-    _text("csrf"),
+    _text("csrf"), _int("confirmed_ms", default=0),  # when the password was given last
 )  # fmt: skip
 
 login_failure = Table(

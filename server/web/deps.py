@@ -18,6 +18,7 @@ from starlette.concurrency import run_in_threadpool
 
 from server.errors import Forbidden
 from server.store.engine import reader
+from server.web import stepup
 from server.web.principal import NotSignedIn, Principal, names_somebody, principal_of
 from server.web.state import WebState
 
@@ -121,9 +122,11 @@ async def _csrf(request: Request, principal: Principal) -> None:
     if request.method in SAFE_METHODS or principal.is_client:
         return
     given = request.headers.get(CSRF_HEADER, "")
-    if not given and "form" in request.headers.get("content-type", ""):
-        value = (await request.form()).get(CSRF_FIELD, "")
-        given = value if isinstance(value, str) else ""
+    if "form" in request.headers.get("content-type", ""):
+        form = await request.form()
+        request.state.fields = form.multi_items()
+        value = form.get(CSRF_FIELD, "")
+        given = given or (value if isinstance(value, str) else "")
     if not hmac.compare_digest(given.encode(), principal.csrf.encode()):
         raise Forbidden("the page is out of date (CSRF token missing or wrong); load it again")
 
@@ -131,16 +134,22 @@ async def _csrf(request: Request, principal: Principal) -> None:
 Rule = Callable[..., Awaitable[Principal]]
 
 
-def need(verb: str) -> Rule:
-    """Access rule: a principal whose role (or API scope) has `verb`; yields the principal."""
+def need(verb: str, *, fresh: bool = False) -> Rule:
+    """Access rule: a principal whose role (or API scope) has `verb`; yields the principal.
 
-    async def rule(request: Request, principal: MaybePrincipal) -> Principal:
+    `fresh` wants a password that was given lately. One that comes with a form is checked whatever the act.
+    """
+
+    async def rule(request: Request, state: State, principal: MaybePrincipal) -> Principal:
         if principal is None:
             raise NotSignedIn
         if verb and not principal.may(verb):
             raise Forbidden(f"the role {principal.role} lacks the right {verb}")
         await _csrf(request, principal)
-        return principal
+        given = dict(getattr(request.state, "fields", ())).get(stepup.FIELD)
+        if isinstance(given, str) and given and not principal.fresh:
+            principal = request.state.principal = await stepup.confirm(request, state, principal, given)
+        return stepup.require(principal) if fresh else principal
 
     rule.access = verb or "signed_in"  # type: ignore[attr-defined]
     return rule

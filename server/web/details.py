@@ -74,6 +74,14 @@ PATTERNS = tuple(
             r"no register of the (?P<model>.+) is known to switch a relay",
             _("no register of the %(model)s is known to switch a relay"),
         ),
+        (
+            r"(?P<name>\S+) took this money itself and gives it back itself; agree with it, and book what it did",
+            _("%(name)s took this money itself and gives it back itself; agree with it, and book what it did"),
+        ),
+        (
+            r"(?P<name>\S+) has named neither an order nor a transaction, so it cannot be asked to send this back",
+            _("the provider has named neither an order nor a transaction, so it cannot be asked to send this back"),
+        ),
         (r"dtu://\S+: waiting for the DTU to dial in", _("waiting for the DTU")),
         (r"not sent: already (?P<rest>.+)", _("not sent, as it is so already: %(rest)s")),
         (r"not sent: (?P<rest>.+)", _("not sent: %(rest)s")),

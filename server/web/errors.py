@@ -22,9 +22,12 @@ from server.errors import (
     NoAnswer,
     NotFound,
     Refused,
+    StaleLogin,
     StorageUnavailable,
+    WrongPassword,
 )
 from server.pay.provider import ProviderUnavailable
+from server.web import stepup
 from server.web.pages import render
 from server.web.principal import NotSignedIn, names_somebody
 
@@ -119,12 +122,25 @@ def answer(request: Request, status: int, detail: str, **extra: object) -> Respo
 def _estate_error(request: Request, error: Exception) -> Response:
     if isinstance(error, NotSignedIn):
         return _not_signed_in(request)
+    if isinstance(error, StaleLogin):
+        return _stale(request, error)
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
     if status == 500:
         return _unexpected(request, error)
     if isinstance(error, StorageUnavailable):
         log.error("storage unavailable: %s", error)
     return answer(request, status, str(error))
+
+
+def _stale(request: Request, error: StaleLogin) -> Response:
+    """Ask for the password on a page that carries the form on; programs are told where to give it."""
+    path, minutes = request.url.path, request.app.state.web.config.step_up_minutes
+    if is_machine(path):
+        return problem(403, str(error), path=path, reason="stale_login", confirm=stepup.CONFIRM_PATH)
+    fields, back = stepup.fields_of(request), stepup.came_from(request)
+    return render(
+        request, "confirm.html", status_code=403, fields=fields, wrong=isinstance(error, WrongPassword), back=back, minutes=minutes
+    )  # fmt: skip
 
 
 def _not_signed_in(request: Request) -> Response:

@@ -8,8 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urlencode
 
-from server.errors import NotFound
+from sqlalchemy import Connection
+
+from server.domain.ledger import CASH
+from server.domain.refunds import PARTNER
+from server.errors import NotFound, Refused
 from server.flows import payments
+from server.store import refunds
 from server.web.principal import Principal
 from server.web.state import WebState
 
@@ -24,6 +29,14 @@ class BegunPayment:
     amount_fen: int
     pay_url: str
     is_page: bool
+
+
+def ask_of(state: WebState, conn: Connection, estate_id: str, payment_id: str) -> None:
+    """Refused where a payment came through a provider that is not set up here, so that nobody could be asked."""
+    row = refunds.get_payment(conn, estate_id, payment_id)
+    if row is None or row["provider"] in (CASH, *state.providers) or row["provider"].startswith(PARTNER):
+        return
+    raise Refused(f"{row['provider']} is not set up here, so it cannot be asked to send money back; set it up first")
 
 
 async def begin(

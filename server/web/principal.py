@@ -20,6 +20,7 @@ from server.web.state import WebState
 BEARER = "bearer "
 COOKIE = "estate645_session"
 HOST_PREFIX = "__Host-"
+MINUTE_MS = 60_000
 
 
 class NotSignedIn(EstateError):
@@ -40,6 +41,7 @@ class Principal:
     csrf: str = field(default="", repr=False)
     scopes: frozenset[str] = frozenset()
     is_client: bool = False
+    fresh: bool = True  # whether the password was given within `step_up_minutes`; a client proves itself each time
 
     def may(self, verb: str) -> bool:
         """Whether this principal has `verb`: by role, or by scope for an API client."""
@@ -84,11 +86,13 @@ def principal_of(request: Request, conn: Connection, state: WebState) -> Princip
     token = request.cookies.get(cookie_name(secure=state.config.secure_cookies))
     if not token:
         return None
-    row = people.session_of(conn, token_sha256(token), state.clock.now().machine_ms)
+    now_ms = state.clock.now().machine_ms
+    row = people.session_of(conn, token_sha256(token), now_ms)
     if row is None:
         return None
     names = ("estate_id", "user_id", "login", "name", "role", "account_id", "language", "csrf")
-    return Principal(**{name: row[name] for name in names})
+    fresh = now_ms - row["confirmed_ms"] <= state.config.step_up_minutes * MINUTE_MS
+    return Principal(**{name: row[name] for name in names}, fresh=fresh)
 
 
 def _client(conn: Connection, state: WebState, key: str) -> Principal | None:

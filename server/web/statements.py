@@ -19,7 +19,8 @@ from server.store.allocations import shares_of
 from server.store.estates import get_estate
 from server.store.ledger import accounts_by_id
 from server.store.meters import meters_of_account
-from server.store.recovery import balance_after_recovery, recovered_of
+from server.store.recovery import balance_after_recovery, is_undone, recovered_of
+from server.store.refunds import returned_fen
 from server.store.statements import StatementLine
 from server.web import i18n, pages
 from server.web.deps import Reader, need
@@ -197,7 +198,7 @@ def _shared(conn: Connection, desk: Desk, batches: list[int]) -> Block | None:
         (
             f"{row['subject']}, {desk.f.period(row['period'])}"
             + (f" · {_('taken back')}" if row["reversed_at"] else ""),
-            "; ".join(filter(None, (cost_said(row, desk.f), share_said(row)))),
+            "; ".join(filter(None, (cost_said(row, desk.f), share_said(row, desk.f)))),
             amount(row["share_fen"]),
         )
         for row in rows
@@ -222,6 +223,7 @@ def receipt(conn: Connection, desk: Desk, payment_id: str) -> Paper:
     if parts:
         rows.append((_("of it for electricity"), yuan(paid["amount_fen"] - sum(parts.values()))))
     rows.append((_("Balance afterwards"), "—" if after_fen is None else yuan(after_fen)))
+    rows += _went_back(conn, desk, payment_id, parts)
     meters = [one.meter_id for one in meters_of_account(conn, estate_id, home)]
     facts = (
         *_who(desk, meters),
@@ -237,6 +239,19 @@ def receipt(conn: Connection, desk: Desk, payment_id: str) -> Paper:
         % {"batch": paid["batch_seq"]},
     )
     return Paper(f"receipt-{payment_id}", _("Prepayment receipt"), desk.estate.name, facts, (block,), foot)
+
+
+def _went_back(conn: Connection, desk: Desk, payment_id: str, parts: Mapping[str, int]) -> list[tuple[str, str]]:
+    """What of a payment was given back since, and what debts gave back for it."""
+    _, estate_id = desk.f.said, desk.estate.estate_id
+    back_fen = returned_fen(conn, estate_id, [payment_id]).get(payment_id, 0)
+    if not back_fen:
+        return []
+    rows = [(_("given back since"), yuan(-back_fen))]
+    if is_undone(conn, estate_id, payment_id):
+        words = desk.words["ledger_name_words"]
+        rows += [(_("owed again in %(ledger)s") % {"ledger": words[name]}, yuan(fen)) for name, fen in parts.items()]
+    return rows
 
 
 def _page(request: Request, desk: Desk, paper: Paper, who: Principal) -> HTMLResponse:

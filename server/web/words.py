@@ -95,6 +95,7 @@ LEDGER = {
     "carry": _("Carried over"),
     "allocation": _("Shared areas"),
     "recovery": _("Paid to debts"),
+    "recovery_return": _("Back from debts"),
     "rerate": _("Re-rating"),
 }
 BASES = {"equal": _("equal parts"), "area": _("by area"), "usage": _("by use")}
@@ -268,6 +269,7 @@ APPROVALS = {
     "breaker_reset": _("Close the breaker"),
     "bulk_cut": _("Bulk cut"),
     "refund": _("Refund"),
+    "refund_decision": _("Decision on a refund"),
     "booking": _("Booking on an account"),
     "void_reading": _("Take a reading back"),
     "bulk_edit": _("Bulk change"),

@@ -26,13 +26,13 @@ class Bank(Payer):
         self.told, self.asked_after, self.moved_fen = [], Counter(), 0
         self.answer, self.word = RefundState.DONE, None
 
-    async def refund(self, order_no, refund_no, amount_fen, *, total_fen, reason, notify_url=""):
-        self.told.append((order_no, refund_no, amount_fen, total_fen, reason, notify_url))
+    async def refund(self, paid, refund_no, amount_fen, *, total_fen, reason, notify_url=""):
+        self.told.append((paid.order_no, refund_no, amount_fen, total_fen, reason, notify_url))
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
 
-    async def query_refund(self, order_no, refund_no, amount_fen):
+    async def query_refund(self, paid, refund_no, amount_fen):
         self.asked_after[refund_no] += 1
         if isinstance(self.word, Exception):
             raise self.word
@@ -206,7 +206,7 @@ def test_a_provider_that_is_gone_leaves_it_to_a_person(quick):
     for _ in range(3):
         desk.after(3600)
     assert (desk.status(refund_no), desk.bank.told) == ("reserved", [])
-    decide = {"refunded": True, "reason": "bank transfer", "actor": "zhou", "now": at()}
+    decide = {"refunded": True, "reason": "bank transfer", "actor": "zhou", "approved_by": "wang", "now": at()}
     desk.writer.run(lambda unit: refunds.decide_by_hand(unit, ESTATE, refund_no, **decide))
     assert balance(desk.engine, "provider:sandbox")[0] == -3000
     agrees(desk.engine)

@@ -5,15 +5,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
+from server.domain.ledger import Entry
 from server.domain.recovery import RecoveryRule, Standing, recovered
 from server.errors import Refused
 from server.flows import recovery
 from server.flows.fees import post_fee
+from server.flows.ledger import post_entries
 from server.flows.payments import Sale, sell_at_counter
+from server.flows.refunds import reverse_sale
+from server.flows.verification import verify
 from server.store import schema
 from server.store.engine import reader
 from server.store.ledger import ledger_balances
-from server.store.recovery import balance_after_recovery, recovered_of, rule_at
+from server.store.recovery import balance_after_recovery, is_undone, recovered_of, rule_at
 from server.store.writer import Writer
 from tests.server.books import agrees, balance, rows
 from tests.server.estates import ESTATE, START_S, at, household, plant
@@ -151,3 +155,55 @@ def test_the_credit_that_a_household_sees_is_what_its_account_has(engine: Engine
     assert (sale.balance_fen, 0) == balance(engine, "H0001")
     with reader(engine) as connection:
         assert connection.execute(schema.payment_order.select()).mappings().one()["amount_fen"] == 10_000
+
+
+def test_a_reversed_sale_takes_its_share_back_from_the_debts(engine: Engine, writer: Writer) -> None:
+    stage(writer)
+    sale = pay(writer, 10_000)
+    refund_no = reverse(writer, sale)
+    assert by_ledger(engine) == {"electricity": 5000, "shared": 0, "property": 0, "arrears": -4000}
+    assert reverse(writer, sale) == refund_no
+    assert by_ledger(engine)["electricity"] == 5000
+    [paid] = rows(engine, "payment")
+    with reader(engine) as connection:
+        assert is_undone(connection, ESTATE, str(paid["payment_id"]))
+    agrees(engine)
+
+
+def test_a_sale_that_is_not_reversed_keeps_its_share(engine: Engine, writer: Writer) -> None:
+    stage(writer)
+    sale = pay(writer, 10_000)
+    writer.run(
+        lambda unit: post_entries(
+            unit, ESTATE, "fee", "H0001", (Entry("H0001", -9000), Entry("cash", 9000)), "used", START_S, "c", "", at()
+        )
+    )
+    with pytest.raises(Refused, match="consumed"):
+        reverse(writer, sale)
+    assert by_ledger(engine)["arrears"] == -1000
+
+
+@pytest.mark.parametrize("wrong", ["more", "another payment"])
+def test_verify_finds_a_share_that_came_back_as_it_did_not_go(engine: Engine, writer: Writer, wrong: str) -> None:
+    stage(writer)
+    sale = pay(writer, 10_000)
+    if wrong == "another payment":
+        booked = rows(engine, "payment")[0]["payment_id"]
+        entries = (Entry("H0001", 3000), Entry("H0001:arrears", -3000))
+        key = f"recovery_return:{booked}"
+    else:
+        reverse(writer, sale)
+        entries, key = (Entry("H0001", 1), Entry("H0001:arrears", -1)), "recovery_return:none"
+    writer.run(
+        lambda unit: post_entries(
+            unit, ESTATE, "recovery_return", "H0001", entries, key, START_S, "c", "", at(60)
+        )
+    )  # fmt: skip
+    with reader(engine) as connection:
+        assert any(key in str(one) for one in verify(connection, ESTATE).mismatches)
+
+
+def reverse(writer: Writer, sale: Sale) -> str:
+    return writer.run(
+        lambda unit: reverse_sale(unit, ESTATE, sale.order_no, reason="wrong room", actor="wu", now=at(120))
+    )

@@ -42,7 +42,8 @@ class Bank(Payer):
         if fate < 3:
             raise Killed
 
-    async def refund(self, order_no, refund_no, amount_fen, *, total_fen, reason, notify_url=""):
+    async def refund(self, paid, refund_no, amount_fen, *, total_fen, reason, notify_url=""):
+        order_no = paid.order_no
         if self.chance.randrange(10) < 2:
             raise ProviderUnavailable("the question was lost")
         if refund_no not in self.ledger:
@@ -55,7 +56,7 @@ class Bank(Payer):
         self._lose()
         return RefundState(self.ledger[refund_no][3])
 
-    async def query_refund(self, order_no, refund_no, amount_fen):
+    async def query_refund(self, paid, refund_no, amount_fen):
         self._settle(refund_no)
         self._lose()
         return RefundState(self.ledger[refund_no][3]) if refund_no in self.ledger else None

@@ -254,13 +254,16 @@ def test_after_a_day_without_an_answer_somebody_has_to_look(office):
 def test_a_person_decides_only_after_the_provider_was_asked_enough(office):
     refund_no = office.order(office.paid())
     office.do(refunds.mark_asked, refund_no)
-    decide = {"refunded": False, "reason": "the platform shows none", "actor": "zhou"}
+    decide = {"refunded": False, "reason": "the platform shows none", "actor": "zhou", "approved_by": "wang"}
     for _ in range(HAND_TRIES_MIN):
         with pytest.raises(Refused, match="asked for"):
             office.do(refunds.decide_by_hand, refund_no, **decide)
         office.do(refunds.note_open, refund_no, "no answer")
     with pytest.raises(Refused, match="say why"):
         office.do(refunds.decide_by_hand, refund_no, **{**decide, "reason": " "})
+    for alone in ("", "zhou"):
+        with pytest.raises(Refused, match="second person"):
+            office.do(refunds.decide_by_hand, refund_no, **{**decide, "approved_by": alone})
     office.do(refunds.decide_by_hand, refund_no, **decide)
     assert office.books() == (PAID_FEN, 0, -PAID_FEN, 0)
     with pytest.raises(Conflict, match="decided already"):

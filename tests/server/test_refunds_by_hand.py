@@ -100,3 +100,25 @@ def test_money_in_suspense_goes_back_without_touching_a_household(office):
     office.do(suspense.assign, payment_id, account_id(1), reason="bank slip", actor="zhou")
     assert office.balance(1) == PAID_FEN
     office.agrees()
+
+
+def test_money_that_no_provider_can_send_back_is_not_promised(office):
+    payment_id = office.lost()
+    office.set(schema.payment, schema.payment.c.payment_id == payment_id, order_no=None, transaction_id="")
+    with pytest.raises(Refused, match="neither an order nor a transaction"):
+        office.order(payment_id, PAID_FEN)
+    office.set(schema.payment, schema.payment.c.payment_id == payment_id, transaction_id="s1", provider="client:bank")
+    with pytest.raises(Refused, match="bank took this money itself"):
+        office.order(payment_id, PAID_FEN)
+    with pytest.raises(Refused, match="bank took this money itself"):
+        office.ask(payment_id, PAID_FEN)
+    assert office.books() == (0, 0, -PAID_FEN, PAID_FEN)
+
+
+def test_a_message_about_a_refund_of_money_without_an_order_is_believed_by_its_number(office):
+    payment_id = office.lost()
+    office.set(schema.payment, schema.payment.c.payment_id == payment_id, order_no=None)
+    refund_no = office.order(payment_id, PAID_FEN)
+    office.do(refunds.mark_asked, refund_no)
+    assert office.hear(refund_no, order_no="of the merchant") == "refunded"
+    assert office.books() == (0, 0, 0, 0)

@@ -62,6 +62,7 @@ class Delivery:
         return {
             "merchant": self._merchant,
             "order_no": refund.order.terms.order_no,
+            "transaction_id": refund.order.transaction_id,
             "refund_no": refund.refund_no,
             "amount_fen": refund.amount_fen,
             "currency": refund.order.terms.currency,

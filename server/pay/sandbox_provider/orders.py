@@ -92,6 +92,15 @@ class OrderBook:
             raise Refusal(404, "no such order")
         return self._by_no[order_no]
 
+    def by_transaction(self, transaction_id: str) -> Order:
+        """The order that a transaction of the wallet paid; 404 when there is none."""
+        found = next(
+            (one for one in self._by_no.values() if transaction_id and one.transaction_id == transaction_id), None
+        )
+        if found is None:
+            raise Refusal(404, "no such transaction")
+        return found
+
     def by_pay_id(self, pay_id: str) -> Order:
         """The order of a payment page; 404 when there is none."""
         if pay_id not in self._by_pay_id:

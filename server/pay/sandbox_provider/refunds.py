@@ -74,4 +74,10 @@ class RefundBook:
             raise Refusal(422, "refund_no must be a text of 1 to 64 characters")
         if not isinstance(notify_url, str) or (notify_url and not notify_url.startswith(("http://", "https://"))):
             raise Refusal(422, "notify_url must be an http address, or empty")
-        return self._orders.by_number(str(fields.get("order_no"))), refund_no, amount, notify_url
+        return self._order(fields), refund_no, amount, notify_url
+
+    def _order(self, fields: dict[str, object]) -> Order:
+        """By our number, or by the wallet's own for money that came without one."""
+        if "order_no" in fields:
+            return self._orders.by_number(str(fields["order_no"]))
+        return self._orders.by_transaction(str(fields.get("transaction_id")))

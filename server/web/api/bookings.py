@@ -98,7 +98,7 @@ class Posted(Shape):
 
 def _book(state: State, who: Principal, booking: Booking) -> Booked:
     now = state.clock.now()
-    done = state.writer.run(Deed(adjustments.book, who.estate_id, booking, who.login, now))
+    done = state.writer.run(Deed(adjustments.book, who.estate_id, booking, who.login, now, fresh=who.fresh))
     return Booked.model_validate(done)
 
 

@@ -7,6 +7,7 @@ import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path
+from fastapi import Request as HttpRequest
 from pydantic import Field
 from sqlalchemy import RowMapping
 
@@ -14,6 +15,7 @@ from server.flows import approvals as approval_flows
 from server.flows import payments, supply
 from server.store import approvals
 from server.store.unit import Deed
+from server.web import stepup
 from server.web.api.paging import INT64_MAX
 from server.web.api.shapes import Shape
 from server.web.deps import SIGNED_IN, Reader, State, need
@@ -32,6 +34,12 @@ class Session(Shape):
     role: str
     account_id: str | None
     csrf: str
+
+
+class Password(Shape):
+    """The password of who is signed in."""
+
+    password: str = Field(min_length=1, max_length=256)
 
 
 class ModeWish(Shape):
@@ -90,6 +98,15 @@ def session(who: Annotated[Principal, Depends(SIGNED_IN)]) -> Session:
     return Session(login=who.login, role=who.role, account_id=who.account_id, csrf=who.csrf)
 
 
+@router.post("/session/confirm", status_code=204, tags=["estate"], summary="Give the password once more")
+async def confirm(
+    request: HttpRequest, state: State, who: Annotated[Principal, Depends(SIGNED_IN)], given: Password
+) -> None:
+    """For acts that move money and were refused with the reason stale_login; a key of the API needs none."""
+    if not who.is_client:
+        await stepup.confirm(request, state, who, given.password)
+
+
 @router.post("/supply/mode", response_model=Asked, tags=["supply"], summary="Ask for another mode")
 def ask_mode(state: State, who: Operator, wish: ModeWish) -> Asked:
     """A step up waits for a second person; a step down acts at once."""
@@ -121,7 +138,15 @@ def approve(
     """Carry out exactly what the hash stands for."""
     now = state.clock.now()
     state.writer.run(
-        Deed(approval_flows.approve, who.estate_id, approval_id, agreement.payload_sha256, actor=who.login, now=now)
+        Deed(
+            approval_flows.approve,
+            who.estate_id,
+            approval_id,
+            agreement.payload_sha256,
+            actor=who.login,
+            now=now,
+            fresh=who.fresh,
+        )  # fmt: skip
     )
 
 

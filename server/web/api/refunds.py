@@ -15,11 +15,13 @@ from server.store.unit import Deed
 from server.web.api.paging import INT64_MAX, Cursor, Limit, Page, decode_number, encode_cursor
 from server.web.api.shapes import Shape, shape_row
 from server.web.deps import Reader, State, need
+from server.web.payments import ask_of
 from server.web.principal import Principal
 
 router = APIRouter(prefix="/api/v1", tags=["refunds"])
 Viewer = Annotated[Principal, Depends(need("payment.view"))]
 Orderer = Annotated[Principal, Depends(need("refund.order"))]
+Mover = Annotated[Principal, Depends(need("refund.order", fresh=True))]
 Id = Annotated[str, Path(max_length=64)]
 TEXT = r"^[^\x00]+$"
 
@@ -81,6 +83,12 @@ class Decision(Shape):
 
     refunded: bool = Field(description="true: the payer has the money; false: it goes back to the balance")
     reason: str = Field(min_length=1, max_length=REASON_LENGTH_MAX, pattern=TEXT)
+
+
+class DecisionAsked(Shape):
+    """The request that waits for its second person."""
+
+    approval_id: str
 
 
 class Assignment(Shape):
@@ -150,9 +158,10 @@ def assign(
 @router.post(
     "/payments/{payment_id}/refunds", response_model=RefundAsked, status_code=201, summary="Give a payment back"
 )
-def refund(state: State, who: Orderer, payment_id: Id, wish: RefundWish) -> RefundAsked:
+def refund(state: State, conn: Reader, who: Mover, payment_id: Id, wish: RefundWish) -> RefundAsked:
     """Out of the balance at once, then through the provider; or an approval, where two people must agree."""
     now = state.clock.now()
+    ask_of(state, conn, who.estate_id, payment_id)
     refund_no, approval_id = state.writer.run(
         Deed(
             approvals.request_refund,
@@ -195,15 +204,18 @@ def one(conn: Reader, who: Viewer, refund_no: Id) -> Refund:
     return found
 
 
-@router.post("/refunds/{refund_no}/decide", status_code=204, summary="Decide a refund that nobody can tell of")
+@router.post(
+    "/refunds/{refund_no}/decide", response_model=DecisionAsked, status_code=202,
+    summary="Ask to decide a refund that nobody can tell of",
+)  # fmt: skip
 def decide(
-    state: State, who: Annotated[Principal, Depends(need("refund.decide"))], refund_no: Id, wish: Decision
-) -> None:
-    """By what the provider's own platform shows; refused until the provider was asked three times."""
+    state: State, who: Annotated[Principal, Depends(need("refund.decide", fresh=True))], refund_no: Id, wish: Decision
+) -> DecisionAsked:
+    """By what the provider's own platform shows; a second person agrees. Refused until it was asked three times."""
     now = state.clock.now()
-    state.writer.run(
+    approval_id = state.writer.run(
         Deed(
-            refunds.decide_by_hand,
+            approvals.request_decision,
             who.estate_id,
             refund_no,
             refunded=wish.refunded,
@@ -212,11 +224,12 @@ def decide(
             now=now,
         )
     )
+    return DecisionAsked(approval_id=approval_id)
 
 
 @router.post("/counter/sales/{order_no}/reverse", response_model=Reversed, summary="Reverse one's own last sale")
 def reverse(
-    state: State, who: Annotated[Principal, Depends(need("topup.reverse"))], order_no: Id, why: Why
+    state: State, who: Annotated[Principal, Depends(need("topup.reverse", fresh=True))], order_no: Id, why: Why
 ) -> Reversed:
     """Of today, whole, and not consumed; a repeat gives the same answer."""
     now = state.clock.now()

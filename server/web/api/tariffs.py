@@ -28,6 +28,7 @@ from server.web.principal import Principal
 
 router = APIRouter(prefix="/api/v1/tariffs", tags=["tariffs"])
 Viewer = Annotated[Principal, Depends(need("tariff.view"))]
+Publisher = Annotated[Principal, Depends(need("tariff.edit", fresh=True))]
 Editor = Annotated[Principal, Depends(need("tariff.edit"))]
 DraftId = Annotated[str, Path(max_length=64, pattern=r"^[!-~]+$")]
 TEXT = r"^[^\x00]*$"
@@ -236,7 +237,7 @@ def simulate(state: State, conn: Reader, who: Editor, draft_id: DraftId, source:
 
 
 @router.post("/drafts/{draft_id}/publish", response_model=Waiting, status_code=202, summary="Ask to publish it")
-def publish(state: State, who: Editor, draft_id: DraftId) -> Waiting:
+def publish(state: State, who: Publisher, draft_id: DraftId) -> Waiting:
     """Waits for a second person; the versions begin when they say."""
     now = state.clock.now()
     found = state.writer.run(Deed(approvals.request_publication, who.estate_id, draft_id, actor=who.login, now=now))

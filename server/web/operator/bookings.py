@@ -33,7 +33,7 @@ def adjust(
     """Correct a ledger, or ask a second person to."""
     booking = Booking(account_id, "adjusted", _signed(amount, direction), reason, key, ledger)
     now = state.clock.now()
-    return act(state, account_id, Deed(adjustments.book, who.estate_id, booking, who.login, now))
+    return act(state, account_id, Deed(adjustments.book, who.estate_id, booking, who.login, now, fresh=who.fresh))
 
 
 @router.post("/accounts/{account_id}/opening")
@@ -43,7 +43,7 @@ def opening(
     """Book what the household brings along, once."""
     booking = Booking(account_id, "opening", _signed(amount, direction), reason, "opening")
     now = state.clock.now()
-    return act(state, account_id, Deed(adjustments.book, who.estate_id, booking, who.login, now))
+    return act(state, account_id, Deed(adjustments.book, who.estate_id, booking, who.login, now, fresh=who.fresh))
 
 
 @router.post("/accounts/{account_id}/pay-out")
@@ -54,7 +54,7 @@ def pay_out(
     """Give money back to a household that has left, or ask a second person to."""
     booking = Booking(account_id, "paid_out", -parse_fen(amount), reason, key, ledger, how)
     now = state.clock.now()
-    return act(state, account_id, Deed(adjustments.book, who.estate_id, booking, who.login, now))
+    return act(state, account_id, Deed(adjustments.book, who.estate_id, booking, who.login, now, fresh=who.fresh))
 
 
 @router.post("/accounts/{account_id}/fee")

@@ -14,7 +14,7 @@ from server.store import household as reads
 from server.store import payments as payment_rows
 from server.store import refunds, statistics, wall
 from server.store.estates import get_estate
-from server.store.recovery import recovered_of
+from server.store.recovery import is_undone, recovered_of
 from server.store.unit import Deed
 from server.web import pages
 from server.web.debts import debts_of
@@ -69,6 +69,7 @@ def counter(
         amounts=AMOUNTS,
         order=order,
         recovered=recovered_of(conn, who.estate_id, order["payment_id"] or "") if order is not None else {},
+        undone=order is not None and is_undone(conn, who.estate_id, order["payment_id"] or ""),
         debts=debts_of(conn, who.estate_id, row.account_id, f.now_s) if row else None,
         paid_for=paid_for,
         till=till,

@@ -20,12 +20,14 @@ from server.store.unit import Deed, Unit
 from server.web.deps import Reader, State, need
 from server.web.money import parse_fen
 from server.web.operator.shell import staff_page
+from server.web.payments import ask_of
 from server.web.principal import Principal
 from server.web.state import WebState
 
 router = APIRouter(include_in_schema=False)
 Viewer = Annotated[Principal, Depends(need("payment.view"))]
 Orderer = Annotated[Principal, Depends(need("refund.order"))]
+Mover = Annotated[Principal, Depends(need("refund.order", fresh=True))]
 Reason = Annotated[str, Form(min_length=1, max_length=REASON_LENGTH_MAX)]
 ROWS = 40
 
@@ -51,12 +53,13 @@ def payments_page(
         waiting=[
             (row, json.loads(row["payload"]))
             for row in approvals.waiting(conn, who.estate_id, now.machine_ms)
-            if row["kind"] == approval_flows.REFUND
+            if row["kind"] in (approval_flows.REFUND, approval_flows.DECISION)
         ],
         suspense=kept.suspense(conn, who.estate_id, limit=ROWS),
         open_refunds=kept.newest_refunds(conn, who.estate_id, statuses=OPEN, limit=ROWS),
         decided=kept.newest_refunds(conn, who.estate_id, statuses=(REFUNDED, RELEASED), limit=ROWS),
         hand_tries=HAND_TRIES_MIN,
+        deciding={one["refund_no"] for one in approval_flows.decisions_waiting(conn, who.estate_id, now).values()},
     )
 
 
@@ -80,6 +83,7 @@ def payment_page(
         refunds=refunds,
         back_fen=back_fen,
         left_fen=row["amount_fen"] - back_fen,
+        problem=flows.source_problem(row),
         asked=asked,
         key=secrets.token_urlsafe(16),
     )
@@ -92,7 +96,8 @@ def _household(conn: Connection, estate_id: str, account_id: str | None) -> wall
 @router.post("/payments/{payment_id}/refund")
 def refund(
     state: State,
-    who: Orderer,
+    conn: Reader,
+    who: Mover,
     payment_id: str,
     amount: Annotated[str, Form(max_length=12)],
     reason: Reason,
@@ -100,6 +105,7 @@ def refund(
 ) -> RedirectResponse:
     """Give money back, or ask for the second person that it needs."""
     amount_fen, now = parse_fen(amount), state.clock.now()
+    ask_of(state, conn, who.estate_id, payment_id)
     _, approval_id = state.writer.run(
         Deed(
             approval_flows.request_refund,
@@ -146,17 +152,17 @@ def _act(state: WebState, work: Callable[[Unit], Any], target: str) -> RedirectR
 @router.post("/refunds/{refund_no}/decide")
 def decide(
     state: State,
-    who: Annotated[Principal, Depends(need("refund.decide"))],
+    who: Annotated[Principal, Depends(need("refund.decide", fresh=True))],
     refund_no: str,
     outcome: Annotated[str, Form(pattern="^(refunded|released)$")],
     reason: Reason,
 ) -> RedirectResponse:
-    """Say what the provider's own platform shows of a refund that nobody can tell of."""
+    """Say what the provider's own platform shows of a refund that nobody can tell of; a second person agrees."""
     now = state.clock.now()
     return _act(
         state,
         Deed(
-            flows.decide_by_hand,
+            approval_flows.request_decision,
             who.estate_id,
             refund_no,
             refunded=outcome == REFUNDED,
@@ -183,10 +189,16 @@ def approve(
             payload_sha256,
             actor=who.login,
             now=now,
-            kinds=(approval_flows.REFUND,),
+            fresh=who.fresh,
+            kinds=_kinds(who),
         ),
         "/payments",
     )
+
+
+def _kinds(who: Principal) -> tuple[str, ...]:
+    """What somebody may agree to: refunds, and what became of them where the person may decide that."""
+    return (approval_flows.REFUND, approval_flows.DECISION) if who.may("refund.decide") else (approval_flows.REFUND,)
 
 
 @router.post("/refunds/withdraw/{approval_id}")
@@ -202,7 +214,7 @@ def withdraw(state: State, who: Orderer, approval_id: str) -> RedirectResponse:
 
 @router.post("/counter/{order_no}/reverse")
 def reverse(
-    state: State, who: Annotated[Principal, Depends(need("topup.reverse"))], order_no: str, reason: Reason
+    state: State, who: Annotated[Principal, Depends(need("topup.reverse", fresh=True))], order_no: str, reason: Reason
 ) -> RedirectResponse:
     """Reverse one's own last sale of today."""
     now = state.clock.now()

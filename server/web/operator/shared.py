@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Form, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse
@@ -12,7 +13,9 @@ from server.errors import NotFound, Refused
 from server.flows import allocations as flow
 from server.store import allocations as kept
 from server.store import settlement as closes
+from server.store.estates import get_estate
 from server.store.unit import Deed
+from server.web import pages
 from server.web.deps import Reader, State, need
 from server.web.money import parse_fen
 from server.web.operator.exchanges import wh_of
@@ -108,6 +111,7 @@ def _page(
 ) -> HTMLResponse:
     months = closes.settlements(conn, who.estate_id, "month", limit=MONTHS, newest_first=True)
     rooms = kept.rooms(conn, who.estate_id)
+    stays = kept.stays(conn, who.estate_id, ZoneInfo(get_estate(conn, who.estate_id)["time_zone"]))
     return staff_page(
         request,
         conn,
@@ -121,7 +125,7 @@ def _page(
         form=form,
         plan=plan,
         shares=[] if plan is None else plan.shares[:SHOWN],
-        room_of={row["account_id"]: row["room_id"] for row in rooms if row["account_id"]},
+        room_of={one.account_id: one.room_id for one in stays},
         weight_said=weight_said,
         known_areas=sum(1 for row in rooms if row["area_cm2"] is not None),
         rooms=len(rooms),
@@ -173,7 +177,8 @@ def one_page(
     if row is None:
         raise NotFound(f"no allocation {allocation_id}")
     found = kept.shares(conn, who.estate_id, allocation_id, after=after, limit=SHOWN + 1)
-    shares = [(share, share_said(_joined(row, share))) for share in found[:SHOWN]]
+    f = pages.formats_of(request, pages.facts_from(get_estate(conn, who.estate_id)))
+    shares = [(share, share_said(_joined(row, share), f)) for share in found[:SHOWN]]
     following = found[SHOWN - 1]["account_id"] if len(found) > SHOWN else ""
     return staff_page(
         request, conn, "operator/shared_cost.html", "closing", row=row, shares=shares, following=following,

@@ -11,10 +11,12 @@ from sqlalchemy import Connection
 from server.clock import Now
 from server.store import statistics, wall
 from server.store.estates import get_estate
+from server.web import i18n
+from server.web.actors import Actors
 from server.web.formats import Formats
 from server.web.i18n import mark as _
 from server.web.overview import Households, Overview
-from server.web.pages import EstateFacts, facts_from, render
+from server.web.pages import EstateFacts, facts_from, language_of, render
 
 MISSED_CYCLES = 2  # a reading counts as missed after so many cycles
 
@@ -69,6 +71,7 @@ def staff_page(
     now = state.clock.now()
     estate = context.pop("estate", None) or facts_from(get_estate(connection, state.estate_id))
     shell = shell_of(connection, estate, households_of(request).rows, now, state.clock.anchor.factor)
+    by = Actors(connection, state.estate_id, i18n.translations(language_of(request)).gettext)
     return render(
-        request, name, status_code=status_code, estate=estate, now=now, shell=shell, section=section, **context
+        request, name, status_code=status_code, estate=estate, now=now, shell=shell, section=section, by=by, **context
     )

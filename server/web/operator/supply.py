@@ -35,7 +35,7 @@ ROWS_MAX = 100
 BULK_CUTS_SHOWN = 3
 MODES = ("observe", "dry_run", "armed")
 DAY_MINUTES = 1440
-ELSEWHERE = ("tariff", "rerate", approval_flows.REFUND)  # approved on pages of their own
+ELSEWHERE = ("tariff", "rerate", approval_flows.REFUND, approval_flows.DECISION)  # approved on pages of their own
 
 Changer = Annotated[Principal, Depends(need("supply.mode"))]
 Reason = Annotated[str, Form(max_length=200)]
@@ -164,7 +164,15 @@ def approve(
     now = state.clock.now()
     return _act(
         state,
-        Deed(approval_flows.approve, who.estate_id, approval_id, payload_sha256, actor=who.login, now=now),
+        Deed(
+            approval_flows.approve,
+            who.estate_id,
+            approval_id,
+            payload_sha256,
+            actor=who.login,
+            now=now,
+            fresh=who.fresh,
+        ),  # fmt: skip
     )
 
 

@@ -33,6 +33,7 @@ from server.web.tariff_words import version_said
 
 router = APIRouter(include_in_schema=False)
 Viewer = Annotated[Principal, Depends(need("tariff.view"))]
+Publisher = Annotated[Principal, Depends(need("tariff.edit", fresh=True))]
 Editor = Annotated[Principal, Depends(need("tariff.edit"))]
 Document = Annotated[str, Form(max_length=100_000, pattern=r"^[^\x00]+$")]
 Text = Annotated[str, Form(max_length=500, pattern=r"^[^\x00]*$")]
@@ -152,7 +153,7 @@ def simulate(state: State, conn: Reader, who: Editor, draft_id: str, of: Text = 
 
 
 @router.post("/tariffs/drafts/{draft_id}/publish")
-def publish(state: State, who: Editor, draft_id: str) -> RedirectResponse:
+def publish(state: State, who: Publisher, draft_id: str) -> RedirectResponse:
     """Ask a second person to publish it."""
     now = state.clock.now()
     return _act(
@@ -191,7 +192,16 @@ def approve(
     now = state.clock.now()
     return _act(
         state,
-        Deed(approval_flows.approve, who.estate_id, approval_id, payload_sha256, actor=who.login, now=now, kinds=KINDS),
+        Deed(
+            approval_flows.approve,
+            who.estate_id,
+            approval_id,
+            payload_sha256,
+            actor=who.login,
+            now=now,
+            fresh=who.fresh,
+            kinds=KINDS,
+        ),  # fmt: skip
     )
 
 

@@ -182,7 +182,7 @@ def receipts_of(conn: Connection, estate_id: str, account_id: str) -> dict[int, 
 def shares_said(conn: Connection, estate_id: str, account_id: str, f: Formats) -> list[tuple[RowMapping, str, str]]:
     """The newest parts of shared costs, each with its formula and where the cost comes from."""
     rows = shares_of(conn, estate_id, account_id, limit=SHARES)
-    return [(row, share_said(row), cost_said(row, f)) for row in rows]
+    return [(row, share_said(row, f), cost_said(row, f)) for row in rows]
 
 
 @router.get("/me/usage")

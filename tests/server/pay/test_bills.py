@@ -172,17 +172,23 @@ def test_wechat_without_business_has_no_file_and_an_error_is_none():
 
 def test_alipays_archive_is_fetched_from_where_the_signed_answer_says():
     made, content = Alipay(), alipay_file(alipay_row())
-    made.answers[LINK] = {"code": "10000", "bill_download_url": "https://dwbillcenter.alipay.com/x?y=1"}
+    made.answers[LINK] = {
+        "code": "10000",
+        "bill_download_url": "http://dwbillcenter.alipay.com/x?y=1",
+    }  # as in the manual
     hear = made._hear
 
     def answer(request):
-        return httpx.Response(200, content=content) if request.method == "GET" else hear(request)
+        if request.method != "GET":
+            return hear(request)
+        assert request.url.scheme == "https"
+        return httpx.Response(200, content=content)
 
     made.provider._transport = httpx.MockTransport(answer)
     assert run(made, "bill", DAY) == content
     made.answers[LINK] = {"code": "40004", "sub_code": "isp.bill_not_exist"}
     assert run(made, "bill", DAY) == b""
-    for wrong in ({"code": "20000"}, {"code": "10000", "bill_download_url": "http://a"}, {"code": "10000"}):
+    for wrong in ({"code": "20000"}, {"code": "10000", "bill_download_url": "ftp://a"}, {"code": "10000"}):
         made.answers[LINK] = wrong
         with pytest.raises(ProviderUnavailable):
             run(made, "bill", DAY)

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from server.errors import Refused
-from server.pay.provider import ProviderUnavailable, RefundState
+from server.pay.provider import Paid, ProviderUnavailable, RefundState
 from tests.server.pay.sides import SIDES, Alipay, Wechat, rsa_fits, rsa_key
 
 ORDER_NO = "0123456789abcdef0123456789abcdef"
@@ -34,7 +34,7 @@ def prepare(side, amount_fen=5005):
 
 
 def refund(side, amount_fen=1005):
-    return run(side, "refund", ORDER_NO, "r1", amount_fen, total_fen=5005, reason="搬走")
+    return run(side, "refund", Paid(ORDER_NO), "r1", amount_fen, total_fen=5005, reason="搬走")
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 
 from server.errors import CallbackRejected
-from server.pay.provider import ProviderUnavailable, RefundEvent, RefundState
+from server.pay.provider import Paid, ProviderUnavailable, RefundEvent, RefundState
 from tests.server.pay.sides import SIDES, Alipay, Integrator, Wechat, rsa_key
 from tests.server.pay.test_real_providers import ORDER_NO, REFUND_QUERY, REFUNDS, run
 
@@ -16,7 +16,7 @@ def hear(side, message):
 
 
 def ask(side):
-    return run(side, "query_refund", ORDER_NO, NO, FEN)
+    return run(side, "query_refund", Paid(ORDER_NO), NO, FEN)
 
 
 @pytest.mark.parametrize(

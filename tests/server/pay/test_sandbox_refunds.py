@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from server.errors import Refused
-from server.pay.provider import ProviderUnavailable, RefundState
+from server.pay.provider import Paid, ProviderUnavailable, RefundState
 from server.pay.sandbox import CALLBACK_PATH
 from server.pay.sandbox_provider.orders import Fault
 from tests.server.pay.test_sandbox import MERCHANT, Bench
@@ -19,7 +19,7 @@ def bench():
 def give_back(bench, amount_fen=100, refund_no="r1", order_no="o1"):
     notify_url = f"{MERCHANT}{CALLBACK_PATH}"
     return bench.provider.refund(
-        order_no, refund_no, amount_fen, total_fen=5000, reason="moved out", notify_url=notify_url
+        Paid(order_no), refund_no, amount_fen, total_fen=5000, reason="moved out", notify_url=notify_url
     )
 
 
@@ -34,8 +34,8 @@ def test_the_test_wallet_gives_back_what_was_paid_once_a_number_and_tells_of_it(
             await give_back(bench, 2001, "r2")
         with pytest.raises(ProviderUnavailable):
             await give_back(bench, 2999)
-        known = [await bench.provider.query_refund("o1", "r1", fen) for fen in (3000,)]
-        return states + known + [await bench.provider.query_refund("o1", "r2", 2001)]
+        known = [await bench.provider.query_refund(Paid("o1"), "r1", fen) for fen in (3000,)]
+        return states + known + [await bench.provider.query_refund(Paid("o1"), "r2", 2001)]
 
     assert asyncio.run(story()) == [RefundState.DONE, RefundState.DONE, RefundState.DONE, None]
     [event] = bench.events()
@@ -70,7 +70,7 @@ def test_a_refund_goes_wrong_as_it_is_told(bench, fault, first, last):
             with pytest.raises(first):
                 await give_back(bench)
         await bench.settled()
-        return await bench.provider.query_refund("o1", "r1", 100)
+        return await bench.provider.query_refund(Paid("o1"), "r1", 100)
 
     assert asyncio.run(story()) is last
     assert bench.events()[-1].state is last
@@ -82,6 +82,6 @@ def test_an_answer_about_another_refund_is_no_word_on_ours(bench):
         await give_back(bench, 3000)
         for order_no, fen in (("o1", 2999), ("o2", 3000)):
             with pytest.raises(ProviderUnavailable, match="another refund"):
-                await bench.provider.query_refund(order_no, "r1", fen)
+                await bench.provider.query_refund(Paid(order_no), "r1", fen)
 
     asyncio.run(story())

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from server.pay.alipay_seal import notice_of, sign
 from server.pay.hmac import signature
+from server.pay.provider import Paid
 from server.pay.wechat_seal import authorization, unseal
 from tests.server.pay.sides import Alipay, Integrator, Wechat, rsa_key
 from tests.server.pay.test_real_providers import (
@@ -113,7 +114,7 @@ def test_wechats_sdk_asks_for_the_same_paths_with_the_same_fields(wechat, wechat
             ),
             lambda: refund(wechat),
         ),
-        (lambda: wechat_sdk.query_refund("r1"), lambda: run(wechat, "query_refund", ORDER_NO, "r1", 1005)),
+        (lambda: wechat_sdk.query_refund("r1"), lambda: run(wechat, "query_refund", Paid(ORDER_NO), "r1", 1005)),
         (lambda: wechat_sdk.trade_bill("2026-11-26"), lambda: run(wechat, "bill", "2026-11-26")),
     ]  # fmt: skip
     failed = {"code": "SYSTEM_ERROR"}

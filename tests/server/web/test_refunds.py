@@ -138,10 +138,28 @@ def test_a_refund_without_an_answer_is_decided_on_the_page(web, paid):
     assert form in client.get("/payments").text
     fields = {"outcome": "released", "reason": "the platform shows none", **token}
     assert client.post(f"/refunds/{refund_no}/decide", data=fields).status_code == 303
-    assert balances(web)["A1"] == 5000
+    assert balances(web)["A1"] == 3000, "one person decides nothing"
+    page = client.get("/payments").text
+    assert form not in page
     wish = {"refunded": True, "reason": "again"}
     again = client.post(f"/api/v1/refunds/{refund_no}/decide", json=wish, headers=web.csrf("operator"))
     assert again.status_code == 409
+    [row] = web.rows(schema.approval.select())
+    assert row["payload_sha256"] in page
+    other, path = second_operator(web), f"/refunds/approve/{row['approval_id']}"
+    for who, login, expected in ((client, "operator", 422), (other, "wang", 303)):
+        agreed = {"payload_sha256": row["payload_sha256"], "csrf": web.csrf(login)["X-CSRF-Token"]}
+        assert who.post(path, data=agreed).status_code == expected
+    assert balances(web)["A1"] == 5000
+    again = client.post(f"/api/v1/refunds/{refund_no}/decide", json=wish, headers=web.csrf("operator"))
+    assert again.status_code == 409
+
+
+def test_money_of_a_provider_that_is_not_set_up_is_not_promised_back(web, paid):
+    web.execute(schema.payment.update().values(provider="wechat"))
+    answer = refund(web, paid)
+    assert (answer.status_code, "not set up" in answer.json()["detail"]) == (422, True)
+    assert web.rows(schema.refund.select()) == []
 
 
 def test_a_cashier_reverses_the_last_sale_at_the_counter(web):
