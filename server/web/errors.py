@@ -138,9 +138,8 @@ def _stale(request: Request, error: StaleLogin) -> Response:
     if is_machine(path):
         return problem(403, str(error), path=path, reason="stale_login", confirm=stepup.CONFIRM_PATH)
     fields, back = stepup.fields_of(request), stepup.came_from(request)
-    return render(
-        request, "confirm.html", status_code=403, fields=fields, wrong=isinstance(error, WrongPassword), back=back, minutes=minutes
-    )  # fmt: skip
+    wrong = isinstance(error, WrongPassword)
+    return render(request, "confirm.html", status_code=403, fields=fields, wrong=wrong, back=back, minutes=minutes)
 
 
 def _not_signed_in(request: Request) -> Response:

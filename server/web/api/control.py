@@ -146,7 +146,7 @@ def approve(
             actor=who.login,
             now=now,
             fresh=who.fresh,
-        )  # fmt: skip
+        )
     )
 
 

@@ -5,15 +5,15 @@ A register that is left empty takes the last accepted reading, if that is fresh.
 
 import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Query, Request
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 from starlette.datastructures import FormData
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from server.domain.accounts import FROM, TIER_POLICIES, act_problem
+from server.domain.accounts import INITIAL, TIER_POLICIES, act_problem
 from server.domain.ledger import LEDGERS, ledger_account
 from server.errors import NotFound, Refused
 from server.flows import accounts as flows
@@ -45,6 +45,15 @@ DORMANT_S = 180 * 86400  # without a top-up for so long, an account is to be loo
 MONTHS = 12
 _KWH = re.compile(r"\d{1,6}(\.\d{1,2})?")
 RATES = ("sharp", "peak", "flat", "valley")
+FORMS = (  # of the page: name, right, act of the account's life
+    ("move-in", "account.manage", "moved_in"), ("pay-out", "account.book", "paid_out"),
+    ("carry", "account.book", "carried"), ("close", "account.manage", "closed"),
+    ("reopen", "account.manage", "reopened"), ("resume", "account.manage", "resumed"),
+    ("adjust", "account.book", "adjusted"), ("fee", "account.book", "adjusted"),
+    ("transfer", "account.book", "adjusted"), ("opening", "account.book", "opening"),
+    ("move-out", "account.manage", "moved_out"), ("pause", "account.manage", "paused"),
+    ("payment", "account.manage", "payment"),
+)  # fmt: skip
 
 
 async def _form(request: Request) -> FormData:
@@ -80,13 +89,18 @@ def accounts_page(
 
 
 @router.get("/accounts/{account_id}")
-def account_page(request: Request, state: State, conn: Reader, who: Viewer, account_id: str) -> HTMLResponse:
-    """One account: where it stands, its ledgers, its life, and the acts that its state allows."""
+def account_page(
+    request: Request, state: State, conn: Reader, who: Viewer, account_id: str,
+    do: Annotated[str, Query(max_length=20)] = "",
+) -> HTMLResponse:  # fmt: skip
+    """One account: where it stands, its ledgers, its life, and the acts that its state allows, one form at a time."""
     row = get_account(conn, who.estate_id, account_id)
     if row["kind"] != "household":
         raise NotFound(f"no household {account_id}")
     own, vacant = kept.meters_of(conn, who.estate_id, account_id), _vacant_for(conn, who, row["room_id"])
     now_ms = state.clock.now().machine_ms
+    balances, life = ledger_balances(conn, who.estate_id, account_id), kept.life(conn, who.estate_id, account_id)
+    offers = offers_of(who, row, balances, life, vacant)
     return staff_page(
         request,
         conn,
@@ -97,19 +111,39 @@ def account_page(request: Request, state: State, conn: Reader, who: Viewer, acco
         meters=own,
         vacant=vacant,
         shown=kept.registers(conn, who.estate_id, [one.meter_id for one in (*own, *vacant)]),
-        balances=ledger_balances(conn, who.estate_id, account_id),
+        balances=balances,
         lines={
             name: reads.ledger(conn, who.estate_id, ledger_account(account_id, name), limit=LINES) for name in LEDGERS
         },
         things=kept.open_things(conn, who.estate_id, account_id, now_ms),
         requests=kept.requests(conn, who.estate_id, account_id, now_ms),
         months=months_of(conn, who.estate_id, account_id, limit=MONTHS),
-        life=kept.life(conn, who.estate_id, account_id),
-        can={act for act in FROM if not act_problem(act, row["status"])},
+        life=life,
+        offers=offers,
+        chosen=do if do in offers else "move-in" if row["status"] == INITIAL and "move-in" in offers else "",
         alone_fen=get_estate(conn, who.estate_id)["adjust_alone_fen"],
         tier_policies=TIER_POLICIES,
         key=secrets.token_urlsafe(16),
     )
+
+
+def offers_of(
+    who: Principal, row: RowMapping, balances: Mapping[str, int], life: Sequence[RowMapping], vacant: Sequence[MeterRow]
+) -> list[str]:
+    """The forms that this person may open for an account in its state, the likeliest first."""
+    useless = set()
+    if not any(fen > 0 for fen in balances.values()):
+        useless.add("pay-out")
+    if any(one["act"] == "opening" for one in life):
+        useless.add("opening")
+    if row["status"] != INITIAL and not vacant:
+        useless.add("move-in")
+    found = [
+        name
+        for name, verb, act_name in FORMS
+        if who.may(verb) and not act_problem(act_name, row["status"]) and name not in useless
+    ]
+    return found if row["status"] == INITIAL else sorted(found, key=lambda name: name == "move-in")
 
 
 def _vacant_for(conn: Connection, who: Principal, room_id: str | None) -> list[MeterRow]:

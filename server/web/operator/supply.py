@@ -172,7 +172,7 @@ def approve(
             actor=who.login,
             now=now,
             fresh=who.fresh,
-        ),  # fmt: skip
+        ),
     )
 
 

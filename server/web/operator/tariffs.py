@@ -201,7 +201,7 @@ def approve(
             now=now,
             fresh=who.fresh,
             kinds=KINDS,
-        ),  # fmt: skip
+        ),
     )
 
 

@@ -1,6 +1,7 @@
 """Accounts by page and by API: a household moves out and another in, and what people book on the way."""
 
 import json
+import re
 
 import pytest
 
@@ -268,3 +269,27 @@ def test_who_may_not_book_moves_no_money_with_a_move(served):
     for settle, code in (("cash", 403), ("carry", 403), ("leave", 200)):
         answer = served.client().post("/api/v1/accounts/A1/move-out", json={**body, "settle": settle}, headers=headers)
         assert answer.status_code == code, settle
+
+
+FORM = re.compile(r'<form class="gap" method="post" action="/accounts/A1/([a-z-]+)"')
+
+
+def test_the_page_of_an_account_shows_the_one_form_that_is_wanted(served, clerk):
+    page = clerk.get("/accounts/A1").text
+    assert FORM.findall(page) == []
+    offered = re.findall(r'href="/accounts/A1\?do=([a-z-]+)#act"', page)
+    assert offered == ["adjust", "fee", "transfer", "opening", "move-out", "pause", "payment"]
+    assert re.findall(r'data-key="(\d)"', page) == [str(number) for number in range(1, 8)]
+    for name in offered:
+        assert FORM.findall(clerk.get(f"/accounts/A1?do={name}").text) == [name]
+    assert FORM.findall(clerk.get("/accounts/A1?do=close").text) == [], "its state does not allow that"
+    assert "?do=" not in served.signed_in("reader").get("/accounts/A1?do=adjust").text
+
+
+def test_people_are_shown_by_their_names(served, clerk):
+    served.execute(schema.app_user.update().where(schema.app_user.c.login == "operator").values(name="周敏"))
+    data = {"ledger": "electricity", "direction": "give", "amount": "1", "key": "key-00001", "reason": "r"}
+    clerk.post("/accounts/A1/adjust", data=data, headers=served.csrf("operator"))
+    page = clerk.get("/accounts/A1").text
+    assert '<td class="nw"><span lang="zh-CN">周敏</span></td>' in page
+    assert '<td class="nw">operator</td>' not in page

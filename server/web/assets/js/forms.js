@@ -1,4 +1,5 @@
-/* Forms: one press is one sending; "/" goes to the search field; dialogs open from a button; choices fill a field. */
+/* Forms: one press is one sending; "/" goes to the search field; dialogs open from a button; choices fill a field;
+   a key opens the link that names it, and the form of an act has the cursor. */
 export function startForms() {
   document.addEventListener("submit", (event) => {
     const form = event.target;
@@ -19,6 +20,15 @@ export function startForms() {
     field.focus();
     field.select();
   });
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.altKey || event.metaKey || document.querySelector("dialog[open]")) return;
+    if (isTyping(event.target) && event.key !== "Escape") return;
+    const wanted = [...document.querySelectorAll("[data-key]")].find((one) => one.dataset.key === event.key);
+    if (!wanted) return;
+    event.preventDefault();
+    wanted.click();
+  });
+  document.querySelector("#act :is(input:not([type=hidden]), select)")?.focus();
   document.addEventListener("click", (event) => {
     const opener = event.target.closest("[data-open]");
     if (opener) document.getElementById(opener.dataset.open)?.showModal();
