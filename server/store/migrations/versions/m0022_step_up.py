@@ -1,6 +1,6 @@
 """When the password of a session was given last.
 
-Revision 0021.
+Revision 0022.
 """
 
 import sqlalchemy as sa
@@ -8,8 +8,8 @@ from alembic import op
 
 from server.store.migrations.tables_0001 import Int64
 
-revision = "0021"
-down_revision = "0020"
+revision = "0022"
+down_revision = "0021"
 branch_labels = None
 depends_on = None
 
