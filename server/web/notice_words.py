@@ -45,6 +45,7 @@ def told(
             "Cut for arrears at %(at)s. Comes back after payment. Someone old or ill at home: call %(phone)s."
         ),
         "restored": _("The power is back on, or the meter permits closing."),
+        "restored_on": _("The power is back on."),
         "topup": _("Payment received. The balance is %(money)s."),
         "refund": _("%(sum)s is on its way back to where it was paid from. The balance is %(money)s."),
         "refund_return": _("%(sum)s could not be given back and is yours again. The balance is %(money)s."),

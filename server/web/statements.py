@@ -233,7 +233,7 @@ def receipt(conn: Connection, desk: Desk, payment_id: str) -> Paper:
         (_("Transaction"), paid["transaction_id"]),
         (_("Explained as bill"), kept.bill_of(conn, estate_id, paid["batch_seq"], home)),
     )
-    block = Block(_("Top-up"), (Column(_("What")), Column(_("Yuan"), figures=True)), tuple(rows), sums=1)
+    block = Block(_("Top-up"), (Column(_("What")), Column(_("Amount"), figures=True)), tuple(rows), sums=1)
     foot = (
         _("Batch %(batch)d of the ledger. A prepayment for electricity; this is no tax invoice.")
         % {"batch": paid["batch_seq"]},

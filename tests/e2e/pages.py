@@ -27,6 +27,7 @@ ARGUMENTS = (
     "--disable-sync",
 )
 DESK = {"width": 1440, "height": 900}
+SMALL_DESK = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 HALL = {"width": 1080, "height": 1920}
 PATIENCE_MS = 30_000  # tests share two cores with whatever else runs

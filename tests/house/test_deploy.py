@@ -73,6 +73,16 @@ def test_nginx_passes_on_what_the_server_asks_of_a_proxy():
     assert int(re.search(r"proxy_read_timeout (\d+)s;", events)[1]) > STREAM_S_MAX
 
 
+def test_both_proxies_show_the_page_of_a_restart_and_it_says_in_both_languages_not_to_pay_twice():
+    page = (DEPLOY / "restarting.html").read_text("utf-8")
+    assert "请勿重复付款" in page
+    assert "do not pay twice" in page
+    assert int(re.search(r'http-equiv="refresh" content="(\d+)"', page)[1]) < 30
+    assert not re.search(r"(?:src|href)=|<script", page), "it must not ask the server that is away"
+    assert re.search(r"error_page 502 504 /restarting\.html;\s+location = /restarting\.html \{\s+root (\S+);", NGINX)
+    assert "rewrite * /restarting.html" in (DEPLOY / "Caddyfile").read_text("utf-8")
+
+
 @pytest.mark.parametrize("name", ["deploy.md", "deploy.zh-CN.md"])
 def test_both_guides_tell_of_every_file_and_the_same_commands(name):
     texts = [(ROOT / "docs" / one).read_text("utf-8") for one in (name, "deploy.md")]
@@ -85,6 +95,12 @@ def test_both_guides_tell_of_every_file_and_the_same_commands(name):
         for text in texts
     ]
     assert commands[0] == commands[1]
-    for path in ("deploy/estate645.toml", "deploy/estate645.service", "deploy/nginx.conf", "deploy/Caddyfile"):
+    for path in (
+        "deploy/estate645.toml",
+        "deploy/estate645.service",
+        "deploy/nginx.conf",
+        "deploy/Caddyfile",
+        "deploy/restarting.html",
+    ):
         assert path in texts[0]
     assert tomllib.loads((DEPLOY / "estate645.toml").read_text("utf-8"))

@@ -61,12 +61,12 @@ def payment_page(order: Order) -> str:
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>沙盒支付 · Sandbox payment</title>
+<title>测试钱包 · Test wallet</title>
 <link rel="stylesheet" href="/style.css">
 </head>
 <body>
 <main>
-<h1>沙盒支付 · <span lang="en">Sandbox payment</span></h1>
+<h1>测试钱包 · <span lang="en">Test wallet</span></h1>
 <p>仅供演示，不涉及真实资金。</p>
 <p lang="en">For demonstration; no real money moves.</p>
 <p class="amount">{yuan(order.terms.amount_fen)}</p>

@@ -97,15 +97,16 @@ def messages(
                     "id": row["notice_id"],
                     "kind": row["kind"],
                     "waiting": waiting,
-                    "text": _text(row, estate, f, gettext),
+                    "text": _text(row, household, estate, f, gettext),
                 }
             )
     return found
 
 
-def _text(row: RowMapping, estate: pages.EstateFacts, f: Formats, gettext: Any) -> str:
+def _text(row: RowMapping, household: HouseholdRow, estate: pages.EstateFacts, f: Formats, gettext: Any) -> str:
     protected = (estate.protected_from_min, estate.protected_to_min)
-    return told(row["kind"], json.loads(row["arguments"]), f, gettext, protected, estate.phone)
+    kind = "restored_on" if row["kind"] == "restored" and household.relay == "closed" else row["kind"]
+    return told(kind, json.loads(row["arguments"]), f, gettext, protected, estate.phone)
 
 
 def announced_cut_at(conn: Connection, estate_id: str, account_id: str) -> int | None:

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from server.web.i18n import LOCALE
 from tests.e2e.accessible import FAULTS, TARGET_PX
-from tests.e2e.pages import DESK, PHONE, TAGS
+from tests.e2e.pages import PHONE, SMALL_DESK, TAGS
 
 STAFF = (
     "/today", "/wall", "/wall?room=1-0405", "/households/H10802", "/households/H20905", "/counter",
@@ -34,7 +34,7 @@ RESIDENT = (
 )
 CASHIER = ("/today", "/counter", "/counter?room=1-0101", "/payments", "/households/H10802")
 KIOSK = ("/kiosk", "/kiosk/amount?room=1-0101")
-PAGES = {"zhou": STAFF, "lin": CASHIER, "2-0905": RESIDENT, "kiosk": KIOSK, None: ("/login",)}
+PAGES = {"zhou": STAFF, "lin": CASHIER, "2-0905": RESIDENT, "kiosk": KIOSK, None: ("/login", "/login?next=/me&ended=1")}
 WORDS = """() => {
   const found = [];
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
@@ -71,29 +71,52 @@ def not_translated(texts, language, catalogue):
     return [text for text in texts if text in catalogue or PROSE.search(text)]
 
 
-@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
+def faults_of(window, path, catalogue):
+    """Open the page; a sentence for each thing that is wrong with it."""
+    wrong, language = [], window.language
+    answer = window.go(path)
+    if answer.status != (404 if "no-such" in path else 200):
+        wrong.append(f"answers {answer.status}")
+    if "content-security-policy" not in answer.headers:
+        wrong.append("no page policy")
+    if "charts" in (window.page.locator("body").get_attribute("data-charts") or ""):
+        window.charts_drawn()
+    if window.page.locator("html").get_attribute("lang") != TAGS[language]:
+        wrong.append(f"lang is not {TAGS[language]}")
+    wide, room = window.page.evaluate(WIDTH)
+    if wide > room:
+        wrong.append(f"{wide} px wide in a window of {room}")
+    wrong += window.page.evaluate(FAULTS, TARGET_PX)
+    wrong += [f"“{text}”" for text in not_translated(window.page.evaluate(WORDS), language, catalogue)]
+    return [f"{path}: {fault}" for fault in wrong]
+
+
+@pytest.mark.parametrize("viewport", [SMALL_DESK, PHONE], ids=["desk", "phone"])
 @pytest.mark.parametrize("language", ["zh_CN", "en"])
 @pytest.mark.parametrize("login", PAGES, ids=str)
 def test_every_page_is_whole_translated_and_fits(visit, catalogue, login, language, viewport):
     window = visit(login, viewport=viewport, language=language)
     window.forgives = ("404",)
-    wrong = []
-    for path in PAGES[login]:
-        answer = window.go(path)
-        if answer.status != (404 if "no-such" in path else 200):
-            wrong.append(f"{path}: answers {answer.status}")
-        if "content-security-policy" not in answer.headers:
-            wrong.append(f"{path}: no page policy")
-        if "charts" in (window.page.locator("body").get_attribute("data-charts") or ""):
-            window.charts_drawn()
-        if window.page.locator("html").get_attribute("lang") != TAGS[language]:
-            wrong.append(f"{path}: lang is not {TAGS[language]}")
-        wide, room = window.page.evaluate(WIDTH)
-        if wide > room:
-            wrong.append(f"{path}: {wide} px wide in a window of {room}")
-        wrong += [f"{path}: {fault}" for fault in window.page.evaluate(FAULTS, TARGET_PX)]
-        wrong += [f"{path}: “{text}”" for text in not_translated(window.page.evaluate(WORDS), language, catalogue)]
-    assert wrong == []
+    assert [fault for path in PAGES[login] for fault in faults_of(window, path, catalogue)] == []
+
+
+@pytest.mark.parametrize("language", ["zh_CN", "en"])
+@pytest.mark.parametrize(
+    ("path", "link"),
+    [
+        ("/payments", "main td a[href^='/payments/']"),
+        ("/cases?status=all", "main td a[href^='/cases/']"),
+        ("/households/H30604", "a[href^='/receipts/']"),
+    ],
+)
+def test_pages_that_only_a_link_names_are_whole_too(visit, catalogue, path, link, language):
+    window = visit("zhou", viewport=PHONE, language=language)
+
+    def address():
+        window.go(path)
+        return window.page.locator(link).first.get_attribute("href") if window.page.locator(link).count() else None
+
+    assert faults_of(window, window.until(address, f"{path} leads on", patience_ms=90_000), catalogue) == []
 
 
 @pytest.mark.parametrize("login", PAGES, ids=str)
