@@ -21,6 +21,8 @@ from server.cli.demo.files import PASSWORD, STAFF
 from server.cli.demo.people import Person, PlayFailed
 from server.cli.demo.stage import Stage, raise_curtain
 from server.cli.demo.story import Story
+from server.cli.languages import chinese, told
+from server.cli.languages import mark as _
 
 DEFAULT_PORT = 8645
 LOOK_EVERY_S = 0.3
@@ -72,16 +74,27 @@ def _show(stage: Stage, play: Play) -> int:
 
 
 def _programme(url: str) -> str:
+    """Where to look, in both languages."""
+
+    def both(message: str, **fields: object) -> str:
+        return f"{message % fields}\n{chinese(message) % fields}"
+
     staff = "\n".join(f"    {login:8} {role:9} {name}" for login, role, name in STAFF)
+    begin = both(_("estate645 demo: Tuesday 09:05 in an estate of 200 households, 120 times faster than life."))
+    enter = told(_("sign in (password of everybody: %(password)s)"), "both", password=PASSWORD)
+    visitor = told(_("is cut after about a minute and a half and leaves the paying to you"), "both")
+    hall = told(_("the hall"), "both")
+    end = both(_("Within two minutes somebody is warned, cut, pays and is back: see the room wall. Ctrl-C ends it."))
     return f"""
-estate645 demo: Tuesday 09:05 in an estate of 200 households, 120 times faster than life.
+{begin}
 
-  {url}/              sign in (password of everybody: {PASSWORD})
+  {url}/
+  {enter}
 {staff}
-    {VISITOR:8} resident  is cut after about a minute and a half and leaves the paying to you
-    kiosk    the hall  {url}/kiosk
+    {VISITOR:8} resident  {visitor}
+    kiosk    {hall}  {url}/kiosk
 
-Within two minutes somebody is warned, cut, pays and is back: see the room wall. Ctrl-C ends it."""
+{end}"""
 
 
 def _play(stage: Stage, story: Story, play: Play, until_s: float | None) -> bool:
