@@ -3,7 +3,9 @@
 Registers and status words are taken from the simulated meters' own answers; each relay command goes out through the
 real control lane, byte by byte, on a line that loses, repeats and holds back frames. Flows, jobs, store and clock guard
 are the real ones. The server is killed between any two steps, its clock jumps, people pay early, late, in between or
-never.
+never. Two of the staff mend within a day or so what stops all cuts: a clock, a breaker, the red button.
+
+One seed is one history: nothing is drawn in the order of ids that the server makes up.
 """
 
 from collections import Counter
@@ -21,21 +23,26 @@ from server.collect.readout import MeterState, Readout
 from server.collect.tally import Tally
 from server.collect.work import StepReport, as_stored
 from server.domain.readings import ContactFailure, MeterReading, StatusRead
-from server.flows import notices, payments, supply
+from server.flows import approvals, notices, payments, supply
 from server.flows.estates import import_estate
 from server.store import schema
+from server.store.approvals import get
+from server.store.estates import get_estate
+from server.store.supply import switched_on
 from sim.meters.dlt645 import answer
 from tests.server.estates import ESTATE, SIMULATED, at, document, household
+from tests.server.proof.justice import Justice
 from tests.server.proof.referee import Referee
 from tests.server.proof.whole import Whole
 from tests.sim import rig
 
 BEGIN = datetime(2026, 10, 11, 16, 0, tzinfo=UTC)  # Monday 2026-10-12 00:00 in Shanghai; no holiday until the new year
-MORNING = "05:30"
-LOOKS = (MORNING, "09:05", "13:00", "16:57")
+MORNING, BEFORE_NOON, NOON = "05:30", "09:05", "13:00"
+LOOKS = (MORNING, BEFORE_NOON, NOON, "16:57")
 RELAYS_READ_EVERY_DAYS = 7
 GRACE_S = 6 * 3600
 TTL_S = 120
+STARTS_MAX = 3
 METERS_OF_BUS = 60
 OPEN_BITS = di.RELAY_OPEN | di.COMMAND_OPEN
 FAULTS = {
@@ -53,6 +60,7 @@ class Campaign:
     """`live` lives through days; `referee` has what was wrong."""
 
     paid_in_between = 0.1  # how often somebody pays after orders were fetched and before they are carried out
+    mended = 0.35  # how often the staff mends at a look what stops all cuts
 
     def __init__(self, engine, seed, count, *, clock_jumps=True, faults=FAULTS):
         self.random = Random(seed)
@@ -67,13 +75,14 @@ class Campaign:
         self.kinds = {home.meter_id: self.random.choice(("early",) * 7 + ("late",) * 2 + ("slow",)) for home in homes}
         self.tally = Counter()
         self.referee = Referee(self.whole, {home.meter_id: home.opening_fen for home in homes}, GRACE_S)
+        self.justice = Justice(self.referee, self.meters)
         for line in self.whole.lines.values():
             line.fate = self._fate
         self._asks = {
             which: {name: Read(name, which).to_frame() for name in self.meters}
             for which in (di.ENERGY_TOTAL, di.STATUS_WORD_3)
         }
-        self._lanes = {}
+        self._plans, self._lanes = {}, {}
         self.days = 0
         self.sales = 0
 
@@ -108,6 +117,7 @@ class Campaign:
                 hour, minute = map(int, look.split(":"))
                 self._pass(midnight + timedelta(hours=hour, minutes=minute, seconds=self.random.randrange(60)))
                 self._look_round(look)
+            self.justice.day_ends(self.whole.world.now_ms, self._doubtful(), self._word)
             self.days += 1
         self.referee.look()
 
@@ -121,17 +131,34 @@ class Campaign:
         self._misfortune()
         self._read(everything=look == MORNING)
         self._people()
-        try:
-            self.whole.tick.run_once()
-            if look != MORNING:
-                self._settle_again()
-                self.whole.tick.run_once()
-            self._switch()
-        except Killed:
-            self.tally["killed"] += 1
-            self._restart()
+        self._staff()
+        if look in (BEFORE_NOON, NOON):
+            first, possible = look == BEFORE_NOON, self._is_possible()
+            self.justice.look(self.whole.world.now_ms, self._doubtful(), first=first, possible=possible)
+        self._work(look)
         self._deliver()
         self.referee.look()
+        self.tally["looks"] += 1
+        if not self._is_possible():
+            self.tally["looks held"] += 1
+            self.justice.held()
+        elif look == NOON:
+            self.justice.decided(self._word)
+
+    def _work(self, look):
+        """Decide and switch. Who is killed at it is started again, and begins with deciding."""
+        for _ in range(STARTS_MAX):
+            try:
+                self.whole.tick.run_once()
+                if look != MORNING:
+                    self._settle_again()
+                    self.whole.tick.run_once()
+                self._switch()
+            except Killed:
+                self.tally["killed"] += 1
+                self._restart()
+            else:
+                return
 
     def _misfortune(self):
         """Now and then the machine's clock is wrong for a day, or the server is started again, wrong clock or not."""
@@ -148,7 +175,7 @@ class Campaign:
 
     def _restart(self):
         self.whole.restart()
-        self._lanes.clear()
+        self._plans, self._lanes = {}, {}
         self.tally["restarts"] += 1
 
     def _red_button(self):
@@ -226,7 +253,8 @@ class Campaign:
     # the head-end switches
 
     def _switch(self):
-        for bus_id in self.whole.lines:
+        """Every order once, and what failed once more."""
+        for bus_id in (*self.whole.lines, *self.whole.lines):
             orders = self.whole.orders.next(bus_id)
             if orders and self.random.random() < self.paid_in_between:
                 self._pay(self.random.choice(orders).meter_id)  # between the fetching of orders and their frames
@@ -239,7 +267,8 @@ class Campaign:
 
     def _lane(self, bus_id):
         if bus_id not in self._lanes:
-            plan = next(plan for plan in self.whole.plans() if plan.bus_id == bus_id)
+            self._plans = self._plans or {plan.bus_id: plan for plan in self.whole.plans()}
+            plan = self._plans[bus_id]
             port = self.whole.lines[bus_id].plugged_into(self.whole.loop)
             line = BusLine(port, plan.timing, self.whole.clocks, Tally(), lambda: None)
             self.whole.loop.run_until_complete(line.open())
@@ -287,10 +316,48 @@ class Campaign:
             chance = {"early": 0.6, "late": 0.6 if dark else 0.05, "slow": 0.2 if dark else 0.02}[self.kinds[name]]
             if self.random.random() < chance:
                 self._pay(name)
-        if self.random.random() < 0.2:
-            again = schema.estate.update().values(stopped=0, breaker="closed")
-            self.whole.writer.run(lambda unit: unit.connection.execute(again) and None)
+
+    def _staff(self):
+        """Two people set the clock right, start again after the red button, and close the breaker, when they come."""
+        if self.random.random() >= self.mended:
+            return
+        if self.whole.clock.jump_s or not self.whole.guard.look():  # the clocks of all meters say so, too
+            self.whole.clock.jump_s = 0.0
+            self._restart()
+        now = self.whole.clock.now()
+        site = self.whole.look(lambda connection: get_estate(connection, ESTATE))
+        if site["stopped"]:
+            self._by_two(lambda unit: approvals.request_start_again(unit, ESTATE, actor="anna", now=now))
             self.referee.stopped(False)
+        if site["breaker"] != "closed":
+            reason = "the households were looked at"
+            self._by_two(
+                lambda unit: approvals.request_breaker_reset(unit, ESTATE, actor="anna", reason=reason, now=now)
+            )
+
+    def _by_two(self, ask):
+        now = self.whole.clock.now()
+        asked = self.whole.writer.run(ask)
+        payload = self.whole.look(lambda connection: get(connection, ESTATE, asked)["payload_sha256"])
+        self.whole.writer.run(lambda unit: approvals.approve(unit, ESTATE, asked, payload, actor="ben", now=now))
+        self.tally["agreed"] += 1
+
+    # what holds every cut, and whose cut may be held
+
+    def _is_possible(self):
+        """Whether the switches of the estate and the clock let anybody be cut."""
+        site = self.whole.look(lambda connection: get_estate(connection, ESTATE))
+        return switched_on(site) and self.whole.guard.look() and not self.whole.clock.jump_s
+
+    def _word(self, name):
+        query = select(schema.supply.c.candidate).where(schema.supply.c.meter_id == name)
+        return self.whole.look(lambda connection: connection.execute(query).scalar_one())
+
+    def _doubtful(self):
+        """Meters that cannot be heard or ever had a fault: nobody expects that they are cut at once."""
+        deaf, flaky = self._unheard()
+        faults = [one.config for one in self.whole.world.faults.faults if one.fault.group != "communication"]
+        return deaf | flaky | {name for config in faults for name in self._concerned(config)}
 
     def _pay(self, name):
         self.sales += 1
@@ -302,15 +369,19 @@ class Campaign:
             )
         )
         self.referee.paid(name, amount_fen)
+        self.justice.spared(name)
         self.tally["payments"] += 1
 
     def _deliver(self):
         """Most notices arrive; some much later."""
-        waiting = select(schema.notice.c.notice_id).where(
-            schema.notice.c.status != "delivered", schema.notice.c.channel == "sandbox"
+        notice = schema.notice.c
+        query = (
+            select(notice.notice_id)
+            .where(notice.status != "delivered", notice.channel == "sandbox")
+            .order_by(notice.created_ms, notice.account_id, notice.kind)
         )
         now = self.whole.clock.now()
-        for notice_id in sorted(self.whole.look(lambda connection: list(connection.execute(waiting).scalars()))):
+        for notice_id in self.whole.look(lambda connection: list(connection.execute(query).scalars())):
             if self.random.random() < 0.8:
                 self.whole.writer.run(
                     lambda unit, notice_id=notice_id: notices.mark_delivered(unit, ESTATE, notice_id, now)

@@ -53,35 +53,45 @@ class Referee:
                 else:
                     self.closings += 1
 
+    def is_working_day(self, at_ms):
+        """Whether cuts are allowed at all on this day; no holiday falls into a campaign."""
+        return datetime.fromtimestamp(at_ms / 1000, ZONE).weekday() <= FRIDAY
+
     def _why(self, name, at_ms):
         local = datetime.fromtimestamp(at_ms / 1000, ZONE)
         minute_past = (local.hour, local.minute, local.second) == (17, 0, 0)
         if local.weekday() > FRIDAY or (local.hour not in ALLOWED_HOURS and not minute_past):
             yield "in the protected time"
-        left_nf = self._left_nf(name, at_ms)
+        left_nf = self.left_nf(name, at_ms)
         if left_nf > 0:
             yield f"{float(left_nf / NF_PER_FEN):.2f} fen were left"
-        if not self._was_warned(name, at_ms):
+        if not self.was_warned(name, at_ms):
             yield "no warning was delivered in time"
         if self._stopped_s is not None and at_ms / 1000 > self._stopped_s:
             yield "the red button had been pressed"
         if self._wanted(name) != "open":
             yield "the frame was superseded"
 
-    def _left_nf(self, name, at_ms):
+    def left_nf(self, name, at_ms):
+        """The true balance, in nanofen: what was paid until then, less what the meter had counted."""
         world = self._whole.world
         register = world.household(name).meter.register
         cost_nf = charge_to_nf(register, world.calendar, register.steps_wh(at_ms), world.now_ms)
         return sum(fen for paid_ms, fen in self._paid[name] if paid_ms <= at_ms) * NF_PER_FEN - cost_nf
 
-    def _was_warned(self, name, at_ms):
+    def paid_ms(self, name):
+        """When somebody last paid; 0 for never."""
+        return self._paid[name][-1][0]
+
+    def was_warned(self, name, at_ms, since_ms=0):
+        """Whether a cut warning that was delivered after `since_ms` was so at least the grace before."""
         query = (
             select(schema.notice.c.delivered_at)
             .join(schema.meter, schema.meter.c.account_id == schema.notice.c.account_id)
             .where(schema.meter.c.meter_id == name, schema.notice.c.kind == "cut_warning")
         )
         delivered = self._whole.look(lambda connection: list(connection.execute(query).scalars()))
-        return any(at_s is not None and at_s + self._grace_s <= at_ms / 1000 for at_s in delivered)
+        return any(at_s is not None and since_ms / 1000 < at_s <= at_ms / 1000 - self._grace_s for at_s in delivered)
 
     def _wanted(self, name):
         query = select(schema.supply.c.desired).where(schema.supply.c.meter_id == name)
