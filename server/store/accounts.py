@@ -11,6 +11,7 @@ from server.domain.ledger import LEDGERS
 from server.domain.refunds import OPEN as REFUND_OPEN
 from server.store.ledger import ledger_balances
 from server.store.meters import MeterRow, list_meters, meters_of_account
+from server.store.partial import UNFINISHED
 from server.store.readings import HELD_VERDICTS
 from server.store.schema import (
     account,
@@ -29,7 +30,6 @@ from server.store.schema import (
     room,
     supply,
 )
-from server.store.supply import UNFINISHED
 
 LISTED_MAX = 200
 FOUND_MAX = 50

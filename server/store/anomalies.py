@@ -22,9 +22,9 @@ from server.domain.anomalies import (
     Register,
     step_wh,
 )
+from server.store.partial import UNFINISHED
 from server.store.readings import ACCEPTED
 from server.store.schema import meter, meter_live, reading, relay_attempt, relay_desired, supply
-from server.store.supply import UNFINISHED
 
 HELD_LOOKBACK_S = 6 * 3600  # detection runs far more often, in any scaled world too
 REGISTERS_MAX = 500

@@ -6,6 +6,7 @@ from sqlalchemy import Connection, bindparam, func, select
 
 from server.domain.breaker import HISTORY_DAYS, system_trips_max
 from server.store.estates import upsert
+from server.store.partial import IS_OPEN
 from server.store.schema import account, callback_inbox, candidate_day, estate, payment_order, relay_desired
 
 ASKED = '%"asked": true}'  # how the order job marks what it was told instead of sent
@@ -52,7 +53,7 @@ def payments_under_way(connection: Connection, estate_id: str, account_ids: Sequ
     for start in range(0, len(account_ids), IDS_AT_ONCE):
         query = select(payment_order.c.account_id).where(
             payment_order.c.estate_id == estate_id,
-            payment_order.c.status == "created",
+            IS_OPEN,
             payment_order.c.created_ms > since_ms,
             payment_order.c.account_id.in_(account_ids[start : start + IDS_AT_ONCE]),
         )

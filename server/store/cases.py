@@ -6,13 +6,14 @@ from sqlalchemy import Connection, RowMapping, and_, func, select
 
 from server.store.schema import anomaly_case, case_event
 
+LIVE = ("open", "acknowledged")  # named one by one, since no index finds what is not closed
 Key = tuple[str, str]
 
 
 def live_keys(connection: Connection, estate_id: str) -> set[Key]:
     """(kind, subject) of every case that is not closed."""
     query = select(anomaly_case.c.kind, anomaly_case.c.subject).where(
-        anomaly_case.c.estate_id == estate_id, anomaly_case.c.status != "closed"
+        anomaly_case.c.estate_id == estate_id, anomaly_case.c.status.in_(LIVE)
     )
     return {(row[0], row[1]) for row in connection.execute(query)}
 
@@ -23,7 +24,7 @@ def live_case(connection: Connection, estate_id: str, kind: str, subject: str) -
         anomaly_case.c.estate_id == estate_id,
         anomaly_case.c.kind == kind,
         anomaly_case.c.subject == subject,
-        anomaly_case.c.status != "closed",
+        anomaly_case.c.status.in_(LIVE),
     )
     found: str | None = connection.execute(query).scalar()
     return found

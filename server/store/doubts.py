@@ -109,12 +109,18 @@ _ABOVE = (
     )
     .where(account.c.estate_id == _ESTATE, account.c.account_id.in_(_ACCOUNTS))
 )
-_GIVEN_BACK = (
-    select(meter.c.account_id, func.max(relay_desired.c.created_ms))
-    .select_from(relay_desired)
-    .join(meter, _same_meter(meter, relay_desired))
-    .where(meter.c.estate_id == _ESTATE, meter.c.account_id.in_(_ACCOUNTS), relay_desired.c.reason.in_(GIVEN_BACK))
-    .group_by(meter.c.account_id)
+_GIVEN_BACK_TO_METER = (  # a subquery, since a join may walk through the wishes of all meters
+    select(func.max(relay_desired.c.created_ms))
+    .where(
+        relay_desired.c.estate_id == meter.c.estate_id,
+        relay_desired.c.meter_id == meter.c.meter_id,
+        relay_desired.c.reason.in_(GIVEN_BACK),
+    )
+    .correlate(meter)
+    .scalar_subquery()
+)
+_GIVEN_BACK = select(meter.c.account_id, _GIVEN_BACK_TO_METER).where(
+    meter.c.estate_id == _ESTATE, meter.c.account_id.in_(_ACCOUNTS)
 )
 
 
@@ -140,5 +146,6 @@ def _owing_since_ms(connection: Connection, estate_id: str, account_ids: Sequenc
     since_ms: dict[str, int] = {}
     for query in (_ABOVE, _GIVEN_BACK):
         for name, created_ms in connection.execute(query, {"estate_id": estate_id, "account_ids": account_ids}):
-            since_ms[name] = max(created_ms, since_ms.get(name, created_ms))
+            if created_ms is not None:
+                since_ms[name] = max(created_ms, since_ms.get(name, created_ms))
     return since_ms

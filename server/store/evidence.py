@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, RowMapping, select
 from sqlalchemy import case as when
 
+from server.store.cases import LIVE
 from server.store.schema import anomaly_case, case_event
 
 LISTED_MAX = 200
@@ -16,7 +17,7 @@ def cases(connection: Connection, estate_id: str, *, with_closed: bool) -> Seque
     turn = when((anomaly_case.c.status == "open", 0), (anomaly_case.c.status == "acknowledged", 1), else_=2)
     query = select(anomaly_case).where(anomaly_case.c.estate_id == estate_id)
     if not with_closed:
-        query = query.where(anomaly_case.c.status != "closed")
+        query = query.where(anomaly_case.c.status.in_(LIVE))
     query = query.order_by(turn, weight, anomaly_case.c.opened_ms.desc(), anomaly_case.c.case_id).limit(LISTED_MAX)
     return connection.execute(query).mappings().all()
 

@@ -9,6 +9,7 @@ from server.domain.payments import Limits
 from server.errors import NotFound
 from server.store.bulk import Bundle
 from server.store.direct import Among, Query, Statement, send
+from server.store.partial import IS_OPEN
 from server.store.schema import (
     account,
     callback_inbox,
@@ -123,7 +124,7 @@ def open_orders(connection: Connection, estate_id: str, *, limit: int) -> Sequen
     """Orders that are neither paid nor closed, oldest first."""
     query = (
         select(payment_order)
-        .where(payment_order.c.estate_id == estate_id, payment_order.c.status == "created")
+        .where(payment_order.c.estate_id == estate_id, IS_OPEN)
         .order_by(payment_order.c.created_ms, payment_order.c.order_no)
         .limit(limit)
     )

@@ -9,6 +9,7 @@ from server.domain.ledger import CASH
 from server.domain.reconciliation import DONE, FAILED, PAYMENT, PENDING, REFUND, BillRow, Booked, Difference
 from server.domain.refunds import REFUNDED, RELEASED
 from server.store.bulk import insert_rows
+from server.store.cases import LIVE
 from server.store.schema import anomaly_case, bill_difference, bill_file, bill_row, payment, refund
 
 KEYS_AT_ONCE = 500
@@ -159,7 +160,7 @@ def differences(connection: Connection, estate_id: str, *, everything: bool, lim
         query = query.where(
             bill_difference.c.explained_ms.is_(None),
             anomaly_case.c.status.is_not(None),
-            anomaly_case.c.status != "closed",
+            anomaly_case.c.status.in_(LIVE),
         )
     names = ("provider", "class", "what", "key")
     query = query.order_by(bill_difference.c.day.desc(), *(bill_difference.c[name] for name in names))

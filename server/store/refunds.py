@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, func, or_, select
+from sqlalchemy import Connection, RowMapping, and_, func, select, union_all
 
 from server.domain.refunds import OPEN, RELEASED, SOURCE
+from server.store.partial import IN_SUSPENSE
 from server.store.schema import payment, payment_order, refund
 
 
@@ -22,11 +23,22 @@ def update_payment(connection: Connection, estate_id: str, payment_id: str, **va
 
 def find_payments(connection: Connection, estate_id: str, sought: str, *, limit: int) -> Sequence[RowMapping]:
     """Payments of this account, order, transaction or number, or the newest of all, newest first."""
-    query = _payments(estate_id).order_by(payment.c.created_ms.desc(), payment.c.payment_id).limit(limit)
+    query = _payments(estate_id).order_by(payment.c.created_ms.desc(), payment.c.payment_id.desc()).limit(limit)
     if sought:
-        names = ("payment_id", "order_no", "transaction_id", "account_id")
-        query = query.where(or_(*(payment.c[name] == sought for name in names)))
+        numbers = list(connection.execute(_numbers(estate_id, sought)).scalars())
+        query = query.where(payment.c.payment_id.in_(numbers) if numbers else payment.c.account_id == sought)
     return connection.execute(query).mappings().all()
+
+
+def _numbers(estate_id: str, sought: str) -> Any:
+    """Numbers of payments of this number, order or transaction, each through an index of its own."""
+    here = select(payment.c.payment_id).where(payment.c.estate_id == estate_id)
+    order = select(payment_order.c.payment_id).where(
+        payment_order.c.estate_id == estate_id,
+        payment_order.c.order_no == sought,
+        payment_order.c.payment_id.is_not(None),
+    )
+    return union_all(order, *(here.where(payment.c[name] == sought) for name in ("payment_id", "transaction_id")))
 
 
 def suspense(connection: Connection, estate_id: str, *, limit: int) -> Sequence[RowMapping]:
@@ -41,7 +53,7 @@ def suspense(connection: Connection, estate_id: str, *, limit: int) -> Sequence[
         .correlate(payment)
         .scalar_subquery()
     )
-    query = _payments(estate_id).where(payment.c.state == "suspense", payment.c.amount_fen > gone)
+    query = _payments(estate_id).where(IN_SUSPENSE, payment.c.amount_fen > gone)
     query = query.order_by(payment.c.created_ms, payment.c.payment_id).limit(limit)
     return connection.execute(query).mappings().all()
 
@@ -150,7 +162,7 @@ def newest_sale(connection: Connection, estate_id: str, actor: str) -> RowMappin
             payment_order.c.channel == "counter",
             payment_order.c.actor == actor,
         )
-        .order_by(payment_order.c.created_ms.desc(), payment_order.c.order_no.desc())
+        .order_by(payment_order.c.created_at.desc(), payment_order.c.created_ms.desc(), payment_order.c.order_no.desc())
         .limit(1)
     )
     return connection.execute(query).mappings().one_or_none()

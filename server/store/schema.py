@@ -7,15 +7,9 @@ milliseconds (`*_ms`). Money is int64 fen (`*_fen`) plus a residue in nanofen (`
 Signs: a household's balance is its credit, positive when money is left. Lines of a batch sum to zero.
 """
 
-from sqlalchemy import (
-    CheckConstraint,
-    Column,
-    ForeignKeyConstraint,
-    Index,
-    Table,
-    UniqueConstraint,
-    text,
-)
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, Table, UniqueConstraint, text
 
 from server.store import (
     columns,
@@ -58,6 +52,11 @@ APPEND_ONLY = (
     "allocation", "allocation_share", "allocation_reversal", "recovery_rule", "archive", "archive_account",
     "archive_meter", "bill_file", "settlement_begun",
 )  # fmt: skip
+
+
+def _where(rows: str) -> dict[str, Any]:
+    """An index of these rows only."""
+    return {"sqlite_where": text(rows), "postgresql_where": text(rows)}
 
 
 estate = Table(
@@ -217,6 +216,10 @@ supply = Table(  # what is known and wanted now, one row a household meter
     _text("cause", default="none"),  # why it is open or wanted open: none | arrears | safety | tamper | order
     _text("candidate", default=""),  # the last decision in words: which check says no, or would_trip, quarantined
     _int("candidate_at", nullable=True),
+    Index("supply_candidate", "estate_id", "meter_id", **_where("candidate != ''")),
+    Index(
+        "supply_unfinished", "estate_id", "meter_id", **_where("command IN ('queued', 'sent', 'accepted', 'failed')")
+    ),
 )  # fmt: skip
 
 relay_desired = Table(
@@ -229,6 +232,7 @@ relay_desired = Table(
     _text("batch_ref", default=""), _text("evidence", default="{}"),  # JSON: the checks as they stood
     _int("not_before_ms", default=0),  # machine time before which it is not sent: closes of a restore are spread
     Index("relay_desired_decided", "decided_at"),
+    Index("relay_desired_action", "estate_id", "action", "decided_at"),
 )  # fmt: skip
 
 relay_attempt = Table(
@@ -237,6 +241,7 @@ relay_attempt = Table(
     Column("step_no", Int64, primary_key=True, autoincrement=False),
     _text("step"),  # sent | accepted | refused | no_reply | read_back | expired | superseded
     _int("world_at"), _int("created_ms"), _text("detail", default=""),
+    Index("relay_attempt_created", "estate_id", "created_ms", "step_no"),
 )  # fmt: skip
 
 notice = Table(
@@ -265,6 +270,10 @@ payment_order = Table(
     _int("confirmed_ms", nullable=True),  # relay read back (pay-to-power clock stops), if power was off
     _int("button_ms", nullable=True),
     CheckConstraint("amount_fen > 0", name="order_amount"),
+    Index("order_account", "estate_id", "account_id"),
+    Index("order_actor", "estate_id", "actor", "created_at", "created_ms"),
+    Index("order_power", "estate_id", "created_at", **_where("confirmed_ms IS NOT NULL")),
+    Index("order_open", "estate_id", "created_ms", "order_no", **_where("status = 'created'")),
 )  # fmt: skip
 
 payment = Table(
@@ -275,11 +284,16 @@ payment = Table(
     _text("state"),  # credited | suspense | assigned: from suspense to a household
     _int("paid_ms", nullable=True),  # when the provider says that it was paid, machine time
     UniqueConstraint("estate_id", "provider", "transaction_id", name="payment_transaction"),
+    Index("payment_account", "estate_id", "account_id", "created_ms"),
+    Index("payment_event", "estate_id", "event_at"), Index("payment_number", "estate_id", "transaction_id"),
+    Index("payment_created", "estate_id", "created_ms", "payment_id"),
+    Index("payment_suspense", "estate_id", "created_ms", "payment_id", **_where("state = 'suspense'")),
 )  # fmt: skip
 
 callback_inbox = Table(
     "callback_inbox", metadata,
     _id("estate_id"), _id("provider"), _id("event_id"), _text("body"), _text("verdict"), _int("received_ms"),
+    Index("callback_received", "estate_id", "received_ms"),
 )  # fmt: skip
 
 idempotency = Table(
@@ -297,7 +311,7 @@ anomaly_case = Table(
     _text("evidence"),  # JSON: figures with units, readings
     _int("opened_at"), _int("opened_ms"), _text("owner", default=""), _text("resolution", default=""),
     _int("closed_ms", nullable=True),
-    Index("case_status", "estate_id", "status"),
+    Index("case_status", "estate_id", "status"), Index("case_room", "estate_id", "room_id"),
 )  # fmt: skip
 
 case_event = Table(
@@ -316,10 +330,7 @@ recharge = Table(  # money on its way into a meter with local fee control
     _int("tries", default=0), _int("next_ms", default=0), _int("created_ms"), _int("decided_ms", nullable=True),
     CheckConstraint("amount_fen > 0", name="recharge_amount"),
     Index("recharge_meter", "estate_id", "meter_id"),
-    Index(
-        "recharge_running", "estate_id", "meter_id", unique=True,
-        sqlite_where=text("status = 'running'"), postgresql_where=text("status = 'running'"),
-    ),
+    Index("recharge_running", "estate_id", "meter_id", unique=True, **_where("status = 'running'")),
 )  # fmt: skip
 
 meter_setting = Table(  # a limit or price of a meter with local fee control
@@ -344,6 +355,7 @@ login_session = Table(
     "login_session", metadata,
     _id("token_sha256"), _text("estate_id"), _text("user_id"), _int("created_ms"), _int("expires_ms"),
     _text("csrf"), _int("confirmed_ms", default=0),  # when the password was given last
+    Index("session_expires", "expires_ms"),
 )  # fmt: skip
 
 login_failure = Table(
@@ -368,4 +380,5 @@ audit = Table(
     "audit", metadata,
     _id("estate_id"), _id("audit_id"), _text("actor"), _text("verb"), _text("subject"), _text("detail", default=""),
     _int("world_at"), _int("created_ms"),
+    Index("audit_created", "estate_id", "created_ms"),
 )  # fmt: skip

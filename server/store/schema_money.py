@@ -19,6 +19,7 @@ refund = Table(  # money on its way back from a household, or from suspense
     _int("created_at"), _int("created_ms"), _int("decided_ms", nullable=True),
     CheckConstraint("amount_fen > 0", name="refund_amount"),
     Index("refund_payment", "estate_id", "payment_id"), Index("refund_status", "estate_id", "status"),
+    Index("refund_actor", "estate_id", "actor", "created_at"),
 )  # fmt: skip
 
 bill_file = Table(  # a provider's bill of one day, as it came; of a day the newest counts

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, RowMapping, and_, bindparam, func, select
 
 from server.domain.ledger import SUSPENSE
+from server.store.cases import LIVE
 from server.store.days import Day, daily
 from server.store.schema import (
     account,
@@ -221,7 +222,7 @@ def queue(connection: Connection, estate_id: str, now_ms: int) -> Queue:
         cases=count(anomaly_case, anomaly_case.c.status == "open"),
         undelivered=count(notice, notice.c.status == "failed"),
         failed_commands=count(supply, supply.c.command.in_(("failed", "expired"))),
-        silent=count(anomaly_case, anomaly_case.c.status != "closed", anomaly_case.c.kind == "silent"),
+        silent=count(anomaly_case, anomaly_case.c.status.in_(LIVE), anomaly_case.c.kind == "silent"),
         suspense_fen=int(connection.execute(held).scalar() or 0),
     )
 

@@ -15,21 +15,12 @@ from server.store.breaker import system_limit
 from server.store.bulk import update_rows
 from server.store.bulk_cut import released
 from server.store.doubts import Doubts, load_doubts
+from server.store.partial import HAS_WORD, IS_UNFINISHED, UNFINISHED
 from server.store.refunds import in_flight
-from server.store.schema import (
-    account,
-    bus,
-    estate,
-    meter,
-    meter_live,
-    relay_attempt,
-    relay_desired,
-    supply,
-)
+from server.store.schema import account, bus, estate, meter, meter_live, relay_attempt, relay_desired, supply
 from server.store.schemes import rule_book
 
 HOUR_PERMILLE, DAY_PERMILLE = 10, 30
-UNFINISHED = ("queued", "sent", "accepted", "failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +303,7 @@ def unfinished_orders(
     Each of them by age. With `now_ms` (machine time) only those whose turn has come.
     """
     turn = () if now_ms is None else (relay_desired.c.not_before_ms <= now_ms,)
+    waiting = select(supply.c.meter_id).where(supply.c.estate_id == estate_id, IS_UNFINISHED)
     query = (
         select(
             relay_desired, meter.c.bus_id, meter.c.password, meter.c.password_level, estate.c.command_ttl_s,
@@ -322,6 +314,7 @@ def unfinished_orders(
         .join(estate, estate.c.estate_id == relay_desired.c.estate_id)
         .where(
             relay_desired.c.estate_id == estate_id,
+            relay_desired.c.meter_id.in_(waiting),  # looked up first: wishes pile up for ever
             *(() if bus_id is None else (meter.c.bus_id == bus_id,)),
             supply.c.command.in_(UNFINISHED),
             *turn,
@@ -370,9 +363,7 @@ def bus_ids(connection: Connection, estate_id: str) -> list[str]:
 
 def set_candidates(connection: Connection, estate_id: str, found: dict[str, str], now_s: int) -> None:
     """Keep the last decision in words for these meters and clear it for all others that had one."""
-    query = select(supply.c.meter_id, supply.c.candidate).where(
-        supply.c.estate_id == estate_id, supply.c.candidate != ""
-    )
+    query = select(supply.c.meter_id, supply.c.candidate).where(supply.c.estate_id == estate_id, HAS_WORD)
     known = {row[0]: row[1] for row in connection.execute(query)}
     rows = [
         (found.get(meter_id, ""), now_s, estate_id, meter_id)
@@ -384,7 +375,7 @@ def set_candidates(connection: Connection, estate_id: str, found: dict[str, str]
 
 def release_quarantined(connection: Connection, estate_id: str) -> int:
     """Let households that exceeded a limit be judged anew; returns how many."""
-    where = (supply.c.estate_id == estate_id, supply.c.candidate == QUARANTINED)
+    where = (supply.c.estate_id == estate_id, supply.c.candidate == QUARANTINED, HAS_WORD)
     return connection.execute(supply.update().where(*where).values(candidate="")).rowcount
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select
 
+from server.store.cases import LIVE
 from server.store.schema import account, anomaly_case, building, bus, meter, meter_live, room, supply
 
 FOUND_MAX = 20
@@ -183,7 +184,7 @@ def find(connection: Connection, estate_id: str, words: str) -> list[HouseholdRo
 
 _CASE_ROOMS = select(anomaly_case.c.room_id).where(
     anomaly_case.c.estate_id == bindparam("estate_id"),
-    anomaly_case.c.status != "closed",
+    anomaly_case.c.status.in_(LIVE),
     anomaly_case.c.room_id.is_not(None),
 )
 
@@ -220,9 +221,7 @@ class ShellCounts:
 
 
 _BUSES = select(func.count()).where(bus.c.estate_id == bindparam("estate_id"))
-_CASES = select(func.count()).where(
-    anomaly_case.c.estate_id == bindparam("estate_id"), anomaly_case.c.status != "closed"
-)
+_CASES = select(func.count()).where(anomaly_case.c.estate_id == bindparam("estate_id"), anomaly_case.c.status.in_(LIVE))
 
 
 def shell_counts(connection: Connection, estate_id: str, rows: Sequence[HouseholdRow]) -> ShellCounts:

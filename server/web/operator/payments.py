@@ -19,7 +19,7 @@ from server.store import refunds as kept
 from server.store.unit import Deed, Unit
 from server.web.deps import Reader, State, need
 from server.web.money import parse_fen
-from server.web.operator.shell import staff_page
+from server.web.operator.shell import households_of, staff_page
 from server.web.payments import ask_of
 from server.web.principal import Principal
 from server.web.state import WebState
@@ -37,7 +37,7 @@ def payments_page(
     request: Request, state: State, conn: Reader, who: Viewer, q: Annotated[str, Query(max_length=80)] = ""
 ) -> HTMLResponse:
     """The newest payments, or those of a room, order or transaction; before them what waits for somebody."""
-    rooms = {one.account_id: one.room_id for one in wall.households(conn, who.estate_id)}
+    rooms = {one.account_id: one.room_id for one in households_of(request).rows}
     sought = next((name for name, room in rooms.items() if room == q.strip()), q.strip())
     found = kept.find_payments(conn, who.estate_id, sought, limit=ROWS)
     now = state.clock.now()

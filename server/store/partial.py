@@ -1,0 +1,12 @@
+"""The conditions of partial indexes, said in the text of a query: of a parameter SQLite cannot tell what it will be."""
+
+from sqlalchemy import literal_column
+
+from server.store.schema import payment, payment_order, supply
+
+UNFINISHED = ("queued", "sent", "accepted", "failed")  # commands that no read-back has confirmed
+
+IS_OPEN = payment_order.c.status == literal_column("'created'")
+IN_SUSPENSE = payment.c.state == literal_column("'suspense'")
+HAS_WORD = supply.c.candidate != literal_column("''")
+IS_UNFINISHED = supply.c.command.in_([literal_column(f"'{name}'") for name in UNFINISHED])
