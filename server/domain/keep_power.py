@@ -16,6 +16,7 @@ Action = Literal["keep", "free"]
 PROTOCOL: Final = "2007"  # no other protocol's command for it is known
 BACKOFF_MIN_MS: Final = 30_000
 BACKOFF_MAX_MS: Final = 3_600_000
+TRIES_TO_CASE: Final = 3  # then a person has to look: whom we promised power, any other command may leave in the dark
 
 
 def kept_because(policy: str, *, protected: bool) -> str:

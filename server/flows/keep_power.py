@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, RowMapping
 
 from core.dlt645.identifiers import KEEP_POWER
-from server.domain.keep_power import OFF, ON, kept_because, may_be_taken_back, next_try_ms
+from server.domain.anomalies import KEEP_FAILS, Finding
+from server.domain.keep_power import OFF, ON, TRIES_TO_CASE, kept_because, may_be_taken_back, next_try_ms
 from server.domain.readings import StatusRead
 from server.domain.rulebook import RuleBook
 from server.domain.schemes import KEEP_ALWAYS
+from server.flows import cases
 from server.flows.notices import is_protected
 from server.flows.supply import want_closed
 from server.store import keep_power as kept
@@ -103,17 +105,24 @@ def record_attempt(unit: Unit, estate_id: str, meter_id: str, gen: int, step: st
     if row is None or row["gen"] != gen or row["command"] == "confirmed":
         return
     if step in FAILING:
-        _failed(unit, estate_id, meter_id, row["tries"], now)
+        known = KeepState(gen, row["state"], row["command"], row["tries"], row["created_ms"])
+        _failed(unit, estate_id, known, meter_id, step, now)
     elif step in ("sent", "accepted"):
         kept.update(unit.connection, estate_id, meter_id, command=step)
     unit.announce("meter", meter_id)
 
 
-def _failed(unit: Unit, estate_id: str, meter_id: str, tries: int, now: "Now") -> None:
+def _failed(unit: Unit, estate_id: str, known: KeepState, meter_id: str, step: str, now: "Now") -> None:
+    tries = known.tries
     kept.update(
         unit.connection, estate_id, meter_id, command="failed", tries=tries + 1,
         next_ms=next_try_ms(tries, now.machine_ms),
     )  # fmt: skip
+    if tries + 1 >= TRIES_TO_CASE:
+        room_id = get_meter(unit.connection, estate_id, meter_id).room_id
+        evidence: dict[str, object] = {"keep": known.state, "tries": tries + 1, "step": step}
+        severity = "high" if known.state == ON else "medium"
+        cases.raise_case(unit, estate_id, Finding(KEEP_FAILS, meter_id, room_id, severity, evidence), now)
 
 
 def believe(unit: Unit, estate_id: str, item: StatusRead, known: KeepState, now: "Now") -> None:
@@ -128,6 +137,7 @@ def believe(unit: Unit, estate_id: str, item: StatusRead, known: KeepState, now:
         return
     if keeps == (known.state == ON):
         kept.update(unit.connection, estate_id, item.meter_id, command="confirmed", read_at=item.at)
+        cases.settle(unit, estate_id, (KEEP_FAILS, item.meter_id), "the meter shows it now", now)
         unit.announce("meter", item.meter_id)
     elif known.command in ("sent", "accepted"):
-        _failed(unit, estate_id, item.meter_id, known.tries, now)
+        _failed(unit, estate_id, known, item.meter_id, "read_back", now)

@@ -109,6 +109,35 @@ def keep_orders(connection, now_ms):
     return relays.next_orders(connection, ESTATE, "bus-1", now_ms)
 
 
+def failing(stage):
+    rows = stage.rows(schema.anomaly_case, schema.anomaly_case.c.kind == "keep_power_fails")
+    return [(row["severity"], row["status"], json.loads(row["evidence"])) for row in rows]
+
+
+def probe_case(stage):
+    protect(stage, 1)
+    for name in ("no_reply", "refused"):
+        step(stage, name)
+    assert failing(stage) == []
+    step(stage, "accepted")
+    stage.wait(2)
+    stage.status(1, 0)  # taken, and not done
+    evidence = {"keep": "on", "tries": 3, "step": "read_back"}
+    assert failing(stage) == [("high", "open", evidence)]
+    step(stage, "no_reply")
+    confirm(stage)
+    assert failing(stage) == [("high", "closed", evidence)]
+
+
+def test_three_failed_tries_open_a_case_which_the_read_back_closes(both):
+    probe_case(both)
+
+
+def test_without_the_case_nobody_hears_of_the_failure(stage, monkeypatch):
+    monkeypatch.setattr(keep_power.cases, "raise_case", lambda *_: "")
+    without_guard(probe_case, stage)
+
+
 def test_what_the_meter_has_lost_is_wanted_again_and_what_was_set_on_site_stays(stage):
     protect(stage, 1)
     confirm(stage)

@@ -12,6 +12,7 @@ from sqlalchemy import RowMapping
 
 from core.dlt645.identifiers import KEEP_POWER as KEEP_BIT
 from server.domain.budget import TYPICAL_REPLY_MS, Cycles, budget_of, wire_of
+from server.domain.keep_power import PROTOCOL
 from server.errors import EstateError, Refused
 from server.store import keep_power as kept
 from server.store import listing
@@ -43,6 +44,7 @@ class KeepPower(Shape):
     """Keep-power of one meter: it refuses every cut while it is on."""
 
     meter_id: str
+    possible: bool = Field(description="only the protocol of 2007 has the command; else this server alone does not cut")
     state: str | None = Field(description="on or off, as wanted")
     command: str | None = Field(description="queued, sent, accepted, confirmed (read back) or failed (tried again)")
     gen: int | None
@@ -98,7 +100,8 @@ def keep_power(conn: Reader, who: Viewer, own: Own) -> KeepPower:
     row = kept.get(conn, who.estate_id, own.meter_id)
     wanted = {name: None if row is None else row[name] for name in ("state", "command", "gen", "read_at")}
     shown = None if own.status3 is None else bool(own.status3 & KEEP_BIT)
-    return KeepPower(meter_id=own.meter_id, shown=shown, shown_at=own.status3_at, **wanted)
+    possible = own.protocol == PROTOCOL
+    return KeepPower(meter_id=own.meter_id, possible=possible, shown=shown, shown_at=own.status3_at, **wanted)
 
 
 def _decision(row: RowMapping) -> Decision:

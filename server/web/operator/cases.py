@@ -22,18 +22,22 @@ from server.web.figures import bar_chart
 from server.web.formats import Formats, kw_figure, kwh, volts, yuan
 from server.web.operator.shell import staff_page
 from server.web.principal import Principal
+from server.web.supply_words import KEEPS
+from server.web.words import STEPS
 
 router = APIRouter(include_in_schema=False)
 Viewer = Annotated[Principal, Depends(need("case.view"))]
 Handler = Annotated[Principal, Depends(need("case.handle"))]
 PERMILLE_PER_PERCENT = 10
+WORDED = {"keep": KEEPS, "step": STEPS}
 TIMES = ("from", "to", "since", "until")
 
 
 def figure(name: str, value: object, f: Formats) -> str:
     """One figure of the evidence with its unit, by the ending of its name."""
     if isinstance(value, bool) or not isinstance(value, int):
-        return str(value)
+        word = WORDED.get(name, {}).get(str(value))
+        return str(value) if word is None else f.said(word)
     if name in TIMES:
         return f.full(value)
     said: dict[str, Callable[[int], str]] = {

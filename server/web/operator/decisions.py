@@ -119,6 +119,11 @@ class Verdict:
         """Whether every check has passed."""
         return not self.refusal
 
+    @property
+    def owes(self) -> bool:
+        """Whether there is anything to decide: the household is at or below its limit."""
+        return all(check.passed for check in self.checks if check.name == "overdrawn")
+
 
 def detail_in_words(detail: str, f: Formats, gettext: Gettext) -> str:
     """A check's detail: figures in project units become money, spans and words of the language."""

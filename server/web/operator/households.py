@@ -128,7 +128,7 @@ def household_page(request: Request, state: State, conn: Reader, who: Viewer, ac
         cases=reads.cases_of_room(conn, who.estate_id, row.room_id),
         status=status_said(row.status3, pages.language_of(request)),
         local_fee=meter_of_account(conn, who.estate_id, account_id).fee == LOCAL,
-        keep=keep_of(conn, who.estate_id, row.meter_id, row.status3, row.status3_at),
+        keep=keep_of(conn, who.estate_id, row),
         gaps=gaps_of(conn, who.estate_id, row.meter_id, f.now_s, estate.reading_cycle_s),
         use_chart=use_chart(standing, f.day_of, gettext("Energy")),
         balance_chart=balance_chart(ledger, row, f, gettext),

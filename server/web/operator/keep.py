@@ -5,26 +5,32 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, RowMapping
 
 from core.dlt645.identifiers import KEEP_POWER
+from server.domain.keep_power import PROTOCOL
 from server.store import keep_power as kept
+from server.store.wall import HouseholdRow
 
 WISHES_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """`shown` is None where status word 3 was never read; `history` are wishes with their last step, newest first."""
+    """`possible`: its protocol has the command. `shown` is None where status word 3 was never read; `history` are
+    wishes with their last step, newest first."""
 
     row: RowMapping | None
     shown: bool | None
     shown_at: int | None
+    possible: bool
     history: list[tuple[RowMapping, str]]
 
 
-def keep_of(conn: Connection, estate_id: str, meter_id: str, status3: int | None, status3_at: int | None) -> Keep:
-    """Of a meter whose status word 3 was last read as `status3`."""
+def keep_of(conn: Connection, estate_id: str, home: HouseholdRow) -> Keep:
+    """Of a household's meter."""
+    status3 = home.status3
     return Keep(
-        kept.get(conn, estate_id, meter_id),
+        kept.get(conn, estate_id, home.meter_id),
         None if status3 is None else bool(status3 & KEEP_POWER),
-        status3_at,
-        kept.history(conn, estate_id, meter_id, limit=WISHES_SHOWN),
+        home.status3_at,
+        home.protocol == PROTOCOL,
+        kept.history(conn, estate_id, home.meter_id, limit=WISHES_SHOWN),
     )

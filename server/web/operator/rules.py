@@ -52,7 +52,7 @@ FIELDS = {  # rule: (label, example)
     "protect_alerts": (_("No cuts under alerts"), _("yes")),
     "spread_s": (_("Spread after a protected time, minutes"), "30"),
     "final_notice_s": (_("Final notice before a cut, minutes; 0: none"), "40"),
-    "keep_power": (_("Meter keeps the power on"), _("protected")),
+    "keep_power": (_("Meter keeps the power on (only meters of DL/T 645-2007)"), _("protected")),
 }
 _YES_NO = {"yes": 1, "no": 0, "是": 1, "否": 0}
 KEEPS = {"protected": _("protected"), "always": _("always"), "never": _("not at all")}
@@ -278,7 +278,7 @@ def household_rules_page(request: Request, state: State, conn: Reader, who: View
         "operator/household_rules.html",
         "wall",
         row=row,
-        keep=keep_of(conn, who.estate_id, home.meter_id, home.status3, home.status3_at),
+        keep=keep_of(conn, who.estate_id, home),
         own=typed(json.loads(row["own_rules"]), gettext),
         schemes=sorted({one["scheme_id"] for one in kept.versions(conn, who.estate_id)}),
         fields=fields_said(gettext),

@@ -116,13 +116,14 @@ def test_others_may_look_at_rules_but_not_change_them(web, role):
 
 def test_the_table_of_decisions_has_every_household_and_every_no(web, operator):
     web.execute(schema.account.update().where(schema.account.c.account_id == "A2").values(balance_fen=5000))
-    page = operator.get("/supply/decisions").text
+    page = operator.get("/supply/decisions/all").text
     assert "1-101" in page
     assert "1-102" in page
     assert "Within the overdraft limit" in page
+    assert "Nothing to decide" in page
     assert "Cutting is not armed" in page
     web.execute(schema.account.update().where(schema.account.c.account_id == "A2").values(protected=1))
-    only = operator.get("/supply/decisions?check=not_protected").text
+    only = operator.get("/supply/decisions/all?check=not_protected").text
     assert "1-102" in only
     assert "1-101" not in only
     found = operator.get("/api/v1/supply/verdicts?limit=1").json()
@@ -141,7 +142,24 @@ def test_the_table_of_decisions_has_every_household_and_every_no(web, operator):
 def test_the_table_decides_as_the_head_end_does(web, operator, monkeypatch):
     monkeypatch.setattr("server.domain.supply.RULES", ())
     assert [one["allowed"] for one in operator.get("/api/v1/supply/verdicts").json()["items"]] == [True, True]
-    assert operator.get("/supply/decisions").text.count("may be cut") == 2
+    assert operator.get("/supply/decisions/all").text.count("may be cut") == 2
+
+
+def test_decisions_say_who_would_be_cut_what_holds_the_others_and_what_to_do(web, operator, monkeypatch):
+    owes = schema.account.update().values(balance_fen=-100)
+    web.execute(owes)
+    web.execute(owes.where(schema.account.c.account_id == "A2").values(protected=1))
+    page = operator.get("/supply/decisions").text
+    assert "Nobody is cut: Cutting is not armed." in page
+    assert page.index("Cut warning not delivered") < page.index("Protected household")
+    assert "call the household" in page
+    assert "Nothing to do as long as the protection lasts." in page
+    monkeypatch.setattr("server.domain.supply.RULES", ())
+    page = operator.get("/supply/decisions").text
+    assert page.count("Would be cut now") == 2
+    assert "Nobody is cut" not in page
+    web.execute(schema.account.update().values(balance_fen=100))
+    assert "Nobody is overdrawn." in operator.get("/supply/decisions").text
 
 
 def dark(web, account="A1"):
