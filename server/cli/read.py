@@ -23,7 +23,9 @@ from core.modbus.maps import MeterMap, Quantity, reads, values_of
 from core.modbus.meters import METERS
 from core.modbus.rtu import READ_COUNT_MAX, READ_HOLDING, READ_INPUT, UNIT_MAX
 from server.cli.languages import LANGUAGES, said
-from server.cli.lines import add_server_options, opened, running_bus
+from server.cli.languages import mark as _
+from server.cli.languages import told as in_words
+from server.cli.lines import add_server_options, is_networked, opened, running_bus
 from server.collect.port import LineSettings
 from server.collect.scanning import MODBUS, PROTOCOLS, Ears
 from server.collect.serial_port import BAUDS, PARITY_FLAGS
@@ -59,10 +61,27 @@ def run(arguments: argparse.Namespace) -> int:
         told = asyncio.run(_read(arguments, asking))
     except CoreError as error:
         print(f"{arguments.address} {arguments.di}: {error}", file=sys.stderr)
+        if isinstance(error, NoReply):
+            print(_hint(arguments), file=sys.stderr)
         return 1
     for line in told:
         print(line)
     return 0
+
+
+def _hint(arguments: argparse.Namespace) -> str:
+    """What to look at when nothing sound was heard."""
+    port, lang = arguments.port, arguments.lang
+    if "/" not in port:  # a bus of the running server has its own settings
+        message = _("look at the address and the wires; the buses page says whether others on %(port)s answer")
+    elif is_networked(port):
+        message = _("look at the address, the wires, and at baud and parity in the serial server itself")
+    else:
+        message = _(
+            "asked at %(baud)d 8%(parity)s1: look at the address, baud, parity and the wires (A and B exchanged?), "
+            "or let `estate645 scan %(port)s` try"
+        )
+    return in_words(message, lang, baud=arguments.baud, parity=arguments.parity, port=port)
 
 
 Asking = Callable[[Ears], Any]
