@@ -36,6 +36,7 @@ from server.errors import ConfigError, Refused
 from server.flows import notices as notice_flows
 from server.jobs.anomalies import AnomalyJob
 from server.jobs.collecting import FlowOrders, FlowSink, bus_plans
+from server.jobs.debt_plans import DebtPlanJob
 from server.jobs.heads import HeadsJob
 from server.jobs.healing import HealingJob
 from server.jobs.keep_power import KeepPowerJob
@@ -243,6 +244,7 @@ class Application:
             RefundJob(*parts, providers=self.providers, public_url=self.config.public_url),
             SealingJob(*parts),
             DayClose(*parts, clock_sane=self._guard.look),
+            DebtPlanJob(*parts, clock_sane=self._guard.look),
             MonthsJob(self.engine, self.writer, self.clock),
             *self._heads_job(),
             HealingJob(self.engine, self.clock, self.estate_id, self._recall),

@@ -13,7 +13,7 @@ from server.domain.recovery import RETURN
 from server.domain.refunds import REFUNDED, RELEASED
 from server.domain.verification import Findings
 
-KINDS = ("refund", "refund_paid", "refund_return", "assignment")
+KINDS = ("refund", "refund_paid", "refund_return", "assignment", "instalment")
 SHARE = "recovery"
 
 
@@ -55,9 +55,11 @@ def _turnover(moved: Mapping[str, int] | int) -> int:
 class RefundBooks:
     """Takes the batches in booking order; what is left at the end has no batch."""
 
-    def __init__(self, found: Findings, rows: Iterable[RefundRow], payments: Iterable[SomePayment]) -> None:
+    def __init__(self, found: Findings, rows: Iterable[RefundRow], payments: Iterable[SomePayment],
+        instalments: Mapping[str, dict[str, int]] | None = None,
+    ) -> None:
         self.found = found
-        self._wanted: dict[str, dict[str, int]] = {}
+        self._wanted: dict[str, dict[str, int]] = dict(instalments or {})
         self._shares: dict[str, dict[str, int] | int] = {}  # what went to debts, by payment; archived: the turnover
         left_fen = {}
         for payment in payments:

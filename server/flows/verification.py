@@ -36,6 +36,7 @@ from server.flows.verification_settlement import SettlementBooks
 from server.store import archive as archives
 from server.store import ledger as journal_rows
 from server.store import verification as books
+from server.store.debt_plans import batches_wanted
 from server.store.accounts import told
 from server.store.append_only import unguarded
 from server.store.schema import APPEND_ONLY
@@ -66,7 +67,9 @@ class _Books:
         self.rerates = RerateBooks(self.found, connection, estate_id)
         self.payments = _Payments(self.found, books.payments(connection, estate_id))
         self.settlements = SettlementBooks(connection, estate_id, self.found, passed)
-        self.refunds = RefundBooks(self.found, *books.refunds(connection, estate_id))
+        self.refunds = RefundBooks(
+            self.found, *books.refunds(connection, estate_id), batches_wanted(connection, estate_id)
+        )
         self.lives = _Lives(self.found, told(connection, estate_id))
         self.previous_hash = GENESIS
         self.sealing = True

@@ -37,6 +37,7 @@ bulk_cut, bulk_cut_item = schema_rules.bulk_cut, schema_rules.bulk_cut_item
 candidate_day = schema_rules.candidate_day
 settlement, settlement_sum = schema_settlement.settlement, schema_settlement.settlement_sum
 settlement_begun = schema_settlement.settlement_begun
+debt_plan, debt_instalment = schema_settlement.debt_plan, schema_settlement.debt_instalment
 refund = schema_money.refund
 account_event = schema_accounts.account_event
 keep_power, keep_desired, keep_attempt = schema_keep.keep_power, schema_keep.keep_desired, schema_keep.keep_attempt
@@ -50,7 +51,7 @@ APPEND_ONLY = (
     "batch", "line", "seal", "scheme", "relay_desired", "relay_attempt", "callback_inbox", "case_event", "audit",
     "reading_act", "exchange", "settlement", "settlement_sum", "account_event", "keep_desired", "keep_attempt",
     "allocation", "allocation_share", "allocation_reversal", "recovery_rule", "archive", "archive_account",
-    "archive_meter", "bill_file", "settlement_begun",
+    "archive_meter", "bill_file", "settlement_begun", "debt_instalment",
 )  # fmt: skip
 
 

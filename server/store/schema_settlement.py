@@ -56,6 +56,23 @@ allocation_reversal = Table(
     _int("created_ms"),
 )  # fmt: skip
 
+debt_plan = Table(  # by which a household pays its debts; one runs at a time
+    "debt_plan", metadata,
+    _id("estate_id"), Column("plan_no", Int64, primary_key=True, autoincrement=False),
+    _text("account_id"), _text("every"),  # week | month
+    _text("begin_day"), _text("ledgers"),  # in the order in which they are paid, with commas
+    _int("instalment_fen"), _int("day"), _int("world_at"), _int("created_ms"), _text("actor"), _text("reason"),
+    _int("ended_at", nullable=True), _text("ended_by", nullable=True),
+    Index("debt_plan_account", "estate_id", "account_id"),
+)  # fmt: skip
+
+debt_instalment = Table(  # what a plan took on a day that was due, maybe nothing
+    "debt_instalment", metadata,
+    _id("estate_id"), Column("plan_no", Int64, primary_key=True, autoincrement=False), _id("due_day"),
+    _text("account_id"), _text("parts"),  # JSON of fen by ledger
+    _int("taken_fen"), _int("wanted_fen"), _int("world_at"), _int("created_ms"),
+)  # fmt: skip
+
 recovery_rule = Table(  # in force is the one that began last, the higher number of two
     "recovery_rule", metadata,
     _id("estate_id"), Column("rule_no", Int64, primary_key=True, autoincrement=False),

@@ -278,6 +278,17 @@ class Formats:
             return _("60+ days")
         return _("1 day") if days == 1 else _("%(n)d days") % {"n": days}
 
+    def every(self, every: str, day: int) -> str:
+        """每周一, each Monday; 每月 15 日, on the 15th of each month."""
+        _ = self._gettext
+        if every == "month":
+            return _("on day %(day)d of each month") % {"day": day}
+        names = (
+            _("each Monday"), _("each Tuesday"), _("each Wednesday"), _("each Thursday"), _("each Friday"),
+            _("each Saturday"), _("each Sunday"),
+        )  # fmt: skip
+        return names[day - 1]
+
     def minute_of_day(self, minutes: int) -> str:
         """17:00 from minutes after local midnight."""
         return f"{minutes // 60:02d}:{minutes % 60:02d}"

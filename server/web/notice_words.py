@@ -27,6 +27,9 @@ def told(
         "pay": round_yuan(int(arguments.get("pay_fen", 0))),
         "at": f.moment(int(arguments["at"])) if "at" in arguments else "",
         "phone": phone,
+        "owed": yuan(int(arguments.get("owed_fen", 0))),
+        "missed": yuan(int(arguments.get("missed_fen", 0))),
+        "day": f.local_day(str(arguments["due_day"])) if "due_day" in arguments else "",
         "debts": yuan(int(arguments.get("recovered_fen", 0))),
     }
     texts = {
@@ -49,6 +52,12 @@ def told(
         "topup": _("Payment received. The balance is %(money)s."),
         "refund": _("%(sum)s is on its way back to where it was paid from. The balance is %(money)s."),
         "refund_return": _("%(sum)s could not be given back and is yours again. The balance is %(money)s."),
+        "plan_set": _("Agreed: %(sum)s goes to your debts of %(owed)s, first on %(day)s, while the balance allows it."),
+        "instalment": _("%(sum)s went to your debts as agreed; %(owed)s is still owed. The balance is %(money)s."),
+        "instalment_missed": _(
+            "The balance had no room for the whole instalment of %(day)s: %(sum)s went to your debts, %(missed)s did "
+            "not. Nobody is cut off for it; %(owed)s is still owed."
+        ),
         "topup_debts": _("Payment received, of which %(debts)s went to debts. The balance is %(money)s."),
     }
     if kind == "cut" and fields["at"]:

@@ -68,6 +68,9 @@ NOTICES = {
     "topup": _("Payment received"),
     "refund": _("Refund under way"),
     "refund_return": _("Refund came back"),
+    "plan_set": _("Plan for debts"),
+    "instalment": _("Instalment of debts"),
+    "instalment_missed": _("Instalment not paid whole"),
 }
 CHANNELS = {"page": _("in page"), "sandbox": _("test channel")}
 DELIVERY = {
@@ -96,6 +99,7 @@ LEDGER = {
     "allocation": _("Shared areas"),
     "recovery": _("Paid to debts"),
     "recovery_return": _("Back from debts"),
+    "instalment": _("Instalment of debts"),
     "rerate": _("Re-rating"),
 }
 BASES = {"equal": _("equal parts"), "area": _("by area"), "usage": _("by use")}

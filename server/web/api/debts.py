@@ -1,13 +1,17 @@
 """Debts beside electricity as API: the share of top-ups that goes to them, and what it takes of an amount."""
 
+import json
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import Field
 
+from server.domain.debt_plans import DebtPlan, next_due
 from server.domain.payments import TOPUP_MAX_FEN
 from server.domain.recovery import RecoveryRule, recovered
+from server.flows import debt_plans as plans
 from server.flows import recovery as flow
+from server.store import debt_plans
 from server.store import recovery as kept
 from server.store.unit import Deed
 from server.web.api.households import Own
@@ -19,6 +23,9 @@ from server.web.principal import Principal
 router = APIRouter(prefix="/api/v1", tags=["settlement"])
 Viewer = Annotated[Principal, Depends(need("settlement.view"))]
 Ruler = Annotated[Principal, Depends(need("recovery.rule"))]
+Clerk = Annotated[Principal, Depends(need("account.book"))]
+AccountId = Annotated[str, Path(max_length=64)]
+INSTALMENTS = 24
 TEXT = r"^[^\x00]+$"
 Ledger = Annotated[str, Field(max_length=20, pattern=TEXT)]
 
@@ -92,4 +99,90 @@ def foreseen(
     return Foreseen(
         amount_fen=amount_fen, electricity_fen=amount_fen - sum(parts.values()), debts_fen=parts,
         owed_fen=standing.debts, permille=rule.permille,
+    )  # fmt: skip
+
+
+class PlanWish(Shape):
+    """A fixed instalment each week or month out of the electricity balance."""
+
+    instalment_fen: int = Field(gt=0, le=1_000_000, strict=True)
+    every: str = Field(pattern="^(week|month)$")
+    day: int = Field(ge=1, le=28, description="1 Monday to 7 of a week, 1 to 28 of a month")
+    begin_day: str = Field(pattern=r"^\d{4}-\d\d-\d\d$", description="local day; nothing is due before it")
+    ledgers: list[Ledger] = Field(default=["arrears"], min_length=1, max_length=3)
+    reason: str = Field(min_length=1, max_length=1000, pattern=TEXT)
+
+
+class PlanSet(Shape):
+    """The plan's number."""
+
+    plan_no: int
+
+
+class Instalment(Shape):
+    """What a plan took on a day that was due."""
+
+    due_day: str
+    wanted_fen: int
+    taken_fen: int
+    parts: dict[str, int] = Field(description="fen by ledger")
+
+
+class Plan(Shape):
+    """The running plan of a household, and its newest instalments."""
+
+    plan_no: int | None = Field(description="null: no plan runs")
+    instalment_fen: int | None
+    every: str | None
+    day: int | None
+    ledgers: list[str]
+    next_day: str | None
+    instalments: list[Instalment]
+
+
+class PlanEnd(Shape):
+    """Why it ends."""
+
+    reason: str = Field(min_length=1, max_length=1000, pattern=TEXT)
+
+
+@router.get("/households/{account_id}/debt-plan", response_model=Plan, summary="Its plan for debts")
+def plan(conn: Reader, who: HouseholdViewer, own: Own) -> Plan:
+    """With what the newest instalments took."""
+    row = debt_plans.running_of(conn, who.estate_id, own.account_id)
+    newest = [
+        Instalment(**{**{name: one[name] for name in ("due_day", "wanted_fen", "taken_fen")},
+                      "parts": json.loads(one["parts"])})
+        for one in debt_plans.instalments_of(conn, who.estate_id, own.account_id, limit=INSTALMENTS)
+    ]  # fmt: skip
+    if row is None:
+        return Plan(
+            plan_no=None, instalment_fen=None, every=None, day=None, ledgers=[], next_day=None, instalments=newest
+        )
+    agreed = debt_plans.plan_of(row)
+    return Plan(
+        plan_no=row["plan_no"], instalment_fen=agreed.instalment_fen, every=agreed.every, day=agreed.day,
+        ledgers=list(agreed.ledgers), next_day=next_due(agreed, row["last_day"] or ""), instalments=newest,
+    )  # fmt: skip
+
+
+@router.post(
+    "/accounts/{account_id}/debt-plan", response_model=PlanSet, status_code=201, summary="Agree on a plan for debts"
+)
+def set_plan(state: State, who: Clerk, account_id: AccountId, wish: PlanWish) -> PlanSet:
+    """One runs at a time; the household is told."""
+    agreed = DebtPlan(wish.instalment_fen, wish.every, wish.day, wish.begin_day, tuple(wish.ledgers))
+    now = state.clock.now()
+    number = state.writer.run(
+        Deed(plans.set_plan, who.estate_id, account_id, agreed, reason=wish.reason, actor=who.login, now=now)
+    )
+    return PlanSet(plan_no=number)
+
+
+@router.post("/accounts/{account_id}/debt-plan/end", status_code=204, summary="End the plan for debts")
+def end_plan(state: State, who: Clerk, account_id: AccountId, wish: PlanEnd) -> None:
+    """What was taken stays."""
+    now = state.clock.now()
+    state.writer.run(
+        Deed(plans.end_plan, who.estate_id, account_id, reason=wish.reason, actor=who.login, now=now)
     )  # fmt: skip

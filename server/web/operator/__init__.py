@@ -13,6 +13,7 @@ from server.web.operator import (
     cases,
     commission,
     counter,
+    debt_plans,
     debts,
     exchanges,
     households,
@@ -36,7 +37,7 @@ __all__ = ["router"]
 router = APIRouter(include_in_schema=False)
 PARTS = (
     today, wall, households, accounts, bookings, bills, counter, recharges, payments, reconciliation, verdicts, supply,
-    rules, bulk, tariffs, statistics, settlement, shared, debts, cases, readings, exchanges, buses, commission,
+    rules, bulk, tariffs, statistics, settlement, shared, debts, debt_plans, cases, readings, exchanges, buses, commission,
 )  # fmt: skip
 for part in PARTS:
     router.routes.extend(part.router.routes)

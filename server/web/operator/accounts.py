@@ -14,12 +14,15 @@ from starlette.datastructures import FormData
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from server.domain.accounts import INITIAL, TIER_POLICIES, act_problem
-from server.domain.ledger import LEDGERS, ledger_account
+from server.domain.debt_plans import next_due
+from server.domain.ledger import ELECTRICITY, LEDGERS, ledger_account
+from server.domain.recovery import DEBT_LEDGERS
 from server.errors import NotFound, Refused
 from server.flows import accounts as flows
 from server.flows import adjustments, moves
 from server.flows.moves import Register, Settlement
 from server.store import accounts as kept
+from server.store import debt_plans
 from server.store import household as reads
 from server.store import wall
 from server.store.estates import get_account, get_estate, has_household
@@ -49,7 +52,7 @@ FORMS = (  # of the page: name, right, act of the account's life
     ("move-in", "account.manage", "moved_in"), ("pay-out", "account.book", "paid_out"),
     ("carry", "account.book", "carried"), ("close", "account.manage", "closed"),
     ("reopen", "account.manage", "reopened"), ("resume", "account.manage", "resumed"),
-    ("adjust", "account.book", "adjusted"), ("fee", "account.book", "adjusted"),
+    ("plan", "account.book", "adjusted"), ("adjust", "account.book", "adjusted"), ("fee", "account.book", "adjusted"),
     ("transfer", "account.book", "adjusted"), ("opening", "account.book", "opening"),
     ("move-out", "account.manage", "moved_out"), ("pause", "account.manage", "paused"),
     ("payment", "account.manage", "payment"),
@@ -100,7 +103,8 @@ def account_page(
     own, vacant = kept.meters_of(conn, who.estate_id, account_id), _vacant_for(conn, who, row["room_id"])
     now_ms = state.clock.now().machine_ms
     balances, life = ledger_balances(conn, who.estate_id, account_id), kept.life(conn, who.estate_id, account_id)
-    offers = offers_of(who, row, balances, life, vacant)
+    plan = debt_plans.running_of(conn, who.estate_id, account_id)
+    offers = offers_of(who, row, balances, life, vacant, plan)
     return staff_page(
         request,
         conn,
@@ -120,6 +124,10 @@ def account_page(
         months=months_of(conn, who.estate_id, account_id, limit=MONTHS),
         life=life,
         offers=offers,
+        plan=plan,
+        plan_next=None if plan is None else next_due(debt_plans.plan_of(plan), plan["last_day"] or ""),
+        instalments=debt_plans.instalments_of(conn, who.estate_id, account_id, limit=LINES),
+        debt_ledgers=DEBT_LEDGERS,
         chosen=do if do in offers else "move-in" if row["status"] == INITIAL and "move-in" in offers else "",
         alone_fen=get_estate(conn, who.estate_id)["adjust_alone_fen"],
         tier_policies=TIER_POLICIES,
@@ -128,14 +136,17 @@ def account_page(
 
 
 def offers_of(
-    who: Principal, row: RowMapping, balances: Mapping[str, int], life: Sequence[RowMapping], vacant: Sequence[MeterRow]
-) -> list[str]:
+    who: Principal, row: RowMapping, balances: Mapping[str, int], life: Sequence[RowMapping],
+    vacant: Sequence[MeterRow], plan: RowMapping | None,
+) -> list[str]:  # fmt: skip
     """The forms that this person may open for an account in its state, the likeliest first."""
     useless = set()
     if not any(fen > 0 for fen in balances.values()):
         useless.add("pay-out")
     if any(one["act"] == "opening" for one in life):
         useless.add("opening")
+    if not any(fen < 0 for name, fen in balances.items() if name != ELECTRICITY) and plan is None:
+        useless.add("plan")
     if row["status"] != INITIAL and not vacant:
         useless.add("move-in")
     found = [

@@ -5,8 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Request
 from starlette.responses import HTMLResponse, RedirectResponse
 
+from server.domain.debt_plans import next_due
 from server.domain.recovery import DEBT_LEDGERS, SPLITS, RecoveryRule
 from server.flows import recovery as flow
+from server.store import debt_plans
 from server.store import recovery as kept
 from server.store.unit import Deed
 from server.web.deps import Reader, State, need
@@ -24,7 +26,7 @@ PERMILLE_PER_PERCENT = 10
 @router.get("/debts")
 def debts_page(request: Request, state: State, conn: Reader, who: Viewer) -> HTMLResponse:
     """The rule in force and those before it, and who owes most."""
-    now = state.clock.now()
+    now, plans = state.clock.now(), debt_plans.running(conn, who.estate_id)
     return staff_page(
         request,
         conn,
@@ -33,6 +35,7 @@ def debts_page(request: Request, state: State, conn: Reader, who: Viewer) -> HTM
         rule=kept.rule_at(conn, who.estate_id, now.world_s),
         rules=kept.rules(conn, who.estate_id)[:RULES],
         debtors=kept.debtors(conn, who.estate_id, limit=LISTED),
+        plans=[(row, next_due(debt_plans.plan_of(row), row["last_day"] or "")) for row in plans],
         ledgers=DEBT_LEDGERS,
         splits=SPLITS,
     )

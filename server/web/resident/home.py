@@ -7,9 +7,11 @@ from fastapi import APIRouter, Depends, Form, Request
 from sqlalchemy import Connection, RowMapping
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from server.domain.debt_plans import next_due
 from server.domain.states import state_of
 from server.errors import NotFound, Refused
 from server.flows import notices as notice_flows
+from server.store import debt_plans
 from server.store import household as reads
 from server.store import wall
 from server.store.allocations import shares_of
@@ -240,7 +242,11 @@ def account(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
     """Who is signed in, the meter, the reminders, signing out."""
     row, estate, f = _facts(request, conn, who)
     standing = standing_of(conn, who.estate_id, row, f)
-    return pages.render(request, "resident/account.html", tab="account", estate=estate, row=row, standing=standing)
+    plan = debt_plans.running_of(conn, who.estate_id, row.account_id)
+    return pages.render(
+        request, "resident/account.html", tab="account", estate=estate, row=row, standing=standing, plan=plan,
+        plan_next=None if plan is None else next_due(debt_plans.plan_of(plan), plan["last_day"] or ""),
+    )  # fmt: skip
 
 
 @router.get("/me/help")
