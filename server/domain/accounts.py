@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from server.domain.ledger import CASH, ELECTRICITY, ledger_account
+from server.domain.ledger import CASH, ELECTRICITY, METER_CREDIT, ledger_account
 
 INITIAL, NORMAL, PAUSED, LEFT, CLOSED = STATUSES = ("initial", "normal", "paused", "left", "closed")
 PREPAID, POSTPAID = PAYMENTS = ("prepaid", "postpaid")
@@ -20,6 +20,7 @@ FROM: Mapping[str, tuple[str, ...]] = {  # act of the account's life: the states
     "paused": (NORMAL,),
     "resumed": (PAUSED,),
     "moved_out": (NORMAL, PAUSED),
+    "final_corrected": (LEFT, CLOSED),
     "closed": (INITIAL, LEFT),
     "reopened": (CLOSED,),
     "payment": (INITIAL, NORMAL, PAUSED),
@@ -36,9 +37,23 @@ TO: Mapping[str, str] = {
 ADJUSTMENT, BANK = "adjustment", "bank"
 HOW_PAID_OUT = {"cash": CASH, "bank": BANK}  # to the account that the money leaves
 HOUSEHOLD_TIERS, PREMISES_TIERS = TIER_POLICIES = ("household", "premises")  # whose counters a new household has
-KIND_OF_ACT = {"adjusted": "adjustment", "opening": "opening", "paid_out": "payout", "carried": "carry"}
-ALWAYS_TOLD = frozenset(("adjustment", "payout", "carry"))  # kinds of batches that no other part of the system books
-COUNTER_SIDES = (ADJUSTMENT, BANK, CASH, "opening")  # accounts of the estate on the other side of those bookings
+KIND_OF_ACT = {
+    "adjusted": "adjustment",
+    "opening": "opening",
+    "paid_out": "payout",
+    "carried": "carry",
+    "meter_settled": "meter_settled",
+}
+ALWAYS_TOLD = frozenset(
+    ("adjustment", "payout", "carry", "meter_settled")
+)  # kinds of batches that no other part of the system books
+COUNTER_SIDES = (
+    ADJUSTMENT,
+    BANK,
+    CASH,
+    "opening",
+    METER_CREDIT,
+)  # accounts of the estate on the other side of those bookings
 
 OPEN_WORDS = {
     "order": "a payment order is not decided",

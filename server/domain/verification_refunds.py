@@ -55,7 +55,11 @@ def _turnover(moved: Mapping[str, int] | int) -> int:
 class RefundBooks:
     """Takes the batches in booking order; what is left at the end has no batch."""
 
-    def __init__(self, found: Findings, rows: Iterable[RefundRow], payments: Iterable[SomePayment],
+    def __init__(
+        self,
+        found: Findings,
+        rows: Iterable[RefundRow],
+        payments: Iterable[SomePayment],
         instalments: Mapping[str, dict[str, int]] | None = None,
     ) -> None:
         self.found = found

@@ -7,21 +7,25 @@ limit had quarantined.
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, RowMapping
 
 from server.domain import refunds as refund_rules
+from server.domain.accounts import act_problem
 from server.domain.rerating import KIND, Rerate
 from server.errors import Conflict, NotFound, Refused, StaleLogin
-from server.flows import acceptance, adjustments, bulk_cut, bulk_edits, refunds, rerating, tariffs, voiding
+from server.flows import acceptance, adjustments, bulk_cut, bulk_edits, moves, refunds, rerating, tariffs, voiding
 from server.flows.breaker import count_candidates
+from server.flows.moves import MovedOut, Register, Settlement
 from server.flows.second_person import ask
 from server.flows.supply import take_back_trips
 from server.store import approvals as kept
 from server.store import audit
 from server.store.acceptance import get_reading
-from server.store.estates import get_estate
+from server.store.estates import get_account, get_estate
+from server.store.ledger import ledger_balances
 from server.store.readings import HELD_VERDICTS
 from server.store.supply import households, overdrawn_accounts, release_quarantined, trip_candidates, update_estate
 from server.store.unit import Unit
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
 MODES = ("observe", "dry_run", "armed")
 REFUND = "refund"
 DECISION = "refund_decision"
+MOVE_OUT = "move_out"
 MONEY = (REFUND, DECISION, adjustments.REQUEST, "tariff")  # agreed to with a password that was given lately
 CLIENT = "client:"  # how keys of the API are named as actors
 
@@ -150,6 +155,43 @@ def request_decision(
     return ask(unit, estate_id, DECISION, payload, actor, now)
 
 
+def request_move_out(
+    unit: Unit, estate_id: str, account_id: str, finals: Sequence[Register], settlement: Settlement, *, actor: str,
+    reason: str, now: "Now",
+) -> MovedOut:  # fmt: skip
+    """Move a household out, or ask for the second person that an estimate or a decided amount needs.
+
+    Then nothing is done yet, and the answer has the id of the request. Errors as in `flows.moves.move_out`.
+    """
+    made = moves.worked_out(unit.connection, estate_id, account_id, finals, now)
+    if not any(final.needs_second for final in made):
+        return moves.move_out(unit, estate_id, account_id, made, settlement, actor=actor, reason=reason, now=now)
+    row = get_account(unit.connection, estate_id, account_id)
+    problem = act_problem("moved_out", row["status"]) or ("" if reason.strip() else "say why: the reason is kept")
+    if problem:
+        raise Refused(problem)
+    payload: dict[str, object] = {
+        "kind": MOVE_OUT,
+        "account_id": account_id,
+        "finals": [asdict(final) for final in made],
+        "settlement": asdict(settlement),
+        "reason": reason.strip(),
+    }
+    approval_id = ask(unit, estate_id, MOVE_OUT, payload, actor, now)
+    return MovedOut(0, ledger_balances(unit.connection, estate_id, account_id), False, approval_id)
+
+
+def _move_out(unit: Unit, estate_id: str, payload: Mapping[str, Any], asked_by: str, actor: str, now: "Now") -> None:
+    finals = [
+        Register(**{**one, "rates_wh": None if one["rates_wh"] is None else tuple(one["rates_wh"])})
+        for one in payload["finals"]
+    ]
+    moves.move_out(
+        unit, estate_id, payload["account_id"], finals, Settlement(**payload["settlement"]), actor=asked_by,
+        reason=payload["reason"], now=now, approved_by=actor,
+    )  # fmt: skip
+
+
 def decisions_waiting(connection: Connection, estate_id: str, now: "Now") -> dict[str, dict[str, Any]]:
     """What was asked about refunds that providers do not tell of, by the id of the request."""
     rows = kept.waiting(connection, estate_id, now.machine_ms)
@@ -264,6 +306,8 @@ def _carry_out(unit: Unit, estate_id: str, row: RowMapping, actor: str, now: "No
             unit, estate_id, payload["refund_no"], refunded=payload["refunded"], reason=payload["reason"],
             actor=row["requested_by"], approved_by=actor, now=now,
         )  # fmt: skip
+    elif kind == MOVE_OUT:
+        _move_out(unit, estate_id, payload, row["requested_by"], actor, now)
     elif kind == adjustments.REQUEST:
         adjustments.carry_out(unit, estate_id, payload, actor=row["requested_by"], approved_by=actor, now=now)
     elif kind == "tariff":

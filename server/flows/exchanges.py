@@ -135,8 +135,9 @@ def _household_meter(connection: Connection, estate_id: str, meter_id: str, reas
 
 
 def close_register(
-    unit: Unit, estate_id: str, old: MeterRow, final_wh: int, rates_wh: Rates | None, at: int, now: "Now"
-) -> LiveState:
+    unit: Unit, estate_id: str, old: MeterRow, final_wh: int, rates_wh: Rates | None, at: int, now: "Now",
+    source: str = MANUAL,
+) -> LiveState:  # fmt: skip
     """Take a register in as a reading, judged like any; the state of the meter after it. Refused when it is held."""
     if at > now.world_s:
         raise Refused("the exchange lies in the future")
@@ -144,7 +145,7 @@ def close_register(
     if (at, final_wh) == (state.at, state.total_wh):
         return state
     final = MeterReading(
-        old.meter_id, at, now.machine_ms, final_wh, rates_wh or _unmoved(state, final_wh), None, MANUAL
+        old.meter_id, at, now.machine_ms, final_wh, rates_wh or _unmoved(state, final_wh), None, source
     )
     [verdict] = record(unit, estate_id, [final], now)
     if not is_accepted(verdict):

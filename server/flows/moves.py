@@ -10,19 +10,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sqlalchemy import RowMapping
+from sqlalchemy import Connection, RowMapping
 
 from core.tariff import tier_period_start_s
 from core.units import REGISTER_MODULUS_WH
 from server.domain.accounts import HOUSEHOLD_TIERS, LEFT, PAUSED, TIER_POLICIES
+from server.domain.billing import Registers
+from server.domain.estimates import ESTIMATE, estimate
 from server.domain.ledger import ELECTRICITY
 from server.domain.local_fee import LOCAL
 from server.domain.readings import Rates
 from server.domain.tariff_calendar import TariffCalendar
 from server.errors import Conflict, Refused
-from server.flows import adjustments
+from server.flows import adjustments, credits
 from server.flows.accounts import close_if_done, power_back, tell, transition
-from server.flows.exchanges import NewMeter, charge_up_to, close_register, keep_exchange
+from server.flows.exchanges import MANUAL, NewMeter, charge_up_to, close_register, keep_exchange
 from server.store import accounts as kept
 from server.store import installations as rows
 from server.store.estates import get_account, get_estate
@@ -32,6 +34,7 @@ from server.store.meters import MeterRow, get_meter
 from server.store.readings import LiveState, live_states, rates_of
 from server.store.tariffs import load_tariffs
 from server.store.unit import Unit
+from server.store.voiding import counted_from
 
 if TYPE_CHECKING:
     from server.clock import Now
@@ -47,6 +50,13 @@ class Register:
     meter_id: str
     total_wh: int | None = None
     rates_wh: Rates | None = None
+    estimate: str = ""  # how the register was estimated, of a dead meter; "?" asks for it
+    credit_fen: int | None = None  # what two people decided to be left in a meter that keeps the credit and is silent
+
+    @property
+    def needs_second(self) -> bool:
+        """Whether a second person must agree: nobody has read this."""
+        return bool(self.estimate) or self.credit_fen is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +94,17 @@ def move_out(
     actor: str,
     reason: str,
     now: "Now",
+    approved_by: str = "",
 ) -> MovedOut:
     """Charge all meters up to their final registers, take them from the account, and settle its balance.
 
-    Refused while a relay command, a recharge or a held reading of it is open, or for a register that does not follow.
-    A payout beyond what one person may book waits for a second one; the account stays left until then.
+    What a meter that keeps the credit still has goes into the account. An estimated register, and an amount that no
+    meter has said, need a second person (`approved_by`). Refused while a relay command, a recharge or a held reading
+    of it is open, or for a register that does not follow. A payout beyond what one person may book waits for a second
+    one; the account stays left until then.
     """
+    if any(final.needs_second for final in finals) and approved_by in ("", actor):
+        raise Refused("a second person must agree to what no meter has said")
     row = transition(unit, estate_id, account_id, "moved_out", reason)
     own = _all_named(unit, estate_id, account_id, finals)
     things = kept.open_of_meters(unit.connection, estate_id, list(own)) + kept.open_recharges(
@@ -100,12 +115,21 @@ def move_out(
     kept.update_account(unit.connection, estate_id, account_id, status=PAUSED)  # charged by name only, and not warned
     charged_fen = 0
     for final in finals:
-        meter, state = own[final.meter_id], _register(unit, estate_id, own[final.meter_id], final, now)
-        fen = charge_up_to(unit, estate_id, meter, state, now)
-        charged_fen += fen
+        meter = own[final.meter_id]
+        if meter.fee == LOCAL:
+            detail, register_wh = "charged by the meter itself", final.total_wh
+            credits.settle(
+                unit, estate_id, row, meter, final.credit_fen, actor=actor, approved_by=approved_by, reason=reason,
+                now=now,
+            )  # fmt: skip
+        else:
+            state = _register(unit, estate_id, meter, final, now)
+            fen, register_wh = charge_up_to(unit, estate_id, meter, state, now), state.total_wh
+            charged_fen += fen
+            detail = f"{fen} fen charged; {final.estimate}" if final.estimate else f"{fen} fen charged"
         tell(
-            unit, estate_id, row, "moved_out", actor=actor, reason=reason, now=now, meter_id=meter.meter_id,
-            register_wh=state.total_wh, detail=f"{fen} fen charged",
+            unit, estate_id, row, "moved_out", actor=actor, approved_by=approved_by or None, reason=reason, now=now,
+            meter_id=meter.meter_id, register_wh=register_wh, detail=detail,
         )  # fmt: skip
         rows.free(unit.connection, estate_id, meter.meter_id)
         unit.announce("meter", meter.meter_id)
@@ -124,10 +148,29 @@ def _all_named(unit: Unit, estate_id: str, account_id: str, finals: Sequence[Reg
     own = {one.meter_id: one for one in kept.meters_of(unit.connection, estate_id, account_id)}
     if sorted(own) != sorted(final.meter_id for final in finals):
         raise Refused(f"give the final register of each of its meters, once: {', '.join(sorted(own)) or 'it has none'}")
-    for one in own.values():
-        if one.fee == LOCAL:
-            raise Refused(f"meter {one.meter_id} keeps the credit itself; replace it with one that does not first")
+    for final in finals:
+        if (final.credit_fen is not None) != (own[final.meter_id].fee == LOCAL) and final.credit_fen is not None:
+            raise Refused(f"meter {final.meter_id} keeps no credit; give its register")
     return own
+
+
+def worked_out(
+    connection: Connection, estate_id: str, account_id: str, finals: Sequence[Register], now: "Now"
+) -> list[Register]:
+    """The same registers with those that are asked for estimated, and how; Refused where nothing can be said."""
+    own = {one.meter_id: one for one in kept.meters_of(connection, estate_id, account_id)}
+    found = []
+    for given in finals:
+        meter = own.get(given.meter_id)
+        if not given.estimate or meter is None:
+            found.append(given)
+            continue
+        begun_wh = rates_of([getattr(meter, f"start_rate{number}_wh") for number in range(1, 5)])
+        known = {meter.installed_at: Registers(meter.installed_at, meter.start_wh, begun_wh)}
+        known |= counted_from(connection, estate_id, meter.meter_id, meter.installed_at)
+        made = estimate(known, now.world_s)
+        found.append(Register(given.meter_id, made.total_wh, made.rates_wh, made.said))
+    return found
 
 
 def _settle(
@@ -208,6 +251,8 @@ def _begin(
         raise Refused(f"tariff {row['tariff_id']} charges by rates; give the base register of each rate")
     if tier_policy == HOUSEHOLD_TIERS:
         rows.restart_counters(connection, estate_id, meter.meter_id, tier_period_start_s(tariff, state.at))
+    if meter.fee == LOCAL:
+        credits.take_over(unit, estate_id, row, meter, install_no, actor=actor, reason=reason, now=now)
     final = (int(reached["total_wh"]), rates_of([reached[f"rate{number}_wh"] for number in (1, 2, 3, 4)]))
     keep_exchange(
         unit, replace(meter, account_id=former), new, install_no, final, state.at, 0, "move", actor, reason, now,
@@ -219,7 +264,8 @@ def _begin(
 def _register(unit: Unit, estate_id: str, meter: MeterRow, given: Register, now: "Now") -> LiveState:
     """The meter at the register of the move: as typed and judged like any reading, or as it was read just now."""
     if given.total_wh is not None:
-        return close_register(unit, estate_id, meter, given.total_wh, given.rates_wh, now.world_s, now)
+        source = ESTIMATE if given.estimate else MANUAL
+        return close_register(unit, estate_id, meter, given.total_wh, given.rates_wh, now.world_s, now, source)
     state = live_states(unit.connection, estate_id, [meter.meter_id])[meter.meter_id]
     fresh_s = get_estate(unit.connection, estate_id)["reading_fresh_s"]
     if now.world_s - state.at > fresh_s:

@@ -36,9 +36,9 @@ from server.flows.verification_settlement import SettlementBooks
 from server.store import archive as archives
 from server.store import ledger as journal_rows
 from server.store import verification as books
-from server.store.debt_plans import batches_wanted
 from server.store.accounts import told
 from server.store.append_only import unguarded
+from server.store.debt_plans import batches_wanted
 from server.store.schema import APPEND_ONLY
 from server.store.tariffs import load_tariffs
 from server.store.verification_windows import Batch, Journal, Window

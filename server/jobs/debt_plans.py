@@ -10,7 +10,6 @@ from sqlalchemy import Engine
 
 from server.clock import Clock
 from server.flows import debt_plans as flows
-from server.store import debt_plans as kept
 from server.store.engine import reader
 from server.store.unit import Unit, Writing
 

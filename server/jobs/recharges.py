@@ -17,8 +17,8 @@ from typing import Any
 from sqlalchemy import Engine, RowMapping
 
 from core.dlt645.commands import Command, Password, Read, Write, reply_value
-from core.dlt645.frame import Frame
-from core.dlt645.identifiers import decode_value, encode_value
+from core.dlt645.frame import Frame, encode
+from core.dlt645.identifiers import OVERDRAFT_AMOUNT, REMAINING_AMOUNT, decode_value, encode_value
 from core.dlt645.prepaid import QueryStatus, Status
 from core.dlt645.search import Heard
 from core.errors import CoreError, ProtocolMisuse
@@ -27,7 +27,9 @@ from core.vending.recharge import VALIDITY_S, Wanted
 from server.clock import Clock
 from server.domain.local_fee import SETTINGS
 from server.errors import EstateError
+from server.flows import credits
 from server.flows import recharges as flows
+from server.store import credits as credits_kept
 from server.store import recharges as kept
 from server.store.engine import reader
 from server.store.unit import Writing
@@ -73,10 +75,27 @@ class RechargeJob:
         with reader(self._engine) as connection:
             recharges = kept.due_recharges(connection, self._estate_id, now_ms, limit=BATCH_MAX)
             settings = kept.due_settings(connection, self._estate_id, now_ms, limit=BATCH_MAX)
+            wanted = credits_kept.due(connection, self._estate_id, now_ms, limit=BATCH_MAX)
         for row in recharges:
             self._guarded(partial(self._carry, row), f"recharge {row['recharge_id']}")
         for row in settings:
             self._guarded(partial(self._set, row), f"setting {row['name']} of meter {row['meter_id']}")
+        for row in wanted:
+            self._guarded(partial(self._credit, row), f"the credit of meter {row['meter_id']}")
+
+    def _credit(self, row: RowMapping) -> None:
+        """Ask a meter what it still has and what it has overdrawn, and keep its frames."""
+        said, frames = [], []
+        for identifier in (REMAINING_AMOUNT, OVERDRAFT_AMOUNT):
+            command = Read(row["meter_id"], identifier)
+            reply = self._answer(row["bus_id"], command)
+            said.append(self._value(command, identifier, reply))
+            frames.append("" if reply is None else encode(reply, 0).hex())
+        self._writer.run(
+            lambda unit: credits.hear(
+                unit, self._estate_id, row, said[0], said[1], " ".join(frames), self._clock.now()
+            )
+        )  # fmt: skip
 
     def _guarded(self, work: Callable[[], None], what: str) -> None:
         try:
@@ -183,7 +202,10 @@ class RechargeJob:
 
     def _shown(self, bus_id: str, meter_id: str, identifier: int) -> int | None:
         command = Read(meter_id, identifier)
-        reply = self._answer(bus_id, command)
+        return self._value(command, identifier, self._answer(bus_id, command))
+
+    def _value(self, command: Read, identifier: int, reply: Frame | None) -> int | None:
+        """The figure in a reply, if it is one."""
         if reply is None or reply.abnormal:
             return None
         try:

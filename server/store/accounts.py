@@ -162,12 +162,12 @@ def open_of_meters(connection: Connection, estate_id: str, meter_ids: Sequence[s
 
 
 def requests(connection: Connection, estate_id: str, account_id: str, now_ms: int) -> list[RowMapping]:
-    """Bookings of this account that wait for a second person and have not expired, oldest first."""
+    """Bookings and moves of this account that wait for a second person and have not expired, oldest first."""
     query = (
         select(approval)
         .where(
             approval.c.estate_id == estate_id,
-            approval.c.kind == "booking",
+            approval.c.kind.in_(("booking", "move_out")),
             approval.c.status == "waiting",
             approval.c.expires_ms > now_ms,
         )

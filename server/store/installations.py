@@ -82,6 +82,12 @@ def retire(connection: Connection, estate_id: str, meter_id: str) -> None:
     _forget_relay(connection, estate_id, meter_id)
 
 
+def feed(connection: Connection, estate_id: str, meter_id: str, account_id: str) -> None:
+    """Let a meter feed an account, without a new installation."""
+    where = (meter.c.estate_id == estate_id, meter.c.meter_id == meter_id)
+    connection.execute(meter.update().where(*where).values(account_id=account_id))
+
+
 def free(connection: Connection, estate_id: str, meter_id: str) -> None:
     """Take a meter from its account; it stays on its bus, and its relay as it is."""
     where = (meter.c.estate_id == estate_id, meter.c.meter_id == meter_id)

@@ -210,3 +210,12 @@ def count_failures(connection: Connection, estate_id: str, counts: dict[str, int
     for meter_id, count in counts.items():
         where = (meter_live.c.estate_id == estate_id, meter_live.c.meter_id == meter_id)
         connection.execute(meter_live.update().where(*where).values(failures=meter_live.c.failures + count))
+
+
+def newest_of_source(connection: Connection, estate_id: str, meter_id: str, source: str) -> RowMapping | None:
+    """The newest reading of a meter that came in this way and counts."""
+    query = select(reading).where(
+        reading.c.estate_id == estate_id, reading.c.meter_id == meter_id, reading.c.source == source,
+        reading.c.verdict.in_(ACCEPTED),
+    )  # fmt: skip
+    return connection.execute(query.order_by(reading.c.read_at.desc()).limit(1)).mappings().one_or_none()

@@ -38,6 +38,7 @@ candidate_day = schema_rules.candidate_day
 settlement, settlement_sum = schema_settlement.settlement, schema_settlement.settlement_sum
 settlement_begun = schema_settlement.settlement_begun
 debt_plan, debt_instalment = schema_settlement.debt_plan, schema_settlement.debt_instalment
+meter_credit = schema_settlement.meter_credit
 refund = schema_money.refund
 account_event = schema_accounts.account_event
 keep_power, keep_desired, keep_attempt = schema_keep.keep_power, schema_keep.keep_desired, schema_keep.keep_attempt

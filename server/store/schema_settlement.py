@@ -56,6 +56,15 @@ allocation_reversal = Table(
     _int("created_ms"),
 )  # fmt: skip
 
+meter_credit = Table(  # what a meter that keeps the credit itself says it still has
+    "meter_credit", metadata,
+    _id("estate_id"), _id("meter_id"), Column("asked_ms", Int64, primary_key=True, autoincrement=False),
+    _text("status"),  # waiting | read | decided | failed
+    _text("actor"), _text("evidence", default=""),  # the frames in hex
+    _text("detail", default=""), _int("remaining_fen", nullable=True), _int("overdraft_fen", nullable=True),
+    _int("read_at", nullable=True), _int("tries", default=0), _int("next_ms", default=0),
+)  # fmt: skip
+
 debt_plan = Table(  # by which a household pays its debts; one runs at a time
     "debt_plan", metadata,
     _id("estate_id"), Column("plan_no", Int64, primary_key=True, autoincrement=False),

@@ -34,6 +34,8 @@ FIXED = {
     "no key is configured; set meter_keys": _("no key is configured (setting meter_keys)"),
     "it was changed in the database; import it again": _("it was changed in the database; import it again"),
     "late, with nothing to compare it with": _("late, with nothing to compare it with"),
+    "charged by the meter itself": _("charged by the meter itself"),
+    "the meter does not tell it": _("the meter does not tell it"),
     "no reason given": _("no reason given"),
     "taken in": _("taken in"),
     "other error": _("other error"),
@@ -54,6 +56,8 @@ FIXED = {
     ),
 }
 POSITIONS = {"open": _("open"), "closed": _("closed")}
+_ESTIMATED = r"estimated: (?P<wh>\d+) Wh in (?P<age_s>\d+) s without readings, "
+_AS_BEFORE = r"as (?P<used_wh>\d+) Wh in the (?P<span_s>\d+) s before"
 PATTERNS = tuple(
     (re.compile(pattern, re.DOTALL), text)
     for pattern, text in (
@@ -174,6 +178,18 @@ PATTERNS = tuple(
             _("nobody can be asked: %(provider)s is not set up here"),
         ),
         (r"(?P<fen>-?\d+) fen charged", _("%(fen)s charged")),
+        (r"(?P<fen>-?\d+) fen charged; (?P<rest>.+)", _("%(fen)s charged; %(rest)s")),
+        (
+            f"{_ESTIMATED}{_AS_BEFORE}",
+            _("estimated: %(wh)s in %(age_s)s without readings, as %(used_wh)s in the %(span_s)s before"),
+        ),
+        (r"(?P<wh>\d+) Wh were estimated; (?P<fen>-?\d+) fen", _("%(wh)s had been estimated; %(fen)s by it")),
+        (
+            r"the meter said (?P<left_fen>\d+) fen left, (?P<over_fen>\d+) fen overdrawn",
+            _("the meter said %(left_fen)s left, %(over_fen)s overdrawn"),
+        ),
+        (r"decided by two people: (?P<fen>-?\d+) fen left", _("decided by two people: %(fen)s left")),
+        (r"taken over in the meter: (?P<fen>-?\d+) fen", _("taken over in the meter: %(fen)s")),
         (
             r"(?P<wh>-?\d+) Wh charged to nobody, tiers of the household",
             _("%(wh)s since the household before were charged to nobody; tiers begin anew"),
@@ -209,7 +225,7 @@ def _fields(parts: Mapping[str, str], f: Formats, gettext: Gettext) -> dict[str,
             said[name] = kwh(int(value))
         elif name.endswith("fen"):
             said[name] = yuan(int(value))
-        elif name == "age_s":
+        elif name in ("age_s", "span_s"):
             said[name] = f.span(int(value))
         elif name == "rest":
             said[name] = detail_said(value, f, gettext)

@@ -1,8 +1,10 @@
 """Statements of closed months and receipts of top-ups, as pages to print and as PDF; residents see their own."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from html import unescape
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request
@@ -13,6 +15,7 @@ from server.domain.ledger import ELECTRICITY, LEDGERS, ledger_account
 from server.domain.settlement import MONTH, Settlement, Sums
 from server.domain.settlement_sums import METERED
 from server.errors import NotFound
+from server.store import accounts
 from server.store import settlement as closes
 from server.store import statements as kept
 from server.store.allocations import shares_of
@@ -24,6 +27,7 @@ from server.store.refunds import returned_fen
 from server.store.statements import StatementLine
 from server.web import i18n, pages
 from server.web.deps import Reader, need
+from server.web.details import detail_said
 from server.web.formats import Formats, amount, fen_exact, kwh_figure, meter_number, signed_amount, yuan
 from server.web.pages import EstateFacts
 from server.web.paper import Block, Column, Paper, pdf_answer
@@ -31,6 +35,7 @@ from server.web.principal import Principal
 from server.web.shared_words import cost_said, share_said
 from server.web.words import Words, said_in
 
+FINALS = ("moved_out", "meter_settled", "final_corrected")  # acts that a statement tells of
 router = APIRouter(include_in_schema=False)
 Viewer = Annotated[Principal, Depends(need("household.view"))]
 Account = Annotated[str, Path(max_length=64)]
@@ -85,6 +90,7 @@ def statement(conn: Connection, desk: Desk, period: str) -> Paper:
         if ledger != ELECTRICITY and names[ledger] in sums:
             its = [line for line in lines if line.account_id == names[ledger]]
             blocks += _ledger(desk, ledger, sums[names[ledger]], its)
+    blocks.append(_finals(conn, desk, closed))
     blocks.append(_shared(conn, desk, [line.batch_seq for line in lines if line.account_id == names[SHARED]]))
     late = _("What was booked after the close of its month stands in the month that was open then, marked as late.")
     foot = (
@@ -97,6 +103,34 @@ def statement(conn: Connection, desk: Desk, period: str) -> Paper:
     meters = dict.fromkeys(line.meter_id for line in own if line.meter_id)
     facts = (*_who(desk, meters), (_("Period"), _span(desk, closed)), (_("Explained as bill"), f"{home}:{period}"))
     return Paper(f"statement-{home}-{period}", title, desk.estate.name, facts, tuple(filter(None, blocks)), foot)
+
+
+def _plain(said: str) -> str:
+    """The words of a detail without the marks of its language."""
+    return unescape(re.sub("<[^>]*>", "", said))
+
+
+def _finals(conn: Connection, desk: Desk, closed: Settlement) -> Block | None:
+    """What the final registers of the month rest on: read, estimated, said by the meter, or corrected since."""
+    _, words = desk.f.said, desk.words["act_words"]
+    told = [
+        one
+        for one in accounts.life(conn, desk.estate.estate_id, desk.row["account_id"])
+        if one["act"] in FINALS and one["meter_id"] and closed.from_at <= one["world_at"] < closed.to_at
+    ]
+    if not told:
+        return None
+    columns = (Column(_("Time")), Column(_("What")), Column(_("Detail")))
+    rows = tuple(
+        (
+            desk.f.full(one["world_at"]),
+            f"{words[one['act']]} · {meter_number(one['meter_id'])}"
+            + (f" · {kwh_figure(one['register_wh'])} kWh" if one["register_wh"] is not None else ""),
+            _plain(detail_said(one["detail"], desk.f, desk.f.said)),
+        )
+        for one in reversed(told)
+    )
+    return Block(_("Final registers"), columns, rows)
 
 
 def _who(desk: Desk, meters: Iterable[str]) -> tuple[tuple[str, str], ...]:

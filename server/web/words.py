@@ -74,11 +74,8 @@ NOTICES = {
 }
 CHANNELS = {"page": _("in page"), "sandbox": _("test channel")}
 DELIVERY = {
-    "queued": _("waiting"),
-    "sent": _("waiting for receipt"),
-    "delivered": _("delivered"),
-    "failed": _("failed"),
-}
+    "queued": _("waiting"), "sent": _("waiting for receipt"), "delivered": _("delivered"), "failed": _("failed"),
+}  # fmt: skip
 LEDGER = {
     "charge": _("Energy"),
     "topup": _("Top-up"),
@@ -99,6 +96,7 @@ LEDGER = {
     "allocation": _("Shared areas"),
     "recovery": _("Paid to debts"),
     "recovery_return": _("Back from debts"),
+    "meter_settled": _("Credit of the meter"),
     "instalment": _("Instalment of debts"),
     "rerate": _("Re-rating"),
 }
@@ -262,6 +260,7 @@ SOURCES = {
     "freeze": _("freeze of the meter"),
     "load": _("load record of the meter"),
     "manual": _("typed in"),
+    "estimate": _("estimated"),
     "import": _("imported"),
 }
 READING_ACTS = {
@@ -278,6 +277,7 @@ APPROVALS = {
     "bulk_cut": _("Bulk cut"),
     "refund": _("Refund"),
     "refund_decision": _("Decision on a refund"),
+    "move_out": _("Move out"),
     "booking": _("Booking on an account"),
     "void_reading": _("Take a reading back"),
     "bulk_edit": _("Bulk change"),
@@ -307,6 +307,8 @@ ACTS = {
     "paused": _("Paused"),
     "resumed": _("Resumed"),
     "moved_out": _("Moved out"),
+    "meter_settled": _("Credit of the meter"),
+    "final_corrected": _("Final register corrected"),
     "closed": _("Account closed"),
     "reopened": _("Opened again"),
     "payment": _("Way of paying changed"),

@@ -331,12 +331,6 @@ def test_a_vacant_meter_is_not_put_elsewhere_and_an_old_file_is_refused(engine: 
     agrees(engine)
 
 
-def test_a_meter_that_keeps_the_credit_is_replaced_first(writer: Writer) -> None:
-    plant(writer, [household(1, fee="local", customer="000000000001", opening_fen=0)])
-    with pytest.raises(Refused, match="keeps the credit"):
-        out(writer, HOUR, final(1, 1_000_000))
-
-
 def test_a_lost_final_register_is_found_by_verify(engine: Engine, writer: Writer) -> None:
     plant(writer)
     out(writer, HOUR, final(1, 1_010_000))

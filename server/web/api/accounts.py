@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path
 from pydantic import Field
 
 from server.flows import accounts as flows
-from server.flows import moves
+from server.flows import approvals, credits, final_registers, moves
 from server.flows.moves import Register, Settlement
 from server.store import accounts as kept
 from server.store.estates import get_account
@@ -106,10 +106,37 @@ class MeterRegister(Shape):
     rates_wh: FourRates | None = None
 
 
+class FinalRegister(MeterRegister):
+    """The final register; of a dead meter an estimate, of a meter that keeps the credit and is silent a decision."""
+
+    estimate: bool = Field(default=False, description="as much as in the same time before; a second person agrees")
+    credit_fen: int | None = Field(default=None, ge=-99_999_999, le=99_999_999, strict=True)
+
+
+class TrueRegister(Why):
+    """What a meter whose final register was estimated really shows."""
+
+    meter_id: str = Field(pattern=r"^\d{12}$")
+    total_wh: Wh
+    rates_wh: FourRates | None = None
+
+
+class Corrected(Shape):
+    """What the household has more by it."""
+
+    more_fen: int
+
+
+class Asked(Shape):
+    """How many meters are asked."""
+
+    meters: int
+
+
 class MoveOut(Why):
     """The final register of each meter, and what becomes of the balance."""
 
-    finals: list[MeterRegister] = Field(max_length=100)
+    finals: list[FinalRegister] = Field(max_length=100)
     settle: str = Field("leave", pattern="^(leave|cash|bank|carry)$")
     target_id: str = Field(
         "", max_length=64, pattern=r"^[^\x00]*$", description="of `carry`: the account that takes it"
@@ -152,6 +179,12 @@ class Vacancy(Shape):
     bus_id: str
     charged_wh: int
     total_wh: int
+
+
+def _finals(given: list[FinalRegister]) -> list[Register]:
+    return [
+        Register(one.meter_id, one.total_wh, one.rates_wh, "?" if one.estimate else "", one.credit_fen) for one in given
+    ]
 
 
 def _registers(given: list[MeterRegister]) -> list[Register]:
@@ -225,12 +258,35 @@ def move_out(state: State, who: Clerk, account_id: AccountId, body: MoveOut) -> 
     settlement, now = Settlement(who.may_settle(body.settle), body.target_id), state.clock.now()
     done = state.writer.run(
         Deed(
-            moves.move_out,
-            who.estate_id, account_id, _registers(body.finals), settlement, actor=who.login, reason=body.reason,
+            approvals.request_move_out,
+            who.estate_id, account_id, _finals(body.finals), settlement, actor=who.login, reason=body.reason,
             now=now,
         )
     )  # fmt: skip
     return MovedOut.model_validate(done)
+
+
+@router.post(
+    "/accounts/{account_id}/credit", response_model=Asked, status_code=202, summary="Ask its meters for credit"
+)
+def ask_credit(state: State, who: Clerk, account_id: AccountId) -> Asked:
+    """Of meters that keep the credit themselves: what they still have, for a move."""
+    now = state.clock.now()
+    return Asked(meters=state.writer.run(Deed(credits.ask, who.estate_id, account_id, actor=who.login, now=now)))
+
+
+@router.post("/accounts/{account_id}/true-register", response_model=Corrected, summary="Correct an estimated register")
+def true_register(state: State, who: Clerk, account_id: AccountId, body: TrueRegister) -> Corrected:
+    """The estimate is taken back with what it charged, and the true register charged."""
+    now = state.clock.now()
+    more_fen = state.writer.run(
+        Deed(
+            final_registers.correct_final,
+            who.estate_id, account_id, body.meter_id, body.total_wh, body.rates_wh, actor=who.login,
+            reason=body.reason, now=now,
+        )
+    )  # fmt: skip
+    return Corrected(more_fen=more_fen)
 
 
 @router.post("/accounts/{account_id}/move-in", response_model=MovedIn, summary="Move a household in")

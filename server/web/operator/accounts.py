@@ -19,19 +19,20 @@ from server.domain.ledger import ELECTRICITY, LEDGERS, ledger_account
 from server.domain.recovery import DEBT_LEDGERS
 from server.errors import NotFound, Refused
 from server.flows import accounts as flows
-from server.flows import adjustments, moves
+from server.flows import adjustments, approvals, credits, final_registers, moves
 from server.flows.moves import Register, Settlement
 from server.store import accounts as kept
-from server.store import debt_plans
+from server.store import credits as meter_credits
+from server.store import debt_plans, wall
 from server.store import household as reads
-from server.store import wall
 from server.store.estates import get_account, get_estate, has_household
 from server.store.ledger import ledger_balances
-from server.store.meters import MeterRow
+from server.store.meters import MeterRow, get_meter
 from server.store.settlement import months_of
 from server.store.tariffs import load_tariffs
 from server.store.unit import Deed, Unit
 from server.web.deps import Reader, State, need
+from server.web.money import parse_fen
 from server.web.operator.exchanges import rates_of, wh_of
 from server.web.operator.shell import staff_page
 from server.web.principal import Principal
@@ -54,7 +55,8 @@ FORMS = (  # of the page: name, right, act of the account's life
     ("reopen", "account.manage", "reopened"), ("resume", "account.manage", "resumed"),
     ("plan", "account.book", "adjusted"), ("adjust", "account.book", "adjusted"), ("fee", "account.book", "adjusted"),
     ("transfer", "account.book", "adjusted"), ("opening", "account.book", "opening"),
-    ("move-out", "account.manage", "moved_out"), ("pause", "account.manage", "paused"),
+    ("move-out", "account.manage", "moved_out"), ("true-register", "account.manage", "final_corrected"),
+    ("pause", "account.manage", "paused"),
     ("payment", "account.manage", "payment"),
 )  # fmt: skip
 
@@ -124,6 +126,8 @@ def account_page(
         months=months_of(conn, who.estate_id, account_id, limit=MONTHS),
         life=life,
         offers=offers,
+        credits={one.meter_id: meter_credits.newest(conn, who.estate_id, one.meter_id) for one in own},
+        estimated=estimated_in(life),
         plan=plan,
         plan_next=None if plan is None else next_due(debt_plans.plan_of(plan), plan["last_day"] or ""),
         instalments=debt_plans.instalments_of(conn, who.estate_id, account_id, limit=LINES),
@@ -133,6 +137,16 @@ def account_page(
         tier_policies=TIER_POLICIES,
         key=secrets.token_urlsafe(16),
     )
+
+
+def estimated_in(life: Sequence[RowMapping]) -> list[str]:
+    """The meters of which a final register was estimated and not corrected since; `life` is newest first."""
+    corrected = {one["meter_id"] for one in life if one["act"] == "final_corrected"}
+    return [
+        one["meter_id"]
+        for one in life
+        if one["act"] == "moved_out" and "estimated:" in one["detail"] and one["meter_id"] not in corrected
+    ]
 
 
 def offers_of(
@@ -147,6 +161,8 @@ def offers_of(
         useless.add("opening")
     if not any(fen < 0 for name, fen in balances.items() if name != ELECTRICITY) and plan is None:
         useless.add("plan")
+    if not estimated_in(life):
+        useless.add("true-register")
     if row["status"] != INITIAL and not vacant:
         useless.add("move-in")
     found = [
@@ -256,7 +272,10 @@ def registers_in(form: FormData, meters: Sequence[MeterRow]) -> list[Register]:
         typed, *rates = [str(form.get(f"{name}-{one.meter_id}", "")).strip() for name in ("kwh", *RATES)]
         if any(text and not _KWH.fullmatch(text) for text in (typed, *rates)):
             raise Refused(f"the register of meter {one.meter_id} cannot be read; write it like 1234.56")
-        found.append(Register(one.meter_id, wh_of(typed) if typed else None, rates_of(*rates)))
+        left = str(form.get(f"credit-{one.meter_id}", "")).strip()
+        credit_fen = None if not left else -parse_fen(left[1:]) if left.startswith("-") else parse_fen(left)
+        estimated = "?" if form.get(f"estimate-{one.meter_id}") else ""
+        found.append(Register(one.meter_id, wh_of(typed) if typed else None, rates_of(*rates), estimated, credit_fen))
     return found
 
 
@@ -279,7 +298,35 @@ def move_out(
         state,
         account_id,
         Deed(
-            moves.move_out, who.estate_id, account_id, finals, settlement, actor=who.login, reason=reason, now=now
+            approvals.request_move_out, who.estate_id, account_id, finals, settlement, actor=who.login, reason=reason,
+            now=now,
+        ),
+    )  # fmt: skip
+
+
+@router.post("/accounts/{account_id}/credit")
+def ask_credit(state: State, who: Clerk, account_id: str) -> RedirectResponse:
+    """Ask its meters what they still have; the form of the move shows it."""
+    now = state.clock.now()
+    state.writer.run(Deed(credits.ask, who.estate_id, account_id, actor=who.login, now=now))
+    return RedirectResponse(f"/accounts/{account_id}?do=move-out#act", 303)
+
+
+@router.post("/accounts/{account_id}/true-register")
+def true_register(
+    state: State, conn: Reader, who: Clerk, account_id: str, form: Fields, reason: Reason, meter_id: Id
+) -> RedirectResponse:
+    """Put the register that somebody has read in the place of the estimated one."""
+    [given] = registers_in(form, [get_meter(conn, who.estate_id, meter_id)])
+    if given.total_wh is None:
+        raise Refused("type what the meter shows")
+    now = state.clock.now()
+    return act(
+        state,
+        account_id,
+        Deed(
+            final_registers.correct_final, who.estate_id, account_id, meter_id, given.total_wh, given.rates_wh,
+            actor=who.login, reason=reason, now=now,
         ),
     )  # fmt: skip
 

@@ -11,9 +11,8 @@ from server.domain.debt_plans import next_due
 from server.domain.states import state_of
 from server.errors import NotFound, Refused
 from server.flows import notices as notice_flows
-from server.store import debt_plans
+from server.store import debt_plans, wall
 from server.store import household as reads
-from server.store import wall
 from server.store.allocations import shares_of
 from server.store.archive import newest_end
 from server.store.days import with_gaps

@@ -11,6 +11,7 @@ from server.store import schema
 from server.store.engine import reader
 from tests.server.estates import SINGLE
 from tests.server.web.conftest import ESTATE, MACHINE_MS, WORLD_S
+from tests.server.web.test_refunds import second_operator
 
 METER = "000000000001"
 
@@ -293,3 +294,61 @@ def test_people_are_shown_by_their_names(served, clerk):
     page = clerk.get("/accounts/A1").text
     assert '<td class="nw"><span lang="zh-CN">周敏</span></td>' in page
     assert '<td class="nw">operator</td>' not in page
+
+
+def test_a_plan_for_debts_is_agreed_on_and_ended_on_the_page(served, clerk):
+    headers = served.csrf("operator")
+    fee = {"ledger": "property", "amount": "80", "key": "key-00002", "reason": "fee"}
+    clerk.post("/accounts/A1/fee", data=fee, headers=headers)
+    assert FORM.findall(clerk.get("/accounts/A1?do=plan").text) == ["plan"]
+    wish = {"amount": "20", "when": "week:5", "begin_day": "2026-10-13", "first": "property", "reason": "agreed"}
+    assert clerk.post("/accounts/A1/plan", data=wish, headers=headers).status_code == 303
+    page = clerk.get("/accounts/A1?do=plan").text
+    assert "¥20.00 each Friday, next on" in page
+    assert 'action="/accounts/A1/plan/end"' in page
+    assert "each Friday" in clerk.get("/debts").text
+    seen = served.signed_in("resident")
+    assert "每周五 ¥20.00" in seen.get("/me/account").text
+    answer = seen.get("/api/v1/households/A1/debt-plan").json()
+    assert (answer["instalment_fen"], answer["next_day"], answer["ledgers"]) == (2000, "2026-10-16", ["property"])
+    assert clerk.post("/api/v1/accounts/A1/debt-plan/end", json={"reason": "paid"}, headers=headers).status_code == 204
+    assert seen.get("/api/v1/households/A1/debt-plan").json()["plan_no"] is None
+    again = {"instalment_fen": 100, "every": "month", "day": 15, "begin_day": "2026-10-13", "ledgers": ["property"],
+             "reason": "anew"}  # fmt: skip
+    assert clerk.post("/api/v1/accounts/A1/debt-plan", json=again, headers=headers).json() == {"plan_no": 2}
+
+
+def test_an_estimate_waits_for_a_second_person_and_is_shown_everywhere(served, clerk):
+    headers = served.csrf("operator")
+    data = {f"estimate-{METER}": "1", "reason": "the meter is dead"}
+    served.execute(schema.meter.update().values(installed_at=WORLD_S - 86_400 * 3))
+    answer = clerk.post("/accounts/A1/move-out", data=data, headers=headers)
+    assert answer.status_code == 303, answer.text
+    assert status(served, "A1") == "normal"
+    assert "estimated:" in clerk.get("/supply").text
+    [row] = served.rows(schema.approval.select())
+    assert row["kind"] == "move_out"
+    second = second_operator(served)
+    path, fields = f"/supply/approve/{row['approval_id']}", {"payload_sha256": row["payload_sha256"]}
+    assert second.post(path, data=fields, headers=served.csrf("wang")).status_code == 303
+    assert status(served, "A1") == "closed", "nothing was used and nothing is owed"
+    page = clerk.get("/accounts/A1?do=true-register").text
+    assert "estimated:" in page
+    assert FORM.findall(page) == ["true-register"]
+
+
+def test_a_meter_that_keeps_the_credit_is_asked_from_the_form_of_the_move(served, clerk):
+    headers = served.csrf("operator")
+    refused = clerk.post("/accounts/A1/credit", data={"reason": "moves"}, headers=headers)
+    assert refused.status_code == 422
+    served.execute(schema.meter.update().where(schema.meter.c.meter_id == METER).values(fee="local"))
+    assert "not asked yet" in clerk.get("/accounts/A1?do=move-out").text
+    assert clerk.post("/accounts/A1/credit", data={"reason": "moves"}, headers=headers).status_code == 303
+    assert "is being asked" in clerk.get("/accounts/A1?do=move-out").text
+    served.execute(
+        schema.meter_credit.update().values(status="read", remaining_fen=1234, overdraft_fen=0, read_at=WORLD_S)
+    )
+    assert "¥12.34 left" in clerk.get("/accounts/A1?do=move-out").text
+    assert clerk.post("/accounts/A1/move-out", data={"reason": "moves"}, headers=headers).status_code == 303
+    assert status(served, "A1") == "left"
+    assert "Credit of the meter" in clerk.get("/accounts/A1").text

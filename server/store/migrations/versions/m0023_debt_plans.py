@@ -1,6 +1,6 @@
 """Plans by which households pay debts in instalments, and what each instalment took.
 
-Revision 0022.
+Revision 0023.
 """
 
 import sqlalchemy as sa
@@ -9,8 +9,8 @@ from alembic import op
 from server.store.append_only import create_triggers
 from server.store.migrations.tables_0001 import Int64
 
-revision = "0022"
-down_revision = "0021"
+revision = "0023"
+down_revision = "0022"
 branch_labels = None
 depends_on = None
 
