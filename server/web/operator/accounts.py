@@ -309,7 +309,7 @@ def ask_credit(state: State, who: Clerk, account_id: str) -> RedirectResponse:
     """Ask its meters what they still have; the form of the move shows it."""
     now = state.clock.now()
     state.writer.run(Deed(credits.ask, who.estate_id, account_id, actor=who.login, now=now))
-    return RedirectResponse(f"/accounts/{account_id}?do=move-out#act", 303)
+    return RedirectResponse(f"/accounts/{account_id}?do=move-out", 303)
 
 
 @router.post("/accounts/{account_id}/true-register")

@@ -23,7 +23,7 @@ export function startForms() {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey || document.querySelector("dialog[open]")) return;
     if (isTyping(event.target) && event.key !== "Escape") return;
-    const wanted = [...document.querySelectorAll("[data-key]")].find((one) => one.dataset.key === event.key);
+    const wanted = [...document.querySelectorAll("[data-hotkey]")].find((one) => one.dataset.hotkey === event.key);
     if (!wanted) return;
     event.preventDefault();
     wanted.click();

@@ -1,6 +1,6 @@
 """What meters that keep the credit themselves were asked to say they still have, and what people decided instead.
 
-Revision 0024.
+Revision 0025.
 """
 
 import sqlalchemy as sa
@@ -8,8 +8,8 @@ from alembic import op
 
 from server.store.migrations.tables_0001 import Int64
 
-revision = "0024"
-down_revision = "0023"
+revision = "0025"
+down_revision = "0024"
 branch_labels = None
 depends_on = None
 

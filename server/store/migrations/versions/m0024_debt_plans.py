@@ -1,6 +1,6 @@
 """Plans by which households pay debts in instalments, and what each instalment took.
 
-Revision 0023.
+Revision 0024.
 """
 
 import sqlalchemy as sa
@@ -9,8 +9,8 @@ from alembic import op
 from server.store.append_only import create_triggers
 from server.store.migrations.tables_0001 import Int64
 
-revision = "0023"
-down_revision = "0022"
+revision = "0024"
+down_revision = "0023"
 branch_labels = None
 depends_on = None
 
