@@ -294,12 +294,9 @@ RERATES = {
     "asked": _("waits for approval"), "running": _("is being posted"), "done": _("posted"), "withdrawn": _("withdrawn"),
 }  # fmt: skip
 ACCOUNT_STATES = {
-    "initial": _("opened, not moved in"),
-    "normal": _("in service"),
-    "paused": _("paused"),
-    "left": _("moved out, not settled"),
-    "closed": _("account closed"),
-}
+    "initial": _("opened, not moved in"), "normal": _("in service"), "paused": _("paused"),
+    "left": _("moved out, not settled"), "closed": _("account closed"),
+}  # fmt: skip
 WAYS_TO_PAY = {"prepaid": _("pays in advance"), "postpaid": _("pays afterwards")}
 ACTS = {
     "opened": _("Account opened"),
