@@ -17,6 +17,8 @@ from server.errors import ConfigError
 PACKET_MAX = 64  # bytes of a heartbeat
 WEB_PROCESSES_MAX = 8  # each may hold some thirty connections to the database
 STEP_UP_MINUTES_MAX = 720  # a session of the staff lasts no longer
+READINGS_MONTHS = 15  # a draft of a tariff is simulated on the last year
+READINGS_MONTHS_MIN = 3  # what is younger may still be asked for, released or taken back
 DEFAULT_DATABASE = "sqlite:///estate645.db"
 
 
@@ -59,6 +61,7 @@ class Config:
     hmac_secrets: str = ""
     heads_key: str = ""
     heads_file: str = ""
+    readings_months: int = READINGS_MONTHS
     language: str = "zh_CN"
 
 
@@ -93,6 +96,12 @@ def _port(value: object) -> int:
     if not 0 <= number <= 65535:
         raise ValueError
     return number
+
+
+def _months(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | str) or int(value) < READINGS_MONTHS_MIN:
+        raise ValueError
+    return int(value)
 
 
 def _web_processes(value: object) -> int:
@@ -229,6 +238,12 @@ SETTINGS = (
     Setting("hmac_secrets", "secrets shared with it, one or two lines", "path of a file with mode 600", _text),
     Setting("heads_key", "key that signs the ends of the hash chains", "path of a PEM file with mode 600", _text),
     Setting("heads_file", "where signed heads are appended every hour; set both or none", "a path", _text),
+    Setting(
+        "readings_months",
+        "whole months of readings that stay in the database when `estate645 archive --readings` moves older ones",
+        f"{READINGS_MONTHS_MIN} or more",
+        _months,
+    ),
     Setting("language", "language of people who have not chosen one", "zh_CN or en", _language),
 )
 _BY_NAME = {setting.name: setting for setting in SETTINGS}

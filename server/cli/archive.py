@@ -12,22 +12,26 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Engine
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import Connection, Engine
 
 from server.admin.archiving import archive_step
 from server.admin.client import Admin
+from server.cli.archive_readings import list_months, move_months, restore_month
 from server.cli.verify import database_of, existing
 from server.clock import Clock
 from server.config import load
 from server.domain.archive import present
 from server.errors import ConfigError
 from server.flows.archive import file_hash, is_next_to_restore, missing_batches, write_archive
+from server.flows.reading_archive import last_month
 from server.pay.signing import load_private_key
 from server.store.archive import acts
 from server.store.engine import reader, upgrade
 from server.store.estates import get_estate, list_estates
 from server.store.ownership import claim_writing
 from server.store.privileges import privileges
+from server.store.reading_file import SUFFIX as READINGS
 from server.store.writer import Writer
 
 Step = Callable[..., dict[str, Any]]
@@ -37,9 +41,12 @@ def add_parser(subparsers: Any) -> None:
     """Describe the command."""
     parser = subparsers.add_parser("archive", help="move old lines of the journal into files", description=__doc__)
     parser.add_argument("--before", type=_date, metavar="DATE", help="what is wholly of before this local day goes")
+    parser.add_argument("--readings", action="store_true", help="move old months of readings instead of lines")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder that the file is written into")
     parser.add_argument("--key", type=Path, metavar="FILE", help="Ed25519 key that signs its end (default: heads_key)")
-    parser.add_argument("--restore", type=Path, metavar="FILE", help="put the newest archive back")
+    parser.add_argument(
+        "--restore", type=Path, metavar="FILE", help="put the newest archive of lines back, or any of readings"
+    )
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings of the server")
     parser.add_argument("--database", metavar="URL", help="database; on PostgreSQL with the role that owns its tables")
     parser.set_defaults(run=run)
@@ -54,30 +61,40 @@ def _date(text: str) -> date:
 
 def run(arguments: argparse.Namespace) -> int:
     """Move, restore or list."""
-    if (arguments.before is None) != (arguments.out is None) or (arguments.before and arguments.restore):
+    if arguments.readings and (arguments.out is None or arguments.restore):
+        raise ConfigError("name --out DIR to archive readings, and --restore FILE alone to put them back")
+    if not arguments.readings and (
+        (arguments.before is None) != (arguments.out is None) or (arguments.before and arguments.restore)
+    ):
         raise ConfigError("name --before DATE and --out DIR to archive, or --restore FILE to put an archive back")
+    if arguments.out is not None and not arguments.out.is_dir():
+        raise ConfigError(f"there is no folder {arguments.out}; make it, or name another one")
     url = database_of(arguments)
     with existing(url) as engine:
-        if arguments.before is None and arguments.restore is None:
+        if arguments.out is None and arguments.restore is None:
             return _list(engine)
         with reader(engine) as connection:
             estates = [str(row["estate_id"]) for row in list_estates(connection)]
         for estate_id in estates:
-            with _steps(engine, url, estate_id) as step:
-                if arguments.restore:
+            with _steps(engine, url, estate_id) as (step, writer):
+                if arguments.restore and arguments.restore.suffix == READINGS:
+                    restore_month(engine, estate_id, step, arguments.restore.resolve())
+                elif arguments.restore:
                     _restore(engine, estate_id, arguments.restore.resolve(), step)
+                elif arguments.readings:
+                    _move_readings(engine, estate_id, arguments, step, writer)
                 else:
                     _move(engine, estate_id, arguments, step)
     return 0
 
 
 @contextmanager
-def _steps(engine: Engine, url: str, estate_id: str) -> Iterator[Step]:
-    """What writes: the running server of an SQLite file, else this process."""
+def _steps(engine: Engine, url: str, estate_id: str) -> Iterator[tuple[Step, Writer | None]]:
+    """What writes: the running server of an SQLite file, else this process with a writer of its own."""
     admin = Admin.at(url)
     if admin is not None:
         try:
-            yield lambda **message: admin.ask("archive", **message)
+            yield (lambda **message: admin.ask("archive", **message)), None
         finally:
             admin.close()
         return
@@ -86,24 +103,43 @@ def _steps(engine: Engine, url: str, estate_id: str) -> Iterator[Step]:
         upgrade(engine)
         writer = Writer(engine)
         try:
-            yield lambda **message: archive_step(writer, Clock(), estate_id, message)
+            yield (lambda **message: archive_step(writer, Clock(), estate_id, message)), writer
         finally:
             writer.stop()
     finally:
         give_back()
 
 
+def _owned(connection: Connection) -> None:
+    """ConfigError for a role of PostgreSQL that may not delete."""
+    held = privileges(connection)
+    if held is not None and not held.owns:
+        raise ConfigError(f"role {held.role} may not delete lines; name a --database URL with the role {held.owner}")
+
+
+def _key(arguments: argparse.Namespace) -> Ed25519PrivateKey | None:
+    name = arguments.key or load(arguments.config).heads_key
+    return load_private_key(Path(name)) if name else None
+
+
+def _move_readings(
+    engine: Engine, estate_id: str, arguments: argparse.Namespace, step: Step, writer: Writer | None
+) -> None:
+    now = Clock().now()
+    with reader(engine) as connection:
+        _owned(connection)
+        zone = ZoneInfo(get_estate(connection, estate_id)["time_zone"])
+    before_s = int(datetime.combine(arguments.before, time(), zone).timestamp()) if arguments.before else None
+    before = last_month(now, load(arguments.config).readings_months, before_s)
+    move_months(engine, estate_id, step, writer, before, arguments.out.resolve(), now, _key(arguments))
+
+
 def _move(engine: Engine, estate_id: str, arguments: argparse.Namespace, step: Step) -> None:
     with reader(engine) as connection:
-        held = privileges(connection)
-        if held is not None and not held.owns:
-            raise ConfigError(
-                f"role {held.role} may not delete lines; name a --database URL with the role {held.owner}"
-            )
+        _owned(connection)
         zone = ZoneInfo(get_estate(connection, estate_id)["time_zone"])
         until_at = int(datetime.combine(arguments.before, time(), zone).timestamp())
-        name = arguments.key or load(arguments.config).heads_key
-        key = load_private_key(Path(name)) if name else None
+        key = _key(arguments)
         cleared = _clear(step)  # what a stopped run has left
         if cleared:
             print(f"estate {estate_id}: {cleared} lines that were archived before are deleted now")
@@ -140,4 +176,5 @@ def _list(engine: Engine) -> int:
             for act in kept:
                 print(f"  {act.file}: batches {act.first_seq} to {act.last_seq}, {act.lines} lines, "
                       f"SHA-256 {act.file_sha256}")  # fmt: skip
+            list_months(engine, row["estate_id"])
     return 0

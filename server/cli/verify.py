@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from server.config import load
 from server.domain.archive import ArchiveFile
 from server.domain.heads import Head, heads_of
+from server.domain.reading_archive import check_signature
 from server.domain.verification import VerifyReport
 from server.errors import ConfigError, StorageUnavailable
 from server.flows.verification import verify
@@ -25,6 +26,8 @@ from server.pay.signing import load_public_key
 from server.store.archive_file import about_of, sha256_of
 from server.store.engine import open_engine, reader, unavailable
 from server.store.estates import list_estates
+from server.store.reading_file import SUFFIX as READINGS
+from server.store.reading_file import about_of as about_readings
 
 DEMO = Path(".demo/estate645.db")
 SHOWN_MAX = 50
@@ -37,7 +40,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--database", metavar="URL", help="database to check")
     parser.add_argument("--heads", type=Path, metavar="FILE", help="signed heads that the journal must lead to")
     parser.add_argument("--public-key", type=Path, metavar="FILE", help="key that signed them")
-    parser.add_argument("--archives", type=Path, metavar="DIR", help="folder with archives whose lines are checked too")
+    parser.add_argument(
+        "--archives", type=Path, metavar="DIR", help="folder with archives whose lines and readings are checked too"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.set_defaults(run=run)
 
@@ -74,7 +79,8 @@ def _archives(folder: Path | None) -> list[ArchiveFile]:
     if folder is None:
         return []
     try:
-        found = [ArchiveFile(path, sha256_of(path)) for path in sorted(folder.glob("*.archive"))]
+        paths = sorted([*folder.glob("*.archive"), *folder.glob(f"*{READINGS}")])
+        found = [ArchiveFile(path, sha256_of(path)) for path in paths]
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be read ({error.strerror}); check its permissions") from error
     if not found:
@@ -87,7 +93,11 @@ def _heads_of_archives(files: Sequence[ArchiveFile], public_key: Path | None) ->
     if public_key is None:
         return []
     key = load_public_key(public_key)
-    return [head for one in files for head in heads_of([about_of(one.path).head], key, str(one.path))]
+    for one in files:
+        if one.path.suffix == READINGS:
+            check_signature(about_readings(one.path), key, str(one.path))
+    lines = [one.path for one in files if one.path.suffix != READINGS]
+    return [head for path in lines for head in heads_of([about_of(path).head], key, str(path))]
 
 
 def database_of(arguments: argparse.Namespace) -> str:
@@ -141,6 +151,8 @@ def _show(report: VerifyReport) -> None:
         print(
             f"  {report.archived} lines are archived; only their hashes were followed (--archives DIR checks them too)"
         )
+    if report.archived_readings:
+        print(f"  {report.archived_readings} readings are archived in files that are not at hand")
     for mismatch in report.mismatches[:SHOWN_MAX]:
         print(f"  MISMATCH invariant {mismatch.invariant}: {mismatch.subject}: {mismatch.detail}")
     if len(report.mismatches) > SHOWN_MAX:

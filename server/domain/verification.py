@@ -34,7 +34,7 @@ class Mismatch:
 class VerifyReport:
     """What was counted and what does not agree; `unsealed` batches are newer than the last seal.
 
-    `archived` lines lie in files that were not at hand: only their hashes were followed.
+    `archived` lines lie in files that were not at hand: only their hashes were followed. So do `archived_readings`.
     """
 
     estate_id: str
@@ -50,6 +50,7 @@ class VerifyReport:
     settlements: int
     archived: int
     mismatches: tuple[Mismatch, ...]
+    archived_readings: int = 0
 
 
 class Findings:

@@ -4,6 +4,7 @@ The journal streams by in windows of whole batches, so memory does not grow with
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from server.domain.verification_chains import MeterBooks
 from server.domain.verification_refunds import RefundBooks
 from server.domain.voiding import VOID
 from server.errors import StorageUnavailable
+from server.flows.verification_readings import check_readings
 from server.flows.verification_rerates import RerateBooks
 from server.flows.verification_settlement import SettlementBooks
 from server.store import archive as archives
@@ -300,7 +302,8 @@ def verify(
         own.stand(act, followed=file is not None)
     for window in journal.windows(after=kept[-1].last_seq if kept else 0):
         own.take(window)
-    return _reported(own, acts)
+    readings = check_readings(own.found, connection, estate_id, files, kept)
+    return replace(_reported(own, acts), archived_readings=readings)
 
 
 def _passed(absent: Sequence[Act]) -> tuple[int, int] | None:

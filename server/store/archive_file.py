@@ -6,25 +6,22 @@ each charge (`read_wh`), `account` and `meter` say where everything stood after 
 those of the database; hashes are recomputed from them as docs/archive.md tells.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-import pysqlite3
-from sqlalchemy import Connection, Table, Text, select
+from sqlalchemy import Connection, select
 
 from server.domain.archive import FORM, AccountStanding, MeterStanding, Standing
 from server.domain.line_words import COLUMNS
 from server.errors import ConfigError
+from server.store.file_tables import fill, kind_of, make, opened, streamed, written
 from server.store.ledger import BATCH_HEADER
 from server.store.schema import batch, line, seal
 from server.store.verification_windows import lines_query
 
-ROWS_AT_ONCE = 5_000
 _SEAL = ("batch_seq", "lines_sha256", "previous_hash", "hash", "sealed_ms", "form")
 
 
@@ -52,29 +49,37 @@ def sha256_of(path: Path) -> str:
 
 def write_rows(path: Path, connection: Connection, estate_id: str, first: int, last: int) -> int:
     """Put headers, seals and lines of these batches into the empty file; the number of lines."""
-    with _written(path) as file:
-        _make(file, "batch", {name: _kind(batch, name) for name in BATCH_HEADER}, "batch_seq")
-        _make(file, "seal", {name: _kind(seal, name) for name in _SEAL}, "batch_seq")
-        kinds = {name: _kind(line, name) if name in line.c else "INTEGER" for name in COLUMNS}
-        _make(file, "line", kinds, "batch_seq, line_no")
+    with written(path) as file:
+        make(file, "batch", {name: kind_of(batch, name) for name in BATCH_HEADER}, "batch_seq")
+        make(file, "seal", {name: kind_of(seal, name) for name in _SEAL}, "batch_seq")
+        kinds = {name: kind_of(line, name) if name in line.c else "INTEGER" for name in COLUMNS}
+        make(file, "line", kinds, "batch_seq, line_no")
         for table, names in ((batch, BATCH_HEADER), (seal, _SEAL)):
             own = table.c.batch_seq
             query = select(*(table.c[name] for name in names)).where(table.c.estate_id == estate_id)
-            _fill(file, table.name, connection, query.where(own.between(first, last)).order_by(own))
-        return _fill(file, "line", connection, lines_query(estate_id, first - 1, last))
+            _filled(file, table.name, connection, query.where(own.between(first, last)).order_by(own))
+        return _filled(file, "line", connection, lines_query(estate_id, first - 1, last))
+
+
+def _filled(file: Any, name: str, connection: Connection, query: Any) -> int:
+    count = 0
+    for rows in streamed(connection, query):
+        fill(file, name, rows)
+        count += len(rows)
+    return count
 
 
 def write_standing(path: Path, about: About, stood: Standing) -> None:
     """Put in what the file is and where everything stood; the last that is written."""
-    with _written(path) as file:
+    with written(path) as file:
         texts = {name: str(getattr(about, name)) for name in About.__slots__}
-        _make(file, "about", {"name": "TEXT", "value": "TEXT"}, "name")
+        make(file, "about", {"name": "TEXT", "value": "TEXT"}, "name")
         file.executemany("INSERT INTO about VALUES (?, ?)", [("form", str(FORM)), *texts.items()])
         for name, kind, rows in (
             ("account", AccountStanding, stood.accounts), ("meter", MeterStanding, stood.meters),
         ):  # fmt: skip
             key = "account_id" if name == "account" else "meter_id, install_no"
-            _make(file, name, {field: "TEXT" if _is_text(field) else "INTEGER" for field in kind._fields}, key)
+            make(file, name, {field: "TEXT" if _is_text(field) else "INTEGER" for field in kind._fields}, key)
             marks = ", ".join("?" * len(kind._fields))
             file.executemany(f"INSERT INTO {name} VALUES ({marks})", [tuple(row) for row in rows])  # noqa: S608
 
@@ -83,56 +88,9 @@ def _is_text(field: str) -> bool:
     return field in ("account_id", "meter_id", "rates_wh", "order_rates_wh")
 
 
-def _kind(table: Table, name: str) -> str:
-    return "TEXT" if isinstance(table.c[name].type, Text) else "INTEGER"
-
-
-@contextmanager
-def _written(path: Path) -> Iterator[Any]:
-    file = pysqlite3.connect(str(path), isolation_level=None)
-    try:
-        file.execute("PRAGMA journal_mode=OFF")  # the file has its name only when it is whole
-        file.execute("PRAGMA synchronous=OFF")
-        file.execute("BEGIN")
-        yield file
-        file.execute("COMMIT")
-    finally:
-        file.close()
-
-
-def _make(file: Any, name: str, kinds: Mapping[str, str], key: str) -> None:
-    columns = ", ".join(f"{column} {kind}" for column, kind in kinds.items())
-    file.execute(f"CREATE TABLE {name} ({columns}, PRIMARY KEY ({key})) STRICT, WITHOUT ROWID")
-
-
-def _fill(file: Any, name: str, connection: Connection, query: Any) -> int:
-    count = 0
-    found = connection.execute(query, execution_options={"yield_per": ROWS_AT_ONCE})
-    for rows in found.partitions():
-        marks = ", ".join("?" * len(rows[0]))
-        file.executemany(f"INSERT INTO {name} VALUES ({marks})", [tuple(row) for row in rows])  # noqa: S608
-        count += len(rows)
-    return count
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """The file as it is, without a lock or a journal beside it; ConfigError for what is no archive of this form."""
-    if not path.is_file():
-        raise ConfigError(f"there is no archive {path}; name a file that `estate645 archive` wrote")
-    try:
-        file = pysqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)
-        try:
-            yield file
-        finally:
-            file.close()
-    except pysqlite3.Error as error:
-        raise ConfigError(f"{path} is no archive of this program ({error}), or it was changed") from error
-
-
 def about_of(path: Path) -> About:
     """What a file says of itself."""
-    with _opened(path) as file:
+    with opened(path) as file:
         texts = dict(file.execute("SELECT name, value FROM about").fetchall())
     if texts.pop("form", None) != str(FORM) or set(texts) != set(About.__slots__):
         raise ConfigError(f"{path} is no archive of form {FORM}; use the release that wrote it")
@@ -146,7 +104,7 @@ def about_of(path: Path) -> About:
 
 def standing_of(path: Path) -> Standing:
     """Where everything stood at its end."""
-    with _opened(path) as file:
+    with opened(path) as file:
         accounts = file.execute(f"SELECT {', '.join(AccountStanding._fields)} FROM account").fetchall()  # noqa: S608
         meters = file.execute(f"SELECT {', '.join(MeterStanding._fields)} FROM meter").fetchall()  # noqa: S608
     return Standing(sorted(AccountStanding(*row) for row in accounts), sorted(MeterStanding(*row) for row in meters))
@@ -157,7 +115,7 @@ def lines_of(path: Path, batches: Sequence[int]) -> list[tuple[Any, ...]]:
     if not batches:
         return []
     wanted = set(batches)
-    with _opened(path) as file:
+    with opened(path) as file:
         found = file.execute(
             f"SELECT {', '.join(COLUMNS[:-1])} FROM line WHERE batch_seq BETWEEN ? AND ? "  # noqa: S608
             "ORDER BY batch_seq, line_no",

@@ -30,7 +30,7 @@ from server.store.columns import text_column as _text
 metadata = columns.metadata
 reading, reading_act, meter_live = schema_readings.reading, schema_readings.reading_act, schema_readings.meter_live
 register_day, exchange = schema_readings.register_day, schema_readings.exchange
-archive = schema_archive.archive
+archive, reading_archive = schema_archive.archive, schema_archive.reading_archive
 archive_account, archive_meter = schema_archive.archive_account, schema_archive.archive_meter
 scheme, holiday, alert = schema_rules.scheme, schema_rules.holiday, schema_rules.alert
 bulk_cut, bulk_cut_item = schema_rules.bulk_cut, schema_rules.bulk_cut_item
@@ -52,7 +52,7 @@ APPEND_ONLY = (
     "batch", "line", "seal", "scheme", "relay_desired", "relay_attempt", "callback_inbox", "case_event", "audit",
     "reading_act", "exchange", "settlement", "settlement_sum", "account_event", "keep_desired", "keep_attempt",
     "allocation", "allocation_share", "allocation_reversal", "recovery_rule", "archive", "archive_account",
-    "archive_meter", "bill_file", "settlement_begun", "debt_instalment",
+    "archive_meter", "reading_archive", "bill_file", "settlement_begun", "debt_instalment",
 )  # fmt: skip
 
 

@@ -15,6 +15,14 @@ archive = Table(  # acts, in order: see server.domain.archive.Act
     _text("file"), _text("file_sha256"), _text("hash"), _text("standing_sha256"), _text("actor"), _int("created_ms"),
 )  # fmt: skip
 
+reading_archive = Table(  # acts, in order: see server.domain.reading_archive.ReadingAct
+    "reading_archive", metadata,
+    _id("estate_id"), Column("archive_no", Int64, primary_key=True, autoincrement=False),
+    _text("act"), _text("month"),  # moved | restored; a month of UTC, YYYY-MM
+    _int("from_at"), _int("to_at"), _int("readings"), _text("file"), _text("file_sha256"), _text("rows_sha256"),
+    _text("actor"), _int("created_ms"),
+)  # fmt: skip
+
 archive_account = Table(
     "archive_account", metadata,
     _id("estate_id"), Column("archive_no", Int64, primary_key=True, autoincrement=False), _id("account_id"),

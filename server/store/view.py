@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, and_, func, select, union
 
+from server.domain.archive import Archived
 from server.domain.voiding import VOID
+from server.store.reading_archive import archived_until
 from server.store.readings import ACCEPTED, HELD_VERDICTS
 from server.store.schema import account_event, anomaly_case, batch, estate, line, meter, notice, reading, supply
 
@@ -70,6 +72,12 @@ def cycles(connection: Connection, estate_id: str) -> tuple[int, int]:
 
 def readings_seen(connection: Connection, estate_id: str, span: Span) -> Iterator[tuple[str, int, int, bool]]:
     """(meter, world time, register in Wh, whether it was believed); what is not is held for a person to decide."""
+    until_at = archived_until(connection, estate_id)
+    if span.from_s < until_at:
+        raise Archived(
+            f"readings of before {until_at} (epoch seconds) are archived; begin later, or put them back "
+            "(estate645 archive --restore FILE)"
+        )
     columns = select(reading.c.meter_id, reading.c.read_at, reading.c.total_wh, reading.c.verdict).where(
         reading.c.estate_id == estate_id,
         reading.c.read_at > span.from_s,

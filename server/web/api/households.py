@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
+from pydantic import Field
 from starlette.responses import Response
 
 from server.errors import NotFound
@@ -14,6 +15,7 @@ from server.store.estates import get_estate
 from server.store.gaps import gaps_of
 from server.store.household import days, relay_history
 from server.store.ledger import balance_at, ledger_balances
+from server.store.reading_archive import archived_until
 from server.web.api.paging import Cursor, Limit, Page, answer, decode_cursor, decode_number, encode_cursor
 from server.web.api.shapes import (
     Balance,
@@ -85,7 +87,13 @@ def household(request: Request, own: Own) -> Response:
     return answer(request, Household.model_validate(own))
 
 
-@router.get("/households/{account_id}/readings", response_model=Page[Reading], summary="Its readings")
+class ReadingPage(Page[Reading]):
+    """A page of readings, and from when on the database still has them."""
+
+    archived_until: int | None = Field(description="most readings of before this instant are archived; null: none are")
+
+
+@router.get("/households/{account_id}/readings", response_model=ReadingPage, summary="Its readings")
 def readings(request: Request, conn: Reader, who: Viewer, own: Own, cursor: Cursor = "", limit: Limit = 50) -> Response:
     """Readings of the household's meter since it moved in, with their verdicts, newest first."""
     since = moved_in_at(conn, who.estate_id, own.account_id)
@@ -94,7 +102,8 @@ def readings(request: Request, conn: Reader, who: Viewer, own: Own, cursor: Curs
     )
     items = [shape_row(Reading, row) for row in rows[:limit]]
     following = _next([str(row["read_at"]) for row in rows], limit)
-    return answer(request, Page[Reading](items=items, next_cursor=following))
+    archived = archived_until(conn, who.estate_id) or None
+    return answer(request, ReadingPage(items=items, next_cursor=following, archived_until=archived))
 
 
 @router.get("/households/{account_id}/ledger", response_model=Page[LedgerLine], summary="Its ledger")

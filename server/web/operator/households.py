@@ -21,6 +21,7 @@ from server.store.estates import get_estate
 from server.store.gaps import gaps_of
 from server.store.household import LedgerRow, RelayWish
 from server.store.meters import meter_of_account
+from server.store.reading_archive import archived_until
 from server.store.settlement import months_of
 from server.store.wall import HouseholdRow
 from server.web import i18n, pages
@@ -118,6 +119,7 @@ def household_page(request: Request, state: State, conn: Reader, who: Viewer, ac
         variables_late=is_late(row.variables_at, f.now_s, estate.reading_cycle_s),
         ledger=ledger,
         archived_at=newest_end(conn, who.estate_id)[1],
+        readings_archived_at=archived_until(conn, who.estate_id),
         question=question,
         checks=checks,
         wishes=reads.relay_history(conn, who.estate_id, row.meter_id),

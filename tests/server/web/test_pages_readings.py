@@ -159,3 +159,23 @@ def test_bits_of_the_status_word_that_have_no_name_are_shown_raw(web):
     assert "relay open, relay commanded open" in page
     assert "bits without a name: 0400" in page
     assert client.get("/api/v1/households/A1").json()["status3"] == 0x0450
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("zh_CN", "之前的读数已归档"), ("en", "are archived; the energy of days")]
+)
+def test_the_page_and_the_api_say_that_older_readings_are_archived(web, language, said):
+    client = web.signed_in("operator")
+    client.cookies.set("estate645_language", language)
+    path = "/api/v1/households/A1/readings"
+    assert said not in client.get("/households/A1").text
+    assert client.get(path).json()["archived_until"] is None
+    texts = dict.fromkeys(("file", "file_sha256", "rows_sha256", "actor"), "")
+    span = {"month": "2026-08", "from_at": WORLD_S - 90 * 86_400, "to_at": WORLD_S - 60 * 86_400, "readings": 9}
+    web.execute(
+        schema.reading_archive.insert().values(
+            estate_id=ESTATE, archive_no=1, act="moved", created_ms=0, **span, **texts
+        )
+    )
+    assert said in client.get("/households/A1").text
+    assert client.get(path).json()["archived_until"] == span["to_at"]
