@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select
@@ -80,10 +81,16 @@ def get_meter(connection: Connection, estate_id: str, meter_id: str) -> MeterRow
     return found
 
 
+# In no order, since SQLite would walk through all meters of the estate in that of their numbers.
+_OF_ACCOUNT = select(*_COLUMNS).where(
+    meter.c.estate_id == bindparam("estate_id"), meter.c.account_id == bindparam("account_id")
+)  # fmt: skip
+
+
 def meters_of_account(connection: Connection, estate_id: str, account_id: str) -> Sequence[MeterRow]:
     """The meters whose consumption an account pays, by address."""
-    query = select(*_COLUMNS).where(meter.c.estate_id == estate_id, meter.c.account_id == account_id)
-    return [_row(row) for row in connection.execute(query.order_by(meter.c.meter_id))]
+    rows = connection.execute(_OF_ACCOUNT, {"estate_id": estate_id, "account_id": account_id})
+    return sorted(map(_row, rows), key=attrgetter("meter_id"))
 
 
 def meter_of_account(connection: Connection, estate_id: str, account_id: str) -> MeterRow:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, and_, bindparam, select
 
+from server.store.direct import Query
 from server.store.schema import api_client, app_user, login_session
 
 RESIDENT = "resident"  # of whom there are thousands, and who books nothing on others
@@ -40,23 +41,25 @@ def names(connection: Connection, estate_id: str) -> dict[str, str]:
     return found | {f"client:{client_id}": name for client_id, name in connection.execute(clients) if name}
 
 
-_SESSION = (
-    select(app_user, login_session.c.csrf, login_session.c.expires_ms, login_session.c.confirmed_ms)
-    .join(
-        login_session,
-        and_(login_session.c.estate_id == app_user.c.estate_id, login_session.c.user_id == app_user.c.user_id),
-    )
-    .where(
-        login_session.c.token_sha256 == bindparam("token_sha256"),
-        login_session.c.expires_ms > bindparam("now_ms"),
-        app_user.c.active == 1,
+_SESSION = Query(
+    lambda _among: (
+        select(app_user, login_session.c.csrf, login_session.c.expires_ms, login_session.c.confirmed_ms)
+        .join(
+            login_session,
+            and_(login_session.c.estate_id == app_user.c.estate_id, login_session.c.user_id == app_user.c.user_id),
+        )
+        .where(
+            login_session.c.token_sha256 == bindparam("token_sha256"),
+            login_session.c.expires_ms > bindparam("now_ms"),
+            app_user.c.active == 1,
+        )
     )
 )
 
 
-def session_of(connection: Connection, token_sha256: str, now_ms: int) -> RowMapping | None:
+def session_of(connection: Connection, token_sha256: str, now_ms: int) -> dict[str, Any] | None:
     """The active person of a session that has not expired, with the session's csrf token; None for strangers."""
-    return connection.execute(_SESSION, {"token_sha256": token_sha256, "now_ms": now_ms}).mappings().one_or_none()
+    return next(iter(_SESSION.ask(connection, token_sha256=token_sha256, now_ms=now_ms)), None)
 
 
 def add_user(connection: Connection, **values: Any) -> None:

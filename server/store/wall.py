@@ -4,8 +4,10 @@
 it by `domain.states`, never stored.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select
@@ -112,10 +114,10 @@ _ALL = _households()
 _ORDERED = _ALL.order_by(
     building.c.position, building.c.building_id, room.c.floor.desc(), room.c.door, meter.c.meter_id
 )  # fmt: skip
-_BY_METER = _ALL.order_by(meter.c.meter_id)
-_OF_ACCOUNT = _BY_METER.where(account.c.account_id == bindparam("account_id"))
-_OF_ROOM = _BY_METER.where(account.c.room_id == bindparam("room_id"))
-_OF_ACCOUNTS = _BY_METER.where(account.c.account_id.in_(bindparam("account_ids", expanding=True)))
+# In no order, since SQLite would walk through all meters of the estate to find few of them in that of their numbers.
+_OF_ACCOUNT = _ALL.where(account.c.account_id == bindparam("account_id"))
+_OF_ROOM = _ALL.where(account.c.room_id == bindparam("room_id"))
+_OF_ACCOUNTS = _ALL.where(account.c.account_id.in_(bindparam("account_ids", expanding=True)))
 
 
 def households(connection: Connection, estate_id: str) -> list[HouseholdRow]:
@@ -138,7 +140,7 @@ def households_of(connection: Connection, estate_id: str, account_ids: Sequence[
     found: list[HouseholdRow] = []
     for start in range(0, len(account_ids), IDS_AT_ONCE):
         asked = {"estate_id": estate_id, "account_ids": account_ids[start : start + IDS_AT_ONCE]}
-        found += _one_each(map(HouseholdRow._make, connection.execute(_OF_ACCOUNTS, asked)))
+        found += _one_each(_by_meter(connection, _OF_ACCOUNTS, asked))
     return found
 
 
@@ -163,7 +165,11 @@ def household_of_room(connection: Connection, estate_id: str, room_id: str) -> H
 
 
 def _first(connection: Connection, query: Select[Any], asked: Mapping[str, str]) -> HouseholdRow | None:
-    return next(iter(_one_each(map(HouseholdRow._make, connection.execute(query, asked)))), None)
+    return next(iter(_one_each(_by_meter(connection, query, asked))), None)
+
+
+def _by_meter(connection: Connection, query: Select[Any], asked: Mapping[str, Any]) -> list[HouseholdRow]:
+    return sorted(map(HouseholdRow._make, connection.execute(query, asked)), key=attrgetter("meter_id"))
 
 
 def find(connection: Connection, estate_id: str, words: str) -> list[HouseholdRow]:
@@ -229,4 +235,5 @@ def shell_counts(connection: Connection, estate_id: str, rows: Sequence[Househol
     asked = {"estate_id": estate_id}
     buses = int(connection.execute(_BUSES, asked).scalar_one())
     cases = int(connection.execute(_CASES, asked).scalar_one())
-    return ShellCounts(len(rows), buses, cases, sum(1 for row in rows if row.relay in ("open", "permitted")))
+    relays = Counter(map(attrgetter("relay"), rows))
+    return ShellCounts(len(rows), buses, cases, sum(relays[state] for state in DARK))

@@ -6,6 +6,7 @@ Templates have no logic beyond choosing words; autoescape is on everywhere.
 """
 
 import json
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -81,10 +82,18 @@ def asset(name: str) -> str:
     return f"/assets/{manifest().get(name, name)}"
 
 
+class Templates(Environment):
+    """Templates that see what is global as one dict: a chain of dicts is looked through again at every import."""
+
+    def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
+        """The globals as they are when a template is loaded."""
+        return {**self.globals, **(d or {})}
+
+
 @cache
 def environment(language: str) -> Environment:
     """The templates of one language."""
-    env = Environment(
+    env = Templates(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,

@@ -29,6 +29,8 @@ from server.web.state import WebState
 
 KEEP = "public, max-age=31536000, immutable"
 VERSION = "0.1.0"
+# What is asked for most is tried first. No route outside of a group fits what its group is asked for.
+FREQUENT = ("/me", "/api/v1/households", "/households", "/livez", "/today", "/wall", "/counter", "/events", "/assets")
 ROUTERS: tuple[APIRouter, ...] = (
     auth.router,
     callbacks.router,
@@ -74,7 +76,15 @@ def create_site(state: WebState) -> FastAPI:
     for router in ROUTERS:
         site.router.routes.extend(router.routes)
     site.mount("/assets", BuiltFiles(directory=DIST, check_dir=False), name="assets")
+    site.router.routes.sort(key=_rank)
     return site
+
+
+def _rank(route: BaseRoute) -> int:
+    """Where a route is tried: one after the other they are compared with what was asked for."""
+    path = getattr(route, "path", "")
+    groups = (number for number, start in enumerate(FREQUENT) if path == start or path.startswith(f"{start}/"))
+    return next(groups, len(FREQUENT))
 
 
 class BuiltFiles(StaticFiles):

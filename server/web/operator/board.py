@@ -118,8 +118,10 @@ class Shown:
 
     def grid(self, number: int, selected: str = "") -> Markup:
         """The markup of a building's floors; the tile of room `selected` is marked."""
-        here = selected if any(self.tiles[one].room == selected for one in self.buildings[number].places) else ""
-        return self._board.grid(self.tiles, self.buildings[number], number, here)
+        building = self.buildings[number]
+        if selected and not any(self.tiles[one].room == selected for one in building.places):
+            selected = ""
+        return self._board.grid(self.tiles, building, number, selected)
 
     def as_json(self) -> str:
         """All tiles as a JSON list."""

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -118,8 +119,8 @@ class Line:
 
 def lines_of(rows: Sequence[wall.HouseholdRow], since: int) -> list[Line]:
     """Households' meters by bus, and how many of them were read from `since` on."""
-    meters = Counter(row.bus_id for row in rows)
-    fresh = Counter(row.bus_id for row in rows if row.reading_at is not None and row.reading_at >= since)
+    meters = Counter(map(attrgetter("bus_id"), rows))
+    fresh = Counter([row.bus_id for row in rows if row.reading_at is not None and row.reading_at >= since])
     return [
         Line(bus_id, fresh[bus_id], count, share_bar((("f1s", fresh[bus_id]), ("fo", count - fresh[bus_id])), 400))
         for bus_id, count in sorted(meters.items())

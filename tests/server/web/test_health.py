@@ -1,6 +1,9 @@
 """Health: alive without a database, ready only with one and with a clock that was set."""
 
+from concurrent.futures import Future
+
 from server.clock import Now
+from server.web.site import FREQUENT, routes_of
 from tests.server.web.conftest import MACHINE_MS, WORLD_S
 
 
@@ -30,3 +33,25 @@ def test_without_a_database_it_is_alive_but_not_ready(web, monkeypatch):
     assert client.get("/livez").status_code == 200
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json()["database"]) == (503, "failed")
+
+
+def test_no_route_outside_of_a_frequent_group_fits_what_the_group_is_asked_for(web):
+    paths = [getattr(route, "path", "") for route in routes_of(web.site.routes)]
+    assert paths[0] == "/me"
+    for start in FREQUENT:
+        asked = start.split("/")
+        inside = [path for path in paths if path == start or path.startswith(f"{start}/")]
+        assert inside, start
+        for path in set(paths) - set(inside):
+            words = path.split("/")[: len(asked)]
+            fits = len(words) == len(asked) and all(
+                one == own or "{" in own for one, own in zip(asked, words, strict=True)
+            )
+            assert not fits, f"{path} may fit {start}"
+
+
+def test_a_writer_that_does_not_answer_is_not_ready(web, monkeypatch):
+    monkeypatch.setattr("server.web.health.WRITER_S", 0.05)
+    monkeypatch.setattr(web.state.writer, "submit", lambda work, urgent: Future())
+    answer = web.client().get("/readyz")
+    assert (answer.status_code, answer.json()["writer"]) == (503, "does not answer")
