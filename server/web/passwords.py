@@ -31,13 +31,16 @@ def hash_password(password: str) -> str:
 class PasswordDesk:
     """Verifies passwords for one process; `busy` counts running and waiting ones."""
 
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(RUNNING_MAX, thread_name_prefix="password")
+    def __init__(self, processes: int = 1) -> None:
+        """So many processes share what strangers may cost; each has room for one at least."""
+        running = max(1, RUNNING_MAX // max(1, processes))
+        self._pool = ThreadPoolExecutor(running, thread_name_prefix="password")
+        self._busy_max = running + WAITING_MAX // max(1, processes)
         self.busy = 0
 
     async def verify(self, stored: str | None, password: str) -> bool:
         """Whether `password` fits `stored` (None: an unknown login); raises TooManyRequests when the queue is full."""
-        if self.busy >= RUNNING_MAX + WAITING_MAX:
+        if self.busy >= self._busy_max:
             raise TooManyRequests("too many people are signing in at once; try again in a few seconds")
         self.busy += 1
         try:

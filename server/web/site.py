@@ -64,7 +64,7 @@ def create_site(state: WebState) -> FastAPI:
         ],
     )
     site.state.web = state
-    site.state.passwords = PasswordDesk()
+    site.state.passwords = PasswordDesk(state.config.web_processes)
     site.state.live = events.LiveHub()
     site.state.admission = asyncio.Semaphore(READERS_MAX)
     site.state.admission_to_change = asyncio.Semaphore(CHANGERS_MAX)

@@ -34,7 +34,7 @@ def test_the_unit_hands_the_keys_over_and_shuts_the_rest():
     assert own["ExecStart"].endswith("estate645 serve --config /etc/estate645/estate645.toml")
     for name, value in {
         "NoNewPrivileges": "yes", "ProtectSystem": "strict", "CapabilityBoundingSet": "", "DevicePolicy": "closed",
-        "StateDirectoryMode": "0700", "UMask": "0077", "MemoryDenyWriteExecute": "yes",
+        "StateDirectoryMode": "0700", "UMask": "0077", "MemoryDenyWriteExecute": "yes", "KillMode": "mixed",
     }.items():  # fmt: skip
         assert own[name] == value, name
     assert re.findall(r"DeviceAllow=char-(\w+) rw", UNIT) == ["ttyS", "ttyUSB", "ttyACM", "ttyAMA"]

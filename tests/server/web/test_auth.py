@@ -207,18 +207,18 @@ def test_an_unknown_login_costs_a_hash_too(web, monkeypatch):
     assert verified == [None]
 
 
-def test_passwords_beyond_the_queue_are_refused_without_a_hash():
-    desk = PasswordDesk()
+@pytest.mark.parametrize("processes", [1, 2])
+def test_passwords_beyond_the_queue_are_refused_without_a_hash(processes):
+    desk, room = PasswordDesk(processes), (RUNNING_MAX + WAITING_MAX) // processes
     stored = hash_password("right")
 
     async def rush():
-        room = RUNNING_MAX + WAITING_MAX
         return await asyncio.gather(*(desk.verify(stored, "right") for _ in range(room + 5)), return_exceptions=True)
 
     found = asyncio.run(rush())
     desk.close()
     assert sum(isinstance(one, TooManyRequests) for one in found) == 5
-    assert [one for one in found if one is True] == [True] * (RUNNING_MAX + WAITING_MAX)
+    assert [one for one in found if one is True] == [True] * room
     assert desk.busy == 0
 
 
