@@ -107,15 +107,19 @@ def _allowed(name: str, samples: list[float], unit: str, most: float, goal: floa
 def _beside(kind: str, books: Books, quick: bool) -> Result:
     """The time of a payment while all meters are being charged in the batches of service."""
     waits: list[float] = []
+    failures: list[BaseException] = []
 
     def pay(turn: int, done: threading.Event) -> None:
         number = 0
-        while not done.is_set():
-            start = time.perf_counter()
-            books.top_up(number, f"beside-{turn}-{number}")
-            waits.append((time.perf_counter() - start) * 1_000)
-            number += 1
-            time.sleep(PAUSE_S)
+        try:
+            while not done.is_set():
+                start = time.perf_counter()
+                books.top_up(number, f"beside-{turn}-{number}")
+                waits.append((time.perf_counter() - start) * 1_000)
+                number += 1
+                time.sleep(PAUSE_S)
+        except BaseException as error:
+            failures.append(error)
 
     for turn in range(1 if quick else BESIDE_TURNS):
         progress(f"ledger: {kind}, payments beside the billing, {turn + 1}")
@@ -126,6 +130,10 @@ def _beside(kind: str, books: Books, quick: bool) -> Result:
         books.charge_in_batches()
         done.set()
         payer.join()
+    if failures or not waits:
+        raise BenchFailed(
+            f"a payment beside the billing failed: {failures[0]}" if failures else "nobody paid meanwhile"
+        )
     p99 = statistics.quantiles([*waits, waits[-1]], n=100)[98]
     name = f"{kind}: p99 of a top-up while {books.meters:,} meters are charged"
     return Result(name, p99, "ms", Peer("allowed", P99_MS), P99_MS / p99, None, floor=1.0, goal=P99_MS / P99_GOAL_MS)

@@ -129,9 +129,11 @@ def databases(kinds: Sequence[str], *, delayed: bool = False) -> Iterator[dict[s
     try:
         makers: dict[str, Callable[[], str]] = {"sqlite": lambda: f"sqlite:///{folder / f'{next(numbers)}.db'}"}
         binaries = postgres_server.binaries()
-        if "postgresql" not in kinds or binaries is None:
-            yield {kind: makers[kind] for kind in kinds if kind in makers}
+        if "postgresql" not in kinds:
+            yield {kind: makers[kind] for kind in kinds}
             return
+        if binaries is None:
+            raise BenchFailed(postgres_server.ABSENT)
         options: tuple[str, ...] = ("fsync=on", "max_wal_size=4GB", "shared_buffers=256MB")
         if delayed:
             options += (f"commit_delay={COMMIT_DELAY_US}", "commit_siblings=0")

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from server.domain.ledger import CASH, ELECTRICITY, METER_CREDIT, ledger_account
+from server.domain.ledger import CASH, ELECTRICITY, METER_CREDIT, REVENUE, ledger_account
 
 INITIAL, NORMAL, PAUSED, LEFT, CLOSED = STATUSES = ("initial", "normal", "paused", "left", "closed")
 PREPAID, POSTPAID = PAYMENTS = ("prepaid", "postpaid")
@@ -38,22 +38,15 @@ ADJUSTMENT, BANK = "adjustment", "bank"
 HOW_PAID_OUT = {"cash": CASH, "bank": BANK}  # to the account that the money leaves
 HOUSEHOLD_TIERS, PREMISES_TIERS = TIER_POLICIES = ("household", "premises")  # whose counters a new household has
 KIND_OF_ACT = {
-    "adjusted": "adjustment",
-    "opening": "opening",
-    "paid_out": "payout",
-    "carried": "carry",
-    "meter_settled": "meter_settled",
-}
-ALWAYS_TOLD = frozenset(
-    ("adjustment", "payout", "carry", "meter_settled")
-)  # kinds of batches that no other part of the system books
-COUNTER_SIDES = (
-    ADJUSTMENT,
-    BANK,
-    CASH,
-    "opening",
-    METER_CREDIT,
-)  # accounts of the estate on the other side of those bookings
+    "adjusted": "adjustment", "opening": "opening", "paid_out": "payout", "carried": "carry",
+    "meter_settled": "meter_settled", "fee_booked": "fee", "transferred": "transfer",
+}  # fmt: skip
+ALONE = frozenset(("carried", "fee_booked", "transferred"))  # acts that need no second person, whatever the amount
+ALWAYS_TOLD = frozenset(  # kinds of batches that no other part of the system books
+    ("adjustment", "payout", "carry", "meter_settled", "fee", "transfer")
+)
+# accounts of the estate on the other side of those bookings
+COUNTER_SIDES = (ADJUSTMENT, BANK, CASH, "opening", METER_CREDIT)
 
 OPEN_WORDS = {
     "order": "a payment order is not decided",
@@ -119,12 +112,13 @@ def telling_problems(kind: str, amounts: Mapping[str, int], told: Sequence[Told]
     if not told and kind not in ALWAYS_TOLD:
         return []
     said = {ledger_account(one.account_id, one.ledger): one.amount_fen for one in told}
-    booked = {name: fen for name, fen in amounts.items() if name.partition(":")[0] not in COUNTER_SIDES}
+    sides = (REVENUE,) if kind == "fee" else COUNTER_SIDES
+    booked = {name: fen for name, fen in amounts.items() if name.partition(":")[0] not in sides}
     wrong = [] if said == booked else [f"the accounts' lives tell {said}, the batch books {booked}"]
     for one in told:
         if KIND_OF_ACT.get(one.act) != kind:
             wrong.append(f"event {one.event_no} of account {one.account_id} is told as {one.act}, booked as {kind}")
         second = one.approved_by not in (None, one.actor)
-        if one.act != "carried" and needs_second_person(one.amount_fen, one.limit_fen) and not second:
+        if one.act not in ALONE and needs_second_person(one.amount_fen, one.limit_fen) and not second:
             wrong.append(f"{one.amount_fen} fen are beyond the {one.limit_fen} fen of one person, and nobody approved")
     return wrong

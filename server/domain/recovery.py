@@ -5,8 +5,10 @@ which power may come back and at or above its second alarm, so that nobody who p
 because of old debts. Debts are paid in the order of the rule, or in proportion, to the largest remainders first.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from server.domain.allocation import largest_remainder
 from server.domain.ledger import ELECTRICITY, LEDGERS
@@ -16,6 +18,8 @@ PERMILLE = 1000
 IN_ORDER, PRO_RATA = "order", "pro_rata"
 SPLITS = (IN_ORDER, PRO_RATA)
 RETURN = "recovery_return"  # the kind of batch by which a reversed sale takes its share back
+TOLD_FORM = 2  # of rules set since each top-up that owes a share tells in a batch what had to be left, even all of it
+_MEMO = re.compile(r"at least (-?\d{1,19}) fen stay for electricity")
 DEBT_LEDGERS = tuple(ledger for ledger in LEDGERS if ledger != ELECTRICITY)
 
 
@@ -36,6 +40,30 @@ class RecoveryRule:
             raise Refused(f"name each ledger of debts once, of {', '.join(DEBT_LEDGERS)}")
         if self.split not in SPLITS:
             raise Refused(f"debts are paid by {' or '.join(SPLITS)}, not by {self.split!r}")
+
+
+class KeptRule(NamedTuple):
+    """A rule as it was set: when (machine time), and in which form its shares are told."""
+
+    rule: RecoveryRule
+    created_ms: int
+    form: int
+
+
+def key_of_share(payment_id: str) -> str:
+    """The idempotency key of the batch that takes a payment's share."""
+    return f"recovery:{payment_id}"
+
+
+def memo_of_floor(floor_fen: int) -> str:
+    """What the batch of a share says it had to leave."""
+    return f"at least {floor_fen} fen stay for electricity"
+
+
+def floor_of_memo(memo: str) -> int | None:
+    """What a share had to leave, None where that was not kept."""
+    found = _MEMO.fullmatch(memo)
+    return int(found[1]) if found else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,19 @@
 
 A refund that is open or decided took its amount from its account; a refunded one then left through its provider, a
 released one went back. Of no payment more goes back than it brought. What of a payment went to debts comes back only
-as it went, and only for a payment that goes back whole. All are part of invariant 5.
+as it went, and only for a payment that goes back whole. A recharge took its amount from its household into the meter,
+and gave it back when the meter refused it. All are part of invariant 5.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from server.domain.ledger import REFUNDS, SUSPENSE, provider_account
+from server.domain.ledger import METER_CREDIT, REFUNDS, SUSPENSE, provider_account
 from server.domain.recovery import RETURN
 from server.domain.refunds import REFUNDED, RELEASED
 from server.domain.verification import Findings
 
-KINDS = ("refund", "refund_paid", "refund_return", "assignment", "instalment")
+KINDS = ("refund", "refund_paid", "refund_return", "assignment", "instalment", "recharge", "recharge_return")
 SHARE = "recovery"
 
 
@@ -35,6 +36,24 @@ class SomePayment(NamedTuple):
     account_id: str | None
     amount_fen: int
     state: str
+
+
+class RechargeRow(NamedTuple):
+    """Money for a meter that keeps the credit itself, as its row says."""
+
+    recharge_id: str
+    account_id: str
+    amount_fen: int
+    status: str
+
+
+def _recharged(row: RechargeRow) -> dict[str, dict[str, int]]:
+    """What a recharge must have booked, by the key of the batch."""
+    keys = {f"recharge:{row.recharge_id}": {row.account_id: -row.amount_fen, METER_CREDIT: row.amount_fen}}
+    if row.status == "refused":
+        back = {row.account_id: row.amount_fen, METER_CREDIT: -row.amount_fen}
+        keys[f"recharge_return:{row.recharge_id}"] = back
+    return keys
 
 
 def _keys(row: RefundRow) -> dict[str, dict[str, int]]:
@@ -60,11 +79,14 @@ class RefundBooks:
         found: Findings,
         rows: Iterable[RefundRow],
         payments: Iterable[SomePayment],
+        recharges: Iterable[RechargeRow],
         instalments: Mapping[str, dict[str, int]] | None = None,
     ) -> None:
         self.found = found
         self._wanted: dict[str, dict[str, int]] = dict(instalments or {})
         self._shares: dict[str, dict[str, int] | int] = {}  # what went to debts, by payment; archived: the turnover
+        for recharge in recharges:
+            self._wanted |= _recharged(recharge)
         left_fen = {}
         for payment in payments:
             left_fen[payment.payment_id] = payment.amount_fen

@@ -5,11 +5,15 @@ is owed by the household's account of that ledger to a revenue account of the sa
 top-up of that account, or moved there from another ledger of the same household by an explicit booking.
 """
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from sqlalchemy import RowMapping
 
 from server.domain.accounts import CLOSED
 from server.domain.ledger import ELECTRICITY, LEDGERS, REVENUE, Entry, PostedTopup, ledger_account
 from server.errors import NotFound, Refused
+from server.flows.accounts import tell
 from server.flows.booked import on_booking
 from server.flows.ledger import AMOUNT_MAX_FEN, ensure_account, post_entries
 from server.store import ledger as journal
@@ -66,7 +70,11 @@ def post_fee(
     name, revenue = open_ledger(unit, estate_id, account_id, ledger), f"{REVENUE}:{ledger}"
     ensure_account(unit, estate_id, revenue)
     entries = (Entry(name, -amount_fen), Entry(revenue, amount_fen))
-    return post_entries(unit, estate_id, "fee", name, entries, idem_key, event_at, actor, memo, now)
+    posted = post_entries(unit, estate_id, "fee", name, entries, idem_key, event_at, actor, memo, now)
+    if not posted.repeated:
+        told = _Telling(get_account(unit.connection, estate_id, account_id), posted.batch_seq, actor, memo, now)
+        told.that(unit, estate_id, "fee_booked", ledger, -amount_fen)
+    return posted
 
 
 def move_between(
@@ -99,8 +107,29 @@ def move_between(
     before = get_account(unit.connection, estate_id, account_id)
     posted = post_entries(unit, estate_id, "transfer", names[0], entries, idem_key, event_at, actor, memo, now)
     if not posted.repeated:
+        told = _Telling(before, posted.batch_seq, actor, memo, now)
+        told.that(unit, estate_id, "transferred", target, amount_fen)
+        told.that(unit, estate_id, "transferred", source, -amount_fen)
         on_booking(unit, estate_id, before, now)
     return posted
+
+
+@dataclass(frozen=True, slots=True)
+class _Telling:
+    """Tells in the life of an account what a batch moved in its ledgers."""
+
+    row: RowMapping
+    batch_seq: int
+    actor: str
+    reason: str
+    now: "Now"
+
+    def that(self, unit: Unit, estate_id: str, act: str, ledger: str, amount_fen: int) -> None:
+        """One ledger, and what it gained."""
+        tell(
+            unit, estate_id, self.row, act, actor=self.actor, reason=self.reason, now=self.now, ledger=ledger,
+            amount_fen=amount_fen, limit_fen=0, batch_seq=self.batch_seq,
+        )  # fmt: skip
 
 
 def _positive(amount_fen: int) -> None:

@@ -10,17 +10,21 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
-from server.domain.ledger import Entry, ledger_account
-from server.domain.recovery import RETURN, RecoveryRule, Standing, recovered
+from server.domain.ledger import Entry, ledger_account, payload_sha256
+from server.domain.recovery import RETURN, RecoveryRule, Standing, key_of_share, memo_of_floor, recovered
 from server.errors import Refused
 from server.flows.ledger import post_entries
 from server.store import audit
 from server.store import ledger as journal
 from server.store import recovery as kept
+from server.store.bulk import Bundle
 from server.store.unit import Unit
 
 if TYPE_CHECKING:
     from server.clock import Now
+
+KIND = "recovery"
+NOTHING_MOVED = payload_sha256(KIND)
 
 
 def set_rule(unit: Unit, estate_id: str, rule: RecoveryRule, *, actor: str, now: "Now") -> int:
@@ -39,8 +43,8 @@ def undo(unit: Unit, estate_id: str, account_id: str, payment_id: str, *, actor:
 
     The batch has the lines of the one that moved it, with the other sign. Refused where those are archived.
     """
-    booked = journal.batch_of_key(unit.connection, estate_id, f"recovery:{payment_id}")
-    if booked is None:
+    booked = journal.batch_of_key(unit.connection, estate_id, key_of_share(payment_id))
+    if booked is None or booked["payload_sha256"] == NOTHING_MOVED:
         return 0
     lines = journal.lines_of_batch(unit.connection, estate_id, booked["batch_seq"])
     if not lines:
@@ -80,13 +84,22 @@ def on_topup(
     after = kept.standing_of(unit.connection, estate_id, account_id)
     alarm2_fen = max(due.alarm2_fen, after.alarm2_fen)  # limits may have moved with this very top-up
     before_fen = after.balance_fen - amount_fen
-    parts = recovered(due.rule, Standing(before_fen, after.close_allowed_fen, alarm2_fen, after.debts), amount_fen)
+    standing = Standing(before_fen, after.close_allowed_fen, alarm2_fen, after.debts)
+    parts, key = recovered(due.rule, standing, amount_fen), key_of_share(payment_id)
+    memo = memo_of_floor(standing.floor_fen)
     if not parts:
+        _tell_nothing(unit, estate_id, key, memo, actor, now)
         return 0, after.balance_fen
     moved_fen = sum(parts.values())
     entries = [Entry(account_id, -moved_fen)]
     entries += [Entry(ledger_account(account_id, ledger), fen) for ledger, fen in parts.items()]
-    posted = post_entries(
-        unit, estate_id, "recovery", account_id, entries, f"recovery:{payment_id}", now.world_s, actor, "", now
-    )  # fmt: skip
+    posted = post_entries(unit, estate_id, KIND, account_id, entries, key, now.world_s, actor, memo, now)
     return moved_fen, posted.balance_fen
+
+
+def _tell_nothing(unit: Unit, estate_id: str, key: str, memo: str, actor: str, now: "Now") -> None:
+    """Put into the chain that a household with debts kept all of its top-up, and why."""
+    seq, bundle = journal.next_batch_seq(unit.connection, estate_id), Bundle()
+    header = (seq, KIND, now.world_s, now.machine_ms, key, NOTHING_MOVED, 0, 0, actor, memo)
+    journal.append(bundle, estate_id, [(header, [])])
+    bundle.send(unit.connection)

@@ -14,21 +14,15 @@ from sqlalchemy import Connection
 from server.domain.accounts import Told, telling_problems
 from server.domain.archive import Act, ArchiveFile, Standing, present, sealed_act
 from server.domain.heads import Head
-from server.domain.ledger import (
-    CASH,
-    GENESIS,
-    SUSPENSE,
-    chain_hash,
-    lines_sha256,
-    provider_account,
-    sealed_header,
-)
+from server.domain.ledger import GENESIS, REVENUE, chain_hash, lines_sha256, sealed_header
 from server.domain.line_words import LineWords, Words, hash_of_lines
 from server.domain.rerating import KIND
 from server.domain.tariff_calendar import TariffCalendar
 from server.domain.verification import Findings, Mismatch, VerifyReport
 from server.domain.verification_accounts import AccountBooks
+from server.domain.verification_bookings import OF_CHARGES, Booked, PaymentBooks, shape_problem
 from server.domain.verification_chains import MeterBooks
+from server.domain.verification_recovery import RecoveryBooks
 from server.domain.verification_refunds import RefundBooks
 from server.domain.voiding import VOID
 from server.errors import StorageUnavailable
@@ -41,6 +35,7 @@ from server.store import verification as books
 from server.store.accounts import told
 from server.store.append_only import unguarded
 from server.store.debt_plans import batches_wanted
+from server.store.recovery import kept_rules
 from server.store.schema import APPEND_ONLY
 from server.store.tariffs import load_tariffs
 from server.store.verification_windows import Batch, Journal, Window
@@ -67,7 +62,8 @@ class _Books:
             *books.judged_by_people(connection, estate_id),
         )
         self.rerates = RerateBooks(self.found, connection, estate_id)
-        self.payments = _Payments(self.found, books.payments(connection, estate_id))
+        self.payments = PaymentBooks(self.found, books.payments(connection, estate_id))
+        self.recoveries = RecoveryBooks(self.found, kept_rules(connection, estate_id))
         self.settlements = SettlementBooks(connection, estate_id, self.found, passed)
         self.refunds = RefundBooks(
             self.found, *books.refunds(connection, estate_id), batches_wanted(connection, estate_id)
@@ -98,6 +94,7 @@ class _Books:
             own = Standing(self.accounts.standing(), self.meters.standing())
             self.found.expect(2, subject, "hash of what its lines come to", own.sha256(), kept.sha256())
         self.accounts.stand(kept.accounts)
+        self.recoveries.stand((one.account_id, one.balance_fen) for one in kept.accounts)
         self.meters.stand(kept.meters)
 
     def _follow(self, window: Window, *, passing: bool) -> None:
@@ -111,19 +108,23 @@ class _Books:
         corrected = set(lines["batch_seq"][meterless].tolist())
         canonical = lines.canonical()
         names, accounts, amounts = lines.names["account_id"].texts, lines["account_id"], lines["amount_fen"]
-        sums = np.concatenate([[0], np.cumsum(amounts)]).tolist()
+        afters, sums = lines["balance_after_fen"], np.concatenate([[0], np.cumsum(amounts)]).tolist()
         for batch, start, end in zip(window.batches, starts, ends, strict=True):
             absent = passing and start == end
             self._batch(batch, batch.header[6] if absent else end - start, sums[end] - sums[start])
             self._seal(batch, None if absent else lines, canonical, start, end)
             if absent:
                 self.archived += batch.header[6]
-                self.payments.pass_by(batch.header)
+                self.payments.pass_by(batch.header[0], batch.header[1], batch.header[7])
                 self.refunds.pass_by(batch.header[1], batch.header[4], batch.header[7])
                 self.lives.pass_by(batch.header[0])
-            elif batch.header[1] != "charge":
+                continue
+            if batch.header[1] in OF_CHARGES:
+                self._revenue_only(batch.header, lines, start, end)
+            if batch.header[1] != "charge":
                 booked = [names[number] for number in accounts[start:end].tolist()]
-                self._credit(batch.header, booked, amounts[start:end].tolist())
+                moved = zip(booked, amounts[start:end].tolist(), afters[start:end].tolist(), strict=True)
+                self._credit(batch.header, list(moved))
                 if batch.header[1] == KIND:
                     charges = zip(booked, lines["charge_nf"][start:end].tolist(), strict=True)
                     self.rerates.take(batch.header[0], batch.header[9], [one for one in charges if one[1]])
@@ -147,13 +148,24 @@ class _Books:
         self.found.expect(7, subject, "count of lines", batch.header[6], count)
         self.last_seq = batch_seq
 
-    def _credit(self, header: tuple[Any, ...], accounts: list[str], amounts: list[int]) -> None:
-        turnover_fen = sum(map(abs, amounts)) // 2
+    def _revenue_only(self, header: tuple[Any, ...], lines: LineWords, start: int, end: int) -> None:
+        """What a batch of charges books apart from them goes to the revenue, and to nobody else."""
+        names, accounts = lines.names["account_id"].texts, lines["account_id"][start:end]
+        apart = (lines["meter_id"][start:end] < 0) & (lines["charge_nf"][start:end] == 0)
+        for number in np.unique(accounts[apart]).tolist():
+            if names[number] != REVENUE:
+                self.found.note(5, f"batch {header[0]}", f"is of charges, but books on {names[number]} without one")
+
+    def _credit(self, header: tuple[Any, ...], lines: list[tuple[str, int, int]]) -> None:
+        turnover_fen = sum(abs(fen) for _, fen, _ in lines) // 2
         self.found.expect(1, f"batch {header[0]}", "turnover", header[7], turnover_fen)
-        booked = dict(zip(accounts, amounts, strict=True))
-        self.payments.take(header[0], header[1], booked)
-        self.refunds.take(header[1], header[4], booked)
-        self.lives.take(header[0], header[1], booked)
+        booked = Booked(header[0], header[1], header[2], header[3], header[4], header[9], lines)
+        if problem := shape_problem(booked):
+            self.found.note(5, f"batch {header[0]}", problem)
+        amounts = booked.amounts
+        self.recoveries.take(booked, self.payments.take(booked))
+        self.refunds.take(header[1], header[4], amounts)
+        self.lives.take(header[0], header[1], amounts)
 
     def _seal(self, batch: Batch, lines: LineWords | None, canonical: Words, start: int, end: int) -> None:
         """Follow the hash chain; after the last seal comes the unsealed tail. No lines: the link has their hash."""
@@ -196,6 +208,7 @@ class _Books:
         for table in unguarded(self.connection, APPEND_ONLY):
             self.found.note(7, f"table {table}", "its append-only trigger is gone")
         self.payments.close()
+        self.recoveries.close()
         self.settlements.close(self.last_seq)
         self.refunds.close()
         self.lives.close()
@@ -225,49 +238,6 @@ class _Lives:
         """What is left has no batch."""
         for batch_seq in self._events:
             self.found.note(5, f"batch {batch_seq}", "is told in the life of an account but does not exist")
-
-
-class _Payments:
-    """Every payment has one credit of its amount, and every credit against a provider has its payment."""
-
-    def __init__(self, found: Findings, rows: Sequence[books.PaymentRow]) -> None:
-        self.found, self.count = found, len(rows)
-        self._rows: dict[int, list[books.PaymentRow]] = {}
-        for row in rows:
-            self._rows.setdefault(row.batch_seq, []).append(row)
-
-    def take(self, batch_seq: int, kind: str, amounts: dict[str, int]) -> None:
-        """One batch that is no charge."""
-        rows = self._rows.pop(batch_seq, [])
-        for row in rows[1:]:
-            subject = f"payment {row.payment_id}"
-            self.found.note(5, subject, f"shares batch {batch_seq} with payment {rows[0].payment_id}")
-        for row in rows:
-            self._one(row, kind, amounts)
-        by_provider = any(name.startswith("provider:") for name in amounts)
-        if kind == "topup" and by_provider and not rows and CASH not in amounts:
-            self.found.note(5, f"batch {batch_seq}", "credits money of a provider without a payment")
-
-    def pass_by(self, header: tuple[Any, ...]) -> None:
-        """One batch whose lines are archived: its turnover is what its payment brought."""
-        for row in self._rows.pop(header[0], []):
-            self.found.expect(5, f"payment {row.payment_id}", "kind of its batch", header[1], "topup")
-            self.found.expect(5, f"payment {row.payment_id}", "turnover of its batch", header[7], row.amount_fen)
-
-    def _one(self, row: books.PaymentRow, kind: str, amounts: dict[str, int]) -> None:
-        subject = f"payment {row.payment_id}"
-        self.found.expect(5, subject, "kind of its batch", kind, "topup")
-        credited = row.account_id if row.state == "credited" and row.account_id else SUSPENSE
-        self.found.expect(5, subject, f"credit of {credited}", amounts.get(credited), row.amount_fen)
-        self.found.expect(
-            5, subject, "debit of its provider", amounts.get(provider_account(row.provider)), -row.amount_fen
-        )
-
-    def close(self) -> None:
-        """What is left has no batch."""
-        for rows in self._rows.values():
-            for row in rows:
-                self._one(row, "missing", {})
 
 
 def verify(

@@ -1,11 +1,12 @@
 """Reads and appends of the share of top-ups that goes to debts: the rule in force, what is owed, what was recovered."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import Connection, RowMapping, bindparam, case, func, select
 
 from server.domain.ledger import ledger_account
-from server.domain.recovery import DEBT_LEDGERS, RETURN, RecoveryRule, Standing
+from server.domain.recovery import DEBT_LEDGERS, RETURN, TOLD_FORM, KeptRule, RecoveryRule, Standing, key_of_share
 from server.store import ledger as journal
 from server.store.direct import Query
 from server.store.schema import account, recovery_rule
@@ -23,8 +24,17 @@ _RULE = Query(
 def rule_at(connection: Connection, estate_id: str, at_s: int) -> RecoveryRule:
     """The rule in force at an instant; nothing is recovered where none has begun."""
     for row in _RULE.ask(connection, estate_id=estate_id, at_s=at_s):
-        return RecoveryRule(row["valid_from"], row["permille"], tuple(row["ledgers"].split(",")), row["split"])
+        return _rule(row)
     return RecoveryRule()
+
+
+def _rule(row: Mapping[str, Any] | RowMapping) -> RecoveryRule:
+    return RecoveryRule(row["valid_from"], row["permille"], tuple(row["ledgers"].split(",")), row["split"])
+
+
+def kept_rules(connection: Connection, estate_id: str) -> list[KeptRule]:
+    """All rules, the newest first, as they were set."""
+    return [KeptRule(_rule(row), row["created_ms"], row["form"]) for row in rules(connection, estate_id)]
 
 
 def rules(connection: Connection, estate_id: str) -> Sequence[RowMapping]:
@@ -40,7 +50,7 @@ def add_rule(connection: Connection, estate_id: str, rule: RecoveryRule, actor: 
     connection.execute(
         recovery_rule.insert().values(
             estate_id=estate_id, rule_no=number, valid_from=rule.valid_from, permille=rule.permille,
-            ledgers=",".join(rule.ledgers), split=rule.split, actor=actor, created_ms=created_ms,
+            ledgers=",".join(rule.ledgers), split=rule.split, actor=actor, created_ms=created_ms, form=TOLD_FORM,
         )
     )  # fmt: skip
     return number
@@ -58,7 +68,7 @@ def standing_of(connection: Connection, estate_id: str, account_id: str) -> Stan
 
 def recovered_of(connection: Connection, estate_id: str, payment_id: str) -> dict[str, int]:
     """What of a payment went to debts, by ledger."""
-    booked = journal.batch_of_key(connection, estate_id, f"recovery:{payment_id}")
+    booked = journal.batch_of_key(connection, estate_id, key_of_share(payment_id))
     if booked is None:
         return {}
     lines = journal.lines_of_batch(connection, estate_id, booked["batch_seq"])
@@ -72,7 +82,7 @@ def is_undone(connection: Connection, estate_id: str, payment_id: str) -> bool:
 
 def balance_after_recovery(connection: Connection, estate_id: str, payment_id: str) -> int | None:
     """The electricity balance after a payment's share went to debts; None where none did, or its lines are archived."""
-    booked = journal.batch_of_key(connection, estate_id, f"recovery:{payment_id}")
+    booked = journal.batch_of_key(connection, estate_id, key_of_share(payment_id))
     lines = [] if booked is None else journal.lines_of_batch(connection, estate_id, booked["batch_seq"])
     return lines[0].balance_after_fen if lines else None
 

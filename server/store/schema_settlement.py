@@ -89,4 +89,5 @@ recovery_rule = Table(  # in force is the one that began last, the higher number
     _text("ledgers"),  # in the order in which they are paid, with commas
     _text("split"),  # order | pro_rata
     _text("actor"), _int("created_ms"),
+    _int("form", default=1),  # how its shares are told: server.domain.recovery.TOLD_FORM
 )  # fmt: skip

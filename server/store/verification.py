@@ -1,14 +1,13 @@
 """The reads of `verify` beside the journal itself (which `verification_windows` streams)."""
 
-from typing import NamedTuple
-
 from sqlalchemy import Connection, and_, func, select
 
 from core.reading import Verdict
 from server.domain.ledger import SYSTEM_ACCOUNTS
 from server.domain.verification import Carried, Ended, Installed
+from server.domain.verification_bookings import PaymentRow
 from server.domain.verification_meters import Cursors, Installations
-from server.domain.verification_refunds import RefundRow, SomePayment
+from server.domain.verification_refunds import RechargeRow, RefundRow, SomePayment
 from server.store.readings import ACCEPTED
 from server.store.rows import Words, named_rows
 from server.store.schema import (
@@ -21,22 +20,12 @@ from server.store.schema import (
     payment,
     reading,
     reading_act,
+    recharge,
     refund,
     seal,
 )
 
 STRAYS_MAX = 100  # rows of one kind that belong nowhere; more of them say no more
-
-
-class PaymentRow(NamedTuple):
-    """A payment, and the batch that should have credited it."""
-
-    payment_id: str
-    provider: str
-    account_id: str | None
-    amount_fen: int
-    batch_seq: int
-    state: str
 
 
 def lines_after(connection: Connection, estate_id: str, batch_seq: int) -> list[int]:
@@ -170,15 +159,19 @@ def payments(connection: Connection, estate_id: str) -> list[PaymentRow]:
     return [PaymentRow(*row) for row in connection.execute(query)]
 
 
-def refunds(connection: Connection, estate_id: str) -> tuple[list[RefundRow], list[SomePayment]]:
-    """All refunds, and the payments that were refunded or assigned."""
+def refunds(
+    connection: Connection, estate_id: str
+) -> tuple[list[RefundRow], list[SomePayment], list[RechargeRow]]:  # fmt: skip
+    """All refunds, the payments that were refunded or assigned, and all recharges of meters."""
     query = select(*(refund.c[name] for name in RefundRow._fields)).where(refund.c.estate_id == estate_id)
     rows = [RefundRow(*row) for row in connection.execute(query.order_by(refund.c.refund_no))]
     refunded = select(refund.c.payment_id).where(refund.c.estate_id == estate_id)
     of = select(*(payment.c[name] for name in SomePayment._fields)).where(
         payment.c.estate_id == estate_id, (payment.c.state == "assigned") | payment.c.payment_id.in_(refunded)
     )
-    return rows, [SomePayment(*row) for row in connection.execute(of.order_by(payment.c.payment_id))]
+    payments = [SomePayment(*row) for row in connection.execute(of.order_by(payment.c.payment_id))]
+    into = select(*(recharge.c[name] for name in RechargeRow._fields)).where(recharge.c.estate_id == estate_id)
+    return rows, payments, [RechargeRow(*row) for row in connection.execute(into.order_by(recharge.c.recharge_id))]
 
 
 def repeated_keys(connection: Connection, estate_id: str) -> list[str]:

@@ -202,6 +202,7 @@ PATTERNS = tuple(
             r"(?P<count>\d+) steps split by time at a tariff boundary",
             _("%(count)s steps split by time at a tariff boundary (estimate)"),
         ),
+        (r"at least (?P<fen>-?\d+) fen stay for electricity", _("at least %(fen)s stay for electricity")),
     )
 )
 

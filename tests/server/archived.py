@@ -12,11 +12,11 @@ from server.domain.archive import Act, ArchiveFile
 from server.domain.verification import VerifyReport
 from server.flows import settlement
 from server.flows.archive import file_hash, is_next_to_restore, missing_batches, write_archive
-from server.flows.ledger import post_topup, seal_batches
+from server.flows.ledger import seal_batches
 from server.flows.verification import verify
 from server.store.engine import reader
 from server.store.writer import Writer
-from tests.server.books import HOUR, charge, read, reading
+from tests.server.books import HOUR, charge, post_topup, read, reading
 from tests.server.estates import ESTATE, START_S, account_id, at, household, plant
 
 DAY = 24 * HOUR

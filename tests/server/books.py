@@ -1,21 +1,25 @@
 """Shorthands of the ledger tests: read a meter, charge, top up, and look at the books."""
 
 from concurrent.futures import Future
+from typing import Any
 
 from sqlalchemy import Engine, select
 
 from core.reading import Verdict
+from server.clock import Now
 from server.domain.ledger import PostedTopup
 from server.domain.readings import MeterReading
 from server.domain.verification import VerifyReport
 from server.flows.billing import ChargeOutcome, charge_due
-from server.flows.ledger import post_all, post_topup, topup
+from server.flows.ledger import post_all, topup
+from server.flows.ledger import post_topup as post_unpaid
 from server.flows.readings import record
 from server.flows.verification import verify
 from server.store import schema
 from server.store.bulk import Bundle
 from server.store.engine import reader
 from server.store.estates import get_account
+from server.store.unit import Unit
 from server.store.writer import Writer
 from tests.server.estates import ESTATE, MACHINE_MS, START_S, account_id, at, meter_id
 
@@ -37,6 +41,29 @@ def charge(writer: Writer, world_s: int) -> ChargeOutcome:
     return writer.run(lambda unit: charge_due(unit, ESTATE, at(world_s)))
 
 
+def post_topup(
+    unit: Unit, estate_id: str, account_id: str, amount_fen: int, *, provider: str, now: Now, **words: Any
+) -> PostedTopup:  # fmt: skip
+    """Book a top-up with its payment, and with nothing else of what a payment means."""
+    posted = post_unpaid(unit, estate_id, account_id, amount_fen, provider=provider, now=now, **words)
+    if not posted.repeated:
+        keep_payment(unit, account_id, amount_fen, provider, posted.batch_seq, now, estate_id)
+    return posted
+
+
+def keep_payment(
+    unit: Unit, account_id: str, amount_fen: int, provider: str, batch_seq: int, now: Now, estate_id: str = ESTATE
+) -> None:
+    """The row of a payment that was credited."""
+    unit.connection.execute(
+        schema.payment.insert().values(
+            estate_id=estate_id, payment_id=f"p{batch_seq}", provider=provider, transaction_id=f"t{batch_seq}",
+            account_id=account_id, amount_fen=amount_fen, batch_seq=batch_seq, event_at=now.world_s,
+            created_ms=now.machine_ms, state="credited",
+        )
+    )  # fmt: skip
+
+
 def top_up(writer: Writer, number: int, amount_fen: int, key: str, provider: str = "cash") -> PostedTopup:
     """Book a top-up of household `number`."""
     return writer.run(
@@ -53,6 +80,9 @@ def post_topups(units, estate_id, wishes):  # type: ignore[no-untyped-def]
     bookings = [topup(account_id(number), fen, "cash", key, START_S, "test", at()) for number, fen, key in wishes]
     answers = post_all(units, estate_id, bookings, bundle)
     bundle.send(units[0].connection)
+    for unit, (number, fen, _), answer in zip(units, wishes, answers, strict=True):
+        if isinstance(answer, PostedTopup) and not answer.repeated:
+            keep_payment(unit, account_id(number), fen, "cash", answer.batch_seq, at(), estate_id)
     return answers
 
 

@@ -6,11 +6,10 @@ from sqlalchemy import Engine
 from server.domain.ledger import PostedTopup
 from server.errors import Conflict, NotFound, Refused
 from server.flows.fees import move_between, post_fee
-from server.flows.ledger import post_topup
 from server.store.engine import reader
 from server.store.ledger import ledger_balances
 from server.store.writer import Writer
-from tests.server.books import agrees, balance
+from tests.server.books import agrees, balance, post_topup
 from tests.server.estates import ESTATE, START_S, at, plant
 
 WORDS = {"event_at": START_S, "actor": "clerk", "memo": "October", "now": at()}

@@ -7,7 +7,7 @@ from sqlalchemy.exc import DBAPIError
 from server.domain.ledger import GENESIS, Link, chain_hash, lines_sha256
 from server.errors import Conflict, NotFound, Refused
 from server.flows.ledger import append_links as seal_links
-from server.flows.ledger import next_links, seal_batches
+from server.flows.ledger import next_links, post_topup, seal_batches
 from server.store import schema
 from server.store.engine import begin_writing, reader
 from server.store.ledger import BATCH_HEADER, append_links, balance_at, lines_of_batch
@@ -125,10 +125,14 @@ def test_invariant_05_every_payment_has_its_own_credit(used: Engine, writer: Wri
         )  # fmt: skip
         writer.run(lambda unit: unit.connection.execute(insert) and None)
 
-    posted = top_up(writer, 1, 500, "paid", "sandbox")
+    posted = writer.run(
+        lambda unit: post_topup(
+            unit, ESTATE, "H0001", 500, provider="sandbox", idem_key="paid", event_at=START_S, actor="test", now=at()
+        )
+    )
     assert broken(used) == {5}, "a provider's money without a payment"
     pay("p1", posted.batch_seq, 500)
-    assert agrees(used).payments == 1
+    assert agrees(used).payments == 2
     pay("p2", posted.batch_seq, 500)
     assert broken(used) == {5}, "one credit for two payments"
 

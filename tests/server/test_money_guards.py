@@ -17,7 +17,7 @@ from server.domain.verification import Findings
 from server.errors import Conflict
 from server.flows import billing, readings
 from server.flows import ledger as booking
-from server.flows.ledger import seal_batches
+from server.flows.ledger import post_topup, seal_batches
 from server.flows.verification import verify
 from server.store import bulk
 from server.store import ledger as journal
@@ -210,7 +210,8 @@ def indifferent(patch: Patch) -> None:
 
 def probe_05(engine: Engine, writer: Writer, _patch: Patch) -> None:
     used(writer)
-    posted = top_up(writer, 2, 500, "by provider", "sandbox")
+    words = {"provider": "sandbox", "idem_key": "by provider", "event_at": 0, "actor": "test", "now": at()}
+    posted = writer.run(lambda unit: post_topup(unit, ESTATE, account_id(2), 500, **words))  # type: ignore[arg-type]
     paid = {"provider": "sandbox", "transaction_id": "t", "account_id": account_id(2), "state": "credited"}
     own = {"estate_id": ESTATE, "amount_fen": 500, "batch_seq": posted.batch_seq, "event_at": 0, "created_ms": 0}
     writer.run(lambda unit: unit.connection.execute(payment.insert().values(payment_id="p1", **own, **paid)) and None)

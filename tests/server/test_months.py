@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine
 
 from server.cli import checkup
 from server.clock import Clock, Now
-from server.flows.ledger import post_topup, seal_batches
+from server.flows.ledger import seal_batches
 from server.flows.verification import verify
 from server.jobs.months import AHEAD, MonthsJob
 from server.store.append_only import create_triggers, unguarded
@@ -18,7 +18,7 @@ from server.store.migrations.versions import m0011_months as migration
 from server.store.months import KINDS, add_months, begin_of, month_of, parts, waiting
 from server.store.schema import APPEND_ONLY, line, metadata
 from server.store.writer import Writer
-from tests.server.books import HOUR, agrees, charge, read, reading, rows, top_up
+from tests.server.books import HOUR, agrees, charge, post_topup, read, reading, rows, top_up
 from tests.server.conftest import create_database, next_name
 from tests.server.estates import ESTATE, MACHINE_MS, START_S, account_id, at, plant
 

@@ -12,14 +12,13 @@ from server.domain.settlement import Settlement, Sums, sums_sha256
 from server.errors import Conflict, NotFound, Refused
 from server.flows import settlement as flow
 from server.flows.fees import post_fee
-from server.flows.ledger import post_topup
 from server.flows.verification import verify
 from server.flows.voiding import take_back
 from server.store import settlement as kept
 from server.store.engine import open_engine, reader
 from server.store.statements import lines_in
 from server.store.writer import Writer
-from tests.server.books import agrees, charge, read, reading, report
+from tests.server.books import agrees, charge, post_topup, read, reading, report
 from tests.server.estates import BY_RATES, ESTATE, SINGLE, START_S, at, household, plant
 from tests.server.local_writer import rolled_back
 

@@ -236,7 +236,8 @@ def test_the_api_leads_an_account_through_its_life(served):
     assert send("POST", "accounts/B1/opening", amount_fen=-50, reason="r").json()["balance_fen"] == 1025
     life = client.get("/api/v1/accounts/B1/life").json()
     assert [one["act"] for one in reversed(life)] == [
-        "opened", "moved_in", "carried", "payment", "paused", "resumed", "opening",
+        "opened", "moved_in", "carried", "payment", "paused", "resumed", "fee_booked", "transferred", "transferred",
+        "opening",
     ]  # fmt: skip
     assert {one["actor"] for one in life} == {"operator"}
     large = send("POST", "accounts/A2/adjustments", amount_fen=10_001, key="key-00004", reason="r").json()

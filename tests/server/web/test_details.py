@@ -5,6 +5,7 @@ import pytest
 from core.dlt645.commands import ERRORS
 from core.reading import judge
 from server.collect.control import describe
+from server.domain.recovery import memo_of_floor
 from server.web.details import FIXED, detail_said
 from server.web.formats import Formats
 from server.web.i18n import translations
@@ -43,6 +44,7 @@ F = Formats(CHINESE, "Asia/Shanghai", 0)
         ("5 Wh is no multiple of 10 Wh", "0.01 kWh 不是 0.01 kWh 的整数倍"),
         ("49550 Wh backwards: reset or replacement suspected", "倒走 49.55 kWh，疑似清零或换表"),
         ("120 s older than the last accepted reading", "比上次采纳的读数早 2 分钟"),
+        (memo_of_floor(1000), "至少留 ¥10.00 作电费"),
         ("", ""),
     ],
 )

@@ -5,10 +5,10 @@ import re
 import pytest
 
 from server.flows.fees import post_fee
-from server.flows.ledger import post_topup
 from server.flows.payments import sell_at_counter
 from server.store import schema
 from server.web.paper import Block, Column, Paper, marked_up, pdf_of
+from tests.server.books import post_topup
 from tests.server.web.conftest import ESTATE, WORLD_S
 
 DAYS = 86_400
