@@ -49,6 +49,11 @@ def parse_price(text: str) -> int:
     return _scaled(text, decimals=8, what="a price in yuan/kWh")
 
 
+def parse_kwh(text: str) -> int:
+    """Read an energy in kWh with at most three decimals as Wh, exactly; `ValueError` else."""
+    return _scaled(text, decimals=3, what="an energy in kWh")
+
+
 def _scaled(text: str, *, decimals: int, what: str) -> int:
     """Read a plain decimal number as an integer of 10**-decimals."""
     match = _DECIMAL.fullmatch(text.strip())

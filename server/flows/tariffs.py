@@ -31,16 +31,26 @@ YEAR_S = 365 * 86_400
 NOTE_MAX = 500
 
 
-def save_draft(unit: Unit, estate_id: str, text: str, *, note: str, actor: str, now: "Now") -> str:
-    """Check and keep a draft, a document in TOML or JSON; returns its id. Refused with what is wrong and where."""
+def checked(connection: Connection, estate_id: str, text: str, now: "Now") -> tuple[Tariff | None, Tariff]:
+    """The stored tariff of a document, if any, and what would be in force with it; Refused with what is wrong."""
     try:
         draft = tariff_of_text(text)
-        stored = load_tariffs(unit.connection, estate_id).get(draft.tariff_id)
+        stored = load_tariffs(connection, estate_id).get(draft.tariff_id)
         whole = merged(stored, draft, now.world_s)
-        cap = get_estate(unit.connection, estate_id)["price_cap_nf_per_wh"]
-        check_cap(whole, new_versions(stored, whole), cap)
+        check_cap(whole, new_versions(stored, whole), get_estate(connection, estate_id)["price_cap_nf_per_wh"])
     except TariffError as error:
         raise Refused(str(error)) from error
+    return stored, whole
+
+
+def save_draft(unit: Unit, estate_id: str, text: str, *, note: str, actor: str, now: "Now", replaces: str = "") -> str:
+    """Check and keep a draft, a document in TOML or JSON; returns its id. Refused with what is wrong and where.
+
+    replaces: an open draft that is put aside for it.
+    """
+    stored, whole = checked(unit.connection, estate_id, text, now)
+    if replaces:
+        discard(unit, estate_id, replaces, actor=actor, now=now)
     draft_id = uuid4().hex
     kept.add(
         unit.connection,

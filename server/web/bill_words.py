@@ -7,16 +7,17 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from core.tariff_terms import ALL_MONTHS, REGISTERS
+from core.tariff_windows import RATE_NAMES
 from core.units import NF_PER_FEN
 from server.domain.bill_parts import CELL, FREE, RATE, SURCHARGE, Part
 from server.domain.bills import Bill, BillLine, Corrected, Derived, Difference
 from server.domain.readings import Rates
-from server.web import words
-from server.web.formats import Formats, fen_exact, kwh, kwh_exact, price_trimmed, signed_yuan, yuan
+from server.web import tariff_names, words
+from server.web.formats import Formats, fen_exact, kwh, kwh_exact, months_said, price_trimmed, signed_yuan, yuan
 from server.web.i18n import mark as _
 
 Gettext = Callable[[str], str]
-RATES = {1: _("Sharp"), 2: _("Peak"), 3: _("Flat"), 4: _("Valley"), 5: _("Deep valley")}
+RATES = {number: tariff_names.RATES[name] for number, name in enumerate(RATE_NAMES, 1)}
 FIGURES = {
     "from_wh": _("register before"), "to_wh": _("register after"), "from_rates_wh": _("registers by rate before"),
     "to_rates_wh": _("registers by rate after"), "tier_period_start": _("begin of the tiers"),
@@ -200,12 +201,6 @@ def _tiers_said(derived: Derived, f: Formats, gettext: Gettext) -> list[Said]:
         }
         rows.append(Said(gettext(_("Order of tiers and rates")), rule[version.order_rule]))
     return rows
-
-
-def months_said(months: tuple[int, ...]) -> str:
-    """Months by number."""
-    """Months by number."""
-    return ", ".join(map(str, months))
 
 
 def part_label(part: Part, gettext: Gettext) -> str:

@@ -4,12 +4,13 @@ Minus is U+2212 and stands before the currency sign; a space stands before a uni
 zero. `Formats` adds what depends on the language and on the estate's time zone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 MINUS = "\u2212"
 DAYS_SHOWN_MAX = 60
+MONTHS_A_YEAR = 12
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86400
 
@@ -167,6 +168,24 @@ def masked_phone(phone: str) -> str:
 def meter_number(meter_id: str) -> str:
     """A 12-digit address in groups of four."""
     return " ".join(meter_id[start : start + 4] for start in range(0, len(meter_id), 4))
+
+
+def in_year(months: Iterable[int]) -> tuple[int, ...]:
+    """Months in the order of a year that begins with the first of them that follows none: 11, 12, 1."""
+    own = set(months)
+    first = min((month for month in own if (month - 2) % MONTHS_A_YEAR + 1 not in own), default=1)
+    return tuple(sorted(own, key=lambda month: (month - first) % MONTHS_A_YEAR))
+
+
+def months_said(months: Iterable[int]) -> str:
+    """Months by number, runs of them by their ends: "11–4, 6"."""
+    runs: list[list[int]] = []
+    for month in in_year(months):
+        if runs and runs[-1][-1] % MONTHS_A_YEAR + 1 == month:
+            runs[-1].append(month)
+        else:
+            runs.append([month])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)
 
 
 class Formats:

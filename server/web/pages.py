@@ -31,7 +31,7 @@ FILTERS = (
     "yuan", "signed_yuan", "amount", "signed_amount", "whole_yuan", "round_yuan", "kwh", "kwh_figure", "kwh_exact",
     "kw_figure", "volts", "amperes", "price", "price_exact", "price_trimmed", "fen_exact", "nf_yuan",
     "nf_signed_yuan", "nf_amount", "nf_signed_amount", "seconds", "masked_name",
-    "masked_phone", "meter_number",
+    "masked_phone", "meter_number", "months_said",
 )  # fmt: skip
 
 

@@ -5,12 +5,12 @@ from collections.abc import Callable, Hashable, Iterator
 from core.tariff import Period, Season, TariffVersion, tiers_at
 from core.tariff_terms import ALL_MONTHS, REGISTERS
 from core.tariff_windows import FLAT
-from server.web.bill_words import RATES, Said, months_said, registers_said
-from server.web.formats import Formats, kwh, price_trimmed
+from server.web.bill_words import RATES, Said, registers_said
+from server.web.formats import Formats, kwh, months_said, price_trimmed
 from server.web.i18n import mark as _
+from server.web.tariff_names import DAY_KINDS
 
 Gettext = Callable[[str], str]
-DAYS = {"workday": _("workdays"), "weekend": _("weekends"), "holiday": _("statutory holidays")}
 
 
 def version_said(version: TariffVersion, f: Formats, gettext: Gettext) -> list[Said]:
@@ -84,7 +84,7 @@ def _windows(version: TariffVersion, f: Formats, gettext: Gettext) -> Iterator[S
             for rate in dict.fromkeys(period.rate for period in periods):
                 label = gettext(RATES[rate])
                 if len(windows.each()) > 1:
-                    day = gettext(DAYS[kind])
+                    day = gettext(DAY_KINDS[kind])
                     label = gettext(_("%(what)s, %(which)s")) % {"what": label, "which": day}
                 text = ", ".join(_window(one, f) for one in periods if one.rate == rate)
                 yield Said(_in_months(label, months, gettext), text)

@@ -5,6 +5,7 @@ Keys are the names that domain and store use; values are message ids. `said_in` 
 
 from collections.abc import Callable, Mapping
 
+from server.web import tariff_names
 from server.web.i18n import mark as _
 from server.web.supply_words import SUPPLY
 
@@ -289,10 +290,6 @@ QUALITIES = {
     "example": _("example, not official"),
 }  # fmt: skip
 VERSION_STATES = {"over": _("over"), "in_force": _("in force"), "to_come": _("to come")}
-DRAFTS = {"draft": _("draft"), "published": _("published"), "discarded": _("put aside")}
-RERATES = {
-    "asked": _("waits for approval"), "running": _("is being posted"), "done": _("posted"), "withdrawn": _("withdrawn"),
-}  # fmt: skip
 ACCOUNT_STATES = {
     "initial": _("opened, not moved in"), "normal": _("in service"), "paused": _("paused"),
     "left": _("moved out, not settled"), "closed": _("account closed"),
@@ -377,10 +374,9 @@ GROUPS = {
     "open_words": OPEN_THINGS,
     "ledger_name_words": LEDGERS,
     "payout_words": PAYOUTS,
+    **tariff_names.GROUPS,
     "version_words": VERSION_STATES,
     "quality_words": QUALITIES,
-    "draft_words": DRAFTS,
-    "rerate_words": RERATES,
 }
 
 

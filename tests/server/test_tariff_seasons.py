@@ -19,6 +19,7 @@ from core.tariff_terms import REGISTERS, TariffError
 from server.domain.billing import Due, Registers, plan_steps
 from server.domain.comparison import Course, cost
 from server.domain.tariff_calendar import TariffCalendar
+from server.domain.tariff_drafts import cap_of, check_cap
 from tests import oracle
 from tests.oracle import NF_PER_YUAN
 
@@ -193,6 +194,32 @@ def test_a_deep_valley_is_counted_by_the_register_that_is_named_for_it():
     assert tariff_from_dict(tariff_to_dict(deep)) == deep
     point = Registers(at("2026-06-01"), 0, (0, 0, 0, 0))
     assert charged_nf(deep, [point, Registers(point.at + 60, 7, (7, 0, 0, 0))]) == 70_000_000
+
+
+def version(**more):
+    return TariffVersion(0, "tou", (1, 1, 1, 1), **more)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"registers": (1, 2, 2, 4)}, "each once"),
+        ({"registers": (1, 2, 3, 6)}, "each once"),
+        ({"seasons": (Season((1,)), Season(tuple(range(2, 13)), prices=Prices((-1, 1, 1, 1))))}, "cannot be negative"),
+        ({"seasons": (Season((1,)), Season(tuple(range(2, 13)), prices=Prices((2**31, 1, 1, 1))))}, "21.47 yuan"),
+    ],
+)
+def test_a_version_that_no_document_says_is_held_to_the_same_rules(changes, why):
+    with pytest.raises(TariffError, match=why):
+        Tariff("t", "t", "Asia/Shanghai", (version(**changes),))
+
+
+def test_the_price_cap_holds_in_every_season():
+    with pytest.raises(TariffError, match=r"0\.6224 yuan/kWh \(tier 2, flat\) is over"):
+        check_cap(wet(), wet().versions, cap_of("0.62"))
+    dear = wet(prices={"flat": "0.1"}).versions
+    with pytest.raises(TariffError, match=r"0\.6224 yuan/kWh"):
+        check_cap(wet(), dear, cap_of("0.62"))
 
 
 SEASON = {"months": list(range(1, 13)), "tier_limits_wh": [180_000]}

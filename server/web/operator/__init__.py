@@ -26,6 +26,7 @@ from server.web.operator import (
     shared,
     statistics,
     supply,
+    tariff_editor,
     tariffs,
     today,
     verdicts,
@@ -37,8 +38,8 @@ __all__ = ["router"]
 router = APIRouter(include_in_schema=False)
 PARTS = (
     today, wall, households, accounts, bookings, bills, counter, recharges, payments, reconciliation, verdicts, supply,
-    rules, bulk, tariffs, statistics, settlement, shared, debts, debt_plans, cases, readings, exchanges, buses,
-    commission,
+    rules, bulk, tariffs, tariff_editor, statistics, settlement, shared, debts, debt_plans, cases, readings, exchanges,
+    buses, commission,
 )  # fmt: skip
 for part in PARTS:
     router.routes.extend(part.router.routes)

@@ -4,11 +4,12 @@ import json
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Form, Query, Request
+from fastapi import APIRouter, Depends, Form, Request
 from sqlalchemy import Connection, RowMapping
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from core.tariff import Tariff, TariffVersion, tariff_from_dict
+from server.clock import Now
 from server.errors import NotFound
 from server.flows import approvals as approval_flows
 from server.flows import rerating
@@ -27,6 +28,7 @@ from server.web.bill_words import Said
 from server.web.deps import Reader, State, need
 from server.web.operator.rules import instant
 from server.web.operator.shell import staff_page
+from server.web.operator.tariff_editor import plots_of
 from server.web.principal import Principal
 from server.web.state import WebState
 from server.web.tariff_words import version_said
@@ -37,6 +39,7 @@ Publisher = Annotated[Principal, Depends(need("tariff.edit", fresh=True))]
 Editor = Annotated[Principal, Depends(need("tariff.edit"))]
 Document = Annotated[str, Form(max_length=100_000, pattern=r"^[^\x00]+$")]
 Text = Annotated[str, Form(max_length=500, pattern=r"^[^\x00]*$")]
+DraftId = Annotated[str, Form(max_length=64, pattern=r"^[0-9a-f]*$")]
 KINDS = ("tariff", "rerate")
 HOUSEHOLDS_SHOWN = 200
 Row = tuple[TariffVersion, str, list[Said]]
@@ -58,25 +61,22 @@ def _teller(request: Request, conn: Connection, estate_id: str) -> Callable[[Tar
     return lambda version: version_said(version, f, gettext)
 
 
-def document_of(list_id: str) -> str:
-    """A published price list as the text that a draft begins with; empty where there is none."""
-    found = price_lists().get(list_id)
-    return "" if found is None else json.dumps(found.document(), ensure_ascii=False, indent=2)
+def _all_waiting(conn: Connection, who: Principal, now: Now) -> list[dict[str, Any]]:
+    """What waits for a second person, with its payload."""
+    found = approvals.waiting(conn, who.estate_id, now.machine_ms)
+    return [{"row": row, "payload": json.loads(row["payload"])} for row in found if row["kind"] in KINDS]
 
 
-def _waiting(row: RowMapping) -> dict[str, Any]:
-    return {"row": row, "payload": json.loads(row["payload"])}
+def _step(row: RowMapping, now_s: int, waits: list[dict[str, Any]]) -> int:
+    """How far a draft is: 2 to be simulated, 3 to be approved, 4 published and still to begin, 5 in force."""
+    if row["status"] == "published":
+        return 5 if min(json.loads(row["starts"]), default=0) <= now_s else 4
+    return 3 if waits or row["simulation"] else 2
 
 
 @router.get("/tariffs")
-def tariffs_page(
-    request: Request,
-    state: State,
-    conn: Reader,
-    who: Viewer,
-    start: Annotated[str, Query(alias="list", max_length=64)] = "",
-) -> HTMLResponse:
-    """Everything about prices on one page; `list` begins a draft with a published price list."""
+def tariffs_page(request: Request, state: State, conn: Reader, who: Viewer) -> HTMLResponse:
+    """Everything about prices on one page."""
     now, tell = state.clock.now(), _teller(request, conn, who.estate_id)
     tariffs = sorted(load_tariffs(conn, who.estate_id).items())
     return staff_page(
@@ -91,12 +91,8 @@ def tariffs_page(
         drafts=kept.newest(conn, who.estate_id),
         rerates=rerates.newest(conn, who.estate_id),
         lists=price_lists(),
-        start=price_lists().get(start),
-        document=document_of(start),
         cap=get_estate(conn, who.estate_id)["price_cap_nf_per_wh"],
-        approvals=[
-            _waiting(row) for row in approvals.waiting(conn, who.estate_id, now.machine_ms) if row["kind"] in KINDS
-        ],
+        approvals=_all_waiting(conn, who, now),
     )
 
 
@@ -111,6 +107,9 @@ def draft_page(request: Request, state: State, conn: Reader, who: Viewer, draft_
     rows = versions_of(tariff, state.clock.now().world_s, _teller(request, conn, who.estate_id))
     simulation = simulation_of(row["simulation"])
     homes = [] if simulation is None else simulation.households
+    now = state.clock.now()
+    waits = [one for one in _all_waiting(conn, who, now) if one["payload"].get("draft_id") == draft_id]
+    fresh = [one for one in rows if one[0].valid_from_s in starts]
     known = sorted((one for one in homes if one.known), key=lambda one: -abs(int(one.new_nf) - int(one.old_nf)))
     return staff_page(
         request,
@@ -119,7 +118,10 @@ def draft_page(request: Request, state: State, conn: Reader, who: Viewer, draft_
         "tariffs",
         row=row,
         tariff=tariff,
-        versions=[one for one in rows if one[0].valid_from_s in starts],
+        versions=fresh,
+        plots={one[0]: plots_of(one[0]) for one in fresh},
+        approvals=waits,
+        step=_step(row, now.world_s, waits),
         simulation=simulation,
         households=known[:HOUSEHOLDS_SHOWN],
         more=max(0, len(known) - HOUSEHOLDS_SHOWN),
@@ -128,17 +130,14 @@ def draft_page(request: Request, state: State, conn: Reader, who: Viewer, draft_
     )
 
 
+def _draft_path(draft_id: str) -> str:
+    """The page of a draft; that of all tariffs where none is named."""
+    return f"/tariffs/drafts/{draft_id}" if draft_id else "/tariffs"
+
+
 def _act(state: WebState, work: Callable[[Unit], object], to: str = "/tariffs") -> RedirectResponse:
     state.writer.run(work)
     return RedirectResponse(to, 303)
-
-
-@router.post("/tariffs/drafts")
-def save(state: State, who: Editor, document: Document, note: Text = "") -> RedirectResponse:
-    """Check and keep a draft."""
-    now = state.clock.now()
-    draft_id = state.writer.run(Deed(flows.save_draft, who.estate_id, document, note=note, actor=who.login, now=now))
-    return RedirectResponse(f"/tariffs/drafts/{draft_id}", 303)
 
 
 @router.post("/tariffs/drafts/{draft_id}/simulate")
@@ -159,6 +158,7 @@ def publish(state: State, who: Publisher, draft_id: str) -> RedirectResponse:
     return _act(
         state,
         Deed(approval_flows.request_publication, who.estate_id, draft_id, actor=who.login, now=now),
+        _draft_path(draft_id),
     )
 
 
@@ -186,7 +186,11 @@ def rerate(
 
 @router.post("/tariffs/approve/{approval_id}")
 def approve(
-    state: State, who: Editor, approval_id: str, payload_sha256: Annotated[str, Form(max_length=64)]
+    state: State,
+    who: Editor,
+    approval_id: str,
+    payload_sha256: Annotated[str, Form(max_length=64)],
+    draft_id: DraftId = "",
 ) -> RedirectResponse:
     """The second person agrees to exactly the hash that the page showed."""
     now = state.clock.now()
@@ -202,11 +206,13 @@ def approve(
             fresh=who.fresh,
             kinds=KINDS,
         ),
+        _draft_path(draft_id),
     )
 
 
 @router.post("/tariffs/withdraw/{approval_id}")
-def withdraw(state: State, who: Editor, approval_id: str) -> RedirectResponse:
+def withdraw(state: State, who: Editor, approval_id: str, draft_id: DraftId = "") -> RedirectResponse:
     """Take a request back."""
     now = state.clock.now()
-    return _act(state, Deed(approval_flows.withdraw, who.estate_id, approval_id, actor=who.login, now=now))
+    deed = Deed(approval_flows.withdraw, who.estate_id, approval_id, actor=who.login, now=now)
+    return _act(state, deed, _draft_path(draft_id))

@@ -19,7 +19,7 @@ STAFF = (
     "/find?q=0101", "/supply/decisions", "/supply/decisions/all", "/rules", "/rules/bulk", "/recharges", "/readings",
     "/households/H10802/rules",
     "/households/H10802/exchange", "/accounts", "/accounts/H10802", "/bills/H10802:1", "/bills/H10802:2026-10",
-    "/tariffs", "/tariffs?list=guangzhou-tou",
+    "/tariffs", "/tariffs/editor?list=guangzhou-tou",
     "/buses/bus-1/search", "/no-such-page",
 )  # fmt: skip
 RESIDENT = (
