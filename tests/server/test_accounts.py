@@ -21,7 +21,7 @@ from tests.server.supply_stage import GRACE_S, Stage
 def test_every_state_can_be_reached_and_left_as_the_table_says() -> None:
     assert set(TO) <= set(FROM)
     assert {"initial", *TO.values()} == set(STATUSES)
-    assert [name for name, states in FROM.items() if "closed" in states] == ["reopened"]
+    assert [name for name, states in FROM.items() if "closed" in states] == ["final_corrected", "reopened"]
     assert act_problem("resumed", "paused") == ""
     assert act_problem("resumed", "normal") == "the account is normal; this needs it to be paused"
 
