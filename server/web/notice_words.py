@@ -35,6 +35,7 @@ def told(
     texts = {
         "alarm1": _("%(money)s left. Please top up in time."),
         "alarm2": _("%(money)s left. Please top up soon."),
+        "alarm_overdrawn": _("Overdrawn by %(debt)s. Please top up soon."),
         "cut_warning": _(
             "Overdrawn by %(debt)s. Without a top-up, power is cut after %(when)s; never between %(from)s and %(to)s. "
             "%(pay)s prevents it."
@@ -62,6 +63,8 @@ def told(
     }
     if kind == "cut" and fields["at"]:
         kind = "cut_at_call" if phone else "cut_at"
+    if kind in ("alarm1", "alarm2") and balance_fen < 0:
+        kind = "alarm_overdrawn"
     if kind == "topup" and arguments.get("recovered_fen"):
         kind = "topup_debts"
     return texts.get(kind, kind) % fields

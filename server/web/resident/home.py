@@ -98,6 +98,7 @@ def messages(
                     "id": row["notice_id"],
                     "kind": row["kind"],
                     "waiting": waiting,
+                    "at": row["event_at"],
                     "text": _text(row, household, estate, f, gettext),
                 }
             )

@@ -2,10 +2,12 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
 
 from server.store import schema
+from server.web.resident.story import bill_story
 from tests.server.web.conftest import ESTATE, MACHINE_MS, WORLD_S
 
 RESIDENT_PAGES = ("/me", "/me/usage", "/me/bills", "/me/account", "/me/help")
@@ -94,6 +96,39 @@ def test_a_cut_household_is_told_why_and_what_helps(web):
     )
     relay(web, relay="permitted", desired="closed", cause="none")
     assert "hold the meter" in client.get("/me").text
+
+
+def test_a_notice_says_when_it_was_written_and_never_that_a_debt_is_left(web):
+    account(web, balance_fen=-57, level=2)
+    arguments = json.dumps({"balance_fen": -13})
+    put = {"estate_id": ESTATE, "account_id": "A1", "channel": "page", "created_ms": MACHINE_MS}
+    web.execute(
+        schema.notice.insert().values(notice_id="n9", kind="alarm2", arguments=arguments, event_at=WORLD_S - 300, **put)
+    )
+    client = web.signed_in("resident")
+    client.cookies.set("estate645_language", "en")
+    assert re.search(r"Overdrawn by ¥0\.13\. Please top up soon\. <span[^>]*>09:00</span>", client.get("/me").text)
+
+
+def test_the_end_of_a_cut_is_told_without_an_or_once_the_relay_reads_closed(web):
+    put = {"estate_id": ESTATE, "account_id": "A1", "channel": "page", "created_ms": MACHINE_MS, "arguments": "{}"}
+    web.execute(schema.notice.insert().values(notice_id="n8", kind="restored", event_at=WORLD_S, **put))
+    client = web.signed_in("resident")
+    client.cookies.set("estate645_language", "en")
+    assert "or the meter permits closing" in client.get("/me").text
+    relay(web, relay="closed", desired="closed", cause="none")
+    assert "The power is back on. <span" in client.get("/me").text
+
+
+def test_a_bill_is_told_in_one_breath():
+    def gettext(text):
+        return text
+
+    plain = SimpleNamespace(energy_wh=960, charged_fen=57, other_fen=3, balance_before_fen=0, balance_after_fen=-54)
+    told = "You used 0.96 kWh, which cost ¥0.57. Top-ups and corrections: +¥0.03. "
+    assert bill_story(plain, gettext) == f"{told}The balance went from ¥0.00 to −¥0.54."
+    paid = SimpleNamespace(energy_wh=0, charged_fen=0, other_fen=5000, balance_before_fen=0, balance_after_fen=5000)
+    assert bill_story(paid, gettext).startswith("Top-ups and corrections: +¥50.00. ")
 
 
 def test_a_notice_of_the_page_counts_only_once_it_was_shown(web):
