@@ -77,7 +77,7 @@ def test_the_drawer_says_what_is_known_and_why(visit, demo):
     window = visit("zhou")
     window.go("/wall?room=1-0405")
     drawer = window.page.locator("#drawer")
-    expect(drawer.get_by_role("heading", level=1)).to_have_text("1-0405")
+    expect(drawer.get_by_role("heading", level=2)).to_have_text("1-0405")
     for words in ("Protected", "Power", "Voltage", "Current", "Relay", "Register", "Ledger"):
         expect(drawer).to_contain_text(words)
     expect(drawer).to_contain_text(re.compile(r"\d+\.\d V"))
