@@ -1,10 +1,13 @@
 """A tariff whose prices change with the season, from readings to bill, verification, simulation and re-rating."""
 
 import json
+from datetime import datetime
 
 from server.cli.explain import lines_of
+from server.domain.calendar import day_kind
 from server.flows.bills import explain
 from server.store.engine import reader
+from server.web.standing import prices_of
 from tests.server.books import HOUR, agrees, charge, read, reading
 from tests.server.estates import ESTATE, SINGLE, at, household, plant
 from tests.server.test_billing import MIDNIGHT_NOV, charges
@@ -82,3 +85,26 @@ def test_a_seasonal_draft_is_simulated_month_by_month(engine, writer):
     found = simulate(engine, writer, save(writer, json.dumps(cheaper), now), now)
     [home] = found["households"]
     assert int(home[3]) - int(home[4]) == 500 * 10_000_000, "the step of the wet months alone falls away"
+
+
+def test_the_price_of_now_follows_the_calendar_of_the_estate():
+    day = {"from": "00:00", "to": "24:00"}
+    definition = json.dumps(
+        SEASONAL
+        | {
+            "periods": [day | {"rate": "flat"}],
+            "weekend_periods": [day | {"rate": "peak"}],
+            "holiday_periods": [day | {"rate": "deep"}],
+        }
+    )
+
+    def price(moment, own):
+        at_s = int(datetime.fromisoformat(moment).timestamp())
+        found = prices_of(definition, at_s, 0, lambda local: day_kind(local, own))
+        return found.rate, found.price_nf_per_wh
+
+    assert price("2026-10-13T12:00+08:00", {}) == ("flat", 50_000_000)
+    assert price("2026-10-13T12:00+08:00", {"2026-10-13": "off"}) == ("deep", 10_000_000)
+    assert price("2026-10-10T12:00+08:00", {}) == ("flat", 50_000_000)  # a Saturday on which people work
+    assert price("2026-11-07T12:00+08:00", {}) == ("peak", 90_000_000)
+    assert price("2026-10-01T12:00+08:00", {}) == ("deep", 10_000_000)
