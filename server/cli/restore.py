@@ -45,6 +45,7 @@ NO_KEY = _(
     "passwords again; nothing was restored"
 )
 TAKEN = _("%(file)s exists already; a restore is never written over, move it away or name another database")
+NO_FOLDER = _("there is no folder %(folder)s, so %(file)s cannot be written; make it, or name another file")
 UNSOUND = _(
     "%(count)s numbers of %(what)s do not agree (the first: %(subject)s: %(detail)s); "
     "nothing was restored, take another backup"
@@ -70,10 +71,13 @@ def run(arguments: argparse.Namespace) -> int:
     config = load(arguments.config)
     url, lang = str(arguments.database or config.database_url), str(arguments.lang)
     keyring = Keyring(key_path(config.meter_keys))
+    open_engine(url).dispose()  # says what is wrong with the URL; connects to nothing
     if make_url(url).get_backend_name() == "sqlite":
         target = Path(str(make_url(url).database))
         if target.exists():
             raise wrong(TAKEN, file=target)
+        if not target.parent.is_dir():
+            raise wrong(NO_FOLDER, folder=target.parent, file=target)
         with whole_file(target) as part:
             _ready(arguments, part, keyring)
     else:

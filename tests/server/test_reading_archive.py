@@ -308,7 +308,7 @@ def test_what_does_not_go_is_said(old: Engine, folder: Path, capsys: pytest.Capt
         flow.write_readings(connection, ESTATE, OCTOBER, folder, NOW)
 
 
-CYCLES_MIN, CYCLES_MAX = 12, 60
+CYCLES_MIN, CYCLES_MAX = 8, 60
 CHILD = """
 import sys
 from pathlib import Path

@@ -98,6 +98,13 @@ def test_what_is_no_database_or_is_in_the_way_is_refused(
     assert main(["restore", str(backup), "--database", f"sqlite:///{tmp_path / 'there.db'}"]) == 2
     assert "never written over" in capsys.readouterr().err
     assert (tmp_path / "there.db").read_text() == "somebody's"
+    for target, said in (
+        (f"sqlite:///{tmp_path / 'no' / 'x.db'}", "没有文件夹"),
+        ("x.db", "is no URL; use sqlite:///FILE or postgresql://"),
+        ("mysql://x/y", "is not supported"),
+    ):
+        assert main(["restore", str(backup), "--database", target, "--lang", "zh"]) == 2
+        assert said in capsys.readouterr().err
 
 
 def test_another_estate_is_refused(backup: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
