@@ -125,6 +125,9 @@ class Channel:
                 self._line.sendall(b"".join([message() for message in messages]))
         except OSError as error:
             log.debug("the other process does not read any more: %s", error)
+        except Exception:
+            log.exception("nothing can be sent to the other process any more; it is let go")
+        self._end()  # or it would wait for answers that never come
 
     def _next(self) -> list[Callable[[], bytes]] | None:
         """What is to be sent now; None at the end."""

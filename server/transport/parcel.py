@@ -32,10 +32,10 @@ class NotCarried(Exception):
 
 
 def pack(value: object) -> bytes:
-    """The bytes of a value; NotCarried for what has no name, such as a function inside a function."""
+    """The bytes of a value; NotCarried for what has no name, nests too deep, or changes while it is packed."""
     try:
         return pickle.dumps(value, PROTOCOL)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
+    except Exception as error:
         raise NotCarried(f"{type(value).__name__} does not travel between processes: {error}") from error
 
 

@@ -100,9 +100,38 @@ def test_answers_and_errors_come_back_as_they_were():
             here.ask("nobody knows this").result(5)
 
 
-def test_an_answer_that_cannot_travel_is_an_error_and_not_silence():
-    with line(there={"what": lambda: threading.Lock()}) as (here, _, _heard), pytest.raises(NotCarried):
-        here.ask("what").result(5)
+class Changing:
+    def __reduce__(self):
+        raise RuntimeError("changed size during iteration")
+
+
+def nested(depth):
+    found = []
+    for _ in range(depth):
+        found = [found]
+    return found
+
+
+@pytest.mark.parametrize("value", [threading.Lock(), Changing(), nested(5000)], ids=["nameless", "changing", "deep"])
+def test_an_answer_that_cannot_travel_is_an_error_and_not_silence(value):
+    with line(there={"what": lambda: value, "next": lambda: 1}) as (here, _, _heard):
+        with pytest.raises(NotCarried):
+            here.ask("what").result(5)
+        assert here.ask("next").result(5) == 1
+
+
+def test_who_cannot_send_any_more_lets_go_of_the_line():
+    def break_down():
+        raise RuntimeError("a mistake of ours")
+
+    with line() as (here, there, heard):
+        asked = here.ask("what")
+        there._put(break_down)
+        with pytest.raises((NoAnswer, Fault)):
+            asked.result(5)
+        with pytest.raises(NoAnswer):
+            here.ask("what").result(5)
+        assert heard[0].wait(5)
 
 
 def test_who_gives_up_is_not_worked_for():
