@@ -29,6 +29,7 @@ STOP_S = 8.0  # more than HTTP takes to end its last requests
 LOOK_S = 1.0
 STEADY_S = 60.0  # who has served so long is started again at once, and others after a pause that doubles
 PAUSE_S_MAX = 30.0
+FAILURES_COUNTED = 10  # after so many the pause has long been the longest
 
 log = logging.getLogger("estate645.web")
 
@@ -46,7 +47,11 @@ class WebProcess:
             inherited = (theirs.fileno(), listener.fileno())
             command = [*COMMAND, *map(str, inherited)]
             # A group of its own: Ctrl-C of a terminal reaches the parent alone, which ends it in order.
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=inherited, process_group=0)
+            try:
+                self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=inherited, process_group=0)
+            except OSError:
+                self._line.close()
+                raise
         self._channel: Channel | None = None
         self._deaf: Callable[[], None] = _nothing
         self.ready = Event()
@@ -61,6 +66,15 @@ class WebProcess:
     def has_ended(self) -> bool:
         """Whether it is gone."""
         return self._process.poll() is not None
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it ought to serve by now and does not."""
+        return not self.ready.is_set() and monotonic() - self.since_s > READY_S
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
 
     def begin(self, desk: Desk, bell: Bell, on_end: Callable[[], None]) -> None:
         """Tell it what it needs, answer what it asks, and pass on what rings; `on_end` when it has let go."""
@@ -102,6 +116,12 @@ class _Place:
     failures: int = 0
     again_at_s: float = 0.0
 
+    def fail(self, now_s: float, *, steady: bool) -> None:
+        """Say when another may be started: at once, and later each time that it did not serve for long."""
+        self.failures = 1 if steady else self.failures + 1
+        pause_s = 2.0 ** (self.failures - 1) - 1 if self.failures < FAILURES_COUNTED else PAUSE_S_MAX
+        self.again_at_s = now_s + min(PAUSE_S_MAX, pause_s)
+
 
 class WebProcesses:
     """All of them; used by the main thread, except for `end`."""
@@ -120,20 +140,20 @@ class WebProcesses:
         return [place.child.pid for place in self._places if place.child is not None]
 
     def begin(self, desk: Desk, bell: Bell) -> None:
-        """Let them serve; returns when all do. WebFailed when one of them ends first."""
+        """Let them serve; returns when all do, or at SIGINT or SIGTERM. WebFailed when one of them ends first."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._obey)
         self._begin = lambda child: child.begin(desk, bell, lambda: self._look.put(None))
         for child in self._children():
             self._begin(child)
         give_up = monotonic() + READY_S
         for child in self._children():
-            while not child.ready.wait(0.05):
+            while not (child.ready.wait(0.05) or self._ending):
                 if child.has_ended or monotonic() > give_up:
                     raise WebFailed(f"web process {child.pid} does not serve; what it said stands above")
 
     def watch(self) -> None:
         """Start again what ends, until SIGINT, SIGTERM or `end`."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._obey)
         while not self._ending:
             for place in self._places:
                 self._tend(place)
@@ -162,18 +182,24 @@ class WebProcesses:
         return [place.child for place in self._places if place.child is not None]
 
     def _tend(self, place: _Place) -> None:
-        """Take away who has ended, and start another when it is time."""
+        """Take away who has ended, and start another when it is time. Meters are read and charged whatever happens."""
         now_s, child = monotonic(), place.child
+        if child is not None and child.is_late:
+            log.error("web process %d does not serve after %g s; it is ended", child.pid, READY_S)
+            child.kill()
         if child is not None and child.has_ended:
-            steady = now_s - child.since_s > STEADY_S
-            place.failures = 1 if steady else place.failures + 1
-            place.again_at_s = now_s + min(PAUSE_S_MAX, 2.0 ** (place.failures - 1) - 1)
+            place.fail(now_s, steady=now_s - child.since_s > STEADY_S)
             code = child.end(0.0)
             log.error("web process %d ended with code %d; another one is started", child.pid, code)
             place.child = None
         if place.child is None and now_s >= place.again_at_s:
-            place.child = WebProcess(self._listener)
-            self._begin(place.child)
+            try:
+                place.child = WebProcess(self._listener)
+            except OSError as error:
+                place.fail(now_s, steady=False)
+                log.error("no web process can be started: %s; it is tried again", error.strerror)
+            else:
+                self._begin(place.child)
 
     def _obey(self, _number: int, _frame: FrameType | None) -> None:
         self.end()

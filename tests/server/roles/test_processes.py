@@ -1,0 +1,132 @@
+"""The watch over web processes: whatever becomes of them, the process that reads meters goes on, and can be ended."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from server.roles import processes
+from server.roles.desk import Desk
+from server.roles.processes import WebProcesses
+from server.transport.memory import Bell
+
+SLEEPER = (sys.executable, "-I", "-S", "-c", "import time; time.sleep(60)")
+
+
+class Told(Exception):
+    """A signal met the handler of before."""
+
+
+class NoDesk(Desk):
+    """Tells nothing and answers nothing."""
+
+    def __init__(self):
+        super().__init__(None)
+
+    def boot(self):
+        return None
+
+    def handlers(self):
+        return {}
+
+
+@pytest.fixture
+def signals():
+    """Signals that nobody obeys fail the test, and do not end it."""
+
+    def told(number, _frame):
+        raise Told(number)
+
+    before = {number: signal.signal(number, told) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def webs(monkeypatch, signals):
+    monkeypatch.setattr(processes, "COMMAND", SLEEPER)
+    monkeypatch.setattr(processes, "STOP_S", 0.2)
+    monkeypatch.setattr(processes, "LOOK_S", 0.02)
+    made = WebProcesses(1, socket.create_server(("127.0.0.1", 0)))
+    desk = NoDesk()
+    made.learn = lambda: made.begin(desk, Bell())
+    yield made
+    made.stop()
+    desk.close()
+
+
+def after(seconds, work):
+    thread = threading.Timer(seconds, work)
+    thread.start()
+    return thread
+
+
+def watched(webs, until, timeout_s=10):
+    """Watch until this is true."""
+    give_up = time.monotonic() + timeout_s
+
+    def look():
+        while not until() and time.monotonic() < give_up:
+            time.sleep(0.01)
+        webs.end()
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    webs.watch()
+    looking.join()
+    return until()
+
+
+def begun(webs):
+    """As after a start: what the children need is known, and the first of them does not serve yet."""
+    ending = after(0.1, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    webs.learn()
+    ending.join()
+    webs._ending = False
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_wait_for_web_processes_in_order(webs, number):
+    after(0.1, lambda: os.kill(os.getpid(), number))
+    webs.learn()
+    webs.watch()
+
+
+def test_who_never_comes_to_serve_is_ended_and_another_is_started(webs, monkeypatch):
+    begun(webs)
+    first = webs.pids
+    monkeypatch.setattr(processes, "READY_S", 0.2)
+    assert watched(webs, lambda: webs.pids not in ([], first))
+
+
+def test_a_machine_that_starts_no_process_now_is_asked_again_later(webs, monkeypatch):
+    begun(webs)
+    tries, real = [], subprocess.Popen
+
+    def popen(*arguments, **named):
+        tries.append(time.monotonic())
+        if len(tries) == 1:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(processes.subprocess, "Popen", popen)
+    os.kill(webs.pids[0], signal.SIGKILL)
+    assert watched(webs, lambda: len(tries) == 2 and webs.pids)
+
+
+def test_the_pause_stays_the_longest_however_often_they_end():
+    place = processes._Place(None)
+    pauses = []
+    for _ in range(2000):
+        place.fail(100.0, steady=False)
+        pauses.append(place.again_at_s - 100.0)
+    assert pauses[:6] == [0.0, 1.0, 3.0, 7.0, 15.0, processes.PAUSE_S_MAX]
+    assert set(pauses[5:]) == {processes.PAUSE_S_MAX}
+    place.fail(100.0, steady=True)
+    assert place.again_at_s == 100.0
