@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     refuse_without_assets()
     listener = _listen(config)
     port = listener.getsockname()[1]
-    config = replace(config, port=port, public_url=config.public_url or f"http://{config.host}:{port}")
+    config = replace(config, port=port, public_url=config.public_url or _url(config.host, port))
     with listener:
         if config.web_processes:
             _serve_in_processes(config, listener, arguments.ready)
@@ -110,11 +110,16 @@ def _listen(config: Config) -> socket.socket:
     return listener
 
 
+def _url(host: str, port: int) -> str:
+    """An IPv6 address stands in brackets."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def _write_ready(path: Path | None, config: Config, web_pids: list[int]) -> None:
     """Written whole or not at all, so that a waiting parent never reads half of it."""
     if path is None:
         return
     draft = path.with_suffix(".draft")
-    said = {"url": f"http://{config.host}:{config.port}", "pid": os.getpid(), "web_pids": web_pids}
+    said = {"url": _url(config.host, config.port), "pid": os.getpid(), "web_pids": web_pids}
     draft.write_text(json.dumps(said), "utf-8")
     draft.replace(path)
