@@ -155,7 +155,7 @@ def test_who_gives_up_is_not_worked_for():
 
 
 def test_rings_before_an_answer_are_heard_before_it():
-    heard = []
+    heard, known = [], []
     with line(here={"ring": heard.extend}) as (here, there, _heard):
 
         def write(number):
@@ -165,9 +165,11 @@ def test_rings_before_an_answer_are_heard_before_it():
 
         there._handlers = {"write": write}
         for number in range(20):
-            assert here.ask("write", number).result(5) == number
-            assert ("balance", str(number)) in heard
+            asked = here.ask("write", number)
+            asked.add_done_callback(lambda done: known.append(("balance", str(done.result())) in heard))
+            assert asked.result(5) == number
     assert len(heard) == 20, "each once"
+    assert known == [True] * 20
 
 
 def test_rings_alone_come_soon():
