@@ -96,9 +96,9 @@ def _run(argv: Sequence[str] | None) -> int:
 
 def _said(error: Exception, arguments: argparse.Namespace) -> str:
     """The error in the language that was asked for, as far as it has more than one."""
-    from server.cli.languages import said
+    from server.cli.languages import error_in_chinese, said
 
-    return said(str(error), " ".join(getattr(error, "__notes__", ())) or str(error), getattr(arguments, "lang", "both"))
+    return said(str(error), error_in_chinese(error), getattr(arguments, "lang", "both"))
 
 
 if __name__ == "__main__":

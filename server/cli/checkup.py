@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from server.cli.languages import error_in_chinese
 from server.cli.lines import is_networked, opened
 from server.collect.limits import descriptors_needed
 from server.collect.port import LineSettings, PortError
@@ -176,7 +177,7 @@ async def _port(subject: str, url: str, line: LineSettings) -> Finding:
         async with opened(url, line, 1000) as bus:
             parity = bus.port_status.parity_effective
     except PortError as error:
-        return Finding(subject, "wrong", str(error), f"无法打开：{error}")
+        return Finding(subject, "wrong", str(error), f"无法打开：{error_in_chinese(error)}")
     setting = f"{line.baud} 8{line.parity}{line.stop_bits}"
     if parity is None:
         where = "its line settings are the serial server's" if is_networked(url) else "it does not tell its parity"

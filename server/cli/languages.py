@@ -44,6 +44,15 @@ def wrong(message: str, **fields: object) -> ConfigError:
     return error
 
 
+def error_in_chinese(error: Exception) -> str:
+    """The error as far as it is known in Chinese; otherwise as it is."""
+    from server.web.i18n import translations
+    from server.web.port_words import port_said
+
+    notes = " ".join(getattr(error, "__notes__", ()))
+    return notes or port_said(str(error), translations("zh_CN").gettext) or str(error)
+
+
 def chinese(message: str) -> str:
     """A message in Chinese."""
     return _chinese().gettext(message)

@@ -28,6 +28,10 @@ from server.collect.serial_port import BAUDS, PARITY_FLAGS
 from server.errors import EstateError
 
 PROGRESS_S = 0.2
+NOTHING = _(
+    "nothing answered: is the line powered, are A and B exchanged, is it this adapter? --bauds and --parities name "
+    "other settings, --thorough also asks meters that do not know 13H"
+)
 
 
 def add_parser(subparsers: Any) -> None:
@@ -131,6 +135,8 @@ def _show(findings: Findings, lang: str) -> None:
     for line in untold(findings, lang):
         print(line)
     print(told(_("%(found)d meters, %(probes)d questions"), lang, found=len(findings.meters), probes=findings.probes))
+    if not findings.meters:
+        print(told(NOTHING, lang))
 
 
 def _list(text: str, allowed: tuple[str, ...], what: str) -> tuple[str, ...]:

@@ -19,6 +19,8 @@ from core.dlt645.frame import Frame, FrameDecoder, encode
 from core.dlt645.masking import Masker
 from core.modbus.explain import explain_rtu
 from server.cli.languages import LANGUAGES, said
+from server.cli.languages import mark as _
+from server.cli.languages import told as in_words
 from server.cli.lines import add_server_options, running_bus
 from server.collect.port import LineSettings, PortError
 from server.collect.ports import open_port
@@ -59,6 +61,9 @@ def run(arguments: argparse.Namespace) -> int:
         tracer.finish()
         if served is not None:
             served.admin.close()
+    if not tracer.heard:
+        print(in_words(_("nothing was heard: nobody asks on this line, or baud, parity or wires are wrong"),
+                       arguments.lang), file=sys.stderr)  # fmt: skip
     return 0
 
 
@@ -86,11 +91,13 @@ class Tracer:
     def __init__(self, lang: str, *, as_json: bool) -> None:
         self._lang = lang
         self._as_json = as_json
+        self.heard = False
         self._pieces = {True: _Piece(), False: _Piece()}
         self._masks = {True: Masker(), False: Masker()}
 
     def take(self, ms: int, sent: bool, data: bytes) -> None:
         """Bytes that went by; with none, time has passed."""
+        self.heard = self.heard or bool(data)
         piece = self._pieces[sent]
         for one in self._pieces.values():
             if one.is_over(ms):

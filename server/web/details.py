@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from server.web.formats import Formats, kwh, yuan
 from server.web.i18n import mark as _
+from server.web.port_words import port_said
 
 Gettext = Callable[[str], str]
 FIXED = {
@@ -215,6 +216,9 @@ def detail_said(detail: str, f: Formats, gettext: Gettext) -> str:
         found = pattern.fullmatch(detail)
         if found:
             return Markup.escape(gettext(text)) % _fields(found.groupdict(), f, gettext)
+    port = port_said(detail, gettext)
+    if port is not None:
+        return Markup.escape(port)
     return Markup('<span lang="en">{}</span>').format(detail) if detail.isascii() and detail else detail
 
 
