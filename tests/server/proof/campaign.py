@@ -9,30 +9,34 @@ One seed is one history: nothing is drawn in the order of ids that the server ma
 """
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from core.dlt645 import identifiers as di
 from core.dlt645.commands import Read
+from core.errors import CoreError
 from server.collect.control import RelayLane
 from server.collect.line import BusLine
 from server.collect.readout import MeterState, Readout
 from server.collect.tally import Tally
 from server.collect.work import StepReport, as_stored
 from server.domain.readings import ContactFailure, MeterReading, StatusRead
-from server.flows import approvals, notices, payments, supply
+from server.flows import notices, payments, supply
 from server.flows.estates import import_estate
 from server.store import schema
-from server.store.approvals import get
 from server.store.estates import get_estate
 from server.store.supply import switched_on
 from sim.meters.dlt645 import answer
 from tests.server.estates import ESTATE, SIMULATED, at, document, household
 from tests.server.proof.justice import Justice
 from tests.server.proof.referee import Referee
+from tests.server.proof.staff import Staff
+from tests.server.proof.trouble import Trouble
 from tests.server.proof.whole import Whole
 from tests.sim import rig
 
@@ -43,6 +47,7 @@ RELAYS_READ_EVERY_DAYS = 7
 GRACE_S = 6 * 3600
 TTL_S = 120
 STARTS_MAX = 3
+CLOCK_FINE_S = 60
 METERS_OF_BUS = 60
 OPEN_BITS = di.RELAY_OPEN | di.COMMAND_OPEN
 FAULTS = {
@@ -50,6 +55,12 @@ FAULTS = {
     "register_backwards": 15, "bcd_bit_flip": 25, "clock_jump": 25, "clock_drift": 25, "relay_inert": 15,
     "relay_stuck_closed": 15, "false_tripped": 15, "bypass": 20, "holiday": 30, "register_stuck": 15,
 }  # fmt: skip
+
+
+class _Lane(NamedTuple):
+    relays: RelayLane
+    readout: Readout
+    states: dict
 
 
 class Killed(Exception):
@@ -76,6 +87,8 @@ class Campaign:
         self.tally = Counter()
         self.referee = Referee(self.whole, {home.meter_id: home.opening_fen for home in homes}, GRACE_S)
         self.justice = Justice(self.referee, self.meters)
+        self.staff = Staff(self.whole, self.tally)
+        self.trouble = Trouble(self.whole.world, self.meters)
         for line in self.whole.lines.values():
             line.fate = self._fate
         self._asks = {
@@ -117,7 +130,7 @@ class Campaign:
                 hour, minute = map(int, look.split(":"))
                 self._pass(midnight + timedelta(hours=hour, minutes=minute, seconds=self.random.randrange(60)))
                 self._look_round(look)
-            self.justice.day_ends(self.whole.world.now_ms, self._doubtful(), self._word)
+            self.justice.day_ends(self.whole.world.now_ms, self.trouble.doubtful(), self._word)
             self.days += 1
         self.referee.look()
 
@@ -134,7 +147,7 @@ class Campaign:
         self._staff()
         if look in (BEFORE_NOON, NOON):
             first, possible = look == BEFORE_NOON, self._is_possible()
-            self.justice.look(self.whole.world.now_ms, self._doubtful(), first=first, possible=possible)
+            self.justice.look(self.whole.world.now_ms, self.trouble.doubtful(), first=first, possible=possible)
         self._work(look)
         self._deliver()
         self.referee.look()
@@ -188,37 +201,36 @@ class Campaign:
 
     def _read(self, everything):
         """A round over all buses; twice in a row where somebody is close to being cut."""
-        deaf, flaky = self._unheard()
+        deaf, flaky = self.trouble.unheard()
         names = [n for n in self.meters if n not in deaf and (n not in flaky or self.random.random() < 0.5)]
         self._take(names, [n for n in names if self._is_watched(n) or (everything and self._is_turn(n))])
         now = self.whole.clock.now()
         lost = [ContactFailure(name, now.world_s, now.machine_ms, "no reply") for name in deaf]
         self.whole.sink.failures(lost)
+        if everything:
+            self._read_clocks(names)
+
+    def _read_clocks(self, names):
+        """Those that were far off when they were read last, perhaps since our own clock was."""
+        live = schema.meter_live.c
+        query = select(live.meter_id).where(func.abs(live.clock_offset_s) > CLOCK_FINE_S)
+        off = set(self.whole.look(lambda connection: list(connection.execute(query).scalars())))
+        for name in (one for one in names if one in off):
+            lane = self._lane(self.meters[name].config.bus_id)
+            read = lane.readout.clock_offset(lane.states[name], 2)
+            with suppress(CoreError):
+                offset_s, now = self.whole.loop.run_until_complete(read), self.whole.clock.now()
+                word = self._ask(di.STATUS_WORD_3, name)
+                self.whole.sink.status([StatusRead(name, now.world_s, now.machine_ms, word, offset_s)])
 
     def _settle_again(self):
         """The collector reads those near a threshold more often; two readings have to agree."""
         overdrawn = self._overdrawn()
         for _ in self.whole.env.passing(self.whole.env.now + 240):
             pass
-        deaf, flaky = self._unheard()  # a fault may have begun meanwhile
+        deaf, flaky = self.trouble.unheard()  # a fault may have begun meanwhile
         watched = [n for n in overdrawn if n not in deaf and (n not in flaky or self.random.random() < 0.5)]
         self._take(watched, watched)
-
-    def _unheard(self):
-        """Meters that nothing, and those that only sometimes something is heard of."""
-        deaf, flaky = set(), set()
-        for active in self.whole.world.faults.running():
-            if active.fault.group != "communication":
-                continue
-            whole = active.config.kind in ("silent", "concentrator_reboot")
-            for name in self._concerned(active.config):
-                (deaf if whole else flaky).add(name)
-        return deaf, flaky
-
-    def _concerned(self, config):
-        if config.where == "bus":
-            return [name for name, meter in self.meters.items() if meter.config.bus_id == config.name]
-        return [self.whole.world.household(config.name).meter.address]
 
     def _take(self, names, watched):
         registers = []
@@ -259,8 +271,8 @@ class Campaign:
             if orders and self.random.random() < self.paid_in_between:
                 self._pay(self.random.choice(orders).meter_id)  # between the fetching of orders and their frames
             for order in orders:
-                lane, states = self._lane(bus_id)
-                attempt = lane.carry_out(order, states[order.meter_id], 2)
+                lane = self._lane(bus_id)
+                attempt = lane.relays.carry_out(order, lane.states[order.meter_id], 2)
                 self.whole.loop.run_until_complete(attempt)
                 self.tally[order.action] += 1
                 self.referee.look()
@@ -272,11 +284,12 @@ class Campaign:
             port = self.whole.lines[bus_id].plugged_into(self.whole.loop)
             line = BusLine(port, plan.timing, self.whole.clocks, Tally(), lambda: None)
             self.whole.loop.run_until_complete(line.open())
-            lane = RelayLane(
-                line, Readout(line, self.whole.clocks), self.whole.clocks,
+            readout = Readout(line, self.whole.clocks)
+            relays = RelayLane(
+                line, readout, self.whole.clocks,
                 is_current=self._is_current, hand_over=self._hand_over, unlock=as_stored,
             )  # fmt: skip
-            self._lanes[bus_id] = lane, {meter.meter_id: MeterState(meter) for meter in plan.meters}
+            self._lanes[bus_id] = _Lane(relays, readout, {meter.meter_id: MeterState(meter) for meter in plan.meters})
         return self._lanes[bus_id]
 
     async def _is_current(self, order):
@@ -318,29 +331,16 @@ class Campaign:
                 self._pay(name)
 
     def _staff(self):
-        """Two people set the clock right, start again after the red button, and close the breaker, when they come."""
+        """They come, set the clock right, and look after everything else."""
         if self.random.random() >= self.mended:
             return
         if self.whole.clock.jump_s or not self.whole.guard.look():  # the clocks of all meters say so, too
             self.whole.clock.jump_s = 0.0
             self._restart()
-        now = self.whole.clock.now()
-        site = self.whole.look(lambda connection: get_estate(connection, ESTATE))
-        if site["stopped"]:
-            self._by_two(lambda unit: approvals.request_start_again(unit, ESTATE, actor="anna", now=now))
+        if self.staff.start_again():
             self.referee.stopped(False)
-        if site["breaker"] != "closed":
-            reason = "the households were looked at"
-            self._by_two(
-                lambda unit: approvals.request_breaker_reset(unit, ESTATE, actor="anna", reason=reason, now=now)
-            )
-
-    def _by_two(self, ask):
-        now = self.whole.clock.now()
-        asked = self.whole.writer.run(ask)
-        payload = self.whole.look(lambda connection: get(connection, ESTATE, asked)["payload_sha256"])
-        self.whole.writer.run(lambda unit: approvals.approve(unit, ESTATE, asked, payload, actor="ben", now=now))
-        self.tally["agreed"] += 1
+        self.staff.close_breaker()
+        self.staff.release_jumps(self.trouble.doubtful())
 
     # what holds every cut, and whose cut may be held
 
@@ -352,12 +352,6 @@ class Campaign:
     def _word(self, name):
         query = select(schema.supply.c.candidate).where(schema.supply.c.meter_id == name)
         return self.whole.look(lambda connection: connection.execute(query).scalar_one())
-
-    def _doubtful(self):
-        """Meters that cannot be heard or ever had a fault: nobody expects that they are cut at once."""
-        deaf, flaky = self._unheard()
-        faults = [one.config for one in self.whole.world.faults.faults if one.fault.group != "communication"]
-        return deaf | flaky | {name for config in faults for name in self._concerned(config)}
 
     def _pay(self, name):
         self.sales += 1
