@@ -27,7 +27,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """Days that are alike in some months; `kinds` are those with the same windows, () where a single price holds."""
+    """Days that are alike in some months; `kinds` are those with the same windows, () where all days are alike."""
 
     months: tuple[int, ...]
     kinds: tuple[str, ...]
@@ -52,7 +52,7 @@ def days_of(version: TariffVersion) -> list[Day]:
                 )
                 for one in periods
             )  # fmt: skip
-            key = (tuple(kinds), pieces)
+            key = (tuple(kinds) if len(given) > 1 else (), pieces)
             found[key] = (*found.get(key, ()), *season.months)
     return [Day(months, *key) for key, months in found.items()]
 

@@ -126,8 +126,14 @@ def test_the_preview_is_what_the_kernel_would_charge():
     assert month_nf(version, summer, 240_000) == exact
     assert month_nf(version, winter, 240_000) == exact + 40_000 * 5_000_000
     [day] = days_of(version)
+    assert day.kinds == ()
     assert day.months == (5, 6, 7, 8, 9, 10, 11, 12, 1, 2, 3, 4)
     assert [(one.start_minute, one.price_nf_per_wh) for one in day.pieces][:2] == [(0, 22_914_475), (480, 58_886_875)]
+    periods = [{"from": "00:00", "to": "24:00", "rate": "flat"}]
+    split = tariff_from_dict(
+        price_lists()["guangzhou-tou"].document()["versions"][-1] | {"id": "x", "holiday_periods": periods}
+    )
+    assert [one.kinds for one in days_of(split.versions[0])] == [("workday",), ("holiday",)]
     unsaid = tariff_from_dict({"id": "x", "valid_from": "2026-01-01", "prices": {"flat": "0.5", "peak": "0.6"}})
     assert (month_nf(unsaid.versions[0], unsaid.versions[0].seasons[0], 1), days_of(unsaid.versions[0])) == (None, [])
 
