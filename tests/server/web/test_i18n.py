@@ -14,7 +14,7 @@ from server.web import i18n
 WEB = Path(i18n.__file__).parent
 TEMPLATES = sorted((WEB / "templates").rglob("*.html"))
 PO = WEB / "locale" / "zh_CN" / "LC_MESSAGES" / "messages.po"
-KEYWORDS = {"_": None, "gettext": None, "_gettext": None, "mark": None, "ngettext": (1, 2)}
+KEYWORDS = {"_": None, "gettext": None, "_gettext": None, "mark": None, "ngettext": (1, 2), "pgettext": ((1, "c"), 2)}
 SAID_ATTRIBUTES = ("aria-label", "title", "placeholder", "alt")
 ATTRIBUTE = re.compile(r"[\w-]+=(?:\"[^\"]*\"|'[^']*')")  # of a tag that another template opens
 NOT_WORDS = re.compile(  # units, names of formats and products, keys, and what both languages write alike
@@ -23,7 +23,7 @@ NOT_WORDS = re.compile(  # units, names of formats and products, keys, and what 
 
 
 def extracted():
-    """Message ids of templates and code: text, or (singular, plural)."""
+    """Message ids of templates and code, (singular, plural) or a text, each with its context or None."""
     found = extract_from_dir(
         str(WEB),
         method_map=[("templates/**.html", "jinja2"), ("**.py", "python")],
@@ -33,7 +33,9 @@ def extracted():
         keywords=KEYWORDS,
         directory_filter=lambda path: Path(path).name not in ("node_modules", "dist"),
     )
-    return {message if isinstance(message, str) else tuple(message[:2]) for _, _, message, _, _ in found}
+    return {
+        (message if isinstance(message, str) else tuple(message[:2]), context) for _, _, message, _, context in found
+    }
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +45,8 @@ def catalogue():
 
 
 def test_chinese_has_every_message_and_no_other(catalogue):
-    wanted = {message if isinstance(message, str) else message[0] for message in extracted()}
-    have = {(m.id if isinstance(m.id, str) else m.id[0]) for m in catalogue if m.id}
+    wanted = {(one if isinstance(one, str) else one[0], context or "") for one, context in extracted()}
+    have = {(m.id if isinstance(m.id, str) else m.id[0], m.context or "") for m in catalogue if m.id}
     assert sorted(wanted - have) == []
     assert sorted(have - wanted) == []
     assert len(wanted) > 400
