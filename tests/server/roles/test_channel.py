@@ -10,10 +10,12 @@ from contextlib import contextmanager
 import pytest
 
 from core.errors import MeterRefused
+from server.cli.demo.processes import start
 from server.clock import Now
 from server.errors import Conflict, NoAnswer, Refused
 from server.flows import people
 from server.flows.lockout import Place
+from server.store.engine import upgrade
 from server.store.unit import Deed
 from server.transport import channel as lines
 from server.transport.channel import Channel, Fault
@@ -62,6 +64,12 @@ def test_only_names_of_ours_are_taken(stranger, capsys):
     with pytest.raises(NotCarried):
         unpack(data)
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("function", [start, unpack, upgrade], ids=["program", "parcel", "schema"])
+def test_of_our_functions_only_flows_are_taken(function):
+    with pytest.raises(NotCarried):
+        unpack(pack(function))
 
 
 @pytest.mark.parametrize("name", [b"socket", b"log", b"struct.pack", b"socket.socket", b"unknown"])

@@ -1,7 +1,9 @@
 """What the web writes can travel to the process that writes: flows by name, never a function made inside another."""
 
 import ast
+from importlib import import_module
 
+from server.transport.parcel import pack, unpack
 from tests.house.sources import name, python_of
 
 
@@ -25,3 +27,20 @@ def test_a_function_without_a_name_is_found():
         2,
         3,
     ]
+
+
+def flows_of(path):
+    """The functions that the web hands to the writer in this file."""
+    module = import_module(name(path).removesuffix("/__init__.py").removesuffix(".py").replace("/", "."))
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("Deed", "state.writer.submit_alike"):
+            first, _, rest = ast.unparse(node.args[0]).partition(".")
+            found = getattr(module, first, None)
+            if found is not None:
+                yield getattr(found, rest) if rest else found
+
+
+def test_the_writer_takes_every_flow_that_the_web_hands_over():
+    found = {flow for path in python_of("server/web") for flow in flows_of(path)}
+    assert len(found) > 50
+    assert [flow for flow in found if unpack(pack(flow)) is not flow] == []
