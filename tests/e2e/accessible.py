@@ -18,7 +18,7 @@ FAULTS = r"""(target) => {
   const named = (one) => one.getAttribute("aria-label")?.trim() || one.title
     || [...(one.labels ?? [])].map(said).join("") || (one.matches("input, select, textarea") ? "" : said(one));
   const control = "a[href], button, summary, select, textarea, input:not([type=hidden])";
-  const controls = [...document.querySelectorAll(control)];
+  const controls = [...document.querySelectorAll(control)].filter((one) => !one.closest("[aria-hidden=true]"));
   for (const one of controls.filter(shown)) {
     if (!named(one)) found.push(`a control without a name: ${one.outerHTML.slice(0, 80)}`);
     const { width, height } = one.getBoundingClientRect();
