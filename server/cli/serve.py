@@ -67,7 +67,7 @@ def _serve_here(config: Config, listener: socket.socket, ready: Path | None) -> 
         application = _started(config, parts)
         site = create_site(application.state)
         _write_ready(ready, config, [])
-        SiteServer(site, on_ready=_nothing).serve_on(listener)
+        SiteServer(site, on_ready=_nothing, on_beat=_nothing).serve_on(listener)
 
 
 def _started(config: Config, parts: ExitStack) -> Application:

@@ -14,6 +14,7 @@ from server.web.wire import BoundedProtocol
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 KEEP_ALIVE_S = 30
 SHUTDOWN_GRACE_S = 3
+TICKS_A_BEAT = 10
 
 
 def log_to_stderr() -> None:
@@ -26,8 +27,8 @@ def log_to_stderr() -> None:
 class SiteServer(uvicorn.Server):
     """Ends open event streams before it waits for requests, since those would not end by themselves."""
 
-    def __init__(self, site: FastAPI, on_ready: Callable[[], None]) -> None:
-        """`on_ready` is called once requests are accepted."""
+    def __init__(self, site: FastAPI, on_ready: Callable[[], None], on_beat: Callable[[], None]) -> None:
+        """`on_ready` is called once requests are accepted, `on_beat` every second that the loop goes round."""
         super().__init__(
             uvicorn.Config(
                 site,
@@ -42,6 +43,7 @@ class SiteServer(uvicorn.Server):
         )
         self._site = site
         self._on_ready = on_ready
+        self._on_beat = on_beat
 
     def serve_on(self, listener: socket.socket) -> None:
         """Serve on the main thread until a signal or `end`."""
@@ -59,6 +61,12 @@ class SiteServer(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._on_ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second."""
+        if counter % TICKS_A_BEAT == 0:
+            self._on_beat()
+        return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin the shutdown for a signal."""

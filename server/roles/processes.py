@@ -29,6 +29,7 @@ STOP_S = 8.0  # more than HTTP takes to end its last requests
 LOOK_S = 1.0
 STEADY_S = 60.0  # who has served so long is started again at once, and others after a pause that doubles
 PAUSE_S_MAX = 30.0
+SILENT_LOOKS_MAX = 60  # looks and not seconds: a machine that stands still lets nobody be late
 FAILURES_COUNTED = 10  # after so many the pause has long been the longest
 
 log = logging.getLogger("estate645.web")
@@ -56,6 +57,7 @@ class WebProcess:
         self._deaf: Callable[[], None] = _nothing
         self.ready = Event()
         self.since_s = monotonic()
+        self._silent_looks = 0
 
     @property
     def pid(self) -> int:
@@ -72,6 +74,15 @@ class WebProcess:
         """Whether it ought to serve by now and does not."""
         return not self.ready.is_set() and monotonic() - self.since_s > READY_S
 
+    def is_stuck(self) -> bool:
+        """Whether it served and has not stirred for so many looks, of which this is one."""
+        self._silent_looks += self.ready.is_set()
+        return self._silent_looks > SILENT_LOOKS_MAX
+
+    def hear(self) -> None:
+        """It stirs."""
+        self._silent_looks = 0
+
     def kill(self) -> None:
         """End it at once."""
         self._process.kill()
@@ -83,7 +94,8 @@ class WebProcess:
             self._process.kill()  # without its line it can do nothing but wait
             on_end()
 
-        channel = self._channel = Channel(self._line, {**desk.handlers(), "ready": self.ready.set}, lost)
+        handlers = {**desk.handlers(), "ready": self.ready.set, "beat": self.hear}
+        channel = self._channel = Channel(self._line, handlers, lost)
         channel.start()
         channel.tell("begin", desk.boot())
         self._deaf = bell.listen("*", lambda topic, key: channel.gather("ring", (topic, key)))
@@ -186,6 +198,9 @@ class WebProcesses:
         now_s, child = monotonic(), place.child
         if child is not None and child.is_late:
             log.error("web process %d does not serve after %g s; it is ended", child.pid, READY_S)
+            child.kill()
+        elif child is not None and child.is_stuck():
+            log.error("web process %d has not stirred for %d looks; it is ended", child.pid, SILENT_LOOKS_MAX)
             child.kill()
         if child is not None and child.has_ended:
             place.fail(now_s, steady=now_s - child.since_s > STEADY_S)

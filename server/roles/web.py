@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
 
     log_to_stderr()
     site = _site(channel, bell, begun.result())
-    server = SiteServer(site, lambda: channel.tell("ready"))
+    server = SiteServer(site, on_ready=lambda: channel.tell("ready"), on_beat=lambda: channel.tell("beat"))
     serving.set_result(server)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.collect()

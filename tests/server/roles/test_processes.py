@@ -105,6 +105,24 @@ def test_who_never_comes_to_serve_is_ended_and_another_is_started(webs, monkeypa
     assert watched(webs, lambda: webs.pids not in ([], first))
 
 
+def test_who_served_and_stirs_no_more_is_ended_and_another_is_started(webs, monkeypatch):
+    begun(webs)
+    monkeypatch.setattr(processes, "SILENT_LOOKS_MAX", 10)
+    child = webs._places[0].child
+    child.ready.set()
+    looks = []
+
+    def stirs():
+        """A child that beats is left alone, however many looks go by."""
+        looks.append(child.hear())
+        return len(looks) > 30
+
+    assert watched(webs, stirs)
+    assert webs.pids == [child.pid]
+    webs._ending = False
+    assert watched(webs, lambda: webs.pids not in ([], [child.pid]))
+
+
 def test_a_machine_that_starts_no_process_now_is_asked_again_later(webs, monkeypatch):
     begun(webs)
     tries, real = [], subprocess.Popen

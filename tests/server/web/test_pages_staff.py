@@ -245,10 +245,10 @@ def english(web, role, path):
 def test_unknown_power_is_a_dash_and_not_zero(web):
     web.execute(schema.meter_live.update().values(power_mw=None, variables_at=None))
     assert '<span data-power="1">—</span> kW' in english(web, "operator", "/wall")
-    assert "known of 0 of 2 meters" in english(web, "operator", "/today")
+    assert "0 of 2 known" in english(web, "operator", "/today")
     assert "Power, not read yet" in english(web, "operator", "/households/A1")
     web.execute(schema.meter_live.update().where(schema.meter_live.c.meter_id == "000000000001").values(power_mw=0))
-    assert "known of 1 of 2 meters" in english(web, "operator", "/today")
+    assert "1 of 2 known" in english(web, "operator", "/today")
     assert web.signed_in("operator").get("/wall/tiles").json()["power"] == {"1": "0.00"}
 
 
