@@ -18,7 +18,17 @@ from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import DBAPIError
 
 from server.config import load
-from server.domain.anomalies import BACKWARDS, CLOCK, DISOBEYED, GATE_LOSS, JUMP, OPEN_RELAY, SILENT, STUCK
+from server.domain.anomalies import (
+    BACKWARDS,
+    CLOCK,
+    DISOBEYED,
+    GATE_LOSS,
+    JUMP,
+    KEEP_FAILS,
+    OPEN_RELAY,
+    SILENT,
+    STUCK,
+)
 from server.errors import ConfigError, StorageUnavailable
 from server.store import view as kept
 from server.store.engine import open_engine, reader, unavailable
@@ -27,6 +37,7 @@ from server.store.estates import list_estates
 CLASSES = {
     OPEN_RELAY: "relay",
     DISOBEYED: "relay",
+    KEEP_FAILS: "relay",
     BACKWARDS: "register_backwards",
     SILENT: "silent",
     GATE_LOSS: "balance",
