@@ -16,21 +16,13 @@ from core.tariff_order import charge_step
 from core.units import NF_PER_FEN, REGISTER_MODULUS_WH, post_charge
 from server.domain.ledger import Line
 from server.domain.readings import Rates
+from server.domain.registers import NO_RATES, Registers, all_rates, boundary_registers, rates_from, rates_text, step_wh
 from server.domain.tariff_calendar import TariffCalendar, Terms
 
 MAX_DELTA_WH = REGISTER_MODULUS_WH // 2 - 1
 KERNEL_BALANCE_MAX_FEN = 4_611_686_017
 KERNEL_PERIOD_MAX_WH = 2**53
-NO_RATES: Rates = (0, 0, 0, 0)
 LEVEL_BALANCE_MAX_NF = 2**62  # beyond it every alarm has the same answer
-
-
-class Registers(NamedTuple):
-    """What a meter showed at an instant of world time; Wh before the ratio."""
-
-    at: int
-    total_wh: int
-    rates_wh: Rates | None
 
 
 class DueRow(NamedTuple):
@@ -76,14 +68,6 @@ class DueRow(NamedTuple):
     def account(self) -> "AccountState":
         """Its account."""
         return AccountState(self.account_id, *self[22:])
-
-
-def all_rates(values: Sequence[int | None]) -> Rates | None:
-    """Four registers, or None when any is absent."""
-    sharp, peak, flat, valley = values
-    if sharp is None or peak is None or flat is None or valley is None:
-        return None
-    return sharp, peak, flat, valley
 
 
 class Due(NamedTuple):
@@ -184,9 +168,9 @@ def plan_steps(due: Due, calendar: TariffCalendar, freeze_at: FreezeAt) -> list[
         end, frozen = due.end, None
         if terms.end_s is not None and terms.end_s < due.end.at:
             frozen = freeze_at(due.meter_id, terms.end_s)
-            if frozen is not None and terms.by_rates and frozen.rates_wh is None:
-                frozen = None  # a total alone splits nothing here
-            end = frozen or split_by_time(start, due.end, terms.end_s)
+            end = boundary_registers(terms, start, due.end, frozen)
+            if frozen is not None and end is not frozen:
+                frozen = None  # its rates were estimated
         moved_wh = _moved(terms, start, end)
         if moved_wh is None or max(moved_wh) > MAX_DELTA_WH:
             return None
@@ -204,25 +188,6 @@ def _moved(terms: Terms, start: Registers, end: Registers) -> tuple[int, ...] | 
     if start.rates_wh is None or end.rates_wh is None:
         return None
     return tuple(map(step_wh, start.rates_wh, end.rates_wh))
-
-
-def split_by_time(start: Registers, end: Registers, at: int) -> Registers:
-    """Registers at `at`, as if the energy between two readings had flowed evenly; whole Wh, rounded down."""
-    past_s, span_s = at - start.at, end.at - start.at
-
-    def cut(before_wh: int, after_wh: int) -> int:
-        return (before_wh + step_wh(before_wh, after_wh) * past_s // span_s) % REGISTER_MODULUS_WH
-
-    rates = None
-    if start.rates_wh is not None and end.rates_wh is not None:
-        sharp, peak, flat, valley = map(cut, start.rates_wh, end.rates_wh)
-        rates = (sharp, peak, flat, valley)
-    return Registers(at, cut(start.total_wh, end.total_wh), rates)
-
-
-def step_wh(before_wh: int, after_wh: int) -> int:
-    """Forward step of one register, through its modulus if need be."""
-    return (after_wh - before_wh) % REGISTER_MODULUS_WH
 
 
 def rounds(steps: Iterable[Step]) -> list[list[Step]]:
@@ -365,19 +330,6 @@ class Charging:
                 end.at,
             )
         )
-
-
-def rates_text(rates_wh: Rates | None) -> str | None:
-    """Rate registers as a line keeps them: "1,2,3,4"."""
-    return None if rates_wh is None else ",".join(map(str, rates_wh))
-
-
-def rates_from(text: str | None) -> Rates | None:
-    """Rate registers from that text."""
-    if text is None:
-        return None
-    sharp, peak, flat, valley = map(int, text.split(","))
-    return sharp, peak, flat, valley
 
 
 def _rows(steps: Sequence[Step], states: Sequence[AccountState]) -> tuple[list[int], list[bytes]]:

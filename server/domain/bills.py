@@ -17,8 +17,9 @@ from core.tariff import TariffError
 from core.tariff_order import charge_step
 from core.units import post_charge
 from server.domain.bill_parts import Part, parts_of
-from server.domain.billing import NO_RATES, Registers, TierState, rates_from, split_by_time, step_wh
+from server.domain.billing import TierState
 from server.domain.ledger import Line
+from server.domain.registers import NO_RATES, Registers, boundary_registers, rates_from, step_wh
 from server.domain.rerating import Correction, Rerate
 from server.domain.tariff_calendar import TariffCalendar, Terms
 from server.domain.voiding import VOID
@@ -278,12 +279,13 @@ class Replay:
         """The registers at the end of a step: as they were read there, or cut by time at a boundary of the tariff."""
         end = _end(booked.line)
         read = self.known.get(end.at)
-        if read is not None and (read[1] != REVOKED or read[0].total_wh == end.total_wh):
-            return read
+        if read is not None and read[1] == REVOKED and read[0].total_wh != end.total_wh:
+            read = None
         whole = self.batch_ends[booked.batch_seq]
         if end.at == terms.end_s and whole.at in self.known and whole.at > end.at:
-            return split_by_time(start, self.known[whole.at][0], end.at), "split"
-        return Registers(end.at, -1, None), ""
+            cut = boundary_registers(terms, start, self.known[whole.at][0], None if read is None else read[0])
+            return read if read is not None and cut is read[0] else (cut, "split")
+        return (Registers(end.at, -1, None), "") if read is None else read
 
     def _derive(
         self,

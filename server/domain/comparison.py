@@ -14,18 +14,8 @@ from dataclasses import dataclass, field, replace
 from core.tariff import Tariff, version_at
 from core.tariff_order import charge_step, has_row
 from core.tariff_terms import VALID_FROM_MIN_S
-from server.domain.billing import (
-    NO_RATES,
-    AccountState,
-    Charging,
-    Due,
-    Registers,
-    Step,
-    TierState,
-    plan_steps,
-    split_by_time,
-    step_wh,
-)
+from server.domain.billing import AccountState, Charging, Due, Step, TierState, plan_steps
+from server.domain.registers import NO_RATES, Registers, split_by_time, step_wh
 from server.domain.tariff_calendar import TariffCalendar
 
 Costs = dict[str, int]

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from core.units import REGISTER_MODULUS_WH
-from server.domain.billing import Registers
 from server.domain.readings import Rates
+from server.domain.registers import Registers
 from server.errors import Refused
 
 SPAN_MIN_S = 86_400  # of known use, below which nothing can be said

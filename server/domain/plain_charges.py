@@ -15,13 +15,7 @@ from numpy.typing import NDArray
 
 from core import EVENT_NONE, EVENT_RANGE, FLAG_LEVEL_MASK, deduct, post_fen
 from core.units import NF_PER_FEN, REGISTER_MODULUS_WH
-from server.domain.billing import (
-    KERNEL_BALANCE_MAX_FEN,
-    KERNEL_PERIOD_MAX_WH,
-    MAX_DELTA_WH,
-    Crossing,
-    DueRow,
-)
+from server.domain.billing import KERNEL_BALANCE_MAX_FEN, KERNEL_PERIOD_MAX_WH, MAX_DELTA_WH, Crossing, DueRow
 from server.domain.tariff_calendar import TariffCalendar, Terms
 
 Int64s = NDArray[np.int64]

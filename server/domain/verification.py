@@ -14,8 +14,8 @@ from core.reading import plausible_wh
 from core.tariff import TariffError
 from core.tariff_order import charge_step
 from core.units import NF_PER_FEN, REGISTER_MODULUS_WH, post_charge
-from server.domain.billing import NO_RATES
 from server.domain.ledger import Line
+from server.domain.registers import NO_RATES
 from server.domain.tariff_calendar import TariffCalendar, Terms
 
 MISMATCHES_MAX = 10_000  # kept in memory; whoever has so many needs no more of them

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from core.units import REGISTER_MODULUS_WH, WH_PER_STEP
 from server.domain.archive import MeterStanding
-from server.domain.billing import NO_RATES, rates_from
 from server.domain.line_words import ABSENT, RATE_COUNT, LineWords, Words
+from server.domain.registers import NO_RATES, rates_from
 from server.domain.tariff_calendar import TariffCalendar
 from server.domain.verification import Ended, Findings, Installed, MeterChain
 from server.domain.verification_accounts import HALF_MAX, Grouped, places_of

@@ -9,9 +9,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from core.units import post_charge
-from server.domain.billing import NO_RATES, TierState, rates_from, step_wh
+from server.domain.billing import TierState
 from server.domain.ledger import Line
 from server.domain.readings import Rates
+from server.domain.registers import NO_RATES, rates_from, step_wh
 from server.domain.tariff_calendar import TariffCalendar
 
 ALONE_MAX_FEN = 5000  # counter-posting more than that takes a second person

@@ -13,8 +13,9 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, RowMapping
 
 from core.reading import HELD, Verdict, judge_between
-from server.domain.billing import MAX_DELTA_WH, step_wh
+from server.domain.billing import MAX_DELTA_WH
 from server.domain.readings import MeterReading, Rates
+from server.domain.registers import step_wh
 from server.errors import Conflict, NotFound, Refused
 from server.flows.readings import advance, count_day
 from server.store import acceptance as kept

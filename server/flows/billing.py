@@ -12,9 +12,10 @@ from hashlib import sha256
 from itertools import count, repeat
 from typing import TYPE_CHECKING
 
-from server.domain.billing import Charging, Crossing, Due, Registers, Step, plan_steps
+from server.domain.billing import Charging, Crossing, Due, Step, plan_steps
 from server.domain.ledger import REVENUE, Line
 from server.domain.plain_charges import PlainCharges, charge_plain, split
+from server.domain.registers import Registers
 from server.domain.tariff_calendar import TariffCalendar
 from server.errors import Conflict
 from server.flows.ledger import apply_balances, ensure_account, move_balances

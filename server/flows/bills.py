@@ -10,7 +10,7 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from server.domain.archive import Archived
-from server.domain.billing import Registers, TierState, rates_from
+from server.domain.billing import TierState
 from server.domain.bills import (
     Bill,
     BillLine,
@@ -23,6 +23,7 @@ from server.domain.bills import (
     standing_lines,
     sums_of,
 )
+from server.domain.registers import Registers, rates_from
 from server.domain.rerating import KIND, rerate_of_memo
 from server.domain.tariff_calendar import TariffCalendar
 from server.domain.verification import Installed

@@ -12,8 +12,8 @@ from uuid import uuid4
 from sqlalchemy import Connection, RowMapping
 
 from core.reading import is_accepted
-from server.domain.billing import rates_text
 from server.domain.readings import MeterReading, Rates
+from server.domain.registers import rates_text
 from server.errors import Conflict, Refused
 from server.flows.billing import charge_due
 from server.flows.readings import record

@@ -15,11 +15,11 @@ from sqlalchemy import Connection, RowMapping
 from core.tariff import tier_period_start_s
 from core.units import REGISTER_MODULUS_WH
 from server.domain.accounts import HOUSEHOLD_TIERS, LEFT, PAUSED, TIER_POLICIES
-from server.domain.billing import Registers
 from server.domain.estimates import ESTIMATE, estimate
 from server.domain.ledger import ELECTRICITY
 from server.domain.local_fee import LOCAL
 from server.domain.readings import Rates
+from server.domain.registers import Registers
 from server.domain.tariff_calendar import TariffCalendar
 from server.errors import Conflict, Refused
 from server.flows import adjustments, credits

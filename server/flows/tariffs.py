@@ -14,7 +14,7 @@ from sqlalchemy import Connection, RowMapping
 from core.tariff import Tariff, TariffError, tariff_from_dict, tariff_to_dict
 from core.tariff_terms import TariffVersion
 from server.domain.comparison import extended
-from server.domain.tariff_drafts import check_cap, coming, merged, new_versions, tariff_of_text
+from server.domain.tariff_drafts import begun, check_cap, coming, merged, new_versions, tariff_of_text
 from server.errors import Conflict, NotFound, Refused
 from server.flows.comparison import Compared, compare
 from server.store import audit
@@ -178,6 +178,8 @@ def _check(connection: Connection, estate_id: str, row: RowMapping, whole: Tarif
     if fingerprint(stored) != row["stored_sha256"]:
         raise Conflict(f"tariff {whole.tariff_id!r} has changed since this was drafted; draft it again")
     fresh = new_versions(stored, whole)
+    if stored is not None and set(begun(stored, now.world_s)) - set(whole.versions):
+        raise Refused("a version that this draft leaves out has begun since it was drafted; draft it again")
     if stored is not None and set(fresh) - set(coming(whole, now.world_s)):
         raise Refused("a version of this draft would have begun already; draft it again with a later valid_from")
     try:

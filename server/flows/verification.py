@@ -284,6 +284,8 @@ def _reported(own: _Books, acts: Sequence[Act]) -> VerifyReport:
     accounts = own.close()
     if own.found.mismatches and archives.moved_since(own.connection, own.estate_id, acts):
         raise StorageUnavailable("lines were archived while the books were read; nothing is known, verify again")
+    if own.found.mismatches and books.judged_since(own.connection, own.estate_id):
+        raise StorageUnavailable("readings were judged while the books were read; nothing is known, verify again")
     return VerifyReport(
         estate_id=own.estate_id,
         accounts=accounts,

@@ -15,8 +15,9 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, RowMapping
 
 from core.reading import Verdict
-from server.domain.billing import AccountState, Charging, Due, Registers, TierState, rates_from, rates_text
+from server.domain.billing import AccountState, Charging, Due, TierState
 from server.domain.ledger import REVENUE, Line, payload_sha256
+from server.domain.registers import Registers, rates_from, rates_text
 from server.domain.tariff_calendar import TariffCalendar
 from server.domain.voiding import ALONE_MAX_FEN, VOID, BackTo, CannotVoid, back_to, lines_to_void, mirror, standing
 from server.errors import Conflict, NotFound, Refused

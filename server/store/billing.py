@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, bindparam, or_, select
 
 from server.domain.accounts import NORMAL, PAUSED
-from server.domain.billing import Due, DueRow, TierState, rates_text
+from server.domain.billing import Due, DueRow, TierState
 from server.domain.local_fee import REMOTE
+from server.domain.registers import rates_text
 from server.store.bulk import Bundle, update_rows
 from server.store.direct import Query, send
 from server.store.schema import account, meter, meter_cursor, meter_live, reading

@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, and_, case, func, select
 
 from server.domain.archive import AccountStanding
-from server.domain.billing import Registers
 from server.domain.bills import REVOKED, BookedLine
 from server.domain.ledger import LINE_FIELDS, Line
+from server.domain.registers import Registers
 from server.domain.verification import Carried, Installed
 from server.store.archive import account_standing
 from server.store.readings import KNOWN, rates_of

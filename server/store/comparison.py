@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, func, or_, select, tuple_
 
-from server.domain.billing import Registers, rates_from
 from server.domain.comparison import Course
+from server.domain.registers import Registers, rates_from
 from server.domain.verification import Installed
 from server.domain.voiding import VOID
 from server.store.acceptance import exchanges

@@ -178,3 +178,10 @@ def repeated_keys(connection: Connection, estate_id: str) -> list[str]:
     """Idempotency keys with more than one batch."""
     query = select(batch.c.idem_key).where(batch.c.estate_id == estate_id).group_by(batch.c.idem_key)
     return list(connection.execute(query.having(func.count() > 1)).scalars())
+
+
+def judged_since(connection: Connection, estate_id: str) -> bool:
+    """Whether people judged readings since this connection's transaction began, which lanes of SQLite see already."""
+    query = select(func.count()).select_from(reading_act).where(reading_act.c.estate_id == estate_id)
+    with connection.engine.connect() as other:
+        return bool(other.execute(query).scalar_one() != connection.execute(query).scalar_one())

@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, and_, case, select
 
-from server.domain.billing import Registers
 from server.domain.ledger import LINE_FIELDS, Line
+from server.domain.registers import Registers
 from server.domain.voiding import LINES_MAX, VOID
 from server.store.readings import ACCEPTED, KNOWN, rates_of
 from server.store.schema import batch, exchange, line, meter_cursor, reading, register_day

@@ -3,8 +3,8 @@
 import pytest
 
 from core.tariff import tariff_from_dict
-from server.domain.billing import Registers
 from server.domain.comparison import Course, cost, extended, takes_each_line
+from server.domain.registers import Registers
 from server.flows import voiding
 from server.flows.comparison import compare
 from server.store.engine import reader

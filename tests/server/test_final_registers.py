@@ -8,8 +8,8 @@ from sqlalchemy import Engine
 from core.dlt645.frame import Frame
 from core.dlt645.identifiers import OVERDRAFT_AMOUNT, REMAINING_AMOUNT
 from core.dlt645.search import Heard
-from server.domain.billing import Registers
 from server.domain.estimates import estimate
+from server.domain.registers import Registers
 from server.errors import Conflict, NotFound, Refused
 from server.flows import approvals, credits, final_registers, moves
 from server.flows.moves import Register, Settlement

@@ -210,6 +210,23 @@ def test_a_draft_that_would_have_begun_is_not_published(engine, writer):
         approve(engine, writer, approval_id, late)
 
 
+def test_a_draft_never_takes_away_a_version_that_has_begun_since_it_was_drafted(engine, writer):
+    soon = {**SINGLE["versions"][0], "valid_from": "2026-10-13T10:05:00+08:00", "price": "1.00"}
+    plant(writer, tariffs=({**SINGLE, "versions": [*SINGLE["versions"], soon]}, BY_RATES))
+    early, late = save(writer), save(writer)
+    for draft_id in (early, late):
+        simulate(engine, writer, draft_id)
+    read(writer, reading(1, 2 * HOUR, 1_004_000))
+    charge(writer, 2 * HOUR)
+    with pytest.raises(Refused, match="has begun since"):
+        ask(writer, late, at(3 * HOUR, 0))
+    approval_id = ask(writer, early)
+    with pytest.raises(Refused, match="has begun since"):
+        approve(engine, writer, approval_id, at(3 * HOUR, 0))
+    assert len(stored(engine).versions) == 2
+    agrees(engine)
+
+
 def test_a_later_draft_replaces_what_was_planned_and_never_what_has_begun(engine, writer):
     plant(writer)
     publish(engine, writer)

@@ -49,6 +49,23 @@ def test_a_season_begins_at_its_freeze_with_its_own_prices_tiers_and_limits(engi
     agrees(engine)
 
 
+def test_a_total_read_at_the_boundary_stands_and_its_rates_go_the_same_part_of_their_way(engine, writer):
+    home = household(1, tariff_id="tou", start_rates_wh=START, opening_fen=100_000, max_power_w=100_000)
+    plant(writer, [home], tariffs=(SINGLE, SEASONAL))
+    read(writer, reading(1, MIDNIGHT_NOV - HOUR, MEGA + 100_000, (100_100, 200, 300, 400)))
+    charge(writer, MIDNIGHT_NOV - HOUR)
+    read(writer, reading(1, MIDNIGHT_NOV, MEGA + 100_500))  # a quarter of the energy, and half of the time
+    read(writer, reading(1, MIDNIGHT_NOV + HOUR, MEGA + 102_000, (100_500, 200, 300, 2_000)))
+    charge(writer, MIDNIGHT_NOV + HOUR)
+    _, october, november = charges(engine)
+    assert (october["to_wh"], october["to_rates_wh"]) == (MEGA + 100_500, "100200,200,300,800")
+    assert (november["from_wh"], november["to_rates_wh"]) == (MEGA + 100_500, "100500,200,300,2000")
+    agrees(engine)
+    with reader(engine) as connection:
+        assert explain(connection, ESTATE, "H0001:2026-10").differences == ()
+        assert explain(connection, ESTATE, "H0001:2026-11").differences == ()
+
+
 def test_the_bill_says_season_registers_and_deep_valley_in_both_languages(engine, writer):
     planted(engine, writer)
     with reader(engine) as connection:

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from core.tariff import Prices, Season, Tariff, TariffVersion, next_boundary_s, tariff_from_dict, tariff_to_dict
 from core.tariff_terms import REGISTERS, TariffError
-from server.domain.billing import Due, Registers, plan_steps
+from server.domain.billing import Due, plan_steps
 from server.domain.comparison import Course, cost
+from server.domain.registers import Registers
 from server.domain.tariff_calendar import TariffCalendar
 from server.domain.tariff_drafts import cap_of, check_cap
 from tests import oracle

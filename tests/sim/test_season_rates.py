@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from core.tariff import HOLIDAY, rate_at, tariff_from_dict
 from core.tariff_windows import week_kind
-from server.domain.billing import Registers
 from server.domain.comparison import Course, cost
+from server.domain.registers import Registers
 from sim.scenario.holidays import read_holidays
 from sim.scenario.section import Section
 from sim.scenario.tariff import read_calendar
