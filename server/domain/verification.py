@@ -7,8 +7,10 @@ that is broken (1 sums, 2 chains of accounts, 3 chains of meters, 4 keys, 5 paym
 in bulk.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import NamedTuple
 
 from core.reading import plausible_wh
 from core.tariff import TariffError
@@ -147,6 +149,16 @@ class Reached:
     total_wh: int
     tier_period_start: int
     tier_period_wh: int
+
+
+class RatesBeside(NamedTuple):
+    """A charge by rates that does not end at the rate registers of its reading, both in Wh as a line has them."""
+
+    meter_id: str
+    batch_seq: int
+    line_no: int
+    line_wh: str
+    read_wh: str
 
 
 @dataclass(slots=True)
@@ -310,6 +322,15 @@ class MeterChain:
             found.expect(3, subject, "register of the cursor", cursor.total_wh, read_wh)
         if self.lines and cursor.tier_period_start == self.tier_period_start:
             found.expect(6, subject, "tier counter of the cursor", cursor.tier_period_wh, self.tier_wh)
+
+
+def note_rates(found: Findings, ends: Iterable[RatesBeside]) -> None:
+    """Note charges that do not end at the rate registers that were read there, and by which of them."""
+    for one in ends:
+        pairs = zip_longest(one.line_wh.split(","), one.read_wh.split(","))
+        wrong = ", ".join(f"T{number}" for number, (own, read) in enumerate(pairs, 1) if own != read)
+        subject = f"meter {one.meter_id}, batch {one.batch_seq} line {one.line_no}"
+        found.expect(3, subject, f"to_rates_wh ({wrong})", one.line_wh, one.read_wh)
 
 
 def _steps(terms: Terms, line: Line, *, back: bool = False) -> list[int]:

@@ -60,7 +60,7 @@ class MeterBooks:
         self._ended = {(item.meter_id, item.install_no): end for item, end in ended}
         self._past = {(one.meter_id, one.install_no): place for place, one in enumerate(past, len(meters))}
         self._places = {one.meter_id: place for place, one in reversed(list(enumerate(past, len(meters))))} | present
-        self.charges = self.estimated = 0
+        self.charges = self.estimated = self.by_rates = 0
         self._terms = TermsTable(calendars)
         self._place_of_name = np.zeros(0, np.int64)
         size = len(self.meters)
@@ -159,6 +159,7 @@ class MeterBooks:
             for name in ("from_wh", "to_wh", "event_from", "event_to", "tier_from_wh", "charge_nf", "read_wh")
         }
         before, after = lines.rates("from_rates_wh")[:, order], lines.rates("to_rates_wh")[:, order]
+        self.by_rates += int((after[0] != ABSENT).sum())
         back = np.isin(lines["batch_seq"][order], self._mirrored)
         terms = self._terms.numbers(lines["tariff_id"][order], own["event_from"], lines.names["tariff_id"].texts)
         table = self._terms.table()

@@ -18,7 +18,7 @@ from server.domain.ledger import GENESIS, REVENUE, chain_hash, lines_sha256, sea
 from server.domain.line_words import LineWords, Words, hash_of_lines
 from server.domain.rerating import KIND
 from server.domain.tariff_calendar import TariffCalendar
-from server.domain.verification import Findings, Mismatch, VerifyReport
+from server.domain.verification import Findings, Mismatch, VerifyReport, note_rates
 from server.domain.verification_accounts import AccountBooks
 from server.domain.verification_bookings import OF_CHARGES, Booked, PaymentBooks, shape_problem
 from server.domain.verification_chains import MeterBooks
@@ -198,6 +198,8 @@ class _Books:
         accounts = self.accounts.close(*books.accounts(self.connection, self.estate_id))
         for account_id in books.missing_accounts(self.connection, self.estate_id):
             self.found.note(2, f"account {account_id}", "is needed but does not exist")
+        if self.meters.by_rates:
+            note_rates(self.found, books.rates_besides(self.connection, self.estate_id))
         self.meters.close(books.cursors(self.connection, self.estate_id))
         for batch_seq in books.seals_of_nothing(self.connection, self.estate_id):
             self.found.note(7, f"seal {batch_seq}", "seals a batch that does not exist")

@@ -7,10 +7,11 @@ from sqlalchemy import Connection
 
 from server.domain.archive import Act, ArchiveFile
 from server.domain.reading_archive import ReadingAct, present, sealed_act
-from server.domain.verification import Findings
+from server.domain.verification import Findings, note_rates
 from server.store import ledger as journal
 from server.store import reading_archive as store
-from server.store.reading_file import registers_besides
+from server.store import verification as books
+from server.store.reading_file import rates_besides, registers_besides
 from server.store.readings import accepted_at
 
 
@@ -30,6 +31,7 @@ def check_readings(
     at_hand = {one.sha256: one.path for one in files}
     named = {one.path.name: one for one in files}
     journals = [at_hand[act.file_sha256] for act in lines if act.file_sha256 in at_hand]
+    mirrors = books.mirrors(connection, estate_id)
     months: dict[str, list[ReadingAct]] = {}
     absent = 0
     for act in present(acts):
@@ -39,11 +41,20 @@ def check_readings(
             if act.file in named:
                 found.expect(7, f"archive {act.file}", "SHA-256", named[act.file].sha256, act.file_sha256)
     for own in months.values():
+        for act in own:
+            if act.file_sha256 in at_hand:
+                _rates(found, at_hand[act.file_sha256], journals, mirrors)
         paths = [at_hand[act.file_sha256] for act in own if act.file_sha256 in at_hand]
         if len(paths) == len(own):  # a month whose files are not all at hand tells nothing
             for one in journals:
                 _rest(found, connection, estate_id, own[0], paths, one)
     return absent
+
+
+def _rates(found: Findings, path: Path, journals: Sequence[Path], mirrors: set[int]) -> None:
+    """Every archived line that ends at a reading of the file does so at its rate registers too."""
+    for one in journals:
+        note_rates(found, [beside for beside in rates_besides(path, one) if beside.batch_seq not in mirrors])
 
 
 def _rest(

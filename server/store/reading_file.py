@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from server.domain.reading_archive import AboutReadings
+from server.domain.verification import RatesBeside
 from server.errors import ConfigError
 from server.store.file_tables import fill, kind_of, make, opened, uri_of, written
 from server.store.readings import ACCEPTED
@@ -94,3 +95,19 @@ def registers_besides(path: Path, journal: Path, from_at: int, to_at: int) -> li
             (*ACCEPTED, from_at, to_at),
         )
         return [tuple(row) for row in found.fetchall()]
+
+
+def rates_besides(path: Path, journal: Path) -> list[RatesBeside]:
+    """Lines of an archive of the journal that end beside the rate registers of this file; mirrors of charges too."""
+    marks = ", ".join("?" * len(ACCEPTED))
+    read = " || ',' || ".join(f"own.rate{number}_wh" for number in range(1, 5))
+    with opened(journal) as file:
+        file.execute("ATTACH DATABASE ? AS other", (uri_of(path),))
+        found = file.execute(
+            f"SELECT line.meter_id, line.batch_seq, line.line_no, line.to_rates_wh, {read} FROM line "  # noqa: S608
+            "CROSS JOIN other.reading AS own ON own.read_at = line.event_to AND own.meter_id = line.meter_id "
+            f"WHERE own.verdict IN ({marks}) AND line.to_rates_wh IS NOT NULL AND line.to_rates_wh <> {read} "
+            "ORDER BY line.batch_seq, line.line_no",
+            ACCEPTED,
+        )
+        return [RatesBeside(*row) for row in found.fetchall()]

@@ -1,13 +1,14 @@
 """The reads of `verify` beside the journal itself (which `verification_windows` streams)."""
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, Select, Text, and_, cast, func, select
 
 from core.reading import Verdict
 from server.domain.ledger import SYSTEM_ACCOUNTS
-from server.domain.verification import Carried, Ended, Installed
+from server.domain.verification import Carried, Ended, Installed, RatesBeside
 from server.domain.verification_bookings import PaymentRow
 from server.domain.verification_meters import Cursors, Installations
 from server.domain.verification_refunds import RechargeRow, RefundRow, SomePayment
+from server.domain.voiding import VOID
 from server.store.readings import ACCEPTED
 from server.store.rows import Words, named_rows
 from server.store.schema import (
@@ -39,6 +40,44 @@ def accounts(connection: Connection, estate_id: str) -> tuple[list[str], Words]:
     columns = (account.c.account_id, account.c.balance_fen, account.c.residue_nf, account.c.version)
     query = select(*columns).where(account.c.estate_id == estate_id).order_by(account.c.account_id)
     return named_rows(connection, query, "tqqq")
+
+
+def rates_besides(connection: Connection, estate_id: str) -> list[RatesBeside]:
+    """Charges by rates that do not end at the rate registers of the reading at their end.
+
+    Readings of the total alone, and ends that were estimated, have none to compare with; a line that mirrors a charge
+    ends where that charge began.
+    """
+    one, two, three, four = (cast(reading.c[f"rate{number}_wh"], Text) for number in range(1, 5))
+    read = one + "," + two + "," + three + "," + four
+    at_end = and_(
+        reading.c.estate_id == line.c.estate_id,
+        reading.c.read_at == line.c.event_to,
+        reading.c.meter_id == line.c.meter_id,
+        reading.c.verdict.in_(ACCEPTED),
+    )
+    query = (
+        select(line.c.meter_id, line.c.batch_seq, line.c.line_no, line.c.to_rates_wh, read)
+        .select_from(line)
+        .join(reading, at_end)
+        .where(
+            line.c.estate_id == estate_id,
+            line.c.to_rates_wh.is_not(None),
+            line.c.to_rates_wh != read,
+            line.c.batch_seq.not_in(_mirrors(estate_id)),
+        )
+        .order_by(line.c.meter_id, line.c.batch_seq, line.c.line_no)  # no index leads there: planned for all lines
+    )
+    return [RatesBeside(*row) for row in connection.execute(query.limit(STRAYS_MAX))]
+
+
+def mirrors(connection: Connection, estate_id: str) -> set[int]:
+    """Numbers of the batches that take charges back."""
+    return set(connection.execute(_mirrors(estate_id)).scalars())
+
+
+def _mirrors(estate_id: str) -> "Select[int]":
+    return select(batch.c.batch_seq).where(batch.c.estate_id == estate_id, batch.c.kind == VOID)
 
 
 def missing_accounts(connection: Connection, estate_id: str) -> list[str]:

@@ -235,6 +235,22 @@ def test_archived_lines_must_rest_on_the_registers_of_the_files(old: Engine, wri
     assert (found.invariant, "register that was read" in found.detail) == (6, True)
 
 
+def test_archived_lines_must_rest_on_the_rates_of_the_files(old: Engine, writer: Writer, folder: Path) -> None:
+    with begin_writing(old) as connection, connection.begin():
+        connection.exec_driver_sql(
+            f"UPDATE reading SET rate2_wh = rate2_wh - 10, rate4_wh = rate4_wh + 10 WHERE meter_id = '{meter_id(3)}' "
+            f"AND read_at = {START_S + 10 * DAY}"
+        )
+    with pytest.raises(Refused):
+        move(old, writer, folder)
+    files = sorted(folder.glob("*.readings"))
+    sound(old, *files)
+    [found] = checked(old, lines_of(folder), *files).mismatches
+    assert (found.invariant, found.detail) == (
+        3, "to_rates_wh (T2, T4) is 1400,2300,3200,4100, should be 1400,2290,3200,4110"
+    )  # fmt: skip
+
+
 def test_pages_and_exports_say_that_they_are_archived(old: Engine, writer: Writer, folder: Path) -> None:
     with pytest.raises(Refused):
         move(old, writer, folder)
