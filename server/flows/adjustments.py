@@ -22,7 +22,7 @@ from server.domain.accounts import (
     needs_second_person,
 )
 from server.domain.ledger import ELECTRICITY, LEDGERS, OPENING, Entry
-from server.errors import Conflict, NotFound, Refused, StaleLogin
+from server.errors import Conflict, NotFound, Refused
 from server.flows import accounts
 from server.flows.booked import on_booking
 from server.flows.fees import open_ledger
@@ -92,14 +92,14 @@ def open_with(
 
 def pay_out(
     unit: Unit, estate_id: str, account_id: str, amount_fen: int, *, how: str, reason: str, key: str, actor: str,
-    now: "Now", ledger: str = ELECTRICITY,
+    now: "Now", ledger: str = ELECTRICITY, fresh: bool = True,
 ) -> Booked:  # fmt: skip
     """Give a household that has left its money back, in cash or by a bank transfer that a person makes.
 
-    Refused for more than the ledger has to its credit; errors otherwise as in `adjust`.
+    Refused for more than the ledger has to its credit; errors otherwise as in `book`.
     """
     booking = Booking(account_id, "paid_out", -amount_fen, reason, key, ledger, how)
-    return book(unit, estate_id, booking, actor, now)
+    return book(unit, estate_id, booking, actor, now, fresh=fresh)
 
 
 def book(unit: Unit, estate_id: str, booking: Booking, actor: str, now: "Now", *, fresh: bool = True) -> Booked:
@@ -120,9 +120,8 @@ def book(unit: Unit, estate_id: str, booking: Booking, actor: str, now: "Now", *
         alone_fen = kept.booked_alone(unit.connection, estate_id, booking.account_id, actor, now.world_s - DAY_S)
         limit_fen = get_estate(unit.connection, estate_id)["adjust_alone_fen"]
         if needs_second_person(abs(booking.amount_fen) + alone_fen, limit_fen):
-            if not fresh:
-                raise StaleLogin
-            return Booked(balance_fen, approval_id=ask(unit, estate_id, REQUEST, asdict(booking), actor, now))
+            asked = ask(unit, estate_id, REQUEST, asdict(booking), actor, now, fresh=fresh)
+            return Booked(balance_fen, approval_id=asked)
     return _post(unit, estate_id, booking, actor, None, now)
 
 

@@ -14,12 +14,25 @@ from sqlalchemy import Connection, RowMapping
 
 from server.domain import refunds as refund_rules
 from server.domain.accounts import act_problem
+from server.domain.readings import Rates
 from server.domain.rerating import KIND, Rerate
 from server.errors import Conflict, NotFound, Refused, StaleLogin
-from server.flows import acceptance, adjustments, bulk_cut, bulk_edits, moves, refunds, rerating, tariffs, voiding
+from server.flows import (
+    acceptance,
+    adjustments,
+    bulk_cut,
+    bulk_edits,
+    final_registers,
+    moves,
+    refunds,
+    rerating,
+    tariffs,
+    voiding,
+)
 from server.flows.breaker import count_candidates
+from server.flows.final_registers import CORRECTED, UNSAID, Corrected
 from server.flows.moves import MovedOut, Register, Settlement
-from server.flows.second_person import ask
+from server.flows.second_person import CLIENT, MONEY, ask
 from server.flows.supply import take_back_trips
 from server.store import approvals as kept
 from server.store import audit
@@ -37,8 +50,6 @@ MODES = ("observe", "dry_run", "armed")
 REFUND = "refund"
 DECISION = "refund_decision"
 MOVE_OUT = "move_out"
-MONEY = (REFUND, DECISION, adjustments.REQUEST, "tariff")  # agreed to with a password that was given lately
-CLIENT = "client:"  # how keys of the API are named as actors
 
 
 def request_mode(unit: Unit, estate_id: str, mode: str, *, actor: str, now: "Now") -> str:
@@ -157,15 +168,18 @@ def request_decision(
 
 def request_move_out(
     unit: Unit, estate_id: str, account_id: str, finals: Sequence[Register], settlement: Settlement, *, actor: str,
-    reason: str, now: "Now",
+    reason: str, now: "Now", fresh: bool = True,
 ) -> MovedOut:  # fmt: skip
     """Move a household out, or ask for the second person that an estimate or a decided amount needs.
 
-    Then nothing is done yet, and the answer has the id of the request. Errors as in `flows.moves.move_out`.
+    Then nothing is done yet, and the answer has the id of the request. Errors as in `flows.moves.move_out`, and
+    StaleLogin for what needs a second person, unless the password is `fresh`.
     """
     made = moves.worked_out(unit.connection, estate_id, account_id, finals, now)
     if not any(final.needs_second for final in made):
-        return moves.move_out(unit, estate_id, account_id, made, settlement, actor=actor, reason=reason, now=now)
+        return moves.move_out(
+            unit, estate_id, account_id, made, settlement, actor=actor, reason=reason, now=now, fresh=fresh
+        )
     row = get_account(unit.connection, estate_id, account_id)
     problem = act_problem("moved_out", row["status"]) or ("" if reason.strip() else "say why: the reason is kept")
     if problem:
@@ -177,7 +191,7 @@ def request_move_out(
         "settlement": asdict(settlement),
         "reason": reason.strip(),
     }
-    approval_id = ask(unit, estate_id, MOVE_OUT, payload, actor, now)
+    approval_id = ask(unit, estate_id, MOVE_OUT, payload, actor, now, fresh=fresh)
     return MovedOut(0, ledger_balances(unit.connection, estate_id, account_id), False, approval_id)
 
 
@@ -190,6 +204,29 @@ def _move_out(unit: Unit, estate_id: str, payload: Mapping[str, Any], asked_by: 
         unit, estate_id, payload["account_id"], finals, Settlement(**payload["settlement"]), actor=asked_by,
         reason=payload["reason"], now=now, approved_by=actor,
     )  # fmt: skip
+
+
+def request_correction(
+    unit: Unit, estate_id: str, account_id: str, meter_id: str, total_wh: int, rates_wh: Rates | None, *, actor: str,
+    reason: str, now: "Now", fresh: bool = True,
+) -> Corrected:  # fmt: skip
+    """Correct an estimated final register, or ask for the second person where more was charged by it than one may move.
+
+    Errors as in `flows.final_registers.correct_final`, and StaleLogin for a request, unless the password is `fresh`.
+    """
+    plan = final_registers.correction_of(unit, estate_id, account_id, meter_id)
+    if not plan.needs_second:
+        more_fen = final_registers.correct_final(
+            unit, estate_id, account_id, meter_id, total_wh, rates_wh, actor=actor, reason=reason, now=now
+        )
+        return Corrected(more_fen)
+    if not reason.strip():
+        raise Refused(UNSAID)
+    payload = {
+        "kind": CORRECTED, "account_id": account_id, "true_wh": total_wh, "true_rates_wh": rates_wh,
+        "reason": reason.strip(), **plan.as_json(),
+    }  # fmt: skip
+    return Corrected(0, ask(unit, estate_id, CORRECTED, payload, actor, now, fresh=fresh))
 
 
 def decisions_waiting(connection: Connection, estate_id: str, now: "Now") -> dict[str, dict[str, Any]]:
@@ -208,11 +245,12 @@ def request_bulk_edit(
 
 
 def request_void(
-    unit: Unit, estate_id: str, meter_id: str, read_at: int, *, actor: str, reason: str, now: "Now"
-) -> str:  # fmt: skip
+    unit: Unit, estate_id: str, meter_id: str, read_at: int, *, actor: str, reason: str, now: "Now", fresh: bool = True
+) -> str:
     """Void a held reading, or take back one that counted; "" when it is done.
 
-    Where that is more than one person may do, it is asked for, and the id of the request comes back.
+    Where that is more than one person may do, it is asked for, and the id of the request comes back; StaleLogin then,
+    unless the password is `fresh`.
     """
     row = get_reading(unit.connection, estate_id, meter_id, read_at)
     if row is not None and row["verdict"] in HELD_VERDICTS:
@@ -225,7 +263,7 @@ def request_void(
     if not reason.strip():
         raise Refused("say why: the reason is kept with the reading")
     payload = {"kind": "void_reading", "reason": reason.strip(), **plan.as_json()}
-    return ask(unit, estate_id, "void_reading", payload, actor, now)
+    return ask(unit, estate_id, "void_reading", payload, actor, now, fresh=fresh)
 
 
 def request_publication(unit: Unit, estate_id: str, draft_id: str, *, actor: str, now: "Now") -> str:
@@ -308,6 +346,13 @@ def _carry_out(unit: Unit, estate_id: str, row: RowMapping, actor: str, now: "No
         )  # fmt: skip
     elif kind == MOVE_OUT:
         _move_out(unit, estate_id, payload, row["requested_by"], actor, now)
+    elif kind == CORRECTED:
+        rates_wh = payload["true_rates_wh"]
+        final_registers.correct_final(
+            unit, estate_id, payload["account_id"], payload["meter"], payload["true_wh"],
+            None if rates_wh is None else tuple(rates_wh), actor=row["requested_by"], reason=payload["reason"],
+            now=now, approved=payload, approved_by=actor,
+        )  # fmt: skip
     elif kind == adjustments.REQUEST:
         adjustments.carry_out(unit, estate_id, payload, actor=row["requested_by"], approved_by=actor, now=now)
     elif kind == "tariff":

@@ -95,13 +95,14 @@ def move_out(
     reason: str,
     now: "Now",
     approved_by: str = "",
+    fresh: bool = True,
 ) -> MovedOut:
     """Charge all meters up to their final registers, take them from the account, and settle its balance.
 
     What a meter that keeps the credit still has goes into the account. An estimated register, and an amount that no
     meter has said, need a second person (`approved_by`). Refused while a relay command, a recharge or a held reading
     of it is open, or for a register that does not follow. A payout beyond what one person may book waits for a second
-    one; the account stays left until then.
+    one; the account stays left until then. StaleLogin for such a payout, unless the password of who asks is `fresh`.
     """
     if any(final.needs_second for final in finals) and approved_by in ("", actor):
         raise Refused("a second person must agree to what no meter has said")
@@ -138,7 +139,7 @@ def move_out(
     kept.update_account(unit.connection, estate_id, account_id, status=LEFT, room_id=None)
     kept.end_logins(unit.connection, estate_id, account_id)
     unit.announce("estate", estate_id)
-    approval_id = _settle(unit, estate_id, account_id, settlement, actor, reason, now)
+    approval_id = _settle(unit, estate_id, account_id, settlement, actor, reason, now, fresh=fresh)
     close_if_done(unit, estate_id, account_id, actor=actor, reason=reason, now=now)
     closed = get_account(unit.connection, estate_id, account_id)["status"] != LEFT
     return MovedOut(charged_fen, ledger_balances(unit.connection, estate_id, account_id), closed, approval_id)
@@ -174,8 +175,9 @@ def worked_out(
 
 
 def _settle(
-    unit: Unit, estate_id: str, account_id: str, settlement: Settlement, actor: str, reason: str, now: "Now"
-) -> str:
+    unit: Unit, estate_id: str, account_id: str, settlement: Settlement, actor: str, reason: str, now: "Now", *,
+    fresh: bool,
+) -> str:  # fmt: skip
     """Do with the balance what was asked; the id of the request, where a second person is needed."""
     if settlement.how == LEAVE:
         return ""
@@ -186,8 +188,9 @@ def _settle(
     if balance_fen <= 0:
         return ""
     booked = adjustments.pay_out(
-        unit, estate_id, account_id, balance_fen, how=settlement.how, reason=reason, key="final", actor=actor, now=now
-    )
+        unit, estate_id, account_id, balance_fen, how=settlement.how, reason=reason, key="final", actor=actor, now=now,
+        fresh=fresh,
+    )  # fmt: skip
     return booked.approval_id
 
 

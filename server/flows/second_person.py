@@ -5,6 +5,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from server.errors import Refused, StaleLogin
 from server.store import approvals as kept
 from server.store import audit
 from server.store.unit import Unit
@@ -13,10 +14,24 @@ if TYPE_CHECKING:
     from server.clock import Now
 
 VALID_MS = 30 * 60 * 1000
+CLIENT = "client:"  # how keys of the API are named as actors
+MONEY = (  # asked for by people alone, and like the agreeing to it with a password that was given lately
+    "refund", "refund_decision", "booking", "tariff", "rerate", "move_out", "void_reading", "final_corrected",
+)  # fmt: skip
 
 
-def ask(unit: Unit, estate_id: str, kind: str, payload: dict[str, object], actor: str, now: "Now") -> str:
-    """Fix the payload of an act that waits for its second person, with its hash; the id of the request."""
+def ask(
+    unit: Unit, estate_id: str, kind: str, payload: dict[str, object], actor: str, now: "Now", *, fresh: bool = True
+) -> str:
+    """Fix the payload of an act that waits for its second person, with its hash; the id of the request.
+
+    What moves money: Refused for a key of the API, whose holder could agree to it as a person, and StaleLogin unless
+    the password of who asks is `fresh`.
+    """
+    if kind in MONEY and actor.startswith(CLIENT):
+        raise Refused("two people agree to this: somebody who signs in asks for it, not a key of the API")
+    if kind in MONEY and not fresh:
+        raise StaleLogin
     approval_id = uuid4().hex
     text = json.dumps(payload, sort_keys=True, ensure_ascii=False)
     kept.add(

@@ -6,7 +6,7 @@ What is more than one person may do waits for a second one, who approves exactly
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -76,14 +76,21 @@ class Plan:
         }  # fmt: skip
 
 
-def plan_of(connection: Connection, estate_id: str, meter_id: str, read_at: int) -> Plan:
-    """What would be done; NotFound, Conflict for a reading that does not count, Refused for one that cannot go."""
+def plan_of(
+    connection: Connection, estate_id: str, meter_id: str, read_at: int, *, charged_to: str | None = None
+) -> Plan:
+    """What would be done; NotFound, Conflict for a reading that does not count, Refused for one that cannot go.
+
+    `charged_to`: as if the meter fed this household, which has left it.
+    """
     row = readings.get_reading(connection, estate_id, meter_id, read_at)
     if row is None:
         raise NotFound(f"there is no reading of meter {meter_id!r} at {read_at} in this estate")
     if row["verdict"] not in KNOWN:
         raise Conflict(f"this reading does not count; it is {row['verdict']}")
     meter = get_meter(connection, estate_id, meter_id)
+    if charged_to is not None:
+        meter = replace(meter, account_id=charged_to)
     if row["install_no"] != meter.install_no or kept.ends_an_installation(connection, estate_id, meter_id, read_at):
         raise Refused("an exchange goes by this reading; it cannot be taken back")
     stood = meter_standing(connection, estate_id, meter_id, meter.install_no)

@@ -281,6 +281,7 @@ APPROVALS = {
     "move_out": _("Move out"),
     "booking": _("Booking on an account"),
     "void_reading": _("Take a reading back"),
+    "final_corrected": _("Correct a final register"),
     "bulk_edit": _("Bulk change"),
     "tariff": _("Publish a tariff"),
     "rerate": _("Re-rating"),

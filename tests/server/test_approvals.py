@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from server.errors import Conflict, NotFound, Refused
+from server.errors import Conflict, NotFound, Refused, StaleLogin
 from server.flows import approvals, supply
-from server.flows.second_person import VALID_MS
+from server.flows.second_person import VALID_MS, ask
 from server.store import schema
 from tests.server.estates import ESTATE, account_id
 from tests.server.supply_stage import Stage
@@ -54,6 +54,26 @@ def test_a_key_of_the_api_is_no_second_person(stage):
         approve(stage, asked, actor="client:partner")
     assert request(stage, asked)["status"] == "waiting"
     assert approve(stage, asked) == "mode"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["refund", "refund_decision", "booking", "tariff", "rerate", "move_out", "void_reading", "final_corrected"],
+)
+def test_what_moves_money_is_asked_for_by_people_and_agreed_to_with_a_fresh_password(stage, kind):
+    def run(actor, fresh):
+        return stage.writer.run(lambda unit: ask(unit, ESTATE, kind, {"kind": kind}, actor, stage.now, fresh=fresh))
+
+    with pytest.raises(Refused, match="not a key of the API"):
+        run("client:partner", fresh=True)
+    with pytest.raises(StaleLogin):
+        run("anna", fresh=False)
+    asked = run("anna", fresh=True)
+    sha = request(stage, asked)["payload_sha256"]
+    with pytest.raises(StaleLogin):
+        stage.writer.run(
+            lambda unit: approvals.approve(unit, ESTATE, asked, sha, actor="bert", now=stage.now, fresh=False)
+        )
 
 
 def test_no_step_is_skipped(stage):

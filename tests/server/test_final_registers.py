@@ -10,12 +10,13 @@ from core.dlt645.identifiers import OVERDRAFT_AMOUNT, REMAINING_AMOUNT
 from core.dlt645.search import Heard
 from server.domain.estimates import estimate
 from server.domain.registers import Registers
-from server.errors import Conflict, NotFound, Refused
+from server.errors import Conflict, NotFound, Refused, StaleLogin
 from server.flows import approvals, credits, final_registers, moves
 from server.flows.moves import Register, Settlement
 from server.jobs.recharges import RechargeJob
 from server.store import credits as kept
 from server.store.engine import reader
+from server.store.supply import update_estate
 from server.store.writer import Writer
 from tests.server.books import HOUR, agrees, balance, charge, read, reading, rows
 from tests.server.estates import ESTATE, at, household, meter_id, plant
@@ -119,6 +120,58 @@ def test_the_true_register_takes_the_place_of_the_estimate(
     with pytest.raises(NotFound):
         correct(writer, true_wh)
     agrees(engine)
+
+
+def test_more_than_one_may_move_is_corrected_by_two_people(engine: Engine, writer: Writer) -> None:
+    plant(writer)
+    for day in (1, 2, 3):
+        read(writer, reading(1, day * DAY_S, 1_000_000 + 100_000 * day))
+        charge(writer, day * DAY_S)
+    ask_out(writer, 7 * DAY_S, DEAD)
+    agree(engine, writer, 7 * DAY_S + 60)
+    before = balance(engine, "H0001")
+    with pytest.raises(Refused, match="second person"):
+        correct(writer, 1_350_000)
+
+    def ask(fresh: bool = True, actor: str = "olga") -> final_registers.Corrected:
+        return writer.run(
+            lambda unit: approvals.request_correction(
+                unit, ESTATE, "H0001", meter_id(1), 1_350_000, None, actor=actor, reason="read at the workshop",
+                now=at(8 * DAY_S), fresh=fresh,
+            )
+        )  # fmt: skip
+
+    with pytest.raises(StaleLogin):
+        ask(fresh=False)
+    with pytest.raises(Refused, match="not a key of the API"):
+        ask(actor="client:bridge")
+    asked = ask()
+    assert (asked.more_fen, balance(engine, "H0001")) == (0, before), "nothing is done by one person"
+    with pytest.raises(Refused):
+        agree(engine, writer, 8 * DAY_S, actor="olga")
+    agree(engine, writer, 8 * DAY_S)
+    tier_2_fen = 150 * 5  # beyond 200 kWh
+    assert abs(balance(engine, "H0001")[0] - (5000 - tier_2_fen - 350_000 * 58_886_875 // 10**9)) <= 1
+    event = rows(engine, "account_event")[-1]
+    assert (event["act"], event["actor"], event["approved_by"]) == ("final_corrected", "olga", "second")
+    agrees(engine)
+
+
+def test_a_payout_of_the_move_beyond_the_limit_wants_a_fresh_password(engine: Engine, writer: Writer) -> None:
+    plant(writer)
+    writer.run(lambda unit: update_estate(unit.connection, ESTATE, adjust_alone_fen=1000))
+
+    def leave(fresh: bool) -> moves.MovedOut:
+        return writer.run(
+            lambda unit: approvals.request_move_out(
+                unit, ESTATE, "H0001", [final(1, 1_000_000)], Settlement("cash"), now=at(HOUR), fresh=fresh, **WHO
+            )
+        )  # fmt: skip
+
+    with pytest.raises(StaleLogin):
+        leave(fresh=False)
+    assert status(engine) == "normal"
+    assert leave(fresh=True).approval_id
 
 
 def meter_account(engine: Engine) -> object:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path
 from pydantic import Field
 
 from server.flows import accounts as flows
-from server.flows import approvals, credits, final_registers, moves
+from server.flows import approvals, credits, moves
 from server.flows.moves import Register, Settlement
 from server.store import accounts as kept
 from server.store.estates import get_account
@@ -122,9 +122,10 @@ class TrueRegister(Why):
 
 
 class Corrected(Shape):
-    """What the household has more by it."""
+    """What the household has more by it, or the request that waits for its second person."""
 
     more_fen: int
+    approval_id: str = ""
 
 
 class Asked(Shape):
@@ -260,7 +261,7 @@ def move_out(state: State, who: Clerk, account_id: AccountId, body: MoveOut) -> 
         Deed(
             approvals.request_move_out,
             who.estate_id, account_id, _finals(body.finals), settlement, actor=who.login, reason=body.reason,
-            now=now,
+            now=now, fresh=who.fresh,
         )
     )  # fmt: skip
     return MovedOut.model_validate(done)
@@ -277,16 +278,16 @@ def ask_credit(state: State, who: Clerk, account_id: AccountId) -> Asked:
 
 @router.post("/accounts/{account_id}/true-register", response_model=Corrected, summary="Correct an estimated register")
 def true_register(state: State, who: Clerk, account_id: AccountId, body: TrueRegister) -> Corrected:
-    """The estimate is taken back with what it charged, and the true register charged."""
+    """The estimate is taken back with what it charged, the true register charged; above a limit two people agree."""
     now = state.clock.now()
-    more_fen = state.writer.run(
+    done = state.writer.run(
         Deed(
-            final_registers.correct_final,
+            approvals.request_correction,
             who.estate_id, account_id, body.meter_id, body.total_wh, body.rates_wh, actor=who.login,
-            reason=body.reason, now=now,
+            reason=body.reason, now=now, fresh=who.fresh,
         )
     )  # fmt: skip
-    return Corrected(more_fen=more_fen)
+    return Corrected.model_validate(done)
 
 
 @router.post("/accounts/{account_id}/move-in", response_model=MovedIn, summary="Move a household in")

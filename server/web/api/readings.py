@@ -130,16 +130,16 @@ def void(state: State, who: Settler, meter_id: MeterId, read_at: int, why: Why) 
     """A held one is never charged; one that was charged is counter-posted, and its neighbours are charged instead."""
     now = state.clock.now()
     asked, verdict = state.writer.run(
-        Deed(_void, who.estate_id, meter_id, read_at, actor=who.login, reason=why.reason, now=now)
+        Deed(_void, who.estate_id, meter_id, read_at, actor=who.login, reason=why.reason, now=now, fresh=who.fresh)
     )
     return Settled(verdict=verdict, approval_id=asked)
 
 
 def _void(
-    unit: Unit, estate_id: str, meter_id: str, read_at: int, *, actor: str, reason: str, now: Now
+    unit: Unit, estate_id: str, meter_id: str, read_at: int, *, actor: str, reason: str, now: Now, fresh: bool
 ) -> tuple[str, str]:
     """The request for the second person if it needs one, and the verdict as it stands then."""
-    asked = approvals.request_void(unit, estate_id, meter_id, read_at, actor=actor, reason=reason, now=now)
+    asked = approvals.request_void(unit, estate_id, meter_id, read_at, actor=actor, reason=reason, now=now, fresh=fresh)
     return asked, verdict_of(unit.connection, estate_id, meter_id, read_at)
 
 

@@ -258,7 +258,7 @@ def rerates(conn: Reader, who: Viewer) -> list[Rerate]:
 
 
 @router.post("/rerates", response_model=Waiting, status_code=202, summary="Ask to charge a past span again")
-def rerate(state: State, conn: Reader, who: Editor, wish: RerateWish) -> Waiting:
+def rerate(state: State, conn: Reader, who: Publisher, wish: RerateWish) -> Waiting:
     """Corrections are posted once a second person has agreed; nothing that was booked is edited."""
     now = state.clock.now()
     planned, found = rerating.plan(conn, who.estate_id, wish.document, wish.from_at, wish.until_at, wish.reason, now)

@@ -19,7 +19,7 @@ from server.domain.ledger import ELECTRICITY, LEDGERS, ledger_account
 from server.domain.recovery import DEBT_LEDGERS
 from server.errors import NotFound, Refused
 from server.flows import accounts as flows
-from server.flows import adjustments, approvals, credits, final_registers, moves
+from server.flows import adjustments, approvals, credits, moves
 from server.flows.moves import Register, Settlement
 from server.store import accounts as kept
 from server.store import credits as meter_credits
@@ -299,7 +299,7 @@ def move_out(
         account_id,
         Deed(
             approvals.request_move_out, who.estate_id, account_id, finals, settlement, actor=who.login, reason=reason,
-            now=now,
+            now=now, fresh=who.fresh,
         ),
     )  # fmt: skip
 
@@ -316,19 +316,18 @@ def ask_credit(state: State, who: Clerk, account_id: str) -> RedirectResponse:
 def true_register(
     state: State, conn: Reader, who: Clerk, account_id: str, form: Fields, reason: Reason, meter_id: Id
 ) -> RedirectResponse:
-    """Put the register that somebody has read in the place of the estimated one."""
+    """Put the register that somebody has read in the place of the estimated one; above a limit two people do."""
     [given] = registers_in(form, [get_meter(conn, who.estate_id, meter_id)])
     if given.total_wh is None:
         raise Refused("type what the meter shows")
     now = state.clock.now()
-    return act(
-        state,
-        account_id,
+    done = state.writer.run(
         Deed(
-            final_registers.correct_final, who.estate_id, account_id, meter_id, given.total_wh, given.rates_wh,
-            actor=who.login, reason=reason, now=now,
-        ),
+            approvals.request_correction, who.estate_id, account_id, meter_id, given.total_wh, given.rates_wh,
+            actor=who.login, reason=reason, now=now, fresh=who.fresh,
+        )
     )  # fmt: skip
+    return RedirectResponse("/supply#approvals" if done.approval_id else f"/accounts/{account_id}", 303)
 
 
 @router.post("/accounts/{account_id}/move-in")

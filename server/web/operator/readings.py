@@ -79,6 +79,9 @@ def void(state: State, who: Settler, meter_id: str, read_at: int, reason: Reason
     """Say that it never counts; one that was charged is counter-posted, above a limit after a second person."""
     now = state.clock.now()
     asked = state.writer.run(
-        Deed(approvals.request_void, who.estate_id, meter_id, read_at, actor=who.login, reason=reason, now=now)
-    )
+        Deed(
+            approvals.request_void, who.estate_id, meter_id, read_at, actor=who.login, reason=reason, now=now,
+            fresh=who.fresh,
+        )
+    )  # fmt: skip
     return RedirectResponse("/supply#approvals" if asked else "/readings", 303)

@@ -171,7 +171,7 @@ def discard(state: State, who: Editor, draft_id: str) -> RedirectResponse:
 
 @router.post("/tariffs/rerates")
 def rerate(
-    state: State, conn: Reader, who: Editor, document: Document, begin: Text, until: Text, reason: Text
+    state: State, conn: Reader, who: Publisher, document: Document, begin: Text, until: Text, reason: Text
 ) -> RedirectResponse:
     """Ask a second person to let a span be charged again."""
     zone = get_estate(conn, who.estate_id)["time_zone"]

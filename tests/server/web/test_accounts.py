@@ -6,14 +6,17 @@ import re
 import pytest
 
 from core.tariff import tariff_from_dict, tariff_to_dict
+from server.flows import voiding
 from server.flows.verification import verify
 from server.store import schema
 from server.store.engine import reader
 from tests.server.estates import SINGLE
+from tests.server.web.browsing import PASSWORD
 from tests.server.web.conftest import ESTATE, MACHINE_MS, WORLD_S
 from tests.server.web.test_refunds import second_operator
 
 METER = "000000000001"
+STALE_S = 601
 
 
 @pytest.fixture
@@ -319,10 +322,13 @@ def test_a_plan_for_debts_is_agreed_on_and_ended_on_the_page(served, clerk):
     assert clerk.post("/api/v1/accounts/A1/debt-plan", json=again, headers=headers).json() == {"plan_no": 2}
 
 
-def test_an_estimate_waits_for_a_second_person_and_is_shown_everywhere(served, clerk):
+def test_an_estimate_waits_for_a_second_person_and_is_shown_everywhere(served, clerk, monkeypatch):
     headers = served.csrf("operator")
     data = {f"estimate-{METER}": "1", "reason": "the meter is dead"}
     served.execute(schema.meter.update().values(installed_at=WORLD_S - 86_400 * 3))
+    served.clock.move(STALE_S)
+    assert clerk.post("/accounts/A1/move-out", data=data, headers=headers).status_code == 403
+    data["confirm_password"] = PASSWORD
     answer = clerk.post("/accounts/A1/move-out", data=data, headers=headers)
     assert answer.status_code == 303, answer.text
     assert status(served, "A1") == "normal"
@@ -336,6 +342,19 @@ def test_an_estimate_waits_for_a_second_person_and_is_shown_everywhere(served, c
     page = clerk.get("/accounts/A1?do=true-register").text
     assert "estimated:" in page
     assert FORM.findall(page) == ["true-register"]
+    monkeypatch.setattr(voiding, "ALONE_MAX_FEN", -1)
+    served.clock.move(STALE_S)
+    wish = {"meter_id": METER, "total_wh": 6000, "reason": "read at the workshop"}
+    late = clerk.post("/api/v1/accounts/A1/true-register", json=wish, headers=headers)
+    assert (late.status_code, late.json()["reason"]) == (403, "stale_login")
+    form = {"meter_id": METER, f"kwh-{METER}": "6.00", "reason": "read at the workshop"}
+    assert clerk.post("/accounts/A1/true-register", data=form, headers=headers).status_code == 403
+    form["confirm_password"] = PASSWORD
+    asked = clerk.post("/accounts/A1/true-register", data=form, headers=headers)
+    assert asked.headers["location"] == "/supply#approvals"
+    shown = clerk.get("/supply").text
+    assert "Correct a final register" in shown
+    assert "read at the workshop" in shown
 
 
 def test_a_meter_that_keeps_the_credit_is_asked_from_the_form_of_the_move(served, clerk):

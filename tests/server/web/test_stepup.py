@@ -73,13 +73,18 @@ def test_a_sale_is_reversed_and_a_tariff_published_only_with_a_fresh_password(we
     web.clock.move(STALE_S)
     for client, login, path in (
         (cashier, "cashier", f"/counter/{order_no}/reverse"), (operator, "operator", "/tariffs/drafts/d1/publish"),
+        (operator, "operator", "/tariffs/rerates"),
     ):  # fmt: skip
-        assert "confirm_password" in post(web, client, path, login, reason="wrong room").text
+        fields = {"reason": "r", "document": "d", "begin": "2026-10-13T08:00", "until": "2026-10-13T09:00"}
+        assert "confirm_password" in post(web, client, path, login, **fields).text
     for client, login, path in (
         (cashier, "cashier", f"/api/v1/counter/sales/{order_no}/reverse"),
         (operator, "operator", "/api/v1/tariffs/drafts/d1/publish"),
+        (operator, "operator", "/api/v1/tariffs/rerates"),
     ):
-        answer = client.post(path, json={"reason": "wrong room"}, headers=web.csrf(login))
+        wish = {"reason": "wrong room", "document": "d", "from_at": 1, "until_at": 2}
+        wish = wish if path.endswith("rerates") else {"reason": "wrong room"}
+        answer = client.post(path, json=wish, headers=web.csrf(login))
         assert (answer.status_code, answer.json().get("reason")) == (403, "stale_login")
     assert balances(web)["A1"] == 3000
 
