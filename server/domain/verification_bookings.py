@@ -113,8 +113,7 @@ def shape_problem(booked: Booked) -> str:
     if booked.kind not in KINDS:
         return f"is of the kind {booked.kind!r}, which nothing books"
     if booked.kind == "opening":
-        others = [name for name in amounts if name != OPENING]
-        right = OPENING in amounts and bool(others) and not any(map(_is_of_the_estate, others))
+        right = _is_opening(booked, amounts)
     elif booked.kind == "fee":
         right = _is_fee(amounts)
     elif booked.kind == "transfer":
@@ -124,6 +123,12 @@ def shape_problem(booked: Booked) -> str:
     else:
         right = booked.kind != "archive" or not booked.lines
     return "" if right else f"is booked as {booked.kind}, but moves {amounts}"
+
+
+def _is_opening(booked: Booked, amounts: Mapping[str, int]) -> bool:
+    """One household's, and by its key the only one that it ever has."""
+    others = [name for name in amounts if name != OPENING]
+    return OPENING in amounts and len(others) == 1 and booked.key == f"opening:{others[0]}"
 
 
 def _is_of_the_estate(name: str) -> bool:

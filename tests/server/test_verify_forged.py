@@ -69,6 +69,7 @@ FORGED: list[tuple[str, Callable[[Unit], None], str]] = [
     ("a share", forged("recovery", H0001=-50, H0001__property=50), "is of no payment that was just credited"),
     ("a recharge", forged("recharge", H0001=-50, meter_credit=50), "is a recharge that no row asks for"),
     ("an opening", forged("opening", H0001=-50, H0002=50), "is booked as opening, but moves"),
+    ("one more opening", forged("opening", H0002=10**6, opening=-(10**6)), "is booked as opening, but moves"),
     ("an opening of cash", forged("opening", H0001=50, opening=10, cash=-60), "is booked as opening, but moves"),
     ("a charge", forged("charge", H0001=50, revenue=-50), "is of charges, but books on H0001"),
     ("a shared cost", forged("allocation", revenue__shared=-50, H0001=50), "is booked as allocation, but moves"),
