@@ -145,7 +145,8 @@ def test_negative_prices_are_refused(tariff, said):
 
 def test_tiers_may_become_cheaper_down_to_nothing():
     cheaper = {"price": "0.5", "tier_steps": ["-0.5"], "tier_limits_wh": [1000], "tier_period": "month"}
-    assert scenario_from_dict(table([household()], tariff=cheaper)).calendar.versions[0].steps == (-(5 * 10**7),)
+    (version,) = scenario_from_dict(table([household()], tariff=cheaper)).calendar.versions
+    assert version.season(1).steps == (-(5 * 10**7),)
 
 
 def test_an_unknown_key_comes_with_the_one_that_was_meant():
