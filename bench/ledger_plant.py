@@ -44,14 +44,16 @@ def plant(unit: Unit, households: int) -> None:
 
 
 def _open(unit: Unit, bundle: Bundle, numbers: range) -> None:
-    """One batch with all opening balances but the first household's."""
+    """The opening balances of all but the first household, each in a batch of its own."""
     opening = ledger.accounts_by_id(unit.connection, ESTATE, [OPENING])[OPENING]
-    total_fen = OPENING_FEN * len(numbers)
-    lines = [Line(place, f"H{n:05d}", OPENING_FEN, OPENING_FEN, 1) for place, n in enumerate(numbers, 1)]
-    balance_fen, version = opening["balance_fen"] - total_fen, opening["version"] + 1
-    lines.append(Line(len(lines) + 1, OPENING, -total_fen, balance_fen, version))
-    seq = ledger.next_batch_seq(unit.connection, ESTATE)
-    header = (seq, "opening", START_S, START_S * 1_000, "opening:all", "", len(lines), total_fen, "system", "")
-    ledger.append(bundle, ESTATE, [(header, lines)])
+    balance_fen, version = opening["balance_fen"], opening["version"]
+    batches = []
+    for seq, n in enumerate(numbers, ledger.next_batch_seq(unit.connection, ESTATE)):
+        name = f"H{n:05d}"
+        balance_fen, version = balance_fen - OPENING_FEN, version + 1
+        header = (seq, "opening", START_S, START_S * 1_000, f"opening:{name}", "", 2, OPENING_FEN, "system", "")
+        lines = [Line(1, name, OPENING_FEN, OPENING_FEN, 1), Line(2, OPENING, -OPENING_FEN, balance_fen, version)]
+        batches.append((header, lines))
+    ledger.append(bundle, ESTATE, batches)
     row = (balance_fen, version, ESTATE, OPENING)
     bundle.update(schema.account, ("balance_fen", "version"), ("estate_id", "account_id"), [row])

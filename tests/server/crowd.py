@@ -106,20 +106,29 @@ def _plant(connection, households: int, opening_fen: int, tariff_id: str, period
 
 
 def _open_books(connection, households: int, opening_fen: int) -> None:
-    """One batch that opens all accounts."""
-    total_fen = households * opening_fen
-    header = (ESTATE, 1, "opening", START_S, MACHINE_MS, "opening:crowd", "", households + 1, total_fen)
+    """A batch for each account."""
+    numbers = range(1, households + 1)
     columns = (
         "estate_id", "batch_seq", "kind", "event_at", "created_ms", "idem_key", "payload_sha256", "lines",
         "turnover_fen",
     )  # fmt: skip
-    insert_rows(connection, schema.batch, columns, [header])
-    lines = [(ESTATE, 1, n, account_id(n), opening_fen, opening_fen, 1) for n in range(1, households + 1)]
-    lines.append((ESTATE, 1, households + 1, "opening", -total_fen, -total_fen, 1))
+    headers = [
+        (ESTATE, n, "opening", START_S, MACHINE_MS, f"opening:{account_id(n)}", "", 2, opening_fen) for n in numbers
+    ]
+    insert_rows(connection, schema.batch, columns, headers)
+    lines = [
+        line
+        for n in numbers
+        for line in (
+            (ESTATE, n, 1, account_id(n), opening_fen, opening_fen, 1),
+            (ESTATE, n, 2, "opening", -opening_fen, -n * opening_fen, n),
+        )
+    ]
     insert_rows(
         connection, schema.line,
         ("estate_id", "batch_seq", "line_no", "account_id", "amount_fen", "balance_after_fen", "account_version"),
         lines,
     )  # fmt: skip
+    total_fen = households * opening_fen
     where = (schema.account.c.estate_id == ESTATE, schema.account.c.account_id == "opening")
-    connection.execute(schema.account.update().where(*where).values(balance_fen=-total_fen, version=1))
+    connection.execute(schema.account.update().where(*where).values(balance_fen=-total_fen, version=households))
