@@ -29,6 +29,10 @@ class MeterRefused(CoreError):
         super().__init__(message or f"the meter refused the request with ERR {err:02X}H")
         self.err = err
 
+    def __reduce__(self) -> tuple[type["MeterRefused"], tuple[int, str]]:
+        """Packed with its error word, since an exception alone packs its words only."""
+        return type(self), (self.err, str(self))
+
 
 class NoReply(CoreError):
     """No reply that belongs to the request came in time (theirs)."""

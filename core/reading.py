@@ -3,9 +3,10 @@
 A register counts Wh modulo `modulus_wh` and moves only forward, no faster than the meter's full power
 allows. From that follows the verdict: a step forward is accepted, a step through the modulus is a roll-over
 (R18: only when the forward step is plausible and the old value stood in the last tenth of the span), and
-everything else is held with its reason for a person, never charged. A reading that comes late but lies between
-its neighbours fills a gap: it is true and moves nothing. `core.plausibility` has the rules that need more than
-one register.
+everything else is held with its reason for a person, never charged. A register that reads zero after it has counted
+is most often a placeholder of a meter that has no value at the moment, so it is held even where a roll-over could have
+brought it there: the next reading tells. A reading that comes late but lies between its neighbours fills a gap: it is
+true and moves nothing. `core.plausibility` has the rules that need more than one register.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from enum import StrEnum
 
 from core.units import REGISTER_MODULUS_WH, WH_PER_STEP
 
-RULES_VERSION = 2  # kept with each reading, so that a verdict can be understood after the rules have changed
+RULES_VERSION = 3  # kept with each reading, so that a verdict can be understood after the rules have changed
 SECONDS_PER_HOUR = 3600
 ROLL_OVER_TENTHS = 9
 
@@ -29,6 +30,7 @@ class Verdict(StrEnum):
     DUPLICATE = "duplicate"
     LATE = "late"
     BACKWARDS = "backwards"
+    ZERO = "zero"
     JUMP = "jump"
     SPIKE = "spike"
     SUM_DIFFERS = "sum_differs"
@@ -39,7 +41,7 @@ class Verdict(StrEnum):
 
 ADVANCING = (Verdict.ACCEPTED, Verdict.ROLLED_OVER, Verdict.RELEASED)
 TRUE = (*ADVANCING, Verdict.FILLED)
-HELD = (Verdict.BACKWARDS, Verdict.JUMP, Verdict.SPIKE, Verdict.SUM_DIFFERS, Verdict.NOT_MULTIPLE)
+HELD = (Verdict.BACKWARDS, Verdict.ZERO, Verdict.JUMP, Verdict.SPIKE, Verdict.SUM_DIFFERS, Verdict.NOT_MULTIPLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,14 @@ def judge(
     if new_wh % step_wh:
         return Judged(Verdict.NOT_MULTIPLE, 0, prev_wh, f"{new_wh} Wh is no multiple of {step_wh} Wh")
     limit_wh = plausible_wh(new_at_s - prev_at_s, max_power_w, step_wh)
+    return _judge_step(prev_wh, new_wh, limit_wh, modulus_wh)
+
+
+def _judge_step(prev_wh: int, new_wh: int, limit_wh: int, modulus_wh: int) -> Judged:
+    """To zero, forward, through the modulus, or back."""
+    if new_wh == 0 < prev_wh:
+        said = f"reads 0 Wh after {prev_wh} Wh: a placeholder, a reset or a replacement"
+        return Judged(Verdict.ZERO, 0, prev_wh, said)
     forward_wh = (new_wh - prev_wh) % modulus_wh
     if new_wh >= prev_wh:
         if forward_wh <= limit_wh:
@@ -124,6 +134,7 @@ def worst(verdicts: Sequence[Verdict]) -> Verdict:
     """The verdict of a meter from those of its registers: one held register holds the whole meter."""
     order = (
         Verdict.BACKWARDS,
+        Verdict.ZERO,
         Verdict.JUMP,
         Verdict.NOT_MULTIPLE,
         Verdict.LATE,

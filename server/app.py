@@ -29,7 +29,7 @@ from server.collect.port import LineSettings
 from server.collect.ports import check_world, is_simulated
 from server.collect.supervisor import Supervisor
 from server.collect.tally import BusStatus
-from server.collect.work import Clocks
+from server.collect.work import BusPlan, Clocks
 from server.config import Config
 from server.domain.readings import MeterReading
 from server.errors import ConfigError, Refused
@@ -44,6 +44,7 @@ from server.jobs.ledger_watch import LedgerWatch
 from server.jobs.months import MonthsJob
 from server.jobs.notices import NoticeJob
 from server.jobs.orders import OrderJob
+from server.jobs.plans import PlansJob
 from server.jobs.recharges import RechargeJob
 from server.jobs.reconciliation import ReconciliationJob
 from server.jobs.refunds import RefundJob
@@ -124,7 +125,8 @@ class Application:
         if config.collect:
             self.bell.listen("recharge", lambda *_: self.jobs.poke("recharges"))
         self.bell.listen("rerate", lambda *_: self.jobs.poke("rerating"))
-        self.bell.listen("estate", lambda _topic, _key: self._reload())
+        if self.collector is not None:
+            self.bell.listen("estate", lambda *_: self.jobs.poke("plans"))
         self.state = WebState(
             config=config,
             clock=self.clock,
@@ -137,7 +139,6 @@ class Application:
             clock_sane=self._guard.look,
             language=config.language,
             searches=self.searches,
-            reload_collector=self._reload,
         )
 
     def start(self) -> None:
@@ -202,13 +203,12 @@ class Application:
         if path is None:
             return None
         parts = (self.engine, self.writer, self.clock, self.estate_id, self.collector)
-        return AdminSocket(path, Operations(*parts, self._reload, self.keyring).all())
+        return AdminSocket(path, Operations(*parts, self.keyring).all())
 
-    def _reload(self) -> None:
-        """The estate has other buses or meters: let the collector read those."""
-        if self.collector is not None:
-            with reader(self.engine) as connection:
-                self.collector.reload(bus_plans(connection, self.estate_id))
+    def _replan(self, plans: Sequence[BusPlan]) -> None:
+        """Let the collector read these buses and meters, if they are others than before."""
+        if self.collector is not None and tuple(plans) != self.collector.plans:
+            self.collector.reload(plans)
 
     def _words(self, kind: str, arguments: Mapping[str, Any], language: str) -> str:
         """A notice in the language of its reader."""
@@ -253,7 +253,7 @@ class Application:
             return own
         backend = open_backend(self.config.vending_backend)
         money = RechargeJob(*parts, ask=self._ask, backend=backend, is_simulated=is_simulated, unlock=self._unlock)
-        return [*own, money]
+        return [*own, money, PlansJob(self.engine, self.estate_id, self._replan)]
 
     def _heads_job(self) -> list[Job]:
         """None unless key and file are set."""

@@ -55,5 +55,9 @@ class StorageUnavailable(EstateError):
     """The durable store cannot be written; nothing was done and nothing may be switched off."""
 
 
+class NotRead(EstateError):
+    """A meter or its line did not give what somebody asked for (theirs): silent, refusing, unreadable or not open."""
+
+
 class NoAnswer(EstateError):
     """Another process of this server does not answer, or has ended; what it was asked for may have been done."""

@@ -29,6 +29,10 @@ class SecurityRefused(CoreError):
         super().__init__(f"refused with SERR {serr:04X}H: {serr!r}")
         self.serr = serr
 
+    def __reduce__(self) -> tuple[type["SecurityRefused"], tuple[Serr]]:
+        """Packed with its error word, from which the words follow."""
+        return type(self), (self.serr,)
+
 
 @dataclass(frozen=True, slots=True)
 class Booking:

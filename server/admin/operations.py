@@ -1,11 +1,11 @@
 """What commands may do in a running server: see its buses, ask on them, listen to them, take an estate file in.
 
 Questions are reads and go through the lane of their bus, behind control orders and demanded reads. An import is one
-unit of the server's own writer, and the collector takes the new buses and meters at once.
+unit of the server's own writer, and the collector takes the new buses and meters a moment later.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from tempfile import TemporaryDirectory
@@ -45,7 +45,6 @@ class Operations:
         clock: Clock,
         estate_id: str,
         collector: Supervisor | None,
-        reload: Callable[[], None],
         keyring: Keyring,
     ) -> None:
         self._engine = engine
@@ -53,7 +52,6 @@ class Operations:
         self._clock = clock
         self._estate_id = estate_id
         self._found_collector = collector
-        self._reload = reload
         self._keyring = keyring
 
     def all(self) -> Mapping[str, Operation]:
@@ -134,7 +132,6 @@ class Operations:
             )
         ready = without_passwords(self._engine, self._keyring, document)
         done = self._writer.run(lambda unit: import_estate(unit, ready, self._clock.now()))
-        self._reload()
         return {
             "done": {
                 "estate": document.estate.estate_id, "households": done.households,

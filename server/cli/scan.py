@@ -94,9 +94,10 @@ async def _scan(arguments: argparse.Namespace, scanner: Scanner) -> None:
         async with opened(arguments.port, line, arguments.wait_ms) as ears:
             parity = "N" if ears.port_status.parity_effective is False else line.parity
             if (line.baud, parity) in seen:
-                continue  # a pty has no parity: the same line again
-            seen.add((line.baud, parity))
+                continue  # found already: a pty has no parity, so meters may answer whatever was asked for
             await scanner.scan(ears, LineSettings(line.baud, parity))
+            if any(one.baud == line.baud for one in scanner.findings.meters):
+                seen.add((line.baud, parity))
 
 
 def _settings(arguments: argparse.Namespace) -> Iterator[LineSettings]:

@@ -3,6 +3,7 @@
 import argparse
 import gc
 import json
+import logging
 import os
 import socket
 from contextlib import ExitStack
@@ -18,6 +19,8 @@ from server.roles.http import SiteServer, log_to_stderr
 from server.roles.processes import WebProcesses
 from server.web.pages import refuse_without_assets
 
+log = logging.getLogger("estate645")
+
 
 def add_parser(subparsers: Any) -> None:
     """Describe the command."""
@@ -25,7 +28,12 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings (TOML)")
     parser.add_argument("--host", help="address to listen on, instead of the configured one")
     parser.add_argument("--port", type=int, help="port to listen on, instead of the configured one; 0: a free one")
-    parser.add_argument("--ready", type=Path, metavar="FILE", help="write address and process id there once it serves")
+    parser.add_argument(
+        "--ready",
+        type=Path,
+        metavar="FILE",
+        help="write address and process ids there once it serves, and again when they change",
+    )
     parser.set_defaults(run=run)
 
 
@@ -56,7 +64,7 @@ def _serve_in_processes(config: Config, listener: socket.socket, ready: Path | N
         parts.callback(webs.stop)  # first of all: what people asked for is answered before its writer ends
         webs.begin(desk, application.bell)
         _write_ready(ready, config, webs.pids)
-        webs.watch()
+        webs.watch(lambda pids: _say_again(ready, config, pids))
 
 
 def _serve_here(config: Config, listener: socket.socket, ready: Path | None) -> None:
@@ -78,6 +86,14 @@ def _started(config: Config, parts: ExitStack) -> Application:
     gc.collect()
     gc.freeze()  # what lives as long as the process is not searched again and again while buses wait
     return application
+
+
+def _say_again(ready: Path | None, config: Config, web_pids: list[int]) -> None:
+    """Other web processes serve now; a full disk keeps nobody from reading meters."""
+    try:
+        _write_ready(ready, config, web_pids)
+    except OSError as error:
+        log.warning("%s still names web processes that have ended: %s", ready, error.strerror)
 
 
 def _nothing() -> None:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from server.errors import EstateError
+from server.errors import NotRead
 
 
-class PortError(EstateError):
+class PortError(NotRead):
     """A port cannot be opened or has gone; the message says which, why, and what to do."""
 
 

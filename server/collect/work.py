@@ -15,7 +15,7 @@ from core.dlt645.profiles import EDITION_2007
 from core.session import Timing
 from server.collect.port import LineSettings
 from server.domain.readings import ContactFailure, MeterReading, MeterVariables, StatusRead
-from server.errors import EstateError
+from server.errors import NotRead
 
 Action = Literal["trip", "allow", "close", "keep", "free"]
 Switch = Literal["relay", "keep"]  # each has generations of its own
@@ -122,7 +122,7 @@ class StepReport:
     switch: Switch = "relay"
 
 
-class MeterUnread(EstateError):
+class MeterUnread(NotRead):
     """A read that somebody asked for failed: the meter is silent, refuses, or says what cannot be read."""
 
 

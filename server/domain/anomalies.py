@@ -199,6 +199,11 @@ def backwards(held: HeldReading) -> Finding:
     return Finding(BACKWARDS, held.meter_id, held.room_id, "high", evidence)
 
 
+def zeroed(held: HeldReading, now_s: int, cycle_s: int) -> Finding | None:
+    """A register that reads zero, and that the next readings have not shown to be a placeholder."""
+    return None if now_s - held.read.at <= JUMP_CYCLES * cycle_s else backwards(held)
+
+
 def jumped(held: HeldReading, now_s: int, cycle_s: int) -> Finding | None:
     """A step too long to be believed that the next readings have not taken back: a person has to decide."""
     if now_s - held.read.at <= JUMP_CYCLES * cycle_s:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 Rates = tuple[int, int, int, int]
+ANSWERED_NOW = ("live", "demand")  # the other sources tell of another time than that of the answer
 
 
 @dataclass(frozen=True, slots=True)

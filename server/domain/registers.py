@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from core.reading import ROLL_OVER_TENTHS
 from core.units import REGISTER_MODULUS_WH
 from server.domain.readings import Rates
 from server.domain.tariff_calendar import Terms
@@ -21,6 +22,11 @@ class Registers(NamedTuple):
 def step_wh(before_wh: int, after_wh: int) -> int:
     """Forward step of one register, through its modulus if need be."""
     return (after_wh - before_wh) % REGISTER_MODULUS_WH
+
+
+def may_release(accepted_wh: int, held_wh: int) -> bool:
+    """Whether a held register may be taken for the honest one: forward, or through the end of the register (R18)."""
+    return held_wh >= accepted_wh or accepted_wh * 10 >= REGISTER_MODULUS_WH * ROLL_OVER_TENTHS
 
 
 def split_by_time(start: Registers, end: Registers, at: int) -> Registers:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, RowMapping
 from core.reading import HELD, Verdict, judge_between
 from server.domain.billing import MAX_DELTA_WH
 from server.domain.readings import MeterReading, Rates
-from server.domain.registers import step_wh
+from server.domain.registers import may_release, step_wh
 from server.errors import Conflict, NotFound, Refused
 from server.flows.readings import advance, count_day
 from server.store import acceptance as kept
@@ -86,7 +86,7 @@ def _advance(connection: Connection, estate_id: str, row: RowMapping, state: Liv
     steps = [moved_wh]
     if state.rates_wh is not None and item.rates_wh is not None:
         steps += [step_wh(before, after) for before, after in zip(state.rates_wh, item.rates_wh, strict=True)]
-    if max(steps) > MAX_DELTA_WH:
+    if max(steps) > MAX_DELTA_WH or not may_release(state.total_wh, item.total_wh):
         raise Refused(
             f"{item.total_wh} Wh or a rate of it is below the accepted register ({state.total_wh} Wh): it cannot be "
             "charged; record the exchange of the meter with its final and its new register instead"

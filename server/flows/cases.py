@@ -36,6 +36,9 @@ def find(connection: Connection, estate_id: str, now: "Now") -> list[Finding]:
         for one in figures.disobediences(connection, estate_id)
     ]
     found += [rules.backwards(one) for one in figures.held_backwards(connection, estate_id, since, now.world_s)]
+    zeros_s = max(figures.HELD_LOOKBACK_S, 2 * rules.JUMP_CYCLES * cycle_s)
+    zeros = conditions.zeros(connection, estate_id, since, now.world_s - zeros_s)
+    found += [rules.zeroed(one, now.world_s, cycle_s) for one in zeros]
     found += [
         rules.silent(one, since.get((SILENT, one.meter_id), one.contact_at), now.world_s, cycle_s)
         for one in figures.contacts(connection, estate_id, SILENT_FAILURES)

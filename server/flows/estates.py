@@ -76,6 +76,7 @@ def import_estate(unit: Unit, document: EstateDocument, now: "Now") -> Imported:
     _history(unit, document)
     budgets = budgets_of(connection, estate_id)
     refuse_overfull(budgets)
+    unit.announce("estate", estate_id)
     return Imported(
         len(document.buses),
         len(document.rooms),
@@ -119,6 +120,7 @@ def install_meters(
     refuse_overfull(budgets_of(unit.connection, estate_id))
     for home in homes:
         audit.record(unit.connection, estate_id, actor, "meter.installed", home.meter_id, now, home.room_id)
+    unit.announce("estate", estate_id)
     return new
 
 

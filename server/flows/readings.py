@@ -16,8 +16,9 @@ from sqlalchemy import Connection
 from core.plausibility import rates_agree, spike_limit_wh, usual_after
 from core.reading import Judged, Verdict, is_accepted, judge, judge_between, plausible_wh, worst
 from core.units import REGISTER_MODULUS_WH
-from server.domain.readings import ContactFailure, MeterReading, MeterVariables
+from server.domain.readings import ANSWERED_NOW, ContactFailure, MeterReading, MeterVariables
 from server.errors import NotFound
+from server.flows.clock_steps import explained
 from server.store import readings as kept
 from server.store.estates import get_estate
 from server.store.readings import LiveState
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 Days = dict[tuple[str, str], tuple[int, int, int]]
 AWAITING = (Verdict.JUMP, Verdict.SPIKE)
-ANSWERED_NOW = ("live", "demand")  # the other sources tell of another time than that of the answer
 LEARNING_S = 7 * 86400  # so long a meter's habits are learned before a step can be above them
 
 
@@ -69,6 +69,9 @@ class _Taking:
         judged = judge_reading(state, item)
         if judged.verdict is Verdict.LATE:
             judged = self._judge_late(state, item)
+        elif judged.verdict is Verdict.JUMP and item.source in ANSWERED_NOW:
+            self._keep()
+            judged = explained(self.connection, self.estate_id, state, item, follow) or judged
         self.known[item.read_at, item.meter_id] = item.total_wh
         self.fresh.append((item, state.install_no, judged.verdict, judged.reason))
         if is_accepted(judged.verdict):
@@ -126,6 +129,14 @@ def judge_reading(state: LiveState, item: MeterReading) -> Judged:
             said = f"the rates moved by {sum(steps_wh)} Wh, the total by {total.step_wh} Wh"
             return Judged(Verdict.SUM_DIFFERS, 0, state.total_wh, said)
     return _by_history(state, item, total)
+
+
+def follow(state: LiveState, item: MeterReading) -> bool:
+    """Judge a reading after `state` and move it there; False, and not moved, where it is not accepted."""
+    judged = judge_reading(state, item)
+    if is_accepted(judged.verdict):
+        advance(state, item, judged.step_wh)
+    return is_accepted(judged.verdict)
 
 
 def _by_history(state: LiveState, item: MeterReading, total: Judged) -> Judged:

@@ -1,6 +1,7 @@
 """What a web process may ask of the process that writes and reads meters, by name; `remote` is the other side.
 
-Handlers run on the thread that receives; whatever takes more than a moment goes to a few threads of its own.
+Handlers run on the thread that receives; whatever takes more than a moment goes to a lane of threads of its own, so
+that searches which wait for meters keep nobody from what is known already.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,7 @@ from server.store.unit import Alike, Unit
 from server.transport.channel import Handler
 from server.web.state import FoundView, SearchesView, SearchView, WebState
 
-WORKERS = 4  # questions at once that take time; the others wait for one of them
+REGISTERS_MAX = 4  # meters that are read again at once for a search; the others wait for one of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ class Desk:
 
     def __init__(self, state: WebState) -> None:
         self._state = state
-        self._workers = ThreadPoolExecutor(WORKERS, "desk")
+        self._status = ThreadPoolExecutor(1, "desk status")
+        self._registers = ThreadPoolExecutor(REGISTERS_MAX, "desk registers")
 
     def boot(self) -> Boot:
         """What a web process is told first."""
@@ -59,19 +61,19 @@ class Desk:
             "write": self._write,
             "write_alike": self._write_alike,
             "clock_sane": own.clock_sane,
-            "status": self._later(own.collector.status),
+            "status": lambda: self._status.submit(own.collector.status),
             "read_now": own.collector.read_now,
             "wake": own.collector.wake,
-            "reload": self._later(own.reload_collector),
             "search_of": lambda bus_id: _seen(searches().of(bus_id)),
             "search_start": lambda bus_id: searches().start(bus_id),
             "search_end": lambda bus_id: searches().end(bus_id),
-            "search_registers": self._later(lambda bus_id, meter: searches().registers_wh(bus_id, meter)),
+            "search_registers": lambda bus_id, meter: self._registers.submit(_registers_wh, searches(), bus_id, meter),
         }
 
     def close(self) -> None:
         """End the threads."""
-        self._workers.shutdown(wait=False, cancel_futures=True)
+        for lane in (self._status, self._registers):
+            lane.shutdown(wait=False, cancel_futures=True)
 
     def _write(self, work: Callable[[Unit], Any], urgent: bool) -> Future[Any]:
         return self._state.writer.submit(work, urgent=urgent)
@@ -84,8 +86,9 @@ class Desk:
             raise Refused("this server does not read meters")
         return self._state.searches
 
-    def _later(self, work: Callable[..., Any]) -> Handler:
-        return lambda *arguments: self._workers.submit(work, *arguments)
+
+def _registers_wh(searches: SearchesView, bus_id: str, meter: FoundView) -> tuple[int | None, tuple[int, ...]]:
+    return searches.registers_wh(bus_id, meter)
 
 
 def _seen(search: SearchView | None) -> SearchSeen | None:

@@ -164,11 +164,15 @@ class WebProcesses:
                 if child.has_ended or monotonic() > give_up:
                     raise WebFailed(f"web process {child.pid} does not serve; what it said stands above")
 
-    def watch(self) -> None:
-        """Start again what ends, until SIGINT, SIGTERM or `end`."""
+    def watch(self, on_change: Callable[[list[int]], None]) -> None:
+        """Start again what ends, until SIGINT, SIGTERM or `end`; `on_change` hears the ids whenever they are others."""
+        known = self.pids
         while not self._ending:
             for place in self._places:
                 self._tend(place)
+            if self.pids != known:
+                known = self.pids
+                on_change(known)
             with suppress(Empty):
                 self._look.get(timeout=LOOK_S)
 
@@ -184,9 +188,10 @@ class WebProcesses:
         children = self._children()
         for child in children:
             child.ask_to_end()
+        give_up = monotonic() + (STOP_S if self._begin is not _not_yet else 0.0)
         for place in self._places:
             if place.child is not None:
-                code = place.child.end(STOP_S if self._begin is not _not_yet else 0.0)
+                code = place.child.end(max(0.0, give_up - monotonic()))
                 log.debug("web process %d ended with code %d", place.child.pid, code)
                 place.child = None
 

@@ -64,10 +64,6 @@ class RemoteCollector:
         """Look for control orders of this bus at once."""
         self._channel.tell("wake", bus_id)
 
-    def reload(self) -> None:
-        """The estate has other buses or meters; returns once they are known."""
-        answer(self._channel.ask("reload"))
-
     def clock_sane(self) -> bool:
         """Whether the clock has been steady; False when nobody says so."""
         try:

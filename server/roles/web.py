@@ -78,7 +78,6 @@ def _site(channel: Channel, bell: Bell, boot: "Boot") -> "FastAPI":
             clock_sane=collector.clock_sane,
             language=boot.config.language,
             searches=RemoteSearches(channel) if boot.searches else None,
-            reload_collector=collector.reload,
         )
     )
 

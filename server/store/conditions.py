@@ -9,9 +9,10 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, and_, case, func, or_, select
 
-from server.domain.anomalies import CLOCK, JUMP, STUCK, STUCK_DAYS, ClockSeen, HeldReading, Register, Unmoved
+from core.reading import Verdict
+from server.domain.anomalies import BACKWARDS, CLOCK, JUMP, STUCK, STUCK_DAYS, ClockSeen, HeldReading, Register, Unmoved
 from server.store.estates import get_estate
-from server.store.schema import meter, meter_live, register_day
+from server.store.schema import meter, meter_live, reading, register_day
 
 Since = Mapping[tuple[str, str], int]
 ROOM = case((meter.c.kind == "household", meter.c.room_id), else_=None)
@@ -48,6 +49,34 @@ def pending(connection: Connection, estate_id: str, since: Since) -> list[HeldRe
         for row in connection.execute(query)
         if row[4] > since.get((JUMP, row[0]), 0)
     ]
+
+
+def zeros(connection: Connection, estate_id: str, since: Since, from_s: int) -> list[HeldReading]:
+    """The first reading of zero of each meter since its accepted register, read after `from_s`."""
+    accepted_at = func.coalesce(meter_live.c.reading_at, meter.c.installed_at)
+    query = (
+        select(
+            meter.c.meter_id, ROOM, accepted_at, func.coalesce(meter_live.c.total_wh, meter.c.start_wh),
+            reading.c.read_at, reading.c.total_wh, reading.c.reason,
+        )
+        .join(meter, and_(meter.c.estate_id == reading.c.estate_id, meter.c.meter_id == reading.c.meter_id))
+        .join(meter_live, and_(meter_live.c.estate_id == meter.c.estate_id, meter_live.c.meter_id == meter.c.meter_id))
+        .where(
+            reading.c.estate_id == estate_id,
+            reading.c.read_at > from_s,
+            reading.c.verdict == Verdict.ZERO.value,
+            reading.c.read_at > accepted_at,
+            reading.c.install_no == meter.c.install_no,
+        )
+        .order_by(reading.c.read_at.desc())
+    )  # fmt: skip
+    return list(
+        {
+            row[0]: HeldReading(row[0], row[1], Register(row[2], row[3]), Register(row[4], row[5]), row[6])
+            for row in connection.execute(query)  # the oldest comes last
+            if row[4] > since.get((BACKWARDS, row[0]), 0)
+        }.values()
+    )
 
 
 def unmoved(connection: Connection, estate_id: str, since: Since, now_s: int) -> list[Unmoved]:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, and_, bindparam, select
 
 from core.reading import ADVANCING, HELD, RULES_VERSION, TRUE, Verdict
-from server.domain.readings import MeterReading, Rates
+from server.domain.readings import ANSWERED_NOW, MeterReading, Rates
 from server.store.bulk import insert_rows, update_rows
 from server.store.schema import meter, meter_live, reading, register_day
 
@@ -189,6 +189,45 @@ def neighbours(
     before = connection.execute(_BEFORE, {**asked, "since": since}).first()
     after = connection.execute(_AFTER, asked).first()
     return (None if before is None else (before[0], before[1])), (None if after is None else (after[0], after[1]))
+
+
+OVERTAKEN_S = 20 * 86_400  # so far back is looked for readings that came after the accepted one
+OVERTAKEN_MAX = 2000
+_REGISTERS = select(
+    reading.c.meter_id, reading.c.read_at, reading.c.received_ms, reading.c.total_wh,
+    *(reading.c[f"rate{number}_wh"] for number in range(1, 5)),
+)  # fmt: skip
+
+
+def overtaken(connection: Connection, estate_id: str, meter_id: str, state: LiveState) -> list[MeterReading]:
+    """The newest live readings of a meter that are stamped before its accepted one and show more, oldest first."""
+    query = _REGISTERS.where(
+        reading.c.estate_id == estate_id,
+        reading.c.meter_id == meter_id,
+        reading.c.read_at.between(max(state.installed_at, state.at - OVERTAKEN_S), state.at),
+        reading.c.install_no == state.install_no,
+        reading.c.verdict == Verdict.LATE.value,
+        reading.c.source.in_(ANSWERED_NOW),
+        reading.c.total_wh > state.total_wh,
+    ).order_by(reading.c.read_at.desc())
+    return [_registers(row) for row in connection.execute(query.limit(OVERTAKEN_MAX))][::-1]
+
+
+def true_before(connection: Connection, estate_id: str, meter_id: str, at: int, *, since: int) -> MeterReading | None:
+    """The last true registers of a meter before `at`, not before `since`."""
+    query = _REGISTERS.where(
+        reading.c.estate_id == estate_id,
+        reading.c.meter_id == meter_id,
+        reading.c.read_at.between(since, at - 1),
+        reading.c.verdict.in_(KNOWN),
+    ).order_by(reading.c.read_at.desc())
+    row = connection.execute(query.limit(1)).first()
+    return None if row is None else _registers(row)
+
+
+def _registers(row: Any) -> MeterReading:
+    meter_id, read_at, received_ms, total_wh, *rates_wh = row
+    return MeterReading(meter_id, read_at, received_ms, total_wh, rates_of(rates_wh))
 
 
 def readings_of_meter(

@@ -128,6 +128,10 @@ PATTERNS = tuple(
             _("%(wh)s backwards: reset or replacement suspected"),
         ),
         (
+            r"reads 0 Wh after (?P<wh>\d+) Wh: a placeholder, a reset or a replacement",
+            _("reads 0 after %(wh)s: a placeholder, a reset or a replacement"),
+        ),
+        (
             r"(?P<age_s>-?\d+) s older than the last accepted reading",
             _("%(age_s)s older than the last accepted reading"),
         ),
@@ -150,6 +154,10 @@ PATTERNS = tuple(
         (
             r"(?P<wh>\d+) Wh forward, usual are at most (?P<limit_wh>\d+) Wh; waits for the next reading",
             _("%(wh)s forward, usual are at most %(limit_wh)s; waits for the next reading"),
+        ),
+        (
+            r"(?P<count>\d+) readings stamped before the accepted one lead here: the server's clock had stood ahead",
+            _("%(count)s readings stamped before the accepted one lead here: the server's clock had stood ahead"),
         ),
         (r"rate (?P<rate>\d+): (?P<rest>.+)", _("rate %(rate)s: %(rest)s")),
         (

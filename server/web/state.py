@@ -138,10 +138,6 @@ class SearchesView(Protocol):
         ...
 
 
-def _nothing_to_reload() -> None:
-    """No collector reads the new meters."""
-
-
 @dataclass(frozen=True, slots=True)
 class WebState:
     """One estate as the web serves it; `estate_id` is also on every principal, `clock_sane` what cuts are judged by."""
@@ -157,4 +153,3 @@ class WebState:
     clock_sane: Callable[[], bool]
     language: str = "zh_CN"
     searches: SearchesView | None = None
-    reload_collector: Callable[[], None] = _nothing_to_reload

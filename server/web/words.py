@@ -248,6 +248,7 @@ VERDICTS = {
     "duplicate": _("the same again"),
     "late": _("late"),
     "backwards": _("held: backwards"),
+    "zero": _("held: reads zero"),
     "jump": _("held: jump"),
     "spike": _("held: spike"),
     "sum_differs": _("held: rates and total differ"),

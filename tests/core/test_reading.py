@@ -51,8 +51,17 @@ def test_a_roll_over_must_be_plausible():
 def test_a_roll_over_starts_in_the_last_tenth_of_the_span():
     year = 365 * 24 * HOUR
     options = {"seconds": 20 * year, "modulus_wh": MODULUS}
-    assert judged(900_000_000, 0, **options).verdict is Verdict.ROLLED_OVER
-    assert judged(899_999_990, 0, **options).verdict is Verdict.BACKWARDS
+    assert judged(900_000_000, 10, **options).verdict is Verdict.ROLLED_OVER
+    assert judged(899_999_990, 10, **options).verdict is Verdict.BACKWARDS
+
+
+def test_a_register_that_reads_zero_is_held_and_named_even_where_a_roll_over_could_bring_it_there():
+    zero = judged(1_234_560, 0)
+    assert (zero.verdict, zero.step_wh, zero.total_wh) == (Verdict.ZERO, 0, 1_234_560)
+    assert zero.reason == "reads 0 Wh after 1234560 Wh: a placeholder, a reset or a replacement"
+    assert judged(999_999_990, 0).verdict is Verdict.ZERO
+    assert judged(999_999_990, 10).verdict is Verdict.ROLLED_OVER
+    assert judged(0, 0).verdict is Verdict.ACCEPTED
 
 
 def test_a_step_back_is_held_with_its_size():
@@ -86,6 +95,7 @@ def test_an_impossible_argument_is_the_callers_mistake(prev, new, options):
     [
         ([Verdict.ACCEPTED, Verdict.ROLLED_OVER], Verdict.ROLLED_OVER),
         ([Verdict.ACCEPTED, Verdict.JUMP, Verdict.BACKWARDS], Verdict.BACKWARDS),
+        ([Verdict.ACCEPTED, Verdict.JUMP, Verdict.ZERO], Verdict.ZERO),
         ([Verdict.ACCEPTED] * 4, Verdict.ACCEPTED),
     ],
 )

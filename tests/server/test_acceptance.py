@@ -118,6 +118,59 @@ def test_a_register_below_the_accepted_one_cannot_be_released(engine: Engine, wr
     assert rows(engine, "reading_act") == []
 
 
+def test_a_register_that_reads_zero_is_held_until_the_next_reading_tells(engine: Engine, writer: Writer) -> None:
+    plant(writer)
+    read(writer, reading(1, HOUR, 1_000_100))
+    assert read(writer, reading(1, 2 * HOUR, 0)) == [Verdict.ZERO]
+    assert queue(engine) == [(2 * HOUR, "zero")]
+    assert charge(writer, 3 * HOUR).accounts == 1  # up to the register before
+    assert read(writer, reading(1, 4 * HOUR, 1_000_300)) == [Verdict.ACCEPTED]
+    assert queue(engine) == []
+    agrees(engine)
+
+
+def test_a_zero_is_voided_and_never_released_but_through_the_end_of_the_register(writer: Writer) -> None:
+    plant(writer, [household(1, start_wh=600_000_000), household(2, start_wh=999_999_900)])
+    read(writer, reading(1, HOUR, 0), reading(2, HOUR, 0))
+    with pytest.raises(Refused, match="exchange of the meter"):
+        release(writer, HOUR)  # half of the register is 500 000 kWh: the step would be 400 000 kWh
+    void(writer, HOUR)
+    assert release(writer, HOUR, number=2) == Verdict.RELEASED
+
+
+def ahead(writer: Writer, *steps_wh: int) -> int:
+    """An hour of three readings, one stamped a day ahead, then late ones with these steps; the last register."""
+    read(writer, *(reading(1, hour * HOUR, 1_000_000 + hour * 100) for hour in (1, 2, 3)))
+    assert read(writer, reading(1, 28 * HOUR, 1_000_400)) == [Verdict.ACCEPTED]
+    wh = 1_000_400
+    for hour, step_wh in enumerate(steps_wh, 4):
+        wh += step_wh
+        assert read(writer, reading(1, hour * HOUR, wh)) == [Verdict.LATE]
+    return wh
+
+
+def test_a_jump_after_the_clock_stood_a_day_ahead_heals_by_what_was_read_meanwhile(
+    engine: Engine, writer: Writer
+) -> None:
+    plant(writer)
+    wh = ahead(writer, *[3_000] * 24)
+    assert read(writer, reading(1, 29 * HOUR, wh + 1_000)) == [Verdict.ACCEPTED]
+    assert rows(engine, "reading")[-1]["reason"].startswith("24 readings stamped before the accepted one lead here")
+    assert charge(writer, 30 * HOUR).accounts == 1
+    agrees(engine)
+    [charged] = [row for row in rows(engine, "meter_cursor") if row["meter_id"] == meter_id(1)]
+    assert charged["total_wh"] == wh + 1_000
+
+
+@pytest.mark.parametrize(
+    "steps_wh", [[], [73_000], [3_000] * 12 + [300_000] + [3_000] * 11], ids=["nothing", "one", "a step too long"]
+)
+def test_a_jump_that_no_readings_lead_to_waits_for_a_person(writer: Writer, steps_wh: list[int]) -> None:
+    plant(writer)
+    wh = ahead(writer, *steps_wh)
+    assert read(writer, reading(1, 29 * HOUR, max(wh + 1_000, 1_100_000))) == [Verdict.JUMP]
+
+
 def test_a_held_reading_that_others_overtook_is_released_only_between_them(engine: Engine, writer: Writer) -> None:
     plant(writer)
     odd = reading(1, HOUR, 1_000_105)

@@ -110,7 +110,7 @@ def test_a_running_server_writes_for_the_command(old: Engine, tmp_path: Path) ->
     path = socket_path(url_of(old))
     assert path is not None
     writer = Writer(old)
-    operations = Operations(old, writer, Today(), ESTATE, None, lambda: None, Keyring(None))
+    operations = Operations(old, writer, Today(), ESTATE, None, Keyring(None))
     served = AdminSocket(path, operations.all())
     served.start()
     try:

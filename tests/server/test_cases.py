@@ -128,6 +128,18 @@ def test_a_register_that_ran_backwards_opens_a_case(estate):
     assert (case["evidence"]["register_accepted_wh"], case["evidence"]["register_read_wh"]) == (1_000_100, 999_000)
 
 
+def test_a_register_that_stays_at_zero_opens_a_case_and_a_placeholder_does_not(estate):
+    estate.read((meter_id(2), 60, 1_000_100), (meter_id(2), 900, 0), (meter_id(3), 900, 0))
+    assert estate.found(1000) == []
+    estate.read((meter_id(3), 1800, 1_000_300), *((meter_id(2), s, 0) for s in (1800, 2700, 3600)))
+    assert estate.found(900 + 2 * CYCLE_S) == []
+    estate.detect(901 + 2 * CYCLE_S)
+    case = estate.the_case()
+    assert (case["kind"], case["subject"], case["evidence"]["register_read_wh"]) == ("backwards", meter_id(2), 0)
+    estate.close(case["case_id"], 3600)
+    assert estate.found(3700) == []
+
+
 def test_a_step_back_is_found_even_when_the_next_reading_is_fine(estate):
     estate.read((meter_id(2), 60, 1_000_100), (meter_id(2), 900, 999_000), (meter_id(2), 1800, 1_000_300))
     estate.detect(1900)

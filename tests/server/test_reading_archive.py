@@ -282,7 +282,7 @@ def test_the_command_moves_lists_signs_and_puts_back_beside_a_running_server(
     pair = generate_key_pair(tmp_path / "keys")
     path = socket_path(url)
     assert path is not None
-    operations = Operations(old, writer, Today(), ESTATE, None, lambda: None, Keyring(None))
+    operations = Operations(old, writer, Today(), ESTATE, None, Keyring(None))
     served = AdminSocket(path, operations.all())
     served.start()
     moving = ["archive", "--readings", "--out", str(folder), "--key", str(pair.private), "--database", url]

@@ -161,7 +161,7 @@ def served(tmp_path, keys):
     engine = open_engine(database)
     writer = Writer(engine)
     keyring = Keyring(keys)
-    operations = Operations(engine, writer, Clock(), "plum", None, lambda: None, keyring)
+    operations = Operations(engine, writer, Clock(), "plum", None, keyring)
     listener = AdminSocket(tmp_path / "x.db.admin", operations.all())
     listener.start()
     yield database, keyring

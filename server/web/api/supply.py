@@ -13,7 +13,7 @@ from sqlalchemy import RowMapping
 from core.dlt645.identifiers import KEEP_POWER as KEEP_BIT
 from server.domain.budget import TYPICAL_REPLY_MS, Cycles, budget_of, wire_of
 from server.domain.keep_power import PROTOCOL
-from server.errors import EstateError, Refused
+from server.errors import Refused
 from server.store import keep_power as kept
 from server.store import listing
 from server.store.budgets import budgets_of
@@ -125,5 +125,3 @@ def read_now(
     except (Late, CancelledError) as error:
         future.cancel()
         raise Refused(f"meter {meter_id} did not answer within {READ_TIMEOUT_S} s; see the state of its bus") from error
-    except EstateError:
-        raise

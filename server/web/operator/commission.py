@@ -89,7 +89,6 @@ def install(state: State, conn: Reader, who: Installer, bus_id: str, form: Form)
     rooms = [row.wanted.room() for row in rows if row.wanted is not None]
     now = state.clock.now()
     state.writer.run(Deed(install_meters, who.estate_id, rooms, homes, actor=who.login, now=now), urgent=True)
-    state.reload_collector()
     return RedirectResponse(f"/buses/{bus_id}/search?installed={len(homes)}", 303)
 
 

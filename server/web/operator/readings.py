@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Form, Request
 from sqlalchemy import RowMapping
 from starlette.responses import HTMLResponse, RedirectResponse
 
+from server.domain.registers import may_release
 from server.domain.voiding import ALONE_MAX_FEN
 from server.flows import acceptance, approvals, voiding
 from server.store import acceptance as kept
@@ -43,6 +44,7 @@ def readings_page(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
         "readings",
         held=newest,
         older=older,
+        may_release=may_release,
         acts=kept.acts(conn, who.estate_id),
         exchanges=list(reversed(kept.exchanges(conn, who.estate_id))),
     )

@@ -5,6 +5,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from contextlib import asynccontextmanager
 from time import monotonic, sleep
 
 import pytest
@@ -170,6 +171,36 @@ def test_a_meter_of_1997_that_refuses_the_reads_of_2007_is_one_meter_of_1997(mon
     assert scan_line("/model", *QUICK, *LINE, "--json") == 0
     [meter] = json.loads(capsys.readouterr().out)["meters"]
     assert (meter["protocol"], meter["edition_known"], meter["total_wh"]) == ("1997", True, 990)
+
+
+def test_a_pty_that_was_deaf_to_one_parity_is_asked_with_the_next(monkeypatch):
+    """A pty keeps no parity bit, but who is at its other side may know what was asked for."""
+    asked = []
+
+    class Ears:
+        port_status = PortStatus("pty", True, False, "")
+
+    @asynccontextmanager
+    async def opened(_port, line, _wait_ms):
+        asked.append((line.baud, line.parity))
+        yield Ears()
+
+    class Found:
+        def __init__(self):
+            self.findings = Findings()
+
+        async def scan(self, _ears, line):
+            if asked[-1] == (9600, "N"):
+                self.findings.meters.append(FoundMeter("2007", "1", 9600, line.parity))
+
+    monkeypatch.setattr(scan, "opened", opened)
+    arguments = argparse.Namespace(
+        port="/dev/pts/1", bauds=(2400, 9600), parities=("E", "N", "O"), wait_ms=1, config=None, database=None
+    )
+    monkeypatch.setattr(scan, "running_bus", lambda _: None)
+    scanner = Found()
+    asyncio.run(scan._scan(arguments, scanner))
+    assert [(one.baud, one.parity) for one in scanner.findings.meters] == [(9600, "N")]
 
 
 def test_an_empty_line_ends_with_exit_code_1_and_a_file_is_never_overwritten(monkeypatch, tmp_path, capsys):

@@ -9,10 +9,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from core.errors import MeterRefused
+from core.dlt645.security import Serr
+from core.errors import CoreError, MeterRefused
+from core.vending import SecurityRefused
 from server.cli.demo.processes import start
 from server.clock import Now
-from server.errors import Conflict, NoAnswer, Refused
+from server.errors import Conflict, EstateError, NoAnswer
 from server.flows import people
 from server.flows.lockout import Place
 from server.store.engine import upgrade
@@ -86,7 +88,7 @@ def test_answers_and_errors_come_back_as_they_were():
         raise Conflict("this key came before")
 
     def meter():
-        raise MeterRefused(4)
+        raise MeterRefused(4, "meter 1 refused with ERR 04H")
 
     def break_down():
         raise KeyError("secret detail")
@@ -102,8 +104,9 @@ def test_answers_and_errors_come_back_as_they_were():
             here.ask("refuse").result(5)
         with pytest.raises(Fault, match="KeyError"):
             here.ask("break").result(5)
-        with pytest.raises((Fault, MeterRefused), match="ERR 04H"):
+        with pytest.raises(MeterRefused, match="meter 1 refused with ERR 04H") as refused:
             here.ask("meter").result(5)
+        assert refused.value.err == 4
         with pytest.raises(Fault):
             here.ask("nobody knows this").result(5)
 
@@ -214,6 +217,18 @@ def test_who_takes_nothing_is_let_go_and_keeps_nobody_waiting(monkeypatch):
         end.close()
 
 
-def test_a_refusal_has_its_own_class_on_the_other_side():
-    for error in (Refused("no"), NoAnswer("gone")):
-        assert type(unpack(pack(error))) is type(error)
+def kinds(root):
+    """All classes of errors below one."""
+    return {kind for below in root.__subclasses__() for kind in (below, *kinds(below))}
+
+
+OF_THEIR_OWN = {MeterRefused: MeterRefused(0x0102, "no such data"), SecurityRefused: SecurityRefused(Serr.COUNT)}
+
+
+@pytest.mark.parametrize("kind", sorted(kinds(EstateError) | kinds(CoreError), key=lambda one: one.__qualname__))
+def test_an_error_arrives_as_it_was_with_its_words_and_figures(kind):
+    if kind.__module__.startswith("tests."):
+        pytest.skip("not ours")
+    error = OF_THEIR_OWN.get(kind) or kind("what was wrong, where, and what to do")
+    again = unpack(pack(error))
+    assert (type(again), str(again), vars(again)) == (kind, str(error), vars(error))

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from server.roles import processes
-from server.roles.desk import Desk
+from server.roles.desk import REGISTERS_MAX, Desk
 from server.roles.processes import WebProcesses
 from server.transport.memory import Bell
 
@@ -67,8 +67,8 @@ def after(seconds, work):
     return thread
 
 
-def watched(webs, until, timeout_s=10):
-    """Watch until this is true."""
+def watched(webs, until, timeout_s=10, told=None):
+    """Watch until this is true; `told` gets the ids whenever there are others."""
     give_up = time.monotonic() + timeout_s
 
     def look():
@@ -78,7 +78,7 @@ def watched(webs, until, timeout_s=10):
 
     looking = threading.Thread(target=look)
     looking.start()
-    webs.watch()
+    webs.watch(told.append if told is not None else lambda pids: None)
     looking.join()
     return until()
 
@@ -95,14 +95,16 @@ def begun(webs):
 def test_a_signal_ends_the_wait_for_web_processes_in_order(webs, number):
     after(0.1, lambda: os.kill(os.getpid(), number))
     webs.learn()
-    webs.watch()
+    webs.watch(lambda pids: None)
 
 
 def test_who_never_comes_to_serve_is_ended_and_another_is_started(webs, monkeypatch):
     begun(webs)
     first = webs.pids
     monkeypatch.setattr(processes, "READY_S", 0.2)
-    assert watched(webs, lambda: webs.pids not in ([], first))
+    told = []
+    assert watched(webs, lambda: webs.pids not in ([], first), told=told)
+    assert told[-1] == webs.pids
 
 
 def test_who_served_and_stirs_no_more_is_ended_and_another_is_started(webs, monkeypatch):
@@ -148,3 +150,43 @@ def test_the_pause_stays_the_longest_however_often_they_end():
     assert set(pauses[5:]) == {processes.PAUSE_S_MAX}
     place.fail(100.0, steady=True)
     assert place.again_at_s == 100.0
+
+
+def test_all_are_waited_for_together(monkeypatch, signals):
+    monkeypatch.setattr(processes, "COMMAND", SLEEPER)
+    monkeypatch.setattr(processes, "STOP_S", 0.5)
+    several = WebProcesses(4, socket.create_server(("127.0.0.1", 0)))
+    several._begin = lambda child: None  # they were told to serve, and do not end when they are asked to
+    began = time.monotonic()
+    several.stop()
+    assert 0.5 <= time.monotonic() - began < 1.5
+    assert several.pids == []
+
+
+class Slow:
+    """A collector that knows how it stands, and meters that are waited for."""
+
+    def __init__(self):
+        self.answered = threading.Event()
+        self.collector, self.searches, self.clock_sane = self, self, lambda: True
+        self.read_now = self.wake = None
+
+    def status(self):
+        return ("bus1",)
+
+    def registers_wh(self, bus_id, meter):
+        self.answered.wait(10)
+        return None, ()
+
+
+def test_meters_that_are_waited_for_keep_nobody_from_the_status():
+    slow = Slow()
+    desk = Desk(slow)
+    handlers = desk.handlers()
+    waiting = [handlers["search_registers"]("bus1", None) for _ in range(3 * REGISTERS_MAX)]
+    try:
+        assert handlers["status"]().result(5) == ("bus1",)
+        assert not any(one.done() for one in waiting)
+    finally:
+        slow.answered.set()
+        desk.close()

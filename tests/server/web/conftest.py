@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from server.clock import Clock, Now
 from server.collect.tally import BusStatus
+from server.collect.work import MeterUnread
 from server.config import Config
 from server.domain.readings import MeterReading
 from server.pay.sandbox import SandboxProvider
@@ -57,7 +58,7 @@ BUS = BusStatus("bus1", "/dev/ttyUSB0", True, True, 2, 0, 10, 1, 0, 0, 0, "", No
 
 
 class Collector:
-    """Answers on-demand reads at once."""
+    """Answers on-demand reads at once; the second meter is silent."""
 
     def __init__(self):
         self.woken = []
@@ -67,7 +68,10 @@ class Collector:
 
     def read_now(self, meter_id):
         answer = Future()
-        answer.set_result(MeterReading(meter_id, WORLD_S, MACHINE_MS, 1_234_560))
+        if meter_id == "000000000002":
+            answer.set_exception(MeterUnread(f"meter {meter_id} did not answer in time"))
+        else:
+            answer.set_result(MeterReading(meter_id, WORLD_S, MACHINE_MS, 1_234_560))
         return answer
 
     def wake(self, bus_id):

@@ -204,6 +204,11 @@ def test_a_meter_is_read_on_demand(web, staff):
     assert staff.post("/api/v1/meters/000000000099/read", headers=headers).status_code == 404
 
 
+def test_a_meter_that_is_silent_is_no_fault_of_the_server(web, staff):
+    answer = staff.post("/api/v1/meters/000000000002/read", headers=web.csrf("operator"))
+    assert (answer.status_code, answer.json()["detail"]) == (422, "meter 000000000002 did not answer in time")
+
+
 def test_the_buses_tell_their_counters(staff):
     [bus] = staff.get("/api/v1/buses").json()
     assert (bus["bus_id"], bus["transactions"], bus["open"]) == ("bus1", 10, True)

@@ -56,7 +56,8 @@ class Searches:
 def site(web):
     """The operator's browser, the searches, and how often the collector was told to read anew."""
     searches, reloads = Searches(), []
-    web.site.state.web = replace(web.state, searches=searches, reload_collector=lambda: reloads.append(1))
+    web.site.state.web = replace(web.state, searches=searches)
+    web.state.bell.listen("estate", lambda *_: reloads.append(1))
     for definition in (SINGLE, BY_RATES):
         tariff = tariff_from_dict(definition)
         web.state.writer.run(lambda unit, tariff=tariff: save_tariff(unit.connection, ESTATE, tariff, 0))

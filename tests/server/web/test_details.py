@@ -43,6 +43,14 @@ F = Formats(CHINESE, "Asia/Shanghai", 0)
         ),
         ("5 Wh is no multiple of 10 Wh", "0.01 kWh 不是 0.01 kWh 的整数倍"),
         ("49550 Wh backwards: reset or replacement suspected", "倒走 49.55 kWh，疑似清零或换表"),
+        (
+            "reads 0 Wh after 49550 Wh: a placeholder, a reset or a replacement",
+            "此前为 49.55 kWh，现读得 0：占位值、清零或换表",
+        ),
+        (
+            "24 readings stamped before the accepted one lead here: the server's clock had stood ahead",
+            "24 个读数时间早于已采纳的读数，逐步增至此处：服务器时钟曾经超前",
+        ),
         ("120 s older than the last accepted reading", "比上次采纳的读数早 2 分钟"),
         (memo_of_floor(1000), "至少留 ¥10.00 作电费"),
         ("", ""),

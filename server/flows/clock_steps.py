@@ -1,0 +1,47 @@
+"""After the server's clock had stood ahead: readings that came later with earlier times lead to what looks like a jump.
+
+    accepted, stamped tomorrow ----------------------------------------------- today's last one: a jump, by the stamps
+        accepted, stamped rightly -> late -> late -> ... -> late (each more than the accepted one) -> plausible
+
+A live reading is stamped by the clock of the server when it comes. One that is stamped before the accepted reading and
+shows more than it came after it all the same, so the accepted one has its time from a clock that stood ahead. Its
+register is true, and so is what was charged by it. Where every step from the last reading with a sound time over all of
+these is plausible, the new reading goes on from there; one step that is not leaves the jump to a person.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from core.reading import Judged, Verdict
+from server.domain.readings import MeterReading
+from server.domain.registers import step_wh
+from server.store import readings as kept
+from server.store.readings import LiveState
+
+AGREEING_MIN = 2  # one could be a line's mistake
+
+Follow = Callable[[LiveState, MeterReading], bool]
+"""Judges a reading after a state and, if it is accepted, moves the state to it."""
+
+
+def explained(
+    connection: Connection, estate_id: str, state: LiveState, item: MeterReading, follow: Follow
+) -> Judged | None:
+    """The verdict of a live reading that was taken for a jump, where a clock that stood ahead explains it; else None.
+
+    Steps are in Wh of the register; the one that is charged begins at the accepted register.
+    """
+    late = kept.overtaken(connection, estate_id, item.meter_id, state)
+    if len(late) < AGREEING_MIN:
+        return None
+    before = kept.true_before(connection, estate_id, item.meter_id, late[0].read_at, since=state.installed_at)
+    if before is None:
+        return None
+    way = replace(state, usual_w=None, usual_from=None, pending_wh=None, pending_at=None)
+    way.total_wh, way.at, way.rates_wh = before.total_wh, before.read_at, before.rates_wh
+    if not all(follow(way, one) for one in (*late, item)):
+        return None
+    reason = f"{len(late)} readings stamped before the accepted one lead here: the server's clock had stood ahead"
+    return Judged(Verdict.ACCEPTED, step_wh(state.total_wh, item.total_wh), item.total_wh, reason)
