@@ -147,14 +147,10 @@ def _show(report: VerifyReport) -> None:
         f"{report.payments} payments, {report.settlements} closed periods"
     )
     print(f"  sealed {report.sealed} batches, unsealed tail {report.unsealed}")
-    if report.archived:
-        print(
-            f"  {report.archived} lines are archived; only their hashes were followed (--archives DIR checks them too)"
-        )
-    if report.archived_readings:
-        print(f"  {report.archived_readings} readings are archived in files that are not at hand")
+    for what in report.unchecked:
+        print(f"  NOT CHECKED: {what}")
     for mismatch in report.mismatches[:SHOWN_MAX]:
         print(f"  MISMATCH invariant {mismatch.invariant}: {mismatch.subject}: {mismatch.detail}")
     if len(report.mismatches) > SHOWN_MAX:
         print(f"  ... and {len(report.mismatches) - SHOWN_MAX} more; --json lists all")
-    print(f"  {len(report.mismatches)} mismatches")
+    print(f"  {len(report.mismatches)} mismatches{' in what was checked' if report.unchecked else ''}")

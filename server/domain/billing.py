@@ -1,9 +1,9 @@
 """From accepted registers to charges: steps, their split at tariff boundaries, and one pass of the kernel.
 
 A step lies within one span of terms. Where a step of a meter crosses a boundary it is split at the reading taken on
-the boundary, else by time in whole Wh; the parts telescope, so no energy is lost or charged twice. The kernel
-charges thousands of steps at once; a row too large for it, or a tariff that has no row, goes the wide way in Python
-integers.
+the boundary, else by time in whole Wh by largest remainder, a tie to the earlier part (R22); the parts telescope, so
+no energy is lost or charged twice. The kernel charges thousands of steps at once; a row too large for it, or a tariff
+that has no row, goes the wide way in Python integers.
 """
 
 from array import array
@@ -157,26 +157,18 @@ FreezeAt = Callable[[str, int], Registers | None]
 
 def plan_steps(due: Due, calendar: TariffCalendar, freeze_at: FreezeAt) -> list[Step] | None:
     """The steps of one meter in order; None holds the meter: rates are missing or a step is no forward step."""
+    spans = [calendar.terms_at(due.start.at)]
+    while (end_s := spans[-1].end_s) is not None and end_s < due.end.at:
+        spans.append(calendar.terms_at(end_s))
+    read = [freeze_at(due.meter_id, terms.end_s) if terms.end_s is not None else None for terms in spans[:-1]]
+    ends = boundary_registers(spans, due.start, due.end, read) if read else []
     steps: list[Step] = []
-    start, terms = due.start, calendar.terms_at(due.start.at)
-    if terms.end_s is None or due.end.at <= terms.end_s:
-        moved_wh = _moved(terms, start, due.end)
-        if moved_wh is None or max(moved_wh) > MAX_DELTA_WH:
-            return None
-        return [Step(due, terms, start, due.end, moved_wh, False)]
-    while start is not due.end:
-        end, frozen = due.end, None
-        if terms.end_s is not None and terms.end_s < due.end.at:
-            frozen = freeze_at(due.meter_id, terms.end_s)
-            end = boundary_registers(terms, start, due.end, frozen)
-            if frozen is not None and end is not frozen:
-                frozen = None  # its rates were estimated
+    start = due.start
+    for terms, end, seen in zip(spans, [*ends, due.end], [*read, due.end], strict=True):
         moved_wh = _moved(terms, start, end)
         if moved_wh is None or max(moved_wh) > MAX_DELTA_WH:
             return None
-        steps.append(Step(due, terms, start, end, moved_wh, end is not due.end and frozen is None))
-        if end is not due.end:
-            terms = calendar.terms_at(end.at)
+        steps.append(Step(due, terms, start, end, moved_wh, end is not seen))
         start = end
     return steps
 

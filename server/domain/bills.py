@@ -7,21 +7,17 @@ paid: to the day that contains, or ends with, its last instant.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
-from itertools import groupby
 from zoneinfo import ZoneInfo
 
-from core.tariff import TariffError
-from core.tariff_order import charge_step
 from core.units import post_charge
-from server.domain.bill_parts import Part, parts_of
-from server.domain.billing import TierState
+from server.domain.bill_parts import Part
 from server.domain.ledger import Line
-from server.domain.registers import NO_RATES, Registers, boundary_registers, rates_from, step_wh
+from server.domain.registers import Registers
 from server.domain.rerating import Correction, Rerate
-from server.domain.tariff_calendar import TariffCalendar, Terms
+from server.domain.tariff_calendar import Terms
 from server.domain.voiding import VOID
 
 _NAME = re.compile(r"(?P<account>.+?):(?:(?P<number>[1-9]\d{0,17})|(?P<year>\d{4})-(?P<month>\d\d)(?:-(?P<day>\d\d))?)")
@@ -225,105 +221,8 @@ def sums_of(lines: Iterable[BillLine]) -> tuple[PartSum, ...]:
     return tuple(one for one in found.values() if one.part.energy_wh)
 
 
-@dataclass(slots=True)
-class Replay:
-    """Works out the charges of one installation of a meter, line after line.
-
-    `known` are its true registers by instant with the source of each; `tier` is where the counters stand before the
-    first line, `was` where the registers do (None: nothing is known of before).
-    """
-
-    ratio: int
-    calendars: Mapping[str, TariffCalendar]
-    known: Mapping[int, tuple[Registers, str]]
-    tier: TierState
-    was: Registers | None
-    batch_ends: dict[int, Registers] = field(default_factory=dict)
-
-    def follow(self, booked: Sequence[BookedLine]) -> list[BillLine]:
-        """All lines in the order in which they were booked."""
-        for batch_seq, own in groupby(booked, key=lambda one: one.batch_seq):
-            self.batch_ends[batch_seq] = _end(list(own)[-1].line)
-        return [self._one(one) for one in booked]
-
-    def _one(self, booked: BookedLine) -> BillLine:
-        line = booked.line
-        calendar = self.calendars.get(line.tariff_id or "")
-        try:
-            terms = None if calendar is None else calendar.terms_at(line.event_from or 0)
-        except TariffError:
-            terms = None
-        if calendar is None or terms is None:
-            return BillLine(booked, None, (Difference("tariff_id", line.tariff_id, None, str(line.account_version)),))
-        found: list[Difference] = []
-        start, end = _start(line), _end(line)
-        if self.was is not None:
-            _compare(found, "from_wh", start.total_wh, self.was.total_wh)
-            if None not in (start.rates_wh, self.was.rates_wh):
-                _compare(found, "from_rates_wh", start.rates_wh, self.was.rates_wh)
-            start = Registers(start.at, self.was.total_wh, self.was.rates_wh or start.rates_wh)
-        true_end, source = self._true_end(booked, terms, start)
-        _compare(found, "to_wh", end.total_wh, true_end.total_wh)
-        if terms.by_rates and None not in (end.rates_wh, true_end.rates_wh):
-            _compare(found, "to_rates_wh", end.rates_wh, true_end.rates_wh)
-        derived = self._derive(calendar, terms, booked, start, true_end, source)
-        _compare(found, "tier_period_start", line.tier_period_start, terms.tier_period_start)
-        _compare(found, "tier_from_wh", line.tier_from_wh, derived.tier_from_wh)
-        _compare(found, "charge_nf", line.charge_nf, derived.charge_nf)
-        _compare(found, "amount_fen", line.amount_fen, -derived.posted_fen)
-        _compare(found, "residue_after_nf", line.residue_after_nf, derived.residue_after_nf)
-        self.was = true_end
-        return BillLine(booked, derived, tuple(replace(one, at=str(line.account_version)) for one in found))
-
-    def _true_end(self, booked: BookedLine, terms: Terms, start: Registers) -> tuple[Registers, str]:
-        """The registers at the end of a step: as they were read there, or cut by time at a boundary of the tariff."""
-        end = _end(booked.line)
-        read = self.known.get(end.at)
-        if read is not None and read[1] == REVOKED and read[0].total_wh != end.total_wh:
-            read = None
-        whole = self.batch_ends[booked.batch_seq]
-        if end.at == terms.end_s and whole.at in self.known and whole.at > end.at:
-            cut = boundary_registers(terms, start, self.known[whole.at][0], None if read is None else read[0])
-            return read if read is not None and cut is read[0] else (cut, "split")
-        return (Registers(end.at, -1, None), "") if read is None else read
-
-    def _derive(
-        self,
-        calendar: TariffCalendar,
-        terms: Terms,
-        booked: BookedLine,
-        start: Registers,
-        end: Registers,
-        source: str,
-    ) -> Derived:
-        registers = (
-            end if source else _end(booked.line)
-        )  # a register that nobody read is said, and then taken as booked
-        before, after = (start.total_wh,), (registers.total_wh,)
-        if terms.by_rates:
-            before, after = start.rates_wh or NO_RATES, registers.rates_wh or NO_RATES  # type: ignore[assignment]
-        moved = tuple(step_wh(one, other) for one, other in zip(before, after, strict=True))
-        self.tier.enter(terms)
-        settled, tier_from_wh = self.tier.rates_wh or NO_RATES, self.tier.wh
-        charge_nf = charge_step(terms.version, terms.season, moved, tier_from_wh, settled_wh=settled, ratio=self.ratio)
-        self.tier.count(moved, self.ratio)
-        posted_fen, residue_nf = post_charge(charge_nf, booked.residue_before_nf)
-        energies = tuple(one * self.ratio for one in moved)
-        return Derived(
-            terms, calendar.tariff.name, start, registers, source, moved, self.ratio, tier_from_wh,
-            parts_of(terms.version, terms.season, energies, tier_from_wh, settled), charge_nf, posted_fen, residue_nf,
-        )  # fmt: skip
-
-
-def _start(line: Line) -> Registers:
-    return Registers(line.event_from or 0, line.from_wh or 0, rates_from(line.from_rates_wh))
-
-
-def _end(line: Line) -> Registers:
-    return Registers(line.event_to or 0, line.to_wh or 0, rates_from(line.to_rates_wh))
-
-
-def _compare(found: list[Difference], what: str, booked: object, derived: object) -> None:
+def compare(found: list[Difference], what: str, booked: object, derived: object) -> None:
+    """Note a figure that was booked otherwise than it is worked out."""
     if booked != derived:
         found.append(Difference(what, booked, derived))
 
@@ -347,18 +246,18 @@ def correction_of(booked: BookedLine, rerate: Rerate, tariff_name: str, found: C
     posted_fen, residue_nf = post_charge(new_nf - old_nf - before_nf, booked.residue_before_nf)
     own = Corrected(rerate, tariff_name, energy_wh, old_nf, new_nf, before_nf, posted_fen, residue_nf)
     differences: list[Difference] = []
-    _compare(differences, "charge_nf", booked.line.charge_nf, own.owed_nf)
-    _compare(differences, "amount_fen", booked.line.amount_fen, -posted_fen)
-    _compare(differences, "residue_after_nf", booked.line.residue_after_nf, residue_nf)
+    compare(differences, "charge_nf", booked.line.charge_nf, own.owed_nf)
+    compare(differences, "amount_fen", booked.line.amount_fen, -posted_fen)
+    compare(differences, "residue_after_nf", booked.line.residue_after_nf, residue_nf)
     return BillLine(booked, None, tuple(replace(one, at=str(booked.line.account_version)) for one in differences), own)
 
 
 def chain_differences(booked: BookedLine) -> tuple[Difference, ...]:
     """What is wrong with the balance of one line: it must follow from the line before."""
     found: list[Difference] = []
-    _compare(
+    compare(
         found, "balance_after_fen", booked.line.balance_after_fen, booked.balance_before_fen + booked.line.amount_fen
     )
     if booked.line.meter_id is None and not booked.line.charge_nf:
-        _compare(found, "residue_after_nf", booked.line.residue_after_nf, booked.residue_before_nf)
+        compare(found, "residue_after_nf", booked.line.residue_after_nf, booked.residue_before_nf)
     return tuple(replace(one, at=str(booked.line.account_version)) for one in found)

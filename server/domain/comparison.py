@@ -3,8 +3,8 @@
 A course is one installation of a meter as points in time with its registers. Charges telescope, so where a tariff has
 a row for the kernel the points at its boundaries are enough, and thousands of meters are charged in one pass; a tariff
 without one takes every line by itself. Counters of tiers begin at their own start, before the span if need be. What
-is known at no point lies on the line between its neighbours, in whole Wh. `by_hand` takes the other road: one step
-after the other, in Python integers, without the kernel.
+is known at no point lies on the line between its neighbours, to the nearest Wh. `by_hand` takes the other road: one
+step after the other, in Python integers, without the kernel.
 """
 
 from bisect import bisect_left
@@ -30,6 +30,7 @@ class Course:
     ratio: int
     points: list[Registers] = field(default_factory=list)
     tier_period: tuple[int, int] = (0, 0)  # where the counter of tiers stood at the first point: (begin, Wh)
+    split_down: bool = False
 
     def add(self, point: Registers) -> None:
         """Take a point that is not before the last one; of two at one time the one with rates counts."""
@@ -54,7 +55,9 @@ class Course:
                 return exact
         before = next((one for one in reversed(self.points[:place]) if one.rates_wh or not by_rates), None)
         after = next((one for one in self.points[place:] if one.rates_wh or not by_rates), None)
-        return split_by_time(before, after, at_s) if before is not None and after is not None else None
+        if before is None or after is None:
+            return None
+        return split_by_time(before, after, at_s, down=self.split_down)
 
 
 def extended(tariff: Tariff, from_s: int, until_s: int) -> Tariff:

@@ -1,14 +1,18 @@
 """What a meter showed at an instant: steps between two sights, what is taken for one in between, rates as text."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from core.reading import ROLL_OVER_TENTHS
+from core.tariff_order import share
 from core.units import REGISTER_MODULUS_WH
 from server.domain.readings import Rates
 from server.domain.tariff_calendar import Terms
 
 NO_RATES: Rates = (0, 0, 0, 0)
+_SPLIT = "steps split by time at a tariff boundary"  # in the memo of a batch, which its seal covers
+_NEAREST = ", to the nearest Wh"  # said since every odd Wh is no longer left to the later part
 
 
 class Registers(NamedTuple):
@@ -29,12 +33,41 @@ def may_release(accepted_wh: int, held_wh: int) -> bool:
     return held_wh >= accepted_wh or accepted_wh * 10 >= REGISTER_MODULUS_WH * ROLL_OVER_TENTHS
 
 
-def split_by_time(start: Registers, end: Registers, at: int) -> Registers:
-    """Registers at `at`, as if the energy between two readings had flowed evenly; whole Wh, rounded down."""
+def split_memo(count: int) -> str:
+    """What the memo of a batch says of its splits, and by which rule they were made."""
+    return f"{count} {_SPLIT}{_NEAREST}" if count else ""
+
+
+def splits_down(memo: str) -> bool:
+    """Whether a batch with this memo left odd Wh to the later part, as all did once."""
+    return memo.endswith(_SPLIT)
+
+
+def split_by_time(start: Registers, end: Registers, at: int, *, down: bool = False) -> Registers:
+    """Registers at `at`, as if the energy between two readings had flowed evenly; whole Wh.
+
+    To the nearest Wh, a tie to the earlier part (R22); `down` leaves every odd Wh to the later part instead.
+    """
+    if not down:
+        return split_by_times(start, end, (at,))[0]
     past_s, span_s = at - start.at, end.at - start.at
+    return _part_of_way(start, end, at, lambda energy_wh: energy_wh * past_s // span_s)
+
+
+def split_by_times(start: Registers, end: Registers, ats: Sequence[int]) -> list[Registers]:
+    """Registers at several instants in order: the energy of each register by largest remainder, ties to the first."""
+    spans_s = [later - earlier for earlier, later in pairwise((start.at, *ats, end.at))]
+    return [
+        _part_of_way(start, end, at, lambda energy_wh, number=number: sum(share(spans_s, energy_wh)[:number]))  # type: ignore[misc]
+        for number, at in enumerate(ats, 1)
+    ]
+
+
+def _part_of_way(start: Registers, end: Registers, at: int, part: Callable[[int], int]) -> Registers:
+    """Every register that both ends know, as far as `part` of its energy."""
 
     def cut(before_wh: int, after_wh: int) -> int:
-        return (before_wh + step_wh(before_wh, after_wh) * past_s // span_s) % REGISTER_MODULUS_WH
+        return (before_wh + part(step_wh(before_wh, after_wh))) % REGISTER_MODULUS_WH
 
     rates = None
     if start.rates_wh is not None and end.rates_wh is not None:
@@ -43,24 +76,54 @@ def split_by_time(start: Registers, end: Registers, at: int) -> Registers:
     return Registers(at, cut(start.total_wh, end.total_wh), rates)
 
 
-def boundary_registers(terms: Terms, start: Registers, end: Registers, read: Registers | None) -> Registers:
-    """Registers at the end of `terms` between two readings, of which `read` was read just there, or nothing.
+def boundary_registers(
+    spans: Sequence[Terms], start: Registers, end: Registers, read: Sequence[Registers | None]
+) -> list[Registers]:
+    """Registers at the end of each of `spans` but the last, between two readings; `read` is what was read just there.
 
-    A total that was read there stands; when rates are priced and were not read there, each has gone the same part of
-    its way as the total.
+    A total that was read there stands, and what lies between two totals is split by time. Where rates are priced and
+    were not read with it, each has gone the same part of its way as the total.
     """
-    if terms.end_s is None:
-        raise ValueError("terms without an end have no boundary")
-    if read is None:
-        return split_by_time(start, end, terms.end_s)
-    if not terms.by_rates or read.rates_wh is not None or start.rates_wh is None or end.rates_wh is None:
+    ats = [span.end_s or 0 for span in spans[:-1]]
+    found: list[Registers] = []
+    while (place := len(found)) < len(ats):
+        before = found[-1] if found else start
+        later, after = next(
+            ((number, one) for number, one in enumerate(read[place:], place) if one is not None), (len(ats), end)
+        )
+        if after is not end and any(span.by_rates for span in spans[place : later + 2]):
+            rated = (one for one in read[later + 1 :] if one is not None and one.rates_wh is not None)
+            after = _with_rates(before, after, next(rated, end))
+        found += split_by_times(before, after, ats[place:later])
+        found += [after] if later < len(ats) else []
+    return found
+
+
+def boundary_rounded_down(
+    spans: Sequence[Terms], start: Registers, end: Registers, read: Sequence[Registers | None]
+) -> list[Registers]:
+    """The same as it was done before: one boundary after another, each cut from there to the end, rounded down."""
+    found: list[Registers] = []
+    for span, point in zip(spans, read, strict=False):
+        before, at = found[-1] if found else start, span.end_s or 0
+        if point is None:
+            found.append(split_by_time(before, end, at, down=True))
+            continue
+        past_wh, whole_wh = step_wh(before.total_wh, point.total_wh), step_wh(before.total_wh, end.total_wh)
+        cut = _part_of_way(before, end, at, lambda energy_wh, a=past_wh, b=whole_wh: energy_wh * a // max(1, b))  # type: ignore[misc]
+        estimated = span.by_rates and point.rates_wh is None and cut.rates_wh is not None and past_wh <= whole_wh
+        found.append(point._replace(rates_wh=cut.rates_wh) if estimated else point)
+    return found
+
+
+def _with_rates(before: Registers, read: Registers, after: Registers) -> Registers:
+    """A reading whose rates, if they were not read, have gone the same part of their way as the total, if they can."""
+    past_wh, whole_wh = step_wh(before.total_wh, read.total_wh), step_wh(before.total_wh, after.total_wh)
+    if read.rates_wh is not None or before.rates_wh is None or after.rates_wh is None or past_wh > whole_wh:
         return read
-    past_wh, whole_wh = step_wh(start.total_wh, read.total_wh), step_wh(start.total_wh, end.total_wh)
-    if past_wh > whole_wh:
-        return read  # no forward step; it is held
     sharp, peak, flat, valley = (
-        (was + step_wh(was, now) * past_wh // max(1, whole_wh)) % REGISTER_MODULUS_WH
-        for was, now in zip(start.rates_wh, end.rates_wh, strict=True)
+        (was + share((past_wh, whole_wh - past_wh), step_wh(was, now))[0]) % REGISTER_MODULUS_WH
+        for was, now in zip(before.rates_wh, after.rates_wh, strict=True)
     )
     return read._replace(rates_wh=(sharp, peak, flat, valley))
 

@@ -14,7 +14,10 @@ KIND = "rerate"
 
 @dataclass(frozen=True, slots=True)
 class Rerate:
-    """One re-rating as it was agreed to; `definition` is the tariff that should have held, as canonical JSON."""
+    """One re-rating as it was agreed to; `definition` is the tariff that should have held, as canonical JSON.
+
+    `split_down` is 1 for those of the time when every odd Wh at a boundary was left to the later part.
+    """
 
     rerate_id: str
     tariff_id: str
@@ -25,6 +28,7 @@ class Rerate:
     reason: str
     status: str = "asked"
     done_account: str = ""
+    split_down: int = 0
 
     @property
     def span(self) -> tuple[int, int]:
@@ -34,7 +38,9 @@ class Rerate:
     @property
     def terms_sha256(self) -> str:
         """What the batches of corrections are bound to, under their seals."""
-        terms = (self.tariff_id, self.definition, self.from_at, self.until_at, self.until_batch)
+        terms: tuple[object, ...] = (self.tariff_id, self.definition, *self.span, self.until_batch)
+        if not self.split_down:
+            terms = (*terms, "to the nearest Wh")
         return sha256(repr(terms).encode()).hexdigest()
 
     @property

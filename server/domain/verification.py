@@ -53,6 +53,7 @@ class VerifyReport:
     archived: int
     mismatches: tuple[Mismatch, ...]
     archived_readings: int = 0
+    unchecked: tuple[str, ...] = ()  # what could not be looked at, in words
 
 
 class Findings:
@@ -130,6 +131,7 @@ class Installed:
     start_wh: int
     installed_at: int
     carried: Carried | None = None
+    start_rates_wh: str | None = None  # None: not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,7 @@ class Ended:
 
     at: int
     total_wh: int
+    rates_wh: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +155,16 @@ class Reached:
 
 
 class RatesBeside(NamedTuple):
-    """A charge by rates that does not end at the rate registers of its reading, both in Wh as a line has them."""
+    """A charge by rates that does not end at the rate registers of its reading, both in Wh as a line has them.
+
+    `read_wh` is None for a reading of the total alone.
+    """
 
     meter_id: str
     batch_seq: int
     line_no: int
     line_wh: str
-    read_wh: str
+    read_wh: str | None
 
 
 @dataclass(slots=True)
@@ -303,6 +309,8 @@ class MeterChain:
         """Compare an installation that an exchange ended with its final register."""
         subject = f"meter {self.meter.meter_id}, installation {self.meter.install_no}"
         found.expect(3, subject, "final register", ended.total_wh, self.total_wh)
+        if self.rates is not None and ended.rates_wh is not None:
+            found.expect(3, subject, "final rates", ended.rates_wh, self.rates)
         if ended.at < self.at:
             found.note(3, subject, f"ended at {ended.at}, before its last charge at {self.at}")
 
@@ -327,9 +335,12 @@ class MeterChain:
 def note_rates(found: Findings, ends: Iterable[RatesBeside]) -> None:
     """Note charges that do not end at the rate registers that were read there, and by which of them."""
     for one in ends:
+        subject = f"meter {one.meter_id}, batch {one.batch_seq} line {one.line_no}"
+        if one.read_wh is None:
+            found.note(3, subject, f"to_rates_wh is {one.line_wh}, but the reading there has no rates")
+            continue
         pairs = zip_longest(one.line_wh.split(","), one.read_wh.split(","))
         wrong = ", ".join(f"T{number}" for number, (own, read) in enumerate(pairs, 1) if own != read)
-        subject = f"meter {one.meter_id}, batch {one.batch_seq} line {one.line_no}"
         found.expect(3, subject, f"to_rates_wh ({wrong})", one.line_wh, one.read_wh)
 
 

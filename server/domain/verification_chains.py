@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from core.units import REGISTER_MODULUS_WH, WH_PER_STEP
 from server.domain.archive import MeterStanding
 from server.domain.line_words import ABSENT, RATE_COUNT, LineWords, Words
-from server.domain.registers import NO_RATES, rates_from
+from server.domain.registers import NO_RATES, Registers, rates_from
 from server.domain.tariff_calendar import TariffCalendar
 from server.domain.verification import Ended, Findings, Installed, MeterChain
 from server.domain.verification_accounts import HALF_MAX, Grouped, places_of
-from server.domain.verification_meters import Cursors, Installations
+from server.domain.verification_meters import WORDS, Cursors, Installations
+from server.domain.verification_splits import Divided, SplitBooks
 from server.domain.verification_terms import UNKNOWN, TermsTable
 
 STEP_MAX_WH = 2**29  # times a price below 2^31, and seven of them, stays in int64
@@ -50,8 +51,11 @@ class MeterBooks:
         ended: Sequence[tuple[Installed, Ended]] = (),
         released: Mapping[str, Sequence[int]] = MappingProxyType({}),
         revoked: Mapping[str, Mapping[int, int]] = MappingProxyType({}),
+        *,
+        splits: SplitBooks,
     ) -> None:
         self.found, self.calendars, self.released, self.revoked = found, calendars, released, revoked
+        self.splits = splits
         self.count = len(meters)
         self._places = {meter_id: place for place, meter_id in enumerate(meters.meter_ids)}
         present = self._places
@@ -64,7 +68,8 @@ class MeterBooks:
         self._terms = TermsTable(calendars)
         self._place_of_name = np.zeros(0, np.int64)
         size = len(self.meters)
-        self._install_no, self._ratio, self._power, self._start, self._at = self.meters.words.copy()
+        self._install_no, self._ratio, self._power, self._start, self._at, *rates = self.meters.words[:WORDS].copy()
+        self._start_rates = np.stack(rates)
         self._total = self._start.copy()
         self._rates = np.full((RATE_COUNT, size), ABSENT, np.int64)
         self._period = np.full(size, ABSENT, np.int64)
@@ -123,9 +128,9 @@ class MeterBooks:
             ))  # fmt: skip
         return sorted(found)
 
-    def take(self, lines: LineWords, mirrored: Sequence[int] = ()) -> None:
-        """Follow the charges of a window; the batches `mirrored` take earlier ones back."""
-        self._mirrored = np.array(mirrored, np.int64)
+    def take(self, lines: LineWords, mirrored: Sequence[int] = (), down: Sequence[int] = ()) -> None:
+        """Follow the charges of a window; batches `mirrored` take earlier ones back, those `down` split as of old."""
+        self._mirrored, self._down = np.array(mirrored, np.int64), frozenset(down)
         charges = np.flatnonzero(lines["meter_id"] >= 0)
         if not len(charges):
             return
@@ -169,10 +174,12 @@ class MeterBooks:
         moved = steps.sum(axis=0) * self._ratio[meter]
         period, counter = table.period_start[terms], own["tier_from_wh"] + np.where(back, 0, moved)
         reached = np.where(back, own["event_from"], own["event_to"])
+        rates = np.stack([groups.before(new, old) for new, old in zip(after, self._rates, strict=True)])
+        begun = (rates[0] == ABSENT) & (own["event_from"] == self.meters.words[4][meter])
         standing = (
             groups.before(own["to_wh"], self._total),
             groups.before(reached, self._at),
-            np.stack([groups.before(new, old) for new, old in zip(after, self._rates, strict=True)]),
+            np.where(begun, self._start_rates[:, meter], rates),
             groups.before(period, self._period),
             groups.before(counter, self._counter),
         )
@@ -205,6 +212,8 @@ class MeterBooks:
             & (own["tier_from_wh"] < COUNTER_MAX_WH)
         )
         self.estimated += int((estimated & right).sum())
+        doubtful = self._divided(lines, order, meter, own, terms, standing)
+        self.splits.take(self._charges(lines, order, meter, doubtful & ~back, standing))
         self._exactly(lines, order, meter, np.flatnonzero(~right), standing)
         for values, kept in ((own["to_wh"], self._total), (reached, self._at), (period, self._period)):
             groups.keep(values, kept)
@@ -213,6 +222,52 @@ class MeterBooks:
             groups.keep(rates, kept)
         np.add.at(self._charged, meter, step)
         np.add.at(self._lines, meter, 1)
+
+    def _divided(
+        self, lines: LineWords, order: Words, meter: Words, own: Mapping[str, Words], terms: Words,
+        standing: tuple[Words, ...],
+    ) -> Mask:  # fmt: skip
+        """Lines that end at a boundary within a charge or where nothing was read, and those that go on elsewhere."""
+        table, begun, rates = self._terms.table(), standing[1], standing[2]
+        at_end = own["event_to"] == table.end[terms]
+        same = (lines["batch_seq"][order][1:] == lines["batch_seq"][order][:-1]) & (meter[1:] == meter[:-1])
+        doubtful: Mask = at_end & (own["read_wh"] == ABSENT)
+        doubtful[:-1] |= same & (at_end & table.by_rates[terms])[:-1]
+        doubtful |= table.by_rates[terms] & (rates[0] == ABSENT) & (own["event_from"] != self.meters.words[4][meter])
+        later = np.flatnonzero((own["event_from"] > begun) & ~doubtful)
+        tariffs = lines["tariff_id"][order[later]]
+        doubtful[later] = self._terms.numbers(tariffs, begun[later], lines.names["tariff_id"].texts) != terms[later]
+        return doubtful
+
+    def _charges(
+        self, lines: LineWords, order: Words, meter: Words, doubtful: Mask, standing: tuple[Words, ...]
+    ) -> list[Divided]:
+        """All lines of each meter and batch of which one is doubtful."""
+        if not doubtful.any():
+            return []
+        batches = lines["batch_seq"][order]
+        fresh = np.flatnonzero((batches[1:] != batches[:-1]) | (meter[1:] != meter[:-1])) + 1
+        edges = np.concatenate([[0], fresh, [len(order)]])
+        numbers = np.unique(np.searchsorted(edges, np.flatnonzero(doubtful), "right")) - 1
+        found = []
+        for start, end in zip(edges[numbers].tolist(), edges[numbers + 1].tolist(), strict=True):
+            meter_id, batch_seq = self.meters.meter_ids[meter[start]], int(batches[start])
+            rates = standing[2][:, start].tolist()
+            stood = Registers(int(standing[1][start]), int(standing[0][start]), None)
+            own = [lines.line(row) for row in order[start:end].tolist()]
+            last, read_wh = own[-1], lines.read_wh(int(order[end - 1]))
+            revoked_wh = self.revoked.get(meter_id, {}).get(last.event_to or 0)
+            found.append(
+                Divided(
+                    meter_id,
+                    batch_seq,
+                    stood if ABSENT in rates else stood._replace(rates_wh=rates_from(_text(rates))),
+                    own,
+                    read_wh is None and revoked_wh != last.to_wh,
+                    batch_seq in self._down,
+                )
+            )
+        return sorted(found, key=lambda one: one.batch_seq)
 
     def _exactly(self, lines: LineWords, order: Words, meter: Words, rows: Words, standing: tuple[Words, ...]) -> None:
         """The lines that the arrays did not find right, one after another."""
@@ -296,4 +351,6 @@ class MeterBooks:
             for values in (self._total, self._at, self._period, self._counter, self._charged, self._lines)
         )
         chain.tier_period_start = None if period == ABSENT else period
+        rates = self._rates[:, place].tolist()
+        chain.rates = None if ABSENT in rates else _text(rates)
         return chain

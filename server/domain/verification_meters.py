@@ -5,16 +5,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from server.domain.line_words import ABSENT, Words
+from server.domain.line_words import ABSENT, RATE_COUNT, Words
+from server.domain.registers import rates_from
 from server.domain.verification import Carried, Installed, Reached
+
+WORDS = 9
 
 
 @dataclass(frozen=True, slots=True)
 class Installations:
     """Installations by place.
 
-    `words` : int64[5 or more, n] with install_no, ratio, max_power_w, start_wh, installed_at;
-    `carried` is what exchanges carried over, by meter and number of installation.
+    `words` : int64[9 or more, n] with install_no, ratio, max_power_w, start_wh, installed_at and the four rates at the
+    start (ABSENT where they are not known); `carried` is what exchanges carried over, by meter and number of
+    installation.
     """
 
     meter_ids: Sequence[str]
@@ -36,12 +40,16 @@ class Installations:
 
     def plus(self, more: Sequence[Installed]) -> "Installations":
         """The same with others behind them."""
-        rows = [(one.install_no, one.ratio, one.max_power_w, one.start_wh, one.installed_at) for one in more]
-        words = np.array(rows, np.int64).reshape(len(rows), 5).T
+        rows = [
+            (one.install_no, one.ratio, one.max_power_w, one.start_wh, one.installed_at)
+            + (rates_from(one.start_rates_wh) or (ABSENT,) * RATE_COUNT)
+            for one in more
+        ]
+        words = np.array(rows, np.int64).reshape(len(rows), WORDS).T
         carried = {(one.meter_id, one.install_no): one.carried for one in more if one.carried is not None}
         return Installations(
             [*self.meter_ids, *(one.meter_id for one in more)],
-            np.concatenate([self.words[:5], words], axis=1),
+            np.concatenate([self.words[:WORDS], words], axis=1),
             {**self.carried, **carried},
         )
 

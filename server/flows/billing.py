@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from server.domain.billing import Charging, Crossing, Due, Step, plan_steps
 from server.domain.ledger import REVENUE, Line
 from server.domain.plain_charges import PlainCharges, charge_plain, split
-from server.domain.registers import Registers
+from server.domain.registers import Registers, split_memo
 from server.domain.tariff_calendar import TariffCalendar
 from server.errors import Conflict
 from server.flows.ledger import apply_balances, ensure_account, move_balances
@@ -200,7 +200,7 @@ def book_charges(unit: Unit, bundle: Bundle, estate_id: str, charges: Charges, n
     own = Line(lines + 1, REVENUE, fen, revenue["balance_fen"] + fen, revenue["version"] + 1)
     batch_seq = journal.next_batch_seq(connection, estate_id)
     key, payload, event_at = charges.keys()
-    memo = f"{others.estimated} steps split by time at a tariff boundary" if others.estimated else ""
+    memo = split_memo(others.estimated)
     header = (batch_seq, "charge", event_at, now.machine_ms, key, payload, lines + 1, fen, "system", memo)
     place = (repeat(estate_id), repeat(batch_seq), count(1))
     rows = [*zip(*place, *plain.lines, strict=False), *((estate_id, batch_seq, *one) for one in (*others.lines, own))]

@@ -10,13 +10,13 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from server.domain.archive import Archived
+from server.domain.bill_replay import Replay
 from server.domain.billing import TierState
 from server.domain.bills import (
     Bill,
     BillLine,
     BillName,
     BookedLine,
-    Replay,
     bill_name,
     chain_differences,
     correction_of,
@@ -35,6 +35,7 @@ from server.store.archive import account_standing, meter_standing
 from server.store.estates import get_estate
 from server.store.ledger import balance_at
 from server.store.tariffs import load_tariffs
+from server.store.verification import first_showing
 
 Installation = tuple[str, int]
 
@@ -125,8 +126,10 @@ def _follow(
     installed = kept.installation_of(connection, estate_id, *installation)
     tier = TierState(0, first.tier_from_wh or 0)  # without tiers the counter counts on and decides nothing
     was: Registers | None = None
-    if lines and (lines[0].line.event_from or 0) < since_s:
-        end = lines.pop(0).line
+    earlier = [one for one in lines if (one.line.event_from or 0) < since_s]
+    lines = lines[len(earlier) :]
+    if earlier:
+        end = earlier[-1].line
         was = Registers(end.event_to or 0, end.to_wh or 0, rates_from(end.to_rates_wh))
     elif stood is not None:
         was = Registers(stood.read_at, stood.total_wh, rates_from(stood.rates_wh))
@@ -135,9 +138,17 @@ def _follow(
     elif installed is not None:
         was = Registers(installed.installed_at, installed.start_wh, None)
         tier = _carried(installed)
-    ends = [one.line.event_to or 0 for one in lines]
-    known = kept.registers_at(connection, estate_id, installation[0], ends)
-    return Replay(installed.ratio if installed else 1, calendars, known, tier, was).follow(lines)
+    ends = {one.batch_seq: one.line for one in lines}.values()
+    instants = [at for one in lines for at in (one.line.event_from or 0, one.line.event_to or 0)]
+    known = kept.registers_at(connection, estate_id, installation[0], instants)
+    beyond = {
+        end.event_to or 0: first_showing(connection, estate_id, installation[0], end.event_to or 0, end.to_wh or 0)
+        for end in ends
+        if end.event_to not in known
+    }
+    later = {at: one for at, one in beyond.items() if one is not None}
+    ratio = installed.ratio if installed else 1
+    return Replay(ratio, calendars, known, tier, was, later).follow(lines, earlier)
 
 
 def _since_s(first: BookedLine, calendars: Mapping[str, TariffCalendar]) -> int:

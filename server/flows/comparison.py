@@ -36,12 +36,13 @@ def compare(
     until_batch: int | None = None,
     by_hand: bool = False,
     known_only: bool = False,
+    split_down: bool = False,
 ) -> Iterator[Compared]:
     """What the energy of the span costs by the old and by the new tariff, for each account that used any.
 
     tariff_id and until_batch choose the lines; by_hand works without the kernel; known_only leaves out, for a tariff by
     rates, the energy before the first and after the last instant at which the rates of a meter are known, and what is
-    archived; Archived without it, where not all lines are at hand.
+    archived; Archived without it, where not all lines are at hand. split_down: as in `split_by_time`.
     """
     calendars = [TariffCalendar(one) for one in tariffs]
     since_s = min(lead_s(calendar, span[0]) for calendar in calendars)
@@ -61,6 +62,7 @@ def compare(
         )  # fmt: skip
         energies = dict.fromkeys(portion, 0)
         for course in courses:
+            course.split_down = split_down
             if known_only and any(map(prices_rates, tariffs)):
                 course.trim()
             energies[course.account_id] += energy_wh(course, *span)

@@ -39,6 +39,7 @@ def corrections(
         compare(
             connection, estate_id, accounts, pair, rerate.span,
             tariff_id=rerate.tariff_id, until_batch=rerate.until_batch, by_hand=by_hand,
+            split_down=bool(rerate.split_down),
         )
     )  # fmt: skip
     if unknown := [one.account_id for one in found if one.new_nf is None]:

@@ -94,8 +94,8 @@ def ask(unit: Unit, estate_id: str, rerate: Rerate, found: dict[str, Any], *, ac
     kept.add(
         unit.connection, estate_id=estate_id, rerate_id=rerate.rerate_id, tariff_id=rerate.tariff_id,
         definition=rerate.definition, from_at=rerate.from_at, until_at=rerate.until_at, reason=rerate.reason,
-        until_batch=rerate.until_batch, preview=json.dumps(found, ensure_ascii=False), actor=actor,
-        created_ms=now.machine_ms,
+        until_batch=rerate.until_batch, split_down=rerate.split_down,
+        preview=json.dumps(found, ensure_ascii=False), actor=actor, created_ms=now.machine_ms,
     )  # fmt: skip
     return {
         "kind": KIND, "rerate_id": rerate.rerate_id, "tariff_id": rerate.tariff_id, "reason": rerate.reason,

@@ -3,8 +3,9 @@
 The journal streams by in windows of whole batches, so memory does not grow with it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from server.domain.archive import Act, ArchiveFile, Standing, present, sealed_ac
 from server.domain.heads import Head
 from server.domain.ledger import GENESIS, REVENUE, chain_hash, lines_sha256, sealed_header
 from server.domain.line_words import LineWords, Words, hash_of_lines
+from server.domain.registers import splits_down
 from server.domain.rerating import KIND
 from server.domain.tariff_calendar import TariffCalendar
 from server.domain.verification import Findings, Mismatch, VerifyReport, note_rates
@@ -24,6 +26,7 @@ from server.domain.verification_bookings import OF_CHARGES, Booked, PaymentBooks
 from server.domain.verification_chains import MeterBooks
 from server.domain.verification_recovery import RecoveryBooks
 from server.domain.verification_refunds import RefundBooks
+from server.domain.verification_splits import SplitBooks
 from server.domain.voiding import VOID
 from server.errors import StorageUnavailable
 from server.flows.verification_readings import check_readings
@@ -35,6 +38,7 @@ from server.store import verification as books
 from server.store.accounts import told
 from server.store.append_only import unguarded
 from server.store.debt_plans import batches_wanted
+from server.store.reading_archive import archived_until
 from server.store.recovery import kept_rules
 from server.store.schema import APPEND_ONLY
 from server.store.tariffs import load_tariffs
@@ -54,12 +58,20 @@ class _Books:
             self.heads.setdefault(head.batch_seq, set()).add(head.hash)
         self.accounts = AccountBooks(self.found)
         calendars = {key: TariffCalendar(value) for key, value in load_tariffs(connection, estate_id).items()}
+        self.splits = SplitBooks(
+            self.found,
+            calendars,
+            partial(books.registers_at, connection, estate_id),
+            partial(books.first_showing, connection, estate_id),
+            archived_until(connection, estate_id),
+        )
         self.meters = MeterBooks(
             self.found,
             books.household_meters(connection, estate_id),
             calendars,
             books.ended_installations(connection, estate_id),
             *books.judged_by_people(connection, estate_id),
+            splits=self.splits,
         )
         self.rerates = RerateBooks(self.found, connection, estate_id)
         self.payments = PaymentBooks(self.found, books.payments(connection, estate_id))
@@ -77,7 +89,12 @@ class _Books:
         """Follow some batches with all their lines."""
         self._follow(window, passing=False)
         self.accounts.take(window.lines)
-        self.meters.take(window.lines, [one.header[0] for one in window.batches if one.header[1] == VOID])
+        headers = [one.header for one in window.batches]
+        self.meters.take(
+            window.lines,
+            [one[0] for one in headers if one[1] == VOID],
+            [one[0] for one in headers if splits_down(one[9])],
+        )
         self.settlements.take(window)
 
     def pass_by(self, window: Window) -> None:
@@ -191,6 +208,15 @@ class _Books:
         self.previous_hash = link.hash
         self.sealed += 1
 
+    def unchecked(self, readings: int) -> Iterator[str]:
+        """What nothing was compared with; `readings` are archived and not at hand."""
+        if self.archived:
+            yield f"{self.archived} archived lines: only their hashes were followed (--archives DIR checks them too)"
+        if readings:
+            yield f"{readings} archived readings, which lie in files that are not at hand"
+        if self.splits.unchecked:
+            yield f"{self.splits.unchecked} splits at boundaries of tariffs, whose readings may be archived"
+
     def close(self) -> int:
         """Compare where everything ended with the rows that say so; returns the number of accounts."""
         for batch_seq in books.lines_after(self.connection, self.estate_id, self.last_seq):
@@ -199,7 +225,7 @@ class _Books:
         for account_id in books.missing_accounts(self.connection, self.estate_id):
             self.found.note(2, f"account {account_id}", "is needed but does not exist")
         if self.meters.by_rates:
-            note_rates(self.found, books.rates_besides(self.connection, self.estate_id))
+            note_rates(self.found, books.rates_besides(self.connection, self.estate_id, self.splits.unread))
         self.meters.close(books.cursors(self.connection, self.estate_id))
         for batch_seq in books.seals_of_nothing(self.connection, self.estate_id):
             self.found.note(7, f"seal {batch_seq}", "seals a batch that does not exist")
@@ -275,7 +301,7 @@ def verify(
     for window in journal.windows(after=kept[-1].last_seq if kept else 0):
         own.take(window)
     readings = check_readings(own.found, connection, estate_id, files, kept)
-    return replace(_reported(own, acts), archived_readings=readings)
+    return replace(_reported(own, acts), archived_readings=readings, unchecked=tuple(own.unchecked(readings)))
 
 
 def _passed(absent: Sequence[Act]) -> tuple[int, int] | None:

@@ -78,14 +78,18 @@ def charges_of(
     since_s: int,
     until_batch: int,
 ) -> list[BookedLine]:
-    """Charges of one installation of a meter from `since_s` on up to a batch, with the one before them if any."""
+    """Charges of one installation of a meter from `since_s` on up to a batch, with those of the last batch before."""
     meter_id, install_no = installation
     own = _booked(estate_id, account_id).where(
         line.c.meter_id == meter_id, line.c.install_no == install_no, line.c.batch_seq <= until_batch
     )
     found = _lines(connection, own.where(line.c.event_from >= since_s), estate_id, account_id)
-    earlier = own.where(line.c.event_from < since_s).order_by(None).order_by(line.c.account_version.desc()).limit(1)
-    return [*_lines(connection, earlier, estate_id, account_id), *found]
+    earlier = own.where(line.c.event_from < since_s)
+    newest = _lines(
+        connection, earlier.order_by(None).order_by(line.c.account_version.desc()).limit(1), estate_id, account_id
+    )
+    before = earlier.where(line.c.batch_seq == newest[0].batch_seq) if newest else None
+    return [*([] if before is None else _lines(connection, before, estate_id, account_id)), *found]
 
 
 def newest_charge(connection: Connection, estate_id: str, account_id: str) -> tuple[int, int] | None:

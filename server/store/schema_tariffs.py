@@ -28,6 +28,7 @@ rerate = Table(  # a span of past energy charged again by another tariff, as cor
     _int("from_at"), _int("until_at"), _text("reason"),
     _text("status", default="asked"),  # asked | running | done | withdrawn
     _int("until_batch"),  # lines that were booked later are left as they are
+    _int("split_down", default=1),  # 1: an odd Wh at a boundary goes to the later part, as it once did; 0: R22
     _text("preview"),  # JSON: what it was asked with
     _text("done_account", default=""),  # corrections are posted up to this one, by account
     _int("corrected", default=0), _int("corrected_fen", default=0),

@@ -1,15 +1,20 @@
 """The reads of `verify` beside the journal itself (which `verification_windows` streams)."""
 
-from sqlalchemy import Connection, Select, Text, and_, cast, func, select
+from collections.abc import Iterator, Sequence, Set
+from itertools import islice
+
+from sqlalchemy import Connection, Select, Text, and_, cast, func, or_, select, tuple_
 
 from core.reading import Verdict
 from server.domain.ledger import SYSTEM_ACCOUNTS
+from server.domain.registers import Registers
 from server.domain.verification import Carried, Ended, Installed, RatesBeside
 from server.domain.verification_bookings import PaymentRow
 from server.domain.verification_meters import Cursors, Installations
 from server.domain.verification_refunds import RechargeRow, RefundRow, SomePayment
+from server.domain.verification_splits import Seen
 from server.domain.voiding import VOID
-from server.store.readings import ACCEPTED
+from server.store.readings import ACCEPTED, KNOWN, rates_of
 from server.store.rows import Words, named_rows
 from server.store.schema import (
     account,
@@ -26,6 +31,7 @@ from server.store.schema import (
     seal,
 )
 
+KEYS_AT_ONCE = 400  # two parameters each
 STRAYS_MAX = 100  # rows of one kind that belong nowhere; more of them say no more
 
 
@@ -42,11 +48,13 @@ def accounts(connection: Connection, estate_id: str) -> tuple[list[str], Words]:
     return named_rows(connection, query, "tqqq")
 
 
-def rates_besides(connection: Connection, estate_id: str) -> list[RatesBeside]:
+def rates_besides(
+    connection: Connection, estate_id: str, explained: Set[tuple[int, int]] = frozenset()
+) -> Iterator[RatesBeside]:
     """Charges by rates that do not end at the rate registers of the reading at their end.
 
-    Readings of the total alone, and ends that were estimated, have none to compare with; a line that mirrors a charge
-    ends where that charge began.
+    Readings of the total alone have none; lines that are `explained` (batch, number) end there all the same. Ends that
+    were estimated have nothing to compare with; a line that mirrors a charge ends where that charge began.
     """
     one, two, three, four = (cast(reading.c[f"rate{number}_wh"], Text) for number in range(1, 5))
     read = one + "," + two + "," + three + "," + four
@@ -63,12 +71,14 @@ def rates_besides(connection: Connection, estate_id: str) -> list[RatesBeside]:
         .where(
             line.c.estate_id == estate_id,
             line.c.to_rates_wh.is_not(None),
-            line.c.to_rates_wh != read,
+            or_(line.c.to_rates_wh != read, read.is_(None)),
             line.c.batch_seq.not_in(_mirrors(estate_id)),
         )
         .order_by(line.c.meter_id, line.c.batch_seq, line.c.line_no)  # no index leads there: planned for all lines
     )
-    return [RatesBeside(*row) for row in connection.execute(query.limit(STRAYS_MAX))]
+    found = (RatesBeside(*row) for row in connection.execute(query))
+    wrong = (one for one in found if one.read_wh is not None or (one.batch_seq, one.line_no) not in explained)
+    yield from islice(wrong, STRAYS_MAX)
 
 
 def mirrors(connection: Connection, estate_id: str) -> set[int]:
@@ -96,10 +106,10 @@ def household_meters(connection: Connection, estate_id: str) -> Installations:
     """All charged meters as they are installed now, with what an exchange carried over to them."""
     columns = (
         meter.c.meter_id, meter.c.install_no, meter.c.ratio, meter.c.max_power_w, meter.c.start_wh,
-        meter.c.installed_at,
+        meter.c.installed_at, *(meter.c[f"start_rate{number}_wh"] for number in range(1, 5)),
     )  # fmt: skip
     query = select(*columns).where(meter.c.estate_id == estate_id, meter.c.kind == "household")
-    found = named_rows(connection, query.order_by(meter.c.meter_id), "tqqqqq")
+    found = named_rows(connection, query.order_by(meter.c.meter_id), "tqqqqqqqqq")
     return Installations(*found, _carried(connection, estate_id))
 
 
@@ -108,12 +118,22 @@ def ended_installations(connection: Connection, estate_id: str) -> list[tuple[In
     old = exchange.c
     columns = (
         old.old_meter_id, old.old_install_no, old.old_ratio, old.old_max_power_w, old.old_start_wh,
-        old.old_installed_at, old["at"], old.final_wh,
+        old.old_installed_at, old["at"], old.final_wh, old.final_rates_wh,
     )  # fmt: skip
     query = select(*columns).where(old.estate_id == estate_id).order_by(old["at"], old.created_ms)
     carried = _carried(connection, estate_id)
+    begun = {
+        (meter_id, install_no): rates_wh
+        for meter_id, install_no, rates_wh in connection.execute(
+            select(old.new_meter_id, old.new_install_no, old.start_rates_wh).where(old.estate_id == estate_id)
+        )
+    }
     return [
-        (Installed(*row[:6], carried.get((row[0], row[1]))), Ended(row[6], row[7])) for row in connection.execute(query)
+        (
+            Installed(row[0], row[1], row[2], row[3], row[4], row[5], carried.get(row[:2]), begun.get(row[:2])),
+            Ended(row[6], row[7], row[8]),
+        )
+        for row in map(tuple, connection.execute(query))
     ]
 
 
@@ -164,6 +184,36 @@ def judged_by_people(connection: Connection, estate_id: str) -> tuple[dict[str, 
         if verdict == Verdict.REVOKED.value:
             revoked.setdefault(meter_id, {})[read_at] = total_wh
     return released, revoked
+
+
+def registers_at(
+    connection: Connection, estate_id: str, keys: Sequence[tuple[str, int]]
+) -> dict[tuple[str, int], Seen]:
+    """The readings of exactly (meter, instant) that count or did once; some may have come after what was charged."""
+    rates = [reading.c[f"rate{number}_wh"] for number in range(1, 5)]
+    query = select(reading.c.meter_id, reading.c.read_at, reading.c.total_wh, reading.c.verdict, *rates)
+    found = {}
+    for start in range(0, len(keys), KEYS_AT_ONCE):
+        wanted = [(at, meter_id) for meter_id, at in keys[start : start + KEYS_AT_ONCE]]
+        own = query.where(
+            reading.c.estate_id == estate_id,
+            tuple_(reading.c.read_at, reading.c.meter_id).in_(wanted),
+            reading.c.verdict.in_((*KNOWN, Verdict.REVOKED.value)),
+        )
+        for row in connection.execute(own):
+            found[row[0], row[1]] = Seen(row[2], rates_of(row[4:8]), row[3] not in ACCEPTED)
+    return found
+
+
+def first_showing(connection: Connection, estate_id: str, meter_id: str, after: int, total_wh: int) -> Registers | None:
+    """The first reading of a meter after an instant that shows this total and counts, or did once."""
+    query = select(reading.c.read_at, *(reading.c[f"rate{number}_wh"] for number in range(1, 5))).where(
+        reading.c.estate_id == estate_id, reading.c.meter_id == meter_id, reading.c.read_at > after,
+        reading.c.total_wh == total_wh,
+        reading.c.verdict.in_((*KNOWN, Verdict.REVOKED.value, Verdict.VOIDED.value)),
+    )  # fmt: skip
+    row = connection.execute(query.order_by(reading.c.read_at).limit(1)).first()
+    return None if row is None else Registers(row[0], total_wh, rates_of(row[1:5]))
 
 
 def cursors(connection: Connection, estate_id: str) -> Cursors:

@@ -208,7 +208,7 @@ PATTERNS = tuple(
             _("%(wh)s since the household before were charged to nobody; tiers go on"),
         ),
         (
-            r"(?P<count>\d+) steps split by time at a tariff boundary",
+            r"(?P<count>\d+) steps split by time at a tariff boundary(?:, to the nearest Wh)?",
             _("%(count)s steps split by time at a tariff boundary (estimate)"),
         ),
         (r"at least (?P<fen>-?\d+) fen stay for electricity", _("at least %(fen)s stay for electricity")),
