@@ -48,7 +48,7 @@ def test_invariant_03_rates_that_were_moved_in_the_line_are_found(charged: Engin
     ]
 
 
-def test_a_reading_of_the_total_alone_has_no_rates_to_compare(charged: Engine) -> None:
+def test_invariant_03_rates_that_were_taken_out_of_the_reading_are_found(charged: Engine) -> None:
     empty = ", ".join(f"rate{number}_wh = NULL" for number in range(1, 5))
-    tamper(charged, "reading", f"UPDATE reading SET {empty}")
-    assert of_rates(charged) == []
+    tamper(charged, "reading", f"UPDATE reading SET {empty} WHERE total_wh = 1010000")
+    assert of_rates(charged) == ["to_rates_wh is 252500,252500,252500,252500, but the reading there has no rates"]
