@@ -57,7 +57,7 @@ setup(
     package_data={
         "core": ["*.pyi", "*.pyx", "*.pxd", "*.h", "py.typed"],
         "server": [
-            "cli/locale/**/*",
+            "locale/**/*",
             "price_lists/*.toml",
             "store/*.pxd",
             "store/*.pyi",

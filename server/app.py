@@ -10,9 +10,11 @@ accepted is answered.
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from datetime import datetime
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
 
@@ -25,6 +27,7 @@ from server.collect.dtu_listener import DtuSettings
 from server.collect.dtu_registration import compile_registration
 from server.collect.history import Recall
 from server.collect.limits import raise_descriptors
+from server.collect.passwords import Passwords
 from server.collect.port import LineSettings
 from server.collect.ports import check_world, is_simulated
 from server.collect.supervisor import Supervisor
@@ -105,9 +108,10 @@ class Application:
         self.engine: Engine = open_engine(config.database_url)
         _refuse_new_file(self.engine)
         upgrade(self.engine)
-        self.estate_id = _only_estate(self.engine)
+        self.estate_id, self._zone = _only_estate(self.engine)
         self._give_back = claim(self.engine)
         self.keyring = Keyring(key_path(config.meter_keys))
+        self.passwords = Passwords(self._unlock, self._civil_now)
         self.writer = Writer(self.engine)
         self.bell = Bell()
         self.writer.subscribe(self.bell.ring)
@@ -181,12 +185,16 @@ class Application:
             time_zone=site["time_zone"],
         )
         return Supervisor(
-            plans, sink, orders, clocks, dtus=_dtus(self.config, local_only=factor > 1), unlock=self._unlock
+            plans, sink, orders, clocks, dtus=_dtus(self.config, local_only=factor > 1), unlock=self.passwords
         )
 
     def _unlock(self, meter_id: str, stored: str) -> str:
         """The password of a meter, for the moment in which it is sent."""
         return self.keyring.unlock(self.estate_id, meter_id, stored)
+
+    def _civil_now(self) -> datetime:
+        """World time in the zone of the estate."""
+        return datetime.fromtimestamp(self.clock.now().world_s, self._zone)
 
     def _warn_of_passwords(self) -> None:
         """Say at the start what cannot be controlled, and what is not locked."""
@@ -252,7 +260,7 @@ class Application:
         if not self.config.collect:
             return own
         backend = open_backend(self.config.vending_backend)
-        money = RechargeJob(*parts, ask=self._ask, backend=backend, is_simulated=is_simulated, unlock=self._unlock)
+        money = RechargeJob(*parts, ask=self._ask, backend=backend, is_simulated=is_simulated, unlock=self.passwords)
         return [*own, money, PlansJob(self.engine, self.estate_id, self._replan)]
 
     def _heads_job(self) -> list[Job]:
@@ -298,13 +306,13 @@ def _dtus(config: Config, *, local_only: bool) -> DtuSettings | None:
     )
 
 
-def _only_estate(engine: Engine) -> str:
-    """The estate that this process serves; ConfigError when the database holds none."""
+def _only_estate(engine: Engine) -> tuple[str, ZoneInfo]:
+    """The estate that this process serves, and its time zone; ConfigError when the database holds none."""
     with reader(engine) as connection:
         estates = list_estates(connection)
     if not estates:
         raise ConfigError(f"the database holds no estate yet; {IMPORT_FIRST}")
-    return str(estates[0]["estate_id"])
+    return str(estates[0]["estate_id"]), ZoneInfo(estates[0]["time_zone"])
 
 
 def _refuse_new_file(engine: Engine) -> None:

@@ -17,14 +17,14 @@ from core.dlt645.masking import Masker
 from server.admin.archiving import archive_step
 from server.admin.service import Operation
 from server.admin.wire import question_of
-from server.cli.budgets import fields_of
-from server.cli.estate_file import read_estate
-from server.cli.import_ import without_passwords
 from server.clock import Clock
 from server.collect.supervisor import Supervisor
 from server.errors import Refused
 from server.flows.estates import import_estate
 from server.flows.passwords import relock_passwords
+from server.intake.budgets import fields_of
+from server.intake.estate_file import read_estate
+from server.intake.secrets import without_passwords
 from server.keyring import Keyring
 from server.store.unit import Writing
 
@@ -66,13 +66,15 @@ class Operations:
         }
 
     def buses(self, _message: Mapping[str, Any]) -> dict[str, Any]:
-        """Every bus with its line."""
-        plans = self._collector.plans
+        """Every bus with its line, and how it is doing."""
+        lines = {one.bus_id: one.line for one in self._collector.plans}
         return {
             "done": [
-                {"bus": one.bus_id, "url": one.url, "baud": one.line.baud, "parity": one.line.parity,
-                 "stop_bits": one.line.stop_bits}
-                for one in plans
+                {"bus": one.bus_id, "url": one.url, "baud": line.baud, "parity": line.parity,
+                 "stop_bits": line.stop_bits, "open": one.open, "waiting": one.waiting, "trouble": one.last_error,
+                 "meters": one.meters, "silent_meters": one.silent_meters}
+                for one in self._collector.status()
+                if (line := lines.get(one.bus_id)) is not None
             ]
         }  # fmt: skip
 

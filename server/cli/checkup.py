@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from server.cli.languages import error_in_chinese
@@ -158,18 +158,55 @@ def disk(database: Path) -> Iterator[Finding]:
     yield Finding("disk", state, f"{free_mb} MB free in {folder}", f"{folder}剩余{free_mb} MB", *mend)
 
 
-def ports(buses: Sequence[tuple[str, str, LineSettings]], held: frozenset[str]) -> Iterator[Finding]:
-    """Each port opens, is nobody else's, and does what it was told; those of a running server are in good hands."""
+@dataclass(frozen=True, slots=True)
+class ServedBus:
+    """A bus as a running server tells of it; one of an older release does not say how it is doing."""
+
+    is_open: bool
+    waits: bool
+    trouble: str
+    meters: int
+    silent_meters: int
+
+    @classmethod
+    def told(cls, bus: Mapping[str, Any]) -> "ServedBus":
+        """From the admin socket."""
+        figures = (int(bus.get(name, 0)) for name in ("meters", "silent_meters"))
+        return cls(bool(bus.get("open", True)), bool(bus.get("waiting")), str(bus.get("trouble", "")), *figures)
+
+
+def ports(buses: Sequence[tuple[str, str, LineSettings]], held: Mapping[str, ServedBus]) -> Iterator[Finding]:
+    """Each port opens, is nobody else's, and does what it was told; of its own a running server tells."""
     for bus_id, url, line in buses:
         subject = f"bus {bus_id}"
         if bus_id in held:
-            yield Finding(subject, "ok", f"{url} is open in the running server", f"{url}由运行中的服务器使用")
+            yield _served(subject, url, held[bus_id])
         elif url.startswith("dtu://"):
             yield Finding(
                 subject, "unknown", f"{url} dials in; only a server hears it", f"{url}由DTU拨入，仅服务器可见"
             )
         else:
             yield asyncio.run(_port(subject, url, line))
+
+
+def _served(subject: str, url: str, bus: ServedBus) -> Finding:
+    if bus.waits:
+        return Finding(subject, "warning", f"the running server waits for {url} to dial in", f"服务器在等待{url}拨入")
+    if not bus.is_open:
+        why = PortError(bus.trouble or f"{url}: the port is closed")
+        return Finding(
+            subject, "wrong", f"the running server has not opened it: {why}",
+            f"运行中的服务器未能打开：{error_in_chinese(why)}", "it tries again by itself once that is mended",
+            "排除后服务器会自行重试",
+        )  # fmt: skip
+    if bus.meters and bus.silent_meters == bus.meters:
+        return Finding(
+            subject, "wrong", f"{url} is open in the running server, and none of its {bus.meters} meters answers",
+            f"{url}由运行中的服务器使用，其{bus.meters}只表均无应答",
+            "look at power, A and B, speed and parity (estate645 scan, with the server stopped, tries others)",
+            "检查供电、A/B线、波特率和校验（停止服务器后用estate645 scan尝试其他参数）",
+        )  # fmt: skip
+    return Finding(subject, "ok", f"{url} is open in the running server", f"{url}由运行中的服务器使用")
 
 
 async def _port(subject: str, url: str, line: LineSettings) -> Finding:

@@ -187,18 +187,18 @@ def _known_meters(arguments: argparse.Namespace) -> list[MeterRow]:
         engine.dispose()
 
 
-def _held(url: str) -> frozenset[str]:
-    """The buses that a running server has; none where none runs or it may not be asked."""
+def _held(url: str) -> dict[str, checkup.ServedBus]:
+    """The buses that a running server has, and how they do; none where none runs or it may not be asked."""
     try:
         admin = Admin.at(url)
     except (AdminError, ConfigError):
-        return frozenset()
+        return {}
     if admin is None:
-        return frozenset()
+        return {}
     try:
-        return frozenset(bus["bus"] for bus in admin.ask("buses"))
+        return {str(bus["bus"]): checkup.ServedBus.told(bus) for bus in admin.ask("buses")}
     except AdminError:
-        return frozenset()
+        return {}
     finally:
         admin.close()
 

@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Iterator
 
 from core.dlt645.profiles import EDITION_2007
-from server.cli.estate_keys import REGISTER_STEP_WH
 from server.cli.languages import mark as _
 from server.cli.languages import told
 from server.collect.scanning import MODBUS, Findings, FoundMeter
+from server.intake.estate_keys import REGISTER_STEP_WH
 
 _HEAD = """# {title}
 

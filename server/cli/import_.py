@@ -5,28 +5,23 @@ server's own writer, and the collector reads the new meters at once.
 """
 
 import argparse
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, select
-
 from server.admin.client import Admin
-from server.cli.budgets import fields_of, lines_of, show
-from server.cli.estate_file import read_estate
+from server.cli.budgets import lines_of, show
 from server.cli.languages import LANGUAGES, told
 from server.cli.languages import mark as _
 from server.clock import Clock, anchor_from_file
 from server.config import load
-from server.domain.estate_document import EstateDocument, HouseholdEntry
-from server.domain.passwords import FACTORY_PASSWORD
-from server.errors import SecretLocked
 from server.flows.estates import import_estate
+from server.intake.budgets import fields_of
+from server.intake.estate_file import read_estate
+from server.intake.secrets import without_passwords
 from server.keyring import Keyring, key_path
-from server.store.engine import open_engine, reader, upgrade
-from server.store.meters import list_meters
+from server.store.engine import open_engine, upgrade
 from server.store.ownership import claim_writing
-from server.store.schema import app_user
 from server.store.writer import Writer
 
 TAKEN = _(
@@ -87,48 +82,3 @@ def _through(admin: Admin, path: Path, lang: str) -> int:
     print(told(TAKEN, lang, **done) + "; " + told(_("taken in by the running server"), lang))
     print("\n".join(lines_of(done["budgets"], lang)))
     return 0
-
-
-def without_passwords(engine: Engine, keyring: Keyring, document: EstateDocument) -> EstateDocument:
-    """The document as it may be stored: passwords of people hashed, those of meters locked.
-
-    `SecretLocked` when a meter has a password and no key can lock it.
-    """
-    return _with_locked(engine, keyring, _with_hashes(engine, document))
-
-
-def _with_locked(engine: Engine, keyring: Keyring, document: EstateDocument) -> EstateDocument:
-    """A password that is stored already, under the current key, keeps its place, so that nothing changes."""
-    estate_id = document.estate.estate_id
-    with reader(engine) as connection:
-        stored = {row.meter_id: row.password for row in list_meters(connection, estate_id)}
-
-    def locked(home: HouseholdEntry) -> HouseholdEntry:
-        if home.password == FACTORY_PASSWORD:
-            return home
-        known = stored.get(home.meter_id, FACTORY_PASSWORD)
-        try:
-            if keyring.unlock(estate_id, home.meter_id, known) == home.password:
-                return replace(home, password=keyring.relock(estate_id, home.meter_id, known))
-        except SecretLocked:
-            pass  # what is stored cannot be compared, and the file has the password: it is locked anew, or refused
-        return replace(home, password=keyring.lock(estate_id, home.meter_id, home.password))
-
-    return replace(document, households=tuple(map(locked, document.households)))
-
-
-def _with_hashes(engine: Engine, document: EstateDocument) -> EstateDocument:
-    """Replace the passwords of users who do not exist yet by their hashes; drop the others.
-
-    Hashing is slow on purpose, so it happens outside the writer and never twice.
-    """
-    from server.web.passwords import hash_password
-
-    with reader(engine) as connection:
-        query = select(app_user.c.login).where(app_user.c.estate_id == document.estate.estate_id)
-        known = set(connection.execute(query).scalars())
-    users = tuple(
-        replace(user, password="", password_hash="" if user.login in known else hash_password(user.password))
-        for user in document.users
-    )
-    return replace(document, users=users)

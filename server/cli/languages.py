@@ -1,47 +1,8 @@
-"""Both languages of a command: a message is its English text, the catalogue has the Chinese, and `--lang` chooses.
+"""What commands say in both languages: the words of `server.languages`, and errors."""
 
-The commands have a catalogue of their own beside that of the pages.
-"""
+from server.languages import LANGUAGES, Word, chinese, mark, said, told, wrong
 
-from functools import cache
-from gettext import NullTranslations
-from pathlib import Path
-
-from server.errors import ConfigError
-
-LANGUAGES = ("both", "en", "zh")
-CATALOGUE = Path(__file__).parent / "locale" / "zh_CN" / "LC_MESSAGES" / "commands.po"
-
-
-def said(en: str, zh: str, lang: str) -> str:
-    """Text in the language asked for; both with a stroke between them, once where they are the same."""
-    chosen = {"en": (en,), "zh": (zh,)}.get(lang, (en, zh))
-    return " / ".join(dict.fromkeys(text for text in chosen if text))
-
-
-def mark(message: str) -> str:
-    """Mark a text for the catalogue where it is defined; it is translated where it is said."""
-    return message
-
-
-class Word(str):
-    """A field of a message that is itself a message."""
-
-    __slots__ = ()
-
-
-def told(message: str, lang: str, **fields: object) -> str:
-    """A message of the catalogue with its fields, in the language asked for; a `Word` among them is translated too."""
-    in_chinese = {name: chinese(one) if isinstance(one, Word) else one for name, one in fields.items()}
-    return said(message % fields, chinese(message) % in_chinese, lang)
-
-
-def wrong(message: str, **fields: object) -> ConfigError:
-    """What is wrong with a file of the operator, in English, with the Chinese as a note of the error."""
-    error = ConfigError(message % fields)
-    in_chinese = {name: chinese(one) if isinstance(one, Word) else one for name, one in fields.items()}
-    error.add_note(chinese(message) % in_chinese)
-    return error
+__all__ = ["LANGUAGES", "Word", "chinese", "error_in_chinese", "mark", "said", "told", "wrong"]
 
 
 def error_in_chinese(error: Exception) -> str:
@@ -51,15 +12,3 @@ def error_in_chinese(error: Exception) -> str:
 
     notes = " ".join(getattr(error, "__notes__", ()))
     return notes or port_said(str(error), translations("zh_CN").gettext) or str(error)
-
-
-def chinese(message: str) -> str:
-    """A message in Chinese."""
-    return _chinese().gettext(message)
-
-
-@cache
-def _chinese() -> NullTranslations:
-    from server.web.i18n import catalogue_of  # of the extra `server`, which not every command needs
-
-    return catalogue_of(CATALOGUE, "zh_CN")

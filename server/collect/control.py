@@ -23,6 +23,7 @@ from core.dlt645.commands import Password
 from core.dlt645.identifiers import COMMAND_OPEN, KEEP_POWER, RELAY_OPEN
 from core.errors import CoreError, MeterRefused, NoReply
 from server.collect.line import BusLine
+from server.collect.passwords import Passwords
 from server.collect.port import PortError
 from server.collect.readout import MeterState, Readout
 from server.collect.work import Action, Clocks, ControlOrder, Step, StepReport, Switch, Unlock
@@ -85,7 +86,7 @@ class RelayLane:
         self._clocks = clocks
         self._is_current = is_current
         self._hand_over = hand_over
-        self._unlock = unlock
+        self._passwords = Passwords.over(unlock, lambda: clocks.civil(clocks.world_now()))
         self._attempts: dict[tuple[str, Switch], _Attempts] = {}
 
     def is_ready(self, order: ControlOrder, now: float) -> bool:
@@ -196,7 +197,7 @@ class RelayLane:
         if not meter.dialect.has_deadline:
             said = f"{order.action}, without a deadline"
         try:
-            secret = Password(order.password_level, self._unlock(order.meter_id, order.password))
+            secret = Password(order.password_level, self._passwords(order.meter_id, order.password))
             command = meter.dialect.switch(order.action, deadline, secret)
             if (paused_s := monotonic() - asked) > CHECK_HOLDS_S:
                 await self._report(order, "refused", f"not sent: {paused_s:.0f} s have passed since the check")
@@ -206,6 +207,8 @@ class RelayLane:
             await self._report_both(order, said, "no_reply", str(error))
         except MeterRefused as refusal:
             meter.clock_at = float("-inf")
+            if meter.dialect.refuses_password(refusal.err):
+                self._passwords.refused(order.meter_id, order.password)
             await self._report_both(order, said, "refused", meter.dialect.refusal(refusal.err))
         except PortError as error:
             await self._report_both(order, said, "no_reply", f"the port went away: {error}")
@@ -214,6 +217,7 @@ class RelayLane:
             await self._report(order, "refused", f"not sent: {error}")
             return False
         else:
+            self._passwords.accepted(order.meter_id)
             await self._report_both(order, said, "accepted", "the meter has accepted; the relay is read back")
         return True
 

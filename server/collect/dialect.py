@@ -28,6 +28,7 @@ from server.collect.work import Action, MeterPlan
 
 RATES = 5  # a block is the total and four rates
 NO_SUCH_DATA = 0x02  # of the error byte, in both editions
+WRONG_PASSWORD = 0x04  # likewise; a meter that has locked itself says it of the right one
 MODBUS_LACKS = frozenset((0x01, 0x02, 0x03))  # illegal function, address or value: asking again brings no other answer
 
 ACTIONS: Mapping[Action, RelayAction] = MappingProxyType(
@@ -59,6 +60,10 @@ class Dialect(Protocol):
 
     def lacks(self, err: int) -> bool:
         """Whether a refusal means that the meter has no such quantity and never will."""
+        ...
+
+    def refuses_password(self, err: int) -> bool:
+        """Whether a refusal counts for the meter as a wrong password."""
         ...
 
     def refusal(self, err: int) -> str:
@@ -95,6 +100,10 @@ class Dialect2007:
         """ERR bit 1."""
         return bool(err & NO_SUCH_DATA)
 
+    def refuses_password(self, err: int) -> bool:
+        """ERR bit 2."""
+        return bool(err & WRONG_PASSWORD)
+
     def refusal(self, err: int) -> str:
         """The names of the bits."""
         return f"ERR {err:02X}: {', '.join(en for en, _ in error_names(err)) or 'no reason given'}"
@@ -129,6 +138,10 @@ class Dialect1997:
     def lacks(self, err: int) -> bool:
         """Error bit 1: no such identifier."""
         return bool(err & NO_SUCH_DATA)
+
+    def refuses_password(self, err: int) -> bool:
+        """Error bit 2."""
+        return bool(err & WRONG_PASSWORD)
 
     def refusal(self, err: int) -> str:
         """The names of the bits."""
@@ -187,6 +200,10 @@ class DialectModbus:
     def lacks(self, err: int) -> bool:
         """Exceptions that stay; a busy meter is asked again."""
         return err in MODBUS_LACKS
+
+    def refuses_password(self, err: int) -> bool:
+        """It has none."""
+        return False
 
     def refusal(self, err: int) -> str:
         """The exception by name."""

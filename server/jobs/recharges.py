@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -21,10 +22,13 @@ from core.dlt645.frame import Frame, encode
 from core.dlt645.identifiers import OVERDRAFT_AMOUNT, REMAINING_AMOUNT, decode_value, encode_value
 from core.dlt645.prepaid import QueryStatus, Status
 from core.dlt645.search import Heard
-from core.errors import CoreError, ProtocolMisuse
+from core.errors import CoreError, MeterRefused, ProtocolMisuse
 from core.vending import Booked, Order, RechargeRun, Refused, VendingBackend, VendingUnavailable, check_line
 from core.vending.recharge import VALIDITY_S, Wanted
 from server.clock import Clock
+from server.collect.dialect import WRONG_PASSWORD
+from server.collect.passwords import Passwords
+from server.collect.work import Unlock
 from server.domain.local_fee import SETTINGS
 from server.errors import EstateError
 from server.flows import credits
@@ -61,13 +65,13 @@ class RechargeJob:
         ask: Ask,
         backend: VendingBackend | None,
         is_simulated: Callable[[str], bool],
-        unlock: Callable[[str, str], str],
+        unlock: Unlock,
     ) -> None:
         self._engine, self._writer, self._clock, self._estate_id = engine, writer, clock, estate_id
         self._ask = ask
         self._backend = backend
         self._is_simulated = is_simulated
-        self._unlock = unlock
+        self._passwords = Passwords.over(unlock, lambda: datetime.fromtimestamp(clock.now().world_s, UTC))
 
     def run_once(self) -> None:
         """Carry what is due; one that fails does not hold up the others."""
@@ -217,12 +221,16 @@ class RechargeJob:
     def _write(self, row: RowMapping, identifier: int) -> str:
         """Send the write once; why it was refused, or nothing."""
         try:
-            code = self._unlock(row["meter_id"], row["password"])
+            code = self._passwords(row["meter_id"], row["password"])
             secret = Password(row["password_level"], code)
             command = Write(row["meter_id"], identifier, encode_value(identifier, [row["wanted"]]), secret)
             reply = self._answer(row["bus_id"], command, attempts=1)
             if reply is not None:
                 reply_value(command, reply)
+        except MeterRefused as refusal:
+            if refusal.err & WRONG_PASSWORD:
+                self._passwords.refused(row["meter_id"], row["password"])
+            return str(refusal)
         except (CoreError, EstateError) as error:
             return str(error)
         return ""

@@ -103,6 +103,16 @@ PATTERNS = tuple(
             _("no read-back, relay unknown: %(rest)s"),
         ),
         (
+            (
+                r"the meter has refused its password (?P<times>\d+) times today, "
+                r"and more would lock it until midnight; import the right one"
+            ),
+            _(
+                "the meter has refused its password %(times)s times today, and more would lock it until midnight; "
+                "import the right one"
+            ),
+        ),
+        (
             r"the password of meter \d+ cannot be opened: (?P<rest>.+)",
             _("the meter's password cannot be opened: %(rest)s"),
         ),

@@ -5,12 +5,10 @@ A person's choice stands in a cookie; without one the user's own language counts
 """
 
 import gettext
-import io
 from functools import cache
 from pathlib import Path
 
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
+from server.catalogue import catalogue_of
 
 LOCALE = Path(__file__).parent / "locale"
 COOKIE = "estate645_language"
@@ -22,18 +20,6 @@ TAGS = {"zh_CN": "zh-CN", "en": "en"}
 def translations(language: str) -> gettext.NullTranslations:
     """The messages of `language` (a key of TAGS); English needs no catalogue."""
     return catalogue_of(LOCALE / language / "LC_MESSAGES" / "messages.po", language)
-
-
-def catalogue_of(path: Path, language: str) -> gettext.NullTranslations:
-    """The messages of one file; without the file every message stays as it is."""
-    if not path.is_file():
-        return gettext.NullTranslations()
-    with path.open("rb") as file:
-        catalogue = read_po(file, locale=language)
-    compiled = io.BytesIO()
-    write_mo(compiled, catalogue)
-    compiled.seek(0)
-    return gettext.GNUTranslations(compiled)
 
 
 def choose(cookie: str | None, own: str | None, fallback: str) -> str:

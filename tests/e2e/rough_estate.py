@@ -14,10 +14,10 @@ import httpx
 import pysqlite3
 import tomli_w
 
-from server.cli.estate_file import read_estate
 from server.clock import Now
 from server.flows.estates import import_estate
 from server.flows.payments import sell_at_counter
+from server.intake.estate_file import read_estate
 from server.store import schema
 from server.store.engine import open_engine, upgrade
 from server.store.writer import Writer

@@ -8,10 +8,11 @@ import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
-from server.cli import languages
-from server.cli.languages import CATALOGUE, told
+from server import languages
+from server.languages import CATALOGUE, told
 
-CLI = Path(languages.__file__).parent
+SERVER = Path(languages.__file__).parent
+SPOKEN = (SERVER / "cli", SERVER / "intake")
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +22,8 @@ def catalogue():
 
 
 def extracted():
-    found = extract_from_dir(str(CLI), method_map=[("**.py", "python")], keywords={"_": None, "mark": None})
-    return {message for _, _, message, _, _ in found}
+    method = {"method_map": [("**.py", "python")], "keywords": {"_": None, "mark": None}}
+    return {message for folder in SPOKEN for _, _, message, _, _ in extract_from_dir(str(folder), **method)}
 
 
 def test_chinese_has_every_message_and_no_other(catalogue):
@@ -31,7 +32,11 @@ def test_chinese_has_every_message_and_no_other(catalogue):
     assert sorted(have - extracted()) == []
 
 
-@pytest.mark.parametrize("path", sorted(CLI.rglob("*.py")), ids=lambda path: path.relative_to(CLI).as_posix())
+@pytest.mark.parametrize(
+    "path",
+    sorted(path for folder in SPOKEN for path in folder.rglob("*.py")),
+    ids=lambda path: path.relative_to(SERVER).as_posix(),
+)
 def test_no_message_hides_in_an_f_string_where_extraction_does_not_see_it(path):
     assert hidden(path.read_text("utf-8")) == []
 

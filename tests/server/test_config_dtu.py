@@ -5,9 +5,9 @@ from ipaddress import ip_network
 import pytest
 
 from server.app import _dtus
-from server.cli.estate_keys import bus_url
 from server.config import Config, load
 from server.errors import ConfigError
+from server.intake.estate_keys import bus_url
 
 
 def test_from_the_file_and_from_the_environment(tmp_path):

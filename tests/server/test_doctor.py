@@ -16,6 +16,7 @@ from sqlalchemy import text
 
 from server.admin.service import AdminSocket
 from server.cli import checkup, doctor
+from server.collect.port import LineSettings
 from server.store import schema
 from server.store.engine import open_engine
 from server.store.writer import Writer
@@ -113,6 +114,23 @@ def test_a_port_that_somebody_holds_is_busy_unless_it_is_the_running_server(data
         finally:
             listener.stop()
         assert (code, "running server" in of(found, "bus bus-1")[0]["en"]) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("told", "state", "said"),
+    [
+        ({"open": False, "trouble": "run/x: no such device; plug the adapter in or correct the url of the bus (see "
+                                    "/dev/serial/by-id)"}, "wrong", "no such device"),
+        ({"open": False, "trouble": "", "waiting": True}, "warning", "waits for"),
+        ({"open": True, "meters": 2, "silent_meters": 2}, "wrong", "none of its 2 meters answers"),
+        ({"open": True, "meters": 2, "silent_meters": 1}, "ok", "is open in the running server"),
+    ],
+)  # fmt: skip
+def test_a_bus_of_the_running_server_is_no_better_than_the_server_says(told, state, said):
+    held = {"bus-1": checkup.ServedBus.told({"bus": "bus-1", **told})}
+    [one] = checkup.ports([("bus-1", "run/x", LineSettings())], held)
+    assert (one.state, said in one.en) == (state, True)
+    assert "no such device" not in one.zh
 
 
 def test_wrong_settings_are_said_and_nothing_else_is_looked_at(tmp_path, capsys):

@@ -10,8 +10,8 @@ from sqlalchemy import Engine
 
 from server import __main__
 from server.__main__ import main
-from server.cli.estate_file import read_estate
 from server.errors import ConfigError
+from server.intake.estate_file import read_estate
 from tests.server.books import rows
 
 NOW_S = 1_791_853_500  # 2026-10-13 09:05 +08:00

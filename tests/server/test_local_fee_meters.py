@@ -10,6 +10,7 @@ from concurrent.futures import Future
 
 import pytest
 
+from core.dlt645.commands import Write
 from core.dlt645.prepaid import AuthenticateIdentity, QueryStatus, Recharge
 from core.dlt645.search import Heard
 from core.vending import DummyVendingBackend, VendingUnavailable
@@ -299,7 +300,8 @@ def test_a_write_that_is_refused_is_said_and_fails_in_the_end(site):
     with reader(site.engine) as connection:
         [row] = kept.settings_of(connection, ESTATE, meter_id(6))
     assert (row["status"], row["shown"]) == ("failed", 0)
-    assert "wrong password" in row["detail"]
+    assert "refused its password 2 times today" in row["detail"]
+    assert sum(isinstance(one, Write) for one in site.sent) == 2, "more would lock the meter"
 
 
 def test_the_dummy_is_opened_by_name_and_others_by_entry_point(monkeypatch):

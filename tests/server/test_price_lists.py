@@ -6,8 +6,8 @@ import pytest
 
 from core.tariff import tariff_from_dict, version_at
 from core.tariff_order import charge_step
-from server.cli.estate_file import read_estate
 from server.errors import ConfigError
+from server.intake.estate_file import read_estate
 from server.price_lists import QUALITIES, price_lists, written_out
 from tests.core.test_tariff_documents import registers
 from tests.core.test_tariff_golden import CASES

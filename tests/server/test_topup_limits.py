@@ -2,9 +2,9 @@
 
 import pytest
 
-from server.cli.estate_file import read_estate
 from server.domain.payments import Limits
 from server.errors import ConfigError, Refused
+from server.intake.estate_file import read_estate
 from tests.server.supply_stage import Stage
 from tests.server.test_import_files import NOW_S, estate, write
 from tests.server.test_payments import accept, agrees, call, event, order, verbs

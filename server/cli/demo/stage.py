@@ -19,11 +19,11 @@ import tomli_w
 from server.cli.demo import interrupt, processes
 from server.cli.demo.estate import FACTOR, SEED, STORY, WORLD_START, Play, households
 from server.cli.demo.files import write_head_end, write_simulator
-from server.cli.estate_file import read_estate
-from server.cli.import_ import without_passwords
 from server.clock import Now
 from server.errors import ConfigError
 from server.flows.estates import import_estate
+from server.intake.estate_file import read_estate
+from server.intake.secrets import without_passwords
 from server.keyring import Keyring
 from server.pay.signing import generate_key_pair
 from server.store.engine import open_engine, upgrade

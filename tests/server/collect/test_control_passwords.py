@@ -1,8 +1,16 @@
 """What a password goes through on its way to the wire: opened for one frame, shown nowhere, missed without harm."""
 
+import asyncio
 import logging
+from datetime import datetime, timedelta
 
-from core.dlt645.commands import Password
+import pytest
+
+from core.dlt645.commands import RELAY, Password
+from core.dlt645.frame import Frame
+from server.collect import control
+from server.collect.passwords import AGAIN, Passwords
+from server.collect.work import as_stored
 from server.errors import SecretLocked
 from tests.server.collect.fake_bus import ChangingOrders, World, bench_test, running
 from tests.server.collect.test_control import OPEN, QUIET, A, B, setup
@@ -46,6 +54,58 @@ async def test_a_password_that_does_not_open_refuses_control_with_its_reason_and
         )
         await bench.until(lambda: bench.sink.readings)
         assert port.relay_frames == []
+
+
+def test_a_meter_is_not_locked_by_a_wrong_password_and_the_right_one_is_sent_at_once(monkeypatch):
+    """It locks itself after five, until midnight, and then nobody gets the power back of whoever pays."""
+    monkeypatch.setattr(control, "RETRY_MIN_S", 0.01)
+    world, [meter], port = setup()
+    switch = meter._switch
+
+    def guarded(frame):
+        if frame.data[1:4] == bytes.fromhex("563412"):
+            return switch(frame)
+        meter.relay_frames.append(frame)
+        return Frame(A, 0xDC, b"\x04")
+
+    meter._switch = guarded
+
+    async def scenario():
+        async with running(port, world, cadence=QUIET) as bench:
+            bench.orders.want(A, "trip", password="999999")
+            await bench.until(lambda: bench.orders.names().count("refused") >= 6)
+            assert len([frame for frame in port.requests if frame.control == RELAY]) == 2
+            assert bench.orders.steps[-1][3].startswith("not sent: the meter has refused its password 2 times today")
+            bench.orders.want(A, "trip", gen=2, password="123456")
+            await bench.until(lambda: any(s.status3 == OPEN for s in bench.sink.states))
+
+    asyncio.run(scenario())
+
+
+def test_a_refused_password_comes_again_after_hours_the_next_day_or_when_it_is_another():
+    now = datetime(2026, 10, 14, 9, 0)  # noqa: DTZ001 - civil
+    clock = [now]
+    passwords = Passwords(as_stored, lambda: clock[0])
+
+    def refuse(times):
+        for _ in range(times):
+            assert passwords(A, "999999") == "999999"
+            passwords.refused(A, "999999")
+
+    refuse(2)
+    with pytest.raises(SecretLocked, match="2 times today"):
+        passwords(A, "999999")
+    assert passwords(B, "999999") == "999999"
+    clock[0] = now + AGAIN
+    refuse(1)
+    with pytest.raises(SecretLocked, match="3 times today"):
+        passwords(A, "999999")
+    assert passwords(A, "123456") == "123456"
+    refuse(2)
+    clock[0] = now + timedelta(hours=15, minutes=1)  # midnight is past
+    refuse(2)
+    passwords.accepted(A)
+    refuse(2)
 
 
 @bench_test

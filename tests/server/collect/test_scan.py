@@ -16,9 +16,9 @@ from core.modbus.rtu import RtuDecoder
 from core.modbus.rtu import encode as encode_rtu
 from server.cli import lines, scan
 from server.cli.estate_draft import draft
-from server.cli.estate_file import read_estate
 from server.collect.port import PortError, PortStatus
 from server.collect.scanning import Findings, FoundMeter
+from server.intake.estate_file import read_estate
 from tests.core.search_bus import Meter, together
 from tests.core.test_search import unit
 

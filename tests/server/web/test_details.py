@@ -42,6 +42,13 @@ F = Formats(CHINESE, "Asia/Shanghai", 0)
             "没有回读，继电器未知：电表未按时应答",
         ),
         ("5 Wh is no multiple of 10 Wh", "0.01 kWh 不是 0.01 kWh 的整数倍"),
+        (
+            (
+                "not sent: the meter has refused its password 2 times today, and more would lock it until midnight; "
+                "import the right one"
+            ),
+            "未发：电表今天已 2 次拒绝其密码，再试会使其闭锁至午夜；请导入正确的密码",
+        ),
         ("49550 Wh backwards: reset or replacement suspected", "倒走 49.55 kWh，疑似清零或换表"),
         (
             "reads 0 Wh after 49550 Wh: a placeholder, a reset or a replacement",

@@ -15,11 +15,6 @@ from zoneinfo import ZoneInfo
 
 from core.dlt645.profiles import EDITION_2007
 from core.tariff import Tariff, TariffError, tariff_from_dict
-from server.cli import estate_keys as keys
-from server.cli.estate_limits import LIMITS, check_topups
-from server.cli.estate_rules import check_limits, household_of, scheme_of
-from server.cli.languages import Word, wrong
-from server.cli.languages import mark as _
 from server.domain.estate_document import (
     ApiClientEntry,
     BuildingEntry,
@@ -37,6 +32,11 @@ from server.domain.ledger import SYSTEM_ACCOUNTS
 from server.domain.local_fee import LOCAL
 from server.domain.schemes import HUNAN, PRESETS
 from server.errors import ConfigError
+from server.intake import estate_keys as keys
+from server.intake.estate_limits import LIMITS, check_topups
+from server.intake.estate_rules import check_limits, household_of, scheme_of
+from server.languages import Word, wrong
+from server.languages import mark as _
 from server.price_lists import written_out
 
 Entry = TypeVar("Entry")

@@ -8,10 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from server.cli import estate_keys as keys
 from server.domain.estate_document import EstateDocument, HouseholdEntry, SchemeEntry, SchemeVersionEntry
 from server.domain.schemes import PRESETS, check_order, definition_of, laid_over
 from server.errors import ConfigError
+from server.intake import estate_keys as keys
 
 
 def household_of(where: str, fields: dict[str, Any]) -> HouseholdEntry:

@@ -14,8 +14,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from core.modbus.meters import METERS
 from core.modbus.rtu import UNIT_MAX
 from core.units import REGISTER_MODULUS_WH, parse_yuan
-from server.cli.languages import Word, wrong
-from server.cli.languages import mark as _
 from server.collect.port import LineSettings, PortError
 from server.collect.ports import open_port
 from server.collect.scanning import PROTOCOLS
@@ -23,6 +21,8 @@ from server.collect.serial_port import BAUDS
 from server.domain.local_fee import LOCAL, REMOTE
 from server.domain.schemes import FINAL_NOTICE_MAX_S, GRACE_MAX_S, KEEP_POLICIES, SPREAD_MAX_S, Level, level_from
 from server.domain.tariff_drafts import cap_of
+from server.languages import Word, wrong
+from server.languages import mark as _
 
 REGISTER_STEP_WH = 10  # two digits behind the point, in kWh
 AMOUNT_MAX_FEN = 2**31 - 1  # thresholds are int32 in the deduction kernel

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from server.cli.estate_keys import WRONG, Key, yuan
-from server.cli.languages import wrong
 from server.domain.payments import TOPUP_MIN_FEN
+from server.intake.estate_keys import WRONG, Key, yuan
+from server.languages import wrong
 
 
 def above_zero(value: object) -> int:
