@@ -5,6 +5,8 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.estate645-setup
 SOURCES := $(wildcard core/*.pyx core/*.pxd core/*.h sim/*.pyx sim/*.pxd server/store/*.pyx)
 
+unexport PYTHONDONTWRITEBYTECODE # tests start hundreds of processes, each of which would compile what it imports
+
 .PHONY: help setup demo test test-ci test-long coverage check bench screenshots assets clean
 
 help:
@@ -38,7 +40,7 @@ demo: setup
 	@$(VENV)/bin/estate645 demo
 
 test: setup
-	@$(PY) -m pytest -q -m "not ci and not long" -n 2 --no-loadscope-reorder
+	@$(PY) -m pytest -q -m "not ci and not long" -n 3 --no-loadscope-reorder
 
 test-ci: setup
 	@$(PY) -m pytest -q -m ci --timeout 1500

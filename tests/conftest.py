@@ -1,8 +1,9 @@
-"""What every test shares: Hypothesis profiles, how files are shared out when two workers run side by side, and that a
+"""What every test shares: Hypothesis profiles, how files are shared out when workers run side by side, and that a
 nightly campaign takes the time it takes, however it is started.
 
 A file stays with one worker, so that its fixtures are made once; the browser tests share one demo and so are one piece,
-which begins early because it waits most.
+which begins early because it waits most. What tests write goes into memory where there is room, and is kept only when
+they fail.
 """
 
 import os
@@ -11,7 +12,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
+from tests.memory import quick_folder
+
 ONE_PIECE = "tests/e2e/browser/"
+
+if folder := quick_folder():
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", folder)
 
 settings.register_profile("dev", deadline=None, max_examples=50, print_blob=True)
 settings.register_profile(

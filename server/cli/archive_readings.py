@@ -14,6 +14,7 @@ from server.admin.archiving import READINGS
 from server.clock import Now
 from server.domain.reading_archive import ReadingAct, present
 from server.flows import reading_archive as flow
+from server.flows.archive import file_hash
 from server.store import reading_archive as store
 from server.store.engine import reader
 from server.store.unit import Writing
@@ -31,7 +32,7 @@ def move_months(
     absent = set()
     for act in stopped:
         path = out / act.file
-        if path.is_file() and flow.sha256_of_file(path) == act.file_sha256:
+        if path.is_file() and file_hash(path) == act.file_sha256:
             if count := _leave(engine, estate_id, step, writer, act, path):
                 print(f"estate {estate_id}: {count} readings that were archived before are deleted now")
         else:
@@ -84,7 +85,7 @@ def _leave(
 def restore_month(engine: Engine, estate_id: str, step: Step, path: Path) -> None:
     """Put the readings of a file back."""
     with reader(engine) as connection:
-        act = flow.to_restore(connection, estate_id, path, flow.sha256_of_file(path))
+        act = flow.to_restore(connection, estate_id, path, file_hash(path))
     after: tuple[int, str] | None = flow.START
     while after is not None:
         after = step(step=f"{READINGS}put_back", file=str(path), after=after)["after"]

@@ -89,12 +89,20 @@ def _inside(from_min: int, to_min: int, minute: int) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _holiday(day: date) -> str | None:
+def _statutory(day: date) -> tuple[bool, bool] | None:
+    """Whether a day is off by the statutory calendar, and whether a holiday is why; None: an unknown year."""
     try:
         off, name = chinese_calendar.get_holiday_detail(day)
     except NotImplementedError:
+        return None
+    return off, off and name is not None
+
+
+def _holiday(day: date) -> str | None:
+    known = _statutory(day)
+    if known is None:
         return "unknown_year"
-    return "holiday" if off and name is not None else None
+    return "holiday" if known[1] else None
 
 
 def day_kind(day: date, own: Mapping[str, str]) -> str:
@@ -106,11 +114,11 @@ def day_kind(day: date, own: Mapping[str, str]) -> str:
     said = own.get(day.isoformat())
     if said == "off":
         return HOLIDAY
-    try:
-        off, name = chinese_calendar.get_holiday_detail(day)
-    except NotImplementedError:
+    known = _statutory(day)
+    if known is None:
         return week_kind(day)
-    if off and name is not None and said != "work":
+    off, holiday = known
+    if holiday and said != "work":
         return HOLIDAY
     return WORKDAY if not off else week_kind(day)
 

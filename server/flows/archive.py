@@ -8,10 +8,10 @@ journal without lines, so that the hash chain says when it was done and with whi
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection
@@ -46,6 +46,22 @@ if TYPE_CHECKING:
 
 LINES_A_UNIT = 2_000  # some 20 ms of the writer; payments go first between two units
 DAY_S = 86_400
+
+
+class FiledAct(Protocol):
+    """What acts on lines and acts on readings have in common."""
+
+    @property
+    def act(self) -> str: ...
+    @property
+    def file(self) -> str: ...
+    @property
+    def file_sha256(self) -> str: ...
+    @property
+    def actor(self) -> str: ...
+
+
+AnyAct = TypeVar("AnyAct", bound=FiledAct)
 
 
 def write_archive(
@@ -135,7 +151,7 @@ def move(unit: Unit, estate_id: str, path: Path, sha256: str, actor: str, now: "
         len(acts) + 1, MOVED, about.first_seq, about.last_seq, about.last_seq, about.until_at, about.lines, path.name,
         sha256, about.hash, about.standing_sha256, actor, now.machine_ms,
     )  # fmt: skip
-    _note(unit, estate_id, act, now)
+    note(unit, estate_id, act, sealed_act(act), now)
     store.add_act(unit.connection, estate_id, act, stood)
     return act
 
@@ -148,14 +164,20 @@ def clear(unit: Unit, estate_id: str) -> int:
 def is_next_to_restore(connection: Connection, estate_id: str, path: Path, sha256: str) -> Act:
     """The act by which a file was archived; NotFound, or Conflict when it is changed or not the newest."""
     kept = present(store.acts(connection, estate_id))
-    named = [act for act in kept if act.file == path.name]
-    if not named:
-        raise NotFound(f"{path.name} is no archive of this estate, or was put back already")
-    if named[0].file_sha256 != sha256:
-        raise Conflict(f"{path} was changed since it was archived (SHA-256 {sha256}); take another copy of it")
-    if kept[-1] is not named[0]:
+    found = act_of_file(kept, path, sha256)
+    if found is not kept[-1]:
         raise Conflict(f"put back {kept[-1].file} first: archives come back in the opposite order")
-    return kept[-1]
+    return found
+
+
+def act_of_file(kept: Sequence[AnyAct], path: Path, sha256: str) -> AnyAct:
+    """The act by which a file was archived; NotFound, or Conflict when the file is changed."""
+    named = next((act for act in kept if act.file == path.name), None)
+    if named is None:
+        raise NotFound(f"{path.name} is no archive of this estate, or was put back already")
+    if named.file_sha256 != sha256:
+        raise Conflict(f"{path} was changed since it was archived (SHA-256 {sha256}); take another copy of it")
+    return named
 
 
 def missing_batches(connection: Connection, estate_id: str, act: Act) -> Iterator[list[int]]:
@@ -204,15 +226,15 @@ def restored(unit: Unit, estate_id: str, act: Act, actor: str, now: "Now") -> Ac
         archive_no=len(acts) + 1, act=RESTORED, until_seq=act.first_seq - 1,
         until_at=before.until_at if before else 0, actor=actor, created_ms=now.machine_ms,
     )  # fmt: skip
-    _note(unit, estate_id, undone, now)
+    note(unit, estate_id, undone, sealed_act(undone), now)
     store.add_act(unit.connection, estate_id, undone)
     return undone
 
 
-def _note(unit: Unit, estate_id: str, act: Act, now: "Now") -> None:
-    """Put the act into the hash chain."""
+def note(unit: Unit, estate_id: str, act: FiledAct, sealed: tuple[str, str], now: "Now") -> None:
+    """Put an act into the hash chain as a batch without lines; `sealed` is the key and the payload of the batch."""
     seq = journal.next_batch_seq(unit.connection, estate_id)
-    key, payload = sealed_act(act)
+    key, payload = sealed
     header = (seq, "archive", now.world_s, now.machine_ms, key, payload, 0, 0, act.actor, f"{act.act} {act.file}")
     bundle = Bundle()
     journal.append(bundle, estate_id, [(header, [])])

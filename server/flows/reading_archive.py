@@ -17,11 +17,9 @@ from sqlalchemy import Connection
 
 from server.domain.archive import MOVED, RESTORED
 from server.domain.reading_archive import AboutReadings, ReadingAct, present, sealed_act, signed
-from server.errors import Conflict, NotFound, Refused
-from server.store import ledger as journal
+from server.errors import Conflict, Refused
+from server.flows.archive import act_of_file, note
 from server.store import reading_archive as store
-from server.store.archive_file import sha256_of
-from server.store.bulk import Bundle
 from server.store.copying import whole_file
 from server.store.file_tables import streamed
 from server.store.months import add_months, begin_of, month_of
@@ -128,7 +126,7 @@ def move(unit: Unit, estate_id: str, path: Path, sha256: str, actor: str, now: "
         len(acts) + 1, MOVED, about.month, about.from_at, about.to_at, about.readings, path.name, sha256,
         about.rows_sha256, actor, now.machine_ms,
     )  # fmt: skip
-    _note(unit, estate_id, act, now)
+    _keep(unit, estate_id, act, now)
     return act
 
 
@@ -185,12 +183,7 @@ def clear(unit: Unit, estate_id: str, path: Path, after: tuple[int, str]) -> tup
 
 def to_restore(connection: Connection, estate_id: str, path: Path, sha256: str) -> ReadingAct:
     """The act behind a file that can be put back; NotFound or Conflict."""
-    named = [act for act in present(store.acts(connection, estate_id)) if act.file == path.name]
-    if not named:
-        raise NotFound(f"{path.name} is no archive of this estate, or was put back already")
-    if named[0].file_sha256 != sha256:
-        raise Conflict(f"{path} was changed since it was archived (SHA-256 {sha256}); take another copy of it")
-    return named[0]
+    return act_of_file(present(store.acts(connection, estate_id)), path, sha256)
 
 
 def put_back(unit: Unit, estate_id: str, path: Path, after: tuple[int, str]) -> tuple[int, tuple[int, str] | None]:
@@ -209,24 +202,11 @@ def restored(unit: Unit, estate_id: str, act: ReadingAct, actor: str, now: "Now"
         raise Conflict(f"readings of {act.file} are missing still; put it back once more")
     acts = store.acts(unit.connection, estate_id)
     undone = act._replace(archive_no=len(acts) + 1, act=RESTORED, actor=actor, created_ms=now.machine_ms)
-    _note(unit, estate_id, undone, now)
+    _keep(unit, estate_id, undone, now)
     return undone
 
 
-def _note(unit: Unit, estate_id: str, act: ReadingAct, now: "Now") -> None:
-    """Keep an act, and put it into the hash chain as a batch without lines."""
+def _keep(unit: Unit, estate_id: str, act: ReadingAct, now: "Now") -> None:
+    """Keep an act, and put it into the hash chain."""
     store.add_act(unit.connection, estate_id, act)
-    seq = journal.next_batch_seq(unit.connection, estate_id)
-    key, payload = sealed_act(act)
-    header = (seq, "archive", now.world_s, now.machine_ms, key, payload, 0, 0, act.actor, f"{act.act} {act.file}")
-    bundle = Bundle()
-    journal.append(bundle, estate_id, [(header, [])])
-    bundle.send(unit.connection)
-
-
-def sha256_of_file(path: Path) -> str:
-    """SHA-256 of a file; NotFound when it cannot be read."""
-    try:
-        return sha256_of(path)
-    except OSError as error:
-        raise NotFound(f"{path} cannot be read ({error.strerror}); name a file of `estate645 archive`") from error
+    note(unit, estate_id, act, sealed_act(act), now)

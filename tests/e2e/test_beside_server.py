@@ -1,101 +1,30 @@
 """`scan`, `read`, `trace` and `import` beside a running server, and on a port of one's own, against the simulator."""
 
 import json
-import signal
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 
 import pytest
 
+from tests.e2e.hall import METERS, SCENARIO, STRANGER, estate, home, served, simulated
 from tests.e2e.processes import estate645, start, wait_until
-
-SCENARIO = """
-[estate]
-id = "hall"
-name = "Hall"
-time_zone = "Asia/Shanghai"
-[tariff]
-id = "t"
-price = "0.4883"
-[[bus]]
-id = "bus-1"
-port = "pty"
-baud = 9600
-parity = "E"
-reply_delay_ms = 5
-"""
-METERS = ["202600010101", "202600010102"]
-STRANGER = "202600010103"
-ESTATE = """
-[estate]
-id = "hall"
-name = "Hall"
-[[tariff]]
-id = "t"
-name = "t"
-[[tariff.versions]]
-valid_from = "2000-01-01T00:00:00+08:00"
-kind = "single"
-price = "0.4883"
-tier_period = "none"
-[[bus]]
-id = "bus-1"
-url = "URL"
-baud = 9600
-reply_delay_max_ms = 100
-[[building]]
-id = "1"
-name = "1"
-"""
-HOME = """
-[[room]]
-id = "1-N"
-building = "1"
-floor = 1
-door = "N"
-[[household]]
-account = "HN"
-room = "1-N"
-holder = "x"
-tariff = "t"
-meter = "METER"
-bus = "bus-1"
-start_wh = 1000
-"""
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """A simulator with three meters and a server that knows two of them."""
     folder = tmp_path_factory.mktemp("site")
-    homes = "".join(
-        f'[[household]]\nid = "h{n}"\nmeter = "{name}"\nbus = "bus-1"\nload = "constant"\nmean_power_w = 10\n'
-        "start_register_wh = 1000\n"
-        for n, name in enumerate([*METERS, STRANGER])
-    )
-    (folder / "sim.toml").write_text(SCENARIO + homes, "utf-8")
-    simulator = subprocess.Popen(
-        [sys.executable, "-P", "-m", "sim", "sim.toml", "--run-dir", "run", "--ready", "sim.json"], cwd=folder
-    )
-    wait_until((folder / "sim.json").exists, "the simulator is ready")
-    port = folder / json.loads((folder / "sim.json").read_text("utf-8"))["ports"]["bus-1"]
-    write_estate(folder, port, METERS)
-    assert estate645("import", "estate.toml", cwd=folder).returncode == 0
-    server = start("serve", "--port", "0", "--ready", "server.json", cwd=folder)
-    wait_until((folder / "server.json").exists, "the server is ready")
-    yield folder, port
-    server.send_signal(signal.SIGINT)
-    server.communicate(timeout=60)
-    assert not (folder / "estate645.db.admin").exists()
-    simulator.terminate()
-    assert simulator.wait(30) == 0
+    homes = "".join(home(n, name) for n, name in enumerate([*METERS, STRANGER]))
+    with simulated(folder, SCENARIO + homes) as port:
+        write_estate(folder, port, METERS)
+        assert estate645("import", "estate.toml", cwd=folder).returncode == 0
+        with served(folder):
+            yield folder, port
+        assert not (folder / "estate645.db.admin").exists()
 
 
 def write_estate(folder, port, meters):
-    homes = "".join(HOME.replace("METER", name).replace("N", str(n)) for n, name in enumerate(meters, 1))
-    (folder / "estate.toml").write_text(ESTATE.replace("URL", str(port)) + homes, "utf-8")
+    (folder / "estate.toml").write_text(estate(port, meters), "utf-8")
 
 
 def test_the_bus_of_a_running_server_is_read_by_its_name_and_by_its_port(site):

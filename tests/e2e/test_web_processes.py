@@ -1,6 +1,5 @@
 """HTTP in processes of its own: what is paid is booked once, whichever process is killed, and none is left behind."""
 
-import json
 import os
 import signal
 import sqlite3
@@ -11,51 +10,16 @@ from contextlib import closing, contextmanager
 import httpx
 import pytest
 
-from tests.e2e.processes import estate645, start, wait_until
+from tests.e2e.hall import METERS, end, estate, serve
+from tests.e2e.processes import estate645, wait_until
 
 PASSWORD = "a long password"
-ESTATE = f"""
-[estate]
-id = "hall"
-name = "Hall"
-[[tariff]]
-id = "t"
-name = "t"
-[[tariff.versions]]
-valid_from = "2000-01-01T00:00:00+08:00"
-kind = "single"
-price = "0.4883"
-tier_period = "none"
-[[bus]]
-id = "bus-1"
-url = "/dev/null"
-[[building]]
-id = "1"
-name = "1"
-[[room]]
-id = "1-1"
-building = "1"
-floor = 1
-door = "1"
-[[household]]
-account = "H1"
-room = "1-1"
-holder = "x"
-tariff = "t"
-meter = "202600010101"
-bus = "bus-1"
-start_wh = 0
-opening_balance = "0.00"
+USER = f"""
 [[user]]
-login = "cashier"
+login = "LOGIN"
 password = "{PASSWORD}"
-role = "cashier"
-name = "cashier"
-[[user]]
-login = "operator"
-password = "{PASSWORD}"
-role = "operator"
-name = "operator"
+role = "LOGIN"
+name = "LOGIN"
 """
 FEN = 700
 ENDS_S = 5.0
@@ -66,22 +30,18 @@ class Site:
 
     def __init__(self, folder):
         self.folder, self.tried, self.done = folder, [], set()
-        (folder / "estate.toml").write_text(ESTATE)
+        users = "".join(USER.replace("LOGIN", login) for login in ("cashier", "operator"))
+        (folder / "estate.toml").write_text(estate("/dev/null", METERS[:1], more=users))
         (folder / "server.toml").write_text('database_url = "sqlite:///hall.db"\nport = 0\ncollect = false\n')
         done = estate645("import", "estate.toml", "--database", f"sqlite:///{folder}/hall.db", cwd=folder)
         assert done.returncode == 0, done.stderr
 
     def start(self, processes):
-        ready = self.folder / "server.json"
-        ready.unlink(missing_ok=True)
         os.environ["ESTATE645_WEB_PROCESSES"] = str(processes)
         try:
-            self.server = start("serve", "--config", "server.toml", "--ready", ready, cwd=self.folder)
+            self.server, said = serve(self.folder, "--config", "server.toml")
         finally:
             del os.environ["ESTATE645_WEB_PROCESSES"]
-        wait_until(lambda: ready.exists() or self.server.poll() is not None, "the server is ready")
-        assert self.server.poll() is None, self.server.stdout.read()
-        said = json.loads(ready.read_text("utf-8"))
         self.url, self.web_pids = said["url"], said["web_pids"]
         assert said["pid"] == self.server.pid
 
@@ -137,8 +97,7 @@ class Site:
         assert (orders, balance) == (len(self.tried), FEN * len(self.tried))
 
     def end(self):
-        self.server.send_signal(signal.SIGTERM)
-        said, _ = self.server.communicate(timeout=60)
+        said = end(self.server, signal.SIGTERM)
         return self.server.returncode, said
 
 

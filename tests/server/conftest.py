@@ -3,7 +3,6 @@
 One PostgreSQL server a session, one database a test; both kinds are copied from a migrated template.
 """
 
-import os
 import shutil
 from collections.abc import Iterator
 from itertools import count
@@ -16,16 +15,9 @@ from sqlalchemy import Engine
 from bench import postgres_server as postgres
 from server.store.engine import open_engine, upgrade
 from server.store.writer import Writer
+from tests.memory import quick_folder
 
 _numbers = count(1)
-MEMORY_BYTES_MIN = 2 << 30  # a migrated database takes 10 MB
-
-
-def quick_folder() -> str | None:
-    """Where the session's PostgreSQL keeps its files: in memory where there is room, for a copy costs a tenth there."""
-    memory = Path("/dev/shm")
-    roomy = memory.is_dir() and shutil.disk_usage(memory).free > MEMORY_BYTES_MIN
-    return str(memory) if roomy and os.access(memory, os.W_OK) else None
 
 
 def next_name(kind: str) -> str:

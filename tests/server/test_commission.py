@@ -2,8 +2,6 @@
 
 import argparse
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -13,48 +11,19 @@ from server.errors import ConfigError, Refused
 from server.flows.estates import import_estate
 from server.store.engine import open_engine, upgrade
 from server.store.writer import Writer
-from tests.e2e.processes import wait_until
+from tests.e2e.hall import SCENARIO, home, simulated
 from tests.server.estates import at, document, household
 
 SPARE, LIVED_IN, KEPT, LATE_CLOCK, OLD = (f"20260001010{n}" for n in range(1, 6))
-SCENARIO = """
-[estate]
-id = "hall"
-name = "Hall"
-time_zone = "Asia/Shanghai"
-[tariff]
-id = "t"
-price = "0.4883"
-[[bus]]
-id = "bus-1"
-port = "pty"
-baud = 9600
-parity = "E"
-reply_delay_ms = 20
-"""
-
-
-def home(number, meter, power_w=1, more=""):
-    return (
-        f'[[household]]\nid = "h{number}"\nmeter = "{meter}"\nbus = "bus-1"\nload = "constant"\n'
-        f"mean_power_w = {power_w}\nstart_register_wh = 1000\n{more}"
-    )
 
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory):
     """The bus of a simulator: a spare meter, one in use, one of 1997."""
-    folder = tmp_path_factory.mktemp("commission")
-    text = SCENARIO + home(1, SPARE, more='password = "112233"\n') + home(2, LIVED_IN, 1500)
-    text += home(3, OLD, more='protocol = "dlt645-1997"\n')
-    (folder / "sim.toml").write_text(text, "utf-8")
-    simulator = subprocess.Popen(
-        [sys.executable, "-P", "-m", "sim", "sim.toml", "--run-dir", "run", "--ready", "sim.json"], cwd=folder
-    )
-    wait_until((folder / "sim.json").exists, "the simulator is ready")
-    yield folder / json.loads((folder / "sim.json").read_text("utf-8"))["ports"]["bus-1"]
-    simulator.terminate()
-    assert simulator.wait(30) == 0
+    homes = home(1, SPARE, 1, more='password = "112233"\n') + home(2, LIVED_IN, 1500)
+    homes += home(3, OLD, 1, more='protocol = "dlt645-1997"\n')
+    with simulated(tmp_path_factory.mktemp("commission"), SCENARIO + homes) as path:
+        yield path
 
 
 @pytest.fixture(autouse=True)

@@ -2,8 +2,6 @@
 truth says what each meter has got."""
 
 import json
-import subprocess
-import sys
 import threading
 import urllib.request
 from concurrent.futures import Future
@@ -32,10 +30,9 @@ from server.store.engine import reader
 from server.store.estates import get_account
 from server.store.writer import Writer
 from server.vending import open_backend
-from tests.e2e.processes import wait_until
+from tests.e2e.hall import SCENARIO, home, simulated
 from tests.server.collect.fake_bus import ChangingOrders, RememberingSink
 from tests.server.estates import ESTATE, account_id, at, document, household, meter_id
-from tests.server.test_commission import SCENARIO
 
 METERS = 6
 CUSTOMER = "000000000000"  # of a meter whose account was never opened
@@ -45,21 +42,9 @@ CUSTOMER = "000000000000"  # of a meter whose account was never opened
 def simulator(tmp_path_factory):
     """Six meters with 50 yuan of credit each on one pty."""
     folder = tmp_path_factory.mktemp("wallets")
-    text = SCENARIO
-    for number in range(1, METERS + 1):
-        text += (
-            f'[[household]]\nid = "h{number}"\nmeter = "{meter_id(number)}"\nbus = "bus-1"\nload = "constant"\n'
-            "mean_power_w = 1\nstart_register_wh = 1000\nlocal_credit_fen = 5000\n"
-        )
-    (folder / "sim.toml").write_text(text, "utf-8")
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "sim", "sim.toml", "--run-dir", "run", "--ready", "sim.json"], cwd=folder
-    )
-    wait_until((folder / "sim.json").exists, "the simulator is ready")
-    ready = json.loads((folder / "sim.json").read_text("utf-8"))
-    yield str(folder / ready["ports"]["bus-1"]), ready["control_url"]
-    process.terminate()
-    assert process.wait(30) == 0
+    homes = [home(n, meter_id(n), 1, more="local_credit_fen = 5000\n") for n in range(1, METERS + 1)]
+    with simulated(folder, SCENARIO + "".join(homes)) as port:
+        yield str(port), json.loads((folder / "sim.json").read_text("utf-8"))["control_url"]
 
 
 class Site:

@@ -22,6 +22,7 @@ from server.domain.archive import Archived
 from server.domain.reading_archive import check_signature, present
 from server.errors import ConfigError, Refused
 from server.flows import reading_archive as flow
+from server.flows.archive import file_hash
 from server.keyring import Keyring
 from server.pay.signing import generate_key_pair, load_public_key
 from server.store import reading_archive as store
@@ -151,7 +152,7 @@ def test_they_come_back_as_they_were(old: Engine, writer: Writer, folder: Path) 
         assert present(store.acts(connection, ESTATE)) == []
         assert store.archived_until(connection, ESTATE) == 0
         with pytest.raises(Exception, match="no archive of this estate"):
-            flow.to_restore(connection, ESTATE, files[0], flow.sha256_of_file(files[0]))
+            flow.to_restore(connection, ESTATE, files[0], file_hash(files[0]))
     sound(old, lines_of(folder))
 
 
@@ -330,6 +331,7 @@ import sys
 from pathlib import Path
 from server.cli.archive_readings import move_months, restore_month
 from server.flows import reading_archive as flow
+from server.flows.archive import file_hash
 from server.domain.reading_archive import present
 from server.store import reading_archive as store
 from server.store.engine import open_engine, reader

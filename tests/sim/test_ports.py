@@ -115,13 +115,14 @@ def test_a_dtu_dials_in_registers_answers_keeps_alive_and_dials_again(tmp_path, 
 
 
 def test_a_dtu_waits_for_a_head_end_that_is_not_there_yet(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as chosen:
-        number = chosen.getsockname()[1]
-    estate = scenario(port=f"dtu://127.0.0.1:{number}", redial_s=1)
-    with simulator(tmp_path, estate), socket.create_server(("127.0.0.1", number)) as server:
-        server.settimeout(20)
-        line, _address = server.accept()
-        line.close()
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        estate = scenario(port=f"dtu://127.0.0.1:{server.getsockname()[1]}", redial_s=1)
+        with simulator(tmp_path, estate):
+            server.listen()
+            server.settimeout(20)
+            line, _address = server.accept()
+            line.close()
 
 
 def test_the_simulator_answers_on_a_serial_port_as_a_meter_on_hardware_would(tmp_path):

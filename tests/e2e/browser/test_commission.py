@@ -1,19 +1,15 @@
 """From an empty estate to read meters at the console: find, name, check, take in, against simulated meters on a pty."""
 
-import json
 import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
+from tests.e2e.hall import METERS, SCENARIO, STRANGER, estate, home, served, simulated
 from tests.e2e.pages import CHROMIUM, DESK, PHONE, Visitor, browser
-from tests.e2e.processes import estate645, start, wait_until
-from tests.e2e.test_beside_server import ESTATE, METERS, STRANGER, status_of
-from tests.server.test_commission import SCENARIO, home
+from tests.e2e.processes import estate645, wait_until
+from tests.e2e.test_beside_server import status_of
 
 OLD = "202600010199"
 USER = '[[user]]\nlogin = "zhou"\npassword = "estate645"\nrole = "operator"\nname = "周敏"\n'
@@ -26,25 +22,14 @@ def site(tmp_path_factory):
     if not Path(CHROMIUM).exists():
         pytest.skip(f"Chromium is not installed at {CHROMIUM}: apt-get install chromium, or set CHROMIUM")
     folder = tmp_path_factory.mktemp("site")
-    text = SCENARIO + "".join(home(n, name) for n, name in enumerate([*METERS, STRANGER]))
-    (folder / "sim.toml").write_text(
-        text + home(9, OLD, more='protocol = "dlt645-1997"\nvendor = "dtsd22-1997"\n'), "utf-8"
-    )
-    simulator = subprocess.Popen(
-        [sys.executable, "-P", "-m", "sim", "sim.toml", "--run-dir", "run", "--ready", "sim.json"], cwd=folder
-    )
-    wait_until((folder / "sim.json").exists, "the simulator is ready")
-    port = folder / json.loads((folder / "sim.json").read_text("utf-8"))["ports"]["bus-1"]
-    (folder / "estate.toml").write_text(ESTATE.replace("URL", str(port)) + USER, "utf-8")
-    answer = estate645("import", "estate.toml", cwd=folder)
-    assert answer.returncode == 0, answer.stderr
-    server = start("serve", "--port", "0", "--ready", "server.json", cwd=folder)
-    wait_until((folder / "server.json").exists, "the server is ready")
-    yield folder, json.loads((folder / "server.json").read_text("utf-8"))["url"]
-    server.send_signal(signal.SIGINT)
-    server.communicate(timeout=60)
-    simulator.terminate()
-    assert simulator.wait(30) == 0
+    homes = "".join(home(n, name) for n, name in enumerate([*METERS, STRANGER]))
+    homes += home(9, OLD, more='protocol = "dlt645-1997"\nvendor = "dtsd22-1997"\n')
+    with simulated(folder, SCENARIO + homes) as port:
+        (folder / "estate.toml").write_text(estate(port, more=USER), "utf-8")
+        answer = estate645("import", "estate.toml", cwd=folder)
+        assert answer.returncode == 0, answer.stderr
+        with served(folder) as said:
+            yield folder, said["url"]
 
 
 @pytest.fixture

@@ -286,7 +286,7 @@ def test_tcp_carries_bytes_and_notices_the_end():
 
 
 def test_tcp_refused_says_what_to_do():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        number = free.getsockname()[1]
-    assert "connection refused; start the serial server" in open_error(TcpPort("127.0.0.1", number))
+    with socket.socket() as deaf:  # bound, so that nobody else listens there meanwhile
+        deaf.bind(("127.0.0.1", 0))
+        port = TcpPort(*deaf.getsockname())
+        assert "connection refused; start the serial server" in open_error(port)

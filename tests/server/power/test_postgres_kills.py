@@ -12,8 +12,9 @@ from bench import postgres_server as postgres
 from server.errors import StorageUnavailable
 from server.store.engine import open_engine, upgrade
 from server.store.writer import Writer
+from tests.memory import quick_folder
 from tests.server.books import HOUR, charge, read, reading, top_up_alike
-from tests.server.conftest import create_database, quick_folder
+from tests.server.conftest import create_database
 from tests.server.estates import plant
 from tests.server.power.killed import HOMES, amount_of, home_of
 from tests.server.power.test_kills import books_are_exact, reached_hour

@@ -23,6 +23,8 @@ from server.transport import channel as lines
 from server.transport.channel import Channel, Fault
 from server.transport.parcel import NotCarried, pack, unpack
 
+PATIENCE_S = 30
+
 
 @contextmanager
 def line(here=None, there=None):
@@ -96,19 +98,19 @@ def test_answers_and_errors_come_back_as_they_were():
     there = {"add": lambda a, b: a + b, "later": lambda: later, "refuse": refuse, "meter": meter, "break": break_down}
     with line(there=there) as (here, _, _heard):
         slow = here.ask("later")
-        assert here.ask("add", 2, 3).result(5) == 5
+        assert here.ask("add", 2, 3).result(PATIENCE_S) == 5
         assert not slow.done()
         later.set_result([1])
-        assert slow.result(5) == [1]
+        assert slow.result(PATIENCE_S) == [1]
         with pytest.raises(Conflict, match="this key came before"):
-            here.ask("refuse").result(5)
+            here.ask("refuse").result(PATIENCE_S)
         with pytest.raises(Fault, match="KeyError"):
-            here.ask("break").result(5)
+            here.ask("break").result(PATIENCE_S)
         with pytest.raises(MeterRefused, match="meter 1 refused with ERR 04H") as refused:
-            here.ask("meter").result(5)
+            here.ask("meter").result(PATIENCE_S)
         assert refused.value.err == 4
         with pytest.raises(Fault):
-            here.ask("nobody knows this").result(5)
+            here.ask("nobody knows this").result(PATIENCE_S)
 
 
 class Changing:
@@ -127,8 +129,8 @@ def nested(depth):
 def test_an_answer_that_cannot_travel_is_an_error_and_not_silence(value):
     with line(there={"what": lambda: value, "next": lambda: 1}) as (here, _, _heard):
         with pytest.raises(NotCarried):
-            here.ask("what").result(5)
-        assert here.ask("next").result(5) == 1
+            here.ask("what").result(PATIENCE_S)
+        assert here.ask("next").result(PATIENCE_S) == 1
 
 
 def test_who_cannot_send_any_more_lets_go_of_the_line():
@@ -139,10 +141,10 @@ def test_who_cannot_send_any_more_lets_go_of_the_line():
         asked = here.ask("what")
         there._put(break_down)
         with pytest.raises((NoAnswer, Fault)):
-            asked.result(5)
+            asked.result(PATIENCE_S)
         with pytest.raises(NoAnswer):
-            here.ask("what").result(5)
-        assert heard[0].wait(5)
+            here.ask("what").result(PATIENCE_S)
+        assert heard[0].wait(PATIENCE_S)
 
 
 def test_who_gives_up_is_not_worked_for():
@@ -154,15 +156,15 @@ def test_who_gives_up_is_not_worked_for():
 
     with line(there={"work": work}) as (here, _, _heard):
         asked = here.ask("work")
-        assert begun.wait(5)
+        assert begun.wait(PATIENCE_S)
         assert asked.cancel()
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + PATIENCE_S
         while not waiting.cancelled() and time.monotonic() < deadline:
             time.sleep(0.01)
         assert waiting.cancelled()
         waiting2 = here.ask("work")
         with pytest.raises(CancelledError):
-            waiting2.result(5)
+            waiting2.result(PATIENCE_S)
 
 
 def test_rings_before_an_answer_are_heard_before_it():
@@ -178,7 +180,7 @@ def test_rings_before_an_answer_are_heard_before_it():
         for number in range(20):
             asked = here.ask("write", number)
             asked.add_done_callback(lambda done: known.append(("balance", str(done.result())) in heard))
-            assert asked.result(5) == number
+            assert asked.result(PATIENCE_S) == number
     assert len(heard) == 20, "each once"
     assert known == [True] * 20
 
@@ -187,7 +189,7 @@ def test_rings_alone_come_soon():
     rung = threading.Event()
     with line(here={"ring": lambda items: rung.set()}) as (_, there, _heard):
         there.gather("ring", ("meter", "1"))
-        assert rung.wait(5)
+        assert rung.wait(PATIENCE_S)
 
 
 def test_the_end_of_one_side_answers_what_the_other_has_asked():
@@ -196,10 +198,10 @@ def test_the_end_of_one_side_answers_what_the_other_has_asked():
         asked = here.ask("never")
         there.close()
         with pytest.raises(NoAnswer, match="may have been done"):
-            asked.result(5)
-        assert heard[0].wait(5)
+            asked.result(PATIENCE_S)
+        assert heard[0].wait(PATIENCE_S)
         with pytest.raises(NoAnswer):
-            here.ask("never").result(5)
+            here.ask("never").result(PATIENCE_S)
 
 
 def test_who_takes_nothing_is_let_go_and_keeps_nobody_waiting(monkeypatch):
@@ -212,7 +214,7 @@ def test_who_takes_nothing_is_let_go_and_keeps_nobody_waiting(monkeypatch):
         begun = time.monotonic()
         for number in range(200_000):
             end.gather("ring", ("meter", f"{number:0100d}"))
-        assert ended.wait(5)
+        assert ended.wait(PATIENCE_S)
         assert time.monotonic() - begun < 30
         end.close()
 

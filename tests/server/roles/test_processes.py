@@ -67,7 +67,7 @@ def after(seconds, work):
     return thread
 
 
-def watched(webs, until, timeout_s=10, told=None):
+def watched(webs, until, timeout_s=60, told=None):
     """Watch until this is true; `told` gets the ids whenever there are others."""
     give_up = time.monotonic() + timeout_s
 
