@@ -12,6 +12,7 @@ from server.store.append_only import unguarded
 from server.store.engine import open_engine, reader, upgrade, wal_reset_warning
 from server.store.months import parts
 from server.store.schema import APPEND_ONLY, metadata
+from tests.server.conftest import create_database, next_name
 
 ONLY_BY_MONTHS = {"booked_ms", "line_account_version"}  # of PostgreSQL: each month has that key for itself
 
@@ -94,3 +95,26 @@ def test_a_library_with_the_wal_reset_bug_is_named(version: tuple[int, ...], aff
     assert (warning is not None) == affected
     if warning:
         assert "3.51.3" in warning
+
+
+@pytest.mark.postgres
+def test_rows_that_change_all_the_time_have_room_for_it(postgres_folder: str) -> None:
+    engine = open_engine(create_database(postgres_folder, next_name("room"), "template_estate645"))
+    with engine.connect() as connection, connection.begin():
+        for table, key, changing in (
+            ("account", "account_id, kind", "balance_fen"),
+            ("meter_cursor", "meter_id, install_no, tier_period_start, total_wh", "read_at"),
+            ("meter_live", "meter_id", "reading_at"),
+        ):
+            filled = ", n" * key.count(",")
+            for statement in (
+                (
+                    f"INSERT INTO {table} (estate_id, {key}, {changing}) "
+                    f"SELECT 'e', lpad(n::text, 12, '0'){filled}, n FROM generate_series(1, 500) n"
+                ),
+                f"UPDATE {table} SET {changing} = {changing} + 1",
+            ):
+                connection.exec_driver_sql(statement)
+            hot = connection.exec_driver_sql(f"SELECT pg_stat_get_xact_tuples_hot_updated('{table}'::regclass)")
+            assert hot.scalar_one() == 500, table
+    engine.dispose()
