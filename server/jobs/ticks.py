@@ -7,7 +7,8 @@ and giving power back go on.
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 from sqlalchemy import Engine
@@ -21,6 +22,9 @@ from server.store.ledger import newest_event_at
 from server.store.unit import Unit, Writing
 
 CLOCK_JUMP_MAX_S = 60.0
+BATCH_S = 0.02  # of the writer's time for one batch of charges: a payment waits for the one that runs
+FIRST_METERS = 200  # of the first batch of a tick, before anything is known
+METERS_LEAST = 50  # of a batch, however slow the machine: each has a line of the revenue and a commit of its own
 
 log = logging.getLogger("estate645.jobs")
 
@@ -33,14 +37,32 @@ def charge_all(engine: Engine, writer: Writing, estate_id: str, now: Callable[[]
     with reader(engine) as connection:
         cycle_s = get_estate(connection, estate_id)["billing_cycle_s"]
         waiting = due_meters(connection, estate_id, now().world_s, cycle_s)
-    size, charged = billing.CHARGE_METERS_MAX, 0
+    charged, pace = 0, _Pace()
 
     def charge(unit: Unit, names: Sequence[str]) -> int:
-        return billing.charge_due(unit, estate_id, now(), meter_ids=names).meters
+        with pace.of(len(names)):
+            return billing.charge_due(unit, estate_id, now(), meter_ids=names).meters
 
-    for start in range(0, len(waiting), size):
-        charged += writer.run(partial(charge, names=waiting[start : start + size]))
+    start = 0
+    while names := waiting[start : start + pace.meters]:
+        charged += writer.run(partial(charge, names=names))
+        start += len(names)
     return charged
+
+
+class _Pace:
+    """How many meters a batch has: as many as the last one shows to take BATCH_S on this machine and database."""
+
+    def __init__(self) -> None:
+        self.meters = min(FIRST_METERS, billing.CHARGE_METERS_MAX)
+
+    @contextmanager
+    def of(self, meters: int) -> Iterator[None]:
+        """Time a batch of so many, from within: neither the wait for its turn nor the commit are its work."""
+        begun = time.monotonic()
+        yield
+        possible = round(meters * BATCH_S / max(time.monotonic() - begun, 1e-6))
+        self.meters = min(billing.CHARGE_METERS_MAX, max(METERS_LEAST, possible))
 
 
 class ClockGuard:

@@ -1,5 +1,7 @@
 """The billing tick, the clock guard, sealing and the look for anomalies."""
 
+from types import SimpleNamespace
+
 import pytest
 from sqlalchemy import func, select
 
@@ -124,6 +126,27 @@ def test_one_tick_charges_more_meters_than_fit_into_a_batch(sqlite_engine, decid
     writer.stop()
     assert {balance(sqlite_engine, account_id(number))[0] for number in range(1, 9)} == {5000 - 589}
     assert (sizes, decided) == ([3, 3, 2], [True])
+
+
+@pytest.mark.parametrize(
+    ("meter_us", "sizes"), [(200, [200, 100, 100, 100]), (1_000, [200, *[50] * 6]), (20, [200, 300])]
+)
+def test_a_batch_has_as_many_meters_as_fit_into_its_time(sqlite_engine, monkeypatch, meter_us, sizes):
+    taken, clock = [], [0.0]
+
+    def charge(unit, estate, now, *, meter_ids):
+        taken.append(len(meter_ids))
+        clock[0] += len(meter_ids) * meter_us / 1e6
+        return SimpleNamespace(meters=len(meter_ids))
+
+    monkeypatch.setattr(ticks, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(ticks.billing, "charge_due", charge)
+    monkeypatch.setattr(ticks, "due_meters", lambda *_: [str(n) for n in range(500)])
+    writer = Writer(sqlite_engine)
+    plant(writer, 1)
+    assert ticks.charge_all(sqlite_engine, writer, ESTATE, lambda: at(3600)) == 500
+    writer.stop()
+    assert taken == sizes
 
 
 def test_sealing_leaves_no_tail(engine, writer):
