@@ -6,10 +6,10 @@ which it can mean something.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from server.domain.ledger import SUSPENSE, PostedTopup
 from server.domain.local_fee import LOCAL
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from server.clock import Now
 
 NO_RULES = "{}"
+ID_BYTES = 16  # of order and payment numbers, random
 Row = Mapping[str, Any]
 
 
@@ -54,11 +55,10 @@ class Credit:
     home: Row | None
     reason: str = ""
     new_order: Row | None = None
+    account_id: str = field(init=False)  # the account that is credited
 
-    @property
-    def account_id(self) -> str:
-        """The account that is credited."""
-        return SUSPENSE if self.home is None else str(self.home["account_id"])
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "account_id", SUSPENSE if self.home is None else self.home["account_id"])
 
 
 def new_order(
@@ -68,7 +68,7 @@ def new_order(
     """The row of a new order."""
     return {
         "estate_id": estate_id,
-        "order_no": uuid4().hex,
+        "order_no": token_hex(ID_BYTES),
         "account_id": account_id,
         "amount_fen": amount_fen,
         "provider": provider,
@@ -125,15 +125,18 @@ def credit_all(
     ]
     payment_ids = _write(estate_id, booked, bundle, kept.limits_of(site), dues)
     bundle.send(connection)
-    left: dict[int, int] = {}
+    left: dict[int, int] = {}  # balances by batch, where debts took a share
     for (unit, one, answer), payment_id in zip(booked, payment_ids, strict=True):
         if one.home is not None:
             moved = partial(_recover, unit, estate_id, one, one.home, payment_id, dues.get(one.account_id))
             balance_fen = _follow(unit, estate_id, one, one.home, site, relays[one.account_id], moved)
-            left[answer.batch_seq] = answer.balance_fen if balance_fen is None else balance_fen
+            if balance_fen is not None:
+                left[answer.batch_seq] = balance_fen
+    if not left:
+        return answers
     return [
-        replace(answer, balance_fen=left.get(answer.batch_seq, answer.balance_fen))
-        if isinstance(answer, PostedTopup)
+        replace(answer, balance_fen=left[answer.batch_seq])
+        if isinstance(answer, PostedTopup) and answer.batch_seq in left
         else answer
         for answer in answers
     ]
@@ -196,7 +199,7 @@ def _recover(unit: Unit, estate_id: str, one: Credit, home: Row, payment_id: str
 def _payment(estate_id: str, one: Credit, answer: PostedTopup) -> dict[str, object]:
     return {
         "estate_id": estate_id,
-        "payment_id": uuid4().hex,
+        "payment_id": token_hex(ID_BYTES),
         "provider": one.money.provider,
         "transaction_id": one.money.transaction_id,
         "order_no": one.money.order_no,

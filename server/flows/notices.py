@@ -7,8 +7,8 @@ not.
 
 import json
 from collections.abc import Sequence
+from secrets import token_hex
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from sqlalchemy import RowMapping
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 CHANNELS = ("page", "sandbox")
 KIND_OF_EVENT = {EVENT_ALARM1: "alarm1", EVENT_ALARM2: "alarm2", EVENT_TRIP: "cut_warning"}
+ID_BYTES = 16  # of a notice, random
+_ARGUMENTS = json.JSONEncoder(sort_keys=True).encode
 PAY_STEP_FEN = 1000  # amounts that a warning suggests are whole tens of yuan
 
 
@@ -53,23 +55,8 @@ def add(
     now: "Now", not_before_at: int = 0,
 ) -> None:  # fmt: skip
     """Queue one notice on every channel, as `enqueue` does, together with other writes."""
-    text = json.dumps(arguments, sort_keys=True)
-    rows: list[dict[str, object]] = [
-        {
-            "estate_id": estate_id,
-            "notice_id": uuid4().hex,
-            "account_id": account_id,
-            "kind": kind,
-            "channel": channel,
-            "arguments": text,
-            "status": "queued",
-            "event_at": now.world_s,
-            "created_ms": now.machine_ms,
-            "not_before_at": not_before_at,
-        }
-        for channel in CHANNELS
-    ]
-    kept.add(bundle, rows)
+    own = (account_id, kind, _ARGUMENTS(arguments), now.world_s, now.machine_ms, not_before_at)
+    kept.add(bundle, estate_id, [(token_hex(ID_BYTES), channel, *own) for channel in CHANNELS])
     unit.announce("notice", account_id)
 
 

@@ -89,7 +89,8 @@ class _Write(NamedTuple):
 def _bound(text: str, rows: Rows) -> Statement:
     """What is None in all rows is said in the text: SQLite's driver binds None ten times slower than a number."""
     first = rows[0]
-    empty = {place for place, value in enumerate(first) if value is None and all(row[place] is None for row in rows)}
+    maybe = [place for place, value in enumerate(first) if value is None]
+    empty = {place for place in maybe if [*map(itemgetter(place), rows)].count(None) == len(rows)}
     kept = [place for place in range(len(first)) if place not in empty]
     if not empty or len(kept) < 2:  # one place alone would come as a value, not as a tuple
         return Statement(text, rows, many=True)

@@ -31,6 +31,22 @@ _ACCOUNTS = Query(
         account.c.estate_id == bindparam("estate_id"), among(account.c.account_id, "account_ids")
     )
 )
+_MOVED = (
+    "account_id",
+    "balance_fen",
+    "residue_nf",
+    "version",
+    "level",
+    "alarm1_fen",
+    "alarm2_fen",
+    "overdraft_fen",
+    "close_allowed_fen",
+)
+_STANDING = Query(
+    lambda among: select(*(account.c[name] for name in _MOVED)).where(
+        account.c.estate_id == bindparam("estate_id"), among(account.c.account_id, "account_ids")
+    )
+)
 Row = dict[str, Any]
 
 
@@ -51,12 +67,12 @@ def standing(connection: Connection, estate_id: str, idem_keys: Sequence[str], a
     batches, accounts, newest = send(
         connection,
         _BATCHES.of(connection, estate_id=estate_id, idem_keys=idem_keys),
-        _ACCOUNTS.of(connection, estate_id=estate_id, account_ids=account_ids),
+        _STANDING.of(connection, estate_id=estate_id, account_ids=account_ids),
         _NEWEST.of(connection, estate_id=estate_id),
     )
     return Standing(
         {row["idem_key"]: row for row in _BATCHES.named(connection, batches)},
-        {row["account_id"]: row for row in _ACCOUNTS.named(connection, accounts)},
+        {row["account_id"]: row for row in _STANDING.named(connection, accounts)},
         newest.rows[0][0] or 0,
     )
 

@@ -11,11 +11,16 @@ from server.store.schema import account, app_user, notice
 WAITING = ("queued", "sent")
 
 
-def add(bundle: Bundle, rows: Sequence[dict[str, object]]) -> None:
-    """Insert notices as given."""
-    if rows:
-        names = tuple(rows[0])
-        bundle.insert(notice, names, [tuple(row[name] for name in names) for row in rows])
+_NEW = (
+    "estate_id", "status", "notice_id", "channel", "account_id", "kind", "arguments", "event_at", "created_ms",
+    "not_before_at",
+)  # fmt: skip
+New = tuple[str, str, str, str, str, int, int, int]
+
+
+def add(bundle: Bundle, estate_id: str, rows: Sequence[New]) -> None:
+    """Queue notices: id, channel, account, kind, arguments, when in world and machine time, not before."""
+    bundle.insert(notice, _NEW, [(estate_id, "queued", *row) for row in rows])
 
 
 def queued(connection: Connection, estate_id: str, now_s: int, *, limit: int) -> Sequence[RowMapping]:
