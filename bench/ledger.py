@@ -23,7 +23,7 @@ import pysqlite3
 
 from bench.deduct_tick import ESTATE
 from bench.ledger_estate import Books, databases, paid
-from bench.ledger_growth import growth_row
+from bench.ledger_growth import growth_rows
 from bench.ledger_raw import noted, replayed
 from bench.machine import Load, LoadMeter
 from bench.report import BenchFailed, Peer, Result, progress, spread
@@ -236,4 +236,4 @@ def _driver(books: Books) -> Callable[[], Any]:
 
 def _growth(quick: bool, whole: bool) -> list[Result]:
     with databases(KINDS) as makers:
-        return [growth_row(kind, make, quick=quick, whole=whole) for kind, make in makers.items()]
+        return [row for kind, make in makers.items() for row in growth_rows(kind, make, quick=quick, whole=whole)]

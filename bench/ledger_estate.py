@@ -47,8 +47,12 @@ class Books:
         self.vacuum()
 
     def vacuum(self) -> None:
-        """What the autovacuum of a server in service has done meanwhile."""
-        if self.engine.dialect.name == "postgresql":
+        """What a server in service has done meanwhile: the autovacuum, or the thread that copies SQLite's log."""
+        if self.engine.dialect.name == "sqlite":
+            pooled = self.engine.raw_connection()
+            pooled.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            pooled.close()
+        else:
             with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 connection.exec_driver_sql("VACUUM ANALYZE")
 

@@ -26,6 +26,7 @@ BUSY_TIMEOUT_MS = 10_000
 CACHED_STATEMENTS = 512  # of one SQLite connection: more than there are different queries
 CONNECTIONS_MAX = 64  # readers at once; web.reading admits fewer, so that nobody waits for one
 WRITER_CACHE_KIB = 262_144  # at most: a page of the journal's index for each of 50,000 accounts, and the rest
+LOG_PAGES_MAX = 16_384  # 64 MiB of SQLite's log; a commit that finds so much copies what nobody else has copied yet
 BIG_READ_MIB = 64  # of PostgreSQL's memory for a join of a window of the journal with its readings
 BEGIN_OPTION = "estate645_begin"
 INSUFFICIENT_PRIVILEGE = "42501"
@@ -76,13 +77,24 @@ def wal_reset_warning(version: tuple[int, ...]) -> str | None:
     )
 
 
+def _one_may_copy_beside() -> bool:
+    """Whether this SQLite library bears checkpoints beside the writer, and can say what there is to copy (3.51)."""
+    found: tuple[int, ...] = pysqlite3.sqlite_version_info
+    return found >= WAL_RESET_FIXED
+
+
+def leaves_checkpoints(engine: Engine) -> bool:
+    """Whether commits leave it to somebody else to copy the log into the file."""
+    return engine.dialect.name == "sqlite" and _one_may_copy_beside()
+
+
 def _open_sqlite(url: str) -> Engine:
     """Two pools over one file: connections that may write, and those that `reader` gives, which never can.
 
     The connection used last is taken first, since its statements and pages are still there.
     """
     same_file = _FileWatch(url.removeprefix("sqlite:///"))
-    engine = _sqlite_pool(url, same_file, ())
+    engine = _sqlite_pool(url, same_file, (f"wal_autocheckpoint={LOG_PAGES_MAX}",) if _one_may_copy_beside() else ())
     reading = _reading[engine] = _sqlite_pool(url, same_file, ("query_only=ON",))
     event.listen(engine, "engine_disposed", lambda _engine: reading.dispose())
     return engine

@@ -22,6 +22,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from server.errors import EstateError, StorageUnavailable
+from server.store.checkpoints import beside
 from server.store.direct import CHANGES, begin_unit, keep_unit, note_change, undo_unit
 from server.store.engine import begin_writing, unavailable
 from server.store.unit import UNNAMED, Alike, Item, Unit
@@ -73,6 +74,7 @@ class Writer:
         self._commit_s = 0.0
         self._listeners: list[Callable[[str, str], None]] = []
         self._connection: Connection | None = None
+        self._checkpoints = beside(engine)
         self._thread = Thread(target=self._serve, name="estate645-writer", daemon=True)
         self._thread.start()
 
@@ -113,6 +115,8 @@ class Writer:
         while self._wait():
             self._group()
         self._close()
+        if self._checkpoints is not None:
+            self._checkpoints.stop()
 
     def _wait(self) -> bool:
         """Sleep until there is work; False when stopped and drained."""
@@ -178,6 +182,8 @@ class Writer:
             self._passed_over = bool(group.urgent and self._ordinary)
         self._expected = group.urgent
         self._answer(group.done, group.failed)
+        if self._checkpoints is not None:
+            self._checkpoints.wake()
 
     def _answer(self, done: list[_Job], failed: list[tuple[_Job, BaseException]]) -> None:
         rings = dict.fromkeys(ring for job in done for ring in job.announcements or ())

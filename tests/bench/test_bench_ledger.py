@@ -80,5 +80,5 @@ def test_a_quick_run_measures_every_row():
     done = subprocess.run(command, capture_output=True, text=True, timeout=590, check=False)
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)["results"]
-    assert len(results) == 12
+    assert len(results) == 13
     assert all(row["value"] > 0 and row["ratio"] > 0 and row["floor"] is None for row in results)
