@@ -92,6 +92,11 @@ def _run(argv: Sequence[str] | None) -> int:
     except EstateError as error:
         print(f"estate645 {arguments.command}: {_said(error, arguments)}", file=sys.stderr)
         return 2
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"estate645 {arguments.command}: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
 
 
 def _said(error: Exception, arguments: argparse.Namespace) -> str:

@@ -22,6 +22,7 @@ from server.cli.estate_draft import draft, untold
 from server.cli.languages import LANGUAGES, told
 from server.cli.languages import mark as _
 from server.cli.lines import add_server_options, is_networked, opened, running_bus
+from server.cli.outputs import refuse_unwritable
 from server.collect.port import LineSettings
 from server.collect.scanning import PROTOCOLS, Findings, Scanner, Sought
 from server.collect.serial_port import BAUDS, PARITY_FLAGS
@@ -57,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Scan, print and write; what was found before an interruption is kept."""
     if arguments.tries < 1 or arguments.wait_ms < 1:
         raise EstateError("--tries and --wait-ms must be at least 1")
+    refuse_unwritable(arguments.out)
     if arguments.out is not None and arguments.out.exists():
         raise EstateError(f"{arguments.out} exists already; name another file, or remove it")
     linger_s = min(arguments.wait_ms, 500) / 1000

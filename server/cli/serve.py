@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from server.app import Application
+from server.cli.outputs import refuse_unwritable
 from server.config import Config, load
 from server.errors import ConfigError
 from server.roles.desk import Desk
@@ -40,6 +41,7 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM."""
     log_to_stderr()
+    refuse_unwritable(arguments.ready)
     config = _with_options(load(arguments.config), arguments)
     refuse_without_assets()
     listener = _listen(config)

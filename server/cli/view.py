@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import DBAPIError
 
+from server.cli.outputs import refuse_unwritable
 from server.config import load
 from server.domain.anomalies import (
     BACKWARDS,
@@ -67,6 +68,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write one JSON object a line."""
+    refuse_unwritable(arguments.out)
     url = arguments.database or load(arguments.config).database_url
     lines = (json.dumps(row) + "\n" for row in rows(url, arguments.from_s, arguments.until_s, arguments.tolerance))
     if arguments.out is None:

@@ -184,7 +184,10 @@ class RelayLane:
         return True
 
     async def _send(self, order: ControlOrder, meter: MeterState, offset_s: int) -> bool:
-        """Send 1CH once if the generation still holds; whether it went out."""
+        """Send 1CH once if the generation still holds; whether the relay is looked at after it.
+
+        So it is behind a password that cannot be sent: a relay that nobody can move is to be seen as one.
+        """
         await self._line.quiet()
         now, asked = self._clocks.world_now(), monotonic()  # a pause after the check eats into the frame's lifetime
         if not await self._may_send(order):
@@ -213,7 +216,9 @@ class RelayLane:
         except PortError as error:
             await self._report_both(order, said, "no_reply", f"the port went away: {error}")
             raise
-        except (CoreError, SecretLocked) as error:
+        except SecretLocked as error:
+            await self._report(order, "refused", f"not sent: {error}")
+        except CoreError as error:
             await self._report(order, "refused", f"not sent: {error}")
             return False
         else:

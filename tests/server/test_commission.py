@@ -6,7 +6,7 @@ import json
 import pytest
 
 from server.cli import commission, doctor
-from server.cli.commission.proofs import Ground, ground_of
+from server.cli.commission.proofs import Ground, Proof, ground_of
 from server.errors import ConfigError, Refused
 from server.flows.estates import import_estate
 from server.store.engine import open_engine, upgrade
@@ -82,6 +82,17 @@ def test_a_wrong_password_fails_the_trip_and_leaves_the_power_on(port, capsys):
     code, out = walk(capsys, port, "--spare-meter", SPARE, "--yes", "--json", "--wait-ms", 300)
     found = outcomes(json.loads(out), SPARE)
     assert (code, found["trip"], found["close"]) == (1, "failed", "passed")
+
+
+@pytest.mark.parametrize(("outcome", "hinted"), [("failed", True), ("passed", False)])
+def test_where_no_meter_answers_the_line_is_named_and_what_finds_another(monkeypatch, capsys, outcome, hinted):
+    async def look(_arguments, _refusal, _secret, proofs):
+        proofs += [Proof("port", "/dev/null", "passed", ""), Proof("register", SPARE, outcome, "")]
+
+    monkeypatch.setattr(commission, "_walk", look)
+    code, out = walk(capsys, "/dev/null", "--meters", SPARE)
+    assert code == hinted
+    assert ("no meter answered at 9600 8E1; estate645 scan /dev/null finds" in out) == hinted
 
 
 def test_without_a_person_or_yes_nothing_is_switched(port, capsys, monkeypatch):

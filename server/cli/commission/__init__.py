@@ -25,6 +25,7 @@ from server.cli.commission.report import Report
 from server.cli.languages import mark as _
 from server.cli.languages import told
 from server.cli.lines import machine_clocks, opened
+from server.cli.outputs import refuse_unwritable
 from server.collect.line import BusLine
 from server.collect.port import LineSettings
 from server.collect.readout import MeterState, Readout
@@ -32,6 +33,9 @@ from server.collect.work import MeterPlan
 from server.errors import ConfigError, Refused
 
 DIGITS = 12
+SILENT = _(
+    "no meter answered at %(line)s; estate645 scan %(port)s finds speed, parity and addresses of those that are there"
+)
 Confirm = Callable[[str], str]
 
 
@@ -58,6 +62,7 @@ def run(arguments: argparse.Namespace, feeds: Callable[[str], str], confirm: Con
         zone = ZoneInfo(arguments.time_zone)
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise ConfigError(f"--time-zone {arguments.time_zone!r} is not known; allowed: a name such as UTC") from error
+    refuse_unwritable(arguments.out)
     secret = _secret(arguments)
     proofs: list[Proof] = []
     began = datetime.now(zone)
@@ -65,6 +70,8 @@ def run(arguments: argparse.Namespace, feeds: Callable[[str], str], confirm: Con
     asyncio.run(_walk(arguments, _allowed(arguments, feeds, confirm), secret, proofs))
     report = Report(url, line, ground_of(url), began, "estate645", proofs)
     _hand_over(report, arguments)
+    if not arguments.json and all(one.outcome != "passed" for one in proofs if one.subject != url):
+        print(told(SILENT, arguments.lang, line=f"{line.baud} 8{line.parity}{line.stop_bits}", port=url))
     return 1 if report.failed else 0
 
 
