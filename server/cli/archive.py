@@ -18,11 +18,12 @@ from sqlalchemy import Connection, Engine
 from server.admin.archiving import archive_step
 from server.admin.client import Admin
 from server.cli.archive_readings import list_months, move_months, restore_month
+from server.cli.languages import LANGUAGES, told, wrong
+from server.cli.languages import mark as _
 from server.cli.verify import database_of, existing
 from server.clock import Clock
 from server.config import load
 from server.domain.archive import present
-from server.errors import ConfigError
 from server.flows.archive import file_hash, is_next_to_restore, missing_batches, write_archive
 from server.flows.reading_archive import last_month
 from server.pay.signing import load_private_key
@@ -49,6 +50,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings of the server")
     parser.add_argument("--database", metavar="URL", help="database; on PostgreSQL with the role that owns its tables")
+    parser.add_argument("--lang", choices=LANGUAGES, default="both", help="both unless given")
     parser.set_defaults(run=run)
 
 
@@ -62,25 +64,25 @@ def _date(text: str) -> date:
 def run(arguments: argparse.Namespace) -> int:
     """Move, restore or list."""
     if arguments.readings and (arguments.out is None or arguments.restore):
-        raise ConfigError("name --out DIR to archive readings, and --restore FILE alone to put them back")
+        raise wrong(_("name --out DIR to archive readings, and --restore FILE alone to put them back"))
     if not arguments.readings and (
         (arguments.before is None) != (arguments.out is None) or (arguments.before and arguments.restore)
     ):
-        raise ConfigError("name --before DATE and --out DIR to archive, or --restore FILE to put an archive back")
+        raise wrong(_("name --before DATE and --out DIR to archive, or --restore FILE to put an archive back"))
     if arguments.out is not None and not arguments.out.is_dir():
-        raise ConfigError(f"there is no folder {arguments.out}; make it, or name another one")
+        raise wrong(_("there is no folder %(path)s; make it, or name another one"), path=arguments.out)
     url = database_of(arguments)
     with existing(url) as engine:
         if arguments.out is None and arguments.restore is None:
-            return _list(engine)
+            return _list(engine, arguments.lang)
         with reader(engine) as connection:
             estates = [str(row["estate_id"]) for row in list_estates(connection)]
         for estate_id in estates:
             with _steps(engine, url, estate_id) as (step, writer):
                 if arguments.restore and arguments.restore.suffix == READINGS:
-                    restore_month(engine, estate_id, step, arguments.restore.resolve())
+                    restore_month(engine, estate_id, step, arguments.restore.resolve(), arguments.lang)
                 elif arguments.restore:
-                    _restore(engine, estate_id, arguments.restore.resolve(), step)
+                    _restore(engine, estate_id, arguments.restore.resolve(), step, arguments.lang)
                 elif arguments.readings:
                     _move_readings(engine, estate_id, arguments, step, writer)
                 else:
@@ -114,7 +116,10 @@ def _owned(connection: Connection) -> None:
     """ConfigError for a role of PostgreSQL that may not delete."""
     held = privileges(connection)
     if held is not None and not held.owns:
-        raise ConfigError(f"role {held.role} may not delete lines; name a --database URL with the role {held.owner}")
+        raise wrong(
+            _("role %(role)s may not delete lines; name a --database URL with the role %(owner)s"),
+            role=held.role, owner=held.owner,
+        )  # fmt: skip
 
 
 def _key(arguments: argparse.Namespace) -> Ed25519PrivateKey | None:
@@ -131,10 +136,11 @@ def _move_readings(
         zone = ZoneInfo(get_estate(connection, estate_id)["time_zone"])
     before_s = int(datetime.combine(arguments.before, time(), zone).timestamp()) if arguments.before else None
     before = last_month(now, load(arguments.config).readings_months, before_s)
-    move_months(engine, estate_id, step, writer, before, arguments.out.resolve(), now, _key(arguments))
+    move_months(engine, estate_id, step, writer, before, arguments.out.resolve(), now, _key(arguments), arguments.lang)
 
 
 def _move(engine: Engine, estate_id: str, arguments: argparse.Namespace, step: Step) -> None:
+    lang = arguments.lang
     with reader(engine) as connection:
         _owned(connection)
         zone = ZoneInfo(get_estate(connection, estate_id)["time_zone"])
@@ -142,14 +148,16 @@ def _move(engine: Engine, estate_id: str, arguments: argparse.Namespace, step: S
         key = _key(arguments)
         cleared = _clear(step)  # what a stopped run has left
         if cleared:
-            print(f"estate {estate_id}: {cleared} lines that were archived before are deleted now")
+            before = _("estate %(estate)s: %(lines)s lines that were archived before are deleted now")
+            print(told(before, lang, estate=estate_id, lines=cleared))
         path = write_archive(connection, estate_id, until_at, arguments.out.resolve(), Clock().now(), key)
     act = step(step="move", file=str(path))
-    print(
-        f"estate {estate_id}: batches {act['first_seq']} to {act['last_seq']}, {act['lines']} lines, are in {path}\n"
-        f"  SHA-256 {act['file_sha256']}, last hash {act['hash']}{'' if key else ' (not signed: no heads_key)'}"
-    )
-    print(f"  {_clear(step)} lines deleted from the database")
+    moved = _("estate %(estate)s: batches %(first_seq)s to %(last_seq)s, %(lines)s lines, are in %(path)s")
+    print(told(moved, lang, **act, estate=estate_id, path=path))
+    print("  " + told(_("SHA-256 %(file_sha256)s, last hash %(hash)s"), lang, **act))
+    if key is None:
+        print("  " + told(_("not signed: there is no heads_key"), lang))
+    print("  " + told(_("%(lines)s lines deleted from the database"), lang, lines=_clear(step)))
 
 
 def _clear(step: Step) -> int:
@@ -159,22 +167,24 @@ def _clear(step: Step) -> int:
     return total
 
 
-def _restore(engine: Engine, estate_id: str, path: Path, step: Step) -> None:
+def _restore(engine: Engine, estate_id: str, path: Path, step: Step, lang: str) -> None:
     with reader(engine) as connection:
         act = is_next_to_restore(connection, estate_id, path, file_hash(path))
         runs = list(missing_batches(connection, estate_id, act))
     lines = sum(int(step(step="put_back", file=str(path), batches=batches)["lines"]) for batches in runs)
     step(step="restored", file=str(path))
-    print(f"estate {estate_id}: {lines} lines of batches {act.first_seq} to {act.last_seq} are in the database again")
+    back = _("estate %(estate)s: %(lines)s lines of batches %(first)s to %(last)s are in the database again")
+    print(told(back, lang, estate=estate_id, lines=lines, first=act.first_seq, last=act.last_seq))
 
 
-def _list(engine: Engine) -> int:
+def _list(engine: Engine, lang: str) -> int:
     with reader(engine) as connection:
         for row in list_estates(connection):
             kept = present(acts(connection, row["estate_id"]))
-            print(f"estate {row['estate_id']}: {len(kept)} archives")
+            print(told(_("estate %(estate)s: %(count)s archives"), lang, estate=row["estate_id"], count=len(kept)))
             for act in kept:
-                print(f"  {act.file}: batches {act.first_seq} to {act.last_seq}, {act.lines} lines, "
-                      f"SHA-256 {act.file_sha256}")  # fmt: skip
-            list_months(engine, row["estate_id"])
+                span = {"first": act.first_seq, "last": act.last_seq, "lines": act.lines}
+                said = told(_("batches %(first)s to %(last)s, %(lines)s lines"), lang, **span)
+                print(f"  {act.file}: {said}; SHA-256 {act.file_sha256}")
+            list_months(engine, row["estate_id"], lang)
     return 0

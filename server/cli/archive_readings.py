@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Engine
 
 from server.admin.archiving import READINGS
+from server.cli.languages import mark as _
+from server.cli.languages import told
 from server.clock import Now
 from server.domain.reading_archive import ReadingAct, present
 from server.flows import reading_archive as flow
@@ -24,7 +26,7 @@ Step = Callable[..., dict[str, Any]]
 
 def move_months(
     engine: Engine, estate_id: str, step: Step, writer: Writing | None, before: int, out: Path, now: Now,
-    key: Ed25519PrivateKey | None,
+    key: Ed25519PrivateKey | None, lang: str = "both",
 ) -> None:  # fmt: skip
     """Move every month before the month `before`; `writer` is this process's own, None beside a running server."""
     with reader(engine) as connection:
@@ -34,10 +36,12 @@ def move_months(
         path = out / act.file
         if path.is_file() and file_hash(path) == act.file_sha256:
             if count := _leave(engine, estate_id, step, writer, act, path):
-                print(f"estate {estate_id}: {count} readings that were archived before are deleted now")
+                cleared = _("estate %(estate)s: %(count)s readings that were archived before are deleted now")
+                print(told(cleared, lang, estate=estate_id, count=count))
         else:
             absent.add(act.month)
-            print(f"estate {estate_id}: readings of {act.month} are here still; name the folder with {act.file}")
+            here = _("estate %(estate)s: readings of %(month)s are here still; name the folder with %(file)s")
+            print(told(here, lang, estate=estate_id, month=act.month, file=act.file))
     with reader(engine) as connection:
         months = flow.months_to_move(connection, estate_id, before)
     moved = 0
@@ -48,14 +52,17 @@ def move_months(
         with reader(engine) as connection:
             path = flow.write_readings(connection, estate_id, month, out, now, key)
         act = ReadingAct(**step(step=f"{READINGS}move", file=str(path)))
-        signed = "" if key else " (not signed: no heads_key)"
-        print(
-            f"estate {estate_id}: {act.readings} readings of {name} are in {path}\n  SHA-256 {act.file_sha256}{signed}"
-        )
-        print(f"  {_leave(engine, estate_id, step, writer, act, path)} readings deleted from the database")
+        written = _("estate %(estate)s: %(count)s readings of %(month)s are in %(path)s")
+        print(told(written, lang, estate=estate_id, count=act.readings, month=name, path=path))
+        print(f"  SHA-256 {act.file_sha256}")
+        if key is None:
+            print("  " + told(_("not signed: there is no heads_key"), lang))
+        gone = _leave(engine, estate_id, step, writer, act, path)
+        print("  " + told(_("%(count)s readings deleted from the database"), lang, count=gone))
         moved += 1
     if not moved:
-        print(f"estate {estate_id}: no reading of before {flow.name_of(before)} is left to archive")
+        none = _("estate %(estate)s: no reading of before %(month)s is left to archive")
+        print(told(none, lang, estate=estate_id, month=flow.name_of(before)))
 
 
 def _leave(
@@ -82,7 +89,7 @@ def _leave(
     return total
 
 
-def restore_month(engine: Engine, estate_id: str, step: Step, path: Path) -> None:
+def restore_month(engine: Engine, estate_id: str, step: Step, path: Path, lang: str = "both") -> None:
     """Put the readings of a file back."""
     with reader(engine) as connection:
         act = flow.to_restore(connection, estate_id, path, file_hash(path))
@@ -90,12 +97,14 @@ def restore_month(engine: Engine, estate_id: str, step: Step, path: Path) -> Non
     while after is not None:
         after = step(step=f"{READINGS}put_back", file=str(path), after=after)["after"]
     step(step=f"{READINGS}restored", file=str(path))
-    print(f"estate {estate_id}: {act.readings} readings of {act.month} are in the database again")
+    back = _("estate %(estate)s: %(count)s readings of %(month)s are in the database again")
+    print(told(back, lang, estate=estate_id, count=act.readings, month=act.month))
 
 
-def list_months(engine: Engine, estate_id: str) -> None:
+def list_months(engine: Engine, estate_id: str, lang: str) -> None:
     """Say which months are in which files."""
     with reader(engine) as connection:
         kept = present(store.acts(connection, estate_id))
     for act in kept:
-        print(f"  {act.file}: {act.readings} readings of {act.month}, SHA-256 {act.file_sha256}")
+        said = told(_("%(count)s readings of %(month)s"), lang, count=act.readings, month=act.month)
+        print(f"  {act.file}: {said}; SHA-256 {act.file_sha256}")

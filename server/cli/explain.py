@@ -27,6 +27,7 @@ from server.web.api.bills import bill_of
 from server.web.bill_words import Said, bill_said, line_said, when
 from server.web.formats import Formats, fen_exact, kwh_exact, signed_yuan, yuan
 from server.web.i18n import translations
+from server.web.words import LEDGER
 
 _TONGUES = {"en": "en", "zh": "zh_CN"}
 _SEPARATORS = {"en": ": ", "zh": "："}
@@ -110,12 +111,18 @@ def _formats(bill: Bill, tongue: str) -> Formats:
     )  # no year is the present one: all are said
 
 
+def kind_said(kind: str, lang: str) -> str:
+    """What a line is for, as the pages call it."""
+    en, zh = (translations(_TONGUES[tongue]).gettext(LEDGER.get(kind, kind)) for tongue in ("en", "zh"))
+    return said(en, zh, lang)
+
+
 def _brief(bill: Bill, line: BillLine, lang: str) -> str:
     """One line of a day or month: number, time, registers, energy, exact charge, amount, balance."""
     booked, f = line.booked, _formats(bill, "en")
     own = [f"  {bill.name.account_id}:{booked.line.account_version}"]
     if line.derived is None:
-        own += [f.full(booked.event_at), say(booked.kind, lang)]
+        own += [f.full(booked.event_at), kind_said(booked.kind, lang)]
     else:
         start, end = line.derived.start, line.derived.end
         own += [

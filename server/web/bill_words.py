@@ -26,6 +26,17 @@ FIGURES = {
 }  # fmt: skip
 
 
+MEANINGS = {  # lines whose name alone does not say where they come from
+    "recovery": _("the share of a top-up that goes to debts, as the rule for debts says"),
+    "recovery_return": _("a top-up was reversed, and what of it had gone to debts came back"),
+    "instalment": _("one instalment of the plan for debts that was agreed with the household"),
+    "meter_settled": _("what the meter itself still had, or had overdrawn, when the household moved"),
+    "void": _("a reading was taken back, and what had been charged by it is given back; it is charged again"),
+    "recharge": _("went into the meter, which keeps the credit itself"),
+    "recharge_return": _("the meter did not take it, so it came back"),
+}
+
+
 class Said(NamedTuple):
     """One thing that a bill says."""
 
@@ -68,6 +79,8 @@ def line_said(line: BillLine, f: Formats, gettext: Gettext) -> list[Said]:
         rows += _correction_said(line.correction, line, f, gettext)
     else:
         rows.append(Said(gettext(_("Time")), f.full(booked.event_at)))
+        if booked.kind in MEANINGS:
+            rows.append(Said(gettext(_("Meaning")), gettext(MEANINGS[booked.kind])))
         if booked.memo:
             rows.append(Said(gettext(_("Note")), booked.memo))
         rows.append(Said(gettext(_("Amount")), signed_yuan(booked.line.amount_fen)))

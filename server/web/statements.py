@@ -42,6 +42,7 @@ Account = Annotated[str, Path(max_length=64)]
 Month = Annotated[str, Path(max_length=12)]
 PaymentId = Annotated[str, Path(max_length=64)]
 HASH_SHOWN = 16
+ESTIMATED = "estimated: "  # so begins the detail of a final register that nobody read
 SHARED, SHARES_MAX = "shared", 100
 
 
@@ -256,7 +257,9 @@ def receipt(conn: Connection, desk: Desk, payment_id: str) -> Paper:
     rows += [(_("of it to %(ledger)s") % {"ledger": words[ledger]}, yuan(fen)) for ledger, fen in parts.items()]
     if parts:
         rows.append((_("of it for electricity"), yuan(paid["amount_fen"] - sum(parts.values()))))
-    rows.append((_("Balance afterwards"), "—" if after_fen is None else yuan(after_fen)))
+    estimate = _estimate(conn, desk, paid["event_at"])
+    afterwards = _("Balance afterwards (est.)") if estimate else _("Balance afterwards")
+    rows.append((afterwards, "—" if after_fen is None else yuan(after_fen)))
     rows += _went_back(conn, desk, payment_id, parts)
     meters = [one.meter_id for one in meters_of_account(conn, estate_id, home)]
     facts = (
@@ -267,12 +270,31 @@ def receipt(conn: Connection, desk: Desk, payment_id: str) -> Paper:
         (_("Transaction"), paid["transaction_id"]),
         (_("Explained as bill"), kept.bill_of(conn, estate_id, paid["batch_seq"], home)),
     )
-    block = Block(_("Top-up"), (Column(_("What")), Column(_("Amount"), figures=True)), tuple(rows), sums=1)
+    block = Block(_("Top-up"), (Column(_("What")), Column(_("Amount"), figures=True)), tuple(rows), estimate, sums=1)
     foot = (
         _("Batch %(batch)d of the ledger. A prepayment for electricity; this is no tax invoice.")
         % {"batch": paid["batch_seq"]},
     )
     return Paper(f"receipt-{payment_id}", _("Prepayment receipt"), desk.estate.name, facts, (block,), foot)
+
+
+def _estimate(conn: Connection, desk: Desk, at: int) -> str:
+    """What of the balance at that instant rests on a final register that was estimated; "" where all were read."""
+    estimated = dict[str, str]()
+    for one in reversed(accounts.life(conn, desk.estate.estate_id, desk.row["account_id"])):
+        if one["world_at"] > at or not one["meter_id"] or one["act"] not in FINALS:
+            continue
+        if one["act"] == "moved_out" and one["detail"].startswith(ESTIMATED):
+            estimated[one["meter_id"]] = _plain(detail_said(one["detail"], desk.f, desk.f.said))
+        elif one["act"] == "final_corrected":
+            estimated.pop(one["meter_id"], None)
+    _ = desk.f.said
+    said = [f"{meter_number(meter)} · {how}" for meter, how in estimated.items()]
+    return (
+        _("The balance rests on a final register that was estimated: %(how)s") % {"how": "; ".join(said)}
+        if said
+        else ""
+    )
 
 
 def _went_back(conn: Connection, desk: Desk, payment_id: str, parts: Mapping[str, int]) -> list[tuple[str, str]]:

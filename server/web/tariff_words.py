@@ -1,10 +1,17 @@
-"""A tariff version in words: prices, tiers, seasons, windows, as a price list would say them."""
+"""A tariff version as a price list says it: a table of prices for each season that differs, and words for the rest.
 
-from collections.abc import Callable, Hashable, Iterator
+The rows of a table are the tiers where there is one price all day, and the rates where there are several; then its
+columns are the tiers. Ranges of tiers are kWh of the tier period.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
 
 from core.tariff import Period, Season, TariffVersion, tiers_at
-from core.tariff_terms import ALL_MONTHS, REGISTERS
+from core.tariff_terms import REGISTERS
 from core.tariff_windows import FLAT
+from server.web import words
 from server.web.bill_words import RATES, Said, registers_said
 from server.web.formats import Formats, kwh, months_said, price_trimmed
 from server.web.i18n import mark as _
@@ -13,93 +20,114 @@ from server.web.tariff_names import DAY_KINDS
 Gettext = Callable[[str], str]
 
 
-def version_said(version: TariffVersion, f: Formats, gettext: Gettext) -> list[Said]:
-    """What a version says, as labels and words."""
-    rows = list(_prices(version, gettext))
-    rows += list(_tiers(version, gettext))
-    if version.free_quota_wh:
-        rows.append(Said(gettext(_("Free quota")), kwh(version.free_quota_wh)))
-    if version.levies_nf_per_wh:
-        rows.append(Said(gettext(_("Levies, contained")), _yuan(version.levies_nf_per_wh, gettext)))
-    return rows + list(_windows(version, f, gettext)) + list(_registers(version, gettext))
+class Head(NamedTuple):
+    """A tier or a rate: what it is called, and its range of energy or its hours ("" where it has none)."""
+
+    label: str
+    note: str
 
 
-def _alike(version: TariffVersion, key: Callable[[Season], Hashable]) -> list[tuple[Season, tuple[int, ...]]]:
-    """Seasons that differ in this, each with the months of all that are as it is."""
-    found: dict[Hashable, tuple[Season, tuple[int, ...]]] = {}
+class PriceRow(NamedTuple):
+    """One row of a table: yuan a kWh in each of its columns."""
+
+    head: Head
+    prices: tuple[str, ...]
+
+
+class PriceTable(NamedTuple):
+    """The prices of some months; no columns have heads where there is one price in each row."""
+
+    months: tuple[int, ...]
+    columns: tuple[Head, ...]
+    rows: tuple[PriceRow, ...]
+
+
+class PriceList(NamedTuple):
+    """What a version says."""
+
+    tables: tuple[PriceTable, ...]
+    rest: tuple[Said, ...]
+
+
+def price_list(version: TariffVersion, f: Formats, gettext: Gettext) -> PriceList:
+    """A version for people."""
+    tables = [_table(version, season, months, f, gettext) for season, months in _seasons(version)]
+    return PriceList(tuple(tables), tuple(_rest(version, gettext)))
+
+
+def _seasons(version: TariffVersion) -> Iterator[tuple[Season, tuple[int, ...]]]:
+    """Seasons that differ in what a table shows, each with the months of all that are as it is."""
+    found: dict[tuple[object, ...], tuple[Season, tuple[int, ...]]] = {}
     for season in version.seasons:
-        first, months = found.get(key(season), (season, ()))
-        found[key(season)] = first, (*months, *season.months)
-    return list(found.values())
+        windows, registers = version.windows_in(season), version.registers_in(season)
+        key = (version.prices_in(season), season.tier_limits_wh, windows, registers)
+        first, months = found.get(key, (season, ()))
+        found[key] = first, (*months, *season.months)
+    yield from found.values()
 
 
-def _in_months(what: str, months: tuple[int, ...], gettext: Gettext) -> str:
-    """A label with the months it is of, unless it is of the whole year."""
-    if len(months) == len(ALL_MONTHS):
-        return what
-    return gettext(_("%(what)s, months %(months)s")) % {"what": what, "months": months_said(months)}
-
-
-def _prices(version: TariffVersion, gettext: Gettext) -> Iterator[Said]:
-    for season, months in _alike(version, lambda one: (version.prices_in(one), version.registers_in(one))):
-        for label, words in _season_prices(version, season, gettext):
-            yield Said(_in_months(label, months, gettext), gettext(_("%(price)s yuan")) % {"price": words})
-
-
-def _season_prices(version: TariffVersion, season: Season, gettext: Gettext) -> Iterator[tuple[str, str]]:
+def _table(version: TariffVersion, season: Season, months: tuple[int, ...], f: Formats, gettext: Gettext) -> PriceTable:
     if version.kind == "single":
-        quota = 1 if version.free_quota_wh else 0
-        tiers, _limits = tiers_at(version, season, FLAT)
-        yield gettext(_("Price")), " / ".join(price_trimmed(price) for price in tiers[quota:])
-        return
+        prices, limits = tiers_at(version, season, FLAT)
+        heads = _tiers(limits, bool(version.free_quota_wh), gettext)
+        rows = [PriceRow(head, (price_trimmed(price),)) for head, price in zip(heads, prices, strict=True)]
+        return PriceTable(months, (), tuple(rows))
+    columns: tuple[Head, ...] = ()
+    rows = []
     for register, rate in enumerate(version.registers_in(season), 1):
-        tiers, _limits = tiers_at(version, season, register)
-        label = gettext(_("Price, %(rate)s")) % {"rate": gettext(RATES[rate])}
-        yield label, " / ".join(price_trimmed(price) for price in tiers)
+        prices, limits = tiers_at(version, season, register)
+        columns = _tiers(limits, False, gettext)
+        head = Head(gettext(RATES[rate]), _hours(version, season, rate, f, gettext))
+        rows.append(PriceRow(head, tuple(map(price_trimmed, prices))))
+    return PriceTable(months, columns if len(columns) > 1 else (), tuple(rows))
 
 
-def _tiers(version: TariffVersion, gettext: Gettext) -> Iterator[Said]:
+def _tiers(limits_wh: Sequence[int], free: bool, gettext: Gettext) -> tuple[Head, ...]:
+    """The tiers by name and range; with `free` the first one is a quota that costs nothing."""
+    if not limits_wh:
+        return (Head(gettext(_("Price")), ""),)
+    whole = [kwh(limit).replace(".00 ", " ") for limit in limits_wh]
+    ranges = [gettext(_("up to %(end)s")) % {"end": whole[0]}]
+    ranges += [f"{begin.removesuffix(' kWh')}–{end}" for begin, end in pairwise(whole)]
+    ranges.append(gettext(_("above %(begin)s")) % {"begin": whole[-1]})
+    names = [gettext(_("Free quota"))] if free else []
+    names += [gettext(words.TIERS[str(tier)]) for tier in range(1, len(ranges) - len(names) + 1)]
+    return tuple(map(Head, names, ranges))
+
+
+def _hours(version: TariffVersion, season: Season, rate: int, f: Formats, gettext: Gettext) -> str:
+    """When a rate counts, by kind of day where they differ; "" where only the meter knows."""
+    by_kind = version.windows_in(season).each()
+    said = []
+    for kind, periods in by_kind.items():
+        hours = ", ".join(_window(one, f) for one in periods if one.rate == rate)
+        if hours and len(by_kind) > 1:
+            hours = f"{gettext(DAY_KINDS[kind])} {hours}"
+        said += [hours] if hours else []
+    return " · ".join(said) if said or not by_kind else gettext(_("no hours"))
+
+
+def _rest(version: TariffVersion, gettext: Gettext) -> Iterator[Said]:
     period = {
         "month": gettext(_("a month from day %(start)s")),
         "year": gettext(_("a year from %(start)s")),
     }.get(version.tier_period)
-    if period is None:
-        return
-    yield Said(gettext(_("Tiers count over")), period % {"start": version.tier_period_start})
-    for season in version.seasons:
-        limits = " / ".join(kwh(limit) for limit in season.tier_limits_wh)
-        if not limits:
-            continue
-        label = gettext(_("Limits"))
-        if season.months != ALL_MONTHS:
-            label = gettext(_("Limits, months %(months)s")) % {"months": months_said(season.months)}
-        yield Said(label, limits)
-
-
-def _windows(version: TariffVersion, f: Formats, gettext: Gettext) -> Iterator[Said]:
-    """The windows of each rate, by kind of day and season where they differ."""
-    for season, months in _alike(version, version.windows_in):
-        windows = version.windows_in(season)
-        for kind, periods in windows.each().items():
-            for rate in dict.fromkeys(period.rate for period in periods):
-                label = gettext(RATES[rate])
-                if len(windows.each()) > 1:
-                    day = gettext(DAY_KINDS[kind])
-                    label = gettext(_("%(what)s, %(which)s")) % {"what": label, "which": day}
-                text = ", ".join(_window(one, f) for one in periods if one.rate == rate)
-                yield Said(_in_months(label, months, gettext), text)
-
-
-def _registers(version: TariffVersion, gettext: Gettext) -> Iterator[Said]:
-    for season, months in _alike(version, version.registers_in):
-        if version.registers_in(season) != REGISTERS:
-            label = _in_months(gettext(_("Registers of the meter")), months, gettext)
-            yield Said(label, registers_said(version.registers_in(season), gettext))
+    if period is not None:
+        yield Said(gettext(_("Tiers count over")), period % {"start": version.tier_period_start})
+    if version.levies_nf_per_wh:
+        price = gettext(_("%(price)s yuan")) % {"price": price_trimmed(version.levies_nf_per_wh)}
+        yield Said(gettext(_("Levies, contained")), price)
+    registers = {version.registers_in(season): season for season in version.seasons}
+    for own, season in registers.items():
+        if own != REGISTERS:
+            label = gettext(_("Registers of the meter"))
+            if len(registers) > 1:
+                label = gettext(_("%(what)s, months %(months)s")) % {
+                    "what": label,
+                    "months": months_said(season.months),
+                }
+            yield Said(label, registers_said(own, gettext))
 
 
 def _window(period: Period, f: Formats) -> str:
     return f"{f.minute_of_day(period.start_minute)}–{f.minute_of_day(period.end_minute)}"
-
-
-def _yuan(nf_per_wh: int, gettext: Gettext) -> str:
-    return gettext(_("%(price)s yuan")) % {"price": price_trimmed(nf_per_wh)}

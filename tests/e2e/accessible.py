@@ -3,8 +3,9 @@
 `FAULTS` runs in the page and gives a sentence for each fault. It looks at what is shown: hidden parts are nobody's way.
 """
 
-TARGET_PX = 24  # WCAG 2.2, 2.5.8; links within a sentence are exempt
-FAULTS = r"""(target) => {
+TARGETS_PX = {"desk": 32, "phone": 44}  # how high a target is at least; links within a sentence are exempt
+NARROWEST_PX = 24  # WCAG 2.2, 2.5.8
+FAULTS = r"""([target, narrowest]) => {
   const found = [];
   const shown = (one) => one.getClientRects().length > 0 && getComputedStyle(one).visibility !== "hidden";
   const said = (one) => one.textContent.trim().replace(/\s+/g, " ").slice(0, 40);
@@ -24,7 +25,7 @@ FAULTS = r"""(target) => {
     const { width, height } = one.getBoundingClientRect();
     const within = one.matches(".find input") ? one.parentElement.getBoundingClientRect() : { width, height };
     const inline = one.tagName === "A" && getComputedStyle(one).display === "inline";
-    const small = Math.min(within.width, within.height) < target - 0.5;
+    const small = within.height < target - 0.5 || within.width < narrowest - 0.5;
     const exempt = inline || one.matches(".skip, [type=checkbox], [type=radio]");
     if (small && !exempt) found.push(`a small target: ${named(one)}`);
   }

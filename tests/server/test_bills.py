@@ -2,17 +2,22 @@
 
 import argparse
 import json
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import update
 
 from server.cli import explain as command
 from server.domain.bills import bill_name
+from server.domain.verification_bookings import KINDS, OF_CHARGES
 from server.errors import NotFound
 from server.flows.bills import explain
 from server.store.engine import begin_writing, reader
 from server.store.schema import line
 from server.store.schema import reading as readings
+from server.web.bill_words import MEANINGS, line_said
+from server.web.formats import Formats
+from server.web.words import LEDGER
 from tests.server.books import HOUR, agrees, charge, read, reading, top_up
 from tests.server.estates import BY_RATES, ESTATE, SINGLE, START_S, household, plant
 from tests.server.test_billing import MIDNIGHT_NOV
@@ -204,3 +209,16 @@ def test_a_difference_is_said_and_ends_with_exit_code_1(month, capsys):
         shown = capsys.readouterr().out
         assert "DIFFER" in shown
         assert "不一致" in shown
+
+
+def test_every_line_is_called_what_the_pages_call_it_and_says_what_it_is(month):
+    assert (KINDS | OF_CHARGES) - set(LEDGER) == {"refund_paid", "archive"}  # of accounts that are no household's
+    assert set(MEANINGS) <= set(LEDGER)
+    assert command.kind_said("recovery_return", "both") == "Back from debts / 欠款抵扣退回"
+    (paid,) = told(month, "H0001:3").lines
+    instalment = replace(paid, booked=replace(paid.booked, kind="instalment"))
+    meanings = [
+        [row.text for row in line_said(one, Formats(str, "Asia/Shanghai", 0), str) if row.label == "Meaning"]
+        for one in (paid, instalment)
+    ]
+    assert meanings == [[], [MEANINGS["instalment"]]]

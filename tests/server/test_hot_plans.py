@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import event
 
-from server.store import breaker, household, orders, payments, refunds, statistics, supply
+from server.store import breaker, commands, household, orders, payments, refunds, statistics, supply
 from tests.server.estates import ESTATE, MACHINE_MS, START_S, account_id, meter_id, plant
 
 pytestmark = [
@@ -38,6 +38,7 @@ ASKED = {
     "top-ups of today": lambda conn: statistics.topups(conn, ESTATE, DAY_S),
     "pay to power": lambda conn: statistics.pay_to_power_ms(conn, ESTATE, DAY_S),
     "newest commands": lambda conn: statistics.recent_commands(conn, ESTATE),
+    "newest commands with their steps": lambda conn: commands.newest_commands(conn, ESTATE, limit=20),
     "newest acts": lambda conn: statistics.recent_audit(conn, ESTATE),
     "cuts of a day": lambda conn: statistics.trips_since(conn, ESTATE, DAY_S),
     "the till": lambda conn: statistics.till(conn, ESTATE, "till-1", DAY_S),

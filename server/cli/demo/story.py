@@ -11,11 +11,17 @@ from dataclasses import dataclass, field
 from server.cli.demo import people
 from server.cli.demo.estate import STORY, Part, Play
 from server.cli.demo.people import Person
+from server.cli.languages import mark as _
+from server.cli.languages import told
 
 log = logging.getLogger("estate645.demo")
 TOPUP_FEN = 2000
 WAIT_BEFORE_PAYING_S = 1.0  # nobody pays in the very second in which the light goes out
-RELAY_WORDS = {"open": "has no power", "permitted": "may press the button", "closed": "has power again"}
+RELAY_WORDS = {"open": _("has no power"), "permitted": _("may press the button"), "closed": _("has power again")}
+PAY_WORDS = {
+    "early": _("pays before the cut"), "counter": _("pays at the counter"), "kiosk": _("pays at the kiosk in the hall"),
+    "third_party": _("pays with another program"),
+}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -55,7 +61,7 @@ class Story:
     def _note(self, thread: Thread, relay: str, level: int, now_s: float) -> None:
         if level == 3 and not thread.warned and relay == "closed":
             thread.warned = True
-            self._tell(thread, "is overdrawn and is being warned")
+            self._tell(thread, _("is overdrawn and is being warned"))
         if relay == thread.relay or relay not in RELAY_WORDS:
             return
         if relay == "open":
@@ -73,7 +79,7 @@ class Story:
         return thread.cut_s is not None and now_s - thread.cut_s >= WAIT_BEFORE_PAYING_S
 
     def _pay(self, thread: Thread) -> str | None:
-        self._tell(thread, f"pays: {thread.part.pays}")
+        self._tell(thread, PAY_WORDS.get(thread.part.pays, _("pays with the phone")))
         if thread.part.pays == "counter":
             return people.pay_at_counter(self.url, thread.account, TOPUP_FEN)
         if thread.part.pays == "third_party":
@@ -85,7 +91,7 @@ class Story:
 
     def _tell(self, thread: Thread, words: str) -> None:
         thread.events.append(words)
-        log.info("%s %s", thread.part.room, words)
+        log.info("%s %s", thread.part.room, told(words, "both"))
 
     def over(self, rooms: Sequence[str]) -> bool:
         """Whether these households have been cut and are back, and the early payer has paid."""

@@ -18,23 +18,29 @@ from server.store.household import days
 from server.store.unit import Deed
 from server.web import i18n, pages
 from server.web.deps import Reader, State, need
+from server.web.details import detail_said
 from server.web.figures import bar_chart
 from server.web.formats import Formats, kw_figure, kwh, volts, yuan
 from server.web.operator.shell import staff_page
 from server.web.principal import Principal
 from server.web.supply_words import KEEPS
-from server.web.words import STEPS
+from server.web.words import BILL_OWNERS, BILL_STATES, DIFFERENCES, PAYMENTS, REFUNDS, RELAYS, SALES, STEPS
 
 router = APIRouter(include_in_schema=False)
 Viewer = Annotated[Principal, Depends(need("case.view"))]
 Handler = Annotated[Principal, Depends(need("case.handle"))]
 PERMILLE_PER_PERCENT = 10
-WORDED = {"keep": KEEPS, "step": STEPS}
+WORDED = {
+    "keep": KEEPS, "step": STEPS, "wanted": RELAYS, "class": DIFFERENCES, "owner": BILL_OWNERS, "provider": SALES,
+    "status": {**PAYMENTS, **REFUNDS}, "state": BILL_STATES,
+}  # fmt: skip
 TIMES = ("from", "to", "since", "until")
 
 
 def figure(name: str, value: object, f: Formats) -> str:
     """One figure of the evidence with its unit, by the ending of its name."""
+    if name == "reason":
+        return detail_said(str(value), f, f.said)
     if isinstance(value, bool) or not isinstance(value, int):
         word = WORDED.get(name, {}).get(str(value))
         return str(value) if word is None else f.said(word)

@@ -18,7 +18,7 @@ from server.store import household as reads
 from server.store import supply as kept
 from server.store.wall import HouseholdRow
 from server.web.details import detail_said
-from server.web.formats import Formats, amount
+from server.web.formats import Formats, yuan
 from server.web.i18n import mark as _
 
 Gettext = Callable[[str], str]
@@ -137,11 +137,11 @@ def detail_in_words(detail: str, f: Formats, gettext: Gettext) -> str:
 
 
 def _money(found: re.Match[str], _f: Formats, gettext: Gettext) -> str:
-    figures = {"balance": amount(int(found[1])), "limit": amount(-int(found[2]))}
-    said = gettext("¥ %(balance)s, limit %(limit)s") % figures
+    figures = {"balance": yuan(int(found[1])), "limit": yuan(-int(found[2]))}
+    said = gettext("%(balance)s, limit %(limit)s") % figures
     if found[3] is None:
         return said
-    return f"{said} · " + gettext("¥ %(sum)s in a refund that is not decided") % {"sum": amount(int(found[3]))}
+    return f"{said} · " + gettext("%(sum)s in a refund that is not decided") % {"sum": yuan(int(found[3]))}
 
 
 def _grace(found: re.Match[str], f: Formats, gettext: Gettext) -> str:

@@ -2,8 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Query, Request
 from sqlalchemy import Connection
@@ -16,13 +15,13 @@ from server.flows import refunds as flows
 from server.flows import suspense
 from server.store import approvals, wall
 from server.store import refunds as kept
-from server.store.unit import Deed, Unit
+from server.store.unit import Deed
 from server.web.deps import Reader, State, need
 from server.web.money import parse_fen
+from server.web.operator.deeds import approved, done, withdrawn
 from server.web.operator.shell import households_of, staff_page
 from server.web.payments import ask_of
 from server.web.principal import Principal
-from server.web.state import WebState
 
 router = APIRouter(include_in_schema=False)
 Viewer = Annotated[Principal, Depends(need("payment.view"))]
@@ -144,11 +143,6 @@ def assign(
     return RedirectResponse(f"/payments/{payment_id}", 303)
 
 
-def _act(state: WebState, work: Callable[[Unit], Any], target: str) -> RedirectResponse:
-    state.writer.run(work)
-    return RedirectResponse(target, 303)
-
-
 @router.post("/refunds/{refund_no}/decide")
 def decide(
     state: State,
@@ -159,7 +153,7 @@ def decide(
 ) -> RedirectResponse:
     """Say what the provider's own platform shows of a refund that nobody can tell of; a second person agrees."""
     now = state.clock.now()
-    return _act(
+    return done(
         state,
         Deed(
             approval_flows.request_decision,
@@ -179,21 +173,7 @@ def approve(
     state: State, who: Orderer, approval_id: str, payload_sha256: Annotated[str, Form(max_length=64)]
 ) -> RedirectResponse:
     """The second person agrees to exactly the hash that the page showed."""
-    now = state.clock.now()
-    return _act(
-        state,
-        Deed(
-            approval_flows.approve,
-            who.estate_id,
-            approval_id,
-            payload_sha256,
-            actor=who.login,
-            now=now,
-            fresh=who.fresh,
-            kinds=_kinds(who),
-        ),
-        "/payments",
-    )
+    return approved(state, who, approval_id, payload_sha256, "/payments", kinds=_kinds(who))
 
 
 def _kinds(who: Principal) -> tuple[str, ...]:
@@ -204,12 +184,7 @@ def _kinds(who: Principal) -> tuple[str, ...]:
 @router.post("/refunds/withdraw/{approval_id}")
 def withdraw(state: State, who: Orderer, approval_id: str) -> RedirectResponse:
     """Take a request back."""
-    now = state.clock.now()
-    return _act(
-        state,
-        Deed(approval_flows.withdraw, who.estate_id, approval_id, actor=who.login, now=now),
-        "/payments",
-    )
+    return withdrawn(state, who, approval_id, "/payments")
 
 
 @router.post("/counter/{order_no}/reverse")
@@ -218,7 +193,7 @@ def reverse(
 ) -> RedirectResponse:
     """Reverse one's own last sale of today."""
     now = state.clock.now()
-    return _act(
+    return done(
         state,
         Deed(flows.reverse_sale, who.estate_id, order_no, reason=reason, actor=who.login, now=now),
         "/counter",

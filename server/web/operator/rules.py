@@ -20,16 +20,16 @@ from server.errors import Refused
 from server.flows import schemes as flows
 from server.store import schemes as kept
 from server.store.estates import get_account, get_estate
-from server.store.unit import Deed, Unit
+from server.store.unit import Deed
 from server.web import i18n, pages
 from server.web.deps import Reader, State, need
 from server.web.formats import Formats, yuan
 from server.web.i18n import mark as _
+from server.web.operator.deeds import done
 from server.web.operator.households import household_row
 from server.web.operator.keep import keep_of
 from server.web.operator.shell import staff_page
 from server.web.principal import Principal
-from server.web.state import WebState
 
 router = APIRouter(include_in_schema=False)
 Viewer = Annotated[Principal, Depends(need("supply.view"))]
@@ -37,6 +37,7 @@ Editor = Annotated[Principal, Depends(need("supply.rules"))]
 Name = Annotated[str, Form(max_length=64, pattern=r"^[^\s\x00-\x1f]*$")]
 Text = Annotated[str, Form(max_length=200, pattern=r"^[^\x00]*$")]
 HOUR_S = 3600
+HERE = "/rules"
 FIELDS = {  # rule: (label, example)
     "alarm1": (_("First reminder below"), _("30.00 · 20% · 7 days")),
     "alarm2": (_("Second reminder below"), _("10.00 · 5% · 2 days")),
@@ -204,11 +205,6 @@ def rules_page(request: Request, state: State, conn: Reader, who: Viewer) -> HTM
     )
 
 
-def _act(state: WebState, work: Callable[[Unit], object], to: str = "/rules") -> RedirectResponse:
-    state.writer.run(work)
-    return RedirectResponse(to, 303)
-
-
 @router.post("/rules/versions")
 async def add_version(
     request: Request, state: State, conn: Reader, who: Editor, scheme_id: Name, name: Text, valid_from: Text
@@ -219,9 +215,10 @@ async def add_version(
     if not scheme_id or not name.strip():
         raise Refused("a scheme needs an id and a name")
     now = state.clock.now()
-    return _act(
+    return done(
         state,
         Deed(flows.save_version, who.estate_id, scheme_id, name.strip(), begins, values, actor=who.login, now=now),
+        HERE,
     )
 
 
@@ -229,7 +226,7 @@ async def add_version(
 def choose(state: State, who: Editor, scheme_id: Name = "") -> RedirectResponse:
     """The scheme of households that name none."""
     now = state.clock.now()
-    return _act(state, Deed(flows.choose, who.estate_id, scheme_id or None, actor=who.login, now=now))
+    return done(state, Deed(flows.choose, who.estate_id, scheme_id or None, actor=who.login, now=now), HERE)
 
 
 @router.post("/rules/alerts")
@@ -239,9 +236,10 @@ def raise_alert(
     """Nobody is cut until then."""
     until_at = instant(until, get_estate(conn, who.estate_id)["time_zone"])
     now = state.clock.now()
-    return _act(
+    return done(
         state,
         Deed(flows.raise_alert, who.estate_id, kind, until_at=until_at, reason=reason, actor=who.login, now=now),
+        HERE,
     )
 
 
@@ -249,21 +247,21 @@ def raise_alert(
 def end_alert(state: State, who: Editor, alert_id: str) -> RedirectResponse:
     """End an alert now."""
     now = state.clock.now()
-    return _act(state, Deed(flows.end_alert, who.estate_id, alert_id, actor=who.login, now=now))
+    return done(state, Deed(flows.end_alert, who.estate_id, alert_id, actor=who.login, now=now), HERE)
 
 
 @router.post("/rules/holidays")
 def set_holiday(state: State, who: Editor, day: Text, kind: Name, name: Text = "") -> RedirectResponse:
     """Put a day into the estate's calendar."""
     now = state.clock.now()
-    return _act(state, Deed(flows.set_holiday, who.estate_id, day, kind, name, actor=who.login, now=now))
+    return done(state, Deed(flows.set_holiday, who.estate_id, day, kind, name, actor=who.login, now=now), HERE)
 
 
 @router.post("/rules/holidays/{day}/drop")
 def drop_holiday(state: State, who: Editor, day: str) -> RedirectResponse:
     """Take a day out of it."""
     now = state.clock.now()
-    return _act(state, Deed(flows.drop_holiday, who.estate_id, day, actor=who.login, now=now))
+    return done(state, Deed(flows.drop_holiday, who.estate_id, day, actor=who.login, now=now), HERE)
 
 
 @router.get("/households/{account_id}/rules")
@@ -292,7 +290,7 @@ async def set_household(
     """Its scheme and its own rules."""
     own = rules_in(await request.form())
     now = state.clock.now()
-    return _act(
+    return done(
         state,
         Deed(
             flows.set_household,
@@ -312,7 +310,7 @@ def protect(state: State, conn: Reader, who: Editor, account_id: str, until: Tex
     """Promise that it is not cut, until then and for this reason."""
     until_at = instant(until, get_estate(conn, who.estate_id)["time_zone"])
     now = state.clock.now()
-    return _act(
+    return done(
         state,
         Deed(flows.protect, who.estate_id, account_id, until_at=until_at, reason=reason, actor=who.login, now=now),
         f"/households/{account_id}",
@@ -323,7 +321,7 @@ def protect(state: State, conn: Reader, who: Editor, account_id: str, until: Tex
 def unprotect(state: State, who: Editor, account_id: str, reason: Text) -> RedirectResponse:
     """End the promise, with a reason."""
     now = state.clock.now()
-    return _act(
+    return done(
         state,
         Deed(flows.unprotect, who.estate_id, account_id, reason=reason, actor=who.login, now=now),
         f"/households/{account_id}",

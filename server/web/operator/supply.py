@@ -1,7 +1,6 @@
 """Supply: mode, red button, breaker, what waits for a second person, and every household with its checks."""
 
 import json
-from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request
@@ -15,24 +14,28 @@ from server.flows import supply as supply_flows
 from server.store import approvals, outages, statistics
 from server.store import bulk_cut as bulk_rows
 from server.store import supply as kept
+from server.store.commands import newest_commands
 from server.store.estates import get_estate
-from server.store.unit import Deed, Unit
+from server.store.unit import Deed
 from server.web import i18n, pages
 from server.web.deps import Reader, State, need
 from server.web.figures import token_bar
 from server.web.operator.bulk import entries_said
+from server.web.operator.commands import ways_of
 from server.web.operator.decisions import COLUMNS, verdicts_of
+from server.web.operator.deeds import approved, done, withdrawn
 from server.web.operator.households import household_row
 from server.web.operator.shell import households_of, staff_page
 from server.web.operator.today import midnight_s
 from server.web.principal import Principal
-from server.web.state import WebState
 
 router = APIRouter(include_in_schema=False)
 HOUR_S = 3600
 HOUR_PERMILLE, DAY_PERMILLE = 10, 30
 ROWS_MAX = 100
+HERE = "/supply"
 BULK_CUTS_SHOWN = 3
+COMMANDS_SHOWN = 20
 MODES = ("observe", "dry_run", "armed")
 DAY_MINUTES = 1440
 ELSEWHERE = ("tariff", "rerate", approval_flows.REFUND, approval_flows.DECISION)  # approved on pages of their own
@@ -97,7 +100,7 @@ def supply_page(
             for row in bulk_rows.newest(conn, who.estate_id, limit=BULK_CUTS_SHOWN)
         ],
         off=[row for row in rows.values() if row.relay in ("open", "permitted")],
-        commands=statistics.recent_commands(conn, who.estate_id, limit=20),
+        commands=ways_of(newest_commands(conn, who.estate_id, limit=COMMANDS_SHOWN)),
         hour=hour,
         hour_max=hour_max,
         hour_bar=token_bar(hour, hour_max),
@@ -120,39 +123,33 @@ def windows_of(from_min: int, to_min: int) -> list[tuple[int, int, bool]]:
     return [piece for piece in pieces if piece[1] > piece[0]]
 
 
-def _act(state: WebState, work: Callable[[Unit], object], *, urgent: bool = False) -> RedirectResponse:
-    state.writer.run(work, urgent=urgent)
-    return RedirectResponse("/supply", 303)
-
-
 @router.post("/supply/stop")
 def stop(state: State, who: Annotated[Principal, Depends(need("supply.stop"))]) -> RedirectResponse:
     """The red button: at once, without a question."""
     now = state.clock.now()
-    return _act(state, Deed(supply_flows.stop_all, who.estate_id, actor=who.login, now=now), urgent=True)
+    return done(state, Deed(supply_flows.stop_all, who.estate_id, actor=who.login, now=now), HERE, urgent=True)
 
 
 @router.post("/supply/mode")
 def mode(state: State, who: Changer, mode: Annotated[str, Form(max_length=20)]) -> RedirectResponse:
     """One step up is a request to a second person, a step down acts at once."""
     now = state.clock.now()
-    return _act(state, Deed(approval_flows.request_mode, who.estate_id, mode, actor=who.login, now=now))
+    return done(state, Deed(approval_flows.request_mode, who.estate_id, mode, actor=who.login, now=now), HERE)
 
 
 @router.post("/supply/start-again")
 def start_again(state: State, who: Changer) -> RedirectResponse:
     """Ask to end the stop."""
     now = state.clock.now()
-    return _act(state, Deed(approval_flows.request_start_again, who.estate_id, actor=who.login, now=now))
+    return done(state, Deed(approval_flows.request_start_again, who.estate_id, actor=who.login, now=now), HERE)
 
 
 @router.post("/supply/breaker")
 def breaker(state: State, who: Changer, reason: Reason) -> RedirectResponse:
     """Ask to close the breaker."""
     now = state.clock.now()
-    return _act(
-        state,
-        Deed(approval_flows.request_breaker_reset, who.estate_id, actor=who.login, reason=reason, now=now),
+    return done(
+        state, Deed(approval_flows.request_breaker_reset, who.estate_id, actor=who.login, reason=reason, now=now), HERE
     )
 
 
@@ -161,36 +158,21 @@ def approve(
     state: State, who: Changer, approval_id: str, payload_sha256: Annotated[str, Form(max_length=64)]
 ) -> RedirectResponse:
     """The second person agrees to exactly the hash that the page showed."""
-    now = state.clock.now()
-    return _act(
-        state,
-        Deed(
-            approval_flows.approve,
-            who.estate_id,
-            approval_id,
-            payload_sha256,
-            actor=who.login,
-            now=now,
-            fresh=who.fresh,
-        ),
-    )
+    return approved(state, who, approval_id, payload_sha256, HERE)
 
 
 @router.post("/supply/withdraw/{approval_id}")
 def withdraw(state: State, who: Changer, approval_id: str) -> RedirectResponse:
     """Take a request back."""
-    now = state.clock.now()
-    return _act(state, Deed(approval_flows.withdraw, who.estate_id, approval_id, actor=who.login, now=now))
+    return withdrawn(state, who, approval_id, HERE)
 
 
 @router.post("/supply/restore")
 def restore(state: State, who: Annotated[Principal, Depends(need("supply.close"))], reason: Reason) -> RedirectResponse:
     """Power back for everybody who is dark for arrears, and the red button with it."""
     now = state.clock.now()
-    return _act(
-        state,
-        Deed(supply_flows.restore_all, who.estate_id, actor=who.login, reason=reason, now=now),
-        urgent=True,
+    return done(
+        state, Deed(supply_flows.restore_all, who.estate_id, actor=who.login, reason=reason, now=now), HERE, urgent=True
     )
 
 
@@ -199,7 +181,7 @@ def bulk_cut(state: State, conn: Reader, who: Changer, reason: Reason) -> Redire
     """Ask to cut in waves whom a limit has quarantined."""
     accounts = outages.quarantined_accounts(conn, who.estate_id)
     now, sane = state.clock.now(), state.clock_sane()
-    return _act(
+    return done(
         state,
         Deed(
             approval_flows.request_bulk_cut,
@@ -210,6 +192,7 @@ def bulk_cut(state: State, conn: Reader, who: Changer, reason: Reason) -> Redire
             now=now,
             clock_sane=sane,
         ),
+        HERE,
     )
 
 
@@ -219,10 +202,8 @@ def stop_bulk_cut(
 ) -> RedirectResponse:
     """Stop a bulk cut at once."""
     now = state.clock.now()
-    return _act(
-        state,
-        Deed(bulk_flows.stop, who.estate_id, bulk_id, reason=reason, actor=who.login, now=now),
-        urgent=True,
+    return done(
+        state, Deed(bulk_flows.stop, who.estate_id, bulk_id, reason=reason, actor=who.login, now=now), HERE, urgent=True
     )
 
 

@@ -33,7 +33,6 @@ from server.web.deps import Reader, State, need
 from server.web.operator.shell import staff_page
 from server.web.principal import Principal
 from server.web.tariff_form import TIERS, FormReader, SeasonForm, TariffForm, form_of, read_form
-from server.web.tariff_words import version_said
 
 router = APIRouter(include_in_schema=False)
 Editor = Annotated[Principal, Depends(need("tariff.edit"))]
@@ -101,14 +100,11 @@ def _preview(
     try:
         tariff = tariff_from_dict(document)
     except TariffError:
-        return {"days": [], "bills": [], "said": []}
+        return {"days": [], "bills": []}
     version = tariff.versions[-1]
-    f = pages.formats_of(request, pages.facts_from(get_estate(conn, who.estate_id)))
-    gettext = i18n.translations(pages.language_of(request)).gettext
     return {
         "days": plots_of(version),
         "bills": list(_bills(load_tariffs(conn, who.estate_id).get(tariff.tariff_id), tariff, now.world_s)),
-        "said": version_said(version, f, gettext),
     }
 
 

@@ -21,17 +21,16 @@ from server.store import tariff_drafts as kept
 from server.store.comparison import accounts_on
 from server.store.estates import get_estate
 from server.store.tariffs import load_tariffs
-from server.store.unit import Deed, Unit
+from server.store.unit import Deed
 from server.web import i18n, pages
 from server.web.api.tariffs import simulation_of
-from server.web.bill_words import Said
 from server.web.deps import Reader, State, need
+from server.web.operator.deeds import approved, done, withdrawn
 from server.web.operator.rules import instant
 from server.web.operator.shell import staff_page
 from server.web.operator.tariff_editor import plots_of
 from server.web.principal import Principal
-from server.web.state import WebState
-from server.web.tariff_words import version_said
+from server.web.tariff_words import PriceList, price_list
 
 router = APIRouter(include_in_schema=False)
 Viewer = Annotated[Principal, Depends(need("tariff.view"))]
@@ -41,11 +40,12 @@ Document = Annotated[str, Form(max_length=100_000, pattern=r"^[^\x00]+$")]
 Text = Annotated[str, Form(max_length=500, pattern=r"^[^\x00]*$")]
 DraftId = Annotated[str, Form(max_length=64, pattern=r"^[0-9a-f]*$")]
 KINDS = ("tariff", "rerate")
+HERE = "/tariffs"
 HOUSEHOLDS_SHOWN = 200
-Row = tuple[TariffVersion, str, list[Said]]
+Row = tuple[TariffVersion, str, PriceList]
 
 
-def versions_of(tariff: Tariff, now_s: int, tell: Callable[[TariffVersion], list[Said]]) -> list[Row]:
+def versions_of(tariff: Tariff, now_s: int, tell: Callable[[TariffVersion], PriceList]) -> list[Row]:
     """Each version with its state: over, in force or to come."""
     begun = [version for version in tariff.versions if version.valid_from_s <= now_s]
     found = []
@@ -55,10 +55,10 @@ def versions_of(tariff: Tariff, now_s: int, tell: Callable[[TariffVersion], list
     return found
 
 
-def _teller(request: Request, conn: Connection, estate_id: str) -> Callable[[TariffVersion], list[Said]]:
+def _teller(request: Request, conn: Connection, estate_id: str) -> Callable[[TariffVersion], PriceList]:
     f = pages.formats_of(request, pages.facts_from(get_estate(conn, estate_id)))
     gettext = i18n.translations(pages.language_of(request)).gettext
-    return lambda version: version_said(version, f, gettext)
+    return lambda version: price_list(version, f, gettext)
 
 
 def _all_waiting(conn: Connection, who: Principal, now: Now) -> list[dict[str, Any]]:
@@ -132,30 +132,21 @@ def draft_page(request: Request, state: State, conn: Reader, who: Viewer, draft_
 
 def _draft_path(draft_id: str) -> str:
     """The page of a draft; that of all tariffs where none is named."""
-    return f"/tariffs/drafts/{draft_id}" if draft_id else "/tariffs"
-
-
-def _act(state: WebState, work: Callable[[Unit], object], to: str = "/tariffs") -> RedirectResponse:
-    state.writer.run(work)
-    return RedirectResponse(to, 303)
+    return f"/tariffs/drafts/{draft_id}" if draft_id else HERE
 
 
 @router.post("/tariffs/drafts/{draft_id}/simulate")
 def simulate(state: State, conn: Reader, who: Editor, draft_id: str, of: Text = "") -> RedirectResponse:
     """The last year by the version in force and by the draft."""
     found = flows.simulate(conn, who.estate_id, draft_id, state.clock.now(), of=of or None)
-    return _act(
-        state,
-        Deed(flows.keep_simulation, who.estate_id, draft_id, found),
-        f"/tariffs/drafts/{draft_id}",
-    )
+    return done(state, Deed(flows.keep_simulation, who.estate_id, draft_id, found), f"/tariffs/drafts/{draft_id}")
 
 
 @router.post("/tariffs/drafts/{draft_id}/publish")
 def publish(state: State, who: Publisher, draft_id: str) -> RedirectResponse:
     """Ask a second person to publish it."""
     now = state.clock.now()
-    return _act(
+    return done(
         state,
         Deed(approval_flows.request_publication, who.estate_id, draft_id, actor=who.login, now=now),
         _draft_path(draft_id),
@@ -166,7 +157,7 @@ def publish(state: State, who: Publisher, draft_id: str) -> RedirectResponse:
 def discard(state: State, who: Editor, draft_id: str) -> RedirectResponse:
     """Put it aside."""
     now = state.clock.now()
-    return _act(state, Deed(flows.discard, who.estate_id, draft_id, actor=who.login, now=now))
+    return done(state, Deed(flows.discard, who.estate_id, draft_id, actor=who.login, now=now), HERE)
 
 
 @router.post("/tariffs/rerates")
@@ -178,9 +169,8 @@ def rerate(
     now = state.clock.now()
     span = (instant(begin, zone), instant(until, zone))
     planned, found = rerating.plan(conn, who.estate_id, document, *span, reason, now)
-    return _act(
-        state,
-        Deed(approval_flows.request_rerate, who.estate_id, planned, found, actor=who.login, now=now),
+    return done(
+        state, Deed(approval_flows.request_rerate, who.estate_id, planned, found, actor=who.login, now=now), HERE
     )
 
 
@@ -193,26 +183,10 @@ def approve(
     draft_id: DraftId = "",
 ) -> RedirectResponse:
     """The second person agrees to exactly the hash that the page showed."""
-    now = state.clock.now()
-    return _act(
-        state,
-        Deed(
-            approval_flows.approve,
-            who.estate_id,
-            approval_id,
-            payload_sha256,
-            actor=who.login,
-            now=now,
-            fresh=who.fresh,
-            kinds=KINDS,
-        ),
-        _draft_path(draft_id),
-    )
+    return approved(state, who, approval_id, payload_sha256, _draft_path(draft_id), kinds=KINDS)
 
 
 @router.post("/tariffs/withdraw/{approval_id}")
 def withdraw(state: State, who: Editor, approval_id: str, draft_id: DraftId = "") -> RedirectResponse:
     """Take a request back."""
-    now = state.clock.now()
-    deed = Deed(approval_flows.withdraw, who.estate_id, approval_id, actor=who.login, now=now)
-    return _act(state, deed, _draft_path(draft_id))
+    return withdrawn(state, who, approval_id, _draft_path(draft_id))

@@ -12,7 +12,7 @@ from server.web.deps import Reader, need
 from server.web.operator.tariffs import versions_of
 from server.web.principal import Principal
 from server.web.resident.home import own_household
-from server.web.tariff_words import version_said
+from server.web.tariff_words import price_list
 
 router = APIRouter(include_in_schema=False)
 
@@ -27,7 +27,7 @@ def prices_page(
     f = pages.formats_of(request, estate)
     gettext = i18n.translations(pages.language_of(request)).gettext
     tariff = load_tariffs(conn, who.estate_id).get(row.tariff_id or "")
-    found = [] if tariff is None else versions_of(tariff, f.now_s, lambda version: version_said(version, f, gettext))
+    found = [] if tariff is None else versions_of(tariff, f.now_s, lambda version: price_list(version, f, gettext))
     return pages.render(
         request,
         "resident/prices.html",

@@ -70,7 +70,7 @@ def test_nothing_that_grows_is_walked_through(recorder, web):
 
 
 def test_a_missing_index_is_seen(recorder, web):
-    web.signed_in("operator").get("/supply")
+    web.signed_in("operator").get("/today")
     assert recorder.walks(web.state.engine, GROWING) == []
     with web.state.engine.begin() as connection:
         connection.exec_driver_sql("DROP INDEX relay_attempt_created")

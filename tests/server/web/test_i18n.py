@@ -153,3 +153,16 @@ def test_a_thing_has_one_name(catalogue):
     assert [(text, misnamed(text)) for text in texts if misnamed(text)] == []
     assert set(OTHER_NAMES) - {name for name in OTHER_NAMES for text in texts if name in text} == set()
     assert misnamed("案件待核") == ["待核", "案件"]
+
+
+PEOPLE = re.compile(r"(?<!by\()(?<![\w.])[\w.]+\.(?:actor|approved_by|requested_by)\b(?! [=!]= )")
+
+
+def test_people_are_named_and_not_by_their_logins():
+    shown = [
+        (path.name, expression)
+        for path in TEMPLATES
+        for expression in re.findall(r"\{\{.*?\}\}", path.read_text("utf-8"))
+    ]
+    assert [one for one in shown if PEOPLE.search(one[1])] == []
+    assert PEOPLE.search("{{ native(one.actor) }}")

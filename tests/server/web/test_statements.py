@@ -144,6 +144,28 @@ def test_a_neighbours_statement_does_not_exist(web, closed, path):
     assert web.signed_in("operator").get(path).status_code == 200
 
 
+def test_a_receipt_marks_a_balance_that_rests_on_an_estimated_register(web, closed):
+    reader = web.signed_in("operator")
+    reader.cookies.set("estate645_language", "en")
+    told = {
+        "estate_id": ESTATE,
+        "account_id": "A1",
+        "status": "left",
+        "meter_id": "000000000001",
+        "reason": "r",
+        "actor": "olga",
+    }
+    paid = web.rows(schema.payment.select())[0]["event_at"]
+    how = "estimated: 5230 Wh in 86400 s without readings, as 5230 Wh in the 86400 s before"
+    acts = (("moved_out", how, "5.23 kWh"), ("final_corrected", "5230 Wh were estimated; -1 fen", ""))
+    assert "Balance afterwards (est.)" not in reader.get(f"/receipts/A1/{closed}").text
+    for number, (act, detail, said) in enumerate(acts, 90):
+        event = {**told, "event_no": number, "act": act, "detail": detail, "world_at": paid - 1, "created_ms": 0}
+        web.execute(schema.account_event.insert().values(**event))
+        page = reader.get(f"/receipts/A1/{closed}").text
+        assert ("Balance afterwards (est.)" in page, "estimated: 5.23 kWh" in page) == (bool(said), bool(said))
+
+
 def test_who_has_moved_out_still_gets_statement_and_receipt(web, closed):
     web.execute(schema.meter.update().where(schema.meter.c.account_id == "A1").values(account_id=None))
     web.execute(schema.account.update().where(schema.account.c.account_id == "A1").values(status="closed"))

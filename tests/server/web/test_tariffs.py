@@ -1,17 +1,26 @@
 """Tariffs as pages and as JSON: drafts, simulation, two people, re-ratings; who may look and who may change."""
 
+import re
+
 import pytest
 
 from core.tariff import tariff_from_dict
 from server.store import schema
 from server.store.tariffs import save_tariff
+from server.web.formats import Formats
+from server.web.tariff_words import price_list
 from tests.server.estates import SINGLE
 from tests.server.test_tariff_drafts import NOVEMBER
 from tests.server.web.conftest import _HASH, ESTATE, MACHINE_MS, WORLD_S
 from tests.server.web.test_bills import billed
 
 __all__ = ["billed"]
+TAG = re.compile(r"<[^>]+>")
 CHEAPER = NOVEMBER.replace("2026-11-01", "2021-01-01").replace("0.60", "0.50")
+
+
+def plain(text):
+    return " ".join(TAG.sub(" ", text).split())
 
 
 @pytest.fixture
@@ -64,7 +73,7 @@ def test_a_draft_goes_its_way_through_the_pages(billed, second):
     assert client.post(f"{page}/simulate", data={"csrf": token}).status_code == 303
     text = client.get(page).text
     assert "+¥0.02" in text
-    assert "0.6000 / 0.6500 / 0.9000 yuan" in text
+    assert "Tier 2 200–400 kWh 0.6500 Tier 3 above 400 kWh 0.9000" in plain(text)
     assert client.post(f"{page}/publish", data={"csrf": token}).headers["location"] == page
     text = client.get(page).text
     assert "You asked for it; somebody else must approve." in text
@@ -134,10 +143,11 @@ def test_a_tariff_by_rates_is_told_by_rate(web):
     web.state.writer.run(lambda unit: save_tariff(unit.connection, ESTATE, tariff_from_dict(SINGLE), MACHINE_MS))
     client = web.signed_in("operator")
     client.cookies.set("estate645_language", "en")
-    text = client.get("/tariffs").text
+    text = plain(client.get("/tariffs").text)
     for words in (
-        "0.99500875 / 1.04500875 / 1.29500875 yuan", "00:00–08:00", "260.00 kWh / 600.00 kWh", "0.00866875",
-        "months 5–10", "no price cap",
+        "months 5–10 Tier or rate Tier 1 up to 260 kWh Tier 2 260–600 kWh Tier 3 above 600 kWh Sharp",
+        "Peak 0.99500875 1.04500875 1.29500875 no hours Flat",
+        "Valley 0.22914475 0.27914475 0.52914475 00:00–08:00", "Levies, contained 0.00866875 yuan", "no price cap",
     ):  # fmt: skip
         assert words in text, words
 
@@ -159,12 +169,22 @@ def test_residents_see_the_prices_that_hold_and_will(billed, second):
     resident = billed.signed_in("resident")
     resident.cookies.set("estate645_language", "en")
     assert 'href="/me/prices"' in resident.get("/me").text
-    assert "0.58886875 / 0.63886875 / 0.88886875 yuan" in resident.get("/me/prices").text
+    assert "Tier 1 up to 200 kWh 0.58886875 Tier 2 200–400 kWh 0.63886875" in plain(resident.get("/me/prices").text)
     later = tariff_from_dict({**SINGLE, "versions": [*SINGLE["versions"], SINGLE["versions"][0] | {
         "valid_from": "2026-11-01", "price": "0.6"}]})  # fmt: skip
     billed.state.writer.run(lambda unit: save_tariff(unit.connection, ESTATE, later, MACHINE_MS))
     text = resident.get("/me/prices").text
     assert "to come" in text
-    assert "0.6000 / 0.6500 / 0.9000 yuan" in text
+    assert "Tier 2 200–400 kWh 0.6500 Tier 3 above 400 kWh 0.9000" in plain(text)
     billed.execute(schema.account.update().values(tariff_id=None))
     assert "No tariff is set" in resident.get("/me/prices").text
+
+
+def test_a_free_quota_is_the_first_row_of_a_price_list_and_costs_nothing():
+    terms = {"tier_period": "month", "free_quota_wh": 15_000, "tier_steps": ["0.05"], "tier_limits_wh": [200_000]}
+    tariff = tariff_from_dict({"id": "x", "valid_from": "2026-01-01", "price": "0.5", **terms})
+    [table] = price_list(tariff.versions[0], Formats(str, "Asia/Shanghai", WORLD_S), str).tables
+    assert [(*row.head, *row.prices) for row in table.rows] == [
+        ("Free quota", "up to 15 kWh", "0.0000"), ("Tier 1", "15–200 kWh", "0.5000"),
+        ("Tier 2", "above 200 kWh", "0.5500"),
+    ]  # fmt: skip
