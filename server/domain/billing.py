@@ -7,7 +7,7 @@ that has no row, goes the wide way in Python integers.
 """
 
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -157,20 +157,52 @@ FreezeAt = Callable[[str, int], Registers | None]
 
 def plan_steps(due: Due, calendar: TariffCalendar, freeze_at: FreezeAt) -> list[Step] | None:
     """The steps of one meter in order; None holds the meter: rates are missing or a step is no forward step."""
+    steps: list[Step] = []
+    for terms, start, end, estimated in _spans(due, calendar, freeze_at):
+        moved_wh = _moved(terms, start, end)
+        if moved_wh is None or max(moved_wh) > MAX_DELTA_WH:
+            return None
+        steps.append(Step(due, terms, start, end, moved_wh, estimated))
+    return steps
+
+
+class WhyHeld(NamedTuple):
+    """Why a meter is held: `reason` is one of the three names below, `at` the instant that it is about."""
+
+    reason: str
+    at: int
+
+
+NO_RATES_BEFORE = "no_rates_before"  # prices by rate begin at a register of which only the total is known
+NO_RATES_READ = "no_rates_read"  # a reading of prices by rate has its total alone
+NO_FORWARD_STEP = "no_forward_step"
+
+
+def why_held(due: Due, calendar: TariffCalendar, freeze_at: FreezeAt) -> WhyHeld | None:
+    """What holds a meter that `plan_steps` has no steps for; None of one that it has."""
+    for terms, start, end, _ in _spans(due, calendar, freeze_at):
+        moved_wh = _moved(terms, start, end)
+        if moved_wh is None:
+            missing = start.rates_wh is None
+            return WhyHeld(NO_RATES_BEFORE, start.at) if missing else WhyHeld(NO_RATES_READ, end.at)
+        if max(moved_wh) > MAX_DELTA_WH:
+            return WhyHeld(NO_FORWARD_STEP, end.at)
+    return None
+
+
+def _spans(
+    due: Due, calendar: TariffCalendar, freeze_at: FreezeAt
+) -> Iterator[tuple[Terms, Registers, Registers, bool]]:
+    """Each span of terms with its registers at begin and end, and whether those at the end are estimated."""
     spans = [calendar.terms_at(due.start.at)]
     while (end_s := spans[-1].end_s) is not None and end_s < due.end.at:
         spans.append(calendar.terms_at(end_s))
     read = [freeze_at(due.meter_id, terms.end_s) if terms.end_s is not None else None for terms in spans[:-1]]
     ends = boundary_registers(spans, due.start, due.end, read) if read else []
-    steps: list[Step] = []
     start = due.start
     for terms, end, seen in zip(spans, [*ends, due.end], [*read, due.end], strict=True):
-        moved_wh = _moved(terms, start, end)
-        if moved_wh is None or max(moved_wh) > MAX_DELTA_WH:
-            return None
-        steps.append(Step(due, terms, start, end, moved_wh, end is not seen))
+        yield terms, start, end, end is not seen
         start = end
-    return steps
 
 
 def _moved(terms: Terms, start: Registers, end: Registers) -> tuple[int, ...] | None:

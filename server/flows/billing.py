@@ -12,6 +12,8 @@ from hashlib import sha256
 from itertools import count, repeat
 from typing import TYPE_CHECKING
 
+from sqlalchemy import Connection
+
 from server.domain.billing import Charging, Crossing, Due, Step, plan_steps
 from server.domain.ledger import REVENUE, Line
 from server.domain.plain_charges import PlainCharges, charge_plain, split
@@ -79,12 +81,12 @@ def _charge(unit: Unit, estate_id: str, now: "Now", limit: int, meter_ids: Seque
     connection = unit.connection
     cycle_s = get_estate(connection, estate_id)["billing_cycle_s"]
     rows = load_due(connection, estate_id, now.world_s, cycle_s, limit, meter_ids)
-    calendars = calendars_of(unit, estate_id)
+    calendars = calendars_of(connection, estate_id)
     simple, terms, rest = split(rows, calendars)
     plain, refused = charge_plain(simple, terms)
     others = [*rest, *refused]
     due, accounts = [row.due() for row in others], {row.account_id: row.account() for row in others}
-    steps, held = plan_due(unit, estate_id, due, calendars)
+    steps, held = plan_due(connection, estate_id, due, calendars)
     moved = [item for item in due if item.meter_id not in held]
     meters = len(moved) + len(plain.cursors[0])
     if not meters:
@@ -149,16 +151,16 @@ class Charges:
         return "charge:" + sha256(text.encode()).hexdigest(), payload, last_at
 
 
-def calendars_of(unit: Unit, estate_id: str) -> dict[str, TariffCalendar]:
+def calendars_of(connection: Connection, estate_id: str) -> dict[str, TariffCalendar]:
     """The calendar of each tariff of the estate."""
-    return {key: TariffCalendar(value) for key, value in load_tariffs(unit.connection, estate_id).items()}
+    return {key: TariffCalendar(value) for key, value in load_tariffs(connection, estate_id).items()}
 
 
 def plan_due(
-    unit: Unit, estate_id: str, due: Sequence[Due], calendars: dict[str, TariffCalendar]
+    connection: Connection, estate_id: str, due: Sequence[Due], calendars: dict[str, TariffCalendar]
 ) -> tuple[list[Step], list[str]]:
     """Steps of due meters, and the meters that are held."""
-    freeze_at = _freezes(unit, estate_id, due, calendars)
+    freeze_at = freezes(connection, estate_id, due, calendars)
     steps: list[Step] = []
     held: list[str] = []
     for item in due:
@@ -170,8 +172,8 @@ def plan_due(
     return steps, held
 
 
-def _freezes(
-    unit: Unit, estate_id: str, due: Sequence[Due], calendars: dict[str, TariffCalendar]
+def freezes(
+    connection: Connection, estate_id: str, due: Sequence[Due], calendars: dict[str, TariffCalendar]
 ) -> Callable[[str, int], Registers | None]:
     """Accepted readings taken exactly on the boundaries that the due charges cross."""
     wanted: list[tuple[str, int]] = []
@@ -182,7 +184,7 @@ def _freezes(
         while end_s is not None and end_s < item.end.at:
             wanted.append((item.meter_id, end_s))
             end_s = calendars[item.tariff_id].terms_at(end_s).end_s
-    found = accepted_at(unit.connection, estate_id, wanted) if wanted else {}
+    found = accepted_at(connection, estate_id, wanted) if wanted else {}
 
     def freeze_at(meter_id: str, at: int) -> Registers | None:
         registers = found.get((meter_id, at))

@@ -237,7 +237,7 @@ def _charge_again(unit: Unit, estate_id: str, plan: Plan, back: BackTo, now: "No
             )
         )  # fmt: skip
         start = end
-    steps, held = plan_due(unit, estate_id, dues, calendars_of(unit, estate_id))
+    steps, held = plan_due(connection, estate_id, dues, calendars_of(connection, estate_id))
     if held:
         raise Refused("the readings around it do not tell what to charge instead; exchange the meter")
     names = ("account_id", "balance_fen", "residue_nf", "version", "level")

@@ -4,13 +4,16 @@ import gc
 from datetime import datetime
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
 from core import EVENT_ALARM1, EVENT_ALARM2, EVENT_TRIP
 from server.errors import Conflict
 from server.flows import billing
 from server.flows.billing import charge_due, collection_paused
+from server.flows.uncharged import uncharged
 from server.store import schema
+from server.store.engine import reader
+from server.store.schema import account
 from server.store.writer import Writer
 from tests.server.books import HOUR, agrees, balance, charge, read, reading, rows, top_up
 from tests.server.estates import BY_RATES, ESTATE, SINGLE, START_S, at, household, meter_id, plant
@@ -119,10 +122,44 @@ def test_four_rates_are_priced_by_their_registers(engine: Engine, writer: Writer
     agrees(engine)
 
 
+CHANGES = {**SINGLE, "versions": [SINGLE["versions"][0], BY_RATES["versions"][0] | {"valid_from": "2026-11-01"}]}
+
+
+def waits(engine: Engine, world_s: int) -> list[tuple[str, int, str, int]]:
+    with reader(engine) as connection:
+        found = uncharged(connection, ESTATE, START_S + world_s)
+    return [(one.meter_id, one.since - START_S, one.reason, one.at - START_S) for one in found]
+
+
+@pytest.mark.parametrize("by", ["freeze", "one price"])
+def test_a_change_to_rates_that_nobody_read_says_why_it_waits_and_two_ways_end_it(
+    engine: Engine, writer: Writer, by: str
+) -> None:
+    plant(writer, [household(1, tariff_id="changes")], tariffs=({**CHANGES, "id": "changes"}, {**SINGLE, "id": "flat"}))
+    before, after = MIDNIGHT_NOV - HOUR, MIDNIGHT_NOV + HOUR
+    read(writer, reading(1, before, 1_010_000))
+    charge(writer, before)
+    assert waits(engine, before) == []
+    read(writer, reading(1, after, 1_011_000, (100, 200, 1_010_000, 700)))
+    assert charge(writer, after).held == (meter_id(1),)
+    assert waits(engine, after) == [(meter_id(1), before, "no_rates_before", MIDNIGHT_NOV)]
+    if by == "freeze":
+        read(writer, reading(1, MIDNIGHT_NOV, 1_010_500, (100, 200, 1_009_500, 700)))
+    else:
+        writer.run(lambda unit: unit.connection.execute(update(account).values(tariff_id="flat")))
+    assert charge(writer, after).held == ()
+    writer.run(lambda unit: unit.connection.execute(update(account).values(tariff_id="changes")))
+    read(writer, reading(1, after + HOUR, 1_012_000, (100, 200, 1_011_000, 700)))
+    assert charge(writer, after + HOUR).held == ()
+    assert waits(engine, after + HOUR) == []
+    agrees(engine)
+
+
 def test_rates_that_were_not_read_hold_the_meter_and_lose_nothing(engine: Engine, writer: Writer) -> None:
     plant(writer, [household(1, tariff_id="tou", start_rates_wh=(0, 0, 0, 0))])
     read(writer, reading(1, HOUR, 1_001_000))
     assert charge(writer, HOUR).held == (meter_id(1),)
+    assert waits(engine, HOUR) == [(meter_id(1), 0, "no_rates_read", HOUR)]
     read(writer, reading(1, 2 * HOUR, 1_002_000, (0, 2000, 0, 0)))
     assert charge(writer, 2 * HOUR).charged_fen == 180
     agrees(engine)

@@ -10,10 +10,11 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from server.domain.registers import may_release
 from server.domain.voiding import ALONE_MAX_FEN
 from server.flows import acceptance, approvals, voiding
+from server.flows.uncharged import uncharged
 from server.store import acceptance as kept
 from server.store.unit import Deed
 from server.web.deps import Reader, State, need
-from server.web.operator.shell import staff_page
+from server.web.operator.shell import households_of, staff_page
 from server.web.principal import Principal
 
 router = APIRouter(include_in_schema=False)
@@ -34,8 +35,9 @@ def by_meter(rows: Sequence[RowMapping]) -> tuple[list[RowMapping], list[RowMapp
 
 
 @router.get("/readings")
-def readings_page(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
-    """Held readings with the two ways out, the newest of each meter first, and the record of both."""
+def readings_page(request: Request, state: State, conn: Reader, who: Viewer) -> HTMLResponse:
+    """Held readings with the two ways out, the newest of each meter first, both on record, and energy that waits."""
+    rooms = {one.account_id: one.room_id for one in households_of(request).rows}
     newest, older = by_meter(kept.held(conn, who.estate_id))
     return staff_page(
         request,
@@ -47,6 +49,9 @@ def readings_page(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
         may_release=may_release,
         acts=kept.acts(conn, who.estate_id),
         exchanges=list(reversed(kept.exchanges(conn, who.estate_id))),
+        uncharged=[
+            (one, rooms.get(one.account_id)) for one in uncharged(conn, who.estate_id, state.clock.now().world_s)
+        ],
     )
 
 

@@ -10,6 +10,7 @@ from babel.messages.pofile import read_po
 from jinja2 import Environment
 
 from server.web import i18n
+from tests.house.sources import ROOT
 
 WEB = Path(i18n.__file__).parent
 TEMPLATES = sorted((WEB / "templates").rglob("*.html"))
@@ -153,6 +154,11 @@ def test_a_thing_has_one_name(catalogue):
     assert [(text, misnamed(text)) for text in texts if misnamed(text)] == []
     assert set(OTHER_NAMES) - {name for name in OTHER_NAMES for text in texts if name in text} == set()
     assert misnamed("案件待核") == ["待核", "案件"]
+
+
+def test_the_guides_call_a_thing_by_the_same_name():
+    guides = [*ROOT.glob("docs/*.zh-CN.md"), *ROOT.glob("examples/*/*.zh-CN.md"), ROOT / "README.zh-CN.md"]
+    assert {guide.name: misnamed(guide.read_text("utf-8")) for guide in guides} == {guide.name: [] for guide in guides}
 
 
 PEOPLE = re.compile(r"(?<!by\()(?<![\w.])[\w.]+\.(?:actor|approved_by|requested_by)\b(?! [=!]= )")

@@ -2,8 +2,11 @@
 
 import pytest
 
+from core.tariff import tariff_from_dict
 from server.store import schema
+from server.store.tariffs import save_tariff
 from server.web.operator.readings import by_meter
+from tests.server.estates import BY_RATES
 from tests.server.web.conftest import ESTATE, MACHINE_MS, WORLD_S
 
 METER = "000000000001"
@@ -179,3 +182,24 @@ def test_the_page_and_the_api_say_that_older_readings_are_archived(web, language
     )
     assert said in client.get("/households/A1").text
     assert client.get(path).json()["archived_until"] == span["to_at"]
+
+
+def test_energy_that_waits_for_rates_says_so_and_what_to_do(held):
+    client = held.signed_in("operator")
+    client.cookies.set("estate645_language", "en")
+    assert "Energy that waits" not in client.get("/readings").text
+    held.state.writer.run(lambda unit: save_tariff(unit.connection, ESTATE, tariff_from_dict(BY_RATES), MACHINE_MS))
+    held.execute(schema.account.update().where(schema.account.c.account_id == "A1").values(tariff_id="tou"))
+    held.execute(
+        schema.reading.insert().values(
+            estate_id=ESTATE, meter_id=METER, install_no=1, received_ms=MACHINE_MS, read_at=WORLD_S + 3600,
+            total_wh=6000, verdict="accepted", reason="", rules=2,
+        )
+    )  # fmt: skip
+    held.execute(
+        schema.meter_live.update().where(schema.meter_live.c.meter_id == METER).values(reading_at=WORLD_S + 3600)
+    )
+    held.clock.move(7200)
+    page = client.get("/readings").text
+    assert "Prices by time of use hold from 13 Oct 09:05, and of then no rates are known" in page
+    assert "import the household with a tariff of one price" in page
