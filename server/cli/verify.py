@@ -147,6 +147,10 @@ def _show(report: VerifyReport) -> None:
         f"{report.payments} payments, {report.settlements} closed periods"
     )
     print(f"  sealed {report.sealed} batches, unsealed tail {report.unsealed}")
+    if report.headed:
+        print(f"  signed heads lead up to batch {report.headed}; after it only the database vouches for itself")
+    else:
+        print("  no signed heads: only the database vouches for its seals (--heads FILE --public-key FILE)")
     for what in report.unchecked:
         print(f"  NOT CHECKED: {what}")
     for mismatch in report.mismatches[:SHOWN_MAX]:

@@ -7,7 +7,7 @@ that is broken (1 sums, 2 chains of accounts, 3 chains of meters, 4 keys, 5 paym
 in bulk.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import NamedTuple
@@ -54,6 +54,7 @@ class VerifyReport:
     mismatches: tuple[Mismatch, ...]
     archived_readings: int = 0
     unchecked: tuple[str, ...] = ()  # what could not be looked at, in words
+    headed: int = 0  # the newest batch that a signed head names; after it only the database vouches for itself
 
 
 class Findings:
@@ -314,8 +315,11 @@ class MeterChain:
         if ended.at < self.at:
             found.note(3, subject, f"ended at {ended.at}, before its last charge at {self.at}")
 
-    def close(self, found: Findings, cursor: Reached | None, read_wh: int | None) -> None:
-        """Compare with the cursor; `read_wh` is the accepted register at its instant, None where none was read."""
+    def close(self, found: Findings, cursor: Reached | None, read_wh: int | None, begins: Collection[int] = ()) -> None:
+        """Compare with the cursor; `read_wh` is the accepted register at its instant, None where none was read.
+
+        `begins` are the tier periods, of any tariff, in which the cursor may stand since.
+        """
         subject = f"meter {self.meter.meter_id}"
         if cursor is None:
             found.note(3, subject, "has no cursor")
@@ -328,8 +332,12 @@ class MeterChain:
             found.note(3, subject, f"cursor at {cursor.read_at} is behind its last charge at {self.at}")
         if cursor.read_at != self.meter.installed_at:
             found.expect(3, subject, "register of the cursor", cursor.total_wh, read_wh)
-        if self.lines and cursor.tier_period_start == self.tier_period_start:
+        if cursor.tier_period_start == self.tier_period_start:
             found.expect(6, subject, "tier counter of the cursor", cursor.tier_period_wh, self.tier_wh)
+        elif self.lines:
+            found.expect(6, subject, "tier counter of the cursor in a new period", cursor.tier_period_wh, 0)
+            if cursor.tier_period_start not in begins or cursor.read_at <= self.at:
+                found.note(6, subject, f"stands in a tier period from {cursor.tier_period_start}, which is none")
 
 
 def note_rates(found: Findings, ends: Iterable[RatesBeside]) -> None:

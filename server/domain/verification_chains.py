@@ -8,19 +8,21 @@ this module, not by the kernel that made them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import TariffError
 from core.units import REGISTER_MODULUS_WH, WH_PER_STEP
 from server.domain.archive import MeterStanding
 from server.domain.line_words import ABSENT, RATE_COUNT, LineWords, Words
 from server.domain.registers import NO_RATES, Registers, rates_from
 from server.domain.tariff_calendar import TariffCalendar
-from server.domain.verification import Ended, Findings, Installed, MeterChain
+from server.domain.verification import Ended, Findings, Installed, MeterChain, Reached
 from server.domain.verification_accounts import HALF_MAX, Grouped, places_of
-from server.domain.verification_meters import WORDS, Cursors, Installations
+from server.domain.verification_meters import WORDS, Cursors, InstallationEnd, Installations
 from server.domain.verification_splits import Divided, SplitBooks
 from server.domain.verification_terms import UNKNOWN, TermsTable
 
@@ -72,7 +74,9 @@ class MeterBooks:
         self._start_rates = np.stack(rates)
         self._total = self._start.copy()
         self._rates = np.full((RATE_COUNT, size), ABSENT, np.int64)
-        self._period = np.full(size, ABSENT, np.int64)
+        self._period, self._first_period = np.full((2, size), ABSENT, np.int64)
+        self._account = np.full(size, -1, np.int64)
+        self._account_names: Sequence[str] = ()
         self._counter, self._charged, self._lines = (np.zeros(size, np.int64) for _ in range(3))
         self._settled: dict[int, tuple[int, tuple[int, ...]]] = {}
         self._owed: dict[int, set[int]] = {}  # ends of charges that have to be taken back
@@ -213,8 +217,12 @@ class MeterBooks:
         )
         self.estimated += int((estimated & right).sum())
         doubtful = self._divided(lines, order, meter, own, terms, standing)
-        self.splits.take(self._charges(lines, order, meter, doubtful & ~back, standing))
+        at_end = own["event_to"] == table.end[terms]
+        self.splits.take(self._charges(lines, order, meter, doubtful & ~back, at_end, standing))
         self._exactly(lines, order, meter, np.flatnonzero(~right), standing)
+        self._accounts(lines, order, meter, groups)
+        fresh = groups.first & (self._lines[meter] == 0)
+        self._first_period[meter[fresh]] = period[fresh]
         for values, kept in ((own["to_wh"], self._total), (reached, self._at), (period, self._period)):
             groups.keep(values, kept)
         groups.keep(counter, self._counter)
@@ -240,13 +248,13 @@ class MeterBooks:
         return doubtful
 
     def _charges(
-        self, lines: LineWords, order: Words, meter: Words, doubtful: Mask, standing: tuple[Words, ...]
+        self, lines: LineWords, order: Words, meter: Words, doubtful: Mask, at_end: Mask, standing: tuple[Words, ...]
     ) -> list[Divided]:
-        """All lines of each meter and batch of which one is doubtful."""
+        """The lines from one reading of a meter to another of which one is doubtful: only at a boundary they go on."""
         if not doubtful.any():
             return []
         batches = lines["batch_seq"][order]
-        fresh = np.flatnonzero((batches[1:] != batches[:-1]) | (meter[1:] != meter[:-1])) + 1
+        fresh = np.flatnonzero((batches[1:] != batches[:-1]) | (meter[1:] != meter[:-1]) | ~at_end[:-1]) + 1
         edges = np.concatenate([[0], fresh, [len(order)]])
         numbers = np.unique(np.searchsorted(edges, np.flatnonzero(doubtful), "right")) - 1
         found = []
@@ -321,7 +329,39 @@ class MeterBooks:
             if ended is not None:
                 chain.end(self.found, ended)
             if place < self.count:
-                chain.close(self.found, *((None, None) if own[place] < 0 else cursors.of(int(own[place]))))
+                cursor, read_wh = (None, None) if own[place] < 0 else cursors.of(int(own[place]))
+                chain.close(self.found, cursor, read_wh, self._tier_periods(cursor))
+
+    def _tier_periods(self, cursor: Reached | None) -> set[int]:
+        """Where the tier period of any tariff begins in which a cursor ended its last step."""
+        found: set[int] = set()
+        if cursor is None:
+            return found
+        for calendar in self.calendars.values():
+            with suppress(TariffError, ValueError, OverflowError, OSError):
+                found.add(calendar.terms_at(cursor.read_at - 1).tier_period_start)
+        return found
+
+    def end_of(self, meter_id: str, install_no: int) -> InstallationEnd | None:
+        """Where the charges of an installation have come to; None for one that there is not."""
+        place = self._place(meter_id, install_no)
+        if place < 0:
+            return None
+        account, (order_start, settled) = int(self._account[place]), self._settled.get(place, (0, NO_RATES))
+        return InstallationEnd(
+            int(self._period[place]), int(self._counter[place]), order_start, settled, int(self._first_period[place]),
+            None if account < 0 else self._account_names[account],
+        )  # fmt: skip
+
+    def _accounts(self, lines: LineWords, order: Words, meter: Words, groups: Grouped) -> None:
+        """All charges of an installation go to one account."""
+        accounts, names = lines["account_id"][order], lines.names["account_id"].texts
+        before = groups.before(accounts, self._account)
+        for place in np.flatnonzero((before >= 0) & (before != accounts)).tolist():
+            subject = f"meter {self.meters.meter_ids[meter[place]]}, batch {lines['batch_seq'][order[place]]}"
+            self.found.expect(3, subject, "account", names[accounts[place]], names[before[place]])
+        groups.keep(accounts, self._account)
+        self._account_names = names
 
     def _reached(self, cursors: Cursors, own: Words) -> Mask:
         """Whether the cursor of each present installation stands where its charges lead; `own` is its place, or -1."""
@@ -339,7 +379,8 @@ class MeterBooks:
             & (charged % REGISTER_MODULUS_WH == (total - start) % REGISTER_MODULUS_WH)
             & (at >= self._at[mine])
             & ((at == self.meters.words[4, mine]) | (total == read_wh))
-            & ((self._lines[mine] == 0) | (period != self._period[mine]) | (counter == self._counter[mine]))
+            & (((self._lines[mine] == 0) & (counter == 0)) | (period == self._period[mine]))
+            & ((period != self._period[mine]) | (counter == self._counter[mine]))
         )
         return right
 

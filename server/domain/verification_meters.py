@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -52,6 +53,28 @@ class Installations:
             np.concatenate([self.words[:WORDS], words], axis=1),
             {**self.carried, **carried},
         )
+
+
+class InstallationEnd(NamedTuple):
+    """Where the charges of an installation have come to: its counters, and whose account they went to, if any did.
+
+    `period_start` and `first_period_start` (that of its first charge) are ABSENT where nothing says them.
+    """
+
+    period_start: int
+    period_wh: int
+    order_start: int
+    settled_wh: tuple[int, ...]
+    first_period_start: int
+    account_id: str | None
+
+
+class Exchanged(NamedTuple):
+    """One installation that follows another, as (meter, number) each; `anew` where counters may begin anew."""
+
+    old: tuple[str, int]
+    new: tuple[str, int]
+    anew: bool
 
 
 @dataclass(frozen=True, slots=True)

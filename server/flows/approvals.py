@@ -212,7 +212,8 @@ def request_correction(
 ) -> Corrected:  # fmt: skip
     """Correct an estimated final register, or ask for the second person where more was charged by it than one may move.
 
-    Errors as in `flows.final_registers.correct_final`, and StaleLogin for a request, unless the password is `fresh`.
+    Errors as in `flows.final_registers.correct_final`, Conflict while another correction of it waits, and StaleLogin
+    for a request, unless the password is `fresh`.
     """
     plan = final_registers.correction_of(unit, estate_id, account_id, meter_id)
     if not plan.needs_second:
@@ -222,6 +223,9 @@ def request_correction(
         return Corrected(more_fen)
     if not reason.strip():
         raise Refused(UNSAID)
+    waiting = decisions_waiting(unit.connection, estate_id, now, CORRECTED).values()
+    if any((one["account_id"], one["meter"]) == (account_id, meter_id) for one in waiting):
+        raise Conflict("a correction of this register waits for its second person already; withdraw that first")
     payload = {
         "kind": CORRECTED, "account_id": account_id, "true_wh": total_wh, "true_rates_wh": rates_wh,
         "reason": reason.strip(), **plan.as_json(),
@@ -229,10 +233,12 @@ def request_correction(
     return Corrected(0, ask(unit, estate_id, CORRECTED, payload, actor, now, fresh=fresh))
 
 
-def decisions_waiting(connection: Connection, estate_id: str, now: "Now") -> dict[str, dict[str, Any]]:
-    """What was asked about refunds that providers do not tell of, by the id of the request."""
+def decisions_waiting(
+    connection: Connection, estate_id: str, now: "Now", kind: str = DECISION
+) -> dict[str, dict[str, Any]]:
+    """What waits about refunds that providers do not tell of, or of another kind, by the id of the request."""
     rows = kept.waiting(connection, estate_id, now.machine_ms)
-    return {row["approval_id"]: json.loads(row["payload"]) for row in rows if row["kind"] == DECISION}
+    return {row["approval_id"]: json.loads(row["payload"]) for row in rows if row["kind"] == kind}
 
 
 def request_bulk_edit(

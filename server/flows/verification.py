@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from server.domain.accounts import Told, telling_problems
 from server.domain.archive import Act, ArchiveFile, Standing, present, sealed_act
-from server.domain.heads import Head
+from server.domain.heads import Head, chain_problems
 from server.domain.ledger import GENESIS, REVENUE, chain_hash, lines_sha256, sealed_header
 from server.domain.line_words import LineWords, Words, hash_of_lines
 from server.domain.registers import splits_down
@@ -24,6 +24,8 @@ from server.domain.verification import Findings, Mismatch, VerifyReport, note_ra
 from server.domain.verification_accounts import AccountBooks
 from server.domain.verification_bookings import OF_CHARGES, Booked, PaymentBooks, shape_problem
 from server.domain.verification_chains import MeterBooks
+from server.domain.verification_exchanges import check_exchanges, check_households
+from server.domain.verification_orders import note_messages, note_payments
 from server.domain.verification_recovery import RecoveryBooks
 from server.domain.verification_refunds import RefundBooks
 from server.domain.verification_splits import SplitBooks
@@ -35,6 +37,7 @@ from server.flows.verification_settlement import SettlementBooks
 from server.store import archive as archives
 from server.store import ledger as journal_rows
 from server.store import verification as books
+from server.store import verification_orders as orders
 from server.store.accounts import told
 from server.store.append_only import unguarded
 from server.store.debt_plans import batches_wanted
@@ -54,6 +57,9 @@ class _Books:
         self.connection, self.estate_id = connection, estate_id
         self.found = Findings()
         self.heads: dict[int, set[str]] = {}
+        for problem in chain_problems(heads):
+            self.found.note(7, "heads", f"{problem} among the signed heads")
+        self.newest_head = max((head.batch_seq for head in heads), default=0)
         for head in heads:
             self.heads.setdefault(head.batch_seq, set()).add(head.hash)
         self.accounts = AccountBooks(self.found)
@@ -214,6 +220,7 @@ class _Books:
             yield f"{self.archived} archived lines: only their hashes were followed (--archives DIR checks them too)"
         if readings:
             yield f"{readings} archived readings, which lie in files that are not at hand"
+        yield from self.rerates.unchecked
         if self.splits.unchecked:
             yield f"{self.splits.unchecked} splits at boundaries of tariffs, whose readings may be archived"
 
@@ -227,6 +234,9 @@ class _Books:
         if self.meters.by_rates:
             note_rates(self.found, books.rates_besides(self.connection, self.estate_id, self.splits.unread))
         self.meters.close(books.cursors(self.connection, self.estate_id))
+        exchanges = books.exchanged(self.connection, self.estate_id)
+        check_exchanges(self.found, self.meters.end_of, exchanges, self.meters.meters.carried)
+        check_households(self.found, self.meters.end_of, books.households_fed(self.connection, self.estate_id))
         for batch_seq in books.seals_of_nothing(self.connection, self.estate_id):
             self.found.note(7, f"seal {batch_seq}", "seals a batch that does not exist")
         for batch_seq in self.heads:
@@ -234,8 +244,10 @@ class _Books:
         for key in books.repeated_keys(self.connection, self.estate_id):
             self.found.note(4, f"key {key}", "has more than one batch")
         for table in unguarded(self.connection, APPEND_ONLY):
-            self.found.note(7, f"table {table}", "its append-only trigger is gone")
+            self.found.note(7, f"table {table}", "its append-only trigger is gone or another")
         self.payments.close()
+        note_payments(self.found, orders.unasked(self.connection, self.estate_id))
+        note_messages(self.found, orders.unheard(self.connection, self.estate_id))
         self.recoveries.close()
         self.settlements.close(self.last_seq)
         self.refunds.close()
@@ -325,6 +337,7 @@ def _reported(own: _Books, acts: Sequence[Act]) -> VerifyReport:
         payments=own.payments.count,
         sealed=own.sealed,
         unsealed=own.batches - own.sealed,
+        headed=own.newest_head,
         settlements=own.settlements.count,
         archived=own.archived,
         mismatches=tuple(own.found.mismatches),

@@ -8,9 +8,11 @@ from core.errors import CoreError
 from server.domain.archive import Archived
 from server.domain.rerating import Rerate, rerate_of_memo
 from server.domain.verification import Findings
+from server.domain.verification_orders import agreement_problem
 from server.errors import EstateError
 from server.flows.corrections import accounts_of, corrections
 from server.store import rerating as kept
+from server.store.verification_orders import agreements
 
 
 class RerateBooks:
@@ -21,6 +23,7 @@ class RerateBooks:
         rerates = kept.with_status(connection, estate_id, "asked", "running", "done", "withdrawn")
         self._rerates = {one.rerate_id: one for one in rerates}
         self._posted: dict[str, dict[str, int]] = {}
+        self.unchecked: list[str] = []
 
     def take(self, batch_seq: int, memo: str, lines: Iterable[tuple[str, int]]) -> None:
         """One batch of corrections: accounts and nanofen."""
@@ -35,10 +38,15 @@ class RerateBooks:
 
     def close(self) -> None:
         """Every account that should have a correction has exactly it, and no other has one."""
+        agreed = agreements(self.connection, self.estate_id)
         for rerate in self._rerates.values():
+            problem = agreement_problem(rerate, agreed.get(rerate.rerate_id))
+            if problem and (rerate.status in ("running", "done") or rerate.rerate_id in self._posted):
+                self.found.note(6, f"re-rating {rerate.rerate_id}", problem)
             posted = self._posted.get(rerate.rerate_id, {})
             expected = self._expected(rerate) if rerate.status in ("running", "done") else {}
             if expected is None:
+                self.unchecked.append(f"re-rating {rerate.rerate_id}, whose charges are archived")
                 continue
             for account_id in sorted({*posted, *expected}):
                 subject = f"account {account_id}, re-rating {rerate.rerate_id}"

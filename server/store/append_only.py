@@ -15,12 +15,19 @@ _SQLITE = """
 CREATE TRIGGER {table}_no_{verb} BEFORE {verb} ON "{table}"
 BEGIN SELECT RAISE(ABORT, 'table {table} is append-only'); END
 """
-_POSTGRES_FUNCTION = """
-CREATE OR REPLACE FUNCTION estate645_append_only() RETURNS trigger LANGUAGE plpgsql AS $body$
+_POSTGRES_BODY = """
 BEGIN
   RAISE EXCEPTION USING MESSAGE = 'table ' || TG_TABLE_NAME || ' is append-only', ERRCODE = 'restrict_violation';
 END
-$body$
+"""
+_POSTGRES_FUNCTION = f"""
+CREATE OR REPLACE FUNCTION estate645_append_only() RETURNS trigger LANGUAGE plpgsql AS $body${_POSTGRES_BODY}$body$
+"""
+_POSTGRES_EVENTS = 2 | 8 | 16 | 32  # pg_trigger.tgtype: before a statement of DELETE, UPDATE and TRUNCATE
+_POSTGRES_GUARDED = """
+SELECT c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid
+WHERE t.tgname = c.relname || '_append_only' AND t.tgenabled IN ('O', 'A') AND t.tgtype = %s AND t.tgqual IS NULL
+AND t.tgattr = ''::int2vector AND p.prosrc = %s
 """
 _POSTGRES = """
 CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON "{table}"
@@ -54,16 +61,19 @@ def deleting(connection: Connection, table: str) -> Iterator[None]:
 
 
 def unguarded(connection: Connection, tables: Iterable[str]) -> list[str]:
-    """The tables of `tables`, and months of them, whose triggers are gone."""
+    """The tables of `tables`, and months of them, whose triggers are gone, or do something else than they should."""
     if connection.dialect.name == "postgresql":
-        query = (
-            "SELECT c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
-            "WHERE t.tgname = c.relname || '_append_only' AND t.tgenabled <> 'D'"
-        )
+        found = set(connection.exec_driver_sql(_POSTGRES_GUARDED, (_POSTGRES_EVENTS, _POSTGRES_BODY)).scalars())
         wanted = {table: {table} for table in tables}
         wanted |= {part: {part} for part, table in parts(connection) if table in wanted}
     else:
-        query = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
-        wanted = {table: {f"{table}_no_{verb}" for verb in ("UPDATE", "DELETE")} for table in tables}
-    found = set(connection.exec_driver_sql(query).scalars())
+        query = "SELECT sql FROM sqlite_master WHERE type = 'trigger'"
+        found = {_words(sql) for sql in connection.exec_driver_sql(query).scalars()}
+        wanted = {
+            table: {_words(_SQLITE.format(table=table, verb=verb)) for verb in ("UPDATE", "DELETE")} for table in tables
+        }
     return [table for table, names in wanted.items() if not names <= found]
+
+
+def _words(sql: str) -> str:
+    return " ".join(sql.split())

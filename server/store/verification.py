@@ -10,7 +10,7 @@ from server.domain.ledger import SYSTEM_ACCOUNTS
 from server.domain.registers import Registers
 from server.domain.verification import Carried, Ended, Installed, RatesBeside
 from server.domain.verification_bookings import PaymentRow
-from server.domain.verification_meters import Cursors, Installations
+from server.domain.verification_meters import Cursors, Exchanged, Installations
 from server.domain.verification_refunds import RechargeRow, RefundRow, SomePayment
 from server.domain.verification_splits import Seen
 from server.domain.voiding import VOID
@@ -18,6 +18,7 @@ from server.store.readings import ACCEPTED, KNOWN, rates_of
 from server.store.rows import Words, named_rows
 from server.store.schema import (
     account,
+    account_event,
     batch,
     exchange,
     line,
@@ -135,6 +136,30 @@ def ended_installations(connection: Connection, estate_id: str) -> list[tuple[In
         )
         for row in map(tuple, connection.execute(query))
     ]
+
+
+def exchanged(connection: Connection, estate_id: str) -> list[Exchanged]:
+    """Which installation follows which."""
+    own = exchange.c
+    columns = (own.old_meter_id, own.old_install_no, own.new_meter_id, own.new_install_no, own.kind)
+    query = select(*columns).where(own.estate_id == estate_id).order_by(own["at"], own.created_ms)
+    return [Exchanged((row[0], row[1]), (row[2], row[3]), row[4] == "move") for row in connection.execute(query)]
+
+
+def households_fed(connection: Connection, estate_id: str) -> dict[tuple[str, int], str]:
+    """The household that each installation feeds, or fed until it ended or was left."""
+    told, old = account_event.c, exchange.c
+    left = select(told.meter_id, told.account_id).where(
+        told.estate_id == estate_id, told.act == "moved_out", told.meter_id.is_not(None)
+    )
+    former = {row[0]: row[1] for row in connection.execute(left.order_by(told.world_at, told.created_ms))}
+    now = select(meter.c.meter_id, meter.c.install_no, meter.c.account_id).where(
+        meter.c.estate_id == estate_id, meter.c.kind == "household"
+    )
+    found = {(row[0], row[1]): row[2] or former.get(row[0]) for row in connection.execute(now)}
+    ended = select(old.old_meter_id, old.old_install_no, old.account_id).where(old.estate_id == estate_id)
+    found |= {(row[0], row[1]): row[2] for row in connection.execute(ended)}
+    return {key: account_id for key, account_id in found.items() if account_id is not None}
 
 
 def ratios(connection: Connection, estate_id: str) -> dict[tuple[str, int], int]:

@@ -7,7 +7,7 @@ from sqlalchemy import Engine, select
 
 from core.reading import Verdict
 from server.clock import Now
-from server.domain.ledger import PostedTopup
+from server.domain.ledger import CASH, PostedTopup
 from server.domain.readings import MeterReading
 from server.domain.verification import VerifyReport
 from server.flows.billing import ChargeOutcome, charge_due
@@ -54,12 +54,25 @@ def post_topup(
 def keep_payment(
     unit: Unit, account_id: str, amount_fen: int, provider: str, batch_seq: int, now: Now, estate_id: str = ESTATE
 ) -> None:
-    """The row of a payment that was credited."""
+    """The rows of a payment that was credited: itself, its order, and the message of its provider unless it is cash."""
+    batch, own = schema.batch.c, {"estate_id": estate_id, "provider": provider, "amount_fen": amount_fen}
+    actor = unit.connection.execute(select(batch.actor).where(batch.batch_seq == batch_seq)).scalar() or ""
+    unit.connection.execute(
+        schema.payment_order.insert().values(
+            **own, order_no=f"o{batch_seq}", account_id=account_id, channel="counter", status="paid", actor=actor,
+            created_ms=now.machine_ms, created_at=now.world_s, paid_ms=now.machine_ms, payment_id=f"p{batch_seq}",
+        )
+    )  # fmt: skip
+    if provider != CASH:
+        message = {"estate_id": estate_id, "provider": provider, "event_id": f"e{batch_seq}", "body": ""}
+        unit.connection.execute(
+            schema.callback_inbox.insert().values(**message, verdict="credited", received_ms=now.machine_ms)
+        )
     unit.connection.execute(
         schema.payment.insert().values(
-            estate_id=estate_id, payment_id=f"p{batch_seq}", provider=provider, transaction_id=f"t{batch_seq}",
-            account_id=account_id, amount_fen=amount_fen, batch_seq=batch_seq, event_at=now.world_s,
-            created_ms=now.machine_ms, state="credited",
+            **own, payment_id=f"p{batch_seq}", transaction_id=f"t{batch_seq}", order_no=f"o{batch_seq}",
+            account_id=account_id, batch_seq=batch_seq, event_at=now.world_s, created_ms=now.machine_ms,
+            state="credited",
         )
     )  # fmt: skip
 

@@ -340,7 +340,7 @@ def test_an_edit_of_what_stays_behind_is_found_without_the_file(old: Engine, wri
                 same = [table.c[name] == value for name, value in row.items() if name != column and value is not None]
                 put(old, table, same, column, row[column])
     assert missed == []
-    assert {one.detail for one in checked(old).mismatches} == {"its append-only trigger is gone"}
+    assert {one.detail for one in checked(old).mismatches} == {"its append-only trigger is gone or another"}
 
 
 def put(engine: Engine, table: Table, where: list[ColumnElement[bool]], column: str, value: object) -> None:

@@ -133,10 +133,10 @@ def test_more_than_one_may_move_is_corrected_by_two_people(engine: Engine, write
     with pytest.raises(Refused, match="second person"):
         correct(writer, 1_350_000)
 
-    def ask(fresh: bool = True, actor: str = "olga") -> final_registers.Corrected:
+    def ask(fresh: bool = True, actor: str = "olga", total_wh: int = 1_350_000) -> final_registers.Corrected:
         return writer.run(
             lambda unit: approvals.request_correction(
-                unit, ESTATE, "H0001", meter_id(1), 1_350_000, None, actor=actor, reason="read at the workshop",
+                unit, ESTATE, "H0001", meter_id(1), total_wh, None, actor=actor, reason="read at the workshop",
                 now=at(8 * DAY_S), fresh=fresh,
             )
         )  # fmt: skip
@@ -147,6 +147,9 @@ def test_more_than_one_may_move_is_corrected_by_two_people(engine: Engine, write
         ask(actor="client:bridge")
     asked = ask()
     assert (asked.more_fen, balance(engine, "H0001")) == (0, before), "nothing is done by one person"
+    for actor, total_wh in (("olga", 1_350_000), ("paul", 1_340_000)):
+        with pytest.raises(Conflict, match="waits for its second person already"):
+            ask(actor=actor, total_wh=total_wh)
     with pytest.raises(Refused):
         agree(engine, writer, 8 * DAY_S, actor="olga")
     agree(engine, writer, 8 * DAY_S)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from server import __main__
 from server.__main__ import main
 from server.clock import Clock
-from server.domain.heads import Head, heads_of, sign
+from server.domain.heads import Head, chain_problems, heads_of, last_heads, sign
 from server.errors import ConfigError
 from server.flows.ledger import seal_batches
 from server.jobs.heads import HeadsJob
@@ -67,6 +68,9 @@ def test_heads_are_made_kept_and_followed(url: str, tmp_path: Path, capsys: pyte
     assert len(Path("heads.jsonl").read_text("utf-8").splitlines()) == 2
     checking = ["verify", "--database", url, "--heads", "heads.jsonl", "--public-key", "keys/public.pem"]
     assert main(checking) == 0
+    assert "signed heads lead up to batch 2; after it only the database" in capsys.readouterr().out
+    assert main(["verify", "--database", url]) == 0
+    assert "no signed heads: only the database vouches" in capsys.readouterr().out
     engine = open_engine(url)
     with begin_writing(engine) as connection, connection.begin():
         connection.exec_driver_sql("DROP TRIGGER seal_no_DELETE")
@@ -74,6 +78,26 @@ def test_heads_are_made_kept_and_followed(url: str, tmp_path: Path, capsys: pyte
     engine.dispose()
     assert main(checking) == 1
     assert "seal 2: is missing, but a signed head names it" in capsys.readouterr().out
+
+
+def test_heads_of_a_file_are_numbered_and_name_the_one_before(url: str, tmp_path: Path) -> None:
+    pair, path = generate_key_pair(tmp_path / "keys"), tmp_path / "heads.jsonl"
+    engine = open_engine(url)
+    job = HeadsJob(engine, Clock(), load_private_key(pair.private), path)
+    for _ in range(4):
+        job.run_once()
+    engine.dispose()
+    heads = heads_of(path.read_text("utf-8").splitlines(), load_public_key(pair.public), "f")
+    assert [head.number for head in heads] == [1, 2, 3, 4]
+    assert chain_problems([HEAD, *heads, *heads[:2]]) == [], "a file may begin anew, and others have no number"
+    assert chain_problems(heads[:3]) == [], "that the last ones are missing shows nowhere but in what they lead to"
+    assert chain_problems([heads[0], heads[2], heads[3]]) == ["head 2 is missing"]
+    assert chain_problems([heads[3]]) == ["heads 1 to 3 are missing"]
+    assert chain_problems([heads[0], replace(heads[1], previous="ab")]) == [
+        "head 2 does not follow from the one before it"
+    ]
+    with pytest.raises(ConfigError, match="append to another file"):
+        last_heads(["x"], "f")
 
 
 @pytest.mark.parametrize(

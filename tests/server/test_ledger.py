@@ -13,7 +13,7 @@ from server.store.engine import begin_writing, reader
 from server.store.ledger import BATCH_HEADER, append_links, balance_at, lines_of_batch
 from server.store.unit import Unit
 from server.store.writer import Writer
-from tests.server.books import HOUR, agrees, balance, charge, read, reading, report, rows, top_up
+from tests.server.books import HOUR, agrees, balance, charge, keep_payment, read, reading, report, rows, top_up
 from tests.server.estates import ESTATE, START_S, at, household, plant
 
 
@@ -131,7 +131,7 @@ def test_invariant_05_every_payment_has_its_own_credit(used: Engine, writer: Wri
         )
     )
     assert broken(used) == {5}, "a provider's money without a payment"
-    pay("p1", posted.batch_seq, 500)
+    writer.run(lambda unit: keep_payment(unit, "H0001", 500, "sandbox", posted.batch_seq, at()))
     assert agrees(used).payments == 2
     pay("p2", posted.batch_seq, 500)
     assert broken(used) == {5}, "one credit for two payments"

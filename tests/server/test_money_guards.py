@@ -25,7 +25,7 @@ from server.store import writer as writing
 from server.store.engine import begin_writing, reader
 from server.store.schema import account, batch, line, meter_cursor, payment, seal
 from server.store.writer import Writer
-from tests.server.books import HOUR, agrees, charge, read, reading, rows, top_up
+from tests.server.books import HOUR, agrees, charge, keep_payment, read, reading, rows, top_up
 from tests.server.estates import ESTATE, account_id, at, meter_id, plant
 
 TESTS = Path(__file__).parents[1]
@@ -212,9 +212,10 @@ def probe_05(engine: Engine, writer: Writer, _patch: Patch) -> None:
     used(writer)
     words = {"provider": "sandbox", "idem_key": "by provider", "event_at": 0, "actor": "test", "now": at()}
     posted = writer.run(lambda unit: post_topup(unit, ESTATE, account_id(2), 500, **words))  # type: ignore[arg-type]
-    paid = {"provider": "sandbox", "transaction_id": "t", "account_id": account_id(2), "state": "credited"}
+    number = f"t{posted.batch_seq}"
+    paid = {"provider": "sandbox", "transaction_id": number, "account_id": account_id(2), "state": "credited"}
     own = {"estate_id": ESTATE, "amount_fen": 500, "batch_seq": posted.batch_seq, "event_at": 0, "created_ms": 0}
-    writer.run(lambda unit: unit.connection.execute(payment.insert().values(payment_id="p1", **own, **paid)) and None)
+    writer.run(lambda unit: keep_payment(unit, account_id(2), 500, "sandbox", posted.batch_seq, at()))
     agrees(engine)
     with pytest.raises(DBAPIError):
         writer.run(

@@ -8,6 +8,7 @@ import os
 import random
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,21 @@ FROM batch
 JOIN ({lines}) AS line ON line.batch_seq = batch.batch_seq
 WHERE batch.kind = 'topup' AND batch.actor = 'test' AND line.amount_fen > 0
 """
+ORDERED = """
+INSERT INTO payment_order (estate_id, order_no, account_id, amount_fen, provider, channel, status, created_ms,
+created_at, paid_ms, payment_id, actor)
+SELECT estate_id, order_no, account_id, amount_fen, provider, 'counter', 'paid', created_ms, event_at, created_ms,
+payment_id, 'test' FROM payment WHERE payment_id LIKE 'counter %'
+"""
+AGREED = """
+INSERT INTO approval (estate_id, approval_id, kind, payload, payload_sha256, requested_by, requested_ms, expires_ms,
+approved_by, approved_ms, status) VALUES ('plum', 'approval-1', 'rerate', '{payload}', '{sha256}', 'zhou', 1, 2, 'wang',
+1, 'approved')
+"""
+TERMS = {  # of the re-rating in 0019
+    "rerate_id": "3af46d7524974513a5336c06fd341bed",
+    "terms_sha256": "356d833d0ce686cab29cf3b9dea8da7c0347f19cfce7a783a0b7c094efef0dd4",
+}
 LINES = "SELECT batch_seq, account_id, amount_fen FROM line"
 ARCHIVED = " UNION ALL SELECT 5, 'H0002', 100 UNION ALL SELECT 7, 'H0003', 200"  # in 0019
 UNBOOKED = "DELETE FROM recharge WHERE recharge_id = 'recharge_id of old'"  # made up, without its batch
@@ -72,6 +88,11 @@ def lived(url: str, revision: str) -> Engine:
             if statement.strip():
                 connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
         connection.exec_driver_sql(PAID.format(lines=LINES + ARCHIVED * (revision == "0019")))
+        connection.exec_driver_sql(ORDERED, execution_options={"no_parameters": True})
+        if revision == "0019":
+            payload = json.dumps(TERMS)
+            agreed = AGREED.format(payload=payload, sha256=sha256(payload.encode()).hexdigest())
+            connection.exec_driver_sql(agreed, execution_options={"no_parameters": True})
         if inspect(connection).has_table("recharge"):
             connection.exec_driver_sql(UNBOOKED)
     return engine
