@@ -134,6 +134,9 @@ def untold(findings: Findings, lang: str = "both") -> Iterator[str]:
         )  # fmt: skip
     for protocol in findings.gave_up:
         yield told(_("%(protocol)s: given up, the line never falls silent"), lang, protocol=protocol)
+    yield told(
+        _("some meters of 1997 answer no search: `estate645 read` asks one by the number on its nameplate"), lang
+    )
     if findings.meters:
         yield told(
             _("two meters of one address with equal registers answer as one: compare the count with what is installed"),

@@ -109,6 +109,7 @@ def test_what_was_found_has_a_form_and_what_is_installed_has_none(web, site):
     assert f'name="room-2007-{KNOWN}"' not in page
     assert "已装于1-101" in page
     assert "2007 000000000007" in page
+    assert "有些 DL/T 645-1997 电表对任何查找都不应答" in page
     assert 'hx-trigger="every 2s"' not in page
 
 
