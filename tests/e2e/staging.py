@@ -10,7 +10,7 @@ from typing import Any
 
 from server.cli.demo import people
 from server.cli.demo.people import Person
-from server.cli.demo.stage import Stage, raise_curtain
+from server.cli.demo.stage import Stage, prepare, raise_curtain
 from server.cli.demo.story import Story
 
 LOOK_EVERY_S = 0.7
@@ -65,8 +65,10 @@ class Playing:
 @contextlib.contextmanager
 def playing(folder: Path, *, leave_alone: Sequence[str]) -> Iterator[Playing]:
     """Start the demo in `folder` on free ports, arm it, play; `leave_alone` names ways of paying, see `Part.pays`."""
-    stage = raise_curtain(folder, 0)
-    with contextlib.closing(stage), Person(stage.url, "zhou") as first, Person(stage.url, "he") as second:
+    with contextlib.ExitStack() as ends:
+        stage = ends.enter_context(contextlib.closing(prepare(folder)))
+        raise_curtain(stage, 0)
+        first, second = (ends.enter_context(Person(stage.url, login)) for login in ("zhou", "he"))
         people.arm(first, second)
         shown = Playing(stage, second)
         story = Story(stage.url, first, leave_alone=leave_alone)

@@ -19,7 +19,7 @@ from server.cli.demo.estate import CAST, ESTATE_ID, STORY, Play
 from server.cli.demo.faults import WITH_FAULTS
 from server.cli.demo.files import PASSWORD, STAFF
 from server.cli.demo.people import Person, PlayFailed
-from server.cli.demo.stage import Stage, raise_curtain
+from server.cli.demo.stage import Stage, prepare, raise_curtain
 from server.cli.demo.story import Story
 from server.cli.languages import chinese, told
 from server.cli.languages import mark as _
@@ -52,12 +52,15 @@ def run(arguments: argparse.Namespace) -> int:
     interrupt.watch()
     port = arguments.port if arguments.port is not None else (0 if arguments.check else DEFAULT_PORT)
     play = WITH_FAULTS if arguments.faults else STORY
-    stage = raise_curtain(arguments.folder, port, play)
-    with contextlib.closing(stage):
+    with contextlib.closing(prepare(arguments.folder)) as stage:
         try:
+            raise_curtain(stage, port, play)
             return _check(stage, play) if arguments.check else _show(stage, play)
         finally:
-            interrupt.settle()
+            try:
+                interrupt.settle()
+            except KeyboardInterrupt:  # it came on the way in
+                interrupt.settle()
 
 
 def _show(stage: Stage, play: Play) -> int:

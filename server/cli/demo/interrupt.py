@@ -1,15 +1,20 @@
 """Ctrl-C that cannot get lost: Python drops an exception that is raised while an object is being finalised.
 
 The handler raises KeyboardInterrupt and sets an alarm that raises it again until somebody has taken it (`settle`).
-From then on further signals are ignored, so that the clean-up is never cut short.
+From then on further signals are ignored, so that the clean-up is never cut short. Within `held` nothing is raised: what
+is made there is also written down there.
 """
 
+import contextlib
 import signal
+from collections.abc import Iterator
 from types import FrameType
-from typing import NoReturn
 
 AGAIN_AFTER_S = 2.0
+LOOK_AGAIN_AFTER_S = 0.05  # while held
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+_holds: list[None] = []  # one for each `held` that the program is in
 
 
 def watch() -> None:
@@ -18,9 +23,20 @@ def watch() -> None:
         signal.signal(number, _interrupt)
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    signal.setitimer(signal.ITIMER_REAL, AGAIN_AFTER_S)
-    raise KeyboardInterrupt
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Let an interruption wait until the block has ended; it is raised within a twentieth of a second then."""
+    _holds.append(None)
+    try:
+        yield
+    finally:
+        _holds.pop()
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    signal.setitimer(signal.ITIMER_REAL, LOOK_AGAIN_AFTER_S if _holds else AGAIN_AFTER_S)
+    if not _holds:
+        raise KeyboardInterrupt
 
 
 def settle() -> None:

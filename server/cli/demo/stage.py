@@ -8,7 +8,8 @@ import fcntl
 import json
 import shutil
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -38,10 +39,10 @@ class Stage:
     """The running demo: where everything is, and the children in the order in which they are stopped."""
 
     folder: Path
-    url: str
-    simulator_url: str
-    children: list[processes.Child]
     lock: IO[str]
+    url: str = ""
+    simulator_url: str = ""
+    children: list[processes.Child] = field(default_factory=list)
 
     @property
     def database_url(self) -> str:
@@ -59,6 +60,13 @@ class Stage:
         answer.raise_for_status()
         return answer.json()
 
+    def start(self, name: str, command: Sequence[str]) -> processes.Child:
+        """Start a child that `close` stops before those that it may need; Ctrl-C never falls between the two."""
+        with interrupt.held():
+            child = processes.start(name, command, self.folder)
+            self.children.insert(0, child)
+        return child
+
     def close(self) -> dict[str, int]:
         """Stop every child, the server first; returns exit codes."""
         codes = processes.stop_all(self.children)
@@ -71,52 +79,39 @@ def database_url(folder: Path) -> str:
     return f"sqlite:///{(folder / 'estate645.db').resolve()}"
 
 
-def raise_curtain(folder: Path, port: int, play: Play = STORY) -> Stage:
-    """Prepare a fresh folder and start everything; nothing is left running when it fails."""
-    lock = _prepare(folder)
-    children: list[processes.Child] = []
-    try:
-        ports, keys = folder / "ports", folder / "keys"
-        provider = processes.start(
-            "provider",
-            [
-                "-m", "server.pay.sandbox_provider", "--port", "0",
-                "--private-key", str(keys / "provider" / "private.pem"),
-                "--merchant-key", str(keys / "merchant" / "public.pem"),
-            ],
-            folder,
-        )  # fmt: skip
-        children.append(provider)
-        plan = households(cast=play.cast)
-        write_simulator(folder / "simulator.toml", plan, play.troubles)
-        write_head_end(folder / "estate", ports.resolve(), plan)
-        _import(folder)
-        pay_url = provider.wait_ready()["url"]
-        write_anchor(folder / "anchor.json")
-        simulator = processes.start(
-            "simulator",
-            [
-                "-m", "sim", str(folder / "simulator.toml"), "--seed", str(SEED), "--run-dir", str(ports),
-                "--anchor", str(folder / "anchor.json"),
-            ],
-            folder,
-        )  # fmt: skip
-        children.append(simulator)
-        simulator_url = simulator.wait_ready()["control_url"]
-        _write_settings(folder, pay_url, port)
-        server = processes.start("server", ["-m", "server", "serve", "--config", str(folder / "server.toml")], folder)
-        children.insert(0, server)
-        url = server.wait_ready()["url"]
-        _wait_for_http(url)
-    except BaseException:
-        interrupt.settle()
-        processes.stop_all(children)
-        lock.close()
-        raise
-    return Stage(folder, url, simulator_url, children, lock)
+def raise_curtain(stage: Stage, port: int, play: Play = STORY) -> None:
+    """Start everything and wait until the server answers; whoever closes the stage stops what runs by then."""
+    folder = stage.folder
+    ports, keys = folder / "ports", folder / "keys"
+    provider = stage.start(
+        "provider",
+        [
+            "-m", "server.pay.sandbox_provider", "--port", "0",
+            "--private-key", str(keys / "provider" / "private.pem"),
+            "--merchant-key", str(keys / "merchant" / "public.pem"),
+        ],
+    )  # fmt: skip
+    plan = households(cast=play.cast)
+    write_simulator(folder / "simulator.toml", plan, play.troubles)
+    write_head_end(folder / "estate", ports.resolve(), plan)
+    _import(folder)
+    pay_url = provider.wait_ready()["url"]
+    write_anchor(folder / "anchor.json")
+    simulator = stage.start(
+        "simulator",
+        [
+            "-m", "sim", str(folder / "simulator.toml"), "--seed", str(SEED), "--run-dir", str(ports),
+            "--anchor", str(folder / "anchor.json"),
+        ],
+    )  # fmt: skip
+    stage.simulator_url = simulator.wait_ready()["control_url"]
+    _write_settings(folder, pay_url, port)
+    server = stage.start("server", ["-m", "server", "serve", "--config", str(folder / "server.toml")])
+    stage.url = server.wait_ready()["url"]
+    _wait_for_http(stage.url)
 
 
-def _prepare(folder: Path) -> IO[str]:
+def prepare(folder: Path) -> Stage:
     """Lock the folder against a second demo and empty it; a folder that no demo has made is left as it is."""
     _refuse_foreign(folder)
     try:
@@ -136,7 +131,7 @@ def _prepare(folder: Path) -> IO[str]:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     for name in ("merchant", "provider"):
         generate_key_pair(folder / "keys" / name)
-    return lock
+    return Stage(folder, lock)
 
 
 def _refuse_foreign(folder: Path) -> None:
