@@ -10,10 +10,10 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from importlib import import_module
-from itertools import count
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import CodeType, ModuleType, SimpleNamespace
 from typing import Any
 
 import core.dlt645
@@ -46,7 +46,7 @@ _MODULES = (
     "profiles",
     "detection",
 )
-_serial = count()
+_COPY = "codec_copy"
 _COMPILED = "from core._frame import read_frame, write_frame\n"
 _THE_LONG_WAY = "def read_frame(*_): return None\nwrite_frame = read_frame\n"
 
@@ -66,22 +66,26 @@ def load_codec(changes: Mapping[str, tuple[str, str]] | None = None) -> Codec:
     for name, (old, new) in (changes or {}).items():
         assert sources[name].count(old) == 1, f"{name}.py has {sources[name].count(old)} times: {old}"
         sources[name] = sources[name].replace(old, new)
-    package = f"codec_copy_{next(_serial)}"
-    parent = ModuleType(package)
-    sys.modules[package] = parent
+    assert _COPY not in sys.modules, "forget the copy before"
+    parent = ModuleType(_COPY)
+    sys.modules[_COPY] = parent
     for name, source in sources.items():
-        module = ModuleType(f"{package}.{name}")
+        module = ModuleType(f"{_COPY}.{name}")
         sys.modules[module.__name__] = module
-        exec(compile(source.replace("core.dlt645", package), f"{name}.py", "exec"), module.__dict__)
+        exec(_compiled(name, source), module.__dict__)
         setattr(parent, name, module)
-    return Codec(package=package, **{name: getattr(parent, name) for name in _MODULES})
+    return Codec(**{name: getattr(parent, name) for name in _MODULES})
 
 
-def forget_codec(codec: Codec) -> None:
-    """Take a copy out of the interpreter again."""
-    for name in _MODULES:
-        del sys.modules[f"{codec.package}.{name}"]
-    del sys.modules[codec.package]
+@cache
+def _compiled(name: str, source: str) -> CodeType:
+    return compile(source.replace("core.dlt645", _COPY), f"{name}.py", "exec")
+
+
+def forget_codec() -> None:
+    """Take the copy out of the interpreter again."""
+    for name in [_COPY, *(f"{_COPY}.{name}" for name in _MODULES)]:
+        sys.modules.pop(name, None)
 
 
 def real_codec() -> Codec:
@@ -106,15 +110,14 @@ def in_scope(vector: dict[str, Any]) -> bool:
     return spoken and decoded["checksum_ok"] and "protocol" not in decoded and "client_bug" not in decoded
 
 
-def failures(codec: Codec, checks: Mapping[str, Check]) -> list[str]:
-    """What all checks complain about; a check that dies has failed too."""
-    found = []
+def failures(codec: Codec, checks: Mapping[str, Check]) -> Iterator[str]:
+    """What the checks complain about, one after the other; a check that dies has failed too."""
     for name, check in checks.items():
         try:
-            found += [f"{name}: {complaint}" for complaint in check(codec)]
+            for complaint in check(codec):
+                yield f"{name}: {complaint}"
         except (CoreError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
-            found.append(f"{name}: died of {error!r}")
-    return found
+            yield f"{name}: died of {error!r}"
 
 
 def check_frames(codec: Codec) -> Iterator[str]:

@@ -16,6 +16,7 @@ from bench import postgres_server as postgres
 from server.store.engine import open_engine, upgrade
 from server.store.writer import Writer
 from tests.memory import quick_folder
+from tests.server import statements  # noqa: F401 - shared from the first engine on
 
 _numbers = count(1)
 
