@@ -2,11 +2,16 @@
 
 import asyncio
 import re
+import sys
+from importlib.util import find_spec
 
 import httpx
 
 ORIGIN = "http://estate.test"
 PASSWORD = "correct horse 42"
+
+if find_spec("sniffio") is None:
+    sys.modules["sniffio"] = None  # httpx would look for it through the whole path at every request
 
 
 class Client:
