@@ -1,14 +1,18 @@
-"""Checking that somebody asked for what two people, or a payer, must have asked for: re-ratings and payments.
+"""Checking that somebody asked for what two people, or a payer, must have asked for: tariffs, re-ratings, payments.
 
-A re-rating has the agreement of a second person to exactly its terms. A payment that was credited has its order, paid
-by just it; cash has the person at the till, and money of a provider the message of that provider, which is kept.
+A version of a tariff that was published is what two people agreed to. A re-rating has the agreement of a second person
+to exactly its terms. A payment that was credited has its order, paid by just it; cash has the person at the till, and
+money of a provider the message of that provider, which is kept.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import NamedTuple
 
+from core.errors import TariffError
+from core.tariff import Tariff, tariff_from_dict
+from core.tariff_terms import TariffVersion
 from server.domain.ledger import CASH
 from server.domain.rerating import KIND, Rerate
 from server.domain.verification import Findings
@@ -43,6 +47,60 @@ class Paid(NamedTuple):
     order_actor: str | None
 
 
+class Published(NamedTuple):
+    """A draft that became the tariff; `starts` is JSON, when its new versions begin."""
+
+    draft_id: str
+    tariff_id: str
+    definition: str
+    starts: str
+
+
+def check_tariffs(
+    found: Findings, tariffs: Mapping[str, Tariff], drafts: Iterable[tuple[Published, Agreed | None]]
+) -> None:
+    """Every version that two people published is in force, or planned, as they published it.
+
+    A later draft replaces what was planned; versions that only an estate file has brought have nobody to compare with.
+    """
+    agreed: dict[str, dict[int, TariffVersion]] = {}
+    for draft, agreement in drafts:
+        subject = f"tariff {draft.tariff_id}"
+        if problem := _publication_problem(draft, agreement):
+            found.note(6, subject, f"draft {draft.draft_id} {problem}")
+            continue
+        try:
+            said = {one.valid_from_s: one for one in tariff_from_dict(json.loads(draft.definition)).versions}
+            own = {*agreed.get(draft.tariff_id, ()), *json.loads(draft.starts)}
+        except (ValueError, TypeError, TariffError) as error:
+            found.note(6, subject, f"draft {draft.draft_id} is none: {error}")
+            continue
+        agreed[draft.tariff_id] = {start: said[start] for start in own if start in said}
+    for tariff_id, versions in agreed.items():
+        tariff = tariffs.get(tariff_id)
+        stored = {} if tariff is None else {one.valid_from_s: one for one in tariff.versions}
+        for start, version in sorted(versions.items()):
+            if stored.get(start) != version:
+                found.note(6, f"tariff {tariff_id}", f"the version from {start} is not what two people published")
+
+
+def _publication_problem(draft: Published, agreed: Agreed | None) -> str:
+    if agreed is None or agreed.kind != "tariff" or agreed.status != "approved":
+        return "became a tariff, but nobody agreed to it"
+    if agreed.approved_by in (None, "", agreed.requested_by):
+        return "became a tariff without a second person"
+    try:
+        said = json.loads(agreed.payload)
+        same = (said["draft_id"], said["definition_sha256"]) == (draft.draft_id, _sha256(draft.definition))
+    except (ValueError, KeyError, TypeError):
+        same = False
+    return "" if same and _sha256(agreed.payload) == agreed.payload_sha256 else "is not what two people agreed to"
+
+
+def _sha256(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
+
+
 def agreement_problem(rerate: Rerate, agreed: Agreed | None) -> str:
     """What is wrong with the agreement to a re-rating, or an empty text."""
     if agreed is None or agreed.kind != KIND or agreed.status != "approved":
@@ -54,7 +112,7 @@ def agreement_problem(rerate: Rerate, agreed: Agreed | None) -> str:
         same = (said["rerate_id"], said["terms_sha256"]) == (rerate.rerate_id, rerate.terms_sha256)
     except (ValueError, KeyError, TypeError):
         same = False
-    if not same or sha256(agreed.payload.encode()).hexdigest() != agreed.payload_sha256:
+    if not same or _sha256(agreed.payload) != agreed.payload_sha256:
         return "posts corrections by other terms than two people agreed to"
     return ""
 

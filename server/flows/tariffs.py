@@ -156,7 +156,10 @@ def keep_simulation(unit: Unit, estate_id: str, draft_id: str, found: dict[str, 
 
 
 def publication(connection: Connection, estate_id: str, draft_id: str, now: "Now") -> dict[str, object]:
-    """What the second person is asked to agree to; Refused for a draft that may not be published as it is."""
+    """What the second person is asked to agree to; Refused for a draft that may not be published as it is.
+
+    `withdrawn_s` are the begins of planned versions that are no more, or not as they were.
+    """
     row = open_draft(connection, estate_id, draft_id)
     whole, version = first_new(connection, estate_id, row)
     _check(connection, estate_id, row, whole, now)
@@ -164,10 +167,13 @@ def publication(connection: Connection, estate_id: str, draft_id: str, now: "Now
     if households and not row["simulation"]:
         raise Refused("simulate the draft on the last year first: who approves has to see what it changes")
     said = json.loads(row["simulation"]) if row["simulation"] else {}
+    stored = load_tariffs(connection, estate_id).get(whole.tariff_id)
+    planned = () if stored is None else coming(stored, now.world_s)
     return {
         "kind": "tariff", "draft_id": draft_id, "tariff_id": whole.tariff_id, "name": whole.name,
         "definition_sha256": sha256(row["definition"].encode()).hexdigest(), "stored_sha256": row["stored_sha256"],
         "valid_from_s": version.valid_from_s, "households": len(households),
+        "withdrawn_s": [one.valid_from_s for one in planned if one not in whole.versions],
         "simulated": {name: said[name] for name in ("compared", "unknown", "old_nf", "new_nf") if name in said},
     }  # fmt: skip
 

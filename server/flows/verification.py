@@ -25,7 +25,7 @@ from server.domain.verification_accounts import AccountBooks
 from server.domain.verification_bookings import OF_CHARGES, Booked, PaymentBooks, shape_problem
 from server.domain.verification_chains import MeterBooks
 from server.domain.verification_exchanges import check_exchanges, check_households
-from server.domain.verification_orders import note_messages, note_payments
+from server.domain.verification_orders import check_tariffs, note_messages, note_payments
 from server.domain.verification_recovery import RecoveryBooks
 from server.domain.verification_refunds import RefundBooks
 from server.domain.verification_splits import SplitBooks
@@ -44,6 +44,7 @@ from server.store.debt_plans import batches_wanted
 from server.store.reading_archive import archived_until
 from server.store.recovery import kept_rules
 from server.store.schema import APPEND_ONLY
+from server.store.tariff_drafts import published
 from server.store.tariffs import load_tariffs
 from server.store.verification_windows import Batch, Journal, Window
 
@@ -63,7 +64,9 @@ class _Books:
         for head in heads:
             self.heads.setdefault(head.batch_seq, set()).add(head.hash)
         self.accounts = AccountBooks(self.found)
-        calendars = {key: TariffCalendar(value) for key, value in load_tariffs(connection, estate_id).items()}
+        tariffs = load_tariffs(connection, estate_id)
+        calendars = {key: TariffCalendar(value) for key, value in tariffs.items()}
+        check_tariffs(self.found, tariffs, published(connection, estate_id))
         self.splits = SplitBooks(
             self.found,
             calendars,

@@ -4,9 +4,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, and_, select
 
-from server.store.schema import tariff_draft
+from server.domain.verification_orders import Agreed, Published
+from server.store.schema import approval, tariff_draft
 
 DRAFTS_SHOWN = 50
 
@@ -36,6 +37,20 @@ def published_starts(connection: Connection, estate_id: str, tariff_id: str) -> 
         tariff_draft.c.status == "published",
     )
     return {start for text in connection.execute(query).scalars() for start in json.loads(text)}
+
+
+def published(connection: Connection, estate_id: str) -> list[tuple[Published, Agreed | None]]:
+    """Drafts that became tariffs, in that order, with what two people agreed to."""
+    own = tariff_draft.c
+    same = and_(approval.c.estate_id == own.estate_id, approval.c.approval_id == own.approval_id)
+    query = (
+        select(own.draft_id, own.tariff_id, own.definition, own.starts, *(approval.c[name] for name in Agreed._fields))
+        .outerjoin(approval, same)
+        .where(own.estate_id == estate_id, own.status == "published")
+        .order_by(own.decided_ms, own.created_ms)
+    )
+    rows = connection.execute(query).all()
+    return [(Published(*row[:4]), None if row[4] is None else Agreed(*row[4:])) for row in map(tuple, rows)]
 
 
 def update(connection: Connection, estate_id: str, draft_id: str, **values: Any) -> None:

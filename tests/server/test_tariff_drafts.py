@@ -14,9 +14,11 @@ from server.store import schema, tariff_drafts
 from server.store.engine import reader
 from server.store.estates import get_estate
 from server.store.tariffs import get_tariff, load_tariffs
-from tests.server.books import HOUR, agrees, charge, read, reading, rows
+from server.store.writer import Writer
+from tests.server.books import HOUR, agrees, charge, read, reading, report, rows
 from tests.server.estates import BY_RATES, ESTATE, SINGLE, START_S, at, document, household, plant
 from tests.server.test_billing import MIDNIGHT_NOV, PRICE, charges
+from tests.server.test_ledger import tamper
 
 DAY = 24 * HOUR
 NOVEMBER = """
@@ -263,3 +265,25 @@ def test_toml_and_json_and_the_table_of_an_estate_file_are_the_same():
     assert tariff_of_text(json.dumps(SINGLE)) == wanted
     assert tariff_of_text(json.dumps({"tariff": [SINGLE]})) == wanted
     assert merged(None, wanted, START_S) is wanted
+
+
+def test_invariant_06_a_version_that_two_people_published_is_theirs(sqlite_engine):
+    writer = Writer(sqlite_engine)
+    plant(writer)
+    publish(sqlite_engine, writer)
+    publish(sqlite_engine, writer, NOVEMBER.replace("2026-11-01", "2026-12-01"))
+    asked = [json.loads(row["payload"])["withdrawn_s"] for row in rows(sqlite_engine, "approval")]
+    assert sorted(asked) == [[], [START_S + MIDNIGHT_NOV]]
+    agrees(sqlite_engine)
+    for change, said in (
+        ("tariff SET definition = replace(definition, '60000000', '20000000')", "is not what two people published"),
+        (
+            "tariff_draft SET definition = replace(definition, '60000000', '20000000')",
+            "is not what two people agreed to",
+        ),
+        ("approval SET approved_by = requested_by", "became a tariff without a second person"),
+        ("approval SET status = 'waiting'", "but nobody agreed to it"),
+    ):
+        tamper(sqlite_engine, change.split()[0], f"UPDATE {change}")
+        assert any(said in one.detail for one in report(sqlite_engine).mismatches), said
+    writer.stop()
