@@ -52,7 +52,8 @@ class Child:
             if self.process.poll() is not None:
                 raise ChildFailed(f"the {self.name} ended with code {self.process.returncode}:\n{self.tail()}")
             time.sleep(0.05)
-        raise ChildFailed(f"the {self.name} was not ready within {timeout_s:.0f} s:\n{self.tail()}")
+        said = self.tail() or "it has said nothing yet, so the machine is busy with something else: try again"
+        raise ChildFailed(f"the {self.name} was not ready within {timeout_s:.0f} s:\n{said}")
 
     def tail(self) -> str:
         """The last lines of the child's log."""

@@ -142,7 +142,7 @@ def test_the_draft_and_the_command_speak_the_language_asked_for(monkeypatch, cap
     model(monkeypatch, Meter("202600010101", total=0x5634))
     scan_line("/model", *QUICK, *LINE, "--lang", "zh")
     shown = capsys.readouterr().out
-    assert "共1只表，询问" in shown
+    assert "共1块表，询问" in shown
     assert "meters" not in shown
 
 
