@@ -183,7 +183,7 @@ class MeterBooks:
         standing = (
             groups.before(own["to_wh"], self._total),
             groups.before(reached, self._at),
-            np.where(begun, self._start_rates[:, meter], rates),
+            np.where(begun, self._start_rates[:, meter], rates) if begun.any() else rates,
             groups.before(period, self._period),
             groups.before(counter, self._counter),
         )
