@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.estate645-setup
-SOURCES := $(wildcard core/*.pyx core/*.pxd core/*.h sim/*.pyx sim/*.pxd server/store/*.pyx)
+SOURCES := $(wildcard core/*.pyx core/*.pxd core/*.h sim/*.pyx sim/*.pxd server/store/*.pyx server/store/*.pxd server/store/*.h)
 
 unexport PYTHONDONTWRITEBYTECODE # tests start hundreds of processes, each of which would compile what it imports
 
@@ -55,7 +55,7 @@ check: setup
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
-	@$(PY) -m mypy.stubtest core._crc core._deduct core._isa core._scan core._frame core._roofline sim._load server.store._rows server.store._copy
+	@$(PY) -m mypy.stubtest core._crc core._deduct core._isa core._scan core._frame core._roofline sim._load server.store._rows server.store._copy server.store._links
 	@$(VENV)/bin/lint-imports --no-cache
 	@$(PY) -m pytest -q tests/house
 

@@ -39,10 +39,11 @@ EXTENSIONS += [
     Extension(
         f"server.store.{name}",
         [f"server/store/{name}.pyx"],
-        depends=["server/store/_rows.pxd"],
+        depends=["server/store/_rows.pxd", "server/store/_sha256.h"],
+        include_dirs=["server/store"],
         extra_compile_args=COMPILE_ARGS,
     )
-    for name in ("_rows", "_copy")
+    for name in ("_rows", "_copy", "_links")
 ]
 
 setup(
@@ -59,6 +60,7 @@ setup(
         "server": [
             "locale/**/*",
             "price_lists/*.toml",
+            "store/*.h",
             "store/*.pxd",
             "store/*.pyi",
             "store/*.pyx",

@@ -43,30 +43,29 @@ class Names:
 
     def __init__(self) -> None:
         self.texts: list[str] = []
-        self._numbers: dict[bytes, int] = {}
-        self._digests = np.zeros((2, 64), np.int64)  # the first column is for no text
+        self._stored: list[bytes] = []
+        self._sought: dict[str, tuple[int, int]] = {}  # where a text was sought, and its number
+        self._digests = np.zeros((2, 1), np.int64)  # the first column is for no text
 
-    def numbers(self, texts: Sequence[bytes]) -> Words:
-        """The number of each text, as it was stored; new ones get the next numbers."""
-        known = self._numbers
-        fresh = list(dict.fromkeys(text for text in texts if text not in known))
-        if fresh:
-            known.update(zip(fresh, range(len(known), len(known) + len(fresh)), strict=True))
-            self._extend(fresh)
-        return np.fromiter(map(known.__getitem__, texts), np.int64, len(texts))
-
-    def _extend(self, texts: Sequence[bytes]) -> None:
-        first, count = len(self.texts), len(self.texts) + len(texts)
+    def extend(self, texts: Sequence[bytes]) -> None:
+        """Give the next numbers to texts, as they were stored."""
         self.texts += [text.decode("utf-8", "replace") for text in texts]
-        if count >= self._digests.shape[1]:
-            grown = np.zeros((2, 2 * count + 1), np.int64)
-            grown[:, : self._digests.shape[1]] = self._digests
-            self._digests = grown
-        digests = b"".join(sha256(text).digest()[:16] for text in texts)
-        self._digests[:, first + 1 : count + 1] = np.frombuffer(digests, "<i8").reshape(-1, 2).T
+        self._stored += texts
+
+    def number(self, text: str) -> int:
+        """The number of a text; -1 where it has none so far."""
+        sought, number = self._sought.get(text, (0, -1))
+        if number < 0:
+            number = self.texts.index(text, sought) if text in self.texts[sought:] else -1
+            self._sought[text] = (len(self.texts), number)
+        return number
 
     def digests(self, numbers: Words) -> Words:
-        """Two words for each number; zeros for -1."""
+        """Two words for each number; zeros for -1. Worked out when they are first asked for."""
+        if self._stored:
+            fresh = b"".join(sha256(text).digest()[:16] for text in self._stored)
+            self._digests = np.concatenate([self._digests, np.frombuffer(fresh, "<i8").reshape(-1, 2).T], axis=1)
+            self._stored = []
         found: Words = self._digests[:, numbers + 1]
         return found
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from core.units import REGISTER_MODULUS_WH
+from server.domain.batch_words import BatchWords
 from server.domain.line_words import ABSENT, LineWords, Words
 from server.domain.settlement import Sums, kinds_text
 from server.domain.voiding import VOID
@@ -67,13 +68,11 @@ class PeriodSums:
         self._names: list[str] = []
         self._next = 0
 
-    def take(self, headers: Sequence[tuple[Any, ...]], lines: LineWords) -> None:
-        """Add the lines of some batches; `headers` are those of the batches, in order."""
+    def take(self, batches: BatchWords, lines: LineWords) -> None:
+        """Add the lines of some batches, in order."""
         self._names = lines.names["account_id"].texts
-        numbers = np.array([header[0] for header in headers], np.int64)
-        kinds = sorted({str(header[1]) for header in headers})
-        kind_of = np.array([kinds.index(str(header[1])) for header in headers], np.int64)
-        at = np.array([header[2] for header in headers], np.int64)
+        numbers, kind_of, at = (batches.column(name) for name in ("batch_seq", "kind", "event_at"))
+        kinds = batches.names["kind"]
         batch = np.minimum(np.searchsorted(numbers, lines["batch_seq"]), len(numbers) - 1)
         known = numbers[batch] == lines["batch_seq"]
         metered = lines["meter_id"] >= 0

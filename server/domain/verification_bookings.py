@@ -71,6 +71,10 @@ class PaymentBooks:
             self.count += 1
             self._rows.setdefault(row.batch_seq, []).append(row)
 
+    def batches(self) -> Iterable[int]:
+        """The batches of payments that have not come by."""
+        return self._rows.keys()
+
     def take(self, booked: Booked) -> Sequence[PaymentRow]:
         """One batch that is no charge; its payments."""
         rows = self._rows.pop(booked.batch_seq, [])

@@ -22,7 +22,7 @@ from server.domain.registers import NO_RATES, Registers, rates_from
 from server.domain.tariff_calendar import TariffCalendar
 from server.domain.verification import Ended, Findings, Installed, MeterChain, Reached
 from server.domain.verification_accounts import HALF_MAX, Grouped, places_of
-from server.domain.verification_meters import WORDS, Cursors, InstallationEnd, Installations
+from server.domain.verification_meters import HOUSEHOLD, Cursors, InstallationEnd, Installations
 from server.domain.verification_splits import Divided, SplitBooks
 from server.domain.verification_terms import UNKNOWN, TermsTable
 
@@ -70,13 +70,13 @@ class MeterBooks:
         self._terms = TermsTable(calendars)
         self._place_of_name = np.zeros(0, np.int64)
         size = len(self.meters)
-        self._install_no, self._ratio, self._power, self._start, self._at, *rates = self.meters.words[:WORDS].copy()
+        self._install_no, self._ratio, self._power, self._start, self._at, *rates = self.meters.words[:HOUSEHOLD].copy()
         self._start_rates = np.stack(rates)
         self._total = self._start.copy()
         self._rates = np.full((RATE_COUNT, size), ABSENT, np.int64)
         self._period, self._first_period = np.full((2, size), ABSENT, np.int64)
-        self._account = np.full(size, -1, np.int64)
-        self._account_names: Sequence[str] = ()
+        self.charged_account = np.full(size, -1, np.int64)
+        self.account_names: Sequence[str] = ()
         self._counter, self._charged, self._lines = (np.zeros(size, np.int64) for _ in range(3))
         self._settled: dict[int, tuple[int, tuple[int, ...]]] = {}
         self._owed: dict[int, set[int]] = {}  # ends of charges that have to be taken back
@@ -347,21 +347,21 @@ class MeterBooks:
         place = self._place(meter_id, install_no)
         if place < 0:
             return None
-        account, (order_start, settled) = int(self._account[place]), self._settled.get(place, (0, NO_RATES))
+        account, (order_start, settled) = int(self.charged_account[place]), self._settled.get(place, (0, NO_RATES))
         return InstallationEnd(
             int(self._period[place]), int(self._counter[place]), order_start, settled, int(self._first_period[place]),
-            None if account < 0 else self._account_names[account],
+            None if account < 0 else self.account_names[account],
         )  # fmt: skip
 
     def _accounts(self, lines: LineWords, order: Words, meter: Words, groups: Grouped) -> None:
         """All charges of an installation go to one account."""
         accounts, names = lines["account_id"][order], lines.names["account_id"].texts
-        before = groups.before(accounts, self._account)
+        before = groups.before(accounts, self.charged_account)
         for place in np.flatnonzero((before >= 0) & (before != accounts)).tolist():
             subject = f"meter {self.meters.meter_ids[meter[place]]}, batch {lines['batch_seq'][order[place]]}"
             self.found.expect(3, subject, "account", names[accounts[place]], names[before[place]])
-        groups.keep(accounts, self._account)
-        self._account_names = names
+        groups.keep(accounts, self.charged_account)
+        self.account_names = names
 
     def _reached(self, cursors: Cursors, own: Words) -> Mask:
         """Whether the cursor of each present installation stands where its charges lead; `own` is its place, or -1."""

@@ -10,21 +10,23 @@ from server.domain.line_words import ABSENT, RATE_COUNT, Words
 from server.domain.registers import rates_from
 from server.domain.verification import Carried, Installed, Reached
 
-WORDS = 9
+WORDS = 10
+HOUSEHOLD = 9  # the row of the household
 
 
 @dataclass(frozen=True, slots=True)
 class Installations:
     """Installations by place.
 
-    `words` : int64[9 or more, n] with install_no, ratio, max_power_w, start_wh, installed_at and the four rates at the
-    start (ABSENT where they are not known); `carried` is what exchanges carried over, by meter and number of
-    installation.
+    `words` : int64[10 or more, n] with install_no, ratio, max_power_w, start_wh, installed_at, the four rates at the
+    start (ABSENT where they are not known) and the place among `households` of the account that is fed (-1 where none
+    is, or the installation has ended); `carried` is what exchanges carried over, by meter and number of installation.
     """
 
     meter_ids: Sequence[str]
     words: Words
     carried: Mapping[tuple[str, int], Carried]
+    households: Sequence[str]
 
     def __len__(self) -> int:
         return len(self.meter_ids)
@@ -42,16 +44,19 @@ class Installations:
     def plus(self, more: Sequence[Installed]) -> "Installations":
         """The same with others behind them."""
         rows = [
-            (one.install_no, one.ratio, one.max_power_w, one.start_wh, one.installed_at)
-            + (rates_from(one.start_rates_wh) or (ABSENT,) * RATE_COUNT)
+            (
+                one.install_no, one.ratio, one.max_power_w, one.start_wh, one.installed_at,
+                *(rates_from(one.start_rates_wh) or (ABSENT,) * RATE_COUNT), -1,
+            )
             for one in more
-        ]
+        ]  # fmt: skip
         words = np.array(rows, np.int64).reshape(len(rows), WORDS).T
         carried = {(one.meter_id, one.install_no): one.carried for one in more if one.carried is not None}
         return Installations(
             [*self.meter_ids, *(one.meter_id for one in more)],
             np.concatenate([self.words[:WORDS], words], axis=1),
             {**self.carried, **carried},
+            self.households,
         )
 
 

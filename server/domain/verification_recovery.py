@@ -49,6 +49,11 @@ class RecoveryBooks:
         self._balances: dict[str, int] = {}  # of ledgers beside electricity
         self._waiting: dict[str, _Paid] = {}  # by the key of the share
 
+    @property
+    def waiting(self) -> bool:
+        """Whether shares of top-ups are to come next."""
+        return bool(self._waiting)
+
     def stand(self, balances: Iterable[tuple[str, int]]) -> None:
         """Let all accounts stand there, whatever was seen so far: (account, fen)."""
         self._balances = {name: fen for name, fen in balances if name.partition(":")[2] in DEBT_LEDGERS}

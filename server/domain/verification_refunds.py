@@ -101,6 +101,10 @@ class RefundBooks:
             found.note(5, f"payment {payment_id}", f"gives back {-left_fen[payment_id]} fen more than it brought")
         self._gone = {name for name, fen in left_fen.items() if fen <= 0}
 
+    def wants(self, beginning: str) -> bool:
+        """Whether a batch is to come whose key begins so."""
+        return any(key.startswith(beginning) for key in self._wanted)
+
     def take(self, kind: str, key: str, amounts: Mapping[str, int]) -> None:
         """One batch that is no charge."""
         if kind in (SHARE, RETURN):

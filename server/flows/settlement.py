@@ -139,7 +139,7 @@ def _derive(
         since = kept.first_batch_since(connection, estate_id, from_at)
         start = min(last.through_seq, last.through_seq if since is None else since - 1)
     for window in Journal(connection, estate_id).windows(after=start):
-        own.take([one.header for one in window.batches], window.lines)
+        own.take(window.batches, window.lines)
     sums = [row for _, rows in own.complete(through) for row in rows]
     _check(connection, estate_id, sums, own.still_open())
     return sums

@@ -3,106 +3,96 @@
 The journal streams by in windows of whole batches, so memory does not grow with it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection
 
-from server.domain.accounts import Told, telling_problems
 from server.domain.archive import Act, ArchiveFile, Standing, present, sealed_act
 from server.domain.heads import Head, chain_problems
-from server.domain.ledger import GENESIS, REVENUE, chain_hash, lines_sha256, sealed_header
-from server.domain.line_words import LineWords, Words, hash_of_lines
 from server.domain.registers import splits_down
-from server.domain.rerating import KIND
 from server.domain.tariff_calendar import TariffCalendar
 from server.domain.verification import Findings, Mismatch, VerifyReport, note_rates
 from server.domain.verification_accounts import AccountBooks
-from server.domain.verification_bookings import OF_CHARGES, Booked, PaymentBooks, shape_problem
 from server.domain.verification_chains import MeterBooks
-from server.domain.verification_exchanges import check_exchanges, check_households
+from server.domain.verification_exchanges import check_exchanges, check_households, fed_others
 from server.domain.verification_orders import check_tariffs, note_messages, note_payments
-from server.domain.verification_recovery import RecoveryBooks
-from server.domain.verification_refunds import RefundBooks
 from server.domain.verification_splits import SplitBooks
 from server.domain.voiding import VOID
 from server.errors import StorageUnavailable
+from server.flows.verification_batches import BatchBooks
+from server.flows.verification_credits import CreditBooks
 from server.flows.verification_readings import check_readings
-from server.flows.verification_rerates import RerateBooks
 from server.flows.verification_settlement import SettlementBooks
 from server.store import archive as archives
 from server.store import ledger as journal_rows
 from server.store import verification as books
 from server.store import verification_orders as orders
-from server.store.accounts import told
 from server.store.append_only import unguarded
-from server.store.debt_plans import batches_wanted
+from server.store.aside import Ask, aside
 from server.store.reading_archive import archived_until
-from server.store.recovery import kept_rules
 from server.store.schema import APPEND_ONLY
 from server.store.tariff_drafts import published
 from server.store.tariffs import load_tariffs
-from server.store.verification_windows import Batch, Journal, Window
+from server.store.verification_windows import Journal, Window
 
 
 class _Books:
     """One pass over an estate's journal."""
 
     def __init__(
-        self, connection: Connection, estate_id: str, heads: Sequence[Head] = (), passed: tuple[int, int] | None = None
+        self, connection: Connection, estate_id: str, ask: Ask, heads: Sequence[Head], passed: tuple[int, int] | None
     ) -> None:
+        """`ask` reads aside what is compared in the end, and the installations while the first window is read."""
         self.connection, self.estate_id = connection, estate_id
         self.found = Findings()
-        self.heads: dict[int, set[str]] = {}
-        for problem in chain_problems(heads):
-            self.found.note(7, "heads", f"{problem} among the signed heads")
-        self.newest_head = max((head.batch_seq for head in heads), default=0)
-        for head in heads:
-            self.heads.setdefault(head.batch_seq, set()).add(head.hash)
-        self.accounts = AccountBooks(self.found)
+        self._installations = ask(partial(books.household_meters, estate_id=estate_id))
+        self._accounts = ask(partial(books.accounts, estate_id=estate_id))
+        self._cursors = ask(partial(books.cursors, estate_id=estate_id))
+        self._missing = ask(partial(books.missing_accounts, estate_id=estate_id))
+        self._repeated = ask(partial(books.repeated_keys, estate_id=estate_id))
         tariffs = load_tariffs(connection, estate_id)
-        calendars = {key: TariffCalendar(value) for key, value in tariffs.items()}
+        self._calendars = {key: TariffCalendar(value) for key, value in tariffs.items()}
         check_tariffs(self.found, tariffs, published(connection, estate_id))
         self.splits = SplitBooks(
             self.found,
-            calendars,
+            self._calendars,
             partial(books.registers_at, connection, estate_id),
             partial(books.first_showing, connection, estate_id),
             archived_until(connection, estate_id),
         )
-        self.meters = MeterBooks(
+        for problem in chain_problems(heads):
+            self.found.note(7, "heads", f"{problem} among the signed heads")
+        self.newest_head = max((head.batch_seq for head in heads), default=0)
+        self.batches = BatchBooks(self.found, heads)
+        self.accounts = AccountBooks(self.found)
+        self.credits = CreditBooks(connection, estate_id, self.found)
+        self.settlements = SettlementBooks(connection, estate_id, self.found, passed)
+
+    @cached_property
+    def meters(self) -> MeterBooks:
+        """The charges of all meters, from when the first of them comes by."""
+        return MeterBooks(
             self.found,
-            books.household_meters(connection, estate_id),
-            calendars,
-            books.ended_installations(connection, estate_id),
-            *books.judged_by_people(connection, estate_id),
+            self._installations(),
+            self._calendars,
+            books.ended_installations(self.connection, self.estate_id),
+            *books.judged_by_people(self.connection, self.estate_id),
             splits=self.splits,
         )
-        self.rerates = RerateBooks(self.found, connection, estate_id)
-        self.payments = PaymentBooks(self.found, books.payments(connection, estate_id))
-        self.recoveries = RecoveryBooks(self.found, kept_rules(connection, estate_id))
-        self.settlements = SettlementBooks(connection, estate_id, self.found, passed)
-        self.refunds = RefundBooks(
-            self.found, *books.refunds(connection, estate_id), batches_wanted(connection, estate_id)
-        )
-        self.lives = _Lives(self.found, told(connection, estate_id))
-        self.previous_hash = GENESIS
-        self.sealing = True
-        self.sealed = self.batches = self.lines = self.last_seq = self.archived = 0
 
     def take(self, window: Window) -> None:
         """Follow some batches with all their lines."""
         self._follow(window, passing=False)
         self.accounts.take(window.lines)
-        headers = [one.header for one in window.batches]
+        batches, numbers = window.batches, window.batches.column("batch_seq")
+        down = [memo for memo in batches.names["memo"] if splits_down(memo)]
         self.meters.take(
-            window.lines,
-            [one[0] for one in headers if one[1] == VOID],
-            [one[0] for one in headers if splits_down(one[9])],
+            window.lines, numbers[batches.of_kind(VOID)].tolist(), numbers[batches.with_memo(*down)].tolist()
         )
         self.settlements.take(window)
 
@@ -115,172 +105,69 @@ class _Books:
         subject = f"archive {act.archive_no}"
         kept = archives.standing(self.connection, self.estate_id, act.archive_no)
         self.found.expect(7, subject, "hash of where everything stood", act.standing_sha256, kept.sha256())
-        self.found.expect(7, subject, "hash of its last batch", act.hash, self.previous_hash)
+        self.found.expect(7, subject, "hash of its last batch", act.hash, self.batches.previous_hash)
         if followed:
             own = Standing(self.accounts.standing(), self.meters.standing())
             self.found.expect(2, subject, "hash of what its lines come to", own.sha256(), kept.sha256())
         self.accounts.stand(kept.accounts)
-        self.recoveries.stand((one.account_id, one.balance_fen) for one in kept.accounts)
+        self.credits.recoveries.stand((one.account_id, one.balance_fen) for one in kept.accounts)
         self.meters.stand(kept.meters)
 
     def _follow(self, window: Window, *, passing: bool) -> None:
-        lines = window.lines
-        self.lines += len(lines)
-        numbers = np.array([batch.header[0] for batch in window.batches], np.int64)
-        starts = np.searchsorted(lines["batch_seq"], numbers, "left").tolist()
-        ends = np.searchsorted(lines["batch_seq"], numbers, "right").tolist()
-        self._strays(lines, numbers)
-        meterless = (lines["meter_id"] < 0) & (lines["charge_nf"] != 0)
-        corrected = set(lines["batch_seq"][meterless].tolist())
-        canonical = lines.canonical()
-        names, accounts, amounts = lines.names["account_id"].texts, lines["account_id"], lines["amount_fen"]
-        afters, sums = lines["balance_after_fen"], np.concatenate([[0], np.cumsum(amounts)]).tolist()
-        for batch, start, end in zip(window.batches, starts, ends, strict=True):
-            absent = passing and start == end
-            self._batch(batch, batch.header[6] if absent else end - start, sums[end] - sums[start])
-            self._seal(batch, None if absent else lines, canonical, start, end)
-            if absent:
-                self.archived += batch.header[6]
-                self.payments.pass_by(batch.header[0], batch.header[1], batch.header[7])
-                self.refunds.pass_by(batch.header[1], batch.header[4], batch.header[7])
-                self.lives.pass_by(batch.header[0])
-                continue
-            if batch.header[1] in OF_CHARGES:
-                self._revenue_only(batch.header, lines, start, end)
-            if batch.header[1] != "charge":
-                booked = [names[number] for number in accounts[start:end].tolist()]
-                moved = zip(booked, amounts[start:end].tolist(), afters[start:end].tolist(), strict=True)
-                self._credit(batch.header, list(moved))
-                if batch.header[1] == KIND:
-                    charges = zip(booked, lines["charge_nf"][start:end].tolist(), strict=True)
-                    self.rerates.take(batch.header[0], batch.header[9], [one for one in charges if one[1]])
-                    corrected.discard(batch.header[0])
-        for batch_seq in sorted(corrected):
-            self.found.note(6, f"batch {batch_seq}", "charges energy without a meter")
-
-    def _strays(self, lines: LineWords, numbers: Words) -> None:
-        for row in np.flatnonzero(lines["odd"]):
-            subject = f"batch {lines['batch_seq'][row]} line {lines['line_no'][row]}"
-            self.found.note(7, subject, "holds a value that is never written so")
-        for batch_seq in np.setdiff1d(lines["batch_seq"], numbers):
-            self.found.note(7, f"batch {batch_seq}", "has lines but does not exist")
-
-    def _batch(self, batch: Batch, count: int, sum_fen: int) -> None:
-        batch_seq = batch.header[0]
-        subject = f"batch {batch_seq}"
-        self.batches += 1
-        self.found.expect(7, subject, "number", batch_seq, self.last_seq + 1)
-        self.found.expect(1, subject, "sum of its lines", sum_fen, 0)
-        self.found.expect(7, subject, "count of lines", batch.header[6], count)
-        self.last_seq = batch_seq
-
-    def _revenue_only(self, header: tuple[Any, ...], lines: LineWords, start: int, end: int) -> None:
-        """What a batch of charges books apart from them goes to the revenue, and to nobody else."""
-        names, accounts = lines.names["account_id"].texts, lines["account_id"][start:end]
-        apart = (lines["meter_id"][start:end] < 0) & (lines["charge_nf"][start:end] == 0)
-        for number in np.unique(accounts[apart]).tolist():
-            if names[number] != REVENUE:
-                self.found.note(5, f"batch {header[0]}", f"is of charges, but books on {names[number]} without one")
-
-    def _credit(self, header: tuple[Any, ...], lines: list[tuple[str, int, int]]) -> None:
-        turnover_fen = sum(abs(fen) for _, fen, _ in lines) // 2
-        self.found.expect(1, f"batch {header[0]}", "turnover", header[7], turnover_fen)
-        booked = Booked(header[0], header[1], header[2], header[3], header[4], header[9], lines)
-        if problem := shape_problem(booked):
-            self.found.note(5, f"batch {header[0]}", problem)
-        amounts = booked.amounts
-        self.recoveries.take(booked, self.payments.take(booked))
-        self.refunds.take(header[1], header[4], amounts)
-        self.lives.take(header[0], header[1], amounts)
-
-    def _seal(self, batch: Batch, lines: LineWords | None, canonical: Words, start: int, end: int) -> None:
-        """Follow the hash chain; after the last seal comes the unsealed tail. No lines: the link has their hash."""
-        link = batch.link
-        if link is None:
-            self.sealing = False
-            return
-        subject = f"seal {batch.header[0]}"
-        if not self.sealing:
-            self.found.note(7, subject, "follows a batch without a seal")
-        if lines is None:
-            lines_hash = link.lines_sha256
-        elif link.form == 1:
-            lines_hash = lines_sha256(lines.line(row) for row in range(start, end))
-        else:
-            lines_hash = hash_of_lines(canonical[start:end])
-        own = chain_hash(self.previous_hash, sealed_header(batch.header, link.sealed_ms, link.form), lines_hash)
-        self.found.expect(7, subject, "hash of the lines", link.lines_sha256, lines_hash)
-        self.found.expect(7, subject, "previous hash", link.previous_hash, self.previous_hash)
-        self.found.expect(7, subject, "hash", link.hash, own)
-        for signed_hash in self.heads.pop(batch.header[0], ()):
-            self.found.expect(7, subject, "hash that was signed as a head", signed_hash, link.hash)
-        self.previous_hash = link.hash
-        self.sealed += 1
+        numbers, of_lines = window.batches.column("batch_seq"), window.lines["batch_seq"]
+        starts, ends = (np.searchsorted(of_lines, numbers, side) for side in ("left", "right"))
+        absent = (starts == ends) & passing
+        self.batches.take(window, starts, ends, absent)
+        self.credits.take(window, starts, ends, absent)
 
     def unchecked(self, readings: int) -> Iterator[str]:
         """What nothing was compared with; `readings` are archived and not at hand."""
-        if self.archived:
-            yield f"{self.archived} archived lines: only their hashes were followed (--archives DIR checks them too)"
+        if archived := self.batches.archived:
+            yield f"{archived} archived lines: only their hashes were followed (--archives DIR checks them too)"
         if readings:
             yield f"{readings} archived readings, which lie in files that are not at hand"
-        yield from self.rerates.unchecked
+        yield from self.credits.rerates.unchecked
         if self.splits.unchecked:
             yield f"{self.splits.unchecked} splits at boundaries of tariffs, whose readings may be archived"
 
     def close(self) -> int:
         """Compare where everything ended with the rows that say so; returns the number of accounts."""
-        for batch_seq in books.lines_after(self.connection, self.estate_id, self.last_seq):
+        for batch_seq in books.lines_after(self.connection, self.estate_id, self.batches.last_seq):
             self.found.note(7, f"batch {batch_seq}", "has lines but does not exist")
-        accounts = self.accounts.close(*books.accounts(self.connection, self.estate_id))
-        for account_id in books.missing_accounts(self.connection, self.estate_id):
+        accounts = self.accounts.close(*self._accounts())
+        for account_id in self._missing():
             self.found.note(2, f"account {account_id}", "is needed but does not exist")
         if self.meters.by_rates:
             note_rates(self.found, books.rates_besides(self.connection, self.estate_id, self.splits.unread))
-        self.meters.close(books.cursors(self.connection, self.estate_id))
+        self.meters.close(self._cursors())
         exchanges = books.exchanged(self.connection, self.estate_id)
         check_exchanges(self.found, self.meters.end_of, exchanges, self.meters.meters.carried)
-        check_households(self.found, self.meters.end_of, books.households_fed(self.connection, self.estate_id))
-        for batch_seq in books.seals_of_nothing(self.connection, self.estate_id):
+        fed = fed_others(
+            self.meters.meters, self.meters.charged_account, self.meters.account_names
+        ) | books.households_fed(self.connection, self.estate_id)
+        check_households(self.found, self.meters.end_of, fed)
+        for batch_seq in books.seals_after(self.connection, self.estate_id, self.batches.last_seq):
             self.found.note(7, f"seal {batch_seq}", "seals a batch that does not exist")
-        for batch_seq in self.heads:
+        for batch_seq in self.batches.heads:
             self.found.note(7, f"seal {batch_seq}", "is missing, but a signed head names it")
-        for key in books.repeated_keys(self.connection, self.estate_id):
+        for key in self._repeated():
             self.found.note(4, f"key {key}", "has more than one batch")
         for table in unguarded(self.connection, APPEND_ONLY):
             self.found.note(7, f"table {table}", "its append-only trigger is gone or another")
-        self.payments.close()
+        self.credits.close()
         note_payments(self.found, orders.unasked(self.connection, self.estate_id))
         note_messages(self.found, orders.unheard(self.connection, self.estate_id))
-        self.recoveries.close()
-        self.settlements.close(self.last_seq)
-        self.refunds.close()
-        self.lives.close()
-        self.rerates.close()
+        self.settlements.close(self.batches.last_seq)
         return accounts
 
 
-class _Lives:
-    """What people booked and the lives of the accounts tell the same, and what one may not book alone two agreed to."""
-
-    def __init__(self, found: Findings, events: Sequence[Told]) -> None:
-        self.found = found
-        self._events: dict[int, list[Told]] = {}
-        for event in events:
-            self._events.setdefault(event.batch_seq, []).append(event)
-
-    def take(self, batch_seq: int, kind: str, amounts: dict[str, int]) -> None:
-        """One batch that is no charge."""
-        for problem in telling_problems(kind, amounts, self._events.pop(batch_seq, [])):
-            self.found.note(5, f"batch {batch_seq}", problem)
-
-    def pass_by(self, batch_seq: int) -> None:
-        """One batch whose lines are archived."""
-        self._events.pop(batch_seq, None)
-
-    def close(self) -> None:
-        """What is left has no batch."""
-        for batch_seq in self._events:
-            self.found.note(5, f"batch {batch_seq}", "is told in the life of an account but does not exist")
+@contextmanager
+def _opened(
+    connection: Connection, estate_id: str, heads: Sequence[Head] = (), passed: tuple[int, int] | None = None
+) -> Iterator[_Books]:
+    """The books of an estate, before anything was followed."""
+    with aside(connection) as ask:
+        yield _Books(connection, estate_id, ask, heads, passed)
 
 
 def verify(
@@ -295,17 +182,30 @@ def verify(
     acts = archives.acts(connection, estate_id)
     kept = present(acts)
     at_hand = {one.sha256: one.path for one in files}
-    named = {one.path.name: one for one in files}
-    own = _Books(connection, estate_id, heads, _passed([act for act in kept if act.file_sha256 not in at_hand]))
-    journal = Journal(connection, estate_id)
+    passed = _passed([act for act in kept if act.file_sha256 not in at_hand])
+    with _opened(connection, estate_id, heads, passed) as own:
+        _check_acts(own, acts, kept)
+        _follow_all(own, kept, files, at_hand)
+        readings = check_readings(own.found, connection, estate_id, files, kept)
+        return replace(_reported(own, acts), archived_readings=readings, unchecked=tuple(own.unchecked(readings)))
+
+
+def _check_acts(own: _Books, acts: Sequence[Act], kept: Sequence[Act]) -> None:
+    """Archives lead back to the first batch, and each was done as its batch says."""
     if sum(act.last_seq - act.first_seq + 1 for act in kept) != (acts[-1].until_seq if acts else 0):
         own.found.note(7, "archives", "do not lead back to the first batch")
     for act in acts:
         key, payload = sealed_act(act)
-        booked = journal_rows.batch_of_key(connection, estate_id, key)
+        booked = journal_rows.batch_of_key(own.connection, own.estate_id, key)
         own.found.expect(
             7, f"archive {act.archive_no}", "hash of what was done", booked and booked["payload_sha256"], payload
         )
+
+
+def _follow_all(own: _Books, kept: Sequence[Act], files: Sequence[ArchiveFile], at_hand: Mapping[str, Path]) -> None:
+    """Follow the journal, of what is archived the lines in the files at hand."""
+    journal = Journal(own.connection, own.estate_id)
+    named = {one.path.name: one for one in files}
     for act in kept:
         file = at_hand.get(act.file_sha256)
         if file is None and act.file in named:
@@ -315,8 +215,6 @@ def verify(
         own.stand(act, followed=file is not None)
     for window in journal.windows(after=kept[-1].last_seq if kept else 0):
         own.take(window)
-    readings = check_readings(own.found, connection, estate_id, files, kept)
-    return replace(_reported(own, acts), archived_readings=readings, unchecked=tuple(own.unchecked(readings)))
 
 
 def _passed(absent: Sequence[Act]) -> tuple[int, int] | None:
@@ -333,16 +231,16 @@ def _reported(own: _Books, acts: Sequence[Act]) -> VerifyReport:
         estate_id=own.estate_id,
         accounts=accounts,
         meters=own.meters.count,
-        batches=own.batches,
-        lines=own.lines,
+        batches=own.batches.count,
+        lines=own.batches.lines,
         charges=own.meters.charges,
         estimated=own.meters.estimated,
-        payments=own.payments.count,
-        sealed=own.sealed,
-        unsealed=own.batches - own.sealed,
+        payments=own.credits.payments.count,
+        sealed=own.batches.sealed,
+        unsealed=own.batches.count - own.batches.sealed,
         headed=own.newest_head,
         settlements=own.settlements.count,
-        archived=own.archived,
+        archived=own.batches.archived,
         mismatches=tuple(own.found.mismatches),
     )
 
@@ -353,16 +251,16 @@ def followed(connection: Connection, estate_id: str, last: int, file: Path) -> t
     The whole journal is followed, so that what the file says must lead to every balance of now.
     """
     kept = present(archives.acts(connection, estate_id))
-    own = _Books(connection, estate_id, passed=_passed(kept))
-    journal = Journal(connection, estate_id)
-    for act in kept:
-        for window in journal.windows(after=act.first_seq - 1, until=act.last_seq):
-            own.pass_by(window)
-        own.stand(act, followed=False)
-    for window in journal.windows(after=kept[-1].last_seq if kept else 0, until=last, file=file):
-        own.take(window)
-    stood = Standing(own.accounts.standing(), own.meters.standing())
-    for window in journal.windows(after=last):
-        own.take(window)
-    own.close()
-    return stood, own.found.mismatches
+    with _opened(connection, estate_id, passed=_passed(kept)) as own:
+        journal = Journal(connection, estate_id)
+        for act in kept:
+            for window in journal.windows(after=act.first_seq - 1, until=act.last_seq):
+                own.pass_by(window)
+            own.stand(act, followed=False)
+        for window in journal.windows(after=kept[-1].last_seq if kept else 0, until=last, file=file):
+            own.take(window)
+        stood = Standing(own.accounts.standing(), own.meters.standing())
+        for window in journal.windows(after=last):
+            own.take(window)
+        own.close()
+        return stood, own.found.mismatches

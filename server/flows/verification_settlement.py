@@ -68,10 +68,9 @@ class SettlementBooks:
 
     def take(self, window: Window) -> None:
         """Follow some batches."""
-        headers = [one.header for one in window.batches]
         for closed, own in self._rows:
-            own.take(headers, window.lines)
-            self._compare(closed, own, headers[-1][0])
+            own.take(window.batches, window.lines)
+            self._compare(closed, own, int(window.batches.column("batch_seq")[-1]))
 
     def _compare(self, closed: list[Settlement], own: PeriodSums, last_seq: int) -> None:
         for index, rows in own.complete(last_seq):

@@ -2,14 +2,15 @@
 """Rows of a query as columns of int64, without a Python object a value: how millions of journal lines are read.
 
 A column is a number ("q": one word, NULL is the smallest int64), a text that repeats ("t": one word, its number in
-order of first sight, NULL is -1) or four rate registers as text ("r": four words; NULL is four times the smallest
-int64). Behind them stands one word that counts what of the row could not be taken as its kind says. Rows come from
+order of first sight, NULL is -1), one that does not ("b": two words, where it begins in the blob of all of them and
+how many bytes it has; NULL is twice the smallest int64) or four rate registers as text ("r": four words; NULL is four
+times the smallest int64). Behind them stands one word that counts what of the row could not be taken as its kind says. Rows come from
 SQLite's C interface (the functions of the library that the Python driver has loaded) or from PostgreSQL's binary
 COPY (`_copy`). Everything but the hand-over runs without the GIL.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t, uintptr_t
-from libc.stdlib cimport free, malloc, realloc
+from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp, memcpy
 
 ABSENT = -(2**63)
@@ -43,10 +44,6 @@ cdef inline uint64_t _hash(const uint8_t *text, size_t size) noexcept nogil:
     return value ^ (value >> 29)
 
 
-cdef inline size_t _start(Names *names, int64_t number) noexcept nogil:
-    return names.ends[number - 1] if number else 0
-
-
 cdef int _rehash(Names *names, size_t slots) noexcept nogil:
     """A larger table of slots; -1 without memory."""
     cdef int64_t *fresh = <int64_t *>malloc(slots * sizeof(int64_t))
@@ -56,7 +53,7 @@ cdef int _rehash(Names *names, size_t slots) noexcept nogil:
     for i in range(slots):
         fresh[i] = -1
     for i in range(names.count):
-        slot = _hash(names.bytes + _start(names, i), names.ends[i] - _start(names, i)) & (slots - 1)
+        slot = _hash(names.bytes + start_of(names, i), names.ends[i] - start_of(names, i)) & (slots - 1)
         while fresh[slot] >= 0:
             slot = (slot + 1) & (slots - 1)
         fresh[slot] = i
@@ -66,11 +63,11 @@ cdef int _rehash(Names *names, size_t slots) noexcept nogil:
 
 
 cdef inline bint _is(Names *names, int64_t number, const uint8_t *text, size_t size) noexcept nogil:
-    cdef size_t start = _start(names, number)
+    cdef size_t start = start_of(names, number)
     return names.ends[number] - start == size and memcmp(names.bytes + start, text, size) == 0
 
 
-cdef int64_t _number_of(Names *names, const uint8_t *text, size_t size) noexcept nogil:
+cdef int64_t number_of(Names *names, const uint8_t *text, size_t size) noexcept nogil:
     """The number of a text: that of the row before, the next one, else looked up or new; -2 without memory."""
     if names.last + 1 < <int64_t>names.count and _is(names, names.last + 1, text, size):
         names.last += 1
@@ -127,37 +124,63 @@ cdef inline bint _rates(const uint8_t *text, size_t size, int64_t *out) noexcept
 
 
 cdef class Rows:
-    """What the rows of one query mean: its kinds, and the texts seen so far; `width` words a row."""
+    """What the rows of one query mean: its kinds, and the texts seen so far; `width` words a row.
 
-    def __cinit__(self, str kinds):
+    With `other` the texts of the first column are those of its `column`, and have the same numbers.
+    """
+
+    def __cinit__(self, str kinds, Rows other=None, Py_ssize_t column=0):
         cdef Py_ssize_t i
         self.kinds = kinds.encode()
         self._kinds, self._columns = self.kinds, len(self.kinds)
-        self.width = sum({"q": 1, "t": 1, "r": RATES}[kind] for kind in kinds) + 1
-        self._names = <Names *>malloc(len(kinds) * sizeof(Names))
+        self.width = sum({"q": 1, "t": 1, "b": 2, "r": RATES}[kind] for kind in kinds) + 1
+        self._names = <Names **>calloc(self._columns, sizeof(Names *))
         if self._names is NULL:
             raise MemoryError
-        for i in range(self._columns):
-            self._names[i] = Names(NULL, 0, 0, <size_t *>malloc(FIRST_SLOTS * sizeof(size_t)), 0, FIRST_SLOTS, NULL, 0, -1)
-            if self._names[i].ends is NULL or _rehash(&self._names[i], FIRST_SLOTS) < 0:
+        if other is not None:
+            if not 0 <= column < other._columns:
+                raise IndexError(column)
+            self._other_rows, self._names[0] = other, other._names[column]
+        for i in range(other is not None, self._columns):
+            self._names[i] = <Names *>calloc(1, sizeof(Names))
+            if self._names[i] is NULL:
+                raise MemoryError
+            self._names[i].ends, self._names[i].ends_room = <size_t *>malloc(FIRST_SLOTS * sizeof(size_t)), FIRST_SLOTS
+            self._names[i].last = -1
+            if self._names[i].ends is NULL or _rehash(self._names[i], FIRST_SLOTS) < 0:
                 raise MemoryError
 
     def __dealloc__(self):
         cdef Py_ssize_t i
-        if self._names is not NULL:
-            for i in range(self._columns):
+        if self._names is NULL:
+            return
+        for i in range(self._other_rows is not None, self._columns):
+            if self._names[i] is not NULL:
                 free(self._names[i].bytes)
                 free(self._names[i].ends)
                 free(self._names[i].slots)
-            free(self._names)
+                free(self._names[i].digests)
+                free(self._names[i])
+        free(self._names)
+        free(self._blob)
+
+    def blob(self) -> bytes:
+        """All texts of columns of kind "b", one behind the other, as they were stored."""
+        return self._blob[: self._blob_used]
 
     def names(self, Py_ssize_t column, Py_ssize_t first=0) -> list[bytes]:
         """The texts of a column from number `first` on, as they were stored."""
         if not 0 <= column < self._columns:
             raise IndexError(column)
-        cdef Names *names = &self._names[column]
+        cdef Names *names = self._names[column]
         cdef Py_ssize_t i
-        return [names.bytes[_start(names, i) : names.ends[i]] for i in range(max(0, first), <Py_ssize_t>names.count)]
+        return [names.bytes[start_of(names, i) : names.ends[i]] for i in range(max(0, first), <Py_ssize_t>names.count)]
+
+    def count(self, Py_ssize_t column) -> int:
+        """How many texts a column has."""
+        if not 0 <= column < self._columns:
+            raise IndexError(column)
+        return self._names[column].count
 
     def fill(self, list rows not None, int64_t[:, ::1] out not None) -> int:
         """Take rows that the driver has fetched as tuples; ValueError when they are not what was asked for."""
@@ -193,8 +216,10 @@ cdef class Rows:
         cdef int64_t found[RATES]
         cdef int i
         if self._kinds[column] == b"t":
-            out[word, row] = _number_of(&self._names[column], text, size)
+            out[word, row] = number_of(self._names[column], text, size)
             return -1 if out[word, row] < 0 else 1
+        if self._kinds[column] == b"b":
+            return self._keep(text, size, out, word, row)
         if self._kinds[column] == b"q":
             out[word, row] = none()
             out[self.width - 1, row] += 1
@@ -206,11 +231,26 @@ cdef class Rows:
             out[word + i, row] = found[i]
         return RATES
 
+    cdef int _keep(
+        self, const uint8_t *text, size_t size, int64_t[:, ::1] out, Py_ssize_t word, Py_ssize_t row
+    ) noexcept nogil:
+        """Put a text behind those of the blob; the number of words, negative without memory."""
+        cdef void *more
+        if self._blob_used + size > self._blob_room or self._blob is NULL:
+            more = realloc(self._blob, 2 * (self._blob_used + size) + 1)
+            if more is NULL:
+                return -1
+            self._blob, self._blob_room = <uint8_t *>more, 2 * (self._blob_used + size) + 1
+        memcpy(self._blob + self._blob_used, text, size)
+        out[word, row], out[word + 1, row] = self._blob_used, size
+        self._blob_used += size
+        return 2
+
     cdef int _other(
         self, Py_ssize_t column, int64_t value, bint null, int64_t[:, ::1] out, Py_ssize_t word, Py_ssize_t row
     ) noexcept nogil:
         """Put a number or NULL into its words; the number of words."""
-        cdef int i
+        cdef int i, words
         if self._kinds[column] == b"q":
             out[word, row] = none() if null else value
             return 1
@@ -218,9 +258,10 @@ cdef class Rows:
         if self._kinds[column] == b"t":
             out[word, row] = -1
             return 1
-        for i in range(RATES):
+        words = 2 if self._kinds[column] == b"b" else RATES
+        for i in range(words):
             out[word + i, row] = none()
-        return RATES
+        return words
 
 
 cdef class SqliteRows:

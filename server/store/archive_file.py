@@ -20,7 +20,7 @@ from server.errors import ConfigError
 from server.store.file_tables import fill, kind_of, make, opened, streamed, written
 from server.store.ledger import BATCH_HEADER
 from server.store.schema import batch, line, seal
-from server.store.verification_windows import lines_query
+from server.store.verification_windows import joined_lines_query
 
 _SEAL = ("batch_seq", "lines_sha256", "previous_hash", "hash", "sealed_ms", "form")
 
@@ -58,7 +58,7 @@ def write_rows(path: Path, connection: Connection, estate_id: str, first: int, l
             own = table.c.batch_seq
             query = select(*(table.c[name] for name in names)).where(table.c.estate_id == estate_id)
             _filled(file, table.name, connection, query.where(own.between(first, last)).order_by(own))
-        return _filled(file, "line", connection, lines_query(estate_id, first - 1, last))
+        return _filled(file, "line", connection, joined_lines_query(estate_id, first - 1, last))
 
 
 def _filled(file: Any, name: str, connection: Connection, query: Any) -> int:

@@ -27,7 +27,6 @@ CACHED_STATEMENTS = 512  # of one SQLite connection: more than there are differe
 CONNECTIONS_MAX = 64  # readers at once; web.reading admits fewer, so that nobody waits for one
 WRITER_CACHE_KIB = 262_144  # at most: a page of the journal's index for each of 50,000 accounts, and the rest
 LOG_PAGES_MAX = 16_384  # 64 MiB of SQLite's log; a commit that finds so much copies what nobody else has copied yet
-BIG_READ_MIB = 64  # of PostgreSQL's memory for a join of a window of the journal with its readings
 BEGIN_OPTION = "estate645_begin"
 INSUFFICIENT_PRIVILEGE = "42501"
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -187,8 +186,7 @@ def same_state(connection: Connection) -> Iterator[Connection]:
     with connection.engine.connect() as opened:
         other = opened.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         other.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
-        for setting in ("max_parallel_workers_per_gather = 0", f"work_mem = '{BIG_READ_MIB}MB'"):
-            other.exec_driver_sql(f"SET LOCAL {setting}")
+        other.exec_driver_sql("SET LOCAL max_parallel_workers_per_gather = 0")
         yield other
 
 

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, bindparam, select
+from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, select
 
 from core.reading import ADVANCING, HELD, RULES_VERSION, TRUE, Verdict
 from server.domain.readings import ANSWERED_NOW, MeterReading, Rates
+from server.store.among import among
 from server.store.bulk import insert_rows, update_rows
 from server.store.schema import meter, meter_live, reading, register_day
 
@@ -147,6 +148,15 @@ def save_days(
         rows,
         "ON CONFLICT (estate_id, meter_id, day) DO UPDATE SET total_wh = excluded.total_wh, "
         "read_at = excluded.read_at, source = excluded.source WHERE excluded.read_at >= register_day.read_at",
+    )
+
+
+def registers_query(connection: Connection, estate_id: str, instants: Sequence[int]) -> "Select[Any]":
+    """Meter, instant and register of the accepted readings at some instants."""
+    return select(reading.c.meter_id, reading.c.read_at, reading.c.total_wh).where(
+        reading.c.estate_id == estate_id,
+        among(connection, reading.c.read_at, instants),
+        reading.c.verdict.in_(ACCEPTED),
     )
 
 

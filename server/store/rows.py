@@ -26,7 +26,7 @@ from server.store.engine import BEGIN_OPTION
 
 Words = NDArray[np.int64]
 
-__all__ = ["Rows", "Words", "all_rows", "file_rows", "named_rows"]
+__all__ = ["Rows", "Words", "all_rows", "file_rows", "named_rows", "rows_within"]
 
 FETCHED_AT_ONCE = 8_192  # rows of the driver that are Python objects at a time
 
@@ -46,21 +46,24 @@ def all_rows(connection: Connection, query: "Select[Any]", rows: Rows, expected:
         raise StorageUnavailable(f"the journal cannot be read ({error}); check the database") from error
 
 
-def named_rows(connection: Connection, query: "Select[Any]", kinds: str) -> tuple[list[str], Words]:
+def named_rows(connection: Connection, query: "Select[Any]", rows: Rows) -> tuple[list[str], Words]:
     """The texts of the first column, which do not repeat, and the others as int64 columns; all in memory at once.
 
     Unlike `all_rows`, SQLite answers within the caller's transaction: for rows that somebody may change meanwhile.
-    StorageUnavailable when they cannot be read.
+    `rows` know no text yet. StorageUnavailable when they cannot be read.
     """
-    rows = Rows(kinds)
+    words = rows_within(connection, query, rows)
+    return [name.decode("utf-8", "replace") for name in rows.names(0)], words[1:-1]
+
+
+def rows_within(connection: Connection, query: "Select[Any]", rows: Rows) -> Words:
+    """All rows as words, read within the caller's transaction on either database; StorageUnavailable as there."""
     try:
         if connection.dialect.name == "postgresql":
-            words = _copied(connection, query, rows, FETCHED_AT_ONCE)
-        else:
-            words = _fetched(connection, query, rows)
+            return _copied(connection, query, rows, FETCHED_AT_ONCE)
+        return _fetched(connection, query, rows)
     except (ValueError, connection.dialect.loaded_dbapi.Error) as error:
         raise StorageUnavailable(f"the books cannot be read ({error}); check the database") from error
-    return [name.decode("utf-8", "replace") for name in rows.names(0)], words[1:-1]
 
 
 def file_rows(path: Path, query: "Select[Any]", rows: Rows, expected: int) -> Words:

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence, Set
 from itertools import islice
 
-from sqlalchemy import Connection, Select, Text, and_, cast, func, or_, select, tuple_
+import numpy as np
+from sqlalchemy import Connection, Select, Text, and_, cast, func, null, or_, select, tuple_
 
 from core.reading import Verdict
 from server.domain.ledger import SYSTEM_ACCOUNTS
@@ -14,8 +15,10 @@ from server.domain.verification_meters import Cursors, Exchanged, Installations
 from server.domain.verification_refunds import RechargeRow, RefundRow, SomePayment
 from server.domain.verification_splits import Seen
 from server.domain.voiding import VOID
-from server.store.readings import ACCEPTED, KNOWN, rates_of
-from server.store.rows import Words, named_rows
+from server.store._links import take_by_pair
+from server.store.columns import Int64
+from server.store.readings import ACCEPTED, KNOWN, rates_of, registers_query
+from server.store.rows import Rows, Words, named_rows, rows_within
 from server.store.schema import (
     account,
     account_event,
@@ -46,7 +49,7 @@ def accounts(connection: Connection, estate_id: str) -> tuple[list[str], Words]:
     """All accounts: their ids, and int64 columns of balance, residue and version."""
     columns = (account.c.account_id, account.c.balance_fen, account.c.residue_nf, account.c.version)
     query = select(*columns).where(account.c.estate_id == estate_id).order_by(account.c.account_id)
-    return named_rows(connection, query, "tqqq")
+    return named_rows(connection, query, Rows("tqqq"))
 
 
 def rates_besides(
@@ -98,8 +101,10 @@ def missing_accounts(connection: Connection, estate_id: str) -> list[str]:
         connection.execute(own.where(account.c.account_id.in_(SYSTEM_ACCOUNTS))).scalars()
     )
     query = select(meter.c.account_id).where(
-        meter.c.estate_id == estate_id, meter.c.account_id.is_not(None), meter.c.account_id.not_in(own)
-    )
+        meter.c.estate_id == estate_id, meter.c.account_id.is_not(None), ~own.where(
+            account.c.account_id == meter.c.account_id
+        ).exists(),
+    )  # fmt: skip
     return sorted(system | set(connection.execute(query.limit(STRAYS_MAX)).scalars()))
 
 
@@ -108,10 +113,13 @@ def household_meters(connection: Connection, estate_id: str) -> Installations:
     columns = (
         meter.c.meter_id, meter.c.install_no, meter.c.ratio, meter.c.max_power_w, meter.c.start_wh,
         meter.c.installed_at, *(meter.c[f"start_rate{number}_wh"] for number in range(1, 5)),
+        meter.c.account_id,
     )  # fmt: skip
     query = select(*columns).where(meter.c.estate_id == estate_id, meter.c.kind == "household")
-    found = named_rows(connection, query.order_by(meter.c.meter_id), "tqqqqqqqqq")
-    return Installations(*found, _carried(connection, estate_id))
+    rows = Rows("tqqqqqqqqqt")
+    meter_ids, words = named_rows(connection, query.order_by(meter.c.meter_id), rows)
+    households = [name.decode("utf-8", "replace") for name in rows.names(len(columns) - 1)]
+    return Installations(meter_ids, words, _carried(connection, estate_id), households)
 
 
 def ended_installations(connection: Connection, estate_id: str) -> list[tuple[Installed, Ended]]:
@@ -147,16 +155,16 @@ def exchanged(connection: Connection, estate_id: str) -> list[Exchanged]:
 
 
 def households_fed(connection: Connection, estate_id: str) -> dict[tuple[str, int], str]:
-    """The household that each installation feeds, or fed until it ended or was left."""
+    """The household that an installation fed until it ended or was left; of the others `household_meters` tells."""
     told, old = account_event.c, exchange.c
     left = select(told.meter_id, told.account_id).where(
         told.estate_id == estate_id, told.act == "moved_out", told.meter_id.is_not(None)
     )
     former = {row[0]: row[1] for row in connection.execute(left.order_by(told.world_at, told.created_ms))}
-    now = select(meter.c.meter_id, meter.c.install_no, meter.c.account_id).where(
-        meter.c.estate_id == estate_id, meter.c.kind == "household"
+    now = select(meter.c.meter_id, meter.c.install_no).where(
+        meter.c.estate_id == estate_id, meter.c.kind == "household", meter.c.account_id.is_(None)
     )
-    found = {(row[0], row[1]): row[2] or former.get(row[0]) for row in connection.execute(now)}
+    found = {(row[0], row[1]): former.get(row[0]) for row in connection.execute(now)}
     ended = select(old.old_meter_id, old.old_install_no, old.account_id).where(old.estate_id == estate_id)
     found |= {(row[0], row[1]): row[2] for row in connection.execute(ended)}
     return {key: account_id for key, account_id in found.items() if account_id is not None}
@@ -242,28 +250,29 @@ def first_showing(connection: Connection, estate_id: str, meter_id: str, after: 
 
 
 def cursors(connection: Connection, estate_id: str) -> Cursors:
-    """Each meter's cursor with the accepted register at its instant."""
-    own = meter_cursor.c
-    at_cursor = and_(
-        reading.c.estate_id == own.estate_id,
-        reading.c.read_at == own.read_at,
-        reading.c.meter_id == own.meter_id,
-        reading.c.verdict.in_(ACCEPTED),
-    )
+    """Each meter's cursor with the accepted register at its instant.
+
+    Registers are read by instants and found by meters: a join would look at every reading there is.
+    """
+    own, rows = meter_cursor.c, Rows("tqqqqqq")
     columns = (
         own.meter_id, own.install_no, own.read_at, own.total_wh, own.tier_period_start, own.tier_period_wh,
-        reading.c.total_wh,
+        null().cast(Int64),
     )  # fmt: skip
-    query = select(*columns).select_from(meter_cursor).outerjoin(reading, at_cursor).where(own.estate_id == estate_id)
-    return Cursors(*named_rows(connection, query.order_by(own.meter_id), "tqqqqqq"))
+    query = select(*columns).where(own.estate_id == estate_id)
+    names, words = named_rows(connection, query, rows)
+    instants = np.unique(words[1]).tolist()
+    if instants:
+        read = rows_within(connection, registers_query(connection, estate_id, instants), Rows("tqq", rows, 0))
+        take_by_pair(np.arange(len(names)), words[1], words[5], *read[:3])
+    return Cursors(names, words)
 
 
-def seals_of_nothing(connection: Connection, estate_id: str) -> list[int]:
-    """Seals whose batch does not exist."""
-    sealed = and_(batch.c.estate_id == seal.c.estate_id, batch.c.batch_seq == seal.c.batch_seq)
-    query = select(seal.c.batch_seq).outerjoin(batch, sealed)
-    query = query.where(seal.c.estate_id == estate_id, batch.c.batch_seq.is_(None))
-    return list(connection.execute(query.order_by(seal.c.batch_seq).limit(STRAYS_MAX)).scalars())
+def seals_after(connection: Connection, estate_id: str, batch_seq: int) -> list[int]:
+    """Numbers above `batch_seq`, and those that no batch ever has, that seals name as their batch."""
+    own = seal.c.batch_seq
+    query = select(own).where(seal.c.estate_id == estate_id, (own > batch_seq) | (own <= 0))
+    return list(connection.execute(query.order_by(own).limit(STRAYS_MAX)).scalars())
 
 
 def payments(connection: Connection, estate_id: str) -> list[PaymentRow]:

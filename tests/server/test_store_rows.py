@@ -11,6 +11,7 @@ from sqlalchemy import BigInteger, Column, Connection, Engine, MetaData, Table, 
 from server.domain.line_words import OFFSETS, WIDTH
 from server.errors import StorageUnavailable
 from server.store._copy import CopyRows
+from server.store._links import number_texts, take_by_pair
 from server.store._rows import ABSENT, Rows, SqliteRows
 from server.store.engine import begin_writing, reader
 from server.store.rows import _functions, all_rows
@@ -80,6 +81,58 @@ def test_thousands_of_names_keep_their_numbers() -> None:
     assert rows.fill([(name,) for name in names], words) == len(names)
     assert [rows.names(0)[number].decode() for number in words[0, :6000]] == names[:6000]
     assert rows.names(0, 4999) == [b"name 4999"]
+
+
+def test_rows_share_the_texts_of_other_rows() -> None:
+    rows = Rows("qt")
+    other, words = Rows("tt", rows, 1), np.empty((3, 3), np.int64)
+    rows.fill([(1, "a"), (2, "b")], words)
+    other.fill([("b", "x"), ("c", "b"), (None, "x")], words)
+    assert words[:, :].tolist() == [[1, 2, -1], [0, 1, 0], [0, 0, 0]]
+    assert (rows.names(1), other.names(0), other.names(1)) == ([b"a", b"b", b"c"], [b"a", b"b", b"c"], [b"x", b"b"])
+    del rows
+    assert other.names(0, 2) == [b"c"]
+    with pytest.raises(IndexError):
+        Rows("t", other, 2)
+
+
+def test_what_belongs_to_a_pair_is_found_among_thousands() -> None:
+    random = np.random.default_rng(645)
+    known = np.ascontiguousarray(np.unique(random.integers(-3, 60, (2, 4000)), axis=1))
+    random.shuffle(known, axis=1)
+    values = random.integers(0, 10**9, known.shape[1])
+    wanted = dict(zip(zip(*known.tolist(), strict=True), values.tolist(), strict=True))
+    asked = random.integers(-3, 70, (2, 9000))
+    out = np.full(9000, ABSENT, np.int64)
+    take_by_pair(*asked, out, *known, values)
+    assert out.tolist() == [wanted.get(pair, ABSENT) for pair in zip(*asked.tolist(), strict=True)]
+    nothing = np.zeros(0, np.int64)
+    take_by_pair(*asked, out, nothing, nothing, nothing)
+    with pytest.raises(ValueError, match="different lengths"):
+        take_by_pair(*asked, out, *known, values[1:])
+
+
+def test_texts_get_the_numbers_of_other_rows() -> None:
+    rows, lane, words = Rows("tt"), Rows("qt"), np.empty((3, 3), np.int64)
+    rows.fill([("a", "b"), ("a", "c"), ("a", "d")], words)
+    lane.fill([(1, "d"), (2, "x"), (3, "b")], words)
+    numbers = np.empty(2, np.int64)
+    number_texts(rows, 1, lane, 1, numbers)
+    assert (numbers.tolist(), rows.names(1)) == ([3, 0], [b"b", b"c", b"d", b"x"])
+    for column, out in ((2, numbers), (1, np.empty(4, np.int64))):
+        with pytest.raises(IndexError):
+            number_texts(rows, column, lane, 1, out)
+
+
+def test_texts_that_do_not_repeat_lie_one_behind_the_other() -> None:
+    rows, words = Rows("bqb"), np.empty((6, 3), np.int64)
+    rows.fill([("plum 梅", 1, ""), ("x" * 900, None, None), (5, 2, "plum")], words)
+    blob, texts = rows.blob(), []
+    for start, size in (words[:2, 0], words[:2, 1], words[3:5, 0], words[3:5, 2]):
+        texts.append(blob[start : start + size].decode())
+    assert texts == ["plum 梅", "x" * 900, "", "plum"]
+    assert {*words[:2, 2], *words[3:5, 1]} == {ABSENT}
+    assert words[5].tolist() == [0, 0, 1]
 
 
 COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)

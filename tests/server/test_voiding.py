@@ -380,7 +380,7 @@ def test_sums_of_a_period_count_each_watt_hour_once(engine: Engine, writer: Writ
     sums = PeriodSums([START_S - DAY, START_S + DAY], [0, 10**6], {})
     with reader(engine) as connection:
         for window in Journal(connection, ESTATE).windows():
-            sums.take([one.header for one in window.batches], window.lines)
+            sums.take(window.batches, window.lines)
     [(_, rows_)] = list(sums.complete(10**6))
     own, twin = (next(one for one in rows_ if one.account_id == account_id(n)) for n in (1, 2))
     assert (own.charge_nf, own.energy_wh) == (twin.charge_nf, twin.energy_wh)

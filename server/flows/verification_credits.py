@@ -1,0 +1,142 @@
+"""What `verify` checks of what batches book beside charges: their shape, and the rows that asked for them."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection
+
+from server.domain.accounts import Told, telling_problems
+from server.domain.batch_words import BatchWords
+from server.domain.ledger import REVENUE
+from server.domain.line_words import LineWords, Words
+from server.domain.rerating import KIND
+from server.domain.verification import Findings
+from server.domain.verification_bookings import OF_CHARGES, Booked, PaymentBooks, shape_problem
+from server.domain.verification_openings import KEYS, plain_openings
+from server.domain.verification_openings import KIND as OPENING
+from server.domain.verification_recovery import RecoveryBooks
+from server.domain.verification_refunds import RefundBooks
+from server.flows.verification_rerates import RerateBooks
+from server.store import verification as books
+from server.store.accounts import told
+from server.store.debt_plans import batches_wanted
+from server.store.recovery import kept_rules
+from server.store.verification_windows import Window
+
+CHARGE = "charge"
+
+
+class CreditBooks:
+    """Payments, shares of debts, refunds, lives of accounts and re-ratings against the bookings of a journal."""
+
+    def __init__(self, connection: Connection, estate_id: str, found: Findings) -> None:
+        self.found = found
+        self.rerates = RerateBooks(found, connection, estate_id)
+        self.payments = PaymentBooks(found, books.payments(connection, estate_id))
+        self.recoveries = RecoveryBooks(found, kept_rules(connection, estate_id))
+        self.refunds = RefundBooks(found, *books.refunds(connection, estate_id), batches_wanted(connection, estate_id))
+        self.lives = _Lives(found, told(connection, estate_id))
+
+    def take(self, window: Window, starts: Words, ends: Words, absent: Any) -> None:
+        """Follow batches; the lines of those that are `absent` (bool[n]) are archived in a file that is not at hand."""
+        batches, lines = window.batches, window.lines
+        meterless = (lines["meter_id"] < 0) & (lines["charge_nf"] != 0)
+        corrected = set(lines["batch_seq"][meterless].tolist())
+        apart = self._apart(batches, lines)
+        credited = ~batches.of_kind(CHARGE)
+        credited &= ~self._plain(batches, lines, starts, ends, credited)
+        for place in np.flatnonzero(absent | credited | apart).tolist():
+            header = batches[place].header
+            if absent[place]:
+                self._pass_by(header)
+                continue
+            rows = slice(starts[place], ends[place])
+            if apart[place]:
+                self._revenue_only(header, lines, rows)
+            if credited[place]:
+                self._credit(header, lines, rows)
+        of_rerates = set(batches.column("batch_seq")[batches.of_kind(KIND) & ~absent].tolist())
+        for batch_seq in sorted(corrected - of_rerates):
+            self.found.note(6, f"batch {batch_seq}", "charges energy without a meter")
+
+    def _plain(self, batches: BatchWords, lines: LineWords, starts: Words, ends: Words, credited: Any) -> Any:
+        """Opening balances that are right and of which nothing else has to be known."""
+        others = credited & ~batches.of_kind(OPENING)
+        if others.any() or self.recoveries.waiting or self.refunds.wants(KEYS):
+            return np.zeros(len(batches), np.bool_)
+        return plain_openings(batches, lines, starts, ends, {*self.payments.batches(), *self.lives.batches()})
+
+    def _apart(self, batches: BatchWords, lines: LineWords) -> Any:
+        """Batches of charges that book on others than the revenue without a charge."""
+        found = batches.of_kind(*OF_CHARGES)
+        rows = (lines["meter_id"] < 0) & (lines["charge_nf"] == 0)
+        rows &= lines["account_id"] != lines.names["account_id"].number(REVENUE)
+        return found & np.isin(batches.column("batch_seq"), lines["batch_seq"][rows])
+
+    def _pass_by(self, header: tuple[Any, ...]) -> None:
+        self.payments.pass_by(header[0], header[1], header[7])
+        self.refunds.pass_by(header[1], header[4], header[7])
+        self.lives.pass_by(header[0])
+
+    def _revenue_only(self, header: tuple[Any, ...], lines: LineWords, rows: slice) -> None:
+        """What a batch of charges books apart from them goes to the revenue, and to nobody else."""
+        names, accounts = lines.names["account_id"].texts, lines["account_id"][rows]
+        apart = (lines["meter_id"][rows] < 0) & (lines["charge_nf"][rows] == 0)
+        for number in np.unique(accounts[apart]).tolist():
+            if names[number] != REVENUE:
+                self.found.note(5, f"batch {header[0]}", f"is of charges, but books on {names[number]} without one")
+
+    def _credit(self, header: tuple[Any, ...], lines: LineWords, rows: slice) -> None:
+        names = lines.names["account_id"].texts
+        amounts, afters = (lines[name][rows].tolist() for name in ("amount_fen", "balance_after_fen"))
+        accounts = [names[number] for number in lines["account_id"][rows].tolist()]
+        turnover_fen = sum(map(abs, amounts)) // 2
+        self.found.expect(1, f"batch {header[0]}", "turnover", header[7], turnover_fen)
+        moved = list(zip(accounts, amounts, afters, strict=True))
+        booked = Booked(header[0], header[1], header[2], header[3], header[4], header[9], moved)
+        if problem := shape_problem(booked):
+            self.found.note(5, f"batch {header[0]}", problem)
+        summed = booked.amounts
+        self.recoveries.take(booked, self.payments.take(booked))
+        self.refunds.take(header[1], header[4], summed)
+        self.lives.take(header[0], header[1], summed)
+        if header[1] == KIND:
+            charges = zip(accounts, lines["charge_nf"][rows].tolist(), strict=True)
+            self.rerates.take(header[0], header[9], [one for one in charges if one[1]])
+
+    def close(self) -> None:
+        """What is left asks for a booking that is missing."""
+        self.payments.close()
+        self.recoveries.close()
+        self.refunds.close()
+        self.lives.close()
+        self.rerates.close()
+
+
+class _Lives:
+    """What people booked and the lives of the accounts tell the same, and what one may not book alone two agreed to."""
+
+    def __init__(self, found: Findings, events: Sequence[Told]) -> None:
+        self.found = found
+        self._events: dict[int, list[Told]] = {}
+        for event in events:
+            self._events.setdefault(event.batch_seq, []).append(event)
+
+    def batches(self) -> Iterator[int]:
+        """The batches of events that have not come by."""
+        return iter(self._events)
+
+    def take(self, batch_seq: int, kind: str, amounts: dict[str, int]) -> None:
+        """One batch that is no charge."""
+        for problem in telling_problems(kind, amounts, self._events.pop(batch_seq, [])):
+            self.found.note(5, f"batch {batch_seq}", problem)
+
+    def pass_by(self, batch_seq: int) -> None:
+        """One batch whose lines are archived."""
+        self._events.pop(batch_seq, None)
+
+    def close(self) -> None:
+        """What is left has no batch."""
+        for batch_seq in self._events:
+            self.found.note(5, f"batch {batch_seq}", "is told in the life of an account but does not exist")
