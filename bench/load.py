@@ -81,7 +81,7 @@ class Load:
             self.outcome.errors.append(f"{request.path}: {status}")
 
     async def _exchange(self, request: Request) -> int:
-        reader, writer = self._idle.pop() if self._idle else await self._connect()
+        reader, writer = self._kept() or await self._connect()
         writer.write(request.wire(f"{self._host}:{self._port}"))
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
         status = int(head.split(" ", 2)[1])
@@ -91,6 +91,15 @@ class Load:
         else:
             self._idle.append((reader, writer))
         return status
+
+    def _kept(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        """A connection that was used before and that the server has not ended meanwhile, as it may after a while."""
+        while self._idle:
+            reader, writer = self._idle.pop()
+            if not reader.at_eof():
+                return reader, writer
+            writer.close()
+        return None
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
