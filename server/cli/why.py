@@ -16,7 +16,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
-from sqlalchemy import Connection, RowMapping, make_url
+from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import DBAPIError
 
 from server.cli.languages import LANGUAGES, Word, said
@@ -27,6 +27,7 @@ from server.domain.evidence import Replay, replay
 from server.errors import ConfigError, NotFound, StorageUnavailable
 from server.store import supply as kept
 from server.store.books import against_books
+from server.store.direct import Row
 from server.store.engine import open_engine, reader, unavailable
 from server.store.estates import get_estate, list_estates
 from server.store.household import RelayWish, relay_history
@@ -122,7 +123,7 @@ def told_of(connection: Connection, estate_id: str, meter_id: str, gen: int | No
     wrong: list[str] = []
     if again is not None and again.facts is not None and not again.missing:
         wrong = against_books(connection, estate_id, meter.account_id or "", meter_id, evidence, again.facts)
-    site: RowMapping = get_estate(connection, estate_id)
+    site: Row = get_estate(connection, estate_id)
     return Told(
         meter_id, meter.account_id or "", meter.room_id or "", wish, site["time_zone"], evidence, again, tuple(wrong)
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection
 
 from core.reading import is_accepted
 from server.domain.readings import MeterReading, Rates
@@ -20,6 +20,7 @@ from server.flows.readings import record
 from server.store import acceptance as kept
 from server.store import audit
 from server.store import installations as rows
+from server.store.direct import Row
 from server.store.household import cursor as cursor_of
 from server.store.meters import MeterRow, find_meter, get_meter
 from server.store.readings import LiveState, live_states
@@ -196,7 +197,7 @@ def keep_exchange(
     estate_id: str,
 ) -> Exchanged:
     """Keep the exchange with the counters that go on, and let the collector know."""
-    carried: RowMapping | None = cursor_of(unit.connection, estate_id, new.meter_id)
+    carried: Row | None = cursor_of(unit.connection, estate_id, new.meter_id)
     if carried is None:
         raise Conflict(f"meter {new.meter_id} has no cursor after its installation")
     exchange_id = uuid4().hex

@@ -36,6 +36,7 @@ from server.store import audit, outages
 from server.store import supply as kept
 from server.store.approvals import withdraw_waiting
 from server.store.books import books_of
+from server.store.direct import Row
 from server.store.estates import get_account, get_estate
 from server.store.meters import get_meter, meters_of_account
 from server.store.schemes import rule_book
@@ -250,7 +251,7 @@ def _waits_for_its_turn(unit: Unit, estate_id: str, known: RowMapping, now: "Now
 
 
 def want_closed(
-    unit: Unit, estate_id: str, site: RowMapping, meter_id: str, bus_id: str, reason: str, actor: str, now: "Now",
+    unit: Unit, estate_id: str, site: Row, meter_id: str, bus_id: str, reason: str, actor: str, now: "Now",
     not_before_ms: int = 0,
 ) -> int:  # fmt: skip
     """Wish the power back in the way of the estate: the resident presses the button, or the relay closes itself."""

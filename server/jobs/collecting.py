@@ -7,13 +7,14 @@ nothing read is lost and nothing is believed before it is committed.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import cast
 
-from sqlalchemy import Connection, Engine, RowMapping
+from sqlalchemy import Connection, Engine
 
 from server.clock import Clock
 from server.collect.port import LineSettings
 from server.collect.work import Action, BusPlan, Cadence, ControlOrder, MeterPlan, Switch, timing_for
 from server.domain.readings import ContactFailure, MeterReading, MeterVariables, StatusRead
 from server.flows import clocks, keep_power, readings, relays
+from server.store.direct import Row
 from server.store.engine import reader
 from server.store.estates import get_estate, list_buses
 from server.store.meters import MeterRow, meters_on_bus
@@ -154,7 +155,7 @@ def bus_plans(connection: Connection, estate_id: str) -> list[BusPlan]:
     return plans
 
 
-def _cadence(site: RowMapping) -> Cadence:
+def _cadence(site: Row) -> Cadence:
     """The cycles of an estate; whatever is read more rarely comes each so many reading cycles."""
     cycle_s = site["reading_cycle_s"]
     every = {name: max(1, -(-site[f"{name}_cycle_s"] // cycle_s)) for name in ("status", "variables", "clock")}

@@ -4,11 +4,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, func, or_, select
+from sqlalchemy import Connection, RowMapping, and_, bindparam, func, or_, select
 
 from server.domain.accounts import CLOSED, LEFT, NORMAL, PREPAID, OpenThing, Told
 from server.domain.ledger import LEDGERS
 from server.domain.refunds import OPEN as REFUND_OPEN
+from server.store.direct import Query
 from server.store.ledger import ledger_balances
 from server.store.meters import MeterRow, list_meters, meters_of_account
 from server.store.partial import UNFINISHED
@@ -286,13 +287,18 @@ def last_moves(connection: Connection, estate_id: str, *, limit: int = 20) -> Se
     return connection.execute(query.order_by(own.created_ms.desc()).limit(limit)).mappings().all()
 
 
+_MOVED_IN = Query(
+    lambda _: select(func.min(account_event.c.world_at)).where(
+        account_event.c.estate_id == bindparam("estate_id"),
+        account_event.c.account_id == bindparam("account_id"),
+        account_event.c.act == "moved_in",
+    )
+)
+
+
 def moved_in_at(connection: Connection, estate_id: str, account_id: str) -> int:
     """World time at which the household moved in; 0 where it was there from the start."""
-    own = account_event.c
-    query = select(func.min(own.world_at)).where(
-        own.estate_id == estate_id, own.account_id == account_id, own.act == "moved_in"
-    )
-    return int(connection.execute(query).scalar() or 0)
+    return int(_MOVED_IN.value(connection, estate_id=estate_id, account_id=account_id) or 0)
 
 
 def end_logins(connection: Connection, estate_id: str, account_id: str) -> int:

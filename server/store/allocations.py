@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, RowMapping, and_, case, func, or_, select
+from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, case, func, or_, select
 
 from core.units import REGISTER_MODULUS_WH
 from server.domain.allocation import Share
 from server.domain.occupancy import Stay
 from server.domain.settlement import DAY, period_at
 from server.store.bulk import insert_rows, update_rows
+from server.store.direct import Query, Row
 from server.store.schema import (
     account,
     account_event,
@@ -207,29 +208,41 @@ def shares(
     return connection.execute(query).mappings().all()
 
 
-def shares_of(
-    connection: Connection, estate_id: str, account_id: str, *, limit: int, batches: Sequence[int] | None = None
-) -> Sequence[RowMapping]:
-    """The newest shares of a household with their allocations, newest first; only those of `batches`, if given.
-
-    A batch that reversed an allocation counts as one of it.
-    """
+def _shares() -> Select[Any]:
     its = and_(
         allocation_share.c.estate_id == allocation.c.estate_id,
         allocation_share.c.allocation_id == allocation.c.allocation_id,
     )
-    query = (
+    return (
         _WITH_REVERSAL.join(allocation_share, its)
         .add_columns(
             allocation_share.c.weight,
             allocation_share.c.energy_wh.label("share_wh"),
             allocation_share.c.amount_fen.label("share_fen"),
         )
-        .where(allocation.c.estate_id == estate_id, allocation_share.c.account_id == account_id)
+        .where(
+            allocation.c.estate_id == bindparam("estate_id"), allocation_share.c.account_id == bindparam("account_id")
+        )
+        .order_by(allocation.c.created_ms.desc())
+        .limit(bindparam("limit"))
     )
-    if batches is not None:
-        query = query.where(allocation.c.batch_seq.in_(batches) | allocation_reversal.c.batch_seq.in_(batches))
-    return connection.execute(query.order_by(allocation.c.created_ms.desc()).limit(limit)).mappings().all()
+
+
+_SHARES = Query(lambda _: _shares())
+
+
+def shares_of(
+    connection: Connection, estate_id: str, account_id: str, *, limit: int, batches: Sequence[int] | None = None
+) -> Sequence[Row]:
+    """The newest shares of a household with their allocations, newest first; only those of `batches`, if given.
+
+    A batch that reversed an allocation counts as one of it.
+    """
+    if batches is None:
+        return _SHARES.ask(connection, estate_id=estate_id, account_id=account_id, limit=limit)
+    query = _shares().where(allocation.c.batch_seq.in_(batches) | allocation_reversal.c.batch_seq.in_(batches))
+    asked = {"estate_id": estate_id, "account_id": account_id, "limit": limit}
+    return connection.execute(query, asked).mappings().all()
 
 
 def counts(connection: Connection, estate_id: str) -> dict[str, int]:

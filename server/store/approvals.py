@@ -1,10 +1,11 @@
 """Reads and writes of acts that need a second person."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, bindparam, select
 
+from server.store.direct import Query
 from server.store.schema import approval
 
 
@@ -19,14 +20,22 @@ def get(connection: Connection, estate_id: str, approval_id: str) -> RowMapping 
     return connection.execute(query).mappings().one_or_none()
 
 
-def waiting(connection: Connection, estate_id: str, now_ms: int) -> Sequence[RowMapping]:
-    """Requests that wait for their second person and have not expired, newest first."""
-    query = (
+_WAITING = Query(
+    lambda _: (
         select(approval)
-        .where(approval.c.estate_id == estate_id, approval.c.status == "waiting", approval.c.expires_ms > now_ms)
+        .where(
+            approval.c.estate_id == bindparam("estate_id"),
+            approval.c.status == "waiting",
+            approval.c.expires_ms > bindparam("now_ms"),
+        )
         .order_by(approval.c.requested_ms.desc())
     )
-    return connection.execute(query).mappings().all()
+)
+
+
+def waiting(connection: Connection, estate_id: str, now_ms: int) -> Sequence[Mapping[str, Any]]:
+    """Requests that wait for their second person and have not expired, newest first."""
+    return _WAITING.ask(connection, estate_id=estate_id, now_ms=now_ms)
 
 
 def update(connection: Connection, estate_id: str, approval_id: str, **values: Any) -> None:

@@ -8,13 +8,14 @@ its own transaction, and PostgreSQL lets only the owner of the tables do it.
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, ScalarSelect, TableClause, column, func, select, table
+from sqlalchemy import Connection, ScalarSelect, TableClause, bindparam, column, func, select, table
 from sqlalchemy.exc import OperationalError
 
 from server.domain.archive import MOVED, AccountStanding, Act, Archived, MeterStanding, Standing
 from server.domain.ledger import LINE_FIELDS
 from server.store.append_only import deleting
 from server.store.bulk import insert_lines, insert_rows
+from server.store.direct import Query
 from server.store.months import parts
 from server.store.schema import archive, archive_account, archive_meter, batch, line, seal
 
@@ -44,12 +45,20 @@ def standing(connection: Connection, estate_id: str, archive_no: int) -> Standin
     )
 
 
+_NEWEST = Query(
+    lambda _: (
+        select(archive.c.until_seq, archive.c.until_at)
+        .where(archive.c.estate_id == bindparam("estate_id"))
+        .order_by(archive.c.archive_no.desc())
+        .limit(1)
+    )
+)
+
+
 def newest_end(connection: Connection, estate_id: str) -> tuple[int, int]:
     """(batch, instant): lines up to this batch are archived, all of before the instant; (0, 0) for none."""
-    columns = (archive.c.until_seq, archive.c.until_at)
-    query = select(*columns).where(archive.c.estate_id == estate_id).order_by(archive.c.archive_no.desc()).limit(1)
-    row = connection.execute(query).one_or_none()
-    return (0, 0) if row is None else (row[0], row[1])
+    rows = _NEWEST.rows(connection, estate_id=estate_id)
+    return (rows[0][0], rows[0][1]) if rows else (0, 0)
 
 
 def _newest_moved(estate_id: str, until_seq: int) -> ScalarSelect[Any]:

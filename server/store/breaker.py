@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, bindparam, func, select
 
 from server.domain.breaker import HISTORY_DAYS, system_trips_max
+from server.store.direct import Query
 from server.store.estates import upsert
 from server.store.partial import IS_OPEN
 from server.store.schema import account, callback_inbox, candidate_day, estate, payment_order, relay_desired
@@ -13,16 +14,19 @@ ASKED = '%"asked": true}'  # how the order job marks what it was told instead of
 IDS_AT_ONCE = 10_000
 
 
-_TRIPS = select(func.count()).where(relay_desired.c.action == "trip", relay_desired.c.decided_at > bindparam("since_s"))
-_HOMES = select(func.count()).where(account.c.kind == "household")
-_CONFIGURED = select(estate.c.trips_per_hour_max).where(estate.c.trips_per_hour_max.is_not(None))
+_TRIPS = Query(
+    lambda _: select(func.count()).where(
+        relay_desired.c.action == "trip", relay_desired.c.decided_at > bindparam("since_s")
+    )
+)
+_HOMES = Query(lambda _: select(func.count()).where(account.c.kind == "household"))
+_CONFIGURED = Query(lambda _: select(estate.c.trips_per_hour_max).where(estate.c.trips_per_hour_max.is_not(None)))
 
 
 def system_limit(connection: Connection, since_s: int) -> tuple[int, int]:
     """Cuts wanted over all estates after world time `since_s`, and how many there may be."""
-    homes = int(connection.execute(_HOMES).scalar_one())
-    most = system_trips_max(homes, list(connection.execute(_CONFIGURED).scalars()))
-    return int(connection.execute(_TRIPS, {"since_s": since_s}).scalar_one()), most
+    most = system_trips_max(int(_HOMES.value(connection)), [row[0] for row in _CONFIGURED.rows(connection)])
+    return int(_TRIPS.value(connection, since_s=since_s)), most
 
 
 def history(connection: Connection, estate_id: str, before_day: str) -> list[int]:

@@ -1,13 +1,14 @@
 """What each bus needs of its cycle, from the rows of the estate."""
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, select
 
 from server.domain.budget import Budget, Cycles, budget_of, wire_of
+from server.store.direct import Row
 from server.store.estates import get_estate, list_buses
 from server.store.schema import meter
 
 
-def cycles_of(site: RowMapping) -> Cycles:
+def cycles_of(site: Row) -> Cycles:
     """The reading cycles of an estate's row."""
     return Cycles(
         site["reading_cycle_s"],

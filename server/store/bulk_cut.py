@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, bindparam, func, select
 
 from server.store.bulk import insert_rows
+from server.store.direct import Query
 from server.store.schema import account, bulk_cut, bulk_cut_item
 
 RUNNING = "running"
@@ -64,25 +65,27 @@ def items(connection: Connection, estate_id: str, bulk_id: str) -> Sequence[RowM
     return connection.execute(query).mappings().all()
 
 
-_RELEASED = (
-    select(bulk_cut_item.c.meter_id)
-    .join(
-        bulk_cut,
-        (bulk_cut.c.estate_id == bulk_cut_item.c.estate_id) & (bulk_cut.c.bulk_id == bulk_cut_item.c.bulk_id),
-    )
-    .where(
-        bulk_cut.c.estate_id == bindparam("estate_id"),
-        bulk_cut.c.status == RUNNING,
-        bulk_cut.c.act == CUT,
-        bulk_cut_item.c.wave <= bulk_cut.c.wave,
-        bulk_cut_item.c.outcome == "waiting",
+_RELEASED = Query(
+    lambda _: (
+        select(bulk_cut_item.c.meter_id)
+        .join(
+            bulk_cut,
+            (bulk_cut.c.estate_id == bulk_cut_item.c.estate_id) & (bulk_cut.c.bulk_id == bulk_cut_item.c.bulk_id),
+        )
+        .where(
+            bulk_cut.c.estate_id == bindparam("estate_id"),
+            bulk_cut.c.status == RUNNING,
+            bulk_cut.c.act == CUT,
+            bulk_cut_item.c.wave <= bulk_cut.c.wave,
+            bulk_cut_item.c.outcome == "waiting",
+        )
     )
 )
 
 
 def released(connection: Connection, estate_id: str) -> set[str]:
     """Meters of running bulk cuts whose wave has come and that wait for their cut."""
-    return set(connection.execute(_RELEASED, {"estate_id": estate_id}).scalars())
+    return {meter_id for (meter_id,) in _RELEASED.rows(connection, estate_id=estate_id)}
 
 
 def counts(connection: Connection, estate_id: str, bulk_id: str) -> dict[str, int]:

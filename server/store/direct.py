@@ -6,10 +6,10 @@ driver's error leaves as its DBAPIError, and a connection that is lost is marked
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ARRAY, ColumnElement, Connection, Select, Text, bindparam, cast, func, select
+from sqlalchemy import ARRAY, ColumnElement, Connection, RowMapping, Select, Text, bindparam, cast, func, select
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.dialects.sqlite import pysqlite
 from sqlalchemy.exc import DBAPIError
@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 SAVEPOINT = "estate645_unit"
 CHANGES = "estate645_changes"  # in the information of a connection: statements so far that changed rows
 CHANGING = frozenset({"INSERT", "UPDATE", "DELETE"})
+Row = Mapping[str, Any] | RowMapping  # by column name
 Among = Callable[[ColumnElement[str], str], ColumnElement[bool]]
 
 
@@ -132,13 +133,28 @@ class Query:
         """The rows by column name, in a round trip of their own."""
         return self.named(connection, send(connection, self.of(connection, **values))[0])
 
+    def rows(self, connection: Connection, **values: Any) -> Sequence[tuple[Any, ...]]:
+        """The rows as they come."""
+        return send(connection, self.of(connection, **values))[0].rows
+
+    def first(self, connection: Connection, **values: Any) -> dict[str, Any] | None:
+        """The first row by column name; None where there is no row."""
+        return next(iter(self.ask(connection, **values)), None)
+
+    def value(self, connection: Connection, **values: Any) -> Any:
+        """The first column of the first row; None where there is no row."""
+        rows = self.rows(connection, **values)
+        return rows[0][0] if rows else None
+
     def _compile(self, kind: str) -> "_Text":
         postgresql = kind == "postgresql"
         dialect = PGDialect_psycopg(paramstyle="format") if postgresql else pysqlite.dialect(paramstyle="qmark")  # type: ignore[no-untyped-call]
         query = self._build(_among_array if postgresql else _among_json)
-        compiled = query.compile(dialect=dialect)
-        marks = tuple((name, compiled.params[name]) for name in compiled.positiontup or ())
-        found = self._known[kind] = _Text(str(compiled), marks, tuple(query.selected_columns.keys()))
+        compiled: Any = query.compile(dialect=dialect)
+        given = {name: None for name, bind in compiled.binds.items() if bind.required}
+        written = compiled.construct_expanded_state(given)  # lists of constants have a mark for each of them
+        marks = tuple((name, written.parameters[name]) for name in written.positiontup or ())
+        found = self._known[kind] = _Text(written.statement, marks, tuple(query.selected_columns.keys()))
         return found
 
 

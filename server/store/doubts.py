@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, Connection, and_, bindparam, func, select
 
+from server.store.direct import Query
 from server.store.notices import newest_deliveries
 from server.store.readings import HELD_VERDICTS
 from server.store.schema import account, archive, batch, line, meter, meter_live, reading, relay_desired
@@ -50,7 +51,6 @@ def _same_account(left: Any, right: Any) -> Any:
 
 
 _ESTATE: BindParameter[str] = bindparam("estate_id")
-_ACCOUNTS: BindParameter[Sequence[str]] = bindparam("account_ids", expanding=True)
 _HELD_OF_METER = (  # a subquery, since a join may walk through all readings of the newest hours
     select(func.count())
     .where(
@@ -62,24 +62,28 @@ _HELD_OF_METER = (  # a subquery, since a join may walk through all readings of 
     .correlate(meter, meter_live)
     .scalar_subquery()
 )
-_HELD = (
-    select(meter.c.meter_id, _HELD_OF_METER)
-    .select_from(meter)
-    .join(meter_live, _same_meter(meter_live, meter))
-    .where(meter.c.estate_id == _ESTATE, meter.c.account_id.in_(_ACCOUNTS))
-)
-_UNCONFIRMED = (
-    select(line.c.account_id, func.sum(-line.c.amount_fen))
-    .select_from(line)
-    .join(account, _same_account(account, line))
-    .join(meter_live, _same_meter(meter_live, line))
-    .where(
-        line.c.estate_id == _ESTATE,
-        line.c.account_id.in_(_ACCOUNTS),
-        line.c.account_version > account.c.version - LAST_LINES,
-        line.c.event_to >= meter_live.c.reading_at,
+_HELD = Query(
+    lambda among: (
+        select(meter.c.meter_id, _HELD_OF_METER)
+        .select_from(meter)
+        .join(meter_live, _same_meter(meter_live, meter))
+        .where(meter.c.estate_id == _ESTATE, among(meter.c.account_id, "account_ids"))
     )
-    .group_by(line.c.account_id)
+)
+_UNCONFIRMED = Query(
+    lambda among: (
+        select(line.c.account_id, func.sum(-line.c.amount_fen))
+        .select_from(line)
+        .join(account, _same_account(account, line))
+        .join(meter_live, _same_meter(meter_live, line))
+        .where(
+            line.c.estate_id == _ESTATE,
+            among(line.c.account_id, "account_ids"),
+            line.c.account_version > account.c.version - LAST_LINES,
+            line.c.event_to >= meter_live.c.reading_at,
+        )
+        .group_by(line.c.account_id)
+    )
 )
 _ARCHIVED = (
     select(archive.c.until_seq)
@@ -100,14 +104,16 @@ _LAST_ABOVE = (
     .correlate(account)
     .scalar_subquery()
 )
-_ABOVE = (
-    select(account.c.account_id, batch.c.created_ms)
-    .select_from(account)
-    .join(
-        batch,
-        and_(batch.c.estate_id == account.c.estate_id, batch.c.batch_seq == func.coalesce(_LAST_ABOVE, _ARCHIVED)),
+_ABOVE = Query(
+    lambda among: (
+        select(account.c.account_id, batch.c.created_ms)
+        .select_from(account)
+        .join(
+            batch,
+            and_(batch.c.estate_id == account.c.estate_id, batch.c.batch_seq == func.coalesce(_LAST_ABOVE, _ARCHIVED)),
+        )
+        .where(account.c.estate_id == _ESTATE, among(account.c.account_id, "account_ids"))
     )
-    .where(account.c.estate_id == _ESTATE, account.c.account_id.in_(_ACCOUNTS))
 )
 _GIVEN_BACK_TO_METER = (  # a subquery, since a join may walk through the wishes of all meters
     select(func.max(relay_desired.c.created_ms))
@@ -119,21 +125,23 @@ _GIVEN_BACK_TO_METER = (  # a subquery, since a join may walk through the wishes
     .correlate(meter)
     .scalar_subquery()
 )
-_GIVEN_BACK = select(meter.c.account_id, _GIVEN_BACK_TO_METER).where(
-    meter.c.estate_id == _ESTATE, meter.c.account_id.in_(_ACCOUNTS)
+_GIVEN_BACK = Query(
+    lambda among: select(meter.c.account_id, _GIVEN_BACK_TO_METER).where(
+        meter.c.estate_id == _ESTATE, among(meter.c.account_id, "account_ids")
+    )
 )
 
 
 def _held(connection: Connection, estate_id: str, account_ids: Sequence[str]) -> dict[str, int]:
     """Meters whose newest readings are held: how many after the last accepted one."""
-    asked = {"estate_id": estate_id, "account_ids": account_ids}
-    return {row[0]: row[1] for row in connection.execute(_HELD, asked) if row[1]}
+    rows = _HELD.rows(connection, estate_id=estate_id, account_ids=account_ids)
+    return {row[0]: row[1] for row in rows if row[1]}
 
 
 def _unconfirmed(connection: Connection, estate_id: str, account_ids: Sequence[str]) -> dict[str, int]:
     """Fen charged up to the newest accepted readings of an account's meters: later ones have yet to confirm them."""
-    asked = {"estate_id": estate_id, "account_ids": account_ids}
-    return {row[0]: int(row[1]) for row in connection.execute(_UNCONFIRMED, asked)}
+    rows = _UNCONFIRMED.rows(connection, estate_id=estate_id, account_ids=account_ids)
+    return {row[0]: int(row[1]) for row in rows}
 
 
 def _owing_since_ms(connection: Connection, estate_id: str, account_ids: Sequence[str]) -> dict[str, int]:
@@ -145,7 +153,7 @@ def _owing_since_ms(connection: Connection, estate_id: str, account_ids: Sequenc
     """
     since_ms: dict[str, int] = {}
     for query in (_ABOVE, _GIVEN_BACK):
-        for name, created_ms in connection.execute(query, {"estate_id": estate_id, "account_ids": account_ids}):
+        for name, created_ms in query.rows(connection, estate_id=estate_id, account_ids=account_ids):
             if created_ms is not None:
                 since_ms[name] = max(created_ms, since_ms.get(name, created_ms))
     return since_ms

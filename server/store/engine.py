@@ -129,8 +129,12 @@ def _sqlite_pool(url: str, same_file: "_FileWatch", more: Sequence[str]) -> Engi
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         same_file.check()
-        how = connection.get_execution_options().get(BEGIN_OPTION, "DEFERRED")
-        connection.exec_driver_sql(f"BEGIN {how}")
+        how = connection.get_execution_options().get(BEGIN_OPTION)
+        if how is None:
+            raw: Any = connection.connection.driver_connection
+            raw.execute("BEGIN")  # takes no lock yet, so it cannot fail
+        else:
+            connection.exec_driver_sql(f"BEGIN {how}")
 
     return engine
 

@@ -1,6 +1,6 @@
 """Reads and writes of estates, buildings, rooms, buses and accounts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -8,17 +8,18 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, bindparam, s
 
 from server.errors import NotFound
 from server.store.bulk import insert_rows
+from server.store.direct import Query
 from server.store.schema import account, building, bus, estate
 
 _ACCOUNT = select(account).where(
     account.c.estate_id == bindparam("estate_id"), account.c.account_id == bindparam("account_id")
 )  # fmt: skip
-_ESTATE = select(estate).where(estate.c.estate_id == bindparam("estate_id"))
+_ESTATE = Query(lambda _: select(estate).where(estate.c.estate_id == bindparam("estate_id")))
 
 
-def get_estate(connection: Connection, estate_id: str) -> RowMapping:
+def get_estate(connection: Connection, estate_id: str) -> Mapping[str, Any]:
     """The estate's row; NotFound if there is none."""
-    row = connection.execute(_ESTATE, {"estate_id": estate_id}).mappings().one_or_none()
+    row = _ESTATE.first(connection, estate_id=estate_id)
     if row is None:
         raise NotFound(f"there is no estate {estate_id!r}")
     return row

@@ -1,25 +1,33 @@
 """What the pages of cases read: cases by weight and age, and the steps of one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, bindparam, select
 from sqlalchemy import case as when
 
 from server.store.cases import LIVE
+from server.store.direct import Query
 from server.store.schema import anomaly_case, case_event
 
 LISTED_MAX = 200
 
 
-def cases(connection: Connection, estate_id: str, *, with_closed: bool) -> Sequence[RowMapping]:
+_WEIGHT = when((anomaly_case.c.severity == "high", 0), (anomaly_case.c.severity == "medium", 1), else_=2)
+_TURN = when((anomaly_case.c.status == "open", 0), (anomaly_case.c.status == "acknowledged", 1), else_=2)
+_ALL = (
+    select(anomaly_case)
+    .where(anomaly_case.c.estate_id == bindparam("estate_id"))
+    .order_by(_TURN, _WEIGHT, anomaly_case.c.opened_ms.desc(), anomaly_case.c.case_id)
+    .limit(LISTED_MAX)
+)
+_WITH_CLOSED = Query(lambda _: _ALL)
+_LIVE = Query(lambda _: _ALL.where(anomaly_case.c.status.in_(LIVE)))
+
+
+def cases(connection: Connection, estate_id: str, *, with_closed: bool) -> Sequence[Mapping[str, Any]]:
     """Cases, open ones first, then by severity, newest first."""
-    weight = when((anomaly_case.c.severity == "high", 0), (anomaly_case.c.severity == "medium", 1), else_=2)
-    turn = when((anomaly_case.c.status == "open", 0), (anomaly_case.c.status == "acknowledged", 1), else_=2)
-    query = select(anomaly_case).where(anomaly_case.c.estate_id == estate_id)
-    if not with_closed:
-        query = query.where(anomaly_case.c.status.in_(LIVE))
-    query = query.order_by(turn, weight, anomaly_case.c.opened_ms.desc(), anomaly_case.c.case_id).limit(LISTED_MAX)
-    return connection.execute(query).mappings().all()
+    return (_WITH_CLOSED if with_closed else _LIVE).ask(connection, estate_id=estate_id)
 
 
 def case(connection: Connection, estate_id: str, case_id: str) -> RowMapping | None:

@@ -8,6 +8,7 @@ from sqlalchemy import BindParameter, Connection, RowMapping, Select, and_, bind
 
 from server.store.accounts import moved_in_at
 from server.store.days import Day, daily
+from server.store.direct import Query, Row
 from server.store.schema import (
     anomaly_case,
     batch,
@@ -65,14 +66,17 @@ _LINES: Select[Any] = (
     .limit(_LIMIT)
 )  # fmt: skip
 
+_LINES_OF_ALL = Query(lambda _: _LINES)
+_LINES_OF = Query(lambda among: _LINES.where(among(batch.c.kind, "kinds")))
+
 
 def ledger(
     connection: Connection, estate_id: str, account_id: str, *, limit: int = LEDGER_ROWS, kinds: Sequence[str] = ()
 ) -> list[LedgerRow]:
     """The newest lines of an account, newest first; `kinds` keeps only those batches."""
-    query = _LINES.where(batch.c.kind.in_(kinds)) if kinds else _LINES
-    asked = {"estate_id": estate_id, "account_id": account_id, "limit": limit}
-    return [LedgerRow(*row) for row in connection.execute(query, asked)]
+    query = _LINES_OF if kinds else _LINES_OF_ALL
+    rows = query.rows(connection, estate_id=estate_id, account_id=account_id, limit=limit, kinds=list(kinds))
+    return [LedgerRow(*row) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,24 +115,28 @@ class RelayWish:
         return max(0, done[-1] - self.created_ms) if done else None
 
 
-_WISHES = (
-    select(relay_desired)
-    .where(
-        relay_desired.c.estate_id == _ESTATE,
-        relay_desired.c.meter_id == _METER,
-        relay_desired.c.decided_at >= bindparam("since"),
+_WISHES = Query(
+    lambda _: (
+        select(relay_desired)
+        .where(
+            relay_desired.c.estate_id == _ESTATE,
+            relay_desired.c.meter_id == _METER,
+            relay_desired.c.decided_at >= bindparam("since"),
+        )
+        .order_by(relay_desired.c.gen.desc())
+        .limit(_LIMIT)
     )
-    .order_by(relay_desired.c.gen.desc())
-    .limit(_LIMIT)
 )
-_STEPS = (
-    select(relay_attempt)
-    .where(
-        relay_attempt.c.estate_id == _ESTATE,
-        relay_attempt.c.meter_id == _METER,
-        relay_attempt.c.gen >= bindparam("since_gen"),
+_STEPS = Query(
+    lambda _: (
+        select(relay_attempt)
+        .where(
+            relay_attempt.c.estate_id == _ESTATE,
+            relay_attempt.c.meter_id == _METER,
+            relay_attempt.c.gen >= bindparam("since_gen"),
+        )
+        .order_by(relay_attempt.c.gen, relay_attempt.c.step_no)
     )
-    .order_by(relay_attempt.c.gen, relay_attempt.c.step_no)
 )
 
 
@@ -136,12 +144,11 @@ def relay_history(
     connection: Connection, estate_id: str, meter_id: str, *, limit: int = 5, since: int = 0
 ) -> list[RelayWish]:
     """The newest wishes for a meter's relay since world time `since`, newest first, with all their steps."""
-    asked = {"estate_id": estate_id, "meter_id": meter_id}
-    found = connection.execute(_WISHES, {**asked, "limit": limit, "since": since}).mappings().all()
+    found = _WISHES.ask(connection, estate_id=estate_id, meter_id=meter_id, limit=limit, since=since)
     if not found:
         return []
     steps: dict[int, list[RelayStep]] = {}
-    for row in connection.execute(_STEPS, {**asked, "since_gen": found[-1]["gen"]}).mappings():
+    for row in _STEPS.ask(connection, estate_id=estate_id, meter_id=meter_id, since_gen=found[-1]["gen"]):
         step = RelayStep(row["step"], row["world_at"], row["created_ms"], row["detail"])
         steps.setdefault(row["gen"], []).append(step)
     return [
@@ -160,29 +167,32 @@ def relay_history(
     ]
 
 
-_NOTICES = (
-    select(notice)
-    .where(notice.c.estate_id == _ESTATE, notice.c.account_id == _ACCOUNT)
-    .order_by(notice.c.created_ms.desc(), notice.c.notice_id)
-    .limit(_LIMIT)
+_NOTICES = Query(
+    lambda _: (
+        select(notice)
+        .where(notice.c.estate_id == _ESTATE, notice.c.account_id == _ACCOUNT)
+        .order_by(notice.c.created_ms.desc(), notice.c.notice_id)
+        .limit(_LIMIT)
+    )
 )
 
 
-def notices(connection: Connection, estate_id: str, account_id: str, *, limit: int = ROWS) -> Sequence[RowMapping]:
+def notices(connection: Connection, estate_id: str, account_id: str, *, limit: int = ROWS) -> Sequence[Row]:
     """The newest notices of an account, newest first."""
-    asked = {"estate_id": estate_id, "account_id": account_id, "limit": limit}
-    return connection.execute(_NOTICES, asked).mappings().all()
+    return _NOTICES.ask(connection, estate_id=estate_id, account_id=account_id, limit=limit)
 
 
-_DAYS = (
-    select(register_day.c.meter_id, register_day.c.day, register_day.c.first_wh, register_day.c.total_wh)
-    .where(
-        register_day.c.estate_id == _ESTATE,
-        register_day.c.meter_id == _METER,
-        register_day.c.read_at.between(bindparam("from_at"), bindparam("to_at")),
+_DAYS = Query(
+    lambda _: (
+        select(register_day.c.meter_id, register_day.c.day, register_day.c.first_wh, register_day.c.total_wh)
+        .where(
+            register_day.c.estate_id == _ESTATE,
+            register_day.c.meter_id == _METER,
+            register_day.c.read_at.between(bindparam("from_at"), bindparam("to_at")),
+        )
+        .order_by(register_day.c.day.desc())
+        .limit(_LIMIT)
     )
-    .order_by(register_day.c.day.desc())
-    .limit(_LIMIT)
 )
 
 
@@ -193,8 +203,10 @@ def days(connection: Connection, estate_id: str, meter_id: str, *, limit: int = 
     """
     found: dict[str, int] = {}
     for one in _installations(connection, estate_id, meter_id):
-        asked = {"from_at": one.from_at, "to_at": one.to_at, "limit": limit + 1}
-        rows = connection.execute(_DAYS, {"estate_id": estate_id, "meter_id": one.meter_id, **asked}).all()
+        rows = _DAYS.rows(
+            connection, estate_id=estate_id, meter_id=one.meter_id, from_at=one.from_at, to_at=one.to_at,
+            limit=limit + 1,
+        )  # fmt: skip
         for day in daily(reversed(rows)):
             found[day.day] = found.get(day.day, 0) + day.energy_wh * one.ratio
     return [Day(meter_id, day, found[day]) for day in sorted(found)][-limit:]
@@ -209,16 +221,20 @@ class _Installation(NamedTuple):
     to_at: int
 
 
-_OWNER = select(meter.c.account_id, meter.c.ratio, meter.c.installed_at).where(
-    meter.c.estate_id == _ESTATE, meter.c.meter_id == _METER
-)
-_OLD = (
-    select(
-        exchange.c.new_meter_id, exchange.c.old_meter_id, exchange.c.old_ratio, exchange.c.old_installed_at,
-        exchange.c["at"],
+_OWNER = Query(
+    lambda _: select(meter.c.account_id, meter.c.ratio, meter.c.installed_at).where(
+        meter.c.estate_id == _ESTATE, meter.c.meter_id == _METER
     )
-    .where(exchange.c.estate_id == _ESTATE, exchange.c.account_id == _ACCOUNT, exchange.c.kind != "move")
-    .order_by(exchange.c["at"].desc(), exchange.c.created_ms.desc())
+)
+_OLD = Query(
+    lambda _: (
+        select(
+            exchange.c.new_meter_id, exchange.c.old_meter_id, exchange.c.old_ratio, exchange.c.old_installed_at,
+            exchange.c["at"],
+        )
+        .where(exchange.c.estate_id == _ESTATE, exchange.c.account_id == _ACCOUNT, exchange.c.kind != "move")
+        .order_by(exchange.c["at"].desc(), exchange.c.created_ms.desc())
+    )
 )  # fmt: skip
 
 
@@ -227,11 +243,11 @@ def _installations(connection: Connection, estate_id: str, meter_id: str) -> lis
 
     What the meter counted before the household moved in is not its own.
     """
-    row = connection.execute(_OWNER, {"estate_id": estate_id, "meter_id": meter_id}).one_or_none()
+    row = next(iter(_OWNER.rows(connection, estate_id=estate_id, meter_id=meter_id)), None)
     if row is None:
         return []
     found, behind = [_Installation(meter_id, row[1], row[2], FOREVER)], meter_id
-    for new_meter_id, *before in connection.execute(_OLD, {"estate_id": estate_id, "account_id": row[0]}):
+    for new_meter_id, *before in _OLD.rows(connection, estate_id=estate_id, account_id=row[0]):
         if new_meter_id == behind:
             found.append(_Installation(*before))
             behind = before[0]
@@ -241,37 +257,42 @@ def _installations(connection: Connection, estate_id: str, meter_id: str) -> lis
     return [one._replace(from_at=max(one.from_at, since)) for one in found]
 
 
-_CURSOR = select(meter_cursor).where(meter_cursor.c.estate_id == _ESTATE, meter_cursor.c.meter_id == _METER)
+_CURSOR = Query(
+    lambda _: select(meter_cursor).where(meter_cursor.c.estate_id == _ESTATE, meter_cursor.c.meter_id == _METER)
+)
 
 
-def cursor(connection: Connection, estate_id: str, meter_id: str) -> RowMapping | None:
+def cursor(connection: Connection, estate_id: str, meter_id: str) -> Row | None:
     """Up to where the meter has been charged, and the energy of its tier period; None before the first charge."""
-    return connection.execute(_CURSOR, {"estate_id": estate_id, "meter_id": meter_id}).mappings().one_or_none()
+    return _CURSOR.first(connection, estate_id=estate_id, meter_id=meter_id)
 
 
-_DEFINITION = select(tariff.c.definition).where(
-    tariff.c.estate_id == _ESTATE, tariff.c.tariff_id == bindparam("tariff_id")
+_DEFINITION = Query(
+    lambda _: select(tariff.c.definition).where(
+        tariff.c.estate_id == _ESTATE, tariff.c.tariff_id == bindparam("tariff_id")
+    )
 )
 
 
 def tariff_definition(connection: Connection, estate_id: str, tariff_id: str) -> str | None:
     """The tariff's JSON definition, or None."""
-    asked = {"estate_id": estate_id, "tariff_id": tariff_id}
-    return connection.execute(_DEFINITION, asked).scalar_one_or_none()
+    found: str | None = _DEFINITION.value(connection, estate_id=estate_id, tariff_id=tariff_id)
+    return found
 
 
-_READINGS = (
-    select(reading)
-    .where(reading.c.estate_id == _ESTATE, reading.c.meter_id == _METER)
-    .order_by(reading.c.read_at.desc())
-    .limit(_LIMIT)
+_READINGS = Query(
+    lambda _: (
+        select(reading)
+        .where(reading.c.estate_id == _ESTATE, reading.c.meter_id == _METER)
+        .order_by(reading.c.read_at.desc())
+        .limit(_LIMIT)
+    )
 )
 
 
-def readings(connection: Connection, estate_id: str, meter_id: str, *, limit: int = ROWS) -> Sequence[RowMapping]:
+def readings(connection: Connection, estate_id: str, meter_id: str, *, limit: int = ROWS) -> Sequence[Row]:
     """The newest readings of a meter with their verdicts, newest first."""
-    asked = {"estate_id": estate_id, "meter_id": meter_id, "limit": limit}
-    return connection.execute(_READINGS, asked).mappings().all()
+    return _READINGS.ask(connection, estate_id=estate_id, meter_id=meter_id, limit=limit)
 
 
 def order(connection: Connection, estate_id: str, order_no: str) -> RowMapping | None:
@@ -280,29 +301,31 @@ def order(connection: Connection, estate_id: str, order_no: str) -> RowMapping |
     return connection.execute(query).mappings().one_or_none()
 
 
-_PAYMENTS = (
-    select(payment)
-    .where(payment.c.estate_id == _ESTATE, payment.c.account_id == _ACCOUNT)
-    .order_by(payment.c.created_ms.desc())
-    .limit(_LIMIT)
+_PAYMENTS = Query(
+    lambda _: (
+        select(payment)
+        .where(payment.c.estate_id == _ESTATE, payment.c.account_id == _ACCOUNT)
+        .order_by(payment.c.created_ms.desc())
+        .limit(_LIMIT)
+    )
 )
 
 
-def payments(connection: Connection, estate_id: str, account_id: str, *, limit: int = ROWS) -> Sequence[RowMapping]:
+def payments(connection: Connection, estate_id: str, account_id: str, *, limit: int = ROWS) -> Sequence[Row]:
     """The newest payments of an account, newest first."""
-    asked = {"estate_id": estate_id, "account_id": account_id, "limit": limit}
-    return connection.execute(_PAYMENTS, asked).mappings().all()
+    return _PAYMENTS.ask(connection, estate_id=estate_id, account_id=account_id, limit=limit)
 
 
-_CASES = (
-    select(anomaly_case)
-    .where(anomaly_case.c.estate_id == _ESTATE, anomaly_case.c.room_id == bindparam("room_id"))
-    .order_by(anomaly_case.c.opened_ms.desc())
-    .limit(_LIMIT)
+_CASES = Query(
+    lambda _: (
+        select(anomaly_case)
+        .where(anomaly_case.c.estate_id == _ESTATE, anomaly_case.c.room_id == bindparam("room_id"))
+        .order_by(anomaly_case.c.opened_ms.desc())
+        .limit(_LIMIT)
+    )
 )
 
 
-def cases_of_room(connection: Connection, estate_id: str, room_id: str) -> Sequence[RowMapping]:
+def cases_of_room(connection: Connection, estate_id: str, room_id: str) -> Sequence[Row]:
     """Cases about a room, newest first."""
-    asked = {"estate_id": estate_id, "room_id": room_id, "limit": ROWS}
-    return connection.execute(_CASES, asked).mappings().all()
+    return _CASES.ask(connection, estate_id=estate_id, room_id=room_id, limit=ROWS)

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, func, or_, select
 
 from server.domain.keep_power import PROTOCOL
+from server.store.direct import Query
 from server.store.estates import upsert
 from server.store.schema import account, estate, keep_attempt, keep_desired, keep_power, meter, supply
 
@@ -85,10 +86,16 @@ def states(connection: Connection, estate_id: str, meter_ids: Sequence[str]) -> 
     return {row[0]: KeepState(*row[1:]) for row in found}
 
 
-def get(connection: Connection, estate_id: str, meter_id: str) -> RowMapping | None:
+_WANTED = Query(
+    lambda _: select(keep_power).where(
+        keep_power.c.estate_id == bindparam("estate_id"), keep_power.c.meter_id == bindparam("meter_id")
+    )
+)
+
+
+def get(connection: Connection, estate_id: str, meter_id: str) -> Mapping[str, Any] | None:
     """What is wanted of one meter."""
-    query = select(keep_power).where(keep_power.c.estate_id == estate_id, keep_power.c.meter_id == meter_id)
-    return connection.execute(query).mappings().one_or_none()
+    return _WANTED.first(connection, estate_id=estate_id, meter_id=meter_id)
 
 
 def update(connection: Connection, estate_id: str, meter_id: str, **values: Any) -> None:
@@ -124,23 +131,34 @@ def unfinished_orders(
     return connection.execute(query).mappings().all()
 
 
-def history(connection: Connection, estate_id: str, meter_id: str, *, limit: int) -> list[tuple[RowMapping, str]]:
-    """The newest wishes of a meter with the last step of each (queued before the first), newest first."""
-    wishes = (
+_WISHES = Query(
+    lambda _: (
         select(keep_desired)
-        .where(keep_desired.c.estate_id == estate_id, keep_desired.c.meter_id == meter_id)
+        .where(keep_desired.c.estate_id == bindparam("estate_id"), keep_desired.c.meter_id == bindparam("meter_id"))
         .order_by(keep_desired.c.gen.desc())
-        .limit(limit)
+        .limit(bindparam("limit"))
     )
-    rows = connection.execute(wishes).mappings().all()
-    steps = (
+)
+_STEPS = Query(
+    lambda _: (
         select(keep_attempt.c.gen, keep_attempt.c.step)
         .where(
-            keep_attempt.c.estate_id == estate_id,
-            keep_attempt.c.meter_id == meter_id,
-            keep_attempt.c.gen >= (rows[-1]["gen"] if rows else 0),
+            keep_attempt.c.estate_id == bindparam("estate_id"),
+            keep_attempt.c.meter_id == bindparam("meter_id"),
+            keep_attempt.c.gen >= bindparam("since_gen"),
         )
         .order_by(keep_attempt.c.gen, keep_attempt.c.step_no)
     )
-    last = {row[0]: row[1] for row in connection.execute(steps)}
-    return [(row, last.get(row["gen"], "queued")) for row in rows]
+)
+
+
+def history(
+    connection: Connection, estate_id: str, meter_id: str, *, limit: int
+) -> Sequence[tuple[Mapping[str, Any], str]]:
+    """The newest wishes of a meter with the last step of each (queued before the first), newest first."""
+    wishes = _WISHES.ask(connection, estate_id=estate_id, meter_id=meter_id, limit=limit)
+    if not wishes:
+        return []
+    steps = _STEPS.rows(connection, estate_id=estate_id, meter_id=meter_id, since_gen=wishes[-1]["gen"])
+    last = {row[0]: row[1] for row in steps}
+    return [(row, last.get(row["gen"], "queued")) for row in wishes]

@@ -2,53 +2,83 @@
 rows while new ones arrive, and no page costs more than its own rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, select
+from sqlalchemy import Connection, RowMapping, and_, bindparam, select
 
+from server.store.direct import Query
 from server.store.schema import account, anomaly_case, api_client, batch, line, meter, reading, relay_desired
+
+LAST = 2**63 - 1  # greater than any instant and any version
+
+_HOUSEHOLD_IDS = Query(
+    lambda _: (
+        select(account.c.account_id)
+        .where(
+            account.c.estate_id == bindparam("estate_id"),
+            account.c.kind == "household",
+            account.c.status != "closed",
+            account.c.account_id > bindparam("after"),
+        )
+        .order_by(account.c.account_id)
+        .limit(bindparam("limit"))
+    )
+)
 
 
 def household_ids(connection: Connection, estate_id: str, *, after: str, limit: int) -> list[str]:
     """Ids of open household accounts greater than `after`, in order."""
-    query = (
-        select(account.c.account_id)
+    rows = _HOUSEHOLD_IDS.rows(connection, estate_id=estate_id, after=after, limit=limit)
+    return [str(account_id) for (account_id,) in rows]
+
+
+_READINGS = Query(
+    lambda _: (
+        select(reading)
         .where(
-            account.c.estate_id == estate_id,
-            account.c.kind == "household",
-            account.c.status != "closed",
-            account.c.account_id > after,
+            reading.c.estate_id == bindparam("estate_id"),
+            reading.c.meter_id == bindparam("meter_id"),
+            reading.c.read_at >= bindparam("since"),
+            reading.c.read_at < bindparam("before"),
         )
-        .order_by(account.c.account_id)
-        .limit(limit)
+        .order_by(reading.c.read_at.desc())
+        .limit(bindparam("limit"))
     )
-    return [str(account_id) for (account_id,) in connection.execute(query)]
+)
 
 
 def readings(
     connection: Connection, estate_id: str, meter_id: str, *, before: int | None, limit: int, since: int = 0
-) -> Sequence[RowMapping]:
+) -> Sequence[Mapping[str, Any]]:
     """Readings of a meter with `read_at` from `since` to under `before` (world seconds), newest first."""
-    query = select(reading).where(
-        reading.c.estate_id == estate_id, reading.c.meter_id == meter_id, reading.c.read_at >= since
+    until = LAST if before is None else before
+    return _READINGS.ask(
+        connection, estate_id=estate_id, meter_id=meter_id, since=since, before=until, limit=limit
+    )  # fmt: skip
+
+
+_LINES = Query(
+    lambda _: (
+        select(line, batch.c.kind, batch.c.memo, batch.c.event_at, batch.c.created_ms)
+        .join(batch, and_(batch.c.estate_id == line.c.estate_id, batch.c.batch_seq == line.c.batch_seq))
+        .where(
+            line.c.estate_id == bindparam("estate_id"),
+            line.c.account_id == bindparam("account_id"),
+            line.c.account_version < bindparam("before"),
+        )
+        .order_by(line.c.account_version.desc())
+        .limit(bindparam("limit"))
     )
-    if before is not None:
-        query = query.where(reading.c.read_at < before)
-    return connection.execute(query.order_by(reading.c.read_at.desc()).limit(limit)).mappings().all()
+)
 
 
 def ledger_lines(
     connection: Connection, estate_id: str, account_id: str, *, before: int | None, limit: int
-) -> Sequence[RowMapping]:
+) -> Sequence[Mapping[str, Any]]:
     """Lines of an account with `account_version` under `before`, with kind and memo of their batch, newest first."""
-    query = (
-        select(line, batch.c.kind, batch.c.memo, batch.c.event_at, batch.c.created_ms)
-        .join(batch, and_(batch.c.estate_id == line.c.estate_id, batch.c.batch_seq == line.c.batch_seq))
-        .where(line.c.estate_id == estate_id, line.c.account_id == account_id)
-    )
-    if before is not None:
-        query = query.where(line.c.account_version < before)
-    return connection.execute(query.order_by(line.c.account_version.desc()).limit(limit)).mappings().all()
+    until = LAST if before is None else before
+    return _LINES.ask(connection, estate_id=estate_id, account_id=account_id, before=until, limit=limit)
 
 
 def cases(

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, select
 
 from server.errors import NotFound
+from server.store.direct import Query
 from server.store.schema import meter
 
 
@@ -82,15 +83,17 @@ def get_meter(connection: Connection, estate_id: str, meter_id: str) -> MeterRow
 
 
 # In no order, since SQLite would walk through all meters of the estate in that of their numbers.
-_OF_ACCOUNT = select(*_COLUMNS).where(
-    meter.c.estate_id == bindparam("estate_id"), meter.c.account_id == bindparam("account_id")
-)  # fmt: skip
+_OF_ACCOUNT = Query(
+    lambda _: select(*_COLUMNS).where(
+        meter.c.estate_id == bindparam("estate_id"), meter.c.account_id == bindparam("account_id")
+    )
+)
 
 
 def meters_of_account(connection: Connection, estate_id: str, account_id: str) -> Sequence[MeterRow]:
     """The meters whose consumption an account pays, by address."""
-    rows = connection.execute(_OF_ACCOUNT, {"estate_id": estate_id, "account_id": account_id})
-    return sorted(map(_row, rows), key=attrgetter("meter_id"))
+    rows = _OF_ACCOUNT.rows(connection, estate_id=estate_id, account_id=account_id)
+    return sorted((MeterRow(*row) for row in rows), key=attrgetter("meter_id"))
 
 
 def meter_of_account(connection: Connection, estate_id: str, account_id: str) -> MeterRow:

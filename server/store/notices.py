@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, bindparam, func, select
 
 from server.store.bulk import Bundle
+from server.store.direct import Query
 from server.store.schema import account, app_user, notice
 
 WAITING = ("queued", "sent")
@@ -90,14 +91,16 @@ def unseen_of_page(connection: Connection, estate_id: str, account_id: str) -> S
     return list(connection.execute(query).scalars())
 
 
-_OF_KIND = (
-    select(notice.c.account_id, notice.c.created_ms, notice.c.event_at, notice.c.delivered_at)
-    .where(
-        notice.c.estate_id == bindparam("estate_id"),
-        notice.c.kind == bindparam("kind"),
-        notice.c.account_id.in_(bindparam("account_ids", expanding=True)),
+_OF_KIND = Query(
+    lambda among: (
+        select(notice.c.account_id, notice.c.created_ms, notice.c.event_at, notice.c.delivered_at)
+        .where(
+            notice.c.estate_id == bindparam("estate_id"),
+            notice.c.kind == bindparam("kind"),
+            among(notice.c.account_id, "account_ids"),
+        )
+        .order_by(notice.c.created_ms)
     )
-    .order_by(notice.c.created_ms)
 )
 
 
@@ -110,8 +113,8 @@ def newest_deliveries(
     """
     newest: dict[str, int] = {}
     found: dict[str, tuple[int, int | None]] = {}
-    asked = {"estate_id": estate_id, "kind": kind, "account_ids": account_ids}
-    for name, created_ms, event_at, at in connection.execute(_OF_KIND, asked):
+    rows = _OF_KIND.rows(connection, estate_id=estate_id, kind=kind, account_ids=account_ids)
+    for name, created_ms, event_at, at in rows:
         if created_ms < since_ms.get(name, 0):
             continue
         known = found[name][1] if newest.get(name) == created_ms else None

@@ -131,7 +131,7 @@ def open_orders(connection: Connection, estate_id: str, *, limit: int) -> Sequen
     return connection.execute(query).mappings().all()
 
 
-def limits_of(site: RowMapping | Row) -> Limits:
+def limits_of(site: Mapping[str, Any] | RowMapping) -> Limits:
     """The limits of top-ups in an estate's row."""
     return Limits(**{name: site[name] for name in Limits.__slots__})
 

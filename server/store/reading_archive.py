@@ -8,12 +8,13 @@ back. Elsewhere rows are deleted by their keys, each only if it still says what 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, TableClause, and_, column, func, or_, select, table
+from sqlalchemy import Connection, Select, TableClause, and_, bindparam, column, func, or_, select, table
 from sqlalchemy.exc import OperationalError
 
 from core.reading import Verdict
 from server.domain.reading_archive import ReadingAct, present
 from server.store.bulk import insert_rows
+from server.store.direct import Query
 from server.store.file_tables import streamed
 from server.store.months import add_months, parts
 from server.store.reading_file import COLUMNS, KEY
@@ -24,11 +25,18 @@ STAYING_MAX = 20_000  # rows of a month that stay; where there are more, it goes
 DETACH_WAIT = "300ms"  # for those who read; after that the month goes row by row, or another time
 
 
+_ACTS = Query(
+    lambda _: (
+        select(*(reading_archive.c[name] for name in ReadingAct._fields))
+        .where(reading_archive.c.estate_id == bindparam("estate_id"))
+        .order_by(reading_archive.c.archive_no)
+    )
+)
+
+
 def acts(connection: Connection, estate_id: str) -> list[ReadingAct]:
     """All acts about readings, in order."""
-    own = reading_archive.c
-    query = select(*(own[name] for name in ReadingAct._fields)).where(own.estate_id == estate_id)
-    return [ReadingAct(*row) for row in connection.execute(query.order_by(own.archive_no))]
+    return [ReadingAct(*row) for row in _ACTS.rows(connection, estate_id=estate_id)]
 
 
 def add_act(connection: Connection, estate_id: str, act: ReadingAct) -> None:

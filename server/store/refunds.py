@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, func, select, union_all
+from sqlalchemy import Connection, RowMapping, and_, bindparam, func, select, union_all
 
 from server.domain.refunds import OPEN, RELEASED, SOURCE
+from server.store.direct import Query
 from server.store.partial import IN_SUSPENSE
 from server.store.schema import payment, payment_order, refund
 
@@ -99,14 +100,23 @@ def returned_fen(connection: Connection, estate_id: str, payment_ids: Sequence[s
     return {row[0]: int(row[1]) for row in connection.execute(query)}
 
 
-def in_flight(connection: Connection, estate_id: str, account_ids: Sequence[str]) -> dict[str, int]:
-    """Fen by account that have left the balance for a refund which nobody has confirmed yet."""
-    query = (
-        select(refund.c.account_id, func.sum(refund.c.amount_fen))
-        .where(refund.c.estate_id == estate_id, refund.c.account_id.in_(account_ids), refund.c.status.in_(OPEN))
+_IN_FLIGHT = Query(
+    lambda among: (
+        select(refund.c.account_id, func.sum(refund.c.amount_fen).label("fen"))
+        .where(
+            refund.c.estate_id == bindparam("estate_id"),
+            among(refund.c.account_id, "account_ids"),
+            refund.c.status.in_(OPEN),
+        )
         .group_by(refund.c.account_id)
     )
-    return {row[0]: int(row[1]) for row in connection.execute(query)}
+)
+
+
+def in_flight(connection: Connection, estate_id: str, account_ids: Sequence[str]) -> dict[str, int]:
+    """Fen by account that have left the balance for a refund which nobody has confirmed yet."""
+    rows = _IN_FLIGHT.rows(connection, estate_id=estate_id, account_ids=account_ids)
+    return {row[0]: int(row[1]) for row in rows}
 
 
 def due_refunds(connection: Connection, estate_id: str, now_ms: int, *, limit: int) -> Sequence[RowMapping]:
@@ -137,20 +147,25 @@ def newest_refunds(
     return connection.execute(query).mappings().all()
 
 
-def cash_back(connection: Connection, estate_id: str, actor: str, since: int) -> dict[str, int]:
-    """Fen by order that a cashier gave back in cash from `since` (world seconds) on."""
-    query = (
-        select(refund.c.order_no, func.sum(refund.c.amount_fen))
+_CASH_BACK = Query(
+    lambda _: (
+        select(refund.c.order_no, func.sum(refund.c.amount_fen).label("fen"))
         .where(
-            refund.c.estate_id == estate_id,
-            refund.c.actor == actor,
+            refund.c.estate_id == bindparam("estate_id"),
+            refund.c.actor == bindparam("actor"),
             refund.c.way == "cash",
             refund.c.status != RELEASED,
-            refund.c.created_at >= since,
+            refund.c.created_at >= bindparam("since"),
         )
         .group_by(refund.c.order_no)
     )
-    return {row[0]: int(row[1]) for row in connection.execute(query)}
+)
+
+
+def cash_back(connection: Connection, estate_id: str, actor: str, since: int) -> dict[str, int]:
+    """Fen by order that a cashier gave back in cash from `since` (world seconds) on."""
+    rows = _CASH_BACK.rows(connection, estate_id=estate_id, actor=actor, since=since)
+    return {row[0]: int(row[1]) for row in rows}
 
 
 def newest_sale(connection: Connection, estate_id: str, actor: str) -> RowMapping | None:

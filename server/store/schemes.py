@@ -8,6 +8,7 @@ from sqlalchemy import BindParameter, Connection, RowMapping, bindparam, func, s
 from server.domain.rulebook import RuleBook, SchemeVersion
 from server.domain.schemes import Limits
 from server.store.bulk import update_rows
+from server.store.direct import Query
 from server.store.estates import get_estate, upsert
 from server.store.schema import account, alert, batch, estate, holiday, line, scheme
 
@@ -26,18 +27,22 @@ def rule_book(connection: Connection, estate_id: str, now_s: int) -> RuleBook:
 
 
 _ESTATE: BindParameter[str] = bindparam("estate_id")
-_VERSIONS = select(scheme).where(scheme.c.estate_id == _ESTATE).order_by(scheme.c.scheme_id, scheme.c.version)
-_HOLIDAYS = select(holiday.c.day, holiday.c.kind).where(holiday.c.estate_id == _ESTATE)
-_ALERTS = (
-    select(alert)
-    .where(alert.c.estate_id == _ESTATE, alert.c.until_at > bindparam("since"))
-    .order_by(alert.c.from_at, alert.c.alert_id)
+_VERSIONS = Query(
+    lambda _: select(scheme).where(scheme.c.estate_id == _ESTATE).order_by(scheme.c.scheme_id, scheme.c.version)
+)
+_HOLIDAYS = Query(lambda _: select(holiday.c.day, holiday.c.kind).where(holiday.c.estate_id == _ESTATE))
+_ALERTS = Query(
+    lambda _: (
+        select(alert)
+        .where(alert.c.estate_id == _ESTATE, alert.c.until_at > bindparam("since"))
+        .order_by(alert.c.from_at, alert.c.alert_id)
+    )
 )
 
 
-def versions(connection: Connection, estate_id: str) -> list[RowMapping]:
+def versions(connection: Connection, estate_id: str) -> Sequence[Mapping[str, Any]]:
     """Every version of every scheme, by scheme and number."""
-    return list(connection.execute(_VERSIONS, {"estate_id": estate_id}).mappings())
+    return _VERSIONS.ask(connection, estate_id=estate_id)
 
 
 def in_force(connection: Connection, estate_id: str, now_s: int) -> dict[str, SchemeVersion]:
@@ -72,7 +77,7 @@ def set_estate_scheme(connection: Connection, estate_id: str, scheme_id: str | N
 
 def holidays(connection: Connection, estate_id: str) -> dict[str, str]:
     """The estate's own calendar: day -> off | work."""
-    return {row[0]: row[1] for row in connection.execute(_HOLIDAYS, {"estate_id": estate_id})}
+    return {row[0]: row[1] for row in _HOLIDAYS.rows(connection, estate_id=estate_id)}
 
 
 def holiday_rows(connection: Connection, estate_id: str) -> Sequence[RowMapping]:
@@ -93,10 +98,9 @@ def drop_holiday(connection: Connection, estate_id: str, day: str) -> bool:
     return bool(connection.execute(holiday.delete().where(*where)).rowcount)
 
 
-def alerts(connection: Connection, estate_id: str, now_s: int) -> Sequence[RowMapping]:
+def alerts(connection: Connection, estate_id: str, now_s: int) -> Sequence[Mapping[str, Any]]:
     """Alerts that run, come, or ended within the last day, by their begin."""
-    asked = {"estate_id": estate_id, "since": now_s - ALERTS_BACK_S}
-    return connection.execute(_ALERTS, asked).mappings().all()
+    return _ALERTS.ask(connection, estate_id=estate_id, since=now_s - ALERTS_BACK_S)
 
 
 def get_alert(connection: Connection, estate_id: str, alert_id: str) -> RowMapping | None:

@@ -1,15 +1,16 @@
 """Reads and appends of closed settlement periods, and what is not known at the end of one."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, fields
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, func, or_, select
+from sqlalchemy import Connection, RowMapping, and_, bindparam, func, or_, select
 
 from server.domain.local_fee import REMOTE
 from server.domain.settlement import DOUBTS_NAMED_MAX, Doubts, Settlement, Sums
 from server.store.bulk import insert_rows
+from server.store.direct import Query
 from server.store.readings import HELD_VERDICTS
 from server.store.schema import (
     account,
@@ -107,20 +108,24 @@ def sums_of(
     return {row[0]: Sums(*row) for row in connection.execute(query)}
 
 
-def months_of(connection: Connection, estate_id: str, account_id: str, *, limit: int) -> Sequence[RowMapping]:
-    """The newest closed months in which an account has sums, newest first."""
-    query = (
+_MONTHS = Query(
+    lambda _: (
         select(settlement_sum, settlement.c.from_at, settlement.c.to_at)
         .join(settlement, and_(*(settlement.c[name] == settlement_sum.c[name] for name in _KEY)))
         .where(
-            settlement_sum.c.estate_id == estate_id,
+            settlement_sum.c.estate_id == bindparam("estate_id"),
             settlement_sum.c.kind == "month",
-            settlement_sum.c.account_id == account_id,
+            settlement_sum.c.account_id == bindparam("account_id"),
         )
         .order_by(settlement.c.from_at.desc())
-        .limit(limit)
+        .limit(bindparam("limit"))
     )
-    return connection.execute(query).mappings().all()
+)
+
+
+def months_of(connection: Connection, estate_id: str, account_id: str, *, limit: int) -> Sequence[Mapping[str, Any]]:
+    """The newest closed months in which an account has sums, newest first."""
+    return _MONTHS.ask(connection, estate_id=estate_id, account_id=account_id, limit=limit)
 
 
 def append(connection: Connection, estate_id: str, closed: Settlement) -> None:

@@ -5,16 +5,17 @@ kind topup; nothing here is stored twice.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, RowMapping, and_, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Label, RowMapping, and_, bindparam, func, select
 
 from server.domain.ledger import SUSPENSE
 from server.store.cases import LIVE
 from server.store.days import Day, daily
+from server.store.direct import Query
 from server.store.schema import (
     account,
     anomaly_case,
@@ -127,6 +128,26 @@ def topups(connection: Connection, estate_id: str, since: int) -> list[Topup]:
     return [Topup(int(at), str(acc), int(fen), str(name)) for at, acc, fen, name in connection.execute(query)]
 
 
+_COUNT_AND_FEN: tuple[Any, ...] = (func.count().label("count"), func.sum(payment.c.amount_fen).label("fen"))
+_SOLD = Query(
+    lambda _: (
+        select(*_COUNT_AND_FEN)
+        .select_from(payment)
+        .where(
+            payment.c.estate_id == bindparam("estate_id"),
+            payment.c.event_at >= bindparam("since"),
+            payment.c.state == "credited",
+        )
+    )
+)
+
+
+def sold(connection: Connection, estate_id: str, since: int) -> tuple[int, int]:
+    """How many top-ups with `event_at` from `since` on were credited, and their fen."""
+    count, fen = _SOLD.rows(connection, estate_id=estate_id, since=since)[0]
+    return count, int(fen or 0)
+
+
 class Charge(NamedTuple):
     """One batch of charges: when (world seconds), the fen it took from households, the energy it charged."""
 
@@ -136,35 +157,51 @@ class Charge(NamedTuple):
     energy_wh: int
 
 
-_CHARGES = (
-    select(batch.c.batch_seq, batch.c.event_at, batch.c.turnover_fen, func.sum(line.c.to_wh - line.c.from_wh))
-    .join(line, and_(batch.c.estate_id == line.c.estate_id, batch.c.batch_seq == line.c.batch_seq))
-    .where(
-        batch.c.estate_id == bindparam("estate_id"),
-        batch.c.kind == "charge",
-        batch.c.event_at >= bindparam("since"),
-        batch.c.batch_seq > bindparam("after_seq"),
+_CHARGES = Query(
+    lambda _: (
+        select(batch.c.batch_seq, batch.c.event_at, batch.c.turnover_fen, func.sum(line.c.to_wh - line.c.from_wh))
+        .join(line, and_(batch.c.estate_id == line.c.estate_id, batch.c.batch_seq == line.c.batch_seq))
+        .where(
+            batch.c.estate_id == bindparam("estate_id"),
+            batch.c.kind == "charge",
+            batch.c.event_at >= bindparam("since"),
+            batch.c.batch_seq > bindparam("after_seq"),
+        )
+        .group_by(batch.c.batch_seq, batch.c.event_at, batch.c.turnover_fen)
+        .order_by(batch.c.batch_seq)
     )
-    .group_by(batch.c.batch_seq, batch.c.event_at, batch.c.turnover_fen)
-    .order_by(batch.c.batch_seq)
 )
 
 
 def charges(connection: Connection, estate_id: str, since: int, *, after_seq: int = 0) -> list[Charge]:
     """Batches of charges with `event_at` from `since` on that came after batch `after_seq`, in their order."""
-    rows = connection.execute(_CHARGES, {"estate_id": estate_id, "since": since, "after_seq": after_seq})
+    rows = _CHARGES.rows(connection, estate_id=estate_id, since=since, after_seq=after_seq)
     return [Charge(row[0], row[1], row[2], int(row[3] or 0)) for row in rows]
+
+
+_POWERED = Query(
+    lambda _: select((payment_order.c.confirmed_ms - payment_order.c.paid_ms).label("ms")).where(
+        payment_order.c.estate_id == bindparam("estate_id"),
+        payment_order.c.created_at >= bindparam("since"),
+        payment_order.c.confirmed_ms.is_not(None),
+        payment_order.c.paid_ms.is_not(None),
+    )
+)
 
 
 def pay_to_power_ms(connection: Connection, estate_id: str, since: int) -> list[int]:
     """From credit to read-back for orders created from `since` on whose household had no power, sorted, ms."""
-    query = select(payment_order.c.paid_ms, payment_order.c.confirmed_ms).where(
-        payment_order.c.estate_id == estate_id,
-        payment_order.c.created_at >= since,
+    return sorted(ms for (ms,) in _POWERED.rows(connection, estate_id=estate_id, since=since))
+
+
+_PRESSED = Query(
+    lambda _: select((payment_order.c.button_ms - payment_order.c.confirmed_ms).label("ms")).where(
+        payment_order.c.estate_id == bindparam("estate_id"),
+        payment_order.c.created_at >= bindparam("since"),
+        payment_order.c.button_ms.is_not(None),
         payment_order.c.confirmed_ms.is_not(None),
-        payment_order.c.paid_ms.is_not(None),
     )
-    return sorted(int(done) - int(paid) for paid, done in connection.execute(query))
+)
 
 
 def button_ms(connection: Connection, estate_id: str, since: int) -> list[int]:
@@ -172,29 +209,27 @@ def button_ms(connection: Connection, estate_id: str, since: int) -> list[int]:
 
     What a resident needs for the button; no part of pay-to-power.
     """
-    query = select(payment_order.c.confirmed_ms, payment_order.c.button_ms).where(
-        payment_order.c.estate_id == estate_id,
-        payment_order.c.created_at >= since,
-        payment_order.c.button_ms.is_not(None),
-        payment_order.c.confirmed_ms.is_not(None),
-    )
-    return sorted(int(closed) - int(permitted) for permitted, closed in connection.execute(query))
+    return sorted(ms for (ms,) in _PRESSED.rows(connection, estate_id=estate_id, since=since))
 
 
-def till(connection: Connection, estate_id: str, actor: str, since: int) -> Sequence[RowMapping]:
-    """What a cashier took at the counter from `since` on, newest first."""
-    query = (
+_TILL = Query(
+    lambda _: (
         select(payment_order)
         .where(
-            payment_order.c.estate_id == estate_id,
+            payment_order.c.estate_id == bindparam("estate_id"),
             payment_order.c.channel == "counter",
-            payment_order.c.actor == actor,
-            payment_order.c.created_at >= since,
+            payment_order.c.actor == bindparam("actor"),
+            payment_order.c.created_at >= bindparam("since"),
             payment_order.c.status == "paid",
         )
         .order_by(payment_order.c.created_ms.desc())
     )
-    return connection.execute(query).mappings().all()
+)
+
+
+def till(connection: Connection, estate_id: str, actor: str, since: int) -> Sequence[Mapping[str, Any]]:
+    """What a cashier took at the counter from `since` on, newest first."""
+    return _TILL.ask(connection, estate_id=estate_id, actor=actor, since=since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,41 +244,50 @@ class Queue:
     suspense_fen: int
 
 
+def _count(table: FromClause, name: str, *where: ColumnElement[bool]) -> Label[int]:
+    counted = select(func.count()).select_from(table).where(table.c.estate_id == bindparam("estate_id"), *where)
+    return counted.scalar_subquery().label(name)
+
+
+_QUEUE = Query(
+    lambda _: select(
+        _count(approval, "approvals", approval.c.status == "waiting", approval.c.expires_ms > bindparam("now_ms")),
+        _count(anomaly_case, "cases", anomaly_case.c.status == "open"),
+        _count(notice, "undelivered", notice.c.status == "failed"),
+        _count(supply, "failed_commands", supply.c.command.in_(("failed", "expired"))),
+        _count(anomaly_case, "silent", anomaly_case.c.status.in_(LIVE), anomaly_case.c.kind == "silent"),
+        select(account.c.balance_fen)
+        .where(account.c.estate_id == bindparam("estate_id"), account.c.account_id == SUSPENSE)
+        .scalar_subquery()
+        .label("suspense_fen"),
+    )
+)
+
+
 def queue(connection: Connection, estate_id: str, now_ms: int) -> Queue:
     """Approvals that wait, open cases, failed notices, failed commands, silent meters, and money that fits no order."""
-    held = select(account.c.balance_fen).where(account.c.estate_id == estate_id, account.c.account_id == SUSPENSE)
+    found = _QUEUE.ask(connection, estate_id=estate_id, now_ms=now_ms)[0]
+    return Queue(**found | {"suspense_fen": found["suspense_fen"] or 0})
 
-    def count(table: object, *where: object) -> int:
-        query = select(func.count()).select_from(table).where(table.c.estate_id == estate_id, *where)  # type: ignore[arg-type, attr-defined]
-        return int(connection.execute(query).scalar_one())
 
-    return Queue(
-        approvals=count(approval, approval.c.status == "waiting", approval.c.expires_ms > now_ms),
-        cases=count(anomaly_case, anomaly_case.c.status == "open"),
-        undelivered=count(notice, notice.c.status == "failed"),
-        failed_commands=count(supply, supply.c.command.in_(("failed", "expired"))),
-        silent=count(anomaly_case, anomaly_case.c.status.in_(LIVE), anomaly_case.c.kind == "silent"),
-        suspense_fen=int(connection.execute(held).scalar() or 0),
+_NEWEST_SEAL = Query(
+    lambda _: (
+        select(seal.c.sealed_ms)
+        .where(seal.c.estate_id == bindparam("estate_id"))
+        .order_by(seal.c.batch_seq.desc())
+        .limit(1)
     )
-
-
-_NEWEST_SEAL = (
-    select(seal.c.sealed_ms)
-    .where(seal.c.estate_id == bindparam("estate_id"))
-    .order_by(seal.c.batch_seq.desc())
-    .limit(1)
 )
 
 
 def sealed_until_ms(connection: Connection, estate_id: str) -> int | None:
     """Machine time of the newest seal of the journal, or None."""
-    value = connection.execute(_NEWEST_SEAL, {"estate_id": estate_id}).scalar_one_or_none()
+    value = _NEWEST_SEAL.value(connection, estate_id=estate_id)
     return None if value is None else int(value)
 
 
-def recent_commands(connection: Connection, estate_id: str, *, limit: int = RECENT) -> Sequence[RowMapping]:
-    """The newest steps of commands with the wish they belong to and the room, newest first."""
-    query = (
+_COMMANDS = Query(
+    lambda _: (
         select(
             relay_attempt.c.step, relay_attempt.c.world_at, relay_attempt.c.detail, relay_attempt.c.gen,
             relay_desired.c.action, relay_desired.c.reason, meter.c.room_id, meter.c.account_id, meter.c.meter_id,
@@ -257,11 +301,16 @@ def recent_commands(connection: Connection, estate_id: str, *, limit: int = RECE
             ),
         )
         .join(meter, and_(meter.c.estate_id == relay_attempt.c.estate_id, meter.c.meter_id == relay_attempt.c.meter_id))
-        .where(relay_attempt.c.estate_id == estate_id)
+        .where(relay_attempt.c.estate_id == bindparam("estate_id"))
         .order_by(relay_attempt.c.created_ms.desc(), relay_attempt.c.step_no.desc())
-        .limit(limit)
-    )  # fmt: skip
-    return connection.execute(query).mappings().all()
+        .limit(bindparam("limit"))
+    )
+)  # fmt: skip
+
+
+def recent_commands(connection: Connection, estate_id: str, *, limit: int = RECENT) -> Sequence[Mapping[str, Any]]:
+    """The newest steps of commands with the wish they belong to and the room, newest first."""
+    return _COMMANDS.ask(connection, estate_id=estate_id, limit=limit)
 
 
 def trips_since(connection: Connection, estate_id: str, since: int) -> int:

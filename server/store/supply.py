@@ -1,6 +1,6 @@
 """Reads and writes of supply: what is wanted of each relay, what was tried, and what was read back."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from server.domain.supply import BUS_WINDOW_S, DAY_S, HOUR_S, QUARANTINED, TripF
 from server.store.breaker import system_limit
 from server.store.bulk import update_rows
 from server.store.bulk_cut import released
+from server.store.direct import Query, Row
 from server.store.doubts import Doubts, load_doubts
 from server.store.partial import HAS_WORD, IS_UNFINISHED, UNFINISHED
 from server.store.refunds import in_flight
@@ -42,41 +43,44 @@ def _same_meter(left: Any, right: Any) -> Any:
 
 
 _ESTATE: BindParameter[str] = bindparam("estate_id")
-_HOUSEHOLDS = select(func.count()).where(account.c.estate_id == _ESTATE, account.c.kind == "household")
-_TRIPS = (
-    select(meter.c.bus_id, relay_desired.c.decided_at)
-    .join(meter, _same_meter(meter, relay_desired))
-    .where(
-        relay_desired.c.estate_id == _ESTATE,
-        relay_desired.c.action == "trip",
-        relay_desired.c.decided_at > bindparam("from_s"),
+_HOUSEHOLDS = Query(lambda _: select(func.count()).where(account.c.estate_id == _ESTATE, account.c.kind == "household"))
+_TRIPS = Query(
+    lambda _: (
+        select(meter.c.bus_id, relay_desired.c.decided_at)
+        .join(meter, _same_meter(meter, relay_desired))
+        .where(
+            relay_desired.c.estate_id == _ESTATE,
+            relay_desired.c.action == "trip",
+            relay_desired.c.decided_at > bindparam("from_s"),
+        )
     )
 )
-_JUDGED = (
-    select(
-        account, meter.c.meter_id, meter.c.bus_id, meter_live.c.total_wh, meter_live.c.previous_wh,
-        meter_live.c.reading_at, meter_live.c.reading_ms, meter_live.c.previous_ms, meter_live.c.status3,
-        meter_live.c.status3_at, meter_live.c.clock_offset_s, supply.c.desired, supply.c.candidate,
-    )
-    .join(meter, and_(meter.c.estate_id == account.c.estate_id, meter.c.account_id == account.c.account_id))
-    .join(meter_live, _same_meter(meter_live, meter))
-    .join(supply, _same_meter(supply, meter))
-    .where(
-        account.c.estate_id == _ESTATE, account.c.kind == "household", meter.c.kind == "household",
-        meter.c.fee == REMOTE, account.c.account_id.in_(bindparam("account_ids", expanding=True)),
+_JUDGED = Query(
+    lambda among: (
+        select(
+            account, meter.c.meter_id, meter.c.bus_id, meter_live.c.total_wh, meter_live.c.previous_wh,
+            meter_live.c.reading_at, meter_live.c.reading_ms, meter_live.c.previous_ms, meter_live.c.status3,
+            meter_live.c.status3_at, meter_live.c.clock_offset_s, supply.c.desired, supply.c.candidate,
+        )
+        .join(meter, and_(meter.c.estate_id == account.c.estate_id, meter.c.account_id == account.c.account_id))
+        .join(meter_live, _same_meter(meter_live, meter))
+        .join(supply, _same_meter(supply, meter))
+        .where(
+            account.c.estate_id == _ESTATE, account.c.kind == "household", meter.c.kind == "household",
+            meter.c.fee == REMOTE, among(account.c.account_id, "account_ids"),
+        )
     )
 )  # fmt: skip
 
 
 def households(connection: Connection, estate_id: str) -> int:
     """How many household accounts the estate has."""
-    return int(connection.execute(_HOUSEHOLDS, {"estate_id": estate_id}).scalar_one())
+    return int(_HOUSEHOLDS.value(connection, estate_id=estate_id))
 
 
 def trips_since(connection: Connection, estate_id: str, from_s: int) -> list[tuple[str, int]]:
     """(bus, world time) of each wish to cut that was decided after `from_s`."""
-    found = connection.execute(_TRIPS, {"estate_id": estate_id, "from_s": from_s})
-    return [(row[0], row[1]) for row in found]
+    return [(row[0], row[1]) for row in _TRIPS.rows(connection, estate_id=estate_id, from_s=from_s)]
 
 
 def overdrawn_accounts(connection: Connection, estate_id: str) -> list[str]:
@@ -120,20 +124,19 @@ def trip_candidates(
         by_bus[bus_id] = by_bus.get(bus_id, 0) + (at > now_s - BUS_WINDOW_S)
     doubts = load_doubts(connection, estate_id, account_ids)
     returning = in_flight(connection, estate_id, account_ids)
-    asked = {"estate_id": estate_id, "account_ids": account_ids}
     place = {name: number for number, name in enumerate(account_ids)}
     found = [
         _candidate(
             book, row, by_bus, limits, doubts, returning, clock_sane=clock_sane, in_wave=row["meter_id"] in in_waves
         )
-        for row in connection.execute(_JUDGED, asked).mappings()
+        for row in _JUDGED.ask(connection, estate_id=estate_id, account_ids=account_ids)
     ]
     return sorted(found, key=lambda one: (place[one.account_id], one.meter_id))
 
 
 def _candidate(
     book: RuleBook,
-    row: RowMapping,
+    row: Mapping[str, Any],
     by_bus: dict[str, int],
     limits: dict[str, int],
     doubts: Doubts,
@@ -379,7 +382,7 @@ def release_quarantined(connection: Connection, estate_id: str) -> int:
     return connection.execute(supply.update().where(*where).values(candidate="")).rowcount
 
 
-def switched_on(site: RowMapping) -> bool:
+def switched_on(site: Row) -> bool:
     """Whether the estate's switches let a trip go out at this moment."""
     return site["mode"] == "armed" and not site["stopped"] and site["breaker"] == "closed"
 

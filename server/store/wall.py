@@ -4,7 +4,6 @@
 it by `domain.states`, never stored.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select
 
 from server.store.cases import LIVE
+from server.store.direct import Query
 from server.store.schema import account, anomaly_case, building, bus, meter, meter_live, room, supply
 
 FOUND_MAX = 20
@@ -115,9 +115,9 @@ _ORDERED = _ALL.order_by(
     building.c.position, building.c.building_id, room.c.floor.desc(), room.c.door, meter.c.meter_id
 )  # fmt: skip
 # In no order, since SQLite would walk through all meters of the estate to find few of them in that of their numbers.
-_OF_ACCOUNT = _ALL.where(account.c.account_id == bindparam("account_id"))
-_OF_ROOM = _ALL.where(account.c.room_id == bindparam("room_id"))
-_OF_ACCOUNTS = _ALL.where(account.c.account_id.in_(bindparam("account_ids", expanding=True)))
+_OF_ACCOUNT = Query(lambda _: _ALL.where(account.c.account_id == bindparam("account_id")))
+_OF_ROOM = Query(lambda _: _ALL.where(account.c.room_id == bindparam("room_id")))
+_OF_ACCOUNTS = Query(lambda among: _ALL.where(among(account.c.account_id, "account_ids")))
 
 
 def households(connection: Connection, estate_id: str) -> list[HouseholdRow]:
@@ -139,8 +139,8 @@ def households_of(connection: Connection, estate_id: str, account_ids: Sequence[
     """The open households among these accounts, in no order; by the same meters as in `households`."""
     found: list[HouseholdRow] = []
     for start in range(0, len(account_ids), IDS_AT_ONCE):
-        asked = {"estate_id": estate_id, "account_ids": account_ids[start : start + IDS_AT_ONCE]}
-        found += _one_each(_by_meter(connection, _OF_ACCOUNTS, asked))
+        some = list(account_ids[start : start + IDS_AT_ONCE])
+        found += _one_each(_by_meter(_OF_ACCOUNTS.rows(connection, estate_id=estate_id, account_ids=some)))
     return found
 
 
@@ -156,20 +156,20 @@ def owners(connection: Connection, estate_id: str) -> list[tuple[str, str, str]]
 
 def household(connection: Connection, estate_id: str, account_id: str) -> HouseholdRow | None:
     """One open household by its account, or None; by the same meter as in `households`."""
-    return _first(connection, _OF_ACCOUNT, {"estate_id": estate_id, "account_id": account_id})
+    return _first(_OF_ACCOUNT.rows(connection, estate_id=estate_id, account_id=account_id))
 
 
 def household_of_room(connection: Connection, estate_id: str, room_id: str) -> HouseholdRow | None:
     """The open household of a room, or None."""
-    return _first(connection, _OF_ROOM, {"estate_id": estate_id, "room_id": room_id})
+    return _first(_OF_ROOM.rows(connection, estate_id=estate_id, room_id=room_id))
 
 
-def _first(connection: Connection, query: Select[Any], asked: Mapping[str, str]) -> HouseholdRow | None:
-    return next(iter(_one_each(_by_meter(connection, query, asked))), None)
+def _first(rows: Iterable[tuple[Any, ...]]) -> HouseholdRow | None:
+    return next(iter(_one_each(_by_meter(rows))), None)
 
 
-def _by_meter(connection: Connection, query: Select[Any], asked: Mapping[str, Any]) -> list[HouseholdRow]:
-    return sorted(map(HouseholdRow._make, connection.execute(query, asked)), key=attrgetter("meter_id"))
+def _by_meter(rows: Iterable[tuple[Any, ...]]) -> list[HouseholdRow]:
+    return sorted(map(HouseholdRow._make, rows), key=attrgetter("meter_id"))
 
 
 def find(connection: Connection, estate_id: str, words: str) -> list[HouseholdRow]:
@@ -188,16 +188,18 @@ def find(connection: Connection, estate_id: str, words: str) -> list[HouseholdRo
     return sorted(found, key=lambda one: (one.room_id != label, one.room_id))
 
 
-_CASE_ROOMS = select(anomaly_case.c.room_id).where(
-    anomaly_case.c.estate_id == bindparam("estate_id"),
-    anomaly_case.c.status.in_(LIVE),
-    anomaly_case.c.room_id.is_not(None),
+_CASE_ROOMS = Query(
+    lambda _: select(anomaly_case.c.room_id).where(
+        anomaly_case.c.estate_id == bindparam("estate_id"),
+        anomaly_case.c.status.in_(LIVE),
+        anomaly_case.c.room_id.is_not(None),
+    )
 )
 
 
 def open_case_rooms(connection: Connection, estate_id: str) -> frozenset[str]:
     """Rooms that an open or acknowledged case is about."""
-    return frozenset(connection.execute(_CASE_ROOMS, {"estate_id": estate_id}).scalars())
+    return frozenset(room_id for (room_id,) in _CASE_ROOMS.rows(connection, estate_id=estate_id))
 
 
 def gate_power_mw(connection: Connection, estate_id: str) -> Mapping[str, int]:
@@ -226,14 +228,18 @@ class ShellCounts:
     cut: int
 
 
-_BUSES = select(func.count()).where(bus.c.estate_id == bindparam("estate_id"))
-_CASES = select(func.count()).where(anomaly_case.c.estate_id == bindparam("estate_id"), anomaly_case.c.status.in_(LIVE))
+_COUNTS = Query(
+    lambda _: select(
+        select(func.count()).where(bus.c.estate_id == bindparam("estate_id")).scalar_subquery().label("buses"),
+        select(func.count())
+        .where(anomaly_case.c.estate_id == bindparam("estate_id"), anomaly_case.c.status.in_(LIVE))
+        .scalar_subquery()
+        .label("cases"),
+    )
+)
 
 
-def shell_counts(connection: Connection, estate_id: str, rows: Sequence[HouseholdRow]) -> ShellCounts:
-    """Households, buses, open cases and households whose relay was read back as open or permitted."""
-    asked = {"estate_id": estate_id}
-    buses = int(connection.execute(_BUSES, asked).scalar_one())
-    cases = int(connection.execute(_CASES, asked).scalar_one())
-    relays = Counter(map(attrgetter("relay"), rows))
-    return ShellCounts(len(rows), buses, cases, sum(relays[state] for state in DARK))
+def shell_counts(connection: Connection, estate_id: str, households: int, cut: int) -> ShellCounts:
+    """Buses and open cases, beside the households and those whose relay was read back as open or permitted."""
+    buses, cases = _COUNTS.rows(connection, estate_id=estate_id)[0]
+    return ShellCounts(households, buses, cases, cut)

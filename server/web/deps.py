@@ -9,7 +9,8 @@ import asyncio
 import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager
-from typing import Annotated, TypeVar
+from functools import wraps
+from typing import Annotated, ParamSpec, TypeVar, cast
 
 from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
@@ -28,6 +29,7 @@ CSRF_HEADER = "x-csrf-token"
 READERS_MAX = 6  # requests that only read, at once: more of them hinder each other and the collector
 CHANGERS_MAX = 26  # requests that change something: they wait for the disk, or for a meter
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -81,10 +83,10 @@ class Look:
             self._admission.release()
 
 
-async def look(request: Request, state: State) -> AsyncIterator[Look]:
+async def look(request: Request) -> AsyncIterator[Look]:
     """What this request reads through."""
     gates = request.app.state
-    found = Look(state, gates.admission if request.method in SAFE_METHODS else gates.admission_to_change)
+    found = Look(gates.web, gates.admission if request.method in SAFE_METHODS else gates.admission_to_change)
     try:
         yield found
     finally:
@@ -102,9 +104,27 @@ async def connection(looking: Looking) -> Connection:
 Reader = Annotated[Connection, Depends(connection)]
 
 
-async def current(request: Request, state: State, looking: Looking) -> Principal | None:
+def at_once(handler: Callable[P, T]) -> Callable[P, Awaitable[T]]:
+    """A handler of few short reads: done at once on SQLite, as a look is; where a server has the data a thread waits.
+
+    A thread costs more than such reads. What asks another process, or reads much, keeps a thread of its own. The
+    handler has a reader connection `conn`.
+    """
+
+    @wraps(handler)
+    async def handled(*args: P.args, **kwargs: P.kwargs) -> T:
+        conn = cast("Connection", kwargs["conn"])
+        if conn.dialect.name == "sqlite":
+            return handler(*args, **kwargs)
+        return await run_in_threadpool(handler, *args, **kwargs)
+
+    handled.at_once = True  # type: ignore[attr-defined]
+    return handled
+
+
+async def current(request: Request, looking: Looking) -> Principal | None:
     """Who is asking, or None; never raises. The answer is kept on the request for the pages."""
-    principal = None
+    principal, state = None, request.app.state.web
     if names_somebody(request, state):
         conn = await looking.connection()
         principal = await looking.call(principal_of, request, conn, state)
@@ -112,9 +132,6 @@ async def current(request: Request, state: State, looking: Looking) -> Principal
             await looking.call(conn.rollback)  # what is read after the change begins with the change
     request.state.principal = principal
     return principal
-
-
-MaybePrincipal = Annotated[Principal | None, Depends(current)]
 
 
 async def _csrf(request: Request, principal: Principal) -> None:
@@ -140,7 +157,8 @@ def need(verb: str, *, fresh: bool = False) -> Rule:
     `fresh` wants a password that was given lately. One that comes with a form is checked whatever the act.
     """
 
-    async def rule(request: Request, state: State, principal: MaybePrincipal) -> Principal:
+    async def rule(request: Request, looking: Looking) -> Principal:
+        principal = await current(request, looking)
         if principal is None:
             raise NotSignedIn
         if verb and not principal.may(verb):
@@ -148,7 +166,7 @@ def need(verb: str, *, fresh: bool = False) -> Rule:
         await _csrf(request, principal)
         given = dict(getattr(request.state, "fields", ())).get(stepup.FIELD)
         if isinstance(given, str) and given and not principal.fresh:
-            principal = request.state.principal = await stepup.confirm(request, state, principal, given)
+            principal = request.state.principal = await stepup.confirm(request, request.app.state.web, principal, given)
         return stepup.require(principal) if fresh else principal
 
     rule.access = verb or "signed_in"  # type: ignore[attr-defined]
@@ -158,9 +176,9 @@ def need(verb: str, *, fresh: bool = False) -> Rule:
 SIGNED_IN = need("")
 
 
-async def PUBLIC(principal: MaybePrincipal) -> Principal | None:  # noqa: N802
+async def PUBLIC(request: Request, looking: Looking) -> Principal | None:  # noqa: N802
     """Access rule: anybody; yields the principal if there is one."""
-    return principal
+    return await current(request, looking)
 
 
 PUBLIC.access = "public"  # type: ignore[attr-defined]

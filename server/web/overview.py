@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from server.store.engine import reader
 from server.store.wall import HouseholdRow, households, households_of, owners
+from server.web.columns import Columns, columns_of
 from server.web.state import Announcements
 
 READ_AGAIN_S = {"sqlite": 300.0, "postgresql": 5.0}  # only beside PostgreSQL do other processes write
@@ -24,10 +25,15 @@ METER, ACCOUNT, BUS = {"meter", "recharge"}, {"balance"}, {"supply"}
 
 @dataclass(frozen=True, slots=True)
 class Households:
-    """All open households, by building, from the top floor down, by door; `version` names their order and number."""
+    """All open households, by building, from the top floor down, by door; `version` names their order and number.
+
+    `look` counts the looks that found something new.
+    """
 
     rows: tuple[HouseholdRow, ...]
     version: int
+    columns: Columns
+    look: int
 
 
 _place_of = attrgetter("account_id", "room_id", "building_id", "building_name", "floor", "door")
@@ -43,7 +49,7 @@ class Overview:
         self._touched: set[tuple[str, str]] = set()
         self._everything = True
         self._read_at = 0.0
-        self._seen = Households((), 0)
+        self._seen = Households((), 0, columns_of((), 0), 0)
         self._places: dict[str, int] = {}
         self._of_meter: dict[str, str] = {}
         self._of_bus: dict[str, list[str]] = {}
@@ -76,7 +82,7 @@ class Overview:
 
     def _refresh(self, touched: set[tuple[str, str]], *, everything: bool) -> None:
         accounts = set() if everything else self._accounts(touched)
-        if everything or len(accounts) > NAMED_MAX or accounts - self._places.keys():
+        if everything or len(accounts) > NAMED_MAX or any(one not in self._places for one in accounts):
             self._read_all()
         elif accounts:
             self._read_again(accounts)
@@ -105,18 +111,22 @@ class Overview:
             if account_id in self._places:
                 self._of_meter[meter_id] = account_id
                 self._of_bus.setdefault(bus_id, []).append(account_id)
-        self._seen = Households(rows, self._seen.version + (not same))
+        look = self._seen.look + 1
+        self._seen = Households(rows, self._seen.version + (not same), columns_of(rows, look), look)
         self._read_at = read_at
 
     def _read_again(self, accounts: set[str]) -> None:
         """Put the rows of these accounts in the places where they stood; where one moved, everything is read."""
         with reader(self._engine) as connection:
             found = households_of(connection, self._estate_id, list(accounts))
-        rows = list(self._seen.rows)
-        stayed = [row for row in found if _place_of(row) == _place_of(rows[self._places[row.account_id]])]
-        if len(stayed) != len(accounts):
+        seen, rows = self._seen, list(self._seen.rows)
+        places = [self._places[row.account_id] for row in found]
+        if len(found) != len(accounts) or any(
+            _place_of(row) != _place_of(rows[place]) for place, row in zip(places, found, strict=True)
+        ):
             return self._read_all()
-        for row in stayed:
-            rows[self._places[row.account_id]] = row
-        self._seen = Households(tuple(rows), self._seen.version)
+        for place, row in zip(places, found, strict=True):
+            rows[place] = row
+        columns = seen.columns.with_rows(places, found, seen.look + 1)
+        self._seen = Households(tuple(rows), seen.version, columns, seen.look + 1)
         return None

@@ -6,7 +6,7 @@ Templates have no logic beyond choosing words; autoescape is on everywhere.
 """
 
 import json
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,15 +14,17 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from sqlalchemy import RowMapping
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, nodes
+from markupsafe import Markup
 from sqlalchemy.exc import SQLAlchemyError
 
 from server.errors import ConfigError, EstateError
+from server.store.direct import Row
 from server.store.engine import reader
 from server.store.estates import get_estate
 from server.web import formats, i18n, words
 from server.web.details import detail_said
+from server.web.folding import Folding
 from server.web.formats import Formats
 
 HERE = Path(__file__).parent
@@ -83,7 +85,16 @@ def asset(name: str) -> str:
 
 
 class Templates(Environment):
-    """Templates that see what is global as one dict: a chain of dicts is looked through again at every import."""
+    """Templates of one language.
+
+    They see what is global as one dict: a chain of dicts is looked through again at every import.
+    """
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        """The tree of a template, with what is known already in it."""
+        tree = super()._parse(source, name, filename)
+        Folding(self, tree, i18n.translations(str(self.globals["language"])).gettext).visit(tree)
+        return tree
 
     def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
         """The globals as they are when a template is loaded."""
@@ -100,6 +111,7 @@ def environment(language: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
+        auto_reload=False,
     )
     translations = i18n.translations(language)
     env.install_gettext_translations(translations, newstyle=True)  # type: ignore[attr-defined]
@@ -127,13 +139,21 @@ def estate_facts(request: Request) -> EstateFacts:
     return facts_from(row)
 
 
-def facts_from(row: RowMapping) -> EstateFacts:
+def facts_from(row: Row) -> EstateFacts:
     """The facts from the estate's row."""
     return EstateFacts(**{name: row[name] for name in EstateFacts.__dataclass_fields__ if name != "known"}, known=True)
 
 
-def render(request: Request, name: str, *, status_code: int = 200, **context: Any) -> HTMLResponse:
-    """Render a template for this request; `estate` may be given by a handler that has read it already."""
+PARTS = Markup("<!--parts-->")  # no text of people has it, since it would be escaped
+
+
+def render(
+    request: Request, name: str, *, status_code: int = 200, parts: Sequence[bytes] = (), **context: Any
+) -> HTMLResponse:
+    """Render a template for this request; `estate` may be given by a handler that has read it already.
+
+    `parts` are pieces of the page that are ready to be sent; the template has one place for all of them.
+    """
     state = request.app.state.web
     language = language_of(request)
     env = environment(language)
@@ -153,9 +173,13 @@ def render(request: Request, name: str, *, status_code: int = 200, **context: An
         factor=state.clock.anchor.factor,
         f=f,
         detail_said=lambda detail: detail_said(detail, f, gettext),
+        parts=PARTS,
         **context,
     )
-    return HTMLResponse(html, status_code, headers={"Content-Language": i18n.TAGS[language], "Vary": "Cookie"})
+    body = html.encode()
+    if parts:
+        body = body.replace(PARTS.encode(), b"".join(parts))
+    return HTMLResponse(body, status_code, headers={"Content-Language": i18n.TAGS[language], "Vary": "Cookie"})
 
 
 def _nothing(_verb: str) -> bool:

@@ -50,6 +50,22 @@ def test_odd_texts_come_back_as_they_were_and_are_found_by_name(connection):
     assert NAMED.ask(connection, estate_ids=ODD, zone="Asia/Shanghai") == []
 
 
+def test_constants_may_be_lists_and_answers_single(connection):
+    add(connection, *"abcd")
+    query = Query(
+        lambda _: (
+            select(estate.c.estate_id, estate.c.name)
+            .where(estate.c.estate_id.in_(("b", "c", "x")), estate.c.time_zone == bindparam("zone"))
+            .order_by(estate.c.estate_id.desc())
+            .limit(bindparam("limit"))
+        )
+    )
+    assert list(map(tuple, query.rows(connection, zone="UTC", limit=5))) == [("c", "c!"), ("b", "b!")]
+    assert query.first(connection, zone="UTC", limit=5) == {"estate_id": "c", "name": "c!"}
+    assert query.value(connection, zone="UTC", limit=1) == "c"
+    assert (query.first(connection, zone="", limit=5), query.value(connection, zone="", limit=5)) == (None, None)
+
+
 def test_arrays_of_numbers_texts_and_none():
     assert array_text([]) == "{}"
     assert array_text([1, -2, 2**62]) == f"{{1,-2,{2**62}}}"

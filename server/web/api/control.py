@@ -9,11 +9,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path
 from fastapi import Request as HttpRequest
 from pydantic import Field
-from sqlalchemy import RowMapping
 
 from server.flows import approvals as approval_flows
 from server.flows import payments, supply
 from server.store import approvals
+from server.store.direct import Row
 from server.store.unit import Deed
 from server.web import stepup
 from server.web.api.paging import INT64_MAX
@@ -124,7 +124,7 @@ def waiting(state: State, conn: Reader, who: Operator) -> list[Request]:
     return [_request(row) for row in rows]
 
 
-def _request(row: RowMapping) -> Request:
+def _request(row: Row) -> Request:
     names = Request.model_fields.keys() - {"payload"}
     return Request(**{name: row[name] for name in names}, payload=json.loads(row["payload"]))
 

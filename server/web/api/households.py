@@ -30,7 +30,7 @@ from server.web.api.shapes import (
     UsageDay,
     shape_row,
 )
-from server.web.deps import Reader, State, need
+from server.web.deps import Reader, State, at_once, need
 from server.web.principal import Principal
 
 router = APIRouter(prefix="/api/v1", tags=["households"])
@@ -52,6 +52,7 @@ def estate(state: State, conn: Reader, who: Annotated[Principal, Depends(need("e
 
 
 @router.get("/households", response_model=Page[Household], summary="All households, page by page")
+@at_once
 def households(
     request: Request,
     conn: Reader,
@@ -70,6 +71,7 @@ def _next(keys: list[str], limit: int) -> str | None:
     return encode_cursor(keys[limit - 1]) if len(keys) > limit else None
 
 
+@at_once
 def own_household(conn: Reader, who: Viewer, account_id: AccountId) -> wall.HouseholdRow:
     """The household of the path, if the principal may see it; raises NotFound."""
     row = wall.household(conn, who.estate_id, who.own_account(account_id))
@@ -82,7 +84,7 @@ Own = Annotated[wall.HouseholdRow, Depends(own_household)]
 
 
 @router.get("/households/{account_id}", response_model=Household, summary="One household")
-def household(request: Request, own: Own) -> Response:
+async def household(request: Request, own: Own) -> Response:
     """Balance, live meter and relay of a household."""
     return answer(request, Household.model_validate(own))
 
@@ -94,6 +96,7 @@ class ReadingPage(Page[Reading]):
 
 
 @router.get("/households/{account_id}/readings", response_model=ReadingPage, summary="Its readings")
+@at_once
 def readings(request: Request, conn: Reader, who: Viewer, own: Own, cursor: Cursor = "", limit: Limit = 50) -> Response:
     """Readings of the household's meter since it moved in, with their verdicts, newest first."""
     since = moved_in_at(conn, who.estate_id, own.account_id)
@@ -107,6 +110,7 @@ def readings(request: Request, conn: Reader, who: Viewer, own: Own, cursor: Curs
 
 
 @router.get("/households/{account_id}/ledger", response_model=Page[LedgerLine], summary="Its ledger")
+@at_once
 def ledger(request: Request, conn: Reader, who: Viewer, own: Own, cursor: Cursor = "", limit: Limit = 50) -> Response:
     """Lines of the account, newest first; amounts that reduce the balance are negative."""
     rows = listing.ledger_lines(conn, who.estate_id, own.account_id, before=decode_number(cursor), limit=limit + 1)
@@ -131,6 +135,7 @@ def balance(
 
 
 @router.get("/households/{account_id}/ledgers", response_model=Ledgers, summary="Its balances by ledger")
+@at_once
 def ledgers(conn: Reader, who: Viewer, own: Own) -> Ledgers:
     """What it has or owes for electricity, shared areas, property fees and arrears, in fen."""
     found = ledger_balances(conn, who.estate_id, own.account_id)
@@ -138,6 +143,7 @@ def ledgers(conn: Reader, who: Viewer, own: Own) -> Ledgers:
 
 
 @router.get("/households/{account_id}/notices", response_model=list[Notice], summary="Its messages")
+@at_once
 def notices(conn: Reader, who: Viewer, own: Own, limit: Limit = 50) -> list[Notice]:
     """The newest messages to the household with their delivery, newest first."""
     rows = household_reads.notices(conn, who.estate_id, own.account_id, limit=limit)
@@ -145,6 +151,7 @@ def notices(conn: Reader, who: Viewer, own: Own, limit: Limit = 50) -> list[Noti
 
 
 @router.get("/households/{account_id}/relay", response_model=list[RelayWish], summary="Its relay timeline")
+@at_once
 def relay(
     conn: Reader, who: Viewer, own: Own, limit: Annotated[int, Query(ge=1, le=WISHES_MAX)] = 5
 ) -> list[RelayWish]:
@@ -155,6 +162,7 @@ def relay(
 
 
 @router.get("/households/{account_id}/usage", response_model=list[UsageDay], summary="Its energy by day")
+@at_once
 def usage(conn: Reader, who: Viewer, own: Own, limit: Annotated[int, Query(ge=1, le=DAYS_MAX)] = 31) -> list[UsageDay]:
     """Energy of the latest local days, oldest first; a day between them that no reading tells has none."""
     found = with_gaps(days(conn, who.estate_id, own.meter_id, limit=limit))

@@ -17,7 +17,7 @@ from server.store.estates import get_estate
 from server.store.household import days
 from server.store.unit import Deed
 from server.web import i18n, pages
-from server.web.deps import Reader, State, need
+from server.web.deps import Reader, State, at_once, need
 from server.web.details import detail_said
 from server.web.figures import bar_chart
 from server.web.formats import Formats, kw_figure, kwh, volts, yuan
@@ -74,6 +74,7 @@ def proof_of(text: str, f: Formats) -> list[tuple[str, str]]:
 
 
 @router.get("/cases")
+@at_once
 def cases_page(
     request: Request, conn: Reader, who: Viewer, status: Annotated[str, Query(pattern="^(all|)$")] = ""
 ) -> HTMLResponse:

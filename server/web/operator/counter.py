@@ -18,7 +18,7 @@ from server.store.recovery import is_undone, recovered_of
 from server.store.unit import Deed
 from server.web import pages
 from server.web.debts import debts_of
-from server.web.deps import Reader, State, need
+from server.web.deps import Reader, State, at_once, need
 from server.web.money import parse_fen
 from server.web.operator.shell import staff_page
 from server.web.operator.today import midnight_s
@@ -32,6 +32,7 @@ SALES_SHOWN = 12
 
 
 @router.get("/counter")
+@at_once
 def counter(
     request: Request,
     state: State,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection
 from starlette.responses import HTMLResponse, Response
 
 from server.domain.local_fee import LOCAL
@@ -17,6 +17,7 @@ from server.store import household as reads
 from server.store import wall
 from server.store.archive import newest_end
 from server.store.days import with_gaps
+from server.store.direct import Row
 from server.store.estates import get_estate
 from server.store.gaps import gaps_of
 from server.store.household import LedgerRow, RelayWish
@@ -57,7 +58,7 @@ class Drawer:
     late: bool
     wishes: list[RelayWish]
     ledger: list[LedgerRow]
-    notices: list[RowMapping]
+    notices: list[Row]
     said: str = ""
     said_tone: str = ""
 

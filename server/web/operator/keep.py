@@ -1,12 +1,14 @@
 """Keep-power of a household's meter as its pages show it: what is wanted, what the meter shows, what was done."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection
 
 from core.dlt645.identifiers import KEEP_POWER
 from server.domain.keep_power import PROTOCOL
 from server.store import keep_power as kept
+from server.store.direct import Row
 from server.store.wall import HouseholdRow
 
 WISHES_SHOWN = 3
@@ -17,11 +19,11 @@ class Keep:
     """`possible`: its protocol has the command. `shown` is None where status word 3 was never read; `history` are
     wishes with their last step, newest first."""
 
-    row: RowMapping | None
+    row: Row | None
     shown: bool | None
     shown_at: int | None
     possible: bool
-    history: list[tuple[RowMapping, str]]
+    history: Sequence[tuple[Row, str]]
 
 
 def keep_of(conn: Connection, estate_id: str, home: HouseholdRow) -> Keep:

@@ -1,6 +1,5 @@
 """What all staff pages share: the figures of the navigation, and the way they are rendered."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,19 +39,12 @@ class Shell:
         return f.said(_("Ledger sealed %(age)s")) % {"age": f.age(self.sealed_at)}
 
 
-def fresh_since(rows: Sequence[wall.HouseholdRow], since: int) -> int:
-    """How many of these meters gave a reading since then (world seconds)."""
-    return sum(1 for row in rows if row.reading_at is not None and row.reading_at >= since)
-
-
-def shell_of(
-    connection: Connection, estate: EstateFacts, rows: Sequence[wall.HouseholdRow], now: Now, factor: int
-) -> Shell:
+def shell_of(connection: Connection, estate: EstateFacts, households: Households, now: Now, factor: int) -> Shell:
     """The figures as they are now; `factor` turns the age of the seal into world time."""
     sealed_ms = statistics.sealed_until_ms(connection, estate.estate_id)
     return Shell(
-        wall.shell_counts(connection, estate.estate_id, rows),
-        fresh_since(rows, now.world_s - MISSED_CYCLES * estate.reading_cycle_s),
+        wall.shell_counts(connection, estate.estate_id, len(households.rows), households.columns.off),
+        households.columns.fresh(now.world_s - MISSED_CYCLES * estate.reading_cycle_s),
         None if sealed_ms is None else now.world_s - (now.machine_ms - sealed_ms) * factor // 1000,
     )
 
@@ -66,11 +58,15 @@ def households_of(request: Request) -> Households:
 def staff_page(
     request: Request, connection: Connection, name: str, section: str, *, status_code: int = 200, **context: Any
 ) -> HTMLResponse:
-    """Render a staff page with the shell around it; `section` marks the entry of the navigation."""
+    """Render a staff page with the shell around it; `section` marks the entry of the navigation.
+
+    A handler that has read the estate or looked at all households gives them as `estate` and `everybody`.
+    """
     state = request.app.state.web
     now = state.clock.now()
     estate = context.pop("estate", None) or facts_from(get_estate(connection, state.estate_id))
-    shell = shell_of(connection, estate, households_of(request).rows, now, state.clock.anchor.factor)
+    everybody = context.pop("everybody", None) or households_of(request)
+    shell = shell_of(connection, estate, everybody, now, state.clock.anchor.factor)
     by = Actors(connection, state.estate_id, i18n.translations(language_of(request)).gettext)
     return render(
         request, name, status_code=status_code, estate=estate, now=now, shell=shell, section=section, by=by, **context

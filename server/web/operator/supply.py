@@ -4,7 +4,6 @@ import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request
-from sqlalchemy import RowMapping
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from server.domain.supply import trips_allowed
@@ -15,6 +14,7 @@ from server.store import approvals, outages, statistics
 from server.store import bulk_cut as bulk_rows
 from server.store import supply as kept
 from server.store.commands import newest_commands
+from server.store.direct import Row
 from server.store.estates import get_estate
 from server.store.unit import Deed
 from server.web import i18n, pages
@@ -44,7 +44,7 @@ Changer = Annotated[Principal, Depends(need("supply.mode"))]
 Reason = Annotated[str, Form(max_length=200)]
 
 
-def _payload(request: Request, estate: pages.EstateFacts, row: RowMapping) -> dict[str, Any]:
+def _payload(request: Request, estate: pages.EstateFacts, row: Row) -> dict[str, Any]:
     payload = json.loads(row["payload"])
     candidates = payload.get("candidates", [])
     return {

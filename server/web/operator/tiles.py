@@ -1,17 +1,16 @@
-"""The room wall as data: tiles by building and floor, counts by state, ages of readings.
+"""The room wall as data: tiles by building and floor, ages of readings.
 
 The state of a tile comes from `domain.states`; the words come from the language of the page. The same tiles are sent
 as JSON for changes in place; `version` tells the page which tiles differ.
 """
 
-from bisect import bisect_left
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from server.store.wall import HouseholdRow
+from server.web.columns import Columns
 from server.web.figures import Segment, share_bar
-from server.web.formats import kw_figure, whole_yuan, yuan
+from server.web.formats import whole_yuan, yuan
 
 STATES = ("normal", "low", "vlow", "over", "cut", "allow", "lost", "keep", "case")
 COLUMNS_MAX = 16
@@ -51,20 +50,6 @@ class Floor:
 
     number: int
     places: tuple[int | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Power:
-    """Power of some households, mW: the sum of the last values of those that are known."""
-
-    power_mw: int
-    known: int
-    households: int
-
-    @property
-    def figure(self) -> str:
-        """In kW, or a dash while no meter has told its power."""
-        return kw_figure(self.power_mw) if self.known else "—"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,27 +111,11 @@ def _building(rows: Sequence[HouseholdRow], building_id: str, here: Sequence[int
     return Building(building_id, rows[here[0]].building_name, tuple(here), doors, floors)
 
 
-def power_of(rows: Iterable[HouseholdRow]) -> Power:
-    """Power of these households together."""
-    powers = [row.power_mw for row in rows]
-    known = [power for power in powers if power is not None]
-    return Power(sum(known), len(known), len(powers))
-
-
-def counts_of(tiles: Sequence[Tile]) -> Counter[str]:
-    """Households by state and by flag, and all of them."""
-    counts = Counter({"all": len(tiles)} | dict.fromkeys(STATES, 0))
-    counts.update([tile.state for tile in tiles])
-    counts.update([flag for tile in tiles if tile.flags for flag in tile.flags])
-    return counts
-
-
-def ages_of(rows: Sequence[HouseholdRow], now_s: int, cycle_s: int, span: Callable[[int], str]) -> list[Age]:
+def ages_of(columns: Columns, now_s: int, cycle_s: int, span: Callable[[int], str]) -> list[Age]:
     """How old the readings are, in steps of the reading cycle; never read counts as oldest."""
-    read_at = sorted([row.reading_at for row in rows if row.reading_at is not None])
     found, younger = [], 0
     for name, low, high in AGES:
-        upto = len(rows) if high is None else len(read_at) - bisect_left(read_at, now_s - high * cycle_s)
+        upto = len(columns.reading_at) if high is None else columns.fresh(now_s - high * cycle_s)
         word = f"≤ {span(high * cycle_s)}" if high is not None else f"> {span(low * cycle_s)}"
         found.append(Age(name, word, upto - younger, late=name == "stale"))
         younger = upto

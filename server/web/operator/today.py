@@ -1,29 +1,30 @@
 """Today: what was sold and used, how complete the readings are, how quickly power comes back, and what to do next."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from operator import attrgetter
-from typing import Annotated
+from functools import lru_cache
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Request
-from sqlalchemy import RowMapping
+from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from server.clock import Now
 from server.store import approvals, statistics, wall
+from server.store.direct import Row
 from server.store.estates import get_estate
 from server.web import i18n, pages
+from server.web.columns import Columns, Power
 from server.web.deps import Reader, State, need
-from server.web.figures import Segment, bar_chart, share_bar, strip
+from server.web.figures import bar_chart, share_bar, strip
 from server.web.formats import percent
 from server.web.operator import tiles
 from server.web.operator.board import board_of
 from server.web.operator.charged import Charged, charged_of
 from server.web.operator.held import held_of
-from server.web.operator.shell import MISSED_CYCLES, fresh_since, households_of, staff_page
+from server.web.operator.shell import MISSED_CYCLES, households_of, staff_page
 from server.web.principal import Principal
 
 router = APIRouter(include_in_schema=False)
@@ -71,7 +72,7 @@ class Figures:
     charged_wh: int
     fresh: int
     meters: int
-    power: tiles.Power
+    power: Power
     cases: int
 
     @property
@@ -87,44 +88,36 @@ def midnight_s(now_s: int, time_zone: str) -> int:
 
 
 def figures_of(
-    sold: Sequence[statistics.Topup],
+    sold: tuple[int, int],
     charged: Charged,
     estate: pages.EstateFacts,
-    rows: Sequence[wall.HouseholdRow],
+    columns: Columns,
     now: Now,
     cases: int,
 ) -> Figures:
     """Gather the key figures."""
     return Figures(
-        sum(one.amount_fen for one in sold),
-        len(sold),
+        sold[1],
+        sold[0],
         charged.fen,
         charged.energy_wh,
-        fresh_since(rows, now.world_s - MISSED_CYCLES * estate.reading_cycle_s),
-        len(rows),
-        tiles.power_of(rows),
+        columns.fresh(now.world_s - MISSED_CYCLES * estate.reading_cycle_s),
+        columns.power.households,
+        columns.power,
         cases,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """How complete the readings of one bus are."""
-
-    bus_id: str
-    fresh: int
-    meters: int
-    bar: list[Segment]
+@lru_cache(maxsize=16_384)
+def _line(bus_id: str, fresh: int, meters: int) -> str:
+    """How complete the readings of one bus are, in any language; a bus has few of them, and is looked at often."""
+    marks: Any = pages.environment("en").get_template("marks.html").module
+    return str(marks.bus_line(bus_id, fresh, meters, share_bar((("f1s", fresh), ("fo", meters - fresh)), 400)))
 
 
-def lines_of(rows: Sequence[wall.HouseholdRow], since: int) -> list[Line]:
+def lines_of(columns: Columns, since: int) -> Markup:
     """Households' meters by bus, and how many of them were read from `since` on."""
-    meters = Counter(map(attrgetter("bus_id"), rows))
-    fresh = Counter([row.bus_id for row in rows if row.reading_at is not None and row.reading_at >= since])
-    return [
-        Line(bus_id, fresh[bus_id], count, share_bar((("f1s", fresh[bus_id]), ("fo", count - fresh[bus_id])), 400))
-        for bus_id, count in sorted(meters.items())
-    ]
+    return Markup("".join([_line(*one) for one in columns.by_bus(since)]))  # noqa: S704  # as the template drew them
 
 
 def hours_chart(by_hour: Mapping[int, int], name: str) -> dict[str, object]:
@@ -135,9 +128,9 @@ def hours_chart(by_hour: Mapping[int, int], name: str) -> dict[str, object]:
     return bar_chart(labels, values, name=name, unit="kWh", scale=1000, unfinished=last)
 
 
-def newest_steps(rows: Sequence[RowMapping]) -> list[RowMapping]:
+def newest_steps(rows: Sequence[Row]) -> list[Row]:
     """One row a command, that of its newest step; `rows` are steps, newest first."""
-    found: dict[tuple[str, int], RowMapping] = {}
+    found: dict[tuple[str, int], Row] = {}
     for row in rows:
         found.setdefault((row["meter_id"], row["gen"]), row)
     return list(found.values())
@@ -152,12 +145,11 @@ def today(
     now = state.clock.now()
     since = midnight_s(now.world_s, estate.time_zone)
     households = households_of(request)
-    rows = households.rows
+    columns = households.columns
     gettext = i18n.translations(pages.language_of(request)).gettext
     case_rooms = wall.open_case_rooms(conn, who.estate_id)
     shown = board_of(request).shown(households, case_rooms, now.world_s, estate.reading_cycle_s)
-    counts = tiles.counts_of(shown.tiles)
-    oldest_at = min((row.reading_at for row in rows if row.reading_at is not None), default=None)
+    counts, oldest_at = shown.counts, columns.oldest_at
     charged = charged_of(request).at(conn, who.estate_id, since)
     queue = statistics.queue(conn, who.estate_id, now.machine_ms)
     paid = statistics.pay_to_power_ms(conn, who.estate_id, since - DAY_S)
@@ -168,7 +160,8 @@ def today(
         "today",
         charts=True,
         estate=estate,
-        figures=figures_of(statistics.topups(conn, who.estate_id, since), charged, estate, rows, now, queue.cases),
+        everybody=households,
+        figures=figures_of(statistics.sold(conn, who.estate_id, since), charged, estate, columns, now, queue.cases),
         counts=counts,
         states=tiles.STATES,
         strip=strip(counts, STRIP_ORDER),
@@ -181,6 +174,6 @@ def today(
         oldest_at=oldest_at,
         oldest_late=oldest_at is None or oldest_at < now.world_s - MISSED_CYCLES * estate.reading_cycle_s,
         commands=newest_steps(statistics.recent_commands(conn, who.estate_id, limit=STEPS)),
-        lines=lines_of(rows, now.world_s - MISSED_CYCLES * estate.reading_cycle_s),
+        lines=lines_of(columns, now.world_s - MISSED_CYCLES * estate.reading_cycle_s),
         hours=hours_chart(charged.by_hour, gettext("Energy")),
     )

@@ -13,7 +13,6 @@ from server.store import listing
 from server.store import supply as kept
 from server.store.estates import get_estate
 from server.store.supply import Candidate
-from server.store.wall import DARK
 from server.web import i18n, pages
 from server.web.deps import Reader, State, need
 from server.web.operator.decisions import CHECKS, COLUMNS, Verdict, verdicts_of
@@ -51,7 +50,7 @@ def decisions_page(
     accounts = kept.overdrawn_accounts(conn, who.estate_id)
     verdicts = _verdicts(request, state, conn, who, accounts[:JUDGED_MAX])
     holds = holds_of(verdicts, i18n.translations(pages.language_of(request)).gettext)
-    off = sum(1 for row in rows if row.relay in DARK)
+    off = households_of(request).columns.off
     return staff_page(
         request,
         conn,

@@ -28,11 +28,6 @@ def _shown(request: Request, conn: Connection, estate: pages.EstateFacts, rows: 
     return board_of(request).shown(rows, case_rooms, now_s, estate.reading_cycle_s)
 
 
-def _powers(shown: Shown, households: Households) -> dict[str, tiles.Power]:
-    rows = households.rows
-    return {one.building_id: tiles.power_of(rows[place] for place in one.places) for one in shown.buildings}
-
-
 @router.get("/wall")
 def room_wall(
     request: Request, state: State, conn: Reader, who: Viewer, room: Annotated[str, Query()] = ""
@@ -42,7 +37,7 @@ def room_wall(
     now_s = state.clock.now().world_s
     households = households_of(request)
     shown = _shown(request, conn, estate, households, now_s)
-    ages = tiles.ages_of(households.rows, now_s, estate.reading_cycle_s, pages.formats_of(request, estate).span)
+    ages = tiles.ages_of(households.columns, now_s, estate.reading_cycle_s, pages.formats_of(request, estate).span)
     chosen = next((row for row in households.rows if row.room_id == room), None) if room else None
     return staff_page(
         request,
@@ -50,13 +45,12 @@ def room_wall(
         "operator/wall.html",
         "wall",
         estate=estate,
-        counts=tiles.counts_of(shown.tiles),
+        everybody=households,
+        counts=shown.counts,
         states=tiles.STATES,
-        shown=shown,
-        powers=_powers(shown, households),
+        parts=shown.parts(households.columns.by_building(), room if chosen else ""),
         ages=ages,
         age_bar=tiles.age_bar(ages),
-        selected=room if chosen else "",
         drawer=drawer_of(request, conn, state, chosen) if chosen else None,
     )
 
@@ -68,15 +62,15 @@ def wall_tiles(request: Request, state: State, conn: Reader, who: Viewer) -> Res
     now = state.clock.now()
     households = households_of(request)
     shown = _shown(request, conn, estate, households, now.world_s)
-    ages = tiles.ages_of(households.rows, now.world_s, estate.reading_cycle_s, str)
-    shell = shell_of(conn, estate, households.rows, now, state.clock.anchor.factor)
+    ages = tiles.ages_of(households.columns, now.world_s, estate.reading_cycle_s, str)
+    shell = shell_of(conn, estate, households, now, state.clock.anchor.factor)
     f = pages.formats_of(request, estate)
     bar = [{"tone": piece.tone, "x": piece.x, "width": piece.width} for piece in tiles.age_bar(ages)]
     figures = {
-        "counts": tiles.counts_of(shown.tiles),
+        "counts": shown.counts,
         "ages": {age.name: age.count for age in ages},
         "bar": bar,
-        "power": {name: power.figure for name, power in _powers(shown, households).items()},
+        "power": {name: power.figure for name, power in households.columns.by_building().items()},
         "nav": {
             "supply": shell.counts.cut,
             "cases": shell.counts.cases_open,

@@ -4,7 +4,7 @@ import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from server.domain.debt_plans import next_due
@@ -16,6 +16,7 @@ from server.store import household as reads
 from server.store.allocations import shares_of
 from server.store.archive import newest_end
 from server.store.days import with_gaps
+from server.store.direct import Row
 from server.store.estates import get_estate
 from server.store.household import LedgerRow
 from server.store.ledger import ledger_balances
@@ -26,7 +27,7 @@ from server.web import i18n, pages
 from server.web.api.bills import own_bill
 from server.web.bill_words import bill_view
 from server.web.debts import debts_of
-from server.web.deps import Reader, State, need
+from server.web.deps import Reader, State, at_once, need
 from server.web.figures import bar_chart
 from server.web.formats import Formats
 from server.web.money import parse_fen
@@ -105,7 +106,7 @@ def messages(
     return found
 
 
-def _text(row: RowMapping, household: HouseholdRow, estate: pages.EstateFacts, f: Formats, gettext: Any) -> str:
+def _text(row: Row, household: HouseholdRow, estate: pages.EstateFacts, f: Formats, gettext: Any) -> str:
     protected = (estate.protected_from_min, estate.protected_to_min)
     kind = "restored_on" if row["kind"] == "restored" and household.relay == "closed" else row["kind"]
     return told(kind, json.loads(row["arguments"]), f, gettext, protected, estate.phone)
@@ -121,6 +122,7 @@ def announced_cut_at(conn: Connection, estate_id: str, account_id: str) -> int |
 
 
 @router.get("/me")
+@at_once
 def home(request: Request, state: State, conn: Reader, who: Viewer) -> HTMLResponse:
     """State, balance, days, pay, tier, chart, price, history, help."""
     row, estate, f = _facts(request, conn, who)
@@ -182,13 +184,14 @@ def receipts_of(conn: Connection, estate_id: str, account_id: str) -> dict[int, 
     return {row["batch_seq"]: row["payment_id"] for row in reads.payments(conn, estate_id, account_id, limit=RECEIPTS)}
 
 
-def shares_said(conn: Connection, estate_id: str, account_id: str, f: Formats) -> list[tuple[RowMapping, str, str]]:
+def shares_said(conn: Connection, estate_id: str, account_id: str, f: Formats) -> list[tuple[Row, str, str]]:
     """The newest parts of shared costs, each with its formula and where the cost comes from."""
     rows = shares_of(conn, estate_id, account_id, limit=SHARES)
     return [(row, share_said(row, f), cost_said(row, f)) for row in rows]
 
 
 @router.get("/me/usage")
+@at_once
 def usage(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
     """Energy by day."""
     row, estate, f = _facts(request, conn, who)
@@ -201,6 +204,7 @@ def usage(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
 
 
 @router.get("/me/bills")
+@at_once
 def bills(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
     """Statements of closed months, charges by day and every payment with its receipt."""
     row, estate, f = _facts(request, conn, who)
@@ -238,6 +242,7 @@ def bill_page(request: Request, conn: Reader, who: Viewer, bill: str) -> HTMLRes
 
 
 @router.get("/me/account")
+@at_once
 def account(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
     """Who is signed in, the meter, the reminders, signing out."""
     row, estate, f = _facts(request, conn, who)
@@ -250,6 +255,7 @@ def account(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
 
 
 @router.get("/me/help")
+@at_once
 def no_power(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
     """Three steps when it is dark: arrears, the button, or the breaker inside the flat."""
     row, estate, f = _facts(request, conn, who)

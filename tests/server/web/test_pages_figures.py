@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from server.domain.forecast import DAYS_MAX, DaysLeft, days_left
 from server.errors import Refused
 from server.store.days import daily
+from server.store.wall import HouseholdRow
 from server.web import formats, i18n, qr
+from server.web.columns import columns_of
 from server.web.figures import TIER_BAR_WIDTH, strip, tier_bar, token_bar
 from server.web.formats import Formats
 from server.web.money import parse_fen
@@ -125,12 +127,9 @@ def test_every_state_that_exists_is_seen_in_the_strip():
 
 
 def test_ages_count_every_household_once():
-    class Row:
-        def __init__(self, at):
-            self.reading_at = at
-
-    rows = [Row(None), *(Row(NOON - age) for age in (0, 900, 901, 1800, 3600, 3601, 10**6))]
-    assert [age.count for age in ages_of(rows, NOON, 900, str)] == [2, 2, 1, 3]
+    empty = HouseholdRow(*[None] * len(HouseholdRow._fields))
+    rows = [empty, *(empty._replace(reading_at=NOON - age) for age in (0, 900, 901, 1800, 3600, 3601, 10**6))]
+    assert [age.count for age in ages_of(columns_of(rows, 0), NOON, 900, str)] == [2, 2, 1, 3]
 
 
 @pytest.mark.parametrize(("text", "fen"), [("100", 10_000), (" 99.5 ", 9950), ("¥12.34", 1234), ("0", 0)])
