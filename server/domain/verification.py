@@ -202,13 +202,13 @@ class MeterChain:
     ) -> None:
         """Follow one charge; `read_wh` is the accepted register at its end, None where none was read.
 
-        `released`: a person answers for a step that is longer than the meter's power explains. `revoked_wh` is a
-        reading at its end that a person took back later, and this charge with it.
+        `released`: a person answers for a step that is longer than the meter's power explains, or readings show that it
+        took longer than its stamps say. `revoked_wh` is a reading at its end that a person took back later, and this
+        charge with it.
         """
         subject = f"meter {self.meter.meter_id}, batch {batch_seq} line {line.line_no}"
-        from_wh, to_wh = line.from_wh or 0, line.to_wh or 0
-        event_from, event_to = line.event_from or 0, line.event_to or 0
-        found.expect(3, subject, "from_wh", from_wh, self.total_wh)
+        to_wh, event_from, event_to = line.to_wh or 0, line.event_from or 0, line.event_to or 0
+        found.expect(3, subject, "from_wh", line.from_wh or 0, self.total_wh)
         if event_from < self.at or event_to <= event_from:
             found.note(3, subject, f"charges {event_from}..{event_to}, but {self.at} was reached already")
         if self.rates is not None and line.from_rates_wh is not None:
@@ -222,13 +222,18 @@ class MeterChain:
                 self.estimated += 1
             else:
                 found.expect(3, subject, "to_wh", to_wh, read_wh)
-        step_wh = (to_wh - from_wh) % REGISTER_MODULUS_WH
-        most_wh = plausible_wh(max(0, event_to - event_from), self.meter.max_power_w)
+        step_wh, most_wh = self.step_of(line)
         if step_wh > most_wh and not released:
             found.note(16, subject, f"{step_wh} Wh charged, at most {most_wh} Wh are possible in that time")
         self.total_wh, self.at, self.rates = to_wh, event_to, line.to_rates_wh
         self.charged_wh += step_wh
         self.lines += 1
+
+    def step_of(self, line: Line) -> tuple[int, int]:
+        """The step of a charge and the most that the meter's power explains, in Wh."""
+        span_s = (line.event_to or 0) - (line.event_from or 0)
+        step_wh = ((line.to_wh or 0) - (line.from_wh or 0)) % REGISTER_MODULUS_WH
+        return step_wh, plausible_wh(max(0, span_s), self.meter.max_power_w)
 
     def take_back(
         self, found: Findings, line: Line, batch_seq: int, calendars: Mapping[str, TariffCalendar]

@@ -7,7 +7,7 @@ from what it says, so that one error is told once. Charges are computed from tar
 this module, not by the kernel that made them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
 
@@ -42,7 +42,8 @@ class MeterBooks:
     """Where the charges of all meters stand, by their place in the list of installations, the present ones first.
 
     `ended` are installations that an exchange ended; `released` says when readings were taken that a person released,
-    `revoked` which ones a person took back after they had been charged: what went by them has to be mirrored.
+    `revoked` which ones a person took back after they had been charged: what went by them has to be mirrored. `ahead`
+    is asked whether a charge (installation, begin, end) is stamped by a clock that stood ahead, so that it took longer.
     """
 
     def __init__(
@@ -55,9 +56,10 @@ class MeterBooks:
         revoked: Mapping[str, Mapping[int, int]] = MappingProxyType({}),
         *,
         splits: SplitBooks,
+        ahead: Callable[[Installed, int, int], bool] = lambda *_: False,
     ) -> None:
         self.found, self.calendars, self.released, self.revoked = found, calendars, released, revoked
-        self.splits = splits
+        self.splits, self.ahead = splits, ahead
         self.count = len(meters)
         self._places = {meter_id: place for place, meter_id in enumerate(meters.meter_ids)}
         present = self._places
@@ -294,7 +296,8 @@ class MeterBooks:
                 chain.take_back(self.found, line, batch_seq, self.calendars)
                 self._owed.get(number, set()).discard(line.event_to or 0)
             else:
-                excused = self._is_excused(lines, order, meter, int(place))
+                step_wh, most_wh = chain.step_of(line)
+                excused = step_wh > most_wh and self._is_excused(lines, order, meter, int(place))
                 revoked_wh = self.revoked.get(chain.meter.meter_id, {}).get(line.event_to or 0)
                 chain.take(
                     self.found, line, batch_seq, self.calendars, lines.read_wh(row), released=excused,
@@ -306,14 +309,12 @@ class MeterBooks:
             self._settled[number] = (chain.order_start, chain.settled_wh)
 
     def _is_excused(self, lines: LineWords, order: Words, meter: Words, place: int) -> bool:
-        """Whether the charge that a line is part of goes over a reading that a person released."""
+        """Whether the charge that a line is part of goes over a released reading, or took longer than it says."""
         number, batch = meter[place], lines["batch_seq"][order[place]]
         taken = self.released.get(self.meters[number].meter_id, ())
-        if not taken:
-            return False
         own = order[(meter == number) & (lines["batch_seq"][order] == batch)]
         begun, ended = int(lines["event_from"][own].min()), int(lines["event_to"][own].max())
-        return any(begun < at <= ended for at in taken)
+        return any(begun < at <= ended for at in taken) or self.ahead(self.meters[number], begun, ended)
 
     def close(self, cursors: Cursors) -> None:
         """Compare with the cursors."""

@@ -11,12 +11,14 @@ these is plausible, the new reading goes on from there; one step that is not lea
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 from sqlalchemy import Connection
 
-from core.reading import Judged, Verdict
+from core.reading import Judged, Verdict, plausible_wh
 from server.domain.readings import MeterReading
 from server.domain.registers import step_wh
+from server.domain.verification import Installed
 from server.store import readings as kept
 from server.store.readings import LiveState
 
@@ -45,3 +47,29 @@ def explained(
         return None
     reason = f"{len(late)} readings stamped before the accepted one lead here: the server's clock had stood ahead"
     return Judged(Verdict.ACCEPTED, step_wh(state.total_wh, item.total_wh), item.total_wh, reason)
+
+
+def stood_ahead(connection: Connection, estate_id: str, meter: Installed, begun: int, ended: int) -> bool:
+    """Whether readings show that a charge from `begun` to `ended` took longer than its stamps say (epoch seconds).
+
+    For `verify`: found again from what was read, whatever the reason of the reading says. The readings that came by its
+    end have to lead there from the last true one before them and before the charge, no step above the meter's power.
+    """
+    newest = kept.newest_accepted(connection, estate_id, meter.meter_id, ended)
+    if len(newest) < 2 or newest[0].read_at != ended:
+        return False
+    end, ahead = newest
+    stood = LiveState(
+        meter.install_no, meter.max_power_w, meter.installed_at, meter.start_wh, ahead.total_wh, None, ahead.read_at,
+        ahead.received_ms, None, None,
+    )  # fmt: skip
+    late = kept.overtaken(connection, estate_id, meter.meter_id, stood)
+    late = [one for one in late if one.received_ms <= end.received_ms]
+    if len(late) < AGREEING_MIN:
+        return False
+    at = min(begun + 1, late[0].read_at)
+    before = kept.true_before(connection, estate_id, meter.meter_id, at, since=meter.installed_at)
+    return before is not None and all(
+        0 <= after.total_wh - one.total_wh <= plausible_wh(after.read_at - one.read_at, meter.max_power_w)
+        for one, after in pairwise((before, *late, end))
+    )

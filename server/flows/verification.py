@@ -16,7 +16,7 @@ from server.domain.archive import Act, ArchiveFile, Standing, present, sealed_ac
 from server.domain.heads import Head, chain_problems
 from server.domain.registers import splits_down
 from server.domain.tariff_calendar import TariffCalendar
-from server.domain.verification import Findings, Mismatch, VerifyReport, note_rates
+from server.domain.verification import Findings, Installed, Mismatch, VerifyReport, note_rates
 from server.domain.verification_accounts import AccountBooks
 from server.domain.verification_chains import MeterBooks
 from server.domain.verification_exchanges import check_exchanges, check_households, fed_others
@@ -24,6 +24,7 @@ from server.domain.verification_orders import check_tariffs, note_messages, note
 from server.domain.verification_splits import SplitBooks
 from server.domain.voiding import VOID
 from server.errors import StorageUnavailable
+from server.flows.clock_steps import stood_ahead
 from server.flows.verification_batches import BatchBooks
 from server.flows.verification_credits import CreditBooks
 from server.flows.verification_readings import check_readings
@@ -34,7 +35,7 @@ from server.store import verification as books
 from server.store import verification_orders as orders
 from server.store.append_only import unguarded
 from server.store.aside import Ask, aside
-from server.store.reading_archive import archived_until
+from server.store.reading_archive import archived_until, is_archived
 from server.store.schema import APPEND_ONLY
 from server.store.tariff_drafts import published
 from server.store.tariffs import load_tariffs
@@ -65,6 +66,7 @@ class _Books:
             partial(books.first_showing, connection, estate_id),
             archived_until(connection, estate_id),
         )
+        self._long_archived = 0
         for problem in chain_problems(heads):
             self.found.note(7, "heads", f"{problem} among the signed heads")
         self.newest_head = max((head.batch_seq for head in heads), default=0)
@@ -83,7 +85,15 @@ class _Books:
             books.ended_installations(self.connection, self.estate_id),
             *books.judged_by_people(self.connection, self.estate_id),
             splits=self.splits,
+            ahead=self._ahead,
         )
+
+    def _ahead(self, meter: Installed, begun: int, ended: int) -> bool:
+        """Whether a charge took longer than its stamps say; where readings are archived, that is not looked at."""
+        if any(is_archived(self.connection, self.estate_id, at) for at in (begun, ended)):
+            self._long_archived += 1
+            return True
+        return stood_ahead(self.connection, self.estate_id, meter, begun, ended)
 
     def take(self, window: Window) -> None:
         """Follow some batches with all their lines."""
@@ -127,6 +137,8 @@ class _Books:
         if readings:
             yield f"{readings} archived readings, which lie in files that are not at hand"
         yield from self.credits.rerates.unchecked
+        if self._long_archived:
+            yield f"{self._long_archived} charges above their meter's power, whose readings may be archived"
         if self.splits.unchecked:
             yield f"{self.splits.unchecked} splits at boundaries of tariffs, whose readings may be archived"
 

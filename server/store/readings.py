@@ -235,6 +235,17 @@ def true_before(connection: Connection, estate_id: str, meter_id: str, at: int, 
     return None if row is None else _registers(row)
 
 
+def newest_accepted(connection: Connection, estate_id: str, meter_id: str, until: int) -> list[MeterReading]:
+    """The two newest accepted registers of a meter that are not stamped after `until`, the newest first."""
+    query = _REGISTERS.where(
+        reading.c.estate_id == estate_id,
+        reading.c.meter_id == meter_id,
+        reading.c.read_at <= until,
+        reading.c.verdict.in_(ACCEPTED),
+    ).order_by(reading.c.read_at.desc())
+    return [_registers(row) for row in connection.execute(query.limit(2))]
+
+
 def _registers(row: Any) -> MeterReading:
     meter_id, read_at, received_ms, total_wh, *rates_wh = row
     return MeterReading(meter_id, read_at, received_ms, total_wh, rates_of(rates_wh))

@@ -7,7 +7,9 @@ from core.reading import RULES_VERSION, Verdict
 from server.errors import Conflict, NotFound, Refused
 from server.flows import acceptance
 from server.flows.readings import LEARNING_S
+from server.flows.verification import verify
 from server.store.acceptance import held
+from server.store import schema
 from server.store.engine import reader
 from server.store.writer import Writer
 from tests.server.books import HOUR, agrees, balance, charge, read, reading, rows
@@ -139,9 +141,10 @@ def test_a_zero_is_voided_and_never_released_but_through_the_end_of_the_register
 
 
 def ahead(writer: Writer, *steps_wh: int) -> int:
-    """An hour of three readings, one stamped a day ahead, then late ones with these steps; the last register."""
+    """An hour of three readings, one stamped a day ahead and charged, then late ones with these steps; the last one."""
     read(writer, *(reading(1, hour * HOUR, 1_000_000 + hour * 100) for hour in (1, 2, 3)))
     assert read(writer, reading(1, 28 * HOUR, 1_000_400)) == [Verdict.ACCEPTED]
+    assert charge(writer, 28 * HOUR).accounts == 1
     wh = 1_000_400
     for hour, step_wh in enumerate(steps_wh, 4):
         wh += step_wh
@@ -160,6 +163,30 @@ def test_a_jump_after_the_clock_stood_a_day_ahead_heals_by_what_was_read_meanwhi
     agrees(engine)
     [charged] = [row for row in rows(engine, "meter_cursor") if row["meter_id"] == meter_id(1)]
     assert charged["total_wh"] == wh + 1_000
+
+
+@pytest.mark.parametrize("steps_wh", [[], [3_000], [3_000] * 12 + [300_000] + [3_000] * 11], ids=["0", "1", "too long"])
+def test_a_forged_jump_is_found_whatever_its_reason_says(engine: Engine, writer: Writer, steps_wh: list[int]) -> None:
+    plant(writer)
+    wh = ahead(writer, *steps_wh)
+    end = reading(1, 29 * HOUR, max(wh, 1_100_000) + 1_000)
+    read(writer, end)
+    healed = {"verdict": "accepted", "reason": "24 readings lead here: the server's clock had stood ahead"}
+    live = {"total_wh": end.total_wh, "reading_at": end.read_at, "reading_ms": end.received_ms}
+    writer.run(
+        lambda unit: [
+            unit.connection.execute(table.update().where(*where).values(**values))
+            for table, where, values in (
+                (schema.reading, (schema.reading.c.read_at == end.read_at,), healed),
+                (schema.meter_live, (schema.meter_live.c.meter_id == meter_id(1),), live),
+            )
+        ]
+        and None
+    )
+    assert charge(writer, 30 * HOUR).accounts == 1
+    with reader(engine) as connection:
+        found = verify(connection, ESTATE).mismatches
+    assert [one.invariant for one in found] == [16]
 
 
 @pytest.mark.parametrize(
