@@ -41,11 +41,14 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError("no key: name one with --key FILE or the setting heads_key; --new-key DIR makes one")
     key = load_private_key(Path(path))
     with existing(database_of(arguments)) as engine, reader(engine) as connection:
-        lines = signed_heads(connection, key, Clock().now().machine_ms, arguments.out)
-    if not lines:
+        now_ms = Clock().now().machine_ms
+        if arguments.out:
+            lines, count = [], append_heads(connection, key, now_ms, arguments.out)
+        else:
+            lines = signed_heads(connection, key, now_ms)
+            count = len(lines)
+    if not count:
         raise ConfigError("no batch is sealed yet, so there is nothing to sign; run the server for a second")
-    if arguments.out:
-        append_heads(arguments.out, lines)
-    else:
+    if lines:
         print("\n".join(lines))
     return 0

@@ -6,6 +6,7 @@ when anything does not agree.
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -17,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from server.config import load
 from server.domain.archive import ArchiveFile
-from server.domain.heads import Head, heads_of
+from server.domain.heads import Head, heads_of, is_torn
 from server.domain.reading_archive import check_signature
 from server.domain.verification import VerifyReport
 from server.errors import ConfigError, StorageUnavailable
@@ -68,9 +69,13 @@ def _heads(arguments: argparse.Namespace) -> list[Head]:
     if arguments.heads is None:
         return []
     try:
-        lines = arguments.heads.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = arguments.heads.read_text("utf-8", "replace").splitlines()
+    except OSError as error:
         raise ConfigError(f"{arguments.heads}: cannot be read ({error}); name a file of `estate645 heads`") from error
+    for number in (number for number, text in enumerate(lines, 1) if is_torn(text)):
+        said = "a torn line, left by a power cut or a full disk; it is no head, the others are judged"
+        print(f"{arguments.heads}, line {number}: {said}", file=sys.stderr)
+        lines[number - 1] = ""
     return heads_of(lines, load_public_key(arguments.public_key), str(arguments.heads))
 
 

@@ -3,7 +3,8 @@
 A person with the database's password can rewrite rows and chain them anew, but not a head that already lies on
 another machine. A head is one line of JSON: estate, batch, its hash, when it was signed (epoch milliseconds), the
 key's short name and the Ed25519 signature over the rest. Heads that are appended to a file are numbered from 1, an
-estate each, and name the one before, so a line that was taken out leaves a gap; the last ones leave none.
+estate each, and name the one before, so a line that was taken out leaves a gap; the last ones leave none. A power cut
+or a full disk may leave the first part of a line, a torn one: it is no head, and the next takes its number.
 """
 
 import base64
@@ -22,6 +23,7 @@ from server.errors import ConfigError
 
 SERIAL_DIGITS = 16
 _TITLE, _NUMBERED = "estate645 head 1", "estate645 head 2"
+_BEGIN = '{"estate": '
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +66,28 @@ def sign(head: Head, key: Ed25519PrivateKey) -> str:
     return json.dumps({**parts, **place, "key": serial, "signature": signature}, ensure_ascii=False)
 
 
+def is_torn(text: str) -> bool:
+    """Whether a line is the first part of a head, or the zeros that a file system left in its place."""
+    own = text.strip("\0\r\n")
+    if not text.strip() or not (own.startswith(_BEGIN) or _BEGIN.startswith(own)):
+        return False
+    try:
+        json.loads(text)
+    except ValueError:
+        return True
+    return False
+
+
 def heads_of(lines: Iterable[str], key: Ed25519PublicKey, where: str) -> list[Head]:
     """The heads of a file; ConfigError with its place for a line that this key has not signed."""
     return [_head(text, key, f"{where}, line {number}") for number, text in enumerate(lines, 1) if text.strip()]
 
 
 def last_heads(lines: Iterable[str], where: str) -> dict[str, Head]:
-    """The last head of each estate in a file, whoever signed it; ConfigError for a line that is none."""
+    """The last head of each estate in a file, whoever signed it; ConfigError for a line that is none, nor a torn one."""
     found: dict[str, Head] = {}
     for number, text in enumerate(lines, 1):
-        if text.strip():
+        if text.strip() and not is_torn(text):
             try:
                 head = _parsed(json.loads(text))
             except (ValueError, KeyError, TypeError) as error:

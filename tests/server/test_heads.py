@@ -1,9 +1,11 @@
 """Signed heads: made by the command or every hour, checked by verify, refused when anybody changed them."""
 
+import fcntl
 import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -98,6 +100,41 @@ def test_heads_of_a_file_are_numbered_and_name_the_one_before(url: str, tmp_path
     ]
     with pytest.raises(ConfigError, match="append to another file"):
         last_heads(["x"], "f")
+
+
+@pytest.mark.parametrize("torn", ["{", '{"estate": "\u5c0f', '{"estate": "a", "batch": 7, "ha', "\0\0\0\0"])
+def test_a_torn_line_stops_no_head_and_is_named(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], torn: str
+) -> None:
+    pair, path = generate_key_pair(tmp_path / "keys"), tmp_path / "heads.jsonl"
+    engine = open_engine(url)
+    job = HeadsJob(engine, Clock(), load_private_key(pair.private), path)
+    job.run_once()
+    with path.open("ab") as file:
+        file.write(torn.encode()[:-1] if "\u5c0f" in torn else torn.encode())
+    job.run_once()
+    job.run_once()
+    engine.dispose()
+    assert main(["verify", "--database", url, "--heads", str(path), "--public-key", str(pair.public)]) == 0
+    said = capsys.readouterr()
+    assert f"{path}, line 2: a torn line" in said.err
+    assert "signed heads lead up to batch 2" in said.out
+    lines = path.read_text("utf-8", "replace").splitlines()
+    assert [json.loads(text)["number"] for text in (lines[0], *lines[2:])] == [1, 2, 3]
+
+
+def test_a_second_writer_of_the_file_waits_and_numbers_on(url: str, tmp_path: Path) -> None:
+    key, path = load_private_key(generate_key_pair(tmp_path / "keys").private), tmp_path / "heads.jsonl"
+    engine = open_engine(url)
+    with path.open("a", encoding="utf-8") as first:
+        fcntl.flock(first, fcntl.LOCK_EX)
+        second = Thread(target=HeadsJob(engine, Clock(), key, path).run_once)
+        second.start()
+        second.join(0.3)
+        first.write(sign(replace(HEAD, number=1), key) + "\n")
+    second.join(10)
+    engine.dispose()
+    assert [json.loads(text)["number"] for text in path.read_text("utf-8").splitlines()] == [1, 2]
 
 
 @pytest.mark.parametrize(
