@@ -214,9 +214,9 @@ class Application:
         return AdminSocket(path, Operations(*parts, self.keyring).all())
 
     def _replan(self, plans: Sequence[BusPlan]) -> None:
-        """Let the collector read these buses and meters, if they are others than before."""
-        if self.collector is not None and tuple(plans) != self.collector.plans:
-            self.collector.reload(plans)
+        """Let the collector read these buses and meters."""
+        if self.collector is not None:
+            self.collector.follow(plans)
 
     def _words(self, kind: str, arguments: Mapping[str, Any], language: str) -> str:
         """A notice in the language of its reader."""

@@ -200,7 +200,8 @@ class RelayLane:
         if not meter.dialect.has_deadline:
             said = f"{order.action}, without a deadline"
         try:
-            secret = Password(order.password_level, self._passwords(order.meter_id, order.password))
+            code = self._passwords(order.meter_id, order.password, closing=order.action in ("allow", "close"))
+            secret = Password(order.password_level, code)
             command = meter.dialect.switch(order.action, deadline, secret)
             if (paused_s := monotonic() - asked) > CHECK_HOLDS_S:
                 await self._report(order, "refused", f"not sent: {paused_s:.0f} s have passed since the check")

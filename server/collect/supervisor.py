@@ -150,6 +150,11 @@ class Supervisor:
             log.error("%s", error)
         self._post(self._apply, self._plans)
 
+    def follow(self, plans: Sequence[BusPlan]) -> None:
+        """Take plans if they are others than before, or if a bus among them has no port that could be made."""
+        if tuple(plans) != self._plans or any(plan.bus_id in self._refused for plan in plans):
+            self.reload(plans)
+
     def status(self) -> tuple[BusStatus, ...]:
         """All buses in the order of the plans."""
         found = []

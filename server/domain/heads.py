@@ -84,7 +84,7 @@ def heads_of(lines: Iterable[str], key: Ed25519PublicKey, where: str) -> list[He
 
 
 def last_heads(lines: Iterable[str], where: str) -> dict[str, Head]:
-    """The last head of each estate in a file, whoever signed it; ConfigError for a line that is none, nor a torn one."""
+    """The last head of each estate in a file, whoever signed it; ConfigError for a line that is none, nor torn."""
     found: dict[str, Head] = {}
     for number, text in enumerate(lines, 1):
         if text.strip() and not is_torn(text):

@@ -227,6 +227,7 @@ class RechargeJob:
             reply = self._answer(row["bus_id"], command, attempts=1)
             if reply is not None:
                 reply_value(command, reply)
+                self._passwords.accepted(row["meter_id"])
         except MeterRefused as refusal:
             if refusal.err & WRONG_PASSWORD:
                 self._passwords.refused(row["meter_id"], row["password"])

@@ -8,8 +8,8 @@ from server.errors import Conflict, NotFound, Refused
 from server.flows import acceptance
 from server.flows.readings import LEARNING_S
 from server.flows.verification import verify
-from server.store.acceptance import held
 from server.store import schema
+from server.store.acceptance import held
 from server.store.engine import reader
 from server.store.writer import Writer
 from tests.server.books import HOUR, agrees, balance, charge, read, reading, rows
@@ -174,14 +174,16 @@ def test_a_forged_jump_is_found_whatever_its_reason_says(engine: Engine, writer:
     healed = {"verdict": "accepted", "reason": "24 readings lead here: the server's clock had stood ahead"}
     live = {"total_wh": end.total_wh, "reading_at": end.read_at, "reading_ms": end.received_ms}
     writer.run(
-        lambda unit: [
-            unit.connection.execute(table.update().where(*where).values(**values))
-            for table, where, values in (
-                (schema.reading, (schema.reading.c.read_at == end.read_at,), healed),
-                (schema.meter_live, (schema.meter_live.c.meter_id == meter_id(1),), live),
-            )
-        ]
-        and None
+        lambda unit: (
+            [
+                unit.connection.execute(table.update().where(*where).values(**values))
+                for table, where, values in (
+                    (schema.reading, (schema.reading.c.read_at == end.read_at,), healed),
+                    (schema.meter_live, (schema.meter_live.c.meter_id == meter_id(1),), live),
+                )
+            ]
+            and None
+        )
     )
     assert charge(writer, 30 * HOUR).accounts == 1
     with reader(engine) as connection:

@@ -5,17 +5,20 @@ import json
 import threading
 import urllib.request
 from concurrent.futures import Future
+from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import select
 
 from core.dlt645.commands import Write
 from core.dlt645.prepaid import AuthenticateIdentity, QueryStatus, Recharge
 from core.dlt645.search import Heard
 from core.vending import DummyVendingBackend, VendingUnavailable
 from server.clock import Clock
+from server.collect.passwords import Passwords
 from server.collect.ports import is_simulated
 from server.collect.supervisor import Supervisor
-from server.collect.work import Clocks
+from server.collect.work import Clocks, as_stored
 from server.domain.estate_document import BusEntry
 from server.domain.local_fee import LOCAL
 from server.errors import ConfigError
@@ -64,12 +67,13 @@ class Site:
         self.collector.start()
         self.sent = []
         self.meddle = None
+        self.passwords = Passwords(as_stored, lambda: datetime.fromtimestamp(self.clock.now().world_s, UTC))
         self.job = self.with_backend(DummyVendingBackend())
 
     def with_backend(self, backend, simulated=is_simulated):
         return RechargeJob(
             self.engine, self.writer, self.clock, ESTATE, ask=self._ask, backend=backend, is_simulated=simulated,
-            unlock=lambda _meter, stored: stored,
+            unlock=self.passwords,
         )  # fmt: skip
 
     def _ask(self, bus_id, command):
@@ -287,6 +291,18 @@ def test_a_write_that_is_refused_is_said_and_fails_in_the_end(site):
     assert (row["status"], row["shown"]) == ("failed", 0)
     assert "refused its password 2 times today" in row["detail"]
     assert sum(isinstance(one, Write) for one in site.sent) == 2, "more would lock the meter"
+
+
+def test_a_write_that_is_taken_sets_the_count_of_refusals_back(site):
+    with reader(site.engine) as connection:
+        stored = connection.execute(select(schema.meter.c.password).where(schema.meter.c.meter_id == meter_id(6)))
+        password = stored.scalar_one()
+    site.passwords.refused(meter_id(6), password)
+    want(site, 6, alarm2_fen=1234)
+    site.job.run_once()
+    assert settings(site, 6) == {"alarm2_fen": ("confirmed", 1234)}
+    site.passwords.refused(meter_id(6), password)
+    assert site.passwords(meter_id(6), password) == password
 
 
 def test_the_dummy_is_opened_by_name_and_others_by_entry_point(monkeypatch):

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import pytest
@@ -108,6 +109,33 @@ def test_a_refused_password_comes_again_after_hours_the_next_day_or_when_it_is_a
     refuse(2)
     passwords.accepted(A)
     refuse(2)
+
+
+def test_a_close_has_a_try_of_its_own_and_a_day_no_more_than_four():
+    now = datetime(2026, 10, 14, 0, 30)  # noqa: DTZ001 - civil
+    clock = [now]
+    passwords = Passwords(as_stored, lambda: clock[0])
+    sent = 0
+    for hour in range(23):
+        clock[0] = now + timedelta(hours=hour)
+        for closing in (False, False, False, True, True):
+            with suppress(SecretLocked):
+                passwords(A, "999999", closing=closing)
+                passwords.refused(A, "999999")
+                sent += 1
+        assert sent == (3 if hour < 8 else 4)
+
+
+@bench_test
+async def test_a_close_is_sent_after_two_refusals_of_other_writes():
+    world, [meter], port = setup()
+    meter.status3 = OPEN
+    passwords = Passwords(as_stored, lambda: datetime(2026, 10, 14, 9, 0))  # noqa: DTZ001 - civil
+    for _ in range(2):
+        passwords.refused(A, "123456")
+    async with running(port, world, cadence=QUIET, unlock=passwords) as bench:
+        bench.orders.want(A, "close", password="123456")
+        await bench.until(lambda: port.relay_frames)
 
 
 @bench_test

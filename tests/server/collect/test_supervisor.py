@@ -100,10 +100,10 @@ def test_reload_adds_removes_and_changes_while_running(estate):
 
 
 def test_a_plan_that_names_no_port_is_shown_and_the_others_go_on(estate):
-    plans = [replace(estate.plans[0], url="rfc2217://x"), estate.plans[1]]
+    plans, known = [replace(estate.plans[0], url="rfc2217://x"), estate.plans[1]], set()
 
     def port_of(plan):
-        if plan.bus_id == "bus-1":
+        if plan.bus_id == "bus-1" and plan.bus_id not in known:
             raise PortError("rfc2217://x: unknown kind of port; write /dev/ttyUSB0 or tcp://host:port")
         return estate.ports[plan.bus_id]
 
@@ -113,6 +113,10 @@ def test_a_plan_that_names_no_port_is_shown_and_the_others_go_on(estate):
         until(lambda: estate.sink.readings)
         status = collector.status()[0]
         assert (status.open, status.last_error[:17]) == (False, "rfc2217://x: unkn")
+        known.add("bus-1")
+        collector.follow(plans)  # the same ones: what was refused is tried again
+        until(lambda: collector.status()[0].open)
+        assert estate.ports["bus-2"].opens == 1
     finally:
         collector.stop()
 
