@@ -132,6 +132,7 @@ class Estate(RuleBasedStateMachine):
         self.after()
 
 
+@pytest.mark.timeout(600)  # a complaint is made smaller before it is told
 def test_any_order_of_events_keeps_the_books_on_sqlite(sqlite_template: Path, tmp_path: Path) -> None:
     def fresh() -> tuple[Engine, object]:
         path = Path(mkdtemp(dir=tmp_path)) / "estate645.db"
@@ -143,6 +144,7 @@ def test_any_order_of_events_keeps_the_books_on_sqlite(sqlite_template: Path, tm
 
 
 @pytest.mark.postgres
+@pytest.mark.timeout(600)
 def test_any_order_of_events_keeps_the_books_on_postgres(postgres_folder: str) -> None:
     from tests.server.conftest import create_database, next_name
 
