@@ -14,10 +14,11 @@ from server.domain.ledger import Line
 from server.domain.registers import (
     NO_RATES,
     Registers,
+    SplitRule,
     boundary_registers,
     boundary_rounded_down,
     rates_from,
-    splits_down,
+    split_rule,
     step_wh,
 )
 from server.domain.tariff_calendar import TariffCalendar, Terms
@@ -64,7 +65,7 @@ class Replay:
                 spans.append(calendar.terms_at(end_s))
         except TariffError:
             return {}
-        cut = boundary_rounded_down if splits_down(own[0].memo) else boundary_registers
+        cut = boundary_rounded_down if split_rule(own[0].memo) is SplitRule.DOWN else boundary_registers
         ends = {one.line.event_to: one.line.to_wh for one in own}
         read = [self._read(span.end_s or 0, ends.get(span.end_s)) for span in spans[:-1]]
         points = cut(spans, start, whole, read)

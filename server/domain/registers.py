@@ -1,6 +1,7 @@
 """What a meter showed at an instant: steps between two sights, what is taken for one in between, rates as text."""
 
 from collections.abc import Callable, Sequence
+from enum import Enum
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -13,6 +14,14 @@ from server.domain.tariff_calendar import Terms
 NO_RATES: Rates = (0, 0, 0, 0)
 _SPLIT = "steps split by time at a tariff boundary"  # in the memo of a batch, which its seal covers
 _NEAREST = ", to the nearest Wh"  # said since every odd Wh is no longer left to the later part
+
+
+class SplitRule(Enum):
+    """How a batch splits by time; the memo of one that booked no estimated line names no rule."""
+
+    NEAREST = "nearest"
+    DOWN = "down"  # every odd Wh to the later part, as all did once
+    UNSAID = "unsaid"
 
 
 class Registers(NamedTuple):
@@ -38,9 +47,11 @@ def split_memo(count: int) -> str:
     return f"{count} {_SPLIT}{_NEAREST}" if count else ""
 
 
-def splits_down(memo: str) -> bool:
-    """Whether a batch with this memo left odd Wh to the later part, as all did once."""
-    return memo.endswith(_SPLIT)
+def split_rule(memo: str) -> SplitRule:
+    """The rule that the memo of a batch names."""
+    if memo.endswith(_SPLIT + _NEAREST):
+        return SplitRule.NEAREST
+    return SplitRule.DOWN if memo.endswith(_SPLIT) else SplitRule.UNSAID
 
 
 def split_by_time(start: Registers, end: Registers, at: int, *, down: bool = False) -> Registers:

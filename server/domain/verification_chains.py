@@ -134,9 +134,9 @@ class MeterBooks:
             ))  # fmt: skip
         return sorted(found)
 
-    def take(self, lines: LineWords, mirrored: Sequence[int] = (), down: Sequence[int] = ()) -> None:
-        """Follow the charges of a window; batches `mirrored` take earlier ones back, those `down` split as of old."""
-        self._mirrored, self._down = np.array(mirrored, np.int64), frozenset(down)
+    def take(self, lines: LineWords, mirrored: Sequence[int] = ()) -> None:
+        """Follow the charges of a window; batches `mirrored` take earlier ones back."""
+        self._mirrored = np.array(mirrored, np.int64)
         charges = np.flatnonzero(lines["meter_id"] >= 0)
         if not len(charges):
             return
@@ -174,7 +174,7 @@ class MeterBooks:
         back = np.isin(lines["batch_seq"][order], self._mirrored)
         terms = self._terms.numbers(lines["tariff_id"][order], own["event_from"], lines.names["tariff_id"].texts)
         table = self._terms.table()
-        by_rates = table.by_rates[terms]
+        by_rates, at_end = table.by_rates[terms], own["event_to"] == table.end[terms]
         steps = np.where(by_rates, after - before, 0) % REGISTER_MODULUS_WH
         steps[0] = np.where(by_rates, steps[0], (own["to_wh"] - own["from_wh"]) % REGISTER_MODULUS_WH)
         moved = steps.sum(axis=0) * self._ratio[meter]
@@ -190,7 +190,7 @@ class MeterBooks:
             groups.before(counter, self._counter),
         )
         exact = table.charge(terms, steps, own["tier_from_wh"], counter, self._ratio[meter])
-        estimated = (own["read_wh"] == ABSENT) & (own["event_to"] == table.end[terms])
+        estimated = (own["read_wh"] == ABSENT) & at_end
         span, step = own["event_to"] - own["event_from"], (own["to_wh"] - own["from_wh"]) % REGISTER_MODULUS_WH
         rates_follow = (before == standing[2]) | (before == ABSENT) | (standing[2] == ABSENT)
         right = (
@@ -218,9 +218,9 @@ class MeterBooks:
             & (own["tier_from_wh"] < COUNTER_MAX_WH)
         )
         self.estimated += int((estimated & right).sum())
-        doubtful = self._divided(lines, order, meter, own, terms, standing)
-        at_end = own["event_to"] == table.end[terms]
-        self.splits.take(self._charges(lines, order, meter, doubtful & ~back, at_end, standing))
+        unrated = self._unrated(meter, own["event_to"], at_end & by_rates & ~back)
+        doubtful = unrated | self._divided(lines, order, meter, own, terms, standing)
+        self.splits.take(self._charges(lines, order, meter, doubtful & ~back, at_end, unrated, standing))
         self._exactly(lines, order, meter, np.flatnonzero(~right), standing)
         self._accounts(lines, order, meter, groups)
         fresh = groups.first & (self._lines[meter] == 0)
@@ -233,16 +233,23 @@ class MeterBooks:
         np.add.at(self._charged, meter, step)
         np.add.at(self._lines, meter, 1)
 
+    def _unrated(self, meter: Words, ended: Words, rated: Mask) -> Mask:
+        """Which of the `rated` lines end at a reading of the total alone."""
+        keys = self.splits.without_rates(np.unique(ended[rated]).tolist()) if rated.any() else frozenset()
+        found = np.zeros(len(rated), np.bool_)
+        if keys:
+            places = np.flatnonzero(rated)
+            found[places] = [(self.meters.meter_ids[meter[at]], int(ended[at])) in keys for at in places]
+        return found
+
     def _divided(
         self, lines: LineWords, order: Words, meter: Words, own: Mapping[str, Words], terms: Words,
         standing: tuple[Words, ...],
     ) -> Mask:  # fmt: skip
-        """Lines that end at a boundary within a charge or where nothing was read, and those that go on elsewhere."""
+        """Lines that end at a boundary where nothing was read, and those that go on elsewhere."""
         table, begun, rates = self._terms.table(), standing[1], standing[2]
         at_end = own["event_to"] == table.end[terms]
-        same = (lines["batch_seq"][order][1:] == lines["batch_seq"][order][:-1]) & (meter[1:] == meter[:-1])
         doubtful: Mask = at_end & (own["read_wh"] == ABSENT)
-        doubtful[:-1] |= same & (at_end & table.by_rates[terms])[:-1]
         doubtful |= table.by_rates[terms] & (rates[0] == ABSENT) & (own["event_from"] != self.meters.words[4][meter])
         later = np.flatnonzero((own["event_from"] > begun) & ~doubtful)
         tariffs = lines["tariff_id"][order[later]]
@@ -250,8 +257,9 @@ class MeterBooks:
         return doubtful
 
     def _charges(
-        self, lines: LineWords, order: Words, meter: Words, doubtful: Mask, at_end: Mask, standing: tuple[Words, ...]
-    ) -> list[Divided]:
+        self, lines: LineWords, order: Words, meter: Words, doubtful: Mask, at_end: Mask, unrated: Mask,
+        standing: tuple[Words, ...],
+    ) -> list[Divided]:  # fmt: skip
         """The lines from one reading of a meter to another of which one is doubtful: only at a boundary they go on."""
         if not doubtful.any():
             return []
@@ -267,16 +275,9 @@ class MeterBooks:
             own = [lines.line(row) for row in order[start:end].tolist()]
             last, read_wh = own[-1], lines.read_wh(int(order[end - 1]))
             revoked_wh = self.revoked.get(meter_id, {}).get(last.event_to or 0)
-            found.append(
-                Divided(
-                    meter_id,
-                    batch_seq,
-                    stood if ABSENT in rates else stood._replace(rates_wh=rates_from(_text(rates))),
-                    own,
-                    read_wh is None and revoked_wh != last.to_wh,
-                    batch_seq in self._down,
-                )
-            )
+            stood = stood if ABSENT in rates else stood._replace(rates_wh=rates_from(_text(rates)))
+            open_end = bool(unrated[end - 1]) or (read_wh is None and revoked_wh != last.to_wh)
+            found.append(Divided(meter_id, batch_seq, stood, own, open_end))
         return sorted(found, key=lambda one: one.batch_seq)
 
     def _exactly(self, lines: LineWords, order: Words, meter: Words, rows: Words, standing: tuple[Words, ...]) -> None:

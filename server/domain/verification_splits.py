@@ -4,19 +4,20 @@ What was read on a boundary stands. Where nothing was read the energy between tw
 Wh, by largest remainder with ties to the earlier part (R22); rates that were not read with a total have gone the same
 part of their way as it. A part of nothing has no line, so a charge may begin at a later instant than the last one
 ended: at a reading of just that register, or at a boundary that the split explains. All of it is worked out again here
-from the readings, in Python integers; batches of before the present rule say so in their memo.
+from the readings, in Python integers. Batches of before the present rule say so in their memo, but one that booked no
+estimated line says nothing: it may be of before as long as no batch has named the present rule.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from itertools import pairwise, product
+from itertools import chain, compress, islice, pairwise, product
 from typing import NamedTuple
 
 from core.errors import TariffError
 from core.units import REGISTER_MODULUS_WH
 from server.domain.ledger import Line
 from server.domain.readings import Rates
-from server.domain.registers import Registers, rates_from, rates_text
+from server.domain.registers import Registers, SplitRule, rates_from, rates_text
 from server.domain.tariff_calendar import TariffCalendar, Terms
 from server.domain.verification import Findings
 
@@ -34,7 +35,9 @@ class Seen(NamedTuple):
 
 Key = tuple[str, int]  # meter and instant
 Look = Callable[[Sequence[Key]], Mapping[Key, Seen]]
+Rule = Callable[[Sequence[Terms], Registers, Registers, Sequence[Seen | None]], list[Registers]]
 Later = Callable[[str, int, int], Registers | None]  # the first reading of a meter after an instant with this total
+Unrated = Callable[[Sequence[int]], Set[Key]]  # accepted readings of the total alone at some instants
 Part = Callable[[int], int]  # of an energy in Wh
 Piece = tuple[int, int, int, int, str | None, str | None]  # of a line: instants, registers, rates
 
@@ -43,7 +46,7 @@ Piece = tuple[int, int, int, int, str | None, str | None]  # of a line: instants
 class Divided:
     """The lines of one meter in one batch, and where its charges stood before them.
 
-    `open_end` where nothing was read at the end of the last line; `down` by the rule of before.
+    `open_end` where nothing was read at the end of the last line, or not its rates though they are priced.
     """
 
     meter_id: str
@@ -51,7 +54,6 @@ class Divided:
     stood: Registers
     lines: Sequence[Line]
     open_end: bool
-    down: bool
 
     @property
     def pieces(self) -> list[Piece]:
@@ -64,17 +66,21 @@ class Divided:
 
 
 class SplitBooks:
-    """Works out divided charges again; `look` and `later` ask for readings.
+    """Works out divided charges again; `look`, `later` and `unrated` ask for readings.
 
-    Readings of before `from_at` may lie in files: a charge that needs one and does not find it is counted, not noted.
+    `named` are batches of the present window whose memo names a rule. Readings of before `from_at` may lie in files:
+    a charge that needs one and does not find it is counted, not noted.
     """
 
     def __init__(
-        self, found: Findings, calendars: Mapping[str, TariffCalendar], look: Look, later: Later, from_at: int = 0
-    ) -> None:
+        self, found: Findings, calendars: Mapping[str, TariffCalendar], look: Look, later: Later, unrated: Unrated,
+        from_at: int = 0,
+    ) -> None:  # fmt: skip
         self.found, self._calendars, self._look, self._later, self._from_at = found, calendars, look, later, from_at
         self.unread: set[tuple[int, int]] = set()  # (batch, line): its rates at the end follow from the total
         self.unchecked = 0
+        self.named: dict[SplitRule, Set[int]] = {}
+        self.without_rates = unrated
         self._nearest_seq: int | None = None
 
     def take(self, charges: Sequence[Divided]) -> None:
@@ -82,11 +88,17 @@ class SplitBooks:
         keys = {(one.meter_id, at) for one in charges for at in self._instants(one)}
         seen = self._look(sorted(keys)) if keys else {}
         for one in charges:
-            if one.down and self._nearest_seq is not None:
+            self._check(one, seen, self._rules(one))
+
+    def _rules(self, one: Divided) -> Sequence[Rule]:
+        """The rules that a charge may have been split by, the likely one first."""
+        if one.batch_seq in self.named.get(SplitRule.DOWN, ()):
+            if self._nearest_seq is not None:
                 self._note(one, f"splits by a rule that batch {self._nearest_seq} had left behind")
-            elif not one.down and self._nearest_seq is None and len(one.lines) > 1:
-                self._nearest_seq = one.batch_seq
-            self._check(one, seen)
+            return (_down,)
+        if self._nearest_seq is None and one.batch_seq in self.named.get(SplitRule.NEAREST, ()):
+            self._nearest_seq = one.batch_seq
+        return (_nearest, _down) if self._nearest_seq is None else (_nearest,)
 
     def _instants(self, one: Divided) -> list[int]:
         first, last = one.lines[0], one.lines[-1]
@@ -106,7 +118,7 @@ class SplitBooks:
             return []
         return spans
 
-    def _check(self, one: Divided, seen: Mapping[Key, Seen]) -> None:
+    def _check(self, one: Divided, seen: Mapping[Key, Seen], rules: Sequence[Rule]) -> None:
         if len({line.tariff_id for line in one.lines}) > 1:
             self._note(one, "is charged by two tariffs in one batch")
             return
@@ -120,10 +132,9 @@ class SplitBooks:
         ats = [span.end_s for span in spans[:-1] if span.end_s is not None]
         missing = [(one.meter_id, at) for at in ats if at > (one.lines[-1].event_to or 0)]
         known = [({**seen, **self._look(missing)} if missing else seen).get((one.meter_id, at)) for at in ats]
-        for read in _with_and_without(known):
-            points = _down(spans, start, end, read) if one.down else _nearest(spans, start, end, read)
-            pieces = list(_pieces(spans, points))
-            if pieces == one.pieces:
+        pieces = list(_pieces(spans, rules[0](spans, start, end, known)))
+        for rule, read in product(rules, _with_and_without(known)):
+            if one.pieces == list(_pieces(spans, rule(spans, start, end, read))):
                 self._remember(one, seen)
                 return
         for own, right in zip(one.pieces, pieces, strict=False):
@@ -155,7 +166,7 @@ class SplitBooks:
         return found if found is None or found.rates_wh is not None else found._replace(rates_wh=rates_wh)
 
     def _remember(self, one: Divided, seen: Mapping[Key, Seen]) -> None:
-        for line in one.lines[:-1]:
+        for line in one.lines:
             read = seen.get((one.meter_id, line.event_to or 0))
             if read is not None and read.rates_wh is None and line.to_rates_wh is not None:
                 self.unread.add((one.batch_seq, line.line_no))
@@ -177,10 +188,10 @@ def _said(piece: Piece) -> str:
 
 
 def _with_and_without(known: Sequence[Seen | None]) -> Iterator[list[Seen | None]]:
-    """What may have been known at the boundaries when they were charged, likely things first."""
-    filled = [place for place, one in enumerate(known) if one is not None and one.filled][:FILLED_MAX]
-    for kept in product((True, False), repeat=len(filled)):
-        gone = {place for place, there in zip(filled, kept, strict=True) if not there}
+    """What may have been known at the boundaries when they were charged, likely things first: all of it, none of it."""
+    filled = [place for place, one in enumerate(known) if one is not None and one.filled]
+    some = ([*compress(filled[:FILLED_MAX], gone)] for gone in product((0, 1), repeat=len(filled[:FILLED_MAX])))
+    for gone in chain([[]], [filled] if filled else [], islice(some, 1, None)):
         yield [None if place in gone else one for place, one in enumerate(known)]
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from server.domain.archive import Act, ArchiveFile, Standing, present, sealed_act
 from server.domain.heads import Head, chain_problems
-from server.domain.registers import splits_down
+from server.domain.registers import SplitRule, split_rule
 from server.domain.tariff_calendar import TariffCalendar
 from server.domain.verification import Findings, Installed, Mismatch, VerifyReport, note_rates
 from server.domain.verification_accounts import AccountBooks
@@ -64,6 +64,7 @@ class _Books:
             self._calendars,
             partial(books.registers_at, connection, estate_id),
             partial(books.first_showing, connection, estate_id),
+            partial(books.without_rates, connection, estate_id),
             archived_until(connection, estate_id),
         )
         self._long_archived = 0
@@ -100,10 +101,10 @@ class _Books:
         self._follow(window, passing=False)
         self.accounts.take(window.lines)
         batches, numbers = window.batches, window.batches.column("batch_seq")
-        down = [memo for memo in batches.names["memo"] if splits_down(memo)]
-        self.meters.take(
-            window.lines, numbers[batches.of_kind(VOID)].tolist(), numbers[batches.with_memo(*down)].tolist()
-        )
+        for rule in (SplitRule.NEAREST, SplitRule.DOWN):
+            memos = [memo for memo in batches.names["memo"] if split_rule(memo) is rule]
+            self.splits.named[rule] = frozenset(numbers[batches.with_memo(*memos)].tolist())
+        self.meters.take(window.lines, numbers[batches.of_kind(VOID)].tolist())
         self.settlements.take(window)
 
     def pass_by(self, window: Window) -> None:

@@ -37,6 +37,7 @@ from server.store.schema import (
 
 KEYS_AT_ONCE = 400  # two parameters each
 STRAYS_MAX = 100  # rows of one kind that belong nowhere; more of them say no more
+_ONCE = (*KNOWN, Verdict.REVOKED.value, Verdict.VOIDED.value)  # a reading is voided also where no charge ended at it
 
 
 def lines_after(connection: Connection, estate_id: str, batch_seq: int) -> list[int]:
@@ -231,11 +232,18 @@ def registers_at(
         own = query.where(
             reading.c.estate_id == estate_id,
             tuple_(reading.c.read_at, reading.c.meter_id).in_(wanted),
-            reading.c.verdict.in_((*KNOWN, Verdict.REVOKED.value)),
+            reading.c.verdict.in_(_ONCE),
         )
         for row in connection.execute(own):
             found[row[0], row[1]] = Seen(row[2], rates_of(row[4:8]), row[3] not in ACCEPTED)
     return found
+
+
+def without_rates(connection: Connection, estate_id: str, instants: Sequence[int]) -> set[tuple[str, int]]:
+    """The meters, each with the instant, whose accepted reading at one of these instants is of the total alone."""
+    absent = or_(*(reading.c[f"rate{number}_wh"].is_(None) for number in range(1, 5)))
+    query = registers_query(connection, estate_id, instants).where(absent)
+    return {(row[0], row[1]) for row in connection.execute(query)}
 
 
 def first_showing(connection: Connection, estate_id: str, meter_id: str, after: int, total_wh: int) -> Registers | None:
@@ -243,7 +251,7 @@ def first_showing(connection: Connection, estate_id: str, meter_id: str, after: 
     query = select(reading.c.read_at, *(reading.c[f"rate{number}_wh"] for number in range(1, 5))).where(
         reading.c.estate_id == estate_id, reading.c.meter_id == meter_id, reading.c.read_at > after,
         reading.c.total_wh == total_wh,
-        reading.c.verdict.in_((*KNOWN, Verdict.REVOKED.value, Verdict.VOIDED.value)),
+        reading.c.verdict.in_(_ONCE),
     )  # fmt: skip
     row = connection.execute(query.order_by(reading.c.read_at).limit(1)).first()
     return None if row is None else Registers(row[0], total_wh, rates_of(row[1:5]))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from core.reading import Verdict
 from core.tariff import tariff_from_dict
 from server.domain import billing
 from server.domain.billing import AccountState, Charging, Due, plan_steps
@@ -15,10 +16,11 @@ from server.domain.tariff_calendar import TariffCalendar
 from server.flows.bills import explain
 from server.store.engine import reader
 from server.store.writer import Writer
-from tests.server.books import HOUR, agrees, charge, read, reading, report
-from tests.server.estates import BY_RATES, ESTATE, SINGLE, household, plant
+from tests.server.books import HOUR, agrees, charge, read, reading, report, rows
+from tests.server.estates import BY_RATES, ESTATE, SINGLE, START_S, household, plant
 from tests.server.test_billing import MIDNIGHT_NOV, charges
 from tests.server.test_ledger import tamper
+from tests.server.test_voiding import take_back
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "tariff_golden.json"
 MIDNIGHT_DEC = MIDNIGHT_NOV + 30 * 24 * HOUR
@@ -95,7 +97,9 @@ def split(
 def as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """Charge by the rule and with the memo of earlier releases."""
     monkeypatch.setattr(billing, "boundary_registers", boundary_rounded_down)
-    monkeypatch.setattr("server.flows.billing.split_memo", lambda n: f"{n} steps split by time at a tariff boundary")
+    monkeypatch.setattr(
+        "server.flows.billing.split_memo", lambda n: f"{n} steps split by time at a tariff boundary" if n else ""
+    )
 
 
 @pytest.mark.parametrize("tariff_id", ["single", "tou"])
@@ -227,3 +231,78 @@ def test_invariant_03_the_rates_of_a_first_charge_follow_from_the_installation(e
     tamper(engine, "meter", "UPDATE meter SET start_rate2_wh = 1990")
     [found] = report(engine).mismatches
     assert found.detail == "from_rates_wh is 1000,2000,3000,4000, should be 1000,1990,3000,4000"
+
+
+def test_a_batch_that_names_no_rule_does_not_begin_the_present_one(
+    engine: Engine, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_before(monkeypatch)
+    planted(writer, "tou")
+    january = MIDNIGHT_DEC + 31 * 24 * HOUR
+    for group in (
+        [(MIDNIGHT_NOV - 60, 0)],
+        [(MIDNIGHT_NOV, 30), (MIDNIGHT_NOV + HOUR, 60)],  # two lines, both of them read
+        [(MIDNIGHT_DEC - 60, 60_000)],
+        [(MIDNIGHT_DEC + HOUR, 60_060)],  # a first part of less than 1 Wh
+        [(january - HOUR, 240_000)],
+        [(january + 2700, 241_200)],
+    ):
+        read(writer, *(reading(1, at, USED + wh, rates(wh // 3)) for at, wh in group))
+        charge(writer, group[-1][0])
+    memos = [one["memo"] for one in rows(engine, "batch") if one["kind"] == "charge"]
+    assert memos == ["", "", "", "", "", "1 steps split by time at a tariff boundary"]
+    agrees(engine)
+    with reader(engine) as connection:
+        for month in ("2026-10", "2026-11", "2026-12"):
+            assert explain(connection, ESTATE, f"H0001:{month}").differences == ()
+
+
+def test_invariant_03_a_batch_that_names_no_rule_is_held_to_the_present_one_once_another_has_named_it(
+    engine: Engine, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split(writer)
+    as_before(monkeypatch)
+    for at, wh in ((MIDNIGHT_DEC - 60, 60_000), (MIDNIGHT_DEC + HOUR, 60_040)):
+        read(writer, reading(1, at, USED + wh))
+        charge(writer, at)
+    [found] = report(engine).mismatches
+    assert f"should be {USED + 60_000} to {USED + 60_001} Wh" in found.detail
+
+
+def test_rates_that_were_estimated_where_a_charge_ends_agree(
+    engine: Engine, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planted(writer, "tou")
+    read(writer, reading(1, MIDNIGHT_NOV - HOUR, USED + 30, rates(10)))
+    charge(writer, MIDNIGHT_NOV - HOUR)
+    read(writer, reading(1, MIDNIGHT_NOV, USED + 90), reading(1, MIDNIGHT_NOV + HOUR, USED + 90, rates(30)))
+    assert charge(writer, MIDNIGHT_NOV + HOUR).estimated == 1
+    assert [one["event_to"] for one in charges(engine)][1:] == [START_S + MIDNIGHT_NOV]
+    agrees(engine)
+    tamper(engine, "reading", f"UPDATE reading SET rate2_wh = 2061 WHERE read_at = {START_S + MIDNIGHT_NOV + HOUR}")
+    assert any("should be" in one.detail for one in report(engine).mismatches)
+
+
+def test_a_reading_that_was_taken_back_explains_where_a_charge_begins(engine: Engine, writer: Writer) -> None:
+    planted(writer)
+    read(writer, reading(1, MIDNIGHT_NOV - 900, USED))
+    charge(writer, MIDNIGHT_NOV - 900)
+    read(writer, reading(1, MIDNIGHT_NOV, USED), reading(1, MIDNIGHT_NOV + HOUR, USED + 40))
+    charge(writer, MIDNIGHT_NOV + HOUR)
+    take_back(writer, MIDNIGHT_NOV)
+    assert [one["verdict"] for one in rows(engine, "reading")].count("voided") == 1
+    agrees(engine)
+    with reader(engine) as connection:
+        assert explain(connection, ESTATE, "H0001:2026-11").differences == ()
+
+
+def test_a_charge_over_many_boundaries_agrees_when_each_was_read_later(engine: Engine, writer: Writer) -> None:
+    planted(writer)
+    months = [int((local(f"2026-{month}-01")) - START_S) for month in (11, 12)]
+    months += [local(f"2027-0{month}-01") - START_S for month in range(1, 6)]
+    for at, wh in ((months[0] - HOUR, 0), (months[-1] + HOUR, 700_000)):
+        read(writer, reading(1, at, USED + wh))
+        charge(writer, at)
+    healed = [reading(1, at, USED + 1000 + 90_000 * number) for number, at in enumerate(months)]
+    assert set(read(writer, *healed)) == {Verdict.FILLED}
+    agrees(engine)
