@@ -55,7 +55,7 @@ check: setup
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
-	@$(PY) -m mypy.stubtest core._crc core._deduct core._isa core._scan core._frame core._roofline sim._load server.store._rows server.store._copy server.store._links
+	@$(PY) -m mypy.stubtest core._crc core._deduct core._isa core._scan core._frame core._roofline sim._load server.store._rows server.store._copy server.store._sqlite server.store._links
 	@$(VENV)/bin/lint-imports --no-cache
 	@$(PY) -m pytest -q tests/house
 

@@ -43,7 +43,7 @@ EXTENSIONS += [
         include_dirs=["server/store"],
         extra_compile_args=COMPILE_ARGS,
     )
-    for name in ("_rows", "_copy", "_links")
+    for name in ("_rows", "_copy", "_sqlite", "_links")
 ]
 
 setup(

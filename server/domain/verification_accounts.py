@@ -26,14 +26,28 @@ class Grouped:
         self.first = np.ones(len(numbers), np.bool_)
         np.not_equal(self.numbers[1:], self.numbers[:-1], out=self.first[1:])
         self.last = np.roll(self.first, -1)
+        self._alone = bool(self.first.all())  # no group has more than one row
+        self._places = run_of(self.numbers if self._alone else self.numbers[self.last])
 
     def before(self, values: Words, standing: Words) -> Words:
-        """What stood before each row: the value of the row before it, or `standing` of its group."""
-        return np.where(self.first, standing[self.numbers], np.roll(values, 1))
+        """What stood before each row: the value of the row before it, or `standing` of its group.
+
+        Both may have several rows of values.
+        """
+        if self._alone:
+            return standing[..., self._places].copy()
+        return np.where(self.first, standing[..., self.numbers], np.roll(values, 1, axis=-1))
 
     def keep(self, values: Words, standing: Words) -> None:
         """Let each group stand at its last value."""
-        standing[self.numbers[self.last]] = values[self.last]
+        standing[..., self._places] = values if self._alone else values[..., self.last]
+
+
+def run_of(rows: Words) -> Words | slice:
+    """The same rows as a slice, which copies nothing, where each is the one after the row before."""
+    if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all():
+        return slice(int(rows[0]), int(rows[-1]) + 1)
+    return rows
 
 
 def places_of(names: Sequence[str], places: Mapping[str, int]) -> Words:
@@ -88,16 +102,16 @@ class AccountBooks:
         self._version = _grown(self._version, size)
         self._begin()
         groups = Grouped(lines["account_id"])
-        order = groups.order
-        amount, charge = lines["amount_fen"][order], lines["charge_nf"][order]
+        order, run = groups.order, run_of(groups.order)
+        amount, charge = lines["amount_fen"][run], lines["charge_nf"][run]
         balance, residue, version = (
-            lines[name][order] for name in ("balance_after_fen", "residue_after_nf", "account_version")
+            lines[name][run] for name in ("balance_after_fen", "residue_after_nf", "account_version")
         )
         standing = [
             groups.before(values, own)
             for values, own in ((balance, self._balance), (residue, self._residue), (version, self._version))
         ]
-        charged = (lines["meter_id"][order] >= 0) | (charge != 0)
+        charged = (lines["meter_id"][run] >= 0) | (charge != 0)
         owed = np.where(charged, charge + standing[1], 0)
         posted = (owed + NF_PER_FEN // 2) // NF_PER_FEN
         right = (

@@ -21,7 +21,7 @@ from server.domain.line_words import ABSENT, RATE_COUNT, LineWords, Words
 from server.domain.registers import NO_RATES, Registers, rates_from
 from server.domain.tariff_calendar import TariffCalendar
 from server.domain.verification import Ended, Findings, Installed, MeterChain, Reached
-from server.domain.verification_accounts import HALF_MAX, Grouped, places_of
+from server.domain.verification_accounts import HALF_MAX, Grouped, places_of, run_of
 from server.domain.verification_meters import HOUSEHOLD, Cursors, InstallationEnd, Installations
 from server.domain.verification_splits import Divided, SplitBooks
 from server.domain.verification_terms import UNKNOWN, TermsTable
@@ -165,22 +165,24 @@ class MeterBooks:
     def _follow(self, lines: LineWords, rows: Words, places: Words) -> None:
         groups = Grouped(places)
         order, meter = rows[groups.order], groups.numbers
+        run = run_of(order)
         own = {
-            name: lines[name][order]
+            name: lines[name][run]
             for name in ("from_wh", "to_wh", "event_from", "event_to", "tier_from_wh", "charge_nf", "read_wh")
         }
-        before, after = lines.rates("from_rates_wh")[:, order], lines.rates("to_rates_wh")[:, order]
+        before, after = lines.rates("from_rates_wh")[:, run], lines.rates("to_rates_wh")[:, run]
         self.by_rates += int((after[0] != ABSENT).sum())
-        back = np.isin(lines["batch_seq"][order], self._mirrored)
-        terms = self._terms.numbers(lines["tariff_id"][order], own["event_from"], lines.names["tariff_id"].texts)
+        back = np.isin(lines["batch_seq"][run], self._mirrored)
+        terms = self._terms.numbers(lines["tariff_id"][run], own["event_from"], lines.names["tariff_id"].texts)
         table = self._terms.table()
         by_rates, at_end = table.by_rates[terms], own["event_to"] == table.end[terms]
-        steps = np.where(by_rates, after - before, 0) % REGISTER_MODULUS_WH
-        steps[0] = np.where(by_rates, steps[0], (own["to_wh"] - own["from_wh"]) % REGISTER_MODULUS_WH)
+        span, step = own["event_to"] - own["event_from"], (own["to_wh"] - own["from_wh"]) % REGISTER_MODULUS_WH
+        steps = np.where(by_rates, (after - before) % REGISTER_MODULUS_WH, 0) if by_rates.any() else step[np.newaxis]
+        steps[0] = np.where(by_rates, steps[0], step)
         moved = steps.sum(axis=0) * self._ratio[meter]
         period, counter = table.period_start[terms], own["tier_from_wh"] + np.where(back, 0, moved)
         reached = np.where(back, own["event_from"], own["event_to"])
-        rates = np.stack([groups.before(new, old) for new, old in zip(after, self._rates, strict=True)])
+        rates = groups.before(after, self._rates)
         begun = (rates[0] == ABSENT) & (own["event_from"] == self.meters.words[4][meter])
         standing = (
             groups.before(own["to_wh"], self._total),
@@ -191,7 +193,6 @@ class MeterBooks:
         )
         exact = table.charge(terms, steps, own["tier_from_wh"], counter, self._ratio[meter])
         estimated = (own["read_wh"] == ABSENT) & at_end
-        span, step = own["event_to"] - own["event_from"], (own["to_wh"] - own["from_wh"]) % REGISTER_MODULUS_WH
         rates_follow = (before == standing[2]) | (before == ABSENT) | (standing[2] == ABSENT)
         right = (
             (terms != UNKNOWN)
@@ -206,7 +207,7 @@ class MeterBooks:
             & rates_follow.all(axis=0)
             & (~by_rates | ((before != ABSENT) & (after != ABSENT)).all(axis=0))
             & (own["tier_from_wh"] == np.where(standing[3] == period, standing[4], 0))
-            & (lines["tier_period_start"][order] == period)
+            & (lines["tier_period_start"][run] == period)
             & (own["charge_nf"] == exact)
             & (estimated | (own["to_wh"] == own["read_wh"]))
             & (own["to_wh"] != ABSENT)
@@ -228,8 +229,7 @@ class MeterBooks:
         for values, kept in ((own["to_wh"], self._total), (reached, self._at), (period, self._period)):
             groups.keep(values, kept)
         groups.keep(counter, self._counter)
-        for rates, kept in zip(after, self._rates, strict=True):
-            groups.keep(rates, kept)
+        groups.keep(after, self._rates)
         np.add.at(self._charged, meter, step)
         np.add.at(self._lines, meter, 1)
 

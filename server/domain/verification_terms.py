@@ -37,9 +37,14 @@ class TermsArrays:
     tier_limits: Words
 
     def charge(self, terms: Words, steps: Words, before_wh: Words, after_wh: Words, ratio: Words) -> Words:
-        """Charges in nanofen: each register at its price, and beyond each limit the step of the tier."""
-        charge: Words = (steps * self.prices[:, terms]).sum(axis=0) * ratio
+        """Charges in nanofen: each register at its price, and beyond each limit the step of the tier.
+
+        steps : int64[4, n], or int64[1, n] where none goes by rates.
+        """
+        charge: Words = (steps * self.prices[: len(steps), terms]).sum(axis=0) * ratio
         for step, limit in zip(self.tier_steps, self.tier_limits, strict=True):
+            if not step.any():
+                continue
             beyond = np.maximum(after_wh, limit[terms]) - np.maximum(before_wh, limit[terms])
             charge = charge + step[terms] * beyond
         return charge
@@ -89,10 +94,11 @@ class TermsTable:
     def numbers(self, tariffs: Words, at_s: Words, names: Sequence[str]) -> Words:
         """The number of the terms that price energy used from `at_s` on, for each (tariff, instant)."""
         found = np.zeros(len(tariffs), np.int64)
-        for tariff in np.unique(tariffs):
+        alike = len(tariffs) > 0 and bool((tariffs == tariffs[0]).all())
+        for tariff in tariffs[:1] if alike else np.unique(tariffs):
             calendar = self._calendars.get(names[tariff]) if tariff >= 0 else None
             if calendar is not None:
-                own = np.flatnonzero(tariffs == tariff)
+                own = slice(None) if alike else tariffs == tariff
                 found[own] = self._of_tariff(calendar, at_s[own])
         return found
 
@@ -109,6 +115,8 @@ class TermsTable:
             if starts[-1] > most:
                 break
         numbers.append(UNKNOWN)
+        if len(starts) > 1 and starts[1] > most:
+            return np.full(len(at_s), numbers[1], np.int64)
         places = np.searchsorted(np.array(starts, np.int64), at_s, side="right")
         return np.array(numbers, np.int64)[places]
 

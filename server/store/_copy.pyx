@@ -96,10 +96,12 @@ cdef class CopyRows:
         self, const uint8_t *at, Py_ssize_t size, int64_t[:, ::1] out, Py_ssize_t first
     ) noexcept nogil:
         cdef const uint8_t *end = at + size
-        cdef Py_ssize_t row = first, column, word
+        cdef Py_ssize_t row = first, column, step = out.shape[1]
         cdef uint16_t count
         cdef uint32_t length
-        cdef int step
+        cdef int words
+        cdef int64_t *cell
+        cdef int64_t *odd
         while end - at >= 2:
             count = <uint16_t>at[0] << 8 | at[1]
             at += 2
@@ -107,28 +109,27 @@ cdef class CopyRows:
                 return row - first
             if count != self._rows._columns or row == out.shape[1]:
                 return -1
-            word, out[self._rows.width - 1, row] = 0, 0
+            cell, odd = &out[0, row], &out[self._rows.width - 1, row]
+            odd[0] = 0
             for column in range(self._rows._columns):
                 if end - at < 4:
                     return -1
                 length = _big32(at)
                 at += 4
                 if length == <uint32_t>0xFFFFFFFF:
-                    step = self._rows._other(column, none(), True, out, word, row)
+                    words = self._rows.put_other(column, none(), True, cell, step, odd)
                 elif end - at < <Py_ssize_t>length:
                     return -1
                 elif self._rows._kinds[column] == b"q":
                     if length != 8:
                         return -1
-                    step = self._rows._other(
-                        column, <int64_t>(<uint64_t>_big32(at) << 32 | _big32(at + 4)), False, out, word, row
-                    )
+                    cell[0], words = <int64_t>(<uint64_t>_big32(at) << 32 | _big32(at + 4)), 1
                     at += length
                 else:
-                    step = self._rows._text(column, at, length, out, word, row)
+                    words = self._rows.put_text(column, at, length, cell, step, odd)
                     at += length
-                if step < 0:
+                if words < 0:
                     return NO_MEMORY
-                word += step
+                cell += words * step
             row += 1
         return row - first

@@ -1,4 +1,4 @@
-# cython: boundscheck=False, wraparound=False, auto_pickle=False
+# cython: boundscheck=False, wraparound=False, cdivision=True, auto_pickle=False
 """What is done to words of rows without a Python object a row: joining them, giving their texts the numbers of other
 rows, and working out the hashes of lines and seals once more.
 
@@ -7,7 +7,6 @@ again whatever is not found right here.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
-from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcmp, memcpy
 
@@ -182,8 +181,21 @@ cdef bint _same_hex(const uint8_t *digest, const uint8_t *text) noexcept nogil:
 
 
 cdef void _add_number(e645_sha *own, int64_t value) noexcept nogil:
-    cdef char[NUMBER_MAX] text
-    e645_sha_add(own, <uint8_t *>text, snprintf(text, NUMBER_MAX, b"%lld\n", <long long>value))
+    """A number in digits, and the end of its line."""
+    cdef uint8_t[NUMBER_MAX] text
+    cdef size_t at = NUMBER_MAX - 1
+    cdef uint64_t left = 0 - <uint64_t>value if value < 0 else <uint64_t>value
+    text[at] = 10
+    while True:
+        at -= 1
+        text[at] = <uint8_t>(48 + left % 10)
+        left //= 10
+        if not left:
+            break
+    if value < 0:
+        at -= 1
+        text[at] = 45
+    e645_sha_add(own, text + at, NUMBER_MAX - at)
 
 
 cdef bint _add_text(e645_sha *own, const uint8_t *text, size_t size) noexcept nogil:

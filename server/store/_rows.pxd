@@ -42,12 +42,10 @@ cdef class Rows:
     cdef size_t _blob_used
     cdef size_t _blob_room
 
-    cdef int _text(
-        self, Py_ssize_t column, const uint8_t *text, size_t size, int64_t[:, ::1] out, Py_ssize_t word, Py_ssize_t row
+    cdef int put_text(
+        self, Py_ssize_t column, const uint8_t *text, size_t size, int64_t *at, Py_ssize_t step, int64_t *odd
     ) noexcept nogil
-    cdef int _keep(
-        self, const uint8_t *text, size_t size, int64_t[:, ::1] out, Py_ssize_t word, Py_ssize_t row
+    cdef int put_other(
+        self, Py_ssize_t column, int64_t value, bint null, int64_t *at, Py_ssize_t step, int64_t *odd
     ) noexcept nogil
-    cdef int _other(
-        self, Py_ssize_t column, int64_t value, bint null, int64_t[:, ::1] out, Py_ssize_t word, Py_ssize_t row
-    ) noexcept nogil
+    cdef int _keep(self, const uint8_t *text, size_t size, int64_t *at, Py_ssize_t step) noexcept nogil

@@ -4,7 +4,6 @@ from typing_extensions import disjoint_base
 
 __pyx_capi__: dict[str, Any]
 ABSENT: int
-FUNCTIONS: tuple[str, ...]
 
 @disjoint_base
 class Rows:
@@ -15,8 +14,3 @@ class Rows:
     def count(self, column: int) -> int: ...
     def fill(self, rows: list[tuple[Any, ...]], out: Any) -> int: ...
     def names(self, column: int, first: int = 0) -> list[bytes]: ...
-
-@disjoint_base
-class SqliteRows:
-    def __new__(cls, rows: Rows, functions: tuple[int, ...], path: bytes, sql: bytes) -> SqliteRows: ...
-    def fill(self, out: Any) -> int: ...

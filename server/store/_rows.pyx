@@ -14,27 +14,9 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp, memcpy
 
 ABSENT = -(2**63)
-FUNCTIONS = (
-    "sqlite3_open_v2", "sqlite3_prepare_v2", "sqlite3_step", "sqlite3_column_type", "sqlite3_column_int64",
-    "sqlite3_column_text", "sqlite3_column_bytes", "sqlite3_finalize", "sqlite3_close", "sqlite3_errmsg",
-)
 cdef enum:
-    SQLITE_OK = 0
-    SQLITE_ROW = 100
-    SQLITE_DONE = 101
-    SQLITE_INTEGER = 1
-    SQLITE_TEXT = 3
-    SQLITE_NULL = 5
-    OPEN_READONLY_NOMUTEX = 0x8001
     FIRST_SLOTS = 1024
 
-ctypedef int (*OpenV2)(const char *, void **, int, const char *) noexcept nogil
-ctypedef int (*PrepareV2)(void *, const char *, int, void **, const char **) noexcept nogil
-ctypedef int (*OfStatement)(void *) noexcept nogil
-ctypedef int (*OfColumn)(void *, int) noexcept nogil
-ctypedef int64_t (*ColumnInt64)(void *, int) noexcept nogil
-ctypedef const uint8_t *(*ColumnText)(void *, int) noexcept nogil
-ctypedef const char *(*ErrorMessage)(void *) noexcept nogil
 
 cdef inline uint64_t _hash(const uint8_t *text, size_t size) noexcept nogil:
     cdef uint64_t value = 14695981039346656037u
@@ -184,56 +166,60 @@ cdef class Rows:
 
     def fill(self, list rows not None, int64_t[:, ::1] out not None) -> int:
         """Take rows that the driver has fetched as tuples; ValueError when they are not what was asked for."""
-        cdef Py_ssize_t row = 0, column, word
-        cdef int step
+        cdef Py_ssize_t row = 0, column, step = out.shape[1]
+        cdef int words
         cdef bytes text
+        cdef int64_t *at
+        cdef int64_t *odd
         if out.shape[0] != self.width or out.shape[1] < len(rows):
             raise ValueError(f"{len(rows)} rows of {self.width} words do not fit into {out.shape[0]} by {out.shape[1]}")
         for values in rows:
             if len(values) != self._columns:
                 raise ValueError(f"{len(values)} columns, not {self._columns}")
-            word, out[self.width - 1, row] = 0, 0
+            at, odd = &out[0, row], &out[self.width - 1, row]
+            odd[0] = 0
             for column in range(self._columns):
                 value = values[column]
                 if isinstance(value, str):
                     text = value.encode()
-                    step = self._text(column, text, len(text), out, word, row)
+                    words = self.put_text(column, text, len(text), at, step, odd)
                 elif isinstance(value, int):
-                    step = self._other(column, value, False, out, word, row)
+                    words = self.put_other(column, value, False, at, step, odd)
                 else:
-                    step = self._other(column, none(), True, out, word, row)
-                    out[self.width - 1, row] += value is not None
-                if step < 0:
+                    words = self.put_other(column, none(), True, at, step, odd)
+                    odd[0] += value is not None
+                if words < 0:
                     raise MemoryError
-                word += step
+                at += words * step
             row += 1
         return row
 
-    cdef int _text(
-        self, Py_ssize_t column, const uint8_t *text, size_t size, int64_t[:, ::1] out, Py_ssize_t word, Py_ssize_t row
+    cdef int put_text(
+        self, Py_ssize_t column, const uint8_t *text, size_t size, int64_t *at, Py_ssize_t step, int64_t *odd
     ) noexcept nogil:
-        """Put a text into its words; the number of words, negative without memory. `out` ends with the odd word."""
-        cdef int64_t found[RATES]
+        """Put a text into its words, the first of which is `at` and each next one `step` further; count what is `odd`.
+
+        The number of words, negative without memory.
+        """
+        cdef int64_t[RATES] found
         cdef int i
         if self._kinds[column] == b"t":
-            out[word, row] = number_of(self._names[column], text, size)
-            return -1 if out[word, row] < 0 else 1
+            at[0] = number_of(self._names[column], text, size)
+            return -1 if at[0] < 0 else 1
         if self._kinds[column] == b"b":
-            return self._keep(text, size, out, word, row)
+            return self._keep(text, size, at, step)
         if self._kinds[column] == b"q":
-            out[word, row] = none()
-            out[self.width - 1, row] += 1
+            at[0] = none()
+            odd[0] += 1
             return 1
         if not _rates(text, size, found):
             found[0] = found[1] = found[2] = found[3] = none()
-            out[self.width - 1, row] += 1
+            odd[0] += 1
         for i in range(RATES):
-            out[word + i, row] = found[i]
+            at[i * step] = found[i]
         return RATES
 
-    cdef int _keep(
-        self, const uint8_t *text, size_t size, int64_t[:, ::1] out, Py_ssize_t word, Py_ssize_t row
-    ) noexcept nogil:
+    cdef int _keep(self, const uint8_t *text, size_t size, int64_t *at, Py_ssize_t step) noexcept nogil:
         """Put a text behind those of the blob; the number of words, negative without memory."""
         cdef void *more
         if self._blob_used + size > self._blob_room or self._blob is NULL:
@@ -242,107 +228,23 @@ cdef class Rows:
                 return -1
             self._blob, self._blob_room = <uint8_t *>more, 2 * (self._blob_used + size) + 1
         memcpy(self._blob + self._blob_used, text, size)
-        out[word, row], out[word + 1, row] = self._blob_used, size
+        at[0], at[step] = self._blob_used, size
         self._blob_used += size
         return 2
 
-    cdef int _other(
-        self, Py_ssize_t column, int64_t value, bint null, int64_t[:, ::1] out, Py_ssize_t word, Py_ssize_t row
+    cdef int put_other(
+        self, Py_ssize_t column, int64_t value, bint null, int64_t *at, Py_ssize_t step, int64_t *odd
     ) noexcept nogil:
-        """Put a number or NULL into its words; the number of words."""
+        """The same for a number or NULL."""
         cdef int i, words
         if self._kinds[column] == b"q":
-            out[word, row] = none() if null else value
+            at[0] = none() if null else value
             return 1
-        out[self.width - 1, row] += not null
+        odd[0] += not null
         if self._kinds[column] == b"t":
-            out[word, row] = -1
+            at[0] = -1
             return 1
         words = 2 if self._kinds[column] == b"b" else RATES
         for i in range(words):
-            out[word + i, row] = none()
+            at[i * step] = none()
         return words
-
-
-cdef class SqliteRows:
-    """A query on a read-only connection of its own, through the C interface; OSError with what SQLite says."""
-
-    cdef Rows _rows
-    cdef void *_database
-    cdef void *_statement
-    cdef PrepareV2 _prepare
-    cdef OfStatement _step, _finalize, _close
-    cdef OfColumn _type, _bytes
-    cdef ColumnInt64 _int64
-    cdef ColumnText _text
-    cdef ErrorMessage _message
-
-    def __cinit__(self, Rows rows not None, tuple functions not None, bytes path not None, bytes sql not None):
-        """`functions`: addresses in the order of FUNCTIONS."""
-        cdef list at = list(functions)
-        cdef OpenV2 opened = <OpenV2><uintptr_t>at[0]
-        self._rows = rows
-        self._prepare = <PrepareV2><uintptr_t>at[1]
-        self._step = <OfStatement><uintptr_t>at[2]
-        self._type = <OfColumn><uintptr_t>at[3]
-        self._int64 = <ColumnInt64><uintptr_t>at[4]
-        self._text = <ColumnText><uintptr_t>at[5]
-        self._bytes = <OfColumn><uintptr_t>at[6]
-        self._finalize = <OfStatement><uintptr_t>at[7]
-        self._close = <OfStatement><uintptr_t>at[8]
-        self._message = <ErrorMessage><uintptr_t>at[9]
-        if opened(path, &self._database, OPEN_READONLY_NOMUTEX, NULL) != SQLITE_OK:
-            raise self._failure()
-        if self._prepare(self._database, sql, -1, &self._statement, NULL) != SQLITE_OK:
-            raise self._failure()
-
-    def __dealloc__(self):
-        if self._statement is not NULL:
-            self._finalize(self._statement)
-        if self._database is not NULL:
-            self._close(self._database)
-
-    cdef object _failure(self):
-        return OSError((<bytes>self._message(self._database)).decode("utf-8", "replace"))
-
-    def fill(self, int64_t[:, ::1] out not None) -> int:
-        """Take rows until `out` (width by rows) is full; fewer rows mean that there are no more."""
-        cdef Py_ssize_t row
-        if out.shape[0] != self._rows.width:
-            raise ValueError(f"rows have {self._rows.width} words, not {out.shape[0]}")
-        with nogil:
-            row = self._fill(out)
-        if row == -1:
-            raise self._failure()
-        if row == -2:
-            raise MemoryError
-        return row
-
-    cdef Py_ssize_t _fill(self, int64_t[:, ::1] out) noexcept nogil:
-        cdef Py_ssize_t row, column, word
-        cdef int kind, code, step
-        cdef const uint8_t *text
-        for row in range(out.shape[1]):
-            code = self._step(self._statement)
-            if code == SQLITE_DONE:
-                return row
-            if code != SQLITE_ROW:
-                return -1
-            word, out[self._rows.width - 1, row] = 0, 0
-            for column in range(self._rows._columns):
-                kind = self._type(self._statement, <int>column)
-                if kind == SQLITE_TEXT:
-                    text = self._text(self._statement, <int>column)
-                    step = self._bytes(self._statement, <int>column)
-                    step = self._rows._text(column, text, step, out, word, row)
-                elif kind == SQLITE_INTEGER:
-                    step = self._rows._other(
-                        column, self._int64(self._statement, <int>column), False, out, word, row
-                    )
-                else:
-                    step = self._rows._other(column, none(), True, out, word, row)
-                    out[self._rows.width - 1, row] += kind != SQLITE_NULL
-                if step < 0:
-                    return -2
-                word += step
-        return out.shape[1]

@@ -21,6 +21,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from server.errors import ConfigError, StorageUnavailable
+from server.store import sqlite_library
 
 BUSY_TIMEOUT_MS = 10_000
 CACHED_STATEMENTS = 512  # of one SQLite connection: more than there are different queries
@@ -92,6 +93,7 @@ def _open_sqlite(url: str) -> Engine:
 
     The connection used last is taken first, since its statements and pages are still there.
     """
+    sqlite_library.prepare()
     same_file = _FileWatch(url.removeprefix("sqlite:///"))
     engine = _sqlite_pool(url, same_file, (f"wal_autocheckpoint={LOG_PAGES_MAX}",) if _one_may_copy_beside() else ())
     reading = _reading[engine] = _sqlite_pool(url, same_file, ("query_only=ON",))

@@ -1,7 +1,7 @@
 """All rows of a query as columns of int64, on either database, without a Python object a value.
 
 See `server.store._rows` for what the words of a row are. SQLite is read through a second, read-only connection of the
-same library, so a transaction that writes is read through its own connection instead; PostgreSQL answers with a
+same library, or where only the caller's transaction sees what is asked for, through its own; PostgreSQL answers with a
 binary COPY inside the caller's transaction, which nobody else may use meanwhile.
 """
 
@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import psycopg
-import pysqlite3._sqlite3 as driver
 from numpy.typing import NDArray
 from psycopg.pq import ExecStatus, TransactionStatus
 from sqlalchemy import Connection, Select
@@ -21,14 +20,16 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from server.errors import StorageUnavailable
 from server.store import _copy
-from server.store._rows import FUNCTIONS, Rows, SqliteRows
+from server.store._rows import Rows
+from server.store._sqlite import HANDLE, SqliteRows
 from server.store.engine import BEGIN_OPTION
+from server.store.sqlite_library import functions
 
 Words = NDArray[np.int64]
 
 __all__ = ["Rows", "Words", "all_rows", "file_rows", "named_rows", "rows_within"]
 
-FETCHED_AT_ONCE = 8_192  # rows of the driver that are Python objects at a time
+FETCHED_AT_ONCE = 8_192  # rows for which room is made when there were more than expected
 
 
 def all_rows(connection: Connection, query: "Select[Any]", rows: Rows, expected: int) -> Words:
@@ -40,8 +41,8 @@ def all_rows(connection: Connection, query: "Select[Any]", rows: Rows, expected:
         if connection.dialect.name == "postgresql":
             return _copied(connection, query, rows, expected)
         if BEGIN_OPTION in connection.get_execution_options():
-            return _fetched(connection, query, rows)
-        return _stepped(str(connection.engine.url.database), query, rows, expected)
+            return _stepped_within(connection, query, rows, expected)
+        return _stepped(str(connection.engine.url.database).encode(), query, rows, expected)
     except (OSError, ValueError, connection.dialect.loaded_dbapi.Error) as error:
         raise StorageUnavailable(f"the journal cannot be read ({error}); check the database") from error
 
@@ -61,44 +62,41 @@ def rows_within(connection: Connection, query: "Select[Any]", rows: Rows) -> Wor
     try:
         if connection.dialect.name == "postgresql":
             return _copied(connection, query, rows, FETCHED_AT_ONCE)
-        return _fetched(connection, query, rows)
-    except (ValueError, connection.dialect.loaded_dbapi.Error) as error:
+        return _stepped_within(connection, query, rows, FETCHED_AT_ONCE)
+    except (OSError, ValueError, connection.dialect.loaded_dbapi.Error) as error:
         raise StorageUnavailable(f"the books cannot be read ({error}); check the database") from error
 
 
 def file_rows(path: Path, query: "Select[Any]", rows: Rows, expected: int) -> Words:
     """The same from an SQLite file that is not the database; StorageUnavailable when it cannot be read."""
     try:
-        return _stepped(str(path), query, rows, expected)
+        return _stepped(str(path).encode(), query, rows, expected)
     except (OSError, ValueError) as error:
         raise StorageUnavailable(f"{path} cannot be read ({error}); take another copy of it") from error
 
 
-def _stepped(path: str, query: "Select[Any]", rows: Rows, expected: int) -> Words:
+def _stepped(source: bytes | int, query: "Select[Any]", rows: Rows, expected: int) -> Words:
+    """Rows of a file, or of what the connection of this handle sees."""
     text = str(query.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
-    source = SqliteRows(rows, _functions(), path.encode(), text.encode())
+    own = SqliteRows(rows, functions(), source, text.encode())
     parts = [np.empty((rows.width, expected + 1), np.int64)]
-    while (count := source.fill(parts[-1])) == parts[-1].shape[1]:
+    while (count := own.fill(parts[-1])) == parts[-1].shape[1]:
         parts.append(np.empty((rows.width, FETCHED_AT_ONCE), np.int64))
     return _together(parts, count)
+
+
+def _stepped_within(connection: Connection, query: "Select[Any]", rows: Rows, expected: int) -> Words:
+    """Rows of the connection's transaction."""
+    if not connection.in_transaction():
+        connection.begin()
+    driver_connection: Any = connection.connection.driver_connection
+    return _stepped(driver_connection.execute(HANDLE).fetchone()[0], query, rows, expected)
 
 
 def _together(parts: list[Words], count: int) -> Words:
     """Parts one behind the other, of the last of them only `count` rows."""
     parts[-1] = parts[-1][:, :count]
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
-
-
-def _fetched(connection: Connection, query: "Select[Any]", rows: Rows) -> Words:
-    text = str(query.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
-    if not connection.in_transaction():
-        connection.begin()
-    driver_connection: Any = connection.connection.driver_connection
-    cursor, parts = driver_connection.execute(text), [np.empty((rows.width, 0), np.int64)]
-    while found := cursor.fetchmany(FETCHED_AT_ONCE):
-        parts.append(np.empty((rows.width, len(found)), np.int64))
-        rows.fill(found, parts[-1])
-    return np.concatenate(parts, axis=1)
 
 
 def _copied(connection: Connection, query: "Select[Any]", rows: Rows, expected: int) -> Words:
@@ -126,13 +124,6 @@ def _received(pgconn: Any, text: str, rows: Rows, expected: int) -> Words:
         if ended.status != ExecStatus.COMMAND_OK:
             raise ValueError(ended.error_message.decode("utf-8", "replace").strip())
     return _together(parts, count)
-
-
-@cache
-def _functions() -> tuple[int, ...]:
-    """Addresses of SQLite's functions in the library that the driver uses, so that locks are shared with it."""
-    library = ctypes.CDLL(driver.__file__)
-    return tuple(ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0 for name in FUNCTIONS)
 
 
 @cache

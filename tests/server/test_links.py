@@ -38,9 +38,9 @@ LINES = [
     Line(2, "opening", -7, -(2**63) + 1, 1),
 ]
 HEADERS = [
-    (1, "charge", 5, -6, "charge:1", "ab" * 32, 2, 5, "system", ""),
+    (1, "charge", 0, -(2**63) + 1, "charge:1", "ab" * 32, 2, 5, "system", ""),
     (2, "opening", 5, 6, 'opening:"H1"', "", 0, 0, "system", "a plain reason"),
-    (3, "opening", 5, 6, "opening:H2", "", 2, 7, "system", "a plain reason"),
+    (3, "opening", 2**63 - 1, -10, "opening:H2", "", 2, 7, "system", "a plain reason"),
 ]
 SPANS = [(0, 2), (2, 2), (2, 4)]
 

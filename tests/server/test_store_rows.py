@@ -12,9 +12,11 @@ from server.domain.line_words import OFFSETS, WIDTH
 from server.errors import StorageUnavailable
 from server.store._copy import CopyRows
 from server.store._links import number_texts, take_by_pair
-from server.store._rows import ABSENT, Rows, SqliteRows
+from server.store._rows import ABSENT, Rows
+from server.store._sqlite import SqliteRows
 from server.store.engine import begin_writing, reader
-from server.store.rows import _functions, all_rows
+from server.store.rows import all_rows
+from server.store.sqlite_library import functions
 from server.store.verification_windows import Journal, _in_order
 from server.store.writer import Writer
 from tests.server.books import HOUR, charge, read, reading, top_up
@@ -62,6 +64,10 @@ def test_every_way_to_read_says_the_same(probed: Engine) -> None:
         small = [taken(connection, expected)[0] for expected in (0, 1, 7, 8)]
     with begin_writing(probed) as connection, connection.begin():
         inside, inside_names = taken(connection)
+        connection.execute(PROBE.insert().values(number=12, name="c"))
+        assert taken(connection)[1] == [*names, b"c"]
+        with reader(probed) as other:
+            assert taken(other)[1] == names
     assert all((words == other).all() for other in (*small, inside))
     assert names == inside_names
     by_number = {int(number): column for column, number in enumerate(words[0])}
@@ -190,9 +196,9 @@ def test_what_is_no_such_row_is_refused(tmp_path: Path, sqlite_engine: Engine) -
     with pytest.raises(ValueError, match="2 words"):
         Rows("q").fill([(1,)], np.empty((3, 1), np.int64))
     with pytest.raises(OSError, match="unable to open"):
-        SqliteRows(Rows("q"), _functions(), str(tmp_path / "absent.db").encode(), b"SELECT 1")
+        SqliteRows(Rows("q"), functions(), str(tmp_path / "absent.db").encode(), b"SELECT 1")
     with pytest.raises(OSError, match="no such table"), sqlite_engine.connect():
-        SqliteRows(Rows("q"), _functions(), str(sqlite_engine.url.database).encode(), b"SELECT 1 FROM absent")
+        SqliteRows(Rows("q"), functions(), str(sqlite_engine.url.database).encode(), b"SELECT 1 FROM absent")
     with reader(sqlite_engine) as connection, pytest.raises(StorageUnavailable, match="cannot be read"):
         all_rows(connection, select(PROBE), Rows("qtrq"), 1)
 

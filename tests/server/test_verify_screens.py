@@ -13,6 +13,7 @@ from server.domain.heads import Head
 from server.domain.ledger import GENESIS, Line, chain_hash, sealed_header
 from server.domain.line_words import COLUMNS, KINDS, NAMES, LineWords, Names, hash_of_lines
 from server.domain.verification import Findings
+from server.domain.verification_accounts import Grouped, run_of
 from server.domain.verification_openings import plain_openings
 from server.flows.verification_batches import AMOUNT_MAX_FEN, BatchBooks
 from server.flows.verification_credits import CreditBooks
@@ -119,6 +120,30 @@ def test_a_seal_after_one_that_lacks_or_that_follows_another_is_told() -> None:
 def test_a_head_that_names_another_hash_is_told() -> None:
     [said] = Estate().told([Head("one", 2, "1" * 64, 0)])
     assert said.startswith("seal 2: hash that was signed as a head is 1111")
+
+
+@pytest.mark.parametrize("most", [1, 3, 12], ids="rows of at most {} a group".format)
+def test_groups_follow_what_one_after_another_would_say(most: int) -> None:
+    random = np.random.default_rng(645 + most)
+    for _ in range(200):
+        groups, offset = int(random.integers(1, 9)), int(random.integers(3))
+        numbers = np.repeat(np.arange(groups), random.integers(most > 1, most + 1, groups)) + offset
+        if random.integers(2):
+            random.shuffle(numbers)
+        values, standing = random.integers(0, 99, (2, len(numbers))), random.integers(100, 199, (2, 12))
+        one_by_one, expected = standing.copy(), []
+        for number, value in zip(numbers.tolist(), values.T, strict=True):
+            expected.append(one_by_one[:, number].copy())
+            one_by_one[:, number] = value
+        own = Grouped(numbers)
+        before, alone = own.before(values[:, own.order], standing), own.before(values[0, own.order], standing[0])
+        own.keep(values[:, own.order], standing)  # what stood before stays what it was
+        assert before.T.tolist() == [expected[row].tolist() for row in own.order]
+        assert alone.tolist() == before[0].tolist()
+        assert (standing == one_by_one).all()
+        run = run_of(own.order)
+        assert (numbers[run] == own.numbers).all()
+        assert isinstance(run, slice) == (len(numbers) > 0 and (own.order == np.arange(len(numbers))).all())
 
 
 def other_key(estate: Estate) -> None:

@@ -1,0 +1,15 @@
+from typing import Any
+
+from typing_extensions import disjoint_base
+
+from server.store._rows import Rows
+
+FUNCTIONS: tuple[str, ...]
+HANDLE: str
+
+def tell_handles(functions: tuple[int, ...]) -> None: ...
+
+@disjoint_base
+class SqliteRows:
+    def __new__(cls, rows: Rows, functions: tuple[int, ...], source: bytes | int, sql: bytes) -> SqliteRows: ...
+    def fill(self, out: Any) -> int: ...
