@@ -37,6 +37,7 @@ WARM_UP_LEAST_S = 40.0  # until every meter has been asked for everything once
 QUICK_BUSES, QUICK_METERS, QUICK_RUN_S, QUICK_WARM_UP_S = 4, 8, 4.0, 3.0
 RATE, QUICK_RATE = 100.0, 20.0
 PAY_EVERY, QUICK_PAY_EVERY = 100, 20  # requests
+FIRST_RATE = 10.0  # of the first request of each kind, before the measurement: the server is no longer at its start
 SETTLE_S = 30.0
 QUICK_SETTLE_S = 20.0
 READY_TIMEOUT_S = 120.0
@@ -139,6 +140,7 @@ def run(*, quick: bool, seconds: float = RUN_S, buses: int = BUSES) -> tuple[lis
         requests = _requests(arrangement.url, place, dark, int(run_s * rate), pay_every)
         progress("serve: warming up")
         sleep(warm_up_s)
+        _load(arrangement.url, list({one.kind: one for one in requests if not one.body}.values()), FIRST_RATE)
         progress("serve: under load")
         with LoadMeter((arrangement.child.pid, *arrangement.server_pids)) as meter:
             before = arrangement.mark()
