@@ -30,7 +30,9 @@ from server.web.state import WebState
 KEEP = "public, max-age=31536000, immutable"
 VERSION = "0.1.0"
 # What is asked for most is tried first. No route outside of a group fits what its group is asked for.
-FREQUENT = ("/me", "/api/v1/households", "/households", "/livez", "/today", "/wall", "/counter", "/events", "/assets")
+FREQUENT = (
+    "/me", "/livez", "/today", "/wall", "/counter", "/api/v1/households", "/households", "/cases", "/events", "/assets",
+)  # fmt: skip
 ROUTERS: tuple[APIRouter, ...] = (
     auth.router,
     callbacks.router,

@@ -5,7 +5,7 @@ import signal
 import sqlite3
 import threading
 import time
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 import httpx
 import pytest
@@ -148,6 +148,23 @@ def test_a_page_hears_what_another_process_has_committed(site):
         with site.people("cashier") as other:
             assert site.sell(other, key)
         assert any("H1" in line for line in lines)
+    site.settle()
+
+
+def test_what_was_paid_is_on_the_next_page_whichever_process_makes_it(site):
+    """Pages of one household are read from the database; only the wall may lag, as long as a ring travels."""
+    with site.people("cashier") as http, ExitStack() as opened:
+        kept = {"base_url": site.url, "cookies": http.cookies, "timeout": 30}
+        others = [opened.enter_context(httpx.Client(**kept)) for _ in range(12)]  # a connection each
+        assert all(one.get("/wall").status_code == 200 for one in others)
+        key = f"sale{len(site.tried):028d}"
+        site.tried.append(key)
+        assert site.sell(http, key)
+        balance_fen = FEN * len(site.tried)
+        for one in others:
+            assert one.get("/api/v1/households/H1").json()["balance_fen"] == balance_fen
+            assert f"¥{balance_fen / 100:.2f}" in one.get("/households/H1").text
+        wait_until(lambda: all(f":{balance_fen}:" in one.get("/wall").text for one in others), "the walls follow")
     site.settle()
 
 

@@ -20,7 +20,7 @@ from markupsafe import escape
 from server.domain.states import CONTACT_CYCLES_MAX, state_of
 from server.web import i18n, pages
 from server.web.columns import Bools, Power
-from server.web.operator.tiles import STATES, Building, Floor, Tile, buildings_of, flags_of, tile_of
+from server.web.operator.tiles import STATES, Building, Tile, buildings_of, flags_of, tile_of
 from server.web.overview import Households
 from server.web.words import said_in
 
@@ -39,12 +39,13 @@ class Drawn:
 
 
 class Section:
-    """A building: what stands before its power, between that and its floors, and after them; the floors last drawn."""
+    """A building: what stands before its power, then what stands around its tiles, and its floors as last drawn."""
 
-    __slots__ = ("begin", "building", "drawn", "end", "middle")
+    __slots__ = ("around", "begin", "building", "drawn", "places")
 
-    def __init__(self, building: Building, begin: str, middle: str, end: str) -> None:
-        self.building, self.begin, self.middle, self.end = building, begin.encode(), middle, end
+    def __init__(self, building: Building, begin: str, around: list[str], places: list[int]) -> None:
+        """There is one more text around tiles than there are tiles."""
+        self.building, self.begin, self.around, self.places = building, begin.encode(), around, places
         self.drawn: tuple[int, bytes] | None = None  # of which revision
 
 
@@ -64,7 +65,6 @@ class Board:
         self._revisions: list[int] = []
         self._counts: Counter[str] = Counter()
         self._sections: tuple[Section, ...] = ()
-        self._ends: dict[tuple[int, int], list[str]] = {}
         self._shapes: dict[tuple[object, ...], list[str]] = {}
 
     def shown(self, households: Households, case_rooms: frozenset[str], now_s: int, cycle_s: int) -> "Shown":
@@ -90,8 +90,7 @@ class Board:
         rows = households.rows
         self._now, self._before = [Drawn(_NO_TILE)] * len(rows), [Drawn(_NO_TILE)] * len(rows)
         self._rooms = {row.room_id: place for place, row in enumerate(rows)}
-        drawn = ((one, str(self._draw.building(one)).split(_PLACE)) for one in buildings_of(rows))
-        self._sections = tuple([Section(one, *parts) for one, parts in drawn])
+        self._sections = tuple([self._section(one) for one in buildings_of(rows)])
         self._revisions = [0] * len(self._sections)
         self._counts = Counter({"all": len(rows)} | dict.fromkeys(STATES, 0))
 
@@ -105,34 +104,48 @@ class Board:
             new = Drawn(tile_of(row, key[0], flags_of(row, cases), self._words, first=place == 0), key)
         self._now[place], self._before[place] = new, old
         self._revisions[households.columns.building[place]] += 1
+        counts = self._counts
         if old.key is not None:
-            self._counts.subtract((old.tile.state, *old.tile.flags))
-        self._counts.update((new.tile.state, *new.tile.flags))
+            for name in (old.tile.state, *old.tile.flags):
+                counts[name] -= 1
+        for name in (new.tile.state, *new.tile.flags):
+            counts[name] += 1
+
+    def _section(self, building: Building) -> Section:
+        """A building with everything around its tiles drawn, empty places too."""
+        begin, text, end = str(self._draw.building(building)).split(_PLACE)
+        empty, around, places = str(self._draw.tile(None)), [], []
+        for floor in building.floors:
+            ends = str(self._draw.row(floor.number, building.columns)).split(_PLACE)
+            text += ends[0]
+            for place in floor.places:
+                if place is None:
+                    text += empty
+                else:
+                    around.append(text)
+                    places.append(place)
+                    text = ""
+            text += ends[1]
+        return Section(building, begin, [*around, text + end], places)
 
     def floors(self, section: Section, revision: int, tiles: Sequence[Drawn], selected: str) -> bytes:
         """The floors of a building as they are sent; kept until one of its tiles changes, unless one is selected."""
         known = None if selected else section.drawn
         if known is None or known[0] != revision:
-            drawn = [self._floor(section.building, one, tiles, selected) for one in section.building.floors]
-            known = revision, "".join((section.middle, *drawn, section.end)).encode()
+            pieces = [""] * (2 * len(section.places) + 1)
+            pieces[::2] = section.around
+            pieces[1::2] = [tiles[place].markup or self._marked_up(tiles[place]) for place in section.places]
+            if selected:
+                chosen = next(at for at, place in enumerate(section.places) if tiles[place].tile.room == selected)
+                pieces[2 * chosen + 1] = str(self._draw.tile(tiles[section.places[chosen]].tile, selected=True))
+            known = revision, "".join(pieces).encode()
             if not selected:
                 section.drawn = known
         return known[1]
 
-    def _floor(self, building: Building, floor: Floor, tiles: Sequence[Drawn], selected: str) -> str:
-        key = floor.number, building.columns
-        ends = self._ends.get(key)
-        if ends is None:
-            ends = self._ends[key] = str(self._draw.row(*key)).split(_PLACE)
-        return "".join((ends[0], *[self._tile(tiles, place, selected) for place in floor.places], ends[1]))
-
-    def _tile(self, tiles: Sequence[Drawn], place: int | None, selected: str) -> str:
-        """The markup of a tile, or of an empty place."""
-        one = _NOBODY if place is None else tiles[place]
-        if selected and one.tile.room == selected:
-            return str(self._draw.tile(one.tile, selected=True))
-        if one.markup is None:
-            one.markup = str(self._draw.tile(None)) if one is _NOBODY else self._filled(one.tile)
+    def _marked_up(self, one: Drawn) -> str:
+        """The markup of a tile, kept with it."""
+        one.markup = self._filled(one.tile)
         return one.markup
 
     def _filled(self, tile: Tile) -> str:
@@ -145,7 +158,6 @@ class Board:
 
 
 _NO_TILE = Tile("", "", "", "normal", (), "", "", "")
-_NOBODY = Drawn(_NO_TILE)
 _MARKED: dict[str, Any] = {name: f"\ue000{name}\ue001" for name in ("account_id", "room", "figure", "label", "version")}
 _MARKS = re.compile("\ue000(\\w+)\ue001")
 _PLACE = "<!--here-->"  # no text of people has it, since it would be escaped
@@ -171,13 +183,13 @@ class Shown:
         """The buildings with their floors, as they are sent; the tile of room `selected` is marked."""
         found: list[bytes] = []
         for section, revision in zip(self._sections, self._revisions, strict=True):
-            own = selected if selected and self._has(section.building, selected) else ""
+            own = selected if selected and self._has(section, selected) else ""
             floors = self._board.floors(section, revision, self._drawn, own)
             found += (section.begin, powers[section.building.building_id].figure.encode(), floors)
         return found
 
-    def _has(self, building: Building, room: str) -> bool:
-        return any(self._drawn[place].tile.room == room for place in building.places)
+    def _has(self, section: Section, room: str) -> bool:
+        return any(self._drawn[place].tile.room == room for place in section.places)
 
     def as_json(self) -> str:
         """All tiles as a JSON list."""

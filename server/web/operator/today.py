@@ -111,8 +111,17 @@ def figures_of(
 @lru_cache(maxsize=16_384)
 def _line(bus_id: str, fresh: int, meters: int) -> str:
     """How complete the readings of one bus are, in any language; a bus has few of them, and is looked at often."""
-    marks: Any = pages.environment("en").get_template("marks.html").module
-    return str(marks.bus_line(bus_id, fresh, meters, share_bar((("f1s", fresh), ("fo", meters - fresh)), 400)))
+    return str(_marks().bus_line(bus_id, fresh, meters, _bar(fresh, meters)))
+
+
+@lru_cache(maxsize=4096)
+def _bar(fresh: int, meters: int) -> Markup:
+    """The part that was not read is red."""
+    return Markup(_marks().bar(share_bar((("f1s", fresh), ("fo", meters - fresh)), 400), 400))  # noqa: S704
+
+
+def _marks() -> Any:
+    return pages.environment("en").get_template("marks.html").module
 
 
 def lines_of(columns: Columns, since: int) -> Markup:
