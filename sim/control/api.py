@@ -20,6 +20,7 @@ names its origin, and is refused.
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -49,6 +50,8 @@ from sim.world import World
 ANSWER_WITHIN_S = 30.0
 PASSING_WITHIN_S = 600.0
 """For requests that let much time pass."""
+SENT_WITHIN_S = 2.0
+"""At the end, for answers that are under way."""
 BUSES_NAMED_MAX = 8
 BUSES_PER_SLICE = 32
 BODY_BYTES_MAX = 1 << 20
@@ -73,6 +76,7 @@ class Control:
                 f"--control {host}:{port}: cannot listen: {error.strerror}; stop whoever holds the port, or use port 0"
             ) from error
         self._server.daemon_threads = True
+        self._answers, self._answered = 0, threading.Condition()
         self.url = f"http://{host}:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="control", daemon=True)
 
@@ -83,11 +87,25 @@ class Control:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop answering and give the port back."""
+        """Stop answering, see what is being answered on its way, and give the port back."""
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()
+        with self._answered:
+            self._answered.wait_for(lambda: self._answers == 0, SENT_WITHIN_S)
         self._server.server_close()
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """While a request is answered: who asks for the end hears of it before the process is gone."""
+        with self._answered:
+            self._answers += 1
+        try:
+            yield
+        finally:
+            with self._answered:
+                self._answers -= 1
+                self._answered.notify()
 
     def on_loop(self, steps: Steps, within_s: float = ANSWER_WITHIN_S) -> Any:
         """Run steps on the wire's loop and wait for their last value."""
@@ -221,7 +239,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self, method: str) -> None:
         try:
-            self._route(method)
+            with self.control.answering():
+                self._route(method)
         except ConnectionError:
             self.close_connection = True  # the client has hung up; there is nobody to tell
 

@@ -9,12 +9,16 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+import urllib.request
+from types import SimpleNamespace
 
 import pytest
 
 from sim.__main__ import main
-from sim.control.api import _Handler
+from sim.control.api import Control, _Handler
+from sim.timing.stepped import SteppedEnvironment
 from tests.sim.rig import simulator
 
 HEAD = """
@@ -181,6 +185,36 @@ def test_bad_requests_are_answered_and_never_hang(tmp_path):
         assert running.process.returncode == 0
 
 
+def bare_control():
+    """The control API of a world without anything."""
+    env = SteppedEnvironment()
+    clock = SimpleNamespace(anchor=SimpleNamespace(factor=1))
+    world = SimpleNamespace(buses={}, clock=clock, scenario=SimpleNamespace(buses=[]))
+    return env, Control(world, env, None, "127.0.0.1", 0)
+
+
+def test_whoever_asks_for_the_end_hears_of_it_before_the_end(monkeypatch):
+    """An answer that takes a moment to leave is not cut off by the end that it tells of."""
+    answer, sent = _Handler._answer, threading.Event()
+
+    def slow(self, *what):
+        time.sleep(0.3)
+        answer(self, *what)
+        sent.set()
+
+    monkeypatch.setattr(_Handler, "_answer", slow)
+    env, control = bare_control()
+    control.start()
+    ask = urllib.request.Request(control.url + "/stop", b"{}")
+    asking = threading.Thread(target=lambda: urllib.request.urlopen(ask, timeout=20).close())
+    asking.start()
+    env.serve()
+    control.close()
+    assert sent.is_set()
+    asking.join()
+    env.close()
+
+
 def test_requests_on_one_connection_stay_in_step(tmp_path):
     """The body of a request is never taken for the next one, whether there is such a route or not."""
     with simulator(tmp_path, ESTATE) as running:
@@ -220,8 +254,11 @@ def test_a_client_that_hangs_up_is_nothing_to_speak_of(gone):
 
     handler = _Handler.__new__(_Handler)
     handler.rfile, handler.wfile = io.BytesIO(b"GET /nowhere HTTP/1.1\r\n\r\n"), Nobody()
+    env, handler.control = bare_control()
     handler.client_address, handler.close_connection = ("127.0.0.1", 1), False
     handler.handle_one_request()
+    handler.control.close()
+    env.close()
     assert handler.close_connection
 
 
