@@ -3,6 +3,10 @@
 Payments are told apart by the provider's transaction, refunds by our number. A difference has a class, which says who
 has to act and how. The day of a bill is Beijing's, by the time at which money moved there, so that what happens around
 midnight may stand in the neighbouring file: that is a difference of the day boundary and nobody's work.
+
+A refund stands in the file of the day on which the provider took it on, with the state that it had when the file was
+made; the file is never written again. So one that was under way then says nothing of how it ended, but does say that
+somebody has sent money back.
 """
 
 from collections import Counter
@@ -155,11 +159,12 @@ def compare(
 
 
 def _kind_of(day: str, row: BillRow, one: Booked | None) -> Kind | None:
+    under_way = row.kind == REFUND and row.state == PENDING
     if one is None:
-        return Kind.MISSING_HERE if row.state == DONE else None
+        return Kind.MISSING_HERE if row.state == DONE or under_way else None
     if row.amount_fen != one.amount_fen:
         return Kind.AMOUNT
-    if (row.state == DONE) != (one.state == DONE):
+    if (row.state == DONE) != (one.state == DONE) and not under_way:
         return Kind.STATE
     return Kind.DAY_BOUNDARY if day_of(one.at_ms) != day else None
 
