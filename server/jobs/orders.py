@@ -2,7 +2,8 @@
 
 The questions come at growing delays. An answer is taken in exactly as a callback is, so that an order is credited
 once however the news arrives. An order is closed only on the provider's word that it is not paid and cannot be paid
-any more; while the provider cannot be asked, it stays open for a day.
+any more; while the provider cannot be asked, it stays open for a day. Those that a provider could not tell of come
+after the others, the oftener the later: the fault may be their own.
 """
 
 import asyncio
@@ -40,14 +41,16 @@ class OrderJob:
         self._engine, self._writer, self._clock, self._estate_id = engine, writer, clock, estate_id
         self._providers = providers
         self._asked: dict[str, int] = {}
+        self._untold: dict[str, int] = {}  # how often the provider of an order could not tell of it
 
     def run_once(self) -> None:
         """Ask for every order whose next question is due; a provider that does not answer is asked once a run."""
         with reader(self._engine) as connection:
             orders = kept.open_orders(connection, self._estate_id, limit=ORDERS_MAX)
         self._asked = {row["order_no"]: self._asked.get(row["order_no"], 0) for row in orders}
+        self._untold = {row["order_no"]: self._untold.get(row["order_no"], 0) for row in orders}
         unreachable: set[str] = set()
-        for row in orders:
+        for row in sorted(orders, key=lambda one: self._untold[one["order_no"]]):
             now_ms = self._clock.now().machine_ms
             if not poll_is_due(row["created_ms"], self._asked[row["order_no"]], now_ms):
                 continue
@@ -62,8 +65,9 @@ class OrderJob:
         known = provider is not None and self._ask(provider, order_no)
         if known:
             self._asked[order_no] += 1
-        else:
+        elif name not in unreachable:
             unreachable.add(name)
+            self._untold[order_no] += 1
         overdue = known and is_overdue(row["created_ms"], now_ms)
         if overdue and provider is not None and self._shut(provider, order_no):
             self._close(order_no, "not paid in time")

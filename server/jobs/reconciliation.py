@@ -38,27 +38,29 @@ class ReconciliationJob:
         self._providers = providers
 
     def run_once(self) -> None:
-        """Every provider by itself: one that is down holds up no other."""
+        """Every provider and every day by itself: a file that cannot be had, or read, holds up no other."""
         for provider in self._providers.values():
-            try:
-                self._fetch(provider)
-            except EstateError as error:
-                log.warning("the bill file of %s cannot be had: %s", provider.name, error)
+            for day in self._due(provider):
+                try:
+                    self._fetch(provider, day)
+                except EstateError as error:
+                    log.warning("the bill file of %s of %s cannot be had: %s", provider.name, day, error)
 
-    def _fetch(self, provider: Provider) -> None:
+    def _due(self, provider: Provider) -> list[str]:
+        """The days whose files are missing, after those of the newest week were compared anew."""
         now = self._clock.now()
         with reader(self._engine) as connection:
             have = kept.loaded_days(connection, self._estate_id, provider.name)
             begun = kept.first_booked_ms(connection, self._estate_id, provider.name)
         for day in sorted(have)[-DAYS_AGAIN:]:
             self._writer.run(partial(self._judge, provider.name, day))
-        for day in due_days(now.machine_ms, have, begun):
-            content = asyncio.run(provider.bill(day))
-            rows = provider.read_bill(content)
-            loaded = self._writer.run(partial(self._load, provider.name, day, content, rows))
-            log.info(
-                "bill file of %s, %s: %d rows, %d differences", provider.name, day, loaded.rows, loaded.differences
-            )
+        return due_days(now.machine_ms, have, begun)
+
+    def _fetch(self, provider: Provider, day: str) -> None:
+        content = asyncio.run(provider.bill(day))
+        rows = provider.read_bill(content)
+        loaded = self._writer.run(partial(self._load, provider.name, day, content, rows))
+        log.info("bill file of %s, %s: %d rows, %d differences", provider.name, day, loaded.rows, loaded.differences)
 
     def _judge(self, provider: str, day: str, unit: Unit) -> int:
         return flows.judge(unit, self._estate_id, provider, day, self._clock.now())

@@ -204,6 +204,18 @@ def test_a_poisoned_order_holds_up_no_other(desk, caplog):
     assert bad in caplog.text
 
 
+def test_an_order_that_its_provider_cannot_tell_of_holds_up_no_newer_one(desk):
+    bad = desk.order()
+    desk.clock.move(1)
+    good = desk.order(number=2)
+    desk.payer.known[bad] = ProviderUnavailable("answered nonsense")
+    desk.payer.pays(good, 5000)
+    desk.after(30_000)
+    desk.after(5_000)
+    assert (desk.status(good), desk.balance(2)) == ("paid", 10_000)
+    assert desk.payer.asked[bad] == 2, "it is asked for all the same"
+
+
 def test_a_restart_asks_again_and_credits_nothing_twice(desk):
     order_no = desk.order()
     desk.after(30_000)

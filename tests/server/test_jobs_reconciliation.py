@@ -113,3 +113,11 @@ def test_a_file_that_cannot_be_read_is_not_kept(desk, monkeypatch, caplog):
     desk.at(END_MS + 10 * HOUR_MS)
     assert rows(desk.engine, "bill_file") == []
     assert "not of 2026-11-26" in caplog.text
+
+
+def test_a_file_that_cannot_be_read_holds_up_no_later_day(desk, caplog):
+    later = "2026-11-27"
+    desk.bank.files = {DAY: [paid("t1", at_ms=END_MS)], later: [paid("t2", at_ms=END_MS)]}
+    desk.at(END_MS + 34 * HOUR_MS)
+    assert desk.bank.fetched == [DAY, later]
+    assert [row["day"] for row in rows(desk.engine, "bill_file")] == [later]
