@@ -129,7 +129,8 @@ def post(unit: Unit, estate_id: str, wish: Wish, *, actor: str, now: "Now") -> P
     standing = [row for row in earlier if row["reversed_at"] is None]
     if standing:
         return _repeat(standing[0], wish, own)
-    _reopen(unit, estate_id, own, wish, actor, now)
+    payers = [share.account_id for share in own.shares if share.amount_fen]
+    _reopen(unit, estate_id, payers, f"{wish.subject} of {wish.period}, when it lived there", actor, now)
     entries = _entries(unit, estate_id, own)
     key = f"allocation:{wish.period}:{wish.subject}:{len(earlier) + 1}"
     posted = post_entries(
@@ -161,11 +162,9 @@ def _repeat(row: RowMapping, wish: Wish, own: Plan) -> Posted:
     return Posted(row["allocation_id"], row["batch_seq"], repeated=True)
 
 
-def _reopen(unit: Unit, estate_id: str, own: Plan, wish: Wish, actor: str, now: "Now") -> None:
+def _reopen(unit: Unit, estate_id: str, payers: Sequence[str], reason: str, actor: str, now: "Now") -> None:
     """Open the accounts of those who lived there and were settled since: their part is theirs all the same."""
-    payers = [share.account_id for share in own.shares if share.amount_fen]
     for account_id in kept.closed_of(unit.connection, estate_id, payers):
-        reason = f"{wish.subject} of {wish.period}, when it lived there"
         accounts.reopen(unit, estate_id, account_id, actor=actor, reason=reason, now=now)
 
 
@@ -200,6 +199,8 @@ def reverse(unit: Unit, estate_id: str, allocation_id: str, *, reason: str, acto
     lines = journal.lines_of_batch(connection, estate_id, row["batch_seq"])
     if not lines:
         raise Refused("the lines of this allocation are archived; put the archive back to reverse it")
+    payers = [line.account_id.removesuffix(f":{SHARED}") for line in lines]
+    _reopen(unit, estate_id, payers, f"{row['subject']} of {row['period']}, given back", actor, now)
     entries = [Entry(line.account_id, -line.amount_fen) for line in lines]
     posted = post_entries(
         unit, estate_id, "reversal", entries[0].account_id, entries, f"allocation:reversed:{allocation_id}",

@@ -5,13 +5,14 @@ from sqlalchemy import Engine
 
 from server.domain.allocation import EQUAL, VACANT_ROOMS, Wish
 from server.domain.occupancy import Stay, days_between, days_lived
+from server.flows import allocations
 from server.store import allocations as kept
 from server.store.engine import reader
 from server.store.ledger import ledger_balances
 from server.store.writer import Writer
 from tests.server.books import agrees, read, reading, rows
-from tests.server.estates import ESTATE, household, plant
-from tests.server.lives import final, move_in, open_new, out
+from tests.server.estates import ESTATE, at, household, plant
+from tests.server.lives import book, final, move_in, open_new, out
 from tests.server.test_allocation import MONTH, areas, charge, close_month, post
 
 DAY_S = 86_400  # the estate's own first day is 2026-10-13
@@ -88,6 +89,19 @@ def test_who_was_settled_since_owes_its_part_and_is_opened_for_it(engine: Engine
     else:
         post(writer, Wish(MONTH, "stairs", "usage", amount_fen=1))
         assert account(engine, "H0001")["status"] == "closed", "nothing of it, so nothing is opened"
+    agrees(engine)
+
+
+def test_what_is_given_back_opens_the_account_of_who_was_settled_since(engine: Engine, writer: Writer) -> None:
+    stage(writer, settle="cash")
+    found = post(writer, Wish(MONTH, "stairs", EQUAL, amount_fen=10_000))
+    book(writer, 2023, world_s=20 * DAY_S, ledger="shared")
+    assert account(engine, "H0001")["status"] == "closed"
+    back = {"reason": "a wrong bill", "actor": "li", "now": at(20 * DAY_S)}
+    writer.run(lambda unit: allocations.reverse(unit, ESTATE, found.allocation_id, **back))
+    assert account(engine, "H0001")["status"] == "left", "it has money of somebody again"
+    book(writer, -2023, act="paid_out", how="cash", world_s=20 * DAY_S, ledger="shared")
+    assert account(engine, "H0001")["status"] == "closed"
     agrees(engine)
 
 
