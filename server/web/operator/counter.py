@@ -1,4 +1,8 @@
-"""The cashier's counter: find a household, take cash, hand over a receipt; by keyboard as well as by mouse."""
+"""The cashier's counter: find a household, take cash, hand over a receipt; by keyboard as well as by mouse.
+
+Who has moved out with a debt pays here, too, as does who has not moved in yet: such an account has no meter, and so
+neither room nor relay to show.
+"""
 
 import secrets
 from typing import Annotated
@@ -7,13 +11,13 @@ from fastapi import APIRouter, Depends, Form, Query, Request
 from sqlalchemy import Connection, RowMapping
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from server.domain.accounts import INITIAL, LEFT
 from server.domain.states import state_of
-from server.errors import NotFound
 from server.flows import payments as flows
+from server.store import accounts, refunds, statistics, wall
 from server.store import household as reads
 from server.store import payments as payment_rows
-from server.store import refunds, statistics, wall
-from server.store.estates import get_estate
+from server.store.estates import get_account, get_estate
 from server.store.recovery import is_undone, recovered_of
 from server.store.unit import Deed
 from server.web import pages
@@ -39,16 +43,21 @@ def counter(
     conn: Reader,
     who: Cashier,
     room: Annotated[str, Query(max_length=80)] = "",
+    account: Annotated[str, Query(max_length=64)] = "",
     sold: Annotated[str, Query(max_length=64)] = "",
 ) -> HTMLResponse:
-    """Without `room` the search; with one hit the sale; `sold` shows the receipt of an order."""
+    """Without `room` the search; with one hit the sale; `account` is one without a meter, `sold` shows a receipt."""
     estate = pages.facts_from(get_estate(conn, who.estate_id))
     f = pages.formats_of(request, estate)
     found = wall.find(conn, who.estate_id, room) if room else []
     exact = [row for row in found if row.room_id == room]
-    row = exact[0] if exact else (found[0] if len(found) == 1 else None)
+    away = _without_meter(conn, who.estate_id, account or room) if not exact else []
+    row = exact[0] if exact else (found[0] if len(found) == 1 and not away else None)
+    payer = next((one for one in away if one["account_id"] == account), None)
+    buyer = row.account_id if row else payer["account_id"] if payer else ""
     order = reads.order(conn, who.estate_id, sold) if sold else None
     paid_for = wall.household(conn, who.estate_id, order["account_id"]) if order is not None else None
+    holder = get_account(conn, who.estate_id, order["account_id"]) if order is not None else None
     since = midnight_s(f.now_s, estate.time_zone)
     till = statistics.till(conn, who.estate_id, who.login, since)
     back = refunds.cash_back(conn, who.estate_id, who.login, since)
@@ -62,7 +71,9 @@ def counter(
         estate=estate,
         sales=till[:SALES_SHOWN],
         sought=room,
-        found=found if row is None else [],
+        found=found if row is None and payer is None else [],
+        away=away if payer is None else [],
+        payer=payer,
         row=row,
         state=state_of(row, f.now_s, estate.reading_cycle_s) if row else "",
         standing=standing_of(conn, who.estate_id, row, f) if row else None,
@@ -71,8 +82,9 @@ def counter(
         order=order,
         recovered=recovered_of(conn, who.estate_id, order["payment_id"] or "") if order is not None else {},
         undone=order is not None and is_undone(conn, who.estate_id, order["payment_id"] or ""),
-        debts=debts_of(conn, who.estate_id, row.account_id, f.now_s) if row else None,
+        debts=debts_of(conn, who.estate_id, buyer, f.now_s) if buyer else None,
         paid_for=paid_for,
+        holder=holder,
         till=till,
         till_fen=sum(one["amount_fen"] for one in till) - sum(back.values()),
         back=back,
@@ -81,6 +93,16 @@ def counter(
         rooms=rooms,
         sale_key=secrets.token_urlsafe(16),
     )
+
+
+def _without_meter(conn: Connection, estate_id: str, words: str) -> list[RowMapping]:
+    """Accounts that nobody lives behind a meter of: opened, or moved out and not settled."""
+    if not words.strip():
+        return []
+    found = accounts.found(conn, estate_id, words.strip())
+    waiting = [row for row in found if row["status"] in (INITIAL, LEFT)]
+    fed = {one.account_id for one in wall.households_of(conn, estate_id, [row["account_id"] for row in waiting])}
+    return [row for row in waiting if row["account_id"] not in fed]
 
 
 def _is_reversible(conn: Connection, who: Principal, order: RowMapping, back: dict[str, int]) -> bool:
@@ -92,15 +114,12 @@ def _is_reversible(conn: Connection, who: Principal, order: RowMapping, back: di
 @router.post("/counter")
 def sell(
     state: State,
-    conn: Reader,
     who: Cashier,
     account_id: Annotated[str, Form(max_length=64)],
     amount: Annotated[str, Form(max_length=12)],
     sale_key: Annotated[str, Form(min_length=8, max_length=64)],
 ) -> Response:
     """Credit the cash; the same sale sent twice is credited once."""
-    if wall.household(conn, who.estate_id, account_id) is None:
-        raise NotFound(f"no household {account_id}")
     amount_fen = parse_fen(amount)
     now = state.clock.now()
     sale = state.writer.run(

@@ -165,6 +165,26 @@ def test_the_counter_takes_cash_once_and_gives_a_receipt(web):
     assert web.rows(schema.account.select().where(schema.account.c.account_id == "A1"))[0]["balance_fen"] == 10_050
 
 
+def test_who_has_moved_out_with_a_debt_pays_at_the_counter(web):
+    put(
+        web, schema.account, account_id="A3", kind="household", holder="李四", status="left", balance_fen=-5050,
+        version=1,
+    )  # fmt: skip
+    client = web.signed_in("cashier")
+    client.cookies.set("estate645_language", "en")
+    assert 'href="/counter?account=A3"' in client.get("/accounts/A3").text
+    for words in ("李四", "A3"):
+        assert 'href="/counter?account=A3"' in client.get("/counter", params={"room": words}).text
+    page = client.get("/counter?account=A3").text
+    assert 'name="amount" value="50.50"' in page
+    form = {"account_id": "A3", "amount": "50.50", "sale_key": re.search(r'name="sale_key" value="([^"]+)"', page)[1]}
+    receipt = client.get(client.post("/counter", data=form, headers=web.csrf("cashier")).headers["location"]).text
+    assert re.search(r"<dt>Household</dt><dd>A3 ", receipt)
+    assert web.rows(schema.account.select().where(schema.account.c.account_id == "A3"))[0]["balance_fen"] == 0
+    closed = {"account_id": "A9", "amount": "1", "sale_key": "12345678"}
+    assert client.post("/counter", data=closed, headers=web.csrf("cashier")).status_code == 404
+
+
 def test_a_wrong_sum_is_refused_and_nothing_is_booked(web):
     client = web.signed_in("cashier")
     for amount in ("", "-5", "1e3", "1.005", "abc", "99999999"):
