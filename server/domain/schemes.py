@@ -162,11 +162,14 @@ def limits_of(rules: Rules, last_topup_fen: int | None, day_cost_fen: int | None
     `day_cost_fen` is the mean cost of a day. The order alarm1 >= alarm2 >= -overdraft always holds.
     """
 
+    def bounded(fen: int) -> int:
+        return min(AMOUNT_MAX_FEN, fen)
+
     def fen(level: Level, fallback: Level) -> int:
         if level.kind == PERCENT:
-            return fallback.value if last_topup_fen is None else last_topup_fen * level.value // 100
+            return fallback.value if last_topup_fen is None else bounded(last_topup_fen * level.value // 100)
         if level.kind == DAYS:
-            return fallback.value if day_cost_fen is None else min(AMOUNT_MAX_FEN, day_cost_fen * level.value)
+            return fallback.value if day_cost_fen is None else bounded(day_cost_fen * level.value)
         return level.value
 
     floor_fen = -rules.overdraft_fen

@@ -119,13 +119,13 @@ def request_refund(
 ) -> tuple[str, str]:
     """Give money back, or ask for the second person that it needs: (number of the refund, id of the approval).
 
-    One of the two is empty. Refused as `flows.refunds.order_refund` refuses.
+    One of the two is empty, and a key has the refund that it got. Refused as `flows.refunds.order_refund` refuses.
     """
     wish = refunds.look_at(unit, estate_id, payment_id, amount_fen, actor=actor, now=now)
     row = refunds.get_payment(unit, estate_id, payment_id)
     problem = refunds.reason_problem(reason) or refund_rules.refusal(wish) or refunds.source_problem(row)
     because = refund_rules.second_person(wish)
-    if not because or problem:
+    if not because or problem or refunds.is_known(unit, estate_id, payment_id, key):
         refund_no = refunds.order_refund(
             unit, estate_id, payment_id, amount_fen, key=key, reason=reason, actor=actor, now=now
         )

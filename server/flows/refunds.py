@@ -133,7 +133,7 @@ def reverse_sale(unit: Unit, estate_id: str, order_no: str, *, reason: str, acto
     if not found or found[0]["order_no"] != order_no or found[0]["provider"] != CASH:
         raise NotFound("there is no such sale at the counter of this estate")
     key = f"reversal:{order_no}"
-    if kept.get_refund(unit.connection, estate_id, number_of(found[0]["payment_id"], key)) is None:
+    if not is_known(unit, estate_id, found[0]["payment_id"], key):
         last = kept.newest_sale(unit.connection, estate_id, actor)
         if last is None or last["order_no"] != order_no:
             raise Refused("only your own last sale can be reversed; give the money back by a refund instead")
@@ -292,6 +292,11 @@ def _contradict(unit: Unit, estate_id: str, row: RowMapping, detail: str, said: 
 def number_of(payment_id: str, key: str) -> str:
     """The number under which the provider hears of a refund."""
     return payload_sha256("refund", payment_id, key)[:32]
+
+
+def is_known(unit: Unit, estate_id: str, payment_id: str, key: str) -> bool:
+    """Whether a refund was ordered under this key."""
+    return kept.get_refund(unit.connection, estate_id, number_of(payment_id, key)) is not None
 
 
 def reason_problem(reason: str) -> str:

@@ -103,6 +103,7 @@ def test_percent_and_days_become_fen_and_fall_back_to_the_fixed_default():
     assert limits_of(moving, 3000, 450) == Limits(900, 900, 0, 0)  # alarm1 is never below alarm2
     assert limits_of(rules(alarm1=["days", 7], alarm2=["fixed", 0]), None, 0) == Limits(0, 0, 0, 0)
     assert limits_of(rules(alarm1=["percent", 0], overdraft_fen=2000), 100, None).alarm1_fen == 1000
+    assert limits_of(rules(alarm1=["percent", 100]), 10**13, None).alarm1_fen == 2**31 - 1, "thresholds are int32"
 
 
 def test_the_cost_of_a_day_needs_a_whole_day_and_is_rounded_up():

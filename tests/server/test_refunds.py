@@ -107,6 +107,7 @@ def test_what_is_consumed_goes_back_only_with_a_second_person(office):
     office.do(approvals.approve, approval_id, row["payload_sha256"], actor="wang")
     [found] = office.rows(schema.refund)
     assert (found["actor"], found["approved_by"], found["amount_fen"]) == ("zhou", "wang", 3000)
+    assert office.ask(payment_id, 3000) == (found["refund_no"], ""), "a repeat is the same refund, and asks nobody"
     assert office.balance(1) == left_fen - 3000
     office.agrees()
 
