@@ -173,8 +173,8 @@ def test_who_has_moved_out_with_a_debt_pays_at_the_counter(web):
     client = web.signed_in("cashier")
     client.cookies.set("estate645_language", "en")
     assert 'href="/counter?account=A3"' in client.get("/accounts/A3").text
-    for words in ("李四", "A3"):
-        assert 'href="/counter?account=A3"' in client.get("/counter", params={"room": words}).text
+    for sought in ("李四", "A3"):
+        assert 'href="/counter?account=A3"' in client.get("/counter", params={"room": sought}).text
     page = client.get("/counter?account=A3").text
     assert 'name="amount" value="50.50"' in page
     form = {"account_id": "A3", "amount": "50.50", "sale_key": re.search(r'name="sale_key" value="([^"]+)"', page)[1]}
