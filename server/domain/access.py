@@ -30,6 +30,8 @@ _TABLE: dict[str, frozenset[str]] = {
     "kiosk": frozenset({"kiosk.use", "order.create"}),
 }
 VERBS = frozenset().union(*_TABLE.values())
+TOPUPS = "topups.write"  # signed top-ups by third parties, which no person writes
+SCOPES = VERBS | {TOPUPS}
 
 
 def allows(role: str, verb: str) -> bool:

@@ -18,6 +18,7 @@ from server.collect.port import LineSettings, PortError
 from server.collect.ports import open_port
 from server.collect.scanning import PROTOCOLS
 from server.collect.serial_port import BAUDS
+from server.domain.access import ROLES, SCOPES
 from server.domain.local_fee import LOCAL, REMOTE
 from server.domain.schemes import FINAL_NOTICE_MAX_S, GRACE_MAX_S, KEEP_POLICIES, SPREAD_MAX_S, Level, level_from
 from server.domain.tariff_drafts import cap_of
@@ -218,7 +219,7 @@ def scopes(value: object) -> str:
     parts = value.split(",") if isinstance(value, str) else value
     if not isinstance(parts, list) or not parts:
         raise ValueError
-    return ",".join(identifier(part.strip()) for part in parts)
+    return ",".join(one_of(*SCOPES)(text(part).strip()) for part in parts)
 
 
 def alarm(value: object) -> Level:
@@ -375,11 +376,10 @@ GATE = (
     Key("max_power_w", "max_power_w", integer(1, 10**9), "1 to 1000000000 W"),
     *SPEECH,
 )
-_ROLES = ("admin", "operator", "cashier", "reader", "resident", "kiosk")
 USER = (
     Key("login", "login", identifier, _IDENTIFIER, required=True),
     Key("password", "password", filled, _FILLED, required=True),
-    Key("role", "role", one_of(*_ROLES), ", ".join(_ROLES), required=True),
+    Key("role", "role", one_of(*ROLES), ", ".join(ROLES), required=True),
     Key("name", "name", text, _TEXT),
     Key("account", "account_id", identifier, "the account of a [[household]], for residents"),
     Key("language", "language", one_of("zh_CN", "en"), "zh_CN or en"),
@@ -388,7 +388,7 @@ API_CLIENT = (
     Key("id", "client_id", identifier, _IDENTIFIER, required=True),
     Key("name", "name", text, _TEXT, required=True),
     Key("secret", "secret", filled, _FILLED, required=True),
-    Key("scopes", "scopes", scopes, "a list of scopes, such as topups.write", required=True),
+    Key("scopes", "scopes", scopes, f"a list of {', '.join(sorted(SCOPES))}", required=True),
 )
 HISTORY = (
     Key("meter", "meter_id", address, "the 12 digits of a meter's address", required=True),

@@ -13,7 +13,14 @@ import pytest
 from tests.house.sources import ROOT, name, tracked
 
 FOR_DEVELOPERS = ("CHANGELOG.md", "CONTRIBUTING.md", "bench/", "tests/")
-GUIDES = ["docs/archive", "docs/deploy", "docs/reference", "docs/simulator", "examples/your_head_end/README"]
+GUIDES = [
+    "docs/archive",
+    "docs/deploy",
+    "docs/how-it-works",
+    "docs/reference",
+    "docs/simulator",
+    "examples/your_head_end/README",
+]
 BLOCK = re.compile(r"^```.*?^```$", re.M | re.S)
 HEADING = re.compile(r"^(#+) (.+)$", re.M)
 LINK = re.compile(r"\]\(([^)\s]+)\)")

@@ -126,6 +126,10 @@ def changed(**values: Any) -> list[dict[str, Any]]:
         ),
         (estate(household=changed(installed_at="2021-09-30T23:59:59+08:00")), "tariff gz: valid_from = 2021-10-01"),
         (estate(household=changed(start_wh=None)), "key 'start_wh' is missing"),
+        (
+            estate(api_client=[{"id": "w", "name": "n", "secret": "s", "scopes": ["topup.write"]}]),
+            r"scopes = \['topup.write'\] is wrong; .* topup.sell, topups.write",
+        ),
         (estate(household=changed(bus="b9")), "household H1: bus = 'b9' is not declared; allowed: b1"),
         (estate(household=changed(room="9-9")), "room = '9-9' is not declared; allowed: 1-101"),
         (

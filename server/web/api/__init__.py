@@ -26,6 +26,7 @@ from server.web.api import (
     topups,
     verdicts,
 )
+from server.web.api.contract import described
 from server.web.deps import PUBLIC
 
 DESCRIPTION = """Prepaid electricity of a residential estate on DL/T 645 meters.
@@ -33,6 +34,7 @@ DESCRIPTION = """Prepaid electricity of a residential estate on DL/T 645 meters.
 Field names carry units: `*_fen` and `*_wh` are integers, `*_nf` (nanofen) decimal strings, `*_at` world time in epoch
 seconds, `*_ms` machine time in epoch milliseconds. Errors are problem documents (RFC 9457). Lists page by `cursor`.
 Sign in with the session cookie, or send `Authorization: Bearer CLIENT:SECRET`; third-party top-ups are signed.
+Each operation names the right that it takes: people have rights by their role, programs by their scopes.
 """
 TAGS = (
     {"name": "estate", "description": "The estate and its clocks."},
@@ -56,7 +58,10 @@ document = APIRouter(prefix="/api/v1")
 @document.get("/openapi.json", include_in_schema=False, dependencies=[Depends(PUBLIC)])
 def openapi(request: Request) -> JSONResponse:
     """The OpenAPI document."""
-    return JSONResponse(request.app.openapi())
+    site = request.app
+    if not hasattr(site.state, "openapi"):
+        site.state.openapi = described(site.openapi(), site.routes)
+    return JSONResponse(site.state.openapi)
 
 
 ROUTERS = (

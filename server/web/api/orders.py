@@ -5,7 +5,7 @@ import hmac
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from sqlalchemy import RowMapping
 
 from server.errors import NotFound
@@ -24,6 +24,7 @@ router = APIRouter(prefix="/api/v1", tags=["top-ups"])
 class OrderWish(Shape):
     """How much to pay, and through whom."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"amount_fen": 5000}]})
     amount_fen: int = Field(gt=0, le=INT64_MAX, strict=True)
     provider: str = Field(
         "", max_length=40, description="wechat, alipay, hmac or sandbox; empty: the first that is set up"
@@ -63,7 +64,10 @@ class OrderState(Shape):
 async def create(
     state: State, wish: OrderWish, account_id: AccountId, who: Annotated[Principal, Depends(need("order.create"))]
 ) -> OpenOrder:
-    """Commit an order and ask the provider for its payment page."""
+    """The order is committed, then its provider is asked where to pay; one that is away leaves an order unpaid.
+
+    Send the payer to `pay_url`, or show it as a code where `is_page` is false, and watch the order until power is back.
+    """
     channel = "kiosk" if who.role == "kiosk" else "online"
     begun = await begin(
         state,
@@ -85,7 +89,7 @@ def order_state(
     order_no: Annotated[str, Path(max_length=64)],
     token: Annotated[str, Query(max_length=128, description="the order's token, instead of a login")] = "",
 ) -> OrderState:
-    """Whoever holds the token, the household itself, and staff who may see payments."""
+    """From created to paid to power back, for whoever holds the token, the household itself, and the staff."""
     estate_id = state.estate_id
     row = household_reads.order(conn, estate_id, order_no)
     if row is None or not _may_watch(row, who, token):

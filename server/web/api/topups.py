@@ -12,11 +12,12 @@ import re
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Request
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 from sqlalchemy import RowMapping
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 
+from server.domain.access import TOPUPS
 from server.errors import Forbidden, Refused
 from server.flows import partners
 from server.store import listing
@@ -29,13 +30,19 @@ from server.web.state import WebState
 
 router = APIRouter(prefix="/api/v1", tags=["top-ups"])
 FRESH_S = 300
-SCOPE = "topups.write"
+CLIENT = "`id` of an `[[api_client]]` with the scope `topups.write`"
+TIMESTAMP = f"epoch seconds, at most {FRESH_S} s away from now"
+SIGNATURE = "HMAC-SHA256 with the client's secret over the timestamp, a dot and the raw body, hexadecimal"
+KEY = "of your own, 1 to 64 visible ASCII characters: one for each payment, the same for a retry"
 _KEY = re.compile(r"[\x21-\x7e]{1,64}")
 
 
 class TopupWish(Shape):
     """Money that a third party has taken for a household; name the account or the room."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"room_id": "1-0101", "amount_fen": 5000, "transaction_id": "W-20261101-7"}]}
+    )
     account_id: str | None = Field(None, max_length=64, pattern=r"^[^\x00]+$")
     room_id: str | None = Field(None, max_length=64, pattern=r"^[^\x00]+$")
     amount_fen: int = Field(gt=0, le=INT64_MAX, strict=True)
@@ -71,8 +78,8 @@ def check_signature(client: RowMapping | None, timestamp: str, given: str, body:
         raise BadMessage("client or signature is wrong: HMAC-SHA256 over `timestamp.body`, hexadecimal")
     if not re.fullmatch(r"\d{1,12}", timestamp, re.ASCII) or abs(int(timestamp) - now_s) > FRESH_S:
         raise BadMessage(f"X-Estate645-Timestamp must be epoch seconds within {FRESH_S} s of now")
-    if SCOPE not in client["scopes"].replace(",", " ").split():
-        raise Forbidden(f"the client lacks the scope {SCOPE}")
+    if TOPUPS not in client["scopes"].replace(",", " ").split():
+        raise Forbidden(f"the client lacks the scope {TOPUPS}")
 
 
 def _client(state: WebState, client_id: str) -> RowMapping | None:
@@ -92,12 +99,15 @@ def _client(state: WebState, client_id: str) -> RowMapping | None:
 async def topup(
     request: Request,
     state: State,
-    client_id: Annotated[str, Header(alias="X-Estate645-Client", max_length=64)],
-    timestamp: Annotated[str, Header(alias="X-Estate645-Timestamp", max_length=12)],
-    given: Annotated[str, Header(alias="X-Estate645-Signature", max_length=64)],
-    idem_key: Annotated[str, Header(alias="Idempotency-Key", max_length=64)],
+    client_id: Annotated[str, Header(alias="X-Estate645-Client", max_length=64, description=CLIENT)],
+    timestamp: Annotated[str, Header(alias="X-Estate645-Timestamp", max_length=12, description=TIMESTAMP)],
+    given: Annotated[str, Header(alias="X-Estate645-Signature", max_length=64, description=SIGNATURE)],
+    idem_key: Annotated[str, Header(alias="Idempotency-Key", max_length=64, description=KEY)],
 ) -> JSONResponse:
-    """Verify the raw body, then credit in one urgent unit."""
+    """The answer comes after the durable commit; a repeat with the same key and body gets the same one.
+
+    Money for a room or account that does not exist is taken too, and waits in suspense.
+    """
     body = await request.body()
     now = state.clock.now()
     client = await run_in_threadpool(_client, state, client_id)

@@ -268,9 +268,27 @@ def test_the_document_is_openapi_and_names_every_route_of_the_api(web):
     assert served - set(document["paths"]) == {"/api/v1/openapi.json"}
 
 
+def test_the_document_says_of_every_operation_who_may_ask_and_what_can_go_wrong(web):
+    document = web.client().get("/api/v1/openapi.json").json()
+    told = document["components"]["responses"]
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            errors = {status: answer for status, answer in operation["responses"].items() if status >= "4"}
+            for status, answer in errors.items():
+                name = answer["$ref"].removeprefix("#/components/responses/")
+                assert told[name]["content"]["application/problem+json"]["example"]["status"] == int(status)
+            assert "503" in errors
+            assert ("404" in errors) == ("{" in path)
+            assert ("409" in errors) == (method != "get")
+            assert bool(operation["security"]) == ("401" in errors)
+    rights = {o["operationId"]: o["description"] for m in document["paths"].values() for o in m.values()}
+    assert sum("Right: `" in said for said in rights.values()) > 100
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+
+
 def references(value):
     if isinstance(value, dict):
-        found = {value["$ref"].removeprefix("#/components/schemas/")} if "$ref" in value else set()
+        found = {value["$ref"].removeprefix("#/components/schemas/")} if "schemas" in value.get("$ref", "") else set()
         return found.union(*(references(inner) for inner in value.values()))
     if isinstance(value, list):
         return set().union(*(references(inner) for inner in value))
