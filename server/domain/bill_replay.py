@@ -9,7 +9,7 @@ from core.tariff_order import charge_step
 from core.units import post_charge
 from server.domain.bill_parts import parts_of
 from server.domain.billing import TierState
-from server.domain.bills import REVOKED, BillLine, BookedLine, Derived, Difference, compare
+from server.domain.bills import BillLine, BookedLine, Derived, Difference, Shown, compare
 from server.domain.ledger import Line
 from server.domain.registers import (
     NO_RATES,
@@ -35,7 +35,7 @@ class Replay:
 
     ratio: int
     calendars: Mapping[str, TariffCalendar]
-    known: Mapping[int, tuple[Registers, str]]
+    known: Mapping[int, Shown]
     tier: TierState
     was: Registers | None
     later: Mapping[int, Registers] = field(default_factory=dict)
@@ -53,11 +53,11 @@ class Replay:
     def _cut(self, own: Sequence[BookedLine], stood: Registers | None) -> dict[int, Registers]:
         """Registers at the boundaries that one batch has charged over, by instant, as far as they are cut by time."""
         start, end = _start(own[0].line), _end(own[-1].line)
-        whole = self.known[end.at][0] if end.at in self.known else self.later.get(end.at)
+        whole = self.known[end.at].registers if end.at in self.known else self.later.get(end.at)
         calendar = self.calendars.get(own[0].line.tariff_id or "")
         if whole is None or calendar is None:
             return {}
-        if stood is not None and stood.total_wh == start.total_wh and start.at not in self.known:
+        if stood is not None and stood.total_wh == start.total_wh and self._read(start.at, start.total_wh) is None:
             start = start._replace(at=min(start.at, stood.at))  # its first part was nothing
         try:
             spans = [calendar.terms_at(start.at)]
@@ -66,15 +66,14 @@ class Replay:
         except TariffError:
             return {}
         cut = boundary_rounded_down if split_rule(own[0].memo) is SplitRule.DOWN else boundary_registers
-        ends = {one.line.event_to: one.line.to_wh for one in own}
-        read = [self._read(span.end_s or 0, ends.get(span.end_s)) for span in spans[:-1]]
+        read = [self._read(span.end_s or 0, _stood_at(own, span.end_s or 0)) for span in spans[:-1]]
         points = cut(spans, start, whole, read)
         return {point.at: point for point, seen in zip(points, read, strict=True) if point is not seen}
 
     def _read(self, at: int, to_wh: int | None) -> Registers | None:
         """What was read at an instant when it was charged to `to_wh`."""
-        read = self.known.get(at)
-        return None if read is None or (read[1] == REVOKED and read[0].total_wh != to_wh) else read[0]
+        shown = self.known.get(at)
+        return None if shown is None or (shown.passing and shown.registers.total_wh != to_wh) else shown.registers
 
     def _one(self, booked: BookedLine) -> BillLine:
         line = booked.line
@@ -111,7 +110,7 @@ class Replay:
         if (cut := self.cuts[booked.batch_seq].get(end.at)) is not None:
             return cut, "split"
         read = self._read(end.at, end.total_wh)
-        return (Registers(end.at, -1, None), "") if read is None else (read, self.known[end.at][1])
+        return (Registers(end.at, -1, None), "") if read is None else (read, self.known[end.at].source)
 
     def _derive(
         self,
@@ -139,6 +138,12 @@ class Replay:
             terms, calendar.tariff.name, start, registers, source, moved, self.ratio, tier_from_wh,
             parts_of(terms.version, terms.season, energies, tier_from_wh, settled), charge_nf, posted_fen, residue_nf,
         )  # fmt: skip
+
+
+def _stood_at(own: Sequence[BookedLine], at: int) -> int | None:
+    """Up to where one batch had charged at an instant; a part of nothing has no line."""
+    ended = [one.line.to_wh for one in own if (one.line.event_to or 0) <= at]
+    return ended[-1] if ended else own[0].line.from_wh
 
 
 def _start(line: Line) -> Registers:

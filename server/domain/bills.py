@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from core.units import post_charge
@@ -65,6 +66,16 @@ def bill_name(text: str) -> BillName:
 
 
 REVOKED = "revoked"  # where a register came from that was taken back later, and what was charged by it
+
+
+class Shown(NamedTuple):
+    """What a meter showed, and where that came from; `passing` where it may be younger than a charge that needed it,
+    or is not believed any more: then the charge may have been worked out without it.
+    """
+
+    registers: Registers
+    source: str
+    passing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, and_, case, func, select
 
+from core.reading import Verdict
 from server.domain.archive import AccountStanding
-from server.domain.bills import REVOKED, BookedLine
+from server.domain.bills import REVOKED, BookedLine, Shown
 from server.domain.ledger import LINE_FIELDS, Line
 from server.domain.registers import Registers
 from server.domain.verification import Carried, Installed
@@ -137,24 +138,24 @@ def installation_of(connection: Connection, estate_id: str, meter_id: str, insta
     return None
 
 
-def registers_at(
-    connection: Connection, estate_id: str, meter_id: str, instants: Sequence[int]
-) -> dict[int, tuple[Registers, str]]:
+def registers_at(connection: Connection, estate_id: str, meter_id: str, instants: Sequence[int]) -> dict[int, Shown]:
     """The true registers of a meter at exactly these instants, with where each came from.
 
-    Those that were taken back later (`REVOKED`) are among them, since charges have gone by them.
+    Those that were taken back later (`REVOKED`) are among them, since charges have gone by them; those that came late
+    (`filled`) may be younger than a charge over their instant.
     """
     columns = [reading.c[f"rate{number}_wh"] for number in range(1, 5)]
     source = case((reading.c.verdict == REVOKED, REVOKED), else_=reading.c.source)
-    found: dict[int, tuple[Registers, str]] = {}
+    passing = reading.c.verdict.in_((REVOKED, Verdict.FILLED.value))
+    found: dict[int, Shown] = {}
     wanted = sorted(set(instants))
     for start in range(0, len(wanted), INSTANTS_AT_ONCE):
-        query = select(reading.c.read_at, reading.c.total_wh, source, *columns).where(
+        query = select(reading.c.read_at, reading.c.total_wh, source, *columns, passing).where(
             reading.c.estate_id == estate_id,
             reading.c.meter_id == meter_id,
             reading.c.read_at.in_(wanted[start : start + INSTANTS_AT_ONCE]),
             reading.c.verdict.in_((*KNOWN, REVOKED)),
         )
         for row in connection.execute(query):
-            found[row[0]] = (Registers(row[0], row[1], rates_of(row[3:7])), row[2])
+            found[row[0]] = Shown(Registers(row[0], row[1], rates_of(row[3:7])), row[2], bool(row[7]))
     return found

@@ -247,7 +247,7 @@ def difference_said(one: Difference, gettext: Gettext) -> str:
 
 
 def _figure(what: str, value: object, gettext: Gettext) -> str:
-    if value is None or value == -1:
+    if value is None or (value == -1 and what.endswith("_wh")):  # a register that nobody has read
         return gettext(_("nothing"))
     if isinstance(value, int) and what.endswith("_wh"):
         return kwh_exact(value)

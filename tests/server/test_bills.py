@@ -7,15 +7,16 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import update
 
+from core.reading import Verdict
 from server.cli import explain as command
-from server.domain.bills import bill_name
+from server.domain.bills import Difference, bill_name
 from server.domain.verification_bookings import KINDS, OF_CHARGES
 from server.errors import NotFound
 from server.flows.bills import explain
 from server.store.engine import begin_writing, reader
 from server.store.schema import line
 from server.store.schema import reading as readings
-from server.web.bill_words import MEANINGS, line_said
+from server.web.bill_words import MEANINGS, difference_said, line_said
 from server.web.formats import Formats
 from server.web.words import LEDGER
 from tests.server.books import HOUR, agrees, charge, read, reading, top_up
@@ -71,6 +72,22 @@ def test_a_boundary_without_a_reading_is_cut_by_time_again(month):
     following = agreed(month, "H0001:6")
     assert following.lines[0].derived.tier_from_wh == 0, "the tiers begin anew with November"
     assert following.lines[0].derived.end_source == "live"
+
+
+@pytest.mark.parametrize("late_wh", [1_450_000, 1_451_000, 1_460_000])
+def test_a_reading_that_came_after_the_charge_over_its_boundary_changes_no_bill(month, writer, late_wh):
+    assert read(writer, reading(1, MIDNIGHT_NOV, late_wh)) == [Verdict.FILLED]
+    assert [agreed(month, f"H0001:{number}").lines[0].derived.end_source for number in (5, 6)] == ["split", "live"]
+    agreed(month, "H0001:2026-10")
+    agrees(month)
+    with begin_writing(month) as connection, connection.begin():
+        connection.execute(update(readings).where(readings.c.verdict == "filled").values(verdict="accepted"))
+    assert told(month, "H0001:5").differences, "what was known then decides"
+
+
+def test_a_fen_is_told_as_a_fen():
+    said = difference_said(Difference("amount_fen", -1, -2), str)
+    assert said.startswith("amount: booked \N{MINUS SIGN}¥0.01, worked out \N{MINUS SIGN}¥0.02")
 
 
 def test_a_month_and_a_day_add_up(month):
