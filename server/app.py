@@ -11,6 +11,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from core.dlt645.search import Heard
 from server.admin.operations import Operations
 from server.admin.service import AdminSocket
 from server.admin.wire import socket_path
-from server.clock import Anchor, Clock, anchor_from_file
+from server.clock import Anchor, Clock, anchor_from_file, kernel_synchronised
 from server.collect.dtu_listener import DtuSettings
 from server.collect.dtu_registration import compile_registration
 from server.collect.history import Recall
@@ -38,6 +39,8 @@ from server.domain.readings import MeterReading
 from server.errors import ConfigError, Refused
 from server.flows import notices as notice_flows
 from server.jobs.anomalies import AnomalyJob
+from server.jobs.clock_guard import ClockGuard
+from server.jobs.clock_watch import ClockWatch
 from server.jobs.collecting import FlowOrders, FlowSink, bus_plans
 from server.jobs.debt_plans import DebtPlanJob
 from server.jobs.heads import HeadsJob
@@ -51,13 +54,14 @@ from server.jobs.plans import PlansJob
 from server.jobs.recharges import RechargeJob
 from server.jobs.reconciliation import ReconciliationJob
 from server.jobs.refunds import RefundJob
+from server.jobs.refusals import KeptRefusals
 from server.jobs.rerating import ReratingJob
 from server.jobs.runner import Job, Runner
 from server.jobs.schemes import SchemeJob
 from server.jobs.sealing import SealingJob
 from server.jobs.searching import BusSearches
 from server.jobs.settlement import DayClose
-from server.jobs.ticks import BillingTick, ClockGuard
+from server.jobs.ticks import BillingTick
 from server.keyring import Keyring, key_path, looked_at
 from server.notify.sandbox import SandboxGateway, SandboxSender
 from server.pay.opening import open_providers
@@ -66,6 +70,7 @@ from server.store.engine import open_engine, reader, upgrade
 from server.store.estates import get_estate, list_estates
 from server.store.ownership import claim
 from server.store.passwords import stored_passwords
+from server.store.readings import newest_contact_ms
 from server.store.writer import Writer
 from server.transport.memory import Bell
 from server.vending import open_backend
@@ -111,14 +116,15 @@ class Application:
         self.estate_id, self._zone = _only_estate(self.engine)
         self._give_back = claim(self.engine)
         self.keyring = Keyring(key_path(config.meter_keys))
-        self.passwords = Passwords(self._unlock, self._civil_now)
         self.writer = Writer(self.engine)
+        refusals = KeptRefusals(self.engine, self.writer, self.estate_id, self._zone)
+        self.passwords = Passwords(self._unlock, self._civil_now, refusals)
         self.bell = Bell()
         self.writer.subscribe(self.bell.ring)
         self.gateway = SandboxGateway(self._on_receipt)
         self.sandbox = SandboxSender(self.gateway)
         self.providers = open_providers(config)
-        self._guard = ClockGuard()
+        self._guard = self._clock_guard()
         self.collector: Supervisor | None = None
         self.jobs = Runner(self._jobs())
         self.collector = self._collector() if config.collect else None
@@ -176,17 +182,35 @@ class Application:
         raise_descriptors(len(plans))
         for plan in plans:
             check_world(factor, site["command_ttl_s"], plan.url)
-        sink = FlowSink(self.writer, self.clock, self.estate_id, on_readings=lambda: self.jobs.poke("billing"))
+        poke = partial(self.jobs.poke, "billing")
+        parts = (self.writer, self.clock, self.estate_id)
+        sink = FlowSink(*parts, on_readings=poke, may_time=lambda: self._guard.may_time)
         orders = FlowOrders(self.engine, self.writer, self.clock, self.estate_id, clock_sane=self._guard.look)
         clocks = Clocks(
             world_now=self.clock.world_seconds,
             machine_ms=self.clock.machine_ms,
             factor=factor,
             time_zone=site["time_zone"],
+            heard=self._guard.hear,
         )
         return Supervisor(
             plans, sink, orders, clocks, dtus=_dtus(self.config, local_only=factor > 1), unlock=self.passwords
         )
+
+    def _clock_guard(self) -> ClockGuard:
+        """A scaled world has a clock of its own, which nobody keeps."""
+        if self.config.clock_anchor:
+            return ClockGuard(synchronised=lambda: None)
+        guard = ClockGuard(synchronised=kernel_synchronised)
+        if self.config.collect:
+            with reader(self.engine) as connection:
+                guard.look_at_past(newest_contact_ms(connection, self.estate_id))
+        return guard
+
+    def _ask_clocks(self) -> None:
+        """Let meters be asked for the time, where this process reads them."""
+        if self.collector is not None:
+            self.collector.ask_clocks()
 
     def _unlock(self, meter_id: str, stored: str) -> str:
         """The password of a meter, for the moment in which it is sent."""
@@ -240,9 +264,10 @@ class Application:
     def _jobs(self) -> list[Job]:
         parts = (self.engine, self.writer, self.clock, self.estate_id)
         own: list[Job] = [
+            ClockWatch(*parts, guard=self._guard, ask_clocks=self._ask_clocks),
             BillingTick(*parts, guard=self._guard),
             NoticeJob(*parts, senders={self.sandbox.channel: self.sandbox}, render=self._words),
-            AnomalyJob(*parts),
+            AnomalyJob(*parts, may_time=lambda: self._guard.may_time),
             SchemeJob(*parts),
             KeepPowerJob(*parts, clock_sane=self._guard.look),
             LedgerWatch(*parts),

@@ -6,6 +6,7 @@ Machine time serves sessions, freshness of callbacks, I/O timeouts and the pay-t
 Only this module of the head-end reads a clock for the flows; everything below gets `now` as an argument.
 """
 
+import ctypes
 import json
 import time
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from server.errors import ConfigError
+
+TIMEX_BYTES = 512  # more than `struct timex` has anywhere
+TIME_ERROR = 5  # what adjtimex(2) answers while nobody keeps the clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +91,12 @@ class Clock:
     def world(self) -> datetime:
         """World time as an aware UTC datetime."""
         return datetime.fromtimestamp(0, UTC) + timedelta(seconds=self.now().world_s)
+
+
+def kernel_synchronised() -> bool | None:
+    """Whether somebody keeps this machine's clock, as the kernel says (adjtimex(2)); None where it does not tell."""
+    try:
+        state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(TIMEX_BYTES))
+    except (OSError, AttributeError):
+        return None
+    return None if state < 0 else state != TIME_ERROR

@@ -18,10 +18,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from server.cli.languages import error_in_chinese
 from server.cli.lines import is_networked, opened
+from server.clock import kernel_synchronised
 from server.collect.limits import descriptors_needed
 from server.collect.port import LineSettings, PortError
 from server.config import Config
 from server.domain.calendar import ProtectedTimes, protected_because
+from server.domain.clock_doubt import ahead_s
 from server.keyring import Keyring, Look
 from server.store.privileges import WORKING_ROLE, Privileges, grants
 
@@ -255,13 +257,39 @@ def clock(now_ms: int, newest_ms: int | None) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def clock_doubt(evidence: Mapping[str, Any]) -> Iterator[Finding]:
+    """What a running server has found out about its clock; the case that it holds open."""
+    off_s, count = ahead_s(evidence), evidence.get("meters_ahead", 0)
+    if count:
+        yield Finding(
+            "clock", "wrong", f"{count} meters were charged by times that are still to come and are charged no further",
+            f"{count}只电表按尚未到来的时刻计过费，不再继续计费",
+            "correct their households by hand, and exchange each meter for itself with the register that it shows",
+            "请人工更正这些住户，并按表上的表底将电表换为其自身",
+        )  # fmt: skip
+        return
+    en, zh = "the server's clock jumped or went back", "服务器时钟发生跳变或倒退"
+    if off_s:
+        heard, alike = evidence.get("clocks_heard", 0), evidence.get("clocks_alike", 0)
+        way, way_zh = ("ahead of", "快") if off_s > 0 else ("behind", "慢")
+        ahead = f"{abs(off_s)} s {way} the clocks of {alike} of {heard} meters"
+        en = f"{ahead}: readings are held, nothing is charged or cut"
+        zh = f"比{heard}只电表中{alike}只的时钟{way_zh}{abs(off_s)}秒：读数暂不采用，不计费、不停电"
+    yield Finding(
+        "clock", "wrong", en, zh,
+        "set it (timedatectl set-ntp true, or chrony): what was held is charged then, no restart is needed; if it is "
+        "right, set the meters' clocks",
+        "请校正服务器时钟（timedatectl set-ntp true 或chrony），之后自动补计，无需重启；如服务器无误，请校正电表时钟",
+    )  # fmt: skip
+
+
 def _synchronised() -> bool | None:
-    """What systemd knows; None where it is not there to ask."""
+    """What systemd knows; the kernel where it is not there to ask, None where neither tells."""
     command = ("timedatectl", "show", "--property=NTPSynchronized", "--value")
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=NTP_S, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        return None
+        return kernel_synchronised()
     return {"yes": True, "no": False}.get(done.stdout.strip())
 
 

@@ -22,11 +22,13 @@ from server.admin.client import Admin, AdminError
 from server.cli import checkup, commission
 from server.cli.checkup import Finding
 from server.cli.languages import LANGUAGES, said
+from server.cli.lines import refuse_served
 from server.collect.port import LineSettings
 from server.collect.serial_port import BAUDS, PARITY_FLAGS
 from server.config import load
 from server.errors import ConfigError, StorageUnavailable
 from server.keyring import Keyring, key_path, looked_at
+from server.store.cases import live_evidence
 from server.store.condition import Condition, condition
 from server.store.engine import open_engine, reader, unavailable, wal_reset_warning
 from server.store.estates import list_buses, list_estates
@@ -57,6 +59,8 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Look at everything and print it, or walk through the commissioning; 1 when something is wrong."""
     if arguments.commission:
+        for port in arguments.ports:
+            refuse_served(port, arguments.database or load(arguments.config).database_url)
         return commission.run(arguments, commission.feeding(_known_meters(arguments)))
     findings = []
     for one in examine(arguments):
@@ -120,6 +124,7 @@ def _opened(engine: Engine, keyring: Keyring) -> Looked:
                 for site in sites
                 for row in list_buses(connection, site["estate_id"])
             ]
+            doubts = [live_evidence(connection, site["estate_id"]) for site in sites]
             looks = [
                 looked_at(stored_passwords(connection, name), partial(keyring.unlock, name))
                 for name in (site["estate_id"] for site in sites)
@@ -134,6 +139,8 @@ def _opened(engine: Engine, keyring: Keyring) -> Looked:
         yield from checkup.months(rest)
     for look in looks:
         yield from checkup.passwords(look, keyring)
+    for evidence in filter(None, doubts):
+        yield from checkup.clock_doubt(json.loads(evidence))
     for site in sites:
         yield from checkup.zone(site["time_zone"], int(time.time()))
     return buses, found

@@ -132,10 +132,15 @@ def untold(findings: Findings, lang: str = "both") -> Iterator[str]:
             ),
             lang, protocol=protocol, address=pattern,
         )  # fmt: skip
+    for address in findings.silent:
+        yield told(
+            _("%(address)s: nobody answers to this number of a nameplate; look at it, the wires, baud and parity"),
+            lang, address=address,
+        )  # fmt: skip
     for protocol in findings.gave_up:
         yield told(_("%(protocol)s: given up, the line never falls silent"), lang, protocol=protocol)
     yield told(
-        _("some meters of 1997 answer no search: `estate645 read` asks one by the number on its nameplate"), lang
+        _("some meters of 1997 answer no search: --addresses asks them by the numbers on their nameplates"), lang
     )
     if findings.meters:
         yield told(

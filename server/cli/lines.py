@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from server.admin.client import Admin, ServedBus
+from server.admin.wire import socket_path
+from server.cli.languages import mark as _
+from server.cli.languages import wrong
 from server.collect.line import BusLine
 from server.collect.port import LineSettings
 from server.collect.ports import open_port
@@ -22,6 +25,13 @@ from server.collect.tally import Tally
 from server.collect.work import Clocks, timing_for
 from server.config import load
 from server.errors import NotFound
+
+SERVED = _(
+    "%(port)s: our own running server holds it as bus %(bus)s. The checklist needs the line for itself: stop the "
+    "server (systemctl stop estate645), walk through it, and start it again. What only reads goes on beside it, "
+    "through its admin socket %(socket)s: estate645 read %(bus)s ADDRESS IDENTIFIER, estate645 scan %(bus)s, "
+    "estate645 trace %(bus)s, with the same --config or --database"
+)
 
 
 @asynccontextmanager
@@ -74,6 +84,18 @@ def running_bus(arguments: argparse.Namespace) -> ServedBus | None:
         )
     known = ", ".join(bus["bus"] for bus in buses) or "none"
     raise NotFound(f"the running server has no bus {arguments.port!r}; it has: {known}")
+
+
+def refuse_served(port: str, url: str) -> None:
+    """ConfigError where the server of the database at `url` runs and has this port: it is not merely busy."""
+    admin = Admin.at(url)
+    if admin is None:
+        return
+    buses = _buses(admin)
+    admin.close()
+    for bus in buses:
+        if port == bus["bus"] or _same_port(port, bus["url"]):
+            raise wrong(SERVED, port=port, bus=bus["bus"], socket=socket_path(url))
 
 
 def _buses(admin: Admin) -> list[Any]:

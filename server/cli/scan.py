@@ -26,6 +26,7 @@ from server.cli.outputs import refuse_unwritable
 from server.collect.port import LineSettings
 from server.collect.scanning import PROTOCOLS, Findings, Scanner, Sought
 from server.collect.serial_port import BAUDS, PARITY_FLAGS
+from server.domain.nameplates import addresses_in
 from server.errors import EstateError
 
 PROGRESS_S = 0.2
@@ -44,6 +45,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--protocols", type=_protocols, default=PROTOCOLS, metavar="LIST",
                         help="default 2007,1997,modbus")  # fmt: skip
     parser.add_argument("--units", type=_units, default=range(1, 33), metavar="FROM-TO", help="Modbus, default 1-32")
+    parser.add_argument("--addresses", type=_addresses, default=(), metavar="LIST",
+                        help="numbers of nameplates, asked first: some meters of 1997 answer no search")  # fmt: skip
     parser.add_argument("--wait-ms", type=int, default=700, help="longest delay of a reply (default 700)")
     parser.add_argument("--tries", type=int, default=1, help="how often silence is asked again (default 1)")
     parser.add_argument("--thorough", action="store_true", help="also for meters that do not know 13H")
@@ -62,7 +65,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out is not None and arguments.out.exists():
         raise EstateError(f"{arguments.out} exists already; name another file, or remove it")
     linger_s = min(arguments.wait_ms, 500) / 1000
-    sought = Sought(arguments.protocols, arguments.units, arguments.tries, arguments.thorough, linger_s)
+    sought = Sought(
+        arguments.protocols, arguments.units, arguments.tries, arguments.thorough, linger_s, arguments.addresses
+    )
     scanner = Scanner(sought, _Progress(arguments.lang))
     url = arguments.port
     try:
@@ -79,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _show(findings, arguments.lang)
     unsure = [one for one in findings.meters if not one.edition_known]
-    in_doubt = unsure or findings.clashes or findings.nameless or findings.doubts or findings.gave_up
+    in_doubt = unsure or findings.clashes or findings.nameless or findings.doubts or findings.gave_up or findings.silent
     return 0 if findings.meters and not in_doubt else 1
 
 
@@ -160,6 +165,13 @@ def _parities(text: str) -> tuple[str, ...]:
 
 def _protocols(text: str) -> tuple[str, ...]:
     return _list(text, PROTOCOLS, "protocol")
+
+
+def _addresses(text: str) -> tuple[str, ...]:
+    try:
+        return addresses_in(text)
+    except EstateError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _units(text: str) -> range:

@@ -143,6 +143,7 @@ class BusLine:
         await asyncio.sleep(self._timing.reply_delay_max_s + self._timing.margin_s)
 
     async def _write(self, wire: bytes) -> None:
+        self._asked_bytes = len(wire)
         for tap in tuple(self.taps):
             tap(True, wire)
         await self._port.write(wire)
@@ -203,6 +204,7 @@ class BusLine:
     def _accept(self, event: ReplyReceived[BusFrame]) -> Answer:
         self._doubt.note(self._session.bad_sums)
         on_line_s = min(event.latency_s, self._timing.wire_time_s(len(event.frame.to_wire(0))))
-        self._tally.replied(event.latency_s, self._clocks.machine_ms())
+        asked_s = self._timing.wire_time_s(self._asked_bytes)
+        self._tally.replied(event.latency_s, event.latency_s - on_line_s - asked_s, self._clocks.machine_ms())
         at_world = self._clocks.world_now() - on_line_s * self._clocks.factor
         return Answer(payload(event.command, event.frame), at_world)

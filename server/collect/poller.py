@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from core.dlt645.identifiers import COMMAND_OPEN, RELAY_OPEN
 from core.dlt645.search import Heard
-from core.errors import CoreError, MeterRefused, NoReply, ValueFormatError
+from core.errors import CoreError, MeterRefused, ValueFormatError
 from server.collect.clocks import ClockMender
 from server.collect.control import RelayLane
 from server.collect.counsel import Counsel
@@ -30,7 +30,7 @@ from server.collect.questions import QuestionLane
 from server.collect.readout import MeterState, Readout
 from server.collect.recalls import RecallLane
 from server.collect.schedule import Item, Schedule
-from server.collect.tally import BusStatus, Tally, percentile_ms
+from server.collect.tally import BusStatus, Tally, percentile_ms, reason_of
 from server.collect.work import BusPlan, Clocks, ControlOrder, MeterUnread, Orders, StepReport, Unlock, as_stored
 from server.domain.readings import ContactFailure, MeterReading, StatusRead
 
@@ -38,6 +38,7 @@ ORDERS_POLL_S = 2.0
 RECONNECT_MIN_S = 0.5
 RECONNECT_MAX_S = 30.0
 DEMANDS_MAX = 64
+CLOCKS_ASKED = 8  # of a bus, where ours is in doubt
 
 T = TypeVar("T")
 
@@ -121,6 +122,13 @@ class Poller:
         self._recalls.put(wanted)
         self._bell.set()
 
+    def ask_clocks(self) -> None:
+        """Ours is in doubt: forget what was found of the meters' clocks, and ask some of them at once."""
+        for meter in self._meters.values():
+            meter.forget_clock()
+        self._schedule.ask_clocks(CLOCKS_ASKED, monotonic())
+        self._bell.set()
+
     def replan(self, plan: BusPlan) -> None:
         """Take new meters; the line must be the same, and the cadence."""
         self.plan = plan
@@ -154,6 +162,7 @@ class Poller:
             last_reply_ms=tally.last_reply_ms,
             latency_p50_ms=percentile_ms(latencies_s, 50),
             latency_p95_ms=percentile_ms(latencies_s, 95),
+            reply_p50_ms=percentile_ms(list(tally.delays_s.copy()), 50),
         )
 
     async def run(self) -> None:
@@ -378,7 +387,7 @@ class Poller:
         else:
             self._schedule.failed(meter_id, monotonic())
         clocks = self._services.clocks
-        failure = ContactFailure(meter_id, int(clocks.world_now()), clocks.machine_ms(), _reason(error))
+        failure = ContactFailure(meter_id, int(clocks.world_now()), clocks.machine_ms(), reason_of(error))
         await self._services.delivery.put(failure)
 
     def _refuse_demands(self, reason: str) -> None:
@@ -387,14 +396,3 @@ class Poller:
             _, promise = self._demands.popleft()
             if promise.set_running_or_notify_cancel():
                 promise.set_exception(PortError(f"bus {self.plan.bus_id} is not open: {reason}"))
-
-
-def _reason(error: CoreError) -> str:
-    match error:
-        case NoReply():
-            return f"no reply: {error}"
-        case MeterRefused(err=err):
-            return f"refused: ERR {err:02X}"
-        case ValueFormatError():
-            return f"unreadable value: {error}"
-    return f"cannot be asked: {error}"

@@ -45,6 +45,10 @@ class MeterState:
         """The meter's address."""
         return self.plan.meter_id
 
+    def forget_clock(self) -> None:
+        """What was found of its clock was found by a clock of ours that is in doubt."""
+        self.clock_offset_s, self.clock_at = None, float("-inf")
+
     def replan(self, plan: MeterPlan) -> None:
         """Take a changed plan; what is known of a meter that speaks otherwise now is forgotten."""
         if (plan.protocol, plan.model, plan.unit) != (self.plan.protocol, self.plan.model, self.plan.unit):
@@ -113,6 +117,7 @@ class Readout:
         except ValueFormatError:
             offset_s = None
         meter.clock_offset_s, meter.clock_at = offset_s, self._clocks.world_now()
+        self._clocks.heard(meter.meter_id, offset_s)
         return offset_s
 
     async def _read_clock(self, meter: MeterState, attempts: int, sane_s: float) -> int | None:

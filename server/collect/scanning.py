@@ -1,7 +1,8 @@
 """Commissioning: who is on a line, what each meter is, and what its register shows.
 
 Drives the searches of the core over anything that can ask and listen: a port of its own, or the line of a running
-collector. It only reads. One call is one line setting; the caller goes through bauds and parities.
+collector. It only reads. One call is one line setting; the caller goes through bauds and parities. Some meters of 1997
+answer neither wildcards nor shortened addresses: those are asked by the numbers that a person read on their nameplates.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ from typing import Any, Protocol
 from core.dlt645 import edition1997 as old
 from core.dlt645 import identifiers as di
 from core.dlt645.commands import Command, Read, reply_value
-from core.dlt645.detection import Detection
+from core.dlt645.detection import Detection, Found
 from core.dlt645.profiles import EDITION_1997, EDITION_2007
 from core.dlt645.search import AddressSearch, Heard
 from core.errors import CoreError
@@ -22,6 +23,7 @@ from core.modbus.search import UnitSearch
 from server.collect.port import LineSettings
 
 MODBUS = "modbus"
+NAMEPLATE = "nameplate"  # in the place of a protocol while numbers of nameplates are asked
 PROTOCOLS = (EDITION_2007, EDITION_1997, MODBUS)
 METER_MODEL = 0x0400040B
 
@@ -54,25 +56,33 @@ class FoundMeter:
 
 @dataclass(slots=True)
 class Findings:
-    """All of a scan; what could not be told is kept as (protocol, address or pattern)."""
+    """All of a scan; what could not be told is kept as (protocol, address or pattern).
+
+    `silent` are the addresses of nameplates that nobody answered to, at any line setting so far.
+    """
 
     meters: list[FoundMeter] = field(default_factory=list)
     clashes: list[tuple[str, str]] = field(default_factory=list)
     nameless: list[tuple[str, str]] = field(default_factory=list)
     doubts: list[tuple[str, str]] = field(default_factory=list)
     gave_up: list[str] = field(default_factory=list)
+    silent: list[str] = field(default_factory=list)
     probes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """What to look for and how patiently; `linger_s` is how long more answers are waited for after one."""
+    """What to look for and how patiently; `linger_s` is how long more answers are waited for after one.
+
+    `addresses` of nameplates (12 digits) are asked one by one, ahead of the searches.
+    """
 
     protocols: tuple[str, ...] = PROTOCOLS
     units: Sequence[int] = range(1, 33)
     tries: int = 1
     thorough: bool = False
     linger_s: float = 0.5
+    addresses: tuple[str, ...] = ()
 
 
 class Scanner:
@@ -86,11 +96,28 @@ class Scanner:
 
     async def scan(self, ears: Ears, line: LineSettings) -> None:
         """Look for everybody on the line as it is set now; `PortError` when it is lost."""
+        for address in self._sought.addresses:
+            if not any(one.address == address for one in self.findings.meters):
+                await self._ask_named(ears, line, address)
         for protocol in self._sought.protocols:
             if protocol == MODBUS:
                 await self._scan_units(ears, line)
             else:
                 await self._scan_addresses(ears, line, protocol)
+
+    async def _ask_named(self, ears: Ears, line: LineSettings, address: str) -> None:
+        """The meter with this number, if it answers."""
+        told = self.findings
+        for _ in range(self._sought.tries):
+            told.probes += 1
+            self._progress(NAMEPLATE, address, told.probes, len(told.meters))
+            found = await _detected(ears, line, address)
+            if found is not None:
+                told.meters.append(await _described(ears, line, found.edition, address, found))
+                told.silent = [one for one in told.silent if one != address]
+                return
+        if address not in told.silent:
+            told.silent = [*told.silent, address]
 
     async def _drive(self, ears: Ears, protocol: str, search: AddressSearch | UnitSearch) -> None:
         while (probe := search.next_probe()) is not None:
@@ -112,7 +139,7 @@ class Scanner:
             told.gave_up += [edition] * search.gave_up
         for address in search.found:
             self._progress(edition, address, self.findings.probes, len(self.findings.meters))
-            meter = await _described(ears, line, edition, address)
+            meter = await _described(ears, line, edition, address, await _detected(ears, line, address))
             # who refuses the reads of one edition and answers those of the other is found by both searches
             if all(_place(one) != _place(meter) for one in self.findings.meters):
                 self.findings.meters.append(meter)
@@ -137,8 +164,8 @@ async def registers_of(ears: Ears, meter: FoundMeter) -> tuple[int | None, tuple
     return (await _unit_described(ears, line, int(meter.address), [meter.profile])).total_wh, ()
 
 
-async def _described(ears: Ears, line: LineSettings, edition: str, address: str) -> FoundMeter:
-    """Ask a meter that was found what it is; what it refuses stays unknown."""
+async def _detected(ears: Ears, line: LineSettings, address: str) -> Found | None:
+    """Ask a meter what it is; None where nobody answers."""
     detection = Detection(address, (line.baud,))
     while (step := detection.next_step()) is not None:
         heard = await ears.hear(step.command)
@@ -147,7 +174,13 @@ async def _described(ears: Ears, line: LineSettings, edition: str, address: str)
             detection.silent()
         else:
             detection.answered(reply, heard.latency_s)
-    found = detection.found
+    return detection.found
+
+
+async def _described(
+    ears: Ears, line: LineSettings, edition: str, address: str, found: Found | None
+) -> FoundMeter:  # fmt: skip
+    """A meter with what it has shown of itself; what it refuses stays unknown."""
     edition = edition if found is None else found.edition
     total_wh, rates_wh = await _energy(ears, edition, address)
     return FoundMeter(

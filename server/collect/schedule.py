@@ -14,6 +14,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import IntEnum
+from itertools import islice
 from zlib import crc32
 
 from server.collect.work import Cadence, Clocks, MeterPlan
@@ -220,6 +221,13 @@ class Schedule:
         slot = self._slots.get(meter_id)
         if slot is not None and Item.CLOCK in slot.due:
             self._set_due(meter_id, Item.CLOCK, now)
+
+    def ask_clocks(self, most: int, now: float) -> None:
+        """Read the clocks of so many meters that answer ahead of everything else."""
+        answering = (one for one, slot in self._slots.items() if Item.CLOCK in slot.due and not slot.failures)
+        for meter_id in list(islice(answering, most)):
+            self._slots[meter_id].clock_urgent = True
+            self._set_due(meter_id, Item.CLOCK, now - self._cycle_s)
 
     def _set_due(self, meter_id: str, item: Item, due: float) -> None:
         slot = self._slots[meter_id]

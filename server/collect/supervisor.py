@@ -110,6 +110,10 @@ class Supervisor:
             promise.set_exception(PortError("the collector does not run; start the server with collect = true"))
         return promise
 
+    def ask_clocks(self) -> None:
+        """Ask some meters of each bus for the time, ahead of everything else."""
+        self._post(self._ask_clocks)
+
     def recall(self, bus_id: str, wanted: Sequence[Recall]) -> None:
         """Ask about the past of meters of a bus when it has time; results come like readings. None for unknown ones."""
         self._post(self._recall, bus_id, tuple(wanted))
@@ -251,6 +255,10 @@ class Supervisor:
                 return
         if promise.set_running_or_notify_cancel():
             promise.set_exception(NotFound(f"meter {meter_id} is on no bus that is being read"))
+
+    def _ask_clocks(self) -> None:
+        for poller in self._pollers.values():
+            poller.ask_clocks()
 
     def _recall(self, bus_id: str, wanted: Sequence[Recall]) -> None:
         poller = self._pollers.get(bus_id)

@@ -7,12 +7,16 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from core.errors import CoreError, MeterRefused, NoReply, ValueFormatError
+
 LATENCIES_KEPT = 256
 
 
 @dataclass(frozen=True, slots=True)
 class BusStatus:
     """One bus as pages show it. `failures` are requests without a reply; latencies are machine milliseconds.
+
+    A latency is of question and answer together, `reply_p50_ms` what the meters themselves take in between.
 
     Where a DTU dials in: `waiting` for it, or connected from `peer` since `since_ms` (machine time).
     """
@@ -35,6 +39,7 @@ class BusStatus:
     waiting: bool = False
     peer: str = ""
     since_ms: int | None = None
+    reply_p50_ms: float | None = None
 
 
 @dataclass(slots=True)
@@ -49,10 +54,12 @@ class Tally:
     last_error: str = ""
     last_reply_ms: int | None = None
     latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES_KEPT))
+    delays_s: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES_KEPT))
 
-    def replied(self, latency_s: float, machine_ms: int) -> None:
-        """Count a reply."""
+    def replied(self, latency_s: float, delay_s: float, machine_ms: int) -> None:
+        """Count a reply, with the time that the meter itself took."""
         self.latencies_s.append(latency_s)
+        self.delays_s.append(max(0.0, delay_s))
         self.last_reply_ms = machine_ms
 
 
@@ -63,3 +70,15 @@ def percentile_ms(latencies_s: Sequence[float], percent: int) -> float | None:
     ordered = sorted(latencies_s)
     rank = max(0, -(-len(ordered) * percent // 100) - 1)
     return round(ordered[rank] * 1000, 1)
+
+
+def reason_of(error: CoreError) -> str:
+    """Why an item of a meter failed, as a bus tells of it."""
+    match error:
+        case NoReply():
+            return f"no reply: {error}"
+        case MeterRefused(err=err):
+            return f"refused: ERR {err:02X}"
+        case ValueFormatError():
+            return f"unreadable value: {error}"
+    return f"cannot be asked: {error}"

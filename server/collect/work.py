@@ -166,14 +166,22 @@ class Orders(Protocol):
         ...
 
 
+def _unheard(_meter_id: str, _offset_s: int | None) -> None:
+    """Nobody judges our clock by those of the meters."""
+
+
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """Both clocks as the collector sees them; `world_now` gives epoch seconds, `machine_ms` epoch milliseconds."""
+    """Both clocks as the collector sees them; `world_now` gives epoch seconds, `machine_ms` epoch milliseconds.
+
+    `heard` is told of each clock of a meter that was read: its offset, None where it showed no time.
+    """
 
     world_now: Callable[[], float]
     machine_ms: Callable[[], int]
     factor: int = 1
     time_zone: str = "Asia/Shanghai"
+    heard: Callable[[str, int | None], None] = _unheard
 
     def civil(self, world_s: float) -> datetime:
         """World time as a meter of the estate shows it: naive local civil time, whole seconds."""

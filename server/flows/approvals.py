@@ -30,6 +30,7 @@ from server.flows import (
     voiding,
 )
 from server.flows.breaker import count_candidates
+from server.flows.estate_switches import switch
 from server.flows.final_registers import CORRECTED, UNSAID, Corrected
 from server.flows.moves import MovedOut, Register, Settlement
 from server.flows.second_person import CLIENT, MONEY, ask
@@ -40,7 +41,7 @@ from server.store.acceptance import get_reading
 from server.store.estates import get_account, get_estate
 from server.store.ledger import ledger_balances
 from server.store.readings import HELD_VERDICTS
-from server.store.supply import households, overdrawn_accounts, release_quarantined, trip_candidates, update_estate
+from server.store.supply import households, overdrawn_accounts, trip_candidates, update_estate
 from server.store.unit import Unit
 
 if TYPE_CHECKING:
@@ -366,26 +367,7 @@ def _carry_out(unit: Unit, estate_id: str, row: RowMapping, actor: str, now: "No
     elif kind == KIND:
         rerating.start(unit, estate_id, payload, row["approval_id"])
     else:
-        _switch(unit, estate_id, kind, payload)
-
-
-def _switch(unit: Unit, estate_id: str, kind: str, payload: Mapping[str, Any]) -> None:
-    """The estate's own switches: its mode, starting again, the breaker."""
-    site = get_estate(unit.connection, estate_id)
-    if kind == "mode":
-        if site["mode"] != payload["from"]:
-            raise Conflict("the mode has changed since this was asked; ask again")
-        update_estate(unit.connection, estate_id, mode=payload["to"])
-        release_quarantined(unit.connection, estate_id)
-    elif kind == "start_again":
-        if not site["stopped"]:
-            raise Conflict("cutting has been started again already")
-        update_estate(unit.connection, estate_id, stopped=0)
-    else:
-        if site["breaker"] == "closed" or site["breaker_reason"] != payload["opened_because"]:
-            raise Conflict("the breaker has changed since this was asked; ask again")
-        update_estate(unit.connection, estate_id, breaker="closed", breaker_reason="")
-        release_quarantined(unit.connection, estate_id)
+        switch(unit, estate_id, row, payload)
 
 
 def withdraw(unit: Unit, estate_id: str, approval_id: str, *, actor: str, now: "Now") -> None:

@@ -10,7 +10,6 @@ from server.domain.breaker import CLOCK_DOUBT, PAYING_MS, SILENCE_MS, callbacks_
 from server.domain.breaker import too_many as too_many_candidates
 from server.domain.supply import is_candidate
 from server.store import breaker as kept
-from server.store import supply as supply_rows
 from server.store.approvals import newest_approved
 from server.store.estates import get_estate
 from server.store.supply import Candidate
@@ -27,8 +26,10 @@ def count_candidates(found: Sequence[Candidate], now: "Now") -> int:
     return len({one.account_id for one in found if is_candidate(one.facts, now.world_s)})
 
 
-def doubt(unit: Unit, estate_id: str, found: Sequence[Candidate], now: "Now", *, clock_sane: bool) -> str:
-    """Why nobody may be cut at present, or an empty text; keeps the day's number of candidates while there is none.
+def doubt(
+    unit: Unit, estate_id: str, found: Sequence[Candidate], now: "Now", homes: int, *, clock_sane: bool
+) -> str:  # fmt: skip
+    """Why nobody of `homes` households may be cut at present, or nothing; then the day's candidates are kept.
 
     Two people who close the breaker accept as many candidates as there were, for a day.
     """
@@ -38,7 +39,6 @@ def doubt(unit: Unit, estate_id: str, found: Sequence[Candidate], now: "Now", *,
     count = count_candidates(found, now)
     zone = ZoneInfo(get_estate(connection, estate_id)["time_zone"])
     day = datetime.fromtimestamp(now.world_s, zone).date().isoformat()
-    homes = supply_rows.households(connection, estate_id)
     plausible = plausible_candidates(homes, kept.history(connection, estate_id, day))
     reason = "" if count <= _accepted(unit, estate_id, now) else too_many_candidates(count, plausible)
     if count and not reason:

@@ -95,7 +95,12 @@ def is_current(
 
 
 def record_attempt(unit: Unit, estate_id: str, meter_id: str, gen: int, step: str, detail: str, now: "Now") -> None:
-    """Keep one step. What failed is tried again, ever more rarely; nothing is confirmed by it."""
+    """Keep one step. What failed is tried again, ever more rarely; nothing is confirmed by it.
+
+    Of "superseded" in a row only the first is kept, as with a relay.
+    """
+    if step == "superseded" and kept.newest_step(unit.connection, estate_id, meter_id, gen) == step:
+        return
     values: dict[str, object] = {
         "estate_id": estate_id, "meter_id": meter_id, "gen": gen, "step": step, "world_at": now.world_s,
         "created_ms": now.machine_ms, "detail": detail[:500],

@@ -65,6 +65,7 @@ class _Taking:
         contact = (item.read_at, item.received_ms) if item.source in ANSWERED_NOW else (0, 0)
         self.contacts[item.meter_id] = max(self.contacts.get(item.meter_id, contact), contact)
         if self.known.get((item.read_at, item.meter_id)) == item.total_wh:
+            self._complete(state, item)
             return Verdict.DUPLICATE
         judged = judge_reading(state, item)
         if judged.verdict is Verdict.LATE:
@@ -82,6 +83,17 @@ class _Taking:
         elif judged.verdict in AWAITING and (state.pending_wh is None or item.total_wh < state.pending_wh):
             state.pending_wh, state.pending_at, state.changed = item.total_wh, item.read_at, True
         return judged.verdict
+
+    def _complete(self, state: LiveState, item: MeterReading) -> None:
+        """A total of that instant is kept, and now its rates come, as by the freeze of a midnight: it gets them.
+
+        Only while nothing was charged by the total alone; a meter that waits for these rates goes on then.
+        """
+        if item.rates_wh is None:
+            return
+        self._keep()
+        if kept.add_rates(self.connection, self.estate_id, item) and state.at == item.read_at:
+            state.rates_wh = item.rates_wh
 
     def _judge_late(self, state: LiveState, item: MeterReading) -> Judged:
         """By its neighbours; those of this batch have to be in the store for that."""
@@ -184,6 +196,14 @@ def _days_of(item: MeterReading, zone: ZoneInfo) -> Days:
     if at.time() == time.min:
         days = {(item.meter_id, (at.date() - timedelta(days=1)).isoformat()): own, **days}
     return days
+
+
+def note_untimed(unit: Unit, estate_id: str, readings: Sequence[MeterReading], now: "Now") -> None:
+    """Meters that answered while our clock is in doubt: a register without a time moves nothing and is not kept."""
+    contacts = {item.meter_id: (now.world_s, now.machine_ms) for item in readings if item.source in ANSWERED_NOW}
+    kept.note_contact(unit.connection, estate_id, contacts)
+    for meter_id in contacts:
+        unit.announce("meter", meter_id)
 
 
 def note_variables(unit: Unit, estate_id: str, variables: Sequence[MeterVariables], now: "Now") -> None:

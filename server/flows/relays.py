@@ -12,6 +12,7 @@ from server.domain.readings import StatusRead
 from server.domain.supply import COMMAND_TTL_MAX_S, decide_trip, may_still_be_sent
 from server.flows import keep_power, notices
 from server.flows.supply import CLOSE_NEVER_EXPIRES_S, want_closed
+from server.store import attempts
 from server.store import keep_power as keeps
 from server.store import supply as kept
 from server.store.estates import get_account, get_estate
@@ -131,8 +132,13 @@ def is_trip(connection: Connection, estate_id: str, meter_id: str, gen: int) -> 
 
 
 def record_attempt(unit: Unit, estate_id: str, meter_id: str, gen: int, step: str, detail: str, now: "Now") -> None:
-    """Keep one step. It may say how the command fares, never what the relay does."""
-    kept.add_attempt(unit.connection, estate_id, meter_id, gen, step, now.world_s, now.machine_ms, detail)
+    """Keep one step. It may say how the command fares, never what the relay does.
+
+    A wish that nothing may be sent for is tried again and again: of the same outcome in a row only the first is kept.
+    """
+    if step == "superseded" and attempts.newest_step(unit.connection, estate_id, meter_id, gen) == step:
+        return
+    attempts.add_attempt(unit.connection, estate_id, meter_id, gen, step, now.world_s, now.machine_ms, detail)
     row = kept.get_supply(unit.connection, estate_id, meter_id)
     if row is None or row["gen"] != gen or row["command"] == "confirmed":
         return

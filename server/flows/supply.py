@@ -69,9 +69,10 @@ def decide(unit: Unit, estate_id: str, now: "Now", *, clock_sane: bool = True) -
     if bulk_cut.advance(unit, estate_id, now):
         take_back_trips(unit, estate_id, "bulk_stopped", "system", now)
     accounts = kept.overdrawn_accounts(connection, estate_id)
-    supplied = kept.trip_candidates(connection, estate_id, accounts, now.world_s, clock_sane=clock_sane)
+    homes = kept.count_homes(connection, estate_id)
+    supplied = kept.trip_candidates(connection, estate_id, accounts, now.world_s, clock_sane=clock_sane, homes=homes)
     found = [one for one in supplied if one.desired == "closed"]
-    reason = breaker.doubt(unit, estate_id, found, now, clock_sane=clock_sane)
+    reason = breaker.doubt(unit, estate_id, found, now, homes.own, clock_sane=clock_sane)
     if reason:
         open_breaker(unit, estate_id, reason, now)
         found = [replace(one, facts=replace(one.facts, breaker="open")) for one in found]

@@ -5,6 +5,7 @@ nothing read is lost and nothing is believed before it is committed.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import cast
 
 from sqlalchemy import Connection, Engine
@@ -27,14 +28,30 @@ NEAR_CYCLE_DIVISOR = 3  # meters near a threshold are read three times as often
 class FlowSink:
     """Takes what the collector read into the store."""
 
-    def __init__(self, writer: Writing, clock: Clock, estate_id: str, *, on_readings: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        writer: Writing,
+        clock: Clock,
+        estate_id: str,
+        *,
+        on_readings: Callable[[], None],
+        may_time: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`may_time` is asked whether our clock may say when something was read."""
+        self._may_time = may_time
         self._writer = writer
         self._clock = clock
         self._estate_id = estate_id
         self._on_readings = on_readings
 
     def energy(self, readings_: Sequence[MeterReading]) -> None:
-        """Keep and judge cumulative registers, then let billing look."""
+        """Keep and judge cumulative registers, then let billing look; without a time they are only an answer.
+
+        What they count is charged with the next reading that has one.
+        """
+        if not self._may_time():
+            self._writer.run(lambda unit: readings.note_untimed(unit, self._estate_id, readings_, self._clock.now()))
+            return
         self._writer.run(lambda unit: readings.record(unit, self._estate_id, readings_, self._clock.now()))
         self._on_readings()
 
@@ -43,7 +60,9 @@ class FlowSink:
         self._writer.run(lambda unit: readings.note_variables(unit, self._estate_id, rows, self._clock.now()))
 
     def status(self, rows: Sequence[StatusRead]) -> None:
-        """Believe what was read back."""
+        """Believe what was read back, but no clock of a meter while ours is in doubt."""
+        if not self._may_time():
+            rows = [replace(one, clock_offset_s=None) for one in rows]
         self._writer.run(lambda unit: relays.record_status(unit, self._estate_id, rows, self._clock.now()))
 
     def failures(self, rows: Sequence[ContactFailure]) -> None:

@@ -40,6 +40,7 @@ class Search:
     protocol: str = ""
     error: str = ""
     findings: Findings = field(default_factory=Findings)
+    addresses: tuple[str, ...] = ()
 
     @property
     def meters(self) -> Sequence[FoundMeter]:
@@ -52,6 +53,7 @@ class Search:
         told = self.findings
         unsure = [("edition", one.protocol, one.address) for one in told.meters if not one.edition_known]
         parts = (("clash", told.clashes), ("nameless", told.nameless), ("doubt", told.doubts))
+        unsure += [("silent", "", one) for one in told.silent]
         return tuple(unsure + [(kind, *one) for kind, found in parts for one in found])
 
 
@@ -71,15 +73,18 @@ class BusSearches:
         """The newest search of a bus."""
         return self._searches.get(bus_id)
 
-    def start(self, bus_id: str) -> None:
-        """Begin one; `Conflict` while one runs on this bus, `NotFound` for a bus that is not read here."""
+    def start(self, bus_id: str, addresses: tuple[str, ...] = ()) -> None:
+        """Begin one, with these numbers of nameplates asked first.
+
+        `Conflict` while one runs on this bus, `NotFound` for a bus that is not read here.
+        """
         line = self._line(bus_id)
         with self._lock:
             now = self._searches.get(bus_id)
             if now is not None and now.state == "running":
                 raise Conflict("a search of this bus is running already")
             self._ended.discard(bus_id)
-            search = self._searches[bus_id] = Search(bus_id)
+            search = self._searches[bus_id] = Search(bus_id, addresses=addresses)
             thread = self._threads[bus_id] = Thread(
                 target=self._run, args=(search, line), name=f"search {bus_id}", daemon=True
             )
@@ -116,7 +121,7 @@ class BusSearches:
             if search.bus_id in self._ended:
                 raise _Ended
 
-        scanner = Scanner(Sought(PROTOCOLS, linger_s=LINGER_S), progress)
+        scanner = Scanner(Sought(PROTOCOLS, linger_s=LINGER_S, addresses=search.addresses), progress)
         search.findings = scanner.findings
         try:
             asyncio.run(scanner.scan(_Ears(self._ask, search.bus_id), line))

@@ -1,8 +1,7 @@
 """The tick of billing and supply: charge what is due, then judge who may be cut.
 
-Two units: charging never waits for decisions. Once the machine's wall clock has jumped against its monotonic clock,
-or world time lies before what the journal has booked, nobody is cut until the process is started again; charging
-and giving power back go on.
+Two units: charging never waits for decisions. While our clock is in doubt (`clock_guard`) nobody is cut; charging of
+what was read before and giving power back go on. Nothing is decided while the meters' clocks are only awaited.
 """
 
 import logging
@@ -15,13 +14,13 @@ from sqlalchemy import Engine
 
 from server.clock import Clock, Now
 from server.flows import billing, supply
+from server.jobs.clock_guard import ClockGuard
 from server.store.billing import due_meters
 from server.store.engine import reader
 from server.store.estates import get_estate
 from server.store.ledger import newest_event_at
 from server.store.unit import Unit, Writing
 
-CLOCK_JUMP_MAX_S = 60.0
 BATCH_S = 0.02  # of the writer's time for one batch of charges: a payment waits for the one that runs
 FIRST_METERS = 200  # of the first batch of a tick, before anything is known
 METERS_LEAST = 50  # of a batch, however slow the machine: each has a line of the revenue and a commit of its own
@@ -65,28 +64,6 @@ class _Pace:
         self.meters = min(billing.CHARGE_METERS_MAX, max(METERS_LEAST, possible))
 
 
-class ClockGuard:
-    """Compares the wall clock with the monotonic clock; once they part, it never trusts the clock again."""
-
-    def __init__(self, wall_s: Callable[[], float] = time.time, steady_s: Callable[[], float] = time.monotonic) -> None:
-        self._wall_s, self._steady_s = wall_s, steady_s
-        self._difference_s = wall_s() - steady_s()
-        self.sane = True
-
-    def look(self) -> bool:
-        """Whether the clock has been steady since the start."""
-        drift_s = self._wall_s() - self._steady_s() - self._difference_s
-        if abs(drift_s) > CLOCK_JUMP_MAX_S:
-            self.distrust(f"the wall clock jumped by {drift_s:.0f} s")
-        return self.sane
-
-    def distrust(self, reason: str) -> None:
-        """Stop trusting the clock, for a reason that is logged once."""
-        if self.sane:
-            log.error("%s: nobody is cut until the server is started again", reason)
-        self.sane = False
-
-
 class BillingTick:
     """Runs each second, and at once after readings came in."""
 
@@ -105,12 +82,12 @@ class BillingTick:
         """Charge everything that is due, then decide once."""
         sane = self._look_at_clock()
         charge_all(self._engine, self._writer, self._estate_id, self._clock.now)
-        self._writer.run(lambda unit: supply.decide(unit, self._estate_id, self._clock.now(), clock_sane=sane))
+        if sane or self._guard.doubt() is not None:
+            self._writer.run(lambda unit: supply.decide(unit, self._estate_id, self._clock.now(), clock_sane=sane))
 
     def _look_at_clock(self) -> bool:
         with reader(self._engine) as connection:
             booked_at = newest_event_at(connection, self._estate_id)
-        behind_s = 0 if booked_at is None else booked_at - self._clock.now().world_s
-        if behind_s > CLOCK_JUMP_MAX_S * self._clock.anchor.factor:
-            self._guard.distrust(f"world time is {behind_s} s before the journal's newest batch")
+        if booked_at is not None:
+            self._guard.look_at_journal((booked_at - self._clock.now().world_s) // self._clock.anchor.factor)
         return self._guard.look()

@@ -39,6 +39,7 @@ class SearchSeen:
     error: str
     meters: Sequence[FoundView]
     doubts: Sequence[tuple[str, str, str]]
+    addresses: Sequence[str]
 
 
 class Desk:
@@ -65,7 +66,7 @@ class Desk:
             "read_now": own.collector.read_now,
             "wake": own.collector.wake,
             "search_of": lambda bus_id: _seen(searches().of(bus_id)),
-            "search_start": lambda bus_id: searches().start(bus_id),
+            "search_start": lambda bus_id, addresses: searches().start(bus_id, addresses),
             "search_end": lambda bus_id: searches().end(bus_id),
             "search_registers": lambda bus_id, meter: self._registers.submit(_registers_wh, searches(), bus_id, meter),
         }
@@ -94,5 +95,5 @@ def _registers_wh(searches: SearchesView, bus_id: str, meter: FoundView) -> tupl
 def _seen(search: SearchView | None) -> SearchSeen | None:
     if search is None:
         return None
-    found = tuple(search.meters), tuple(search.doubts)
+    found = tuple(search.meters), tuple(search.doubts), tuple(search.addresses)
     return SearchSeen(search.state, search.probes, search.protocol, search.error, *found)

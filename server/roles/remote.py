@@ -82,9 +82,9 @@ class RemoteSearches:
         """The newest search of a bus as it stands."""
         return cast("SearchView | None", answer(self._channel.ask("search_of", bus_id)))
 
-    def start(self, bus_id: str) -> None:
+    def start(self, bus_id: str, addresses: tuple[str, ...] = ()) -> None:
         """Begin one."""
-        answer(self._channel.ask("search_start", bus_id))
+        answer(self._channel.ask("search_start", bus_id, addresses))
 
     def end(self, bus_id: str) -> None:
         """Let it end."""

@@ -8,7 +8,7 @@ from server.domain.breaker import HISTORY_DAYS, system_trips_max
 from server.store.direct import Query
 from server.store.estates import upsert
 from server.store.partial import IS_OPEN
-from server.store.schema import account, callback_inbox, candidate_day, estate, payment_order, relay_desired
+from server.store.schema import callback_inbox, candidate_day, estate, payment_order, relay_desired
 
 ASKED = '%"asked": true}'  # how the order job marks what it was told instead of sent
 IDS_AT_ONCE = 10_000
@@ -19,13 +19,12 @@ _TRIPS = Query(
         relay_desired.c.action == "trip", relay_desired.c.decided_at > bindparam("since_s")
     )
 )
-_HOMES = Query(lambda _: select(func.count()).where(account.c.kind == "household"))
 _CONFIGURED = Query(lambda _: select(estate.c.trips_per_hour_max).where(estate.c.trips_per_hour_max.is_not(None)))
 
 
-def system_limit(connection: Connection, since_s: int) -> tuple[int, int]:
-    """Cuts wanted over all estates after world time `since_s`, and how many there may be."""
-    most = system_trips_max(int(_HOMES.value(connection)), [row[0] for row in _CONFIGURED.rows(connection)])
+def system_limit(connection: Connection, since_s: int, homes: int) -> tuple[int, int]:
+    """Cuts wanted over all estates after world time `since_s`, and how many there may be with so many households."""
+    most = system_trips_max(homes, [row[0] for row in _CONFIGURED.rows(connection)])
     return int(_TRIPS.value(connection, since_s=since_s)), most
 
 

@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, func, select
+from sqlalchemy import Connection, RowMapping, and_, bindparam, func, select
 
+from server.domain.anomalies import SERVER_CLOCK
+from server.store.direct import Query
 from server.store.schema import anomaly_case, case_event
 
 LIVE = ("open", "acknowledged")  # named one by one, since no index finds what is not closed
@@ -28,6 +30,21 @@ def live_case(connection: Connection, estate_id: str, kind: str, subject: str) -
     )
     found: str | None = connection.execute(query).scalar()
     return found
+
+
+_CLOCK = Query(
+    lambda _: select(anomaly_case.c.evidence).where(
+        anomaly_case.c.estate_id == bindparam("estate_id"),
+        anomaly_case.c.status.in_(LIVE),
+        anomaly_case.c.kind == SERVER_CLOCK,
+    )
+)
+
+
+def live_evidence(connection: Connection, estate_id: str) -> str | None:
+    """The evidence (JSON) of the case of the server's own clock; None while there is none."""
+    found = _CLOCK.ask(connection, estate_id=estate_id)
+    return str(found[0]["evidence"]) if found else None
 
 
 def last_closings(connection: Connection, estate_id: str) -> dict[Key, int]:

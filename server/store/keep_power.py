@@ -104,6 +104,14 @@ def update(connection: Connection, estate_id: str, meter_id: str, **values: Any)
     connection.execute(keep_power.update().where(*where).values(**values))
 
 
+def newest_step(connection: Connection, estate_id: str, meter_id: str, gen: int) -> str | None:
+    """The last step that was kept of a generation; None where none was."""
+    query = select(keep_attempt.c.step).where(
+        keep_attempt.c.estate_id == estate_id, keep_attempt.c.meter_id == meter_id, keep_attempt.c.gen == gen
+    )
+    return connection.execute(query.order_by(keep_attempt.c.step_no.desc()).limit(1)).scalar()
+
+
 def add_attempt(connection: Connection, values: Mapping[str, object]) -> None:
     """Append one step of carrying out a generation; its number follows."""
     key = [keep_attempt.c[name] == values[name] for name in ("estate_id", "meter_id", "gen")]

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, select
+from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, func, select
 
 from core.reading import ADVANCING, HELD, RULES_VERSION, TRUE, Verdict
 from server.domain.readings import ANSWERED_NOW, MeterReading, Rates
 from server.store.among import among
 from server.store.bulk import insert_rows, update_rows
-from server.store.schema import meter, meter_live, reading, register_day
+from server.store.schema import meter, meter_cursor, meter_live, reading, register_day
 
 ACCEPTED = tuple(verdict.value for verdict in ADVANCING)
 KNOWN = tuple(verdict.value for verdict in TRUE)
@@ -113,6 +113,27 @@ def insert_readings(
         for item, install_no, verdict, reason in judged
     ]  # fmt: skip
     insert_rows(connection, reading, _READING, rows, "ON CONFLICT DO NOTHING")
+
+
+RATES_LATER = "its rates came with another answer of that time"
+
+
+def add_rates(connection: Connection, estate_id: str, item: MeterReading) -> bool:
+    """Give a true reading that was kept without rates those of `item`; False where it has some, or is charged."""
+    cursor = meter_cursor.c
+    charged = select(cursor.meter_id).where(
+        cursor.estate_id == estate_id, cursor.meter_id == item.meter_id, cursor.read_at >= item.read_at
+    )
+    done = connection.execute(
+        reading.update()
+        .where(
+            reading.c.estate_id == estate_id, reading.c.read_at == item.read_at, reading.c.meter_id == item.meter_id,
+            reading.c.total_wh == item.total_wh, reading.c.verdict.in_(KNOWN), reading.c.rate1_wh.is_(None),
+            ~charged.exists(),
+        )
+        .values(reason=RATES_LATER, **{f"rate{number}_wh": wh for number, wh in enumerate(item.rates_wh or (), 1)})
+    )  # fmt: skip
+    return bool(done.rowcount)
 
 
 def save_live(connection: Connection, estate_id: str, states: dict[str, LiveState]) -> None:
@@ -244,6 +265,20 @@ def newest_accepted(connection: Connection, estate_id: str, meter_id: str, until
         reading.c.verdict.in_(ACCEPTED),
     ).order_by(reading.c.read_at.desc())
     return [_registers(row) for row in connection.execute(query.limit(2))]
+
+
+def stamped_after(connection: Connection, estate_id: str, at: int, most: int) -> list[tuple[str, int]]:
+    """(meter, instant) of readings that count and are stamped after `at`, the newest first, `most` of them."""
+    query = select(reading.c.meter_id, reading.c.read_at).where(
+        reading.c.estate_id == estate_id, reading.c.read_at > at, reading.c.verdict.in_(KNOWN)
+    )
+    return [(row[0], row[1]) for row in connection.execute(query.order_by(reading.c.read_at.desc()).limit(most))]
+
+
+def newest_contact_ms(connection: Connection, estate_id: str) -> int | None:
+    """Machine time at which a meter of the estate last answered; None where none ever did."""
+    query = select(func.max(meter_live.c.contact_ms)).where(meter_live.c.estate_id == estate_id)
+    return connection.execute(query).scalar()
 
 
 def _registers(row: Any) -> MeterReading:

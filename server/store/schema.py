@@ -365,6 +365,11 @@ login_failure = Table(
     _id("place"), _id("login"), _int("failures"), _int("until_ms"),
 )  # fmt: skip
 
+password_refusal = Table(  # by meters
+    "password_refusal", metadata,
+    _id("estate_id"), _id("meter_id"), _text("stored_sha256"), _int("times"), _int("day_times"), _int("refused_at"),
+)  # fmt: skip
+
 api_client = Table(
     "api_client", metadata,
     _id("estate_id"), _id("client_id"), _text("name"), _text("secret"), _text("scopes"), _int("active", default=1),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, Connection, RowMapping, Select, and_, bindparam, case, func, select
 
@@ -43,7 +43,11 @@ def _same_meter(left: Any, right: Any) -> Any:
 
 
 _ESTATE: BindParameter[str] = bindparam("estate_id")
-_HOUSEHOLDS = Query(lambda _: select(func.count()).where(account.c.estate_id == _ESTATE, account.c.kind == "household"))
+_HOUSEHOLDS = Query(
+    lambda _: (
+        select(account.c.estate_id, func.count()).where(account.c.kind == "household").group_by(account.c.estate_id)
+    )
+)
 _TRIPS = Query(
     lambda _: (
         select(meter.c.bus_id, relay_desired.c.decided_at)
@@ -73,9 +77,22 @@ _JUDGED = Query(
 )  # fmt: skip
 
 
+class Homes(NamedTuple):
+    """How many household accounts the estate has, and all estates of the database together."""
+
+    own: int
+    everywhere: int
+
+
+def count_homes(connection: Connection, estate_id: str) -> Homes:
+    """Counted in one walk, since both limits of cuts are asked together."""
+    counts = {row[0]: int(row[1]) for row in _HOUSEHOLDS.rows(connection)}
+    return Homes(counts.get(estate_id, 0), sum(counts.values()))
+
+
 def households(connection: Connection, estate_id: str) -> int:
     """How many household accounts the estate has."""
-    return int(_HOUSEHOLDS.value(connection, estate_id=estate_id))
+    return count_homes(connection, estate_id).own
 
 
 def trips_since(connection: Connection, estate_id: str, from_s: int) -> list[tuple[str, int]]:
@@ -102,22 +119,23 @@ def overdrawn_accounts(connection: Connection, estate_id: str) -> list[str]:
 
 
 def trip_candidates(
-    connection: Connection, estate_id: str, account_ids: Sequence[str], now_s: int, *, clock_sane: bool
-) -> list[Candidate]:
-    """The facts of these accounts, all of one consistent read, in the given order."""
+    connection: Connection, estate_id: str, account_ids: Sequence[str], now_s: int, *, clock_sane: bool,
+    homes: Homes | None = None,
+) -> list[Candidate]:  # fmt: skip
+    """The facts of these accounts, all of one consistent read, in the given order; `homes` where they are counted."""
     if not account_ids:
         return []
     book = rule_book(connection, estate_id, now_s)
     site = book.site
-    count = households(connection, estate_id)
+    homes = homes or count_homes(connection, estate_id)
     trips = trips_since(connection, estate_id, now_s - DAY_S)
     limits = {
         "hour_trips": sum(at > now_s - HOUR_S for _, at in trips),
-        "hour_trips_max": trips_allowed(count, site["trips_per_hour_max"], HOUR_PERMILLE),
+        "hour_trips_max": trips_allowed(homes.own, site["trips_per_hour_max"], HOUR_PERMILLE),
         "day_trips": len(trips),
-        "day_trips_max": trips_allowed(count, site["trips_per_day_max"], DAY_PERMILLE),
+        "day_trips_max": trips_allowed(homes.own, site["trips_per_day_max"], DAY_PERMILLE),
     }
-    limits["system_trips"], limits["system_trips_max"] = system_limit(connection, now_s - HOUR_S)
+    limits["system_trips"], limits["system_trips_max"] = system_limit(connection, now_s - HOUR_S, homes.everywhere)
     in_waves = released(connection, estate_id)
     by_bus: dict[str, int] = {}
     for bus_id, at in trips:
@@ -246,38 +264,6 @@ def get_wish(connection: Connection, estate_id: str, meter_id: str, gen: int) ->
     """One generation of a relay."""
     asked = {"estate_id": estate_id, "meter_id": meter_id, "gen": gen}
     return connection.execute(_WISH, asked).mappings().one_or_none()
-
-
-def add_attempt(
-    connection: Connection,
-    estate_id: str,
-    meter_id: str,
-    gen: int,
-    step: str,
-    world_at: int,
-    created_ms: int,
-    detail: str,
-) -> None:
-    """Append one step of carrying out a generation."""
-    last = connection.execute(
-        select(func.max(relay_attempt.c.step_no)).where(
-            relay_attempt.c.estate_id == estate_id,
-            relay_attempt.c.meter_id == meter_id,
-            relay_attempt.c.gen == gen,
-        )
-    ).scalar()
-    connection.execute(
-        relay_attempt.insert().values(
-            estate_id=estate_id,
-            meter_id=meter_id,
-            gen=gen,
-            step_no=(last or 0) + 1,
-            step=step,
-            world_at=world_at,
-            created_ms=created_ms,
-            detail=detail[:500],
-        )
-    )
 
 
 def trip_sent_at(connection: Connection, estate_id: str, meter_id: str) -> int | None:

@@ -15,6 +15,12 @@ from server.web.port_words import port_said
 
 Gettext = Callable[[str], str]
 FIXED = {
+    "its rates came with another answer of that time": _("its rates came with another answer of that time"),
+    "the mode has changed since this was asked; ask again": _("the mode has changed since this was asked; ask again"),
+    "cutting has been started again already": _("cutting has been started again already"),
+    "the breaker has changed since this was asked; ask again": _(
+        "the breaker has changed since this was asked; ask again"
+    ),
     "the meter has accepted; the relay is read back": _("the meter has answered; the relay is read back"),
     "the meter has no status word: the relay's state is unknown": _("the meter has no status word; relay unknown"),
     "a newer wish exists": _("a newer wish exists"),
@@ -96,6 +102,11 @@ PATTERNS = tuple(
         ),
         (r"the meter keeps the power on: (?P<rest>.+)", _("the meter keeps the power on: %(rest)s")),
         (r"the meter's clock is off by (?P<off>-?\d+) s", _("the meter's clock is off by %(off)s s")),
+        (
+            r"(?P<number>\S+) is no number of a meter: up to 12 digits, as on its nameplate",
+            _("%(number)s is no number of a meter: up to 12 digits, as on its nameplate"),
+        ),
+        (r"(?P<count>\d+) numbers at once; at most (?P<most>\d+)", _("%(count)s numbers at once; at most %(most)s")),
         (r"ERR (?P<code>[0-9A-F]{2}): (?P<names>.+)", _("meter's error %(code)s: %(names)s")),
         (r"the port went away: (?P<rest>.+)", _("the port went away: %(rest)s")),
         (

@@ -8,6 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse
 
 from server.errors import EstateError
+from server.store.cases import live_evidence
 from server.store.engine import reader
 from server.store.unit import Deed, Unit
 from server.web.deps import PUBLIC, State
@@ -16,6 +17,7 @@ from server.web.state import WebState
 log = logging.getLogger(__name__)
 router = APIRouter(include_in_schema=False)
 WRITER_S = 2.0  # a unit that changes nothing waits for the group before it
+NOT_SET = "not set"
 EARLIEST_WORLD_S = 1_577_836_800  # 2020-01-01: a clock before this was never set
 
 
@@ -27,19 +29,25 @@ async def livez() -> dict[str, str]:
 
 @router.get("/readyz", dependencies=[Depends(PUBLIC)])
 def readyz(state: State) -> JSONResponse:
-    """The database answers with its schema version, the writer takes a unit, and the clock was set."""
+    """The database answers with its schema version, the writer takes a unit, and the clock was set.
+
+    A clock in doubt leaves the process ready: its pages say what to do, and payments are taken.
+    """
     world_s = state.clock.now().world_s
-    checks: dict[str, object] = {"clock": "ok" if world_s > EARLIEST_WORLD_S else "not set", "world_s": world_s}
+    checks: dict[str, object] = {"clock": "ok" if world_s > EARLIEST_WORLD_S else NOT_SET, "world_s": world_s}
     try:
         with reader(state.engine) as conn:
+            if live_evidence(conn, state.estate_id) is not None:
+                checks["clock"] = "in doubt"
             checks["schema"] = conn.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
         checks["database"] = "ok"
     except (SQLAlchemyError, EstateError):
         log.exception("the database does not answer")
         checks["database"] = "failed"
     checks["writer"] = "ok" if _writes(state) else "does not answer"
-    ready = all(checks[name] == "ok" for name in ("clock", "database", "writer"))
-    return JSONResponse({"status": "ok" if ready else "not ready", **checks}, 200 if ready else 503)
+    ready = checks["clock"] != NOT_SET and all(checks[name] == "ok" for name in ("database", "writer"))
+    status = "not ready" if not ready else "ok" if checks["clock"] == "ok" else "clock in doubt"
+    return JSONResponse({"status": status, **checks}, 200 if ready else 503)
 
 
 def _writes(state: WebState) -> bool:

@@ -66,6 +66,8 @@ class BusView(Protocol):
     def latency_p50_ms(self) -> float | None: ...
     @property
     def latency_p95_ms(self) -> float | None: ...
+    @property
+    def reply_p50_ms(self) -> float | None: ...
 
 
 class CollectorView(Protocol):
@@ -116,6 +118,8 @@ class SearchView(Protocol):
     def meters(self) -> Sequence[FoundView]: ...
     @property
     def doubts(self) -> Sequence[tuple[str, str, str]]: ...
+    @property
+    def addresses(self) -> Sequence[str]: ...
 
 
 class SearchesView(Protocol):
@@ -125,8 +129,11 @@ class SearchesView(Protocol):
         """The newest search of a bus."""
         ...
 
-    def start(self, bus_id: str) -> None:
-        """Begin one; `Conflict` while one runs, `NotFound` for a bus that is not read here."""
+    def start(self, bus_id: str, addresses: tuple[str, ...] = ()) -> None:
+        """Begin one, with these numbers of nameplates asked first.
+
+        `Conflict` while one runs, `NotFound` for a bus that is not read here.
+        """
         ...
 
     def end(self, bus_id: str) -> None:

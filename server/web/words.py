@@ -6,6 +6,7 @@ Keys are the names that domain and store use; values are message ids. `said_in` 
 from collections.abc import Callable, Mapping
 
 from server.web import tariff_names
+from server.web.evidence_words import EVIDENCE
 from server.web.i18n import mark as _
 from server.web.supply_words import SUPPLY
 
@@ -161,6 +162,7 @@ SEARCH_DOUBTS = {
     "clash": _("several meters speak at this address; give one another address with only it connected"),
     "nameless": _("a meter answers without its address; read it from the nameplate"),
     "doubt": _("more was heard here than was found; search again, or connect them one at a time"),
+    "silent": _("nobody answers to this number of a nameplate; look at it, the wires, baud and parity"),
 }
 CASES = {
     "open_relay_energy": _("Energy through an open relay"),
@@ -177,6 +179,7 @@ CASES = {
     "refund_unknown": _("Money went back by another hand"),
     "refund_contradicted": _("Provider contradicts a refund"),
     "bill_difference": _("Difference to a provider's bill"),
+    "server_clock": _("The server's own clock is in doubt"),
 }
 CASE_STATUS = {"open": _("new"), "acknowledged": _("acknowledged"), "closed": _("finished")}
 CASE_VERBS = {"opened": _("Opened"), "seen": _("Seen again"), "acknowledged": _("Acknowledged"), "closed": _("Closed")}
@@ -188,57 +191,6 @@ ROLES = {
     "reader": _("Reader"),
     "resident": _("Resident"),
     "kiosk": _("Kiosk"),
-}
-EVIDENCE = {
-    "energy_wh": _("energy"),
-    "open_at": _("relay open since"),
-    "register_then_wh": _("register then"),
-    "register_now_wh": _("register now"),
-    "read_at": _("read at"),
-    "wanted": _("wanted"),
-    "read_back_times": _("read back otherwise"),
-    "first_read_back_at": _("first read back"),
-    "last_read_back_at": _("last read back"),
-    "command_gen": _("number of the command"),
-    "step_back_wh": _("step back"),
-    "register_accepted_wh": _("register accepted before"),
-    "accepted_at": _("accepted at"),
-    "register_read_wh": _("register read"),
-    "last_answer_at": _("last answer"),
-    "silent_s": _("silent for"),
-    "unanswered_items": _("attempts without an answer"),
-    "keep": _("wanted of it"),
-    "tries": _("tries"),
-    "step": _("last step"),
-    "loss_wh": _("difference"),
-    "loss_permille": _("loss"),
-    "tolerance_permille": _("tolerance"),
-    "gate_wh": _("gate meter"),
-    "meters_wh": _("sum of its meters"),
-    "meters": _("meters"),
-    "from_at": _("from"),
-    "to_at": _("to"),
-    "bus_id": _("bus"),
-    "clock_offset_s": _("clock of the meter ahead by"),
-    "allowed_s": _("allowed"),
-    "since_at": _("unmoved since"),
-    "step_wh": _("step"),
-    "power_mw": _("power measured"),
-    "usual_w": _("highest usual power"),
-    "readings": _("Readings"),
-    "reason": _("Reason"),
-    "amount_fen": _("amount"),
-    "provider": _("provider"),
-    "order_no": _("order"),
-    "status": _("here"),
-    "state": _("at the provider"),
-    "day": _("day"),
-    "class": _("kind"),
-    "owner": _("whose turn"),
-    "transaction_id": _("transaction"),
-    "refund_no": _("number of the refund"),
-    "here_fen": _("amount here"),
-    "there_fen": _("amount there"),
 }
 VERDICTS = {
     "accepted": _("counted"),

@@ -6,6 +6,7 @@ import pytest
 
 from server.errors import Conflict, NotFound, Refused, StaleLogin
 from server.flows import approvals, supply
+from server.flows.estate_switches import waiting_still
 from server.flows.second_person import VALID_MS, ask
 from server.store import schema
 from tests.server.estates import ESTATE, account_id
@@ -209,3 +210,22 @@ def test_two_people_release_the_quarantine_by_arming_again(writer):
     approve(stage, ask_mode(stage, "armed"))
     stage.decide()
     assert len(stage.trips()) == 1
+
+
+def waiting(stage):
+    return stage.writer.run(lambda unit: [one["kind"] for one in waiting_still(unit.connection, ESTATE, stage.now)])
+
+
+def test_a_request_that_the_estate_has_outrun_waits_for_nobody(stage):
+    stage.set(schema.estate, mode="dry_run", stopped=1)
+    asked = ask_mode(stage, "armed")
+    stage.writer.run(lambda unit: approvals.request_start_again(unit, ESTATE, actor="anna", now=stage.now))
+    assert sorted(waiting(stage)) == ["mode", "start_again"]
+    ask_mode(stage, "observe")  # down at once
+    assert waiting(stage) == ["start_again"]
+    stage.set(schema.estate, stopped=0)
+    assert waiting(stage) == []
+    with pytest.raises(Conflict, match="the mode has changed since this was asked"):
+        approve(stage, asked)
+    stage.writer.run(lambda unit: approvals.withdraw(unit, ESTATE, asked, actor="anna", now=stage.now))
+    assert request(stage, asked)["status"] == "withdrawn"

@@ -165,6 +165,28 @@ def test_rates_that_were_not_read_hold_the_meter_and_lose_nothing(engine: Engine
     agrees(engine)
 
 
+def test_rates_that_come_after_the_total_of_their_time_free_the_meter_that_waits_for_them(
+    engine: Engine, writer: Writer
+) -> None:
+    plant(writer, [household(1, tariff_id="tou", start_rates_wh=(0, 0, 0, 0))])
+    read(writer, reading(1, HOUR, 1_001_000))
+    assert charge(writer, HOUR).held == (meter_id(1),)
+    assert read(writer, reading(1, HOUR, 1_001_000, (0, 1000, 0, 0))) == ["duplicate"]
+    assert charge(writer, HOUR).charged_fen == 90
+    assert waits(engine, HOUR) == []
+    assert read(writer, reading(1, HOUR, 1_001_000, (1000, 0, 0, 0))) == ["duplicate"]  # what is charged stays
+    agrees(engine)
+
+
+def test_a_total_that_was_charged_alone_gets_no_rates_afterwards(engine: Engine, writer: Writer) -> None:
+    plant(writer, [household(1)])
+    read(writer, reading(1, HOUR, 1_001_000))
+    charge(writer, HOUR)
+    read(writer, reading(1, HOUR, 1_001_000, (0, 1000, 0, 0)))
+    assert [row["rate1_wh"] for row in rows(engine, "reading")] == [None]
+    agrees(engine)
+
+
 def test_through_the_end_of_the_register(engine: Engine, writer: Writer) -> None:
     plant(writer, [household(1, start_wh=999_987_650)])
     read(writer, reading(1, 2 * HOUR, 3_210))

@@ -9,6 +9,7 @@ from sqlalchemy import update
 
 from core.reading import Verdict
 from server.cli import explain as command
+from server.cli.languages import error_in_chinese
 from server.domain.bills import Difference, bill_name
 from server.domain.verification_bookings import KINDS, OF_CHARGES
 from server.errors import NotFound
@@ -185,6 +186,23 @@ def test_a_register_that_nobody_read_is_named(month):
 def test_a_bill_that_does_not_exist_is_said(month, name):
     with pytest.raises(NotFound):
         told(month, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("H0001:99", "没有账单 H0001:99：当时没有入账"),
+        ("H0009:1", "本小区没有账户"),
+        ("H0001:x", "'H0001:x' 不是账单名"),
+        ("H0001:2026-13", "没有这一天"),
+    ],
+)
+def test_a_bill_that_does_not_exist_is_said_in_both_languages(month, name, said):
+    with pytest.raises(NotFound) as absent:
+        told(month, name)
+    assert said in error_in_chinese(absent.value)
+    assert error_in_chinese(NotFound("the running server has no bus 'x'; it has: a, b")).endswith("有：a, b")
+    assert error_in_chinese(NotFound("something else")) == "something else"
 
 
 @pytest.mark.parametrize("name", ["H0001:7", "1-1202:2026-10-13", "a:b:2026-02", "x:0001-12"])

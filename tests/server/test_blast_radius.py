@@ -13,6 +13,7 @@ from server.flows import breaker, supply
 from server.jobs.ledger_watch import EVERY_S, FIRST_AFTER_S, LedgerWatch
 from server.store import breaker as breaker_rows
 from server.store import schema
+from server.store import supply as kept
 from server.store.writer import Writer
 from tests.server.estates import ESTATE, account_id
 from tests.server.supply_acts import ready, wanted
@@ -228,3 +229,28 @@ def test_cuts_of_other_estates_count_against_the_limit_of_the_system(both):
 def test_without_the_limit_of_the_system_it_would_be_cut(stage, monkeypatch):
     monkeypatch.setattr("server.store.supply.system_limit", lambda *_: (0, 5))
     without_guard(probe_system, stage)
+
+
+def test_a_decision_counts_the_households_of_all_estates_once(stage, monkeypatch):
+    ready(stage, 1)
+    counted, count = [], kept.count_homes
+
+    def counting(*arguments):
+        counted.append(1)
+        return count(*arguments)
+
+    monkeypatch.setattr(kept, "count_homes", counting)
+    stage.decide()
+    assert len(counted) == 1
+    stage.look(lambda connection: kept.trip_candidates(connection, ESTATE, [account_id(1)], 0, clock_sane=True))
+    assert len(counted) == 2
+    assert stage.look(lambda connection: count(connection, ESTATE)) == (8, 8)
+
+
+def test_a_wish_that_is_held_back_again_and_again_keeps_one_step_of_it(stage):
+    ready(stage, 1)
+    stage.decide()
+    for step in ("superseded", "superseded", "no_reply", "superseded", "superseded"):
+        stage.attempt(1, step)
+    steps = [row["step"] for row in sorted(stage.rows(schema.relay_attempt), key=lambda row: row["step_no"])]
+    assert steps == ["superseded", "no_reply", "superseded"]

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from server.admin.service import AdminSocket
 from server.cli import commission, doctor
 from server.cli.commission.proofs import Ground, Proof, ground_of
 from server.errors import ConfigError, Refused
@@ -142,3 +143,22 @@ def test_what_lies_between_is_told_by_the_port(port):
     assert ground_of("/dev/null") == Ground.UART
     assert ground_of("tcp://127.0.0.1:4001") == Ground.LOOPBACK
     assert ground_of("tcp://10.0.0.9:4001").is_hardware
+
+
+def test_a_port_of_our_own_server_is_not_merely_busy_and_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+    url = f"sqlite:///{tmp_path / 'x.db'}"
+    opened = []
+    monkeypatch.setattr(commission, "_walk", lambda *_: opened.append(1))
+    buses = {"done": [{"bus": "bus-7", "url": "/dev/ttyUSB7"}]}
+    listener = AdminSocket(tmp_path / "x.db.admin", {"buses": lambda _: buses})
+    listener.start()
+    try:
+        with pytest.raises(ConfigError) as held:
+            walk(capsys, "/dev/ttyUSB7", "--meters", SPARE, "--database", url)
+    finally:
+        listener.stop()
+    assert "our own running server holds it as bus bus-7" in str(held.value)
+    assert f"admin socket {tmp_path / 'x.db.admin'}" in str(held.value)
+    assert "estate645 read bus-7" in str(held.value)
+    assert "总线 bus-7" in held.value.__notes__[0]
+    assert opened == []

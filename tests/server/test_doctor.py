@@ -17,10 +17,12 @@ from sqlalchemy import text
 from server.admin.service import AdminSocket
 from server.cli import checkup, doctor
 from server.collect.port import LineSettings
+from server.domain.clock_doubt import ClockDoubt
+from server.flows import clock_doubt
 from server.store import schema
 from server.store.engine import open_engine
 from server.store.writer import Writer
-from tests.server.estates import ESTATE, plant
+from tests.server.estates import ESTATE, at, plant
 
 
 @pytest.fixture(autouse=True)
@@ -181,12 +183,14 @@ def test_whether_the_clock_is_kept_is_asked_of_systemd(monkeypatch, said, state)
     assert [one.state for one in checkup.clock(1000, None)] == [state]
 
 
-def test_a_machine_without_systemd_does_not_tell(monkeypatch):
+@pytest.mark.parametrize(("kernel", "state"), [(None, "unknown"), (True, "ok"), (False, "warning")])
+def test_without_systemd_the_kernel_tells_if_it_does(monkeypatch, kernel, state):
     def missing(*_args, **_options):
         raise FileNotFoundError
 
     monkeypatch.setattr(checkup.subprocess, "run", missing)
-    assert [one.state for one in checkup.clock(1000, 1000)] == ["unknown"]
+    monkeypatch.setattr(checkup, "kernel_synchronised", lambda: kernel)
+    assert [one.state for one in checkup.clock(1000, 1000)] == [state]
 
 
 @pytest.mark.parametrize(("free_mb", "state"), [(100, "wrong"), (1000, "warning"), (5000, "ok")])
@@ -208,3 +212,21 @@ def test_zones_holidays_and_descriptors(monkeypatch):
     assert [one.state for one in checkup.limits(200)] == ["wrong"]
     monkeypatch.setattr(checkup.resource, "getrlimit", lambda _: (256, resource.RLIM_INFINITY))
     assert [one.state for one in checkup.limits(200)] == ["ok"]
+
+
+def test_a_clock_that_a_running_server_doubts_is_wrong_with_what_to_do(database, capsys):
+    engine = open_engine(database)
+    writer = Writer(engine)
+    said = ClockDoubt("meters", -7200, 12, 11)
+    writer.run(lambda unit: clock_doubt.tell(unit, ESTATE, said, at(60)))
+    code, found = look(capsys, "--database", database)
+    [wrong] = [one for one in of(found, "clock") if one["state"] == "wrong"]
+    assert (code, wrong["en"]) == (
+        1, "7200 s behind the clocks of 11 of 12 meters: readings are held, nothing is charged or cut",
+    )  # fmt: skip
+    assert "timedatectl" in wrong["mend_en"]
+    assert "慢7200秒" in wrong["zh"]
+    writer.run(lambda unit: clock_doubt.tell(unit, ESTATE, None, at(120)))
+    writer.stop()
+    engine.dispose()
+    assert [one for one in of(look(capsys, "--database", database)[1], "clock") if one["state"] == "wrong"] == []

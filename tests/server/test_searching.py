@@ -105,3 +105,14 @@ def test_a_meter_that_is_gone_does_not_tell_its_register():
     assert searches.registers_wh("bus-1", first) == (None, ())
     bus.broken = NotFound("unplugged")
     assert searches.registers_wh("bus-1", first) == (None, ())
+
+
+def test_numbers_of_nameplates_are_asked_first_and_the_silent_ones_are_said():
+    bus = Bus(*METERS)
+    searches = bus.searches()
+    searches.start("bus-1", ("000000000009", "000000000888"))
+    search = done(searches)
+    assert search.addresses == ("000000000009", "000000000888")
+    assert bus.line.asked[0].address == "000000000009"
+    assert search.doubts == (("silent", "", "000000000888"),)
+    assert sorted(one.address for one in search.meters) == ["000000000009", "202600010101"]

@@ -10,8 +10,9 @@ from server.config import Config
 from server.domain import supply as rules
 from server.errors import Conflict, Refused, StorageUnavailable
 from server.flows import approvals, breaker, relays
+from server.jobs.clock_guard import ClockGuard
 from server.jobs.collecting import FlowOrders
-from server.jobs.ticks import BillingTick, ClockGuard
+from server.jobs.ticks import BillingTick
 from server.store import approvals as approval_rows
 from server.store import schema
 from server.store.writer import Writer

@@ -25,6 +25,7 @@ from server.cli.languages import chinese, told
 from server.cli.languages import mark as _
 
 DEFAULT_PORT = 8645
+UPGRADE_LOG = "upgrade.log"
 LOOK_EVERY_S = 0.3
 CHECK_LIMIT_S = 75.0  # the check takes about 35 s on a quiet machine; a busy one may take longer
 ROOMS_OF_CHECK = tuple(part.room for part in CAST if part.pays in check.EXPECTED_TRIPS)
@@ -53,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     port = arguments.port if arguments.port is not None else (0 if arguments.check else DEFAULT_PORT)
     play = WITH_FAULTS if arguments.faults else STORY
     with contextlib.closing(prepare(arguments.folder)) as stage:
+        _log_upgrade(stage.folder)
         try:
             raise_curtain(stage, port, play)
             return _check(stage, play) if arguments.check else _show(stage, play)
@@ -61,6 +63,15 @@ def run(arguments: argparse.Namespace) -> int:
                 interrupt.settle()
             except KeyboardInterrupt:  # it came on the way in
                 interrupt.settle()
+
+
+def _log_upgrade(folder: Path) -> None:
+    """Making a database is thirty lines that nobody asked for: they go to a file, so that the greeting comes first."""
+    file = logging.FileHandler(folder / UPGRADE_LOG, encoding="utf-8")
+    file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    made = logging.getLogger("alembic")
+    made.addHandler(file)
+    made.propagate = False
 
 
 def _show(stage: Stage, play: Play) -> int:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from server.flows import approvals as approval_flows
 from server.flows import payments, supply
-from server.store import approvals
+from server.flows.estate_switches import waiting_still
 from server.store.direct import Row
 from server.store.unit import Deed
 from server.web import stepup
@@ -119,8 +119,8 @@ def ask_mode(state: State, who: Operator, wish: ModeWish) -> Asked:
     "/supply/approvals", response_model=list[Request], tags=["supply"], summary="What waits for a second person"
 )
 def waiting(state: State, conn: Reader, who: Operator) -> list[Request]:
-    """Requests that have not expired, newest first."""
-    rows = approvals.waiting(conn, who.estate_id, state.clock.now().machine_ms)
+    """Requests that have neither expired nor been outdated by another act, newest first."""
+    rows = waiting_still(conn, who.estate_id, state.clock.now())
     return [_request(row) for row in rows]
 
 

@@ -56,9 +56,11 @@ class KeepPower(Shape):
 @router.get("/buses", response_model=list[Bus], summary="Lines and their state")
 def buses(state: State, conn: Reader, who: Annotated[Principal, Depends(need("bus.view"))]) -> list[Bus]:
     """Every line with its counters since the start of the process, and the budget of its cycle."""
-    budgets = budgets_of(conn, who.estate_id, factor=state.clock.anchor.factor)
+    live = state.collector.status()
+    replies_ms = {bus.bus_id: bus.reply_p50_ms for bus in live}
+    budgets = budgets_of(conn, who.estate_id, factor=state.clock.anchor.factor, replies_ms=replies_ms)
     known = {budget.bus_id: Budget.model_validate(budget) for budget in budgets}
-    found = [Bus.model_validate(bus) for bus in state.collector.status()]
+    found = [Bus.model_validate(bus) for bus in live]
     return [bus.model_copy(update={"budget": known.get(bus.bus_id)}) for bus in found]
 
 

@@ -28,6 +28,8 @@ def buses(
 ) -> HTMLResponse:
     """Every line with its settings and counters."""
     live = {str(facts.get("bus_id")): facts for facts in map(facts_of, state.collector.status())}
-    budgets = {one.bus_id: one for one in budgets_of(conn, who.estate_id, factor=state.clock.anchor.factor)}
+    replies_ms = {bus_id: facts.get("reply_p50_ms") for bus_id, facts in live.items()}
+    found = budgets_of(conn, who.estate_id, factor=state.clock.anchor.factor, replies_ms=replies_ms)
+    budgets = {one.bus_id: one for one in found}
     rows = [(bus, live.get(bus["bus_id"], {}), budgets[bus["bus_id"]]) for bus in list_buses(conn, who.estate_id)]
     return staff_page(request, conn, "operator/buses.html", "buses", rows=rows)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Form, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse
 
+from server.domain.anomalies import SERVER_CLOCK
 from server.errors import NotFound
 from server.flows import cases as flows
 from server.store import evidence, wall
@@ -17,6 +18,7 @@ from server.store.estates import get_estate
 from server.store.household import days
 from server.store.unit import Deed
 from server.web import i18n, pages
+from server.web.clock_words import CLOCK_DOUBTS, clock_said
 from server.web.deps import Reader, State, at_once, need
 from server.web.details import detail_said
 from server.web.figures import bar_chart
@@ -32,7 +34,7 @@ Handler = Annotated[Principal, Depends(need("case.handle"))]
 PERMILLE_PER_PERCENT = 10
 WORDED = {
     "keep": KEEPS, "step": STEPS, "wanted": RELAYS, "class": DIFFERENCES, "owner": BILL_OWNERS, "provider": SALES,
-    "status": {**PAYMENTS, **REFUNDS}, "state": BILL_STATES,
+    "doubt": CLOCK_DOUBTS, "status": {**PAYMENTS, **REFUNDS}, "state": BILL_STATES,
 }  # fmt: skip
 TIMES = ("from", "to", "since", "until")
 
@@ -110,6 +112,7 @@ def case_page(request: Request, conn: Reader, who: Viewer, case_id: str) -> HTML
         charts=True,
         row=row,
         proof=proof_of(row["evidence"], f),
+        clock=clock_said(json.loads(row["evidence"]), f) if row["kind"] == SERVER_CLOCK else None,
         steps=evidence.steps(conn, who.estate_id, case_id),
         household=wall.household_of_room(conn, who.estate_id, row["room_id"]) if row["room_id"] else None,
         use_chart=chart if use else None,

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
+from fastapi import Form as Written
 from starlette.datastructures import FormData
-from starlette.responses import HTMLResponse, RedirectResponse
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from server.domain.nameplates import CHARS_MAX, addresses_in
 from server.errors import NotFound, Refused
 from server.flows.estates import install_meters
 from server.store.estates import list_buildings, list_buses
@@ -55,10 +57,21 @@ def search_page(request: Request, state: State, conn: Reader, who: Installer, bu
 
 
 @router.post("/buses/{bus_id}/search")
-def start(state: State, conn: Reader, who: Installer, bus_id: str) -> RedirectResponse:
-    """Begin a search."""
+def start(
+    request: Request,
+    state: State,
+    conn: Reader,
+    who: Installer,
+    bus_id: str,
+    addresses: Annotated[str, Written(max_length=CHARS_MAX)] = "",
+) -> Response:
+    """Begin a search; `addresses` of nameplates are asked first, and what is no such number is said at its field."""
     _bus(conn, who, bus_id)
-    _searches(state).start(bus_id)
+    try:
+        numbers = addresses_in(addresses)
+    except Refused as problem:
+        return _page(request, state, conn, who, bus_id, None, wrote=addresses, problem=str(problem))
+    _searches(state).start(bus_id, numbers)
     return RedirectResponse(f"/buses/{bus_id}/search", 303)
 
 
@@ -93,8 +106,9 @@ def install(state: State, conn: Reader, who: Installer, bus_id: str, form: Form)
 
 
 def _page(
-    request: Request, state: WebState, conn: Any, who: Principal, bus_id: str, form: FormData | None
-) -> HTMLResponse:
+    request: Request, state: WebState, conn: Any, who: Principal, bus_id: str, form: FormData | None, *,
+    wrote: str = "", problem: str = "",
+) -> HTMLResponse:  # fmt: skip
     bus = _bus(conn, who, bus_id)
     search = _searches(state).of(bus_id)
     rows = _rows(state, conn, who, bus_id, form)
@@ -104,7 +118,8 @@ def _page(
         chosen=len(chosen), ready=bool(chosen) and not any(row.problems for row in rows),
         buildings=list_buildings(conn, who.estate_id), tariffs=sorted(load_tariffs(conn, who.estate_id).values(),
                                                                        key=lambda one: one.tariff_id),
-        installed=request.query_params.get("installed", ""),
+        installed=request.query_params.get("installed", ""), problem=problem,
+        wrote=wrote or " ".join(search.addresses if search is not None else ()), status_code=422 if problem else 200,
     )  # fmt: skip
 
 

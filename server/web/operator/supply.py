@@ -10,6 +10,7 @@ from server.domain.supply import trips_allowed
 from server.flows import approvals as approval_flows
 from server.flows import bulk_cut as bulk_flows
 from server.flows import supply as supply_flows
+from server.flows.estate_switches import outdated_because
 from server.store import approvals, outages, statistics
 from server.store import bulk_cut as bulk_rows
 from server.store import supply as kept
@@ -44,12 +45,13 @@ Changer = Annotated[Principal, Depends(need("supply.mode"))]
 Reason = Annotated[str, Form(max_length=200)]
 
 
-def _payload(request: Request, estate: pages.EstateFacts, row: Row) -> dict[str, Any]:
+def _payload(request: Request, estate: pages.EstateFacts, row: Row, site: Row) -> dict[str, Any]:
     payload = json.loads(row["payload"])
     candidates = payload.get("candidates", [])
     return {
         "row": row,
         "payload": payload,
+        "outdated": outdated_because(row, site),
         "entries": entries_said(request, estate, payload) if row["kind"] == "bulk_edit" else [],
         "candidates": len(candidates) if isinstance(candidates, list) else candidates,
     }
@@ -64,7 +66,8 @@ def supply_page(
     room: str = "",
 ) -> HTMLResponse:
     """Who would be cut and who not, with the reason of each; `room` is shown with all its checks."""
-    estate = pages.facts_from(get_estate(conn, who.estate_id))
+    site = get_estate(conn, who.estate_id)
+    estate = pages.facts_from(site)
     f = pages.formats_of(request, estate)
     now = state.clock.now()
     gettext = i18n.translations(pages.language_of(request)).gettext
@@ -90,7 +93,7 @@ def supply_page(
         keeps=[one for one in verdicts if not one.allowed],
         proof=listed[0] if listed else None,
         approvals=[
-            _payload(request, estate, row)
+            _payload(request, estate, row, site)
             for row in approvals.waiting(conn, who.estate_id, now.machine_ms)
             if row["kind"] not in ELSEWHERE
         ],

@@ -12,10 +12,12 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from server.clock import Now
-from server.store import approvals, statistics, wall
+from server.flows.estate_switches import waiting_still
+from server.store import statistics, wall
 from server.store.direct import Row
 from server.store.estates import get_estate
 from server.web import i18n, pages
+from server.web.clock_words import clock_of
 from server.web.columns import Columns, Power
 from server.web.deps import Reader, State, need
 from server.web.figures import bar_chart, share_bar, strip
@@ -178,8 +180,9 @@ def today(
         button=pay_to_power(statistics.button_ms(conn, who.estate_id, since - DAY_S)),
         axis_width=AXIS_WIDTH,
         queue=queue,
+        clock=clock_of(conn, who.estate_id, pages.formats_of(request, estate)),
         held=held_of(request).at(conn, who.estate_id, now.machine_ms),
-        approvals=approvals.waiting(conn, who.estate_id, now.machine_ms),
+        approvals=waiting_still(conn, who.estate_id, now),
         oldest_at=oldest_at,
         oldest_late=oldest_at is None or oldest_at < now.world_s - MISSED_CYCLES * estate.reading_cycle_s,
         commands=newest_steps(statistics.recent_commands(conn, who.estate_id, limit=STEPS)),

@@ -104,7 +104,6 @@ def test_a_refused_password_comes_again_after_hours_the_next_day_or_when_it_is_a
     with pytest.raises(SecretLocked, match="3 times today"):
         passwords(A, "999999")
     assert passwords(A, "123456") == "123456"
-    refuse(2)
     clock[0] = now + timedelta(hours=15, minutes=1)  # midnight is past
     refuse(2)
     passwords.accepted(A)
@@ -124,6 +123,47 @@ def test_a_close_has_a_try_of_its_own_and_a_day_no_more_than_four():
                 passwords.refused(A, "999999")
                 sent += 1
         assert sent == (3 if hour < 8 else 4)
+
+
+def test_all_of_a_day_counts_whatever_the_password_but_a_new_one_is_tried_once():
+    passwords = Passwords(as_stored, lambda: datetime(2026, 10, 14, 9, 0))  # noqa: DTZ001 - civil
+    sent = []
+    for stored in ("999999", "888888", "777777"):
+        for _ in range(3):
+            with suppress(SecretLocked):
+                sent.append(passwords(A, stored))
+                passwords.refused(A, stored)
+    assert sent == ["999999"] * 2 + ["888888"] * 2 + ["777777"]
+
+
+def test_a_new_process_goes_on_from_what_was_counted():
+    kept = Memory()
+    now = datetime(2026, 10, 14, 9, 0)  # noqa: DTZ001 - civil
+    before = Passwords(as_stored, lambda: now, kept)
+    for _ in range(2):
+        before.refused(A, "999999")
+    after = Passwords(as_stored, lambda: now, kept)
+    with pytest.raises(SecretLocked, match="2 times today"):
+        after(A, "999999")
+    assert "999999" not in repr(kept.counts)
+    assert after(A, "999999", closing=True) == "999999"
+    after.accepted(A)
+    assert Passwords(as_stored, lambda: now, kept)(A, "999999") == "999999"
+
+
+class Memory:
+    """What outlives a process."""
+
+    def __init__(self):
+        self.counts = {}
+
+    def load(self):
+        return self.counts
+
+    def save(self, meter_id, refused):
+        self.counts[meter_id] = refused
+        if refused is None:
+            del self.counts[meter_id]
 
 
 @bench_test

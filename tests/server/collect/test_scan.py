@@ -173,6 +173,37 @@ def test_a_meter_of_1997_that_refuses_the_reads_of_2007_is_one_meter_of_1997(mon
     assert (meter["protocol"], meter["edition_known"], meter["total_wh"]) == ("1997", True, 990)
 
 
+class Deaf(Meter):
+    """Answers to its own number alone: neither to a wildcard, nor to a shortened address, nor to the broadcast."""
+
+    def hears(self, pattern):
+        return pattern == self.address
+
+
+def test_a_meter_that_answers_no_search_is_found_by_the_number_on_its_nameplate(monkeypatch, tmp_path, capsys):
+    model(monkeypatch, Deaf("000000000777", "1997", total=0x99), Meter("202600010101", total=0x5634))
+    assert scan_line("/model", *QUICK, *LINE, "--json") == 0
+    assert [one["address"] for one in json.loads(capsys.readouterr().out)["meters"]] == ["202600010101"]
+    out = tmp_path / "estate.toml"
+    named = ("--addresses", "777; 202600010101 000000000888")
+    assert scan_line("/model", *QUICK, *LINE, *named, "--json", "--out", out) == 1  # 888 is nobody
+    found = json.loads(capsys.readouterr().out)
+    assert found["silent"] == ["000000000888"]
+    meters = {one["address"]: one for one in found["meters"]}
+    assert len(found["meters"]) == len(meters) == 2
+    assert (meters["000000000777"]["protocol"], meters["000000000777"]["total_wh"]) == ("1997", 990)
+    assert meters["000000000777"]["profile"]
+    assert {home.meter_id for home in read_estate(out, NOW_S).households} == set(meters)
+    assert "000000000888" in out.read_text("utf-8")
+
+
+@pytest.mark.parametrize("text", ["12x", "1234567890123", "1,-2", "１２"])
+def test_what_is_no_number_of_a_nameplate_is_said(text, capsys):
+    with pytest.raises(SystemExit):
+        scan_line("/model", "--addresses", text)
+    assert "is no number of a meter" in capsys.readouterr().err
+
+
 def test_a_pty_that_was_deaf_to_one_parity_is_asked_with_the_next(monkeypatch):
     """A pty keeps no parity bit, but who is at its other side may know what was asked for."""
     asked = []

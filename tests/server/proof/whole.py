@@ -10,8 +10,10 @@ from server.collect.delivery import Delivery
 from server.collect.poller import Poller, Services
 from server.collect.work import Clocks
 from server.jobs.anomalies import AnomalyJob
+from server.jobs.clock_guard import ClockGuard
+from server.jobs.clock_watch import ClockWatch
 from server.jobs.collecting import FlowOrders, FlowSink, bus_plans
-from server.jobs.ticks import BillingTick, ClockGuard
+from server.jobs.ticks import BillingTick
 from server.store.engine import begin_writing, reader
 from server.store.unit import Unit
 from sim.scenario.scenario import scenario_from_dict
@@ -50,18 +52,26 @@ class Whole:
         self.loop = OneLoop(self.env)
         self.clock = SharedClock(self.world)
         self.writer = PlainWriter(engine)
+        self.pollers = {}
         self.writer.run(document_importer)
         self.restart()
 
     def restart(self):
         """A new process: whatever only memory held is gone."""
         parts = (self.engine, self.writer, self.clock, ESTATE)
-        self.guard = ClockGuard(self.clock.wall_s, self.clock.steady_s)
+        self.guard = ClockGuard(self.clock.wall_s, self.clock.steady_s, synchronised=lambda: None)
         self.tick = BillingTick(*parts, guard=self.guard)
-        self.anomalies = AnomalyJob(*parts)
+        self.watch = ClockWatch(*parts, guard=self.guard, ask_clocks=self._ask_clocks)
+        self.anomalies = AnomalyJob(*parts, may_time=lambda: self.guard.may_time)
         self.orders = FlowOrders(*parts, clock_sane=self.guard.look)
-        self.sink = FlowSink(self.writer, self.clock, ESTATE, on_readings=lambda: None)
-        self.clocks = Clocks(self.clock.world_seconds, lambda: self.clock.now().machine_ms, 1, "Asia/Shanghai")
+        timed = {"on_readings": lambda: None, "may_time": lambda: self.guard.may_time}
+        self.sink = FlowSink(self.writer, self.clock, ESTATE, **timed)
+        machine_ms = lambda: self.clock.now().machine_ms  # noqa: E731
+        self.clocks = Clocks(self.clock.world_seconds, machine_ms, 1, "Asia/Shanghai", self.guard.hear)
+
+    def _ask_clocks(self):
+        for poller in self.pollers.values():
+            poller.ask_clocks()
 
     def look(self, question):
         with reader(self.engine) as connection:
@@ -83,6 +93,7 @@ class Whole:
             plan.bus_id: Poller(plan, self.lines[plan.bus_id].plugged_into(self.loop), services)
             for plan in self.plans()
         }
+        self.pollers = pollers
         tasks = [self.loop.create_task(services.delivery.run())]
         tasks += [self.loop.create_task(poller.run()) for poller in pollers.values()]
         try:

@@ -31,6 +31,7 @@ class Search:
     error: str = ""
     meters: tuple = (Found("2007", NEW), Found("2007", KNOWN), Found("modbus", UNIT, "chint-ddsu666", "Chint DDSU666"))
     doubts: tuple = (("clash", "2007", "000000000007"),)
+    addresses: tuple = ()
 
 
 class Searches:
@@ -42,8 +43,8 @@ class Searches:
     def of(self, bus_id):
         return self.search
 
-    def start(self, bus_id):
-        self.calls.append(("start", bus_id))
+    def start(self, bus_id, addresses=()):
+        self.calls.append(("start", bus_id, *addresses))
 
     def end(self, bus_id):
         self.calls.append(("end", bus_id))
@@ -90,6 +91,18 @@ def test_before_a_search_the_page_says_what_it_will_do(web, site):
     assert site[1].calls == [("start", "bus1"), ("end", "bus1")]
 
 
+def test_numbers_of_nameplates_go_with_the_search_and_stay_in_its_form(web, site):
+    assert post(site, web, "search", {"addresses": "777, 202600010102"}).status_code == 303
+    assert site[1].calls == [("start", "bus1", "000000000777", "202600010102")]
+    site[1].search = Search(addresses=("000000000777",), doubts=(("silent", "", "000000000777"),))
+    page = site[0].get("/buses/bus1/search").text
+    assert 'value="000000000777"' in page
+    assert "此铭牌表号无应答" in page
+    wrong = post(site, web, "search", {"addresses": "77x"})
+    assert wrong.status_code == 422
+    assert "不是表号" in wrong.text
+
+
 def test_while_it_searches_the_page_looks_again_by_itself(web, site):
     site[1].search = Search("running", meters=())
     page = site[0].get("/buses/bus1/search").text
@@ -109,7 +122,7 @@ def test_what_was_found_has_a_form_and_what_is_installed_has_none(web, site):
     assert f'name="room-2007-{KNOWN}"' not in page
     assert "已装于1-101" in page
     assert "2007 000000000007" in page
-    assert "有些 DL/T 645-1997 电表对任何查找都不应答" in page
+    assert "有些 DL/T 645-1997 电表对查找不应答" in page
     assert 'hx-trigger="every 2s"' not in page
 
 

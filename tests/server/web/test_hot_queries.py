@@ -8,9 +8,10 @@ import re
 import pysqlite3
 import pytest
 
+from server.jobs.clock_guard import ClockGuard
 from server.jobs.collecting import FlowOrders
 from server.jobs.keep_power import KeepPowerJob
-from server.jobs.ticks import BillingTick, ClockGuard
+from server.jobs.ticks import BillingTick
 from server.store import payments, schema
 from tests.server.web.conftest import ESTATE
 from tests.server.web.recorded import Recorder

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import event
@@ -206,6 +207,33 @@ def test_the_red_button_stops_at_once_and_two_people_start_again(web):
     assert asked["payload_sha256"] in second.get("/supply").text
     assert second.post(path, data=form, headers=web.csrf("second")).status_code == 303
     assert web.rows(schema.estate.select())[0]["stopped"] == 0
+
+
+def test_a_request_that_is_outdated_says_so_and_offers_no_agreement(web):
+    put(web, schema.app_user, user_id="second", login="second", password_hash=_hash_of(web), role="operator")
+    first, second = web.signed_in("operator"), web.signed_in("second")
+    assert first.post("/supply/mode", data={"mode": "dry_run"}, headers=web.csrf("operator")).status_code == 303
+    [asked] = web.rows(schema.approval.select())
+    assert f'action="/supply/approve/{asked["approval_id"]}"' in second.get("/supply").text
+    assert "等待第二人" in second.get("/today").text
+    web.execute(schema.estate.update().values(mode="armed"))
+    page = second.get("/supply").text
+    assert f'action="/supply/approve/{asked["approval_id"]}"' not in page
+    assert "申请之后模式已变" in page
+    assert "等待第二人" not in second.get("/today").text
+    away = f"/supply/withdraw/{asked['approval_id']}"
+    assert second.post(away, headers=web.csrf("second")).status_code == 303
+    assert "申请之后模式已变" not in second.get("/supply").text
+
+
+def test_a_budget_that_is_overrun_looks_like_one_in_a_fast_world_too(web):
+    fast = replace(web.clock.anchor, factor=120)
+    web.execute(schema.estate.update().values(reading_cycle_s=120, status_cycle_s=120))
+    quiet = english(web, "operator", "/buses")
+    assert "too many for this line" not in quiet
+    web.clock.anchor = fast
+    assert '<td class="fail">2 meters' in english(web, "operator", "/buses")
+    assert "too many for this line" in english(web, "operator", "/buses")
 
 
 def _hash_of(web):

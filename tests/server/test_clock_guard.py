@@ -1,0 +1,160 @@
+"""Whose clock is wrong: the guard of our clock, what it believes of the meters, and what people are told."""
+
+import json
+
+import pytest
+
+from server.domain.clock_doubt import ClockDoubt, Opinion, opinion_of
+from server.flows import clock_doubt
+from server.flows.clock_doubt import take_back_ahead, tell
+from server.jobs.clock_guard import ASK_AGAIN_S, AWAITED_S, AWAY_MS, ClockGuard
+from server.store.cases import live_evidence
+from server.store.readings import stamped_after
+from tests.server.books import agrees, charge, read, reading, rows
+from tests.server.estates import ESTATE, at, meter_id, plant
+
+YEAR_S = 365 * 86_400
+
+
+class Watch:
+    """Two clocks that a test moves, and what the machine says of the first."""
+
+    def __init__(self, synchronised=None):
+        self.wall_s, self.steady_s = 1_800_000_000.0, 50.0
+        self.guard = ClockGuard(lambda: self.wall_s, lambda: self.steady_s, synchronised=lambda: synchronised)
+
+    def run(self, seconds, jump_s=0.0):
+        self.wall_s += seconds + jump_s
+        self.steady_s += seconds
+
+    def hear(self, *offsets):
+        for number, offset_s in enumerate(offsets):
+            self.guard.hear(f"{number:012d}", offset_s)
+
+
+@pytest.mark.parametrize(
+    ("offsets", "said"),
+    [
+        ([], None),
+        ([-YEAR_S, -YEAR_S], None),  # two may be wrong together
+        ([0, 5, -3], Opinion(0, 3, 3)),
+        ([-YEAR_S, -YEAR_S + 60, 0], Opinion(-YEAR_S + 60, 3, 2)),
+        ([-YEAR_S, 0, 4000, 9000], None),  # nobody agrees
+        ([600, 0, 0, 0], Opinion(0, 4, 3)),
+    ],
+)
+def test_most_clocks_that_agree_have_an_opinion(offsets, said):
+    assert opinion_of(offsets) == said
+
+
+def test_meters_that_agree_with_each_other_and_not_with_us_are_believed():
+    watch = Watch()
+    watch.hear(-YEAR_S, -YEAR_S)
+    assert watch.guard.look()
+    assert watch.guard.may_time
+    watch.hear(-YEAR_S, -YEAR_S + 9, -YEAR_S - 4)
+    assert not watch.guard.look()
+    assert not watch.guard.may_time
+    assert watch.guard.doubt() == ClockDoubt("meters", YEAR_S, 3, 3)
+    assert watch.guard.wants_clocks()  # whether somebody has slewed it
+    assert not watch.guard.wants_clocks()
+    watch.run(ASK_AGAIN_S)
+    assert watch.guard.wants_clocks()
+    watch.hear(8, 9, 4)
+    assert watch.guard.look()
+    assert watch.guard.may_time
+
+
+def test_a_clock_that_others_keep_is_believed_against_meters_that_somebody_set_wrong():
+    watch = Watch(synchronised=True)
+    watch.hear(-8 * 3600, -8 * 3600, -8 * 3600)  # all of them by another zone
+    assert watch.guard.look()
+    assert watch.guard.may_time
+    assert not watch.guard.is_vouched_for
+
+
+def test_after_a_jump_the_meters_are_asked_and_no_reading_has_a_time_until_they_answer():
+    watch = Watch()
+    watch.hear(0, 1, 2)
+    watch.run(10, YEAR_S)
+    assert not watch.guard.look()
+    assert not watch.guard.may_time  # what they said was by the clock of before
+    assert watch.guard.wants_clocks()
+    watch.hear(-YEAR_S, -YEAR_S, -YEAR_S)
+    assert watch.guard.doubt().reason == "meters"
+    watch.run(10, -YEAR_S)
+    assert not watch.guard.may_time
+    watch.hear(0, 1, 2)
+    assert watch.guard.look()
+    assert watch.guard.is_vouched_for
+
+
+def test_where_no_meter_has_a_clock_readings_wait_for_a_cycle_and_cuts_for_the_next_start():
+    watch = Watch()
+    watch.run(10, 3600)
+    assert not watch.guard.may_time
+    watch.run(AWAITED_S)
+    assert watch.guard.may_time
+    assert not watch.guard.look()
+    assert watch.guard.doubt() == ClockDoubt("jumped")
+
+
+@pytest.mark.parametrize(
+    ("synchronised", "since_ms", "asks", "reason"),
+    [
+        (None, 3_600_000, False, None),
+        (None, AWAY_MS + 1, True, None),
+        (True, 400 * 86_400_000, False, None),
+        (None, -3_600_000, True, "behind"),
+    ],
+)
+def test_a_start_long_after_the_last_answer_or_before_it_asks_the_meters_first(synchronised, since_ms, asks, reason):
+    watch = Watch(synchronised)
+    watch.guard.look_at_past(int(watch.wall_s * 1000) - since_ms)
+    assert watch.guard.awaits is asks
+    assert watch.guard.may_time is not asks
+    doubt = watch.guard.doubt()
+    assert (doubt and doubt.reason) == reason
+    watch.hear(0, 0, 0)
+    assert watch.guard.look()
+
+
+def test_the_case_follows_the_doubt_and_closes_itself(engine, writer):
+    plant(writer, 1)
+
+    def say(doubt):
+        writer.run(lambda unit: tell(unit, ESTATE, doubt, at(60)))
+
+    say(None)
+    say(ClockDoubt("jumped"))
+    say(ClockDoubt("meters", YEAR_S, 5, 4))
+    [row] = rows(engine, "anomaly_case")
+    assert (row["kind"], row["severity"], row["status"]) == ("server_clock", "high", "open")
+    assert json.loads(row["evidence"]) == {
+        "doubt": "meters", "server_ahead_s": YEAR_S, "clocks_heard": 5, "clocks_alike": 4,
+    }  # fmt: skip
+    with engine.connect() as connection:
+        assert live_evidence(connection, ESTATE) == row["evidence"]
+    say(None)
+    assert [row["status"] for row in rows(engine, "anomaly_case")] == ["closed"]
+    with engine.connect() as connection:
+        assert live_evidence(connection, ESTATE) is None
+
+
+def test_a_charge_by_a_time_to_come_is_taken_back_whatever_it_moves_and_charged_again(engine, writer):
+    plant(writer, 1)
+    read(writer, reading(1, 3600, 1_001_000))
+    charge(writer, 3600)
+    read(writer, reading(1, YEAR_S, 1_091_000))  # 90 kWh, more than one person may take back
+    charge(writer, YEAR_S)
+    right_s = 40 * 3600  # what it was really
+    with engine.connect() as connection:
+        assert stamped_after(connection, ESTATE, at(right_s).world_s, 10) == [(meter_id(1), at(YEAR_S).world_s)]
+    assert read(writer, reading(1, right_s, 1_091_100))[0] == "late"
+    writer.run(lambda unit: take_back_ahead(unit, ESTATE, meter_id(1), at(YEAR_S).world_s, at(right_s)))
+    assert read(writer, reading(1, right_s + 900, 1_092_000))[0] == "accepted"
+    charge(writer, right_s + 900)
+    [cursor] = [row for row in rows(engine, "meter_cursor") if row["meter_id"] == meter_id(1)]
+    assert (cursor["read_at"], cursor["total_wh"]) == (at(right_s + 900).world_s, 1_092_000)
+    agrees(engine)
+    assert clock_doubt.STOOD_AHEAD in {row["reason"] for row in rows(engine, "reading_act")}
