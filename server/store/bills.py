@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, case, func, select
 
 from core.reading import Verdict
 from server.domain.archive import AccountStanding
@@ -11,6 +11,7 @@ from server.domain.bills import REVOKED, BookedLine, Shown
 from server.domain.ledger import LINE_FIELDS, Line
 from server.domain.registers import Registers
 from server.domain.verification import Carried, Installed
+from server.store.account_lines import NEWEST_FIRST, OLDEST_FIRST, lines_of, numbered
 from server.store.archive import account_standing
 from server.store.readings import KNOWN, rates_of
 from server.store.schema import account, batch, exchange, line, meter, reading
@@ -20,24 +21,20 @@ _before = line.alias("before")
 HAPPENED = func.coalesce(line.c.event_to, batch.c.event_at)
 
 
-def _booked(estate_id: str, account_id: str) -> Select[Any]:
+def _booked(*where: ColumnElement[bool]) -> Select[Any]:
     own = (
         *(line.c[name] for name in LINE_FIELDS), line.c.batch_seq, batch.c.kind, batch.c.event_at, batch.c.actor,
         batch.c.memo, _before.c.balance_after_fen, _before.c.residue_after_nf,
     )  # fmt: skip
     same_batch = and_(batch.c.estate_id == line.c.estate_id, batch.c.batch_seq == line.c.batch_seq)
-    one_before = and_(
-        _before.c.estate_id == line.c.estate_id,
-        _before.c.account_id == line.c.account_id,
-        _before.c.account_version == line.c.account_version - 1,
-    )
+    one_before = numbered(_before, line.c.estate_id, line.c.account_id, line.c.account_version - 1)
     return (
         select(*own)
         .select_from(line)
         .join(batch, same_batch)
         .outerjoin(_before, one_before)
-        .where(line.c.estate_id == estate_id, line.c.account_id == account_id)
-        .order_by(line.c.account_version)
+        .where(*where)
+        .order_by(*OLDEST_FIRST)
     )
 
 
@@ -59,7 +56,7 @@ def _line(row: Any, stood: AccountStanding | None) -> BookedLine:
 
 def numbered_line(connection: Connection, estate_id: str, account_id: str, number: int) -> list[BookedLine]:
     """The line of this number, if there is one."""
-    query = _booked(estate_id, account_id).where(line.c.account_version == number)
+    query = _booked(numbered(line, estate_id, account_id, number))
     return _lines(connection, query, estate_id, account_id)
 
 
@@ -67,7 +64,7 @@ def lines_between(
     connection: Connection, estate_id: str, account_id: str, after_s: int, until_s: int
 ) -> list[BookedLine]:
     """The lines of what happened after `after_s` and not later than `until_s`, in the order of booking."""
-    query = _booked(estate_id, account_id).where(after_s < HAPPENED, until_s >= HAPPENED)
+    query = _booked(*lines_of(estate_id, account_id), after_s < HAPPENED, until_s >= HAPPENED)
     return _lines(connection, query, estate_id, account_id)
 
 
@@ -81,14 +78,13 @@ def charges_of(
 ) -> list[BookedLine]:
     """Charges of one installation of a meter from `since_s` on up to a batch, with those of the last batch before."""
     meter_id, install_no = installation
-    own = _booked(estate_id, account_id).where(
-        line.c.meter_id == meter_id, line.c.install_no == install_no, line.c.batch_seq <= until_batch
-    )
+    own = _booked(
+        *lines_of(estate_id, account_id), line.c.meter_id == meter_id, line.c.install_no == install_no,
+        line.c.batch_seq <= until_batch,
+    )  # fmt: skip
     found = _lines(connection, own.where(line.c.event_from >= since_s), estate_id, account_id)
     earlier = own.where(line.c.event_from < since_s)
-    newest = _lines(
-        connection, earlier.order_by(None).order_by(line.c.account_version.desc()).limit(1), estate_id, account_id
-    )
+    newest = _lines(connection, earlier.order_by(None).order_by(*NEWEST_FIRST).limit(1), estate_id, account_id)
     before = earlier.where(line.c.batch_seq == newest[0].batch_seq) if newest else None
     return [*([] if before is None else _lines(connection, before, estate_id, account_id)), *found]
 
@@ -97,13 +93,8 @@ def newest_charge(connection: Connection, estate_id: str, account_id: str) -> tu
     """(number, when it ends) of the newest charge of an account."""
     query = (
         select(line.c.account_version, line.c.event_to)
-        .where(
-            line.c.estate_id == estate_id,
-            line.c.account_id == account_id,
-            line.c.meter_id.is_not(None),
-            line.c.charge_nf >= 0,
-        )
-        .order_by(line.c.account_version.desc())
+        .where(*lines_of(estate_id, account_id), line.c.meter_id.is_not(None), line.c.charge_nf >= 0)
+        .order_by(*NEWEST_FIRST)
         .limit(1)
     )
     row = connection.execute(query).one_or_none()

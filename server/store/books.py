@@ -13,6 +13,7 @@ from sqlalchemy import Connection, RowMapping, select
 from core.reading import ADVANCING
 from server.domain.rulebook import replayed
 from server.domain.supply import TripFacts
+from server.store.account_lines import numbered
 from server.store.archive import newest_end
 from server.store.estates import get_account
 from server.store.reading_archive import is_archived
@@ -62,12 +63,9 @@ def against_books(
 def _position(connection: Connection, estate_id: str, account_id: str) -> dict[str, object] | None:
     query = (
         select(*(line.c[name] for name in _LINE))
-        .join(account, (account.c.estate_id == line.c.estate_id) & (account.c.account_id == line.c.account_id))
-        .where(
-            line.c.estate_id == estate_id,
-            line.c.account_id == account_id,
-            line.c.account_version == account.c.version,
-        )
+        .select_from(line)
+        .join(account, numbered(line, account.c.estate_id, account.c.account_id, account.c.version))
+        .where(account.c.estate_id == estate_id, account.c.account_id == account_id)
     )
     return _first(connection.execute(query).mappings().all())
 

@@ -10,6 +10,7 @@ from server.domain.registers import Registers, rates_from
 from server.domain.verification import Installed
 from server.domain.voiding import VOID
 from server.store.acceptance import exchanges
+from server.store.account_lines import lines_of_accounts
 from server.store.readings import KNOWN, rates_of
 from server.store.schema import account, batch, line, reading
 from server.store.verification import ended_installations, household_meters
@@ -84,7 +85,7 @@ def courses(
     lines that were booked by then.
     """
     own = [
-        line.c.estate_id == estate_id, line.c.account_id.in_(account_ids), line.c.meter_id.is_not(None),
+        *lines_of_accounts(estate_id, account_ids), line.c.meter_id.is_not(None),
         line.c.event_to > span[0], line.c.event_from < span[1],
     ]  # fmt: skip
     if tariff_id is not None:

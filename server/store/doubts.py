@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, Connection, and_, bindparam, func, select
 
+from server.store.account_lines import NEWEST_FIRST, of_account_beside
 from server.store.direct import Query
 from server.store.notices import newest_deliveries
 from server.store.readings import HELD_VERDICTS
@@ -46,10 +47,6 @@ def _same_meter(left: Any, right: Any) -> Any:
     return and_(left.c.estate_id == right.c.estate_id, left.c.meter_id == right.c.meter_id)
 
 
-def _same_account(left: Any, right: Any) -> Any:
-    return and_(left.c.estate_id == right.c.estate_id, left.c.account_id == right.c.account_id)
-
-
 _ESTATE: BindParameter[str] = bindparam("estate_id")
 _HELD_OF_METER = (  # a subquery, since a join may walk through all readings of the newest hours
     select(func.count())
@@ -74,11 +71,11 @@ _UNCONFIRMED = Query(
     lambda among: (
         select(line.c.account_id, func.sum(-line.c.amount_fen))
         .select_from(line)
-        .join(account, _same_account(account, line))
+        .join(account, of_account_beside(LAST_LINES))
         .join(meter_live, _same_meter(meter_live, line))
         .where(
-            line.c.estate_id == _ESTATE,
-            among(line.c.account_id, "account_ids"),
+            account.c.estate_id == _ESTATE,
+            among(account.c.account_id, "account_ids"),
             line.c.account_version > account.c.version - LAST_LINES,
             line.c.event_to >= meter_live.c.reading_at,
         )
@@ -94,12 +91,8 @@ _ARCHIVED = (
 )
 _LAST_ABOVE = (
     select(line.c.batch_seq)
-    .where(
-        line.c.estate_id == account.c.estate_id,
-        line.c.account_id == account.c.account_id,
-        line.c.balance_after_fen > -account.c.overdraft_fen,
-    )
-    .order_by(line.c.account_version.desc())
+    .where(of_account_beside(), line.c.balance_after_fen > -account.c.overdraft_fen)
+    .order_by(*NEWEST_FIRST)
     .limit(1)
     .correlate(account)
     .scalar_subquery()

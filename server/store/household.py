@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, Connection, RowMapping, Select, and_, bindparam, select
 
+from server.store.account_lines import NEWEST_FIRST, lines_of
 from server.store.accounts import moved_in_at
 from server.store.days import Day, daily
 from server.store.direct import Query, Row
@@ -61,13 +62,12 @@ _LINES: Select[Any] = (
         line.c.account_version,
     )
     .join(batch, and_(batch.c.estate_id == line.c.estate_id, batch.c.batch_seq == line.c.batch_seq))
-    .where(line.c.estate_id == _ESTATE, line.c.account_id == _ACCOUNT)
-    .order_by(line.c.account_version.desc())
+    .order_by(*NEWEST_FIRST)
     .limit(_LIMIT)
 )  # fmt: skip
 
-_LINES_OF_ALL = Query(lambda _: _LINES)
-_LINES_OF = Query(lambda among: _LINES.where(among(batch.c.kind, "kinds")))
+_LINES_OF_ALL = Query(lambda _: _LINES.where(*lines_of(_ESTATE, _ACCOUNT, newest=_LIMIT)))
+_LINES_OF = Query(lambda among: _LINES.where(*lines_of(_ESTATE, _ACCOUNT), among(batch.c.kind, "kinds")))
 
 
 def ledger(

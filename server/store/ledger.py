@@ -8,6 +8,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, case, func, or_, selec
 
 from core.units import NF_PER_FEN
 from server.domain.ledger import LEDGERS, LINE_FIELDS, Line, Link, ledger_account
+from server.store.account_lines import NEWEST_FIRST, lines_of
 from server.store.archive import archived_balance
 from server.store.bulk import Bundle, insert_rows
 from server.store.direct import Query, send
@@ -122,12 +123,10 @@ def lines_of_account(
     query = (
         select(line, batch.c.kind, batch.c.event_at, batch.c.created_ms, batch.c.actor, batch.c.memo)
         .join(batch, (batch.c.estate_id == line.c.estate_id) & (batch.c.batch_seq == line.c.batch_seq))
-        .where(line.c.estate_id == estate_id, line.c.account_id == account_id)
-        .order_by(line.c.account_version.desc())
+        .where(*lines_of(estate_id, account_id, before=before_version, newest=limit))
+        .order_by(*NEWEST_FIRST)
         .limit(limit)
     )
-    if before_version is not None:
-        query = query.where(line.c.account_version < before_version)
     return connection.execute(query).mappings().all()
 
 
@@ -143,11 +142,7 @@ def balance_at(connection: Connection, estate_id: str, account_id: str, at_s: in
     query = (
         select(func.sum(line.c.amount_fen), func.sum(line.c.charge_nf), func.sum(posted_fen))
         .join(batch, (batch.c.estate_id == line.c.estate_id) & (batch.c.batch_seq == line.c.batch_seq))
-        .where(
-            line.c.estate_id == estate_id,
-            line.c.account_id == account_id,
-            func.coalesce(line.c.event_to, batch.c.event_at) <= at_s,
-        )
+        .where(*lines_of(estate_id, account_id), func.coalesce(line.c.event_to, batch.c.event_at) <= at_s)
     )
     fen, charged_nf, charged_fen = (int(value or 0) for value in connection.execute(query).one())
     return before_fen + fen, before_nf + charged_nf + charged_fen * NF_PER_FEN

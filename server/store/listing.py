@@ -5,12 +5,15 @@ rows while new ones arrive, and no page costs more than its own rows.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, bindparam, select
+from sqlalchemy import BindParameter, Connection, RowMapping, and_, bindparam, select
 
+from server.store.account_lines import NEWEST_FIRST, lines_of
 from server.store.direct import Query
 from server.store.schema import account, anomaly_case, api_client, batch, line, meter, reading, relay_desired
 
 LAST = 2**63 - 1  # greater than any instant and any version
+_BEFORE: BindParameter[int] = bindparam("before")
+_LIMIT: BindParameter[int] = bindparam("limit")
 
 _HOUSEHOLD_IDS = Query(
     lambda _: (
@@ -62,13 +65,9 @@ _LINES = Query(
     lambda _: (
         select(line, batch.c.kind, batch.c.memo, batch.c.event_at, batch.c.created_ms)
         .join(batch, and_(batch.c.estate_id == line.c.estate_id, batch.c.batch_seq == line.c.batch_seq))
-        .where(
-            line.c.estate_id == bindparam("estate_id"),
-            line.c.account_id == bindparam("account_id"),
-            line.c.account_version < bindparam("before"),
-        )
-        .order_by(line.c.account_version.desc())
-        .limit(bindparam("limit"))
+        .where(*lines_of(bindparam("estate_id"), bindparam("account_id"), before=_BEFORE, newest=_LIMIT))
+        .order_by(*NEWEST_FIRST)
+        .limit(_LIMIT)
     )
 )
 

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, RowMapping, and_, func, or_, select
 
 from server.domain.rerating import KIND, Rerate
 from server.domain.voiding import VOID
+from server.store.account_lines import lines_of_accounts
 from server.store.schema import batch, line, rerate
 
 RERATES_SHOWN = 50
@@ -78,12 +79,11 @@ def corrected(
     if not rerates:
         return {}
     keys = [batch.c.memo == one.memo for one in rerates]
+    own = (line.c.estate_id == estate_id,) if account_ids is None else lines_of_accounts(estate_id, account_ids)
     query = (
         select(line.c.account_id, func.sum(line.c.charge_nf))
         .join(batch, and_(batch.c.estate_id == line.c.estate_id, batch.c.batch_seq == line.c.batch_seq))
-        .where(line.c.estate_id == estate_id, batch.c.kind == KIND, line.c.charge_nf != 0, or_(*keys))
+        .where(*own, batch.c.kind == KIND, line.c.charge_nf != 0, or_(*keys))
         .group_by(line.c.account_id)
     )
-    if account_ids is not None:
-        query = query.where(line.c.account_id.in_(account_ids))
     return {row[0]: int(row[1]) for row in connection.execute(query)}

@@ -196,7 +196,8 @@ line = Table(
     _text("from_rates_wh", nullable=True), _text("to_rates_wh", nullable=True),  # "r1,r2,r3,r4" for tou
     _int("tier_period_start", nullable=True), _int("tier_from_wh", nullable=True),
     _int("event_from", nullable=True), _int("event_to", nullable=True),
-    UniqueConstraint("estate_id", "account_id", "account_version", name="line_account_version"),
+    # An account's versions are unique: on SQLite by an index in blocks of versions (`account_lines`), on PostgreSQL
+    # by a key of each month.
 )  # fmt: skip
 
 seal = Table(

@@ -7,6 +7,7 @@ from sqlalchemy import BindParameter, Connection, RowMapping, bindparam, func, s
 
 from server.domain.rulebook import RuleBook, SchemeVersion
 from server.domain.schemes import Limits
+from server.store.account_lines import numbered, of_account_beside
 from server.store.bulk import update_rows
 from server.store.direct import Query
 from server.store.estates import get_estate, upsert
@@ -146,15 +147,17 @@ def last_topups(connection: Connection, estate_id: str, account_ids: Sequence[st
     """The fen of the newest top-up of each of these accounts that had one."""
     newest = (
         select(line.c.account_id, func.max(line.c.account_version).label("version"))
+        .select_from(line)
         .join(batch, (batch.c.estate_id == line.c.estate_id) & (batch.c.batch_seq == line.c.batch_seq))
-        .where(line.c.estate_id == estate_id, line.c.account_id.in_(account_ids), batch.c.kind == "topup")
+        .join(account, of_account_beside())
+        .where(account.c.estate_id == estate_id, account.c.account_id.in_(account_ids), batch.c.kind == "topup")
         .group_by(line.c.account_id)
         .subquery()
     )
     query = select(line.c.account_id, line.c.amount_fen).join(
-        newest, (newest.c.account_id == line.c.account_id) & (newest.c.version == line.c.account_version)
+        newest, numbered(line, estate_id, newest.c.account_id, newest.c.version)
     )
-    return {row[0]: row[1] for row in connection.execute(query.where(line.c.estate_id == estate_id))}
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def spent(
@@ -163,10 +166,11 @@ def spent(
     """By account: fen charged for energy since `since_s`, and the world time from which the first of it was used."""
     query = (
         select(line.c.account_id, func.sum(-line.c.amount_fen), func.min(line.c.event_from))
-        .join(account, (account.c.estate_id == line.c.estate_id) & (account.c.account_id == line.c.account_id))
+        .select_from(line)
+        .join(account, of_account_beside(LINES_BACK_MAX))
         .where(
-            line.c.estate_id == estate_id,
-            line.c.account_id.in_(account_ids),
+            account.c.estate_id == estate_id,
+            account.c.account_id.in_(account_ids),
             line.c.account_version > account.c.version - LINES_BACK_MAX,
             line.c.event_from >= since_s,
         )

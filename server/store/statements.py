@@ -9,6 +9,7 @@ from core.units import REGISTER_MODULUS_WH
 from server.domain.archive import Archived
 from server.domain.settlement import Settlement
 from server.domain.settlement_sums import CHARGE, METERED
+from server.store.account_lines import lines_of_accounts
 from server.store.archive import newest_end
 from server.store.schema import batch, exchange, line, meter, payment
 from server.store.settlement import before
@@ -51,8 +52,7 @@ def lines_in(
         )
         .join(batch, and_(batch.c.estate_id == line.c.estate_id, batch.c.batch_seq == line.c.batch_seq))
         .where(
-            line.c.estate_id == estate_id,
-            line.c.account_id.in_(account_ids),
+            *lines_of_accounts(estate_id, account_ids),
             line.c.batch_seq <= closed.through_seq,
             at < closed.to_at,
             or_(at >= closed.from_at, line.c.batch_seq > earlier_seq),

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, RowMapping, and_, case, select
 from server.domain.ledger import LINE_FIELDS, Line
 from server.domain.registers import Registers
 from server.domain.voiding import LINES_MAX, VOID
+from server.store.account_lines import NEWEST_FIRST, lines_of
 from server.store.readings import ACCEPTED, KNOWN, rates_of
 from server.store.schema import batch, exchange, line, meter_cursor, reading, register_day
 
@@ -19,13 +20,10 @@ def meter_lines(
     query = (
         select(*(line.c[name] for name in LINE_FIELDS), batch.c.kind)
         .join(batch, and_(batch.c.estate_id == line.c.estate_id, batch.c.batch_seq == line.c.batch_seq))
-        .where(
-            line.c.estate_id == estate_id, line.c.account_id == account_id, line.c.meter_id == meter_id,
-            line.c.install_no == install_no,
-        )
-        .order_by(line.c.account_version.desc())
+        .where(*lines_of(estate_id, account_id), line.c.meter_id == meter_id, line.c.install_no == install_no)
+        .order_by(*NEWEST_FIRST)
         .limit(LINES_MAX)
-    )  # fmt: skip
+    )
     return [(Line(*row[:-1]), row[-1] == VOID) for row in connection.execute(query)]
 
 

@@ -20,6 +20,7 @@ from server.cli.demo.faults import EXPECTED_CASES, NEVER_CUT, WITH_FAULTS
 from server.cli.demo.stage import Stage
 from server.cli.view import rows
 from server.errors import EstateError
+from server.store.account_lines import lines_of
 from server.store.engine import open_engine, reader
 from server.store.estates import get_estate
 from server.store.schema import account, anomaly_case, batch, line, meter, notice
@@ -128,8 +129,7 @@ def _money_left(connection: Connection, estate_id: str, account_id: str, at_s: i
         select(func.sum(line.c.amount_fen))
         .join(batch, joined)
         .where(
-            line.c.estate_id == estate_id,
-            line.c.account_id == account_id,
+            *lines_of(estate_id, account_id),
             func.coalesce(line.c.event_to, batch.c.event_at) <= at_s,
         )
     )

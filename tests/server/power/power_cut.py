@@ -34,7 +34,8 @@ GROUP BY b.batch_seq HAVING count(l.line_no) <> b.lines OR sum(l.amount_fen) <> 
 """
 WRONG_BALANCES = """
 SELECT a.account_id FROM account a LEFT JOIN line l
-ON l.estate_id = a.estate_id AND l.account_id = a.account_id AND l.account_version = a.version
+ON +l.estate_id = a.estate_id AND l.account_id = a.account_id AND l.account_version = a.version
+AND l.account_version / 8 = a.version / 8
 WHERE a.balance_fen <> coalesce(l.balance_after_fen, 0) OR a.residue_nf <> coalesce(l.residue_after_nf, 0)
 """
 
