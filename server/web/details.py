@@ -202,7 +202,7 @@ PATTERNS = tuple(
             _("%(count)s of %(all)s households of wave %(wave)s have paid"),
         ),
         (r"only (?P<sum_fen>\d+) fen are not consumed", _("only %(sum_fen)s are not consumed")),
-        (r"more than (?P<sum_fen>\d+) fen", _("more than %(sum_fen)s")),
+        (r"more than (?P<sum_fen>\d+) fen(?: of one payment)?", _("more than %(sum_fen)s")),
         (
             r"nobody can be asked: (?P<provider>\S+) is not set up here",
             _("nobody can be asked: %(provider)s is not set up here"),
