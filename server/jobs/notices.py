@@ -1,7 +1,7 @@
 """Hands queued notices to their channels; the receipt, not the hand-over, makes them delivered.
 
 A notice that a channel refused, or whose receipt does not come, is tried again after a growing pause, three times in
-all. One notice that cannot be worded or sent holds up no other.
+all. What no sender of this server carries fails at once. One notice that cannot be worded or sent holds up no other.
 """
 
 import json
@@ -69,7 +69,9 @@ class NoticeJob:
         notice_id, attempts = row["notice_id"], row["attempts"] + 1
         self._writer.run(lambda unit: flows.mark_sent(unit, self._estate_id, notice_id, self._clock.now()))
         done = self._send(row)
-        if not done.sent:
+        if row["channel"] not in self._senders:
+            self._fail(notice_id, done.failure, attempts=ATTEMPTS_MAX)
+        elif not done.sent:
             self._not_before_ms[notice_id] = now_ms + PAUSES_MS[min(attempts, len(PAUSES_MS) - 1)]
             self._fail(notice_id, done.failure, attempts=attempts)
 

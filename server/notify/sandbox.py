@@ -1,7 +1,8 @@
 """A text-message gateway without telephones: it takes a notice and sends a signed receipt a moment later.
 
 `SandboxGateway` stands for the other side and runs in a thread of its own; `SandboxSender` is our side. A receipt
-counts only with the gateway's signature over its notice, so that nothing else makes a notice delivered.
+counts only with the gateway's signature over its notice, so that nothing else makes a notice delivered. Nobody has read
+anything, so it belongs into simulated worlds alone.
 """
 
 import hmac

@@ -111,6 +111,14 @@ def test_the_row_says_sent_before_the_channel_has_it(desk):
     assert seen == ["sent"]
 
 
+def test_what_no_sender_carries_has_failed_at_once_and_is_never_delivered(desk):
+    desk.enqueue()
+    desk.job(type("Elsewhere", (Channel,), {"channel": "elsewhere"})()).run_once()
+    row = desk.row()
+    assert (row["status"], row["attempts"], row["delivered_at"]) == ("failed", 1, None)
+    assert row["failure"] == "no sender for the channel sandbox"
+
+
 def test_the_page_channel_is_never_dispatched(desk):
     desk.enqueue()
     channel = Channel()

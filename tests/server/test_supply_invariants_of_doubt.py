@@ -3,6 +3,8 @@
 Each has a probe that holds and that fails once its guard is taken away.
 """
 
+import json
+
 import pytest
 
 from server import app
@@ -32,9 +34,9 @@ def stage(writer):
     return Stage(writer, households=6)
 
 
-def without_guard(probe, *args):
+def without_guard(probe, *args, **settings):
     with pytest.raises(AssertionError):
-        probe(*args)
+        probe(*args, **settings)
 
 
 def ready(stage, *numbers):
@@ -188,6 +190,25 @@ def test_invariant_22_fails_when_the_frame_does_not_ask_the_clock(stage, sqlite_
     else:
         monkeypatch.setattr(rules, "RECHECKED", rules.RECHECKED - {"clock_sane"})
     without_guard(probe_22_frame, stage, sqlite_engine)
+
+
+def probe_real(url, **settings):
+    application = app.Application(Config(database_url=url, collect=False, **settings))
+    try:
+        assert (application.gateway, application.senders) == (None, {})
+    finally:
+        application.stop()
+
+
+def test_no_receipt_is_invented_at_a_real_site_whose_cuts_go_by_it(stage, sqlite_engine, tmp_path):
+    """A gateway without telephones that answers for residents would let households be cut unwarned."""
+    url = sqlite_engine.url.render_as_string(hide_password=False)
+    sqlite_engine.dispose()
+    probe_real(url)
+    anchor = tmp_path / "anchor.json"
+    times = dict.fromkeys(("machine_utc", "world_utc"), "2026-10-13T01:05:00+00:00")
+    anchor.write_text(json.dumps({**times, "factor": 1}), "utf-8")
+    without_guard(probe_real, url, clock_anchor=str(anchor))
 
 
 def test_invariant_22_billing_and_collector_share_one_guard(stage, sqlite_engine, monkeypatch):
