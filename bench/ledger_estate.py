@@ -21,6 +21,7 @@ from server.flows.billing import charge_due
 from server.flows.ledger import append_links, next_links
 from server.flows.partners import PartnerTopup, accept_topups
 from server.flows.readings import record
+from server.jobs.boundaries import AwaitedFreezes
 from server.jobs.ticks import charge_all
 from server.store.engine import open_engine, reader, upgrade
 from server.store.writer import Writer
@@ -76,7 +77,7 @@ class Books:
     def charge_in_batches(self) -> None:
         """Charge all of them as the billing job does."""
         now = now_at(self.hour)
-        if charge_all(self.engine, self.writer, ESTATE, lambda: now) != self.meters:
+        if charge_all(self.engine, self.writer, ESTATE, lambda: now, AwaitedFreezes()) != self.meters:
             raise BenchFailed("not all meters were charged")
 
     def top_up(self, number: int, key: str) -> None:

@@ -107,12 +107,15 @@ def _section(entry: Identifier, part: bytes) -> Section:
 
 
 def _record_end(data: bytes, start: int) -> int:
-    """Where the record ends: behind the E5 that follows a sum which follows a mark."""
+    """Where the record ends: behind the E5 that follows a sum which follows a mark, with nothing or a record behind it.
+
+    A sum of E5 behind two marks looks like an end one byte too early.
+    """
     if data[start : start + 2] != RECORD_START or len(data) < start + HEAD_BYTES:
         raise ValueFormatError(f"byte {start + 1} of the load records does not begin one: {data[start:].hex().upper()}")
     at = start + HEAD_BYTES
     while at + 2 < len(data):
-        if data[at] == MARK[0] and data[at + 2] == RECORD_END:
+        if data[at] == MARK[0] and data[at + 2] == RECORD_END and data[at + 3 : at + 5] in (b"", RECORD_START):
             return at + 3
         at += 1
     raise ValueFormatError(f"the load record from byte {start + 1} on has no E5H behind its sum")

@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from server.clock import Clock, Now
 from server.flows import billing, supply
+from server.jobs.boundaries import AwaitedFreezes
 from server.jobs.clock_guard import ClockGuard
 from server.store.billing import due_meters
 from server.store.engine import reader
@@ -28,14 +29,17 @@ METERS_LEAST = 50  # of a batch, however slow the machine: each has a line of th
 log = logging.getLogger("estate645.jobs")
 
 
-def charge_all(engine: Engine, writer: Writing, estate_id: str, now: Callable[[], Now]) -> int:
+def charge_all(
+    engine: Engine, writer: Writing, estate_id: str, now: Callable[[], Now], awaited: AwaitedFreezes
+) -> int:  # fmt: skip
     """Charge what is due in batches between which payments go first; returns how many meters were charged.
 
-    A reader looks for them, so that the writer only writes.
+    A reader looks for them, so that the writer only writes. Those that wait for a freeze (`awaited`) are left out.
     """
     with reader(engine) as connection:
-        cycle_s = get_estate(connection, estate_id)["billing_cycle_s"]
-        waiting = due_meters(connection, estate_id, now().world_s, cycle_s)
+        cycle_s, now_s = get_estate(connection, estate_id)["billing_cycle_s"], now().world_s
+        due = due_meters(connection, estate_id, now_s, cycle_s)
+        waiting = awaited.ready(connection, estate_id, due, now_s)
     charged, pace = 0, _Pace()
 
     def charge(unit: Unit, names: Sequence[str]) -> int:
@@ -77,11 +81,12 @@ class BillingTick:
         self._clock = clock
         self._estate_id = estate_id
         self._guard = guard
+        self._awaited = AwaitedFreezes()
 
     def run_once(self) -> None:
         """Charge everything that is due, then decide once."""
         sane = self._look_at_clock()
-        charge_all(self._engine, self._writer, self._estate_id, self._clock.now)
+        charge_all(self._engine, self._writer, self._estate_id, self._clock.now, self._awaited)
         if sane or self._guard.doubt() is not None:
             self._writer.run(lambda unit: supply.decide(unit, self._estate_id, self._clock.now(), clock_sane=sane))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import repeat
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, and_, bindparam, or_, select
 
@@ -37,10 +37,20 @@ def load_due(
     return list(map(DueRow._make, send(connection, question)[0].rows))
 
 
-def due_meters(connection: Connection, estate_id: str, world_s: int, cycle_s: int) -> list[str]:
+class DueMeter(NamedTuple):
+    """A meter to charge, by which tariff, from the instant of its cursor to that of its last accepted reading."""
+
+    meter_id: str
+    protocol: str
+    tariff_id: str
+    start_at: int
+    end_at: int
+
+
+def due_meters(connection: Connection, estate_id: str, world_s: int, cycle_s: int) -> list[DueMeter]:
     """All meters that `load_due` would find due, the longest waiting first; for a reader, so that no writer waits."""
     question = _DUE_IDS.of(connection, estate_id=estate_id, until_s=world_s - cycle_s)
-    return [row[0] for row in send(connection, question)[0].rows]
+    return [DueMeter(*row) for row in send(connection, question)[0].rows]
 
 
 def _due(*columns: Any) -> "Select[Any]":
@@ -88,7 +98,11 @@ _COLUMNS = (  # in the order of DueRow
 _DUE = Query(lambda _: _with_rates().where(_turn()).limit(bindparam("most")))
 _CHARGED = or_(account.c.status == NORMAL, account.c.status == PAUSED)
 _NAMED = Query(lambda among: _with_rates().where(among(meter.c.meter_id, "meter_ids"), _CHARGED))
-_DUE_IDS = Query(lambda _: _due(meter.c.meter_id).where(_turn()))
+_DUE_IDS = Query(
+    lambda _: _due(
+        meter.c.meter_id, meter.c.protocol, account.c.tariff_id, meter_cursor.c.read_at, meter_live.c.reading_at
+    ).where(_turn())
+)
 
 
 def advance_cursors(

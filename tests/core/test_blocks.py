@@ -79,6 +79,16 @@ def test_a_value_that_looks_like_the_end_is_not_the_end():
     assert record.sections[0].values == (-65_000_000, 1000)
 
 
+def test_records_whose_sum_is_any_byte_that_of_their_end_included_are_told_apart():
+    sums = set()
+    for step in range(0, 10_000, 7):
+        one = encode_load_record(NOON, {4: (step * 10, 0, 0, 0)})
+        sums.add(one[-2])
+        found = decode_load_records(0x06040001, one + one)
+        assert [(record.sum_ok, record.sections[3].values[0]) for record in found] == [(True, step * 10)] * 2
+    assert 0xE5 in sums
+
+
 def test_a_wrong_sum_is_told_and_not_refused():
     data = bytearray(load(f"{TIME}AA"))
     data[-2] ^= 1

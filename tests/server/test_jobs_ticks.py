@@ -14,9 +14,17 @@ from server.jobs.clock_guard import ClockGuard
 from server.jobs.sealing import SealingJob
 from server.jobs.ticks import BillingTick
 from server.store import schema
+from server.store.billing import DueMeter
 from server.store.writer import Writer
 from tests.server.books import balance, read, reading, rows
 from tests.server.estates import ESTATE, account_id, at, meter_id, plant
+
+
+class Patient:
+    """Lets no meter wait."""
+
+    def ready(self, _connection, _estate, due, _now_s):
+        return [one.meter_id for one in due]
 
 
 class Watch:
@@ -142,10 +150,10 @@ def test_a_batch_has_as_many_meters_as_fit_into_its_time(sqlite_engine, monkeypa
 
     monkeypatch.setattr(ticks, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     monkeypatch.setattr(ticks.billing, "charge_due", charge)
-    monkeypatch.setattr(ticks, "due_meters", lambda *_: [str(n) for n in range(500)])
+    monkeypatch.setattr(ticks, "due_meters", lambda *_: [DueMeter(str(n), "2007", "single", 0, 1) for n in range(500)])
     writer = Writer(sqlite_engine)
     plant(writer, 1)
-    assert ticks.charge_all(sqlite_engine, writer, ESTATE, lambda: at(3600)) == 500
+    assert ticks.charge_all(sqlite_engine, writer, ESTATE, lambda: at(3600), Patient()) == 500
     writer.stop()
     assert taken == sizes
 
