@@ -40,7 +40,8 @@ from server.web.operator.decisions import check_in_words
 HISTORY_MAX = 1000
 _TONGUES = {"en": "en", "zh": "zh_CN"}
 _STEPS = {
-    "sent": _("sent"), "accepted": _("accepted by the meter"), "refused": _("refused"), "no_reply": _("no reply"),
+    "cleared": _("may be sent"), "sent": _("sent"), "accepted": _("accepted by the meter"), "refused": _("refused"),
+    "no_reply": _("no reply"),
     "read_back": _("read back"), "expired": _("expired"), "superseded": _("superseded"),
 }  # fmt: skip
 YES, NO = _("yes"), _("NO")

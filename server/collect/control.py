@@ -77,7 +77,7 @@ class RelayLane:
         readout: Readout,
         clocks: Clocks,
         *,
-        is_current: Callable[[ControlOrder], Awaitable[bool]],
+        is_current: Callable[[ControlOrder, bool], Awaitable[bool]],
         hand_over: Callable[[StatusRead | StepReport, bool], Awaitable[None]],
         unlock: Unlock,
     ) -> None:
@@ -173,8 +173,8 @@ class RelayLane:
         except CoreError:
             return 0
 
-    async def _may_send(self, order: ControlOrder) -> bool:
-        if not await self._is_current(order):
+    async def _may_send(self, order: ControlOrder, *, sending: bool = False) -> bool:
+        if not await self._is_current(order, sending):
             doubt = ", or something now speaks against a cut" if order.action == "trip" else ""
             await self._report(order, "superseded", f"not sent: a newer wish exists{doubt}")
             return False
@@ -190,7 +190,7 @@ class RelayLane:
         """
         await self._line.quiet()
         now, asked = self._clocks.world_now(), monotonic()  # a pause after the check eats into the frame's lifetime
-        if not await self._may_send(order):
+        if not await self._may_send(order, sending=True):
             return False
         lifetime_s: float = _lifetime_s(order)
         if order.action == "trip":

@@ -290,11 +290,11 @@ class Poller:
         attempts_max = self.plan.attempts_max
         return attempts_max if self._schedule.attempts(meter_id, 2) > 1 else 0
 
-    async def _is_current(self, order: ControlOrder) -> bool:
+    async def _is_current(self, order: ControlOrder, sending: bool) -> bool:
         """Whether the generation still holds; if that cannot be told, it does not."""
-        orders = self._services.orders
+        ask = partial(self._services.orders.still_current, order.meter_id, order.gen, order.switch, sending=sending)
         try:
-            return await self._services.call(partial(orders.still_current, order.meter_id, order.gen, order.switch))
+            return await self._services.call(ask)
         except Exception:
             log.exception("bus %s: generation of meter %s cannot be checked", self.plan.bus_id, order.meter_id)
             return False

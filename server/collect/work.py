@@ -149,8 +149,11 @@ class Orders(Protocol):
         """`next` and `near` of all buses from one consistent look; a bus without either may be absent."""
         ...
 
-    def still_current(self, meter_id: str, gen: int, switch: Switch = "relay") -> bool:
-        """Whether `gen` is still the newest generation of this meter's switch."""
+    def still_current(self, meter_id: str, gen: int, switch: Switch = "relay", *, sending: bool = False) -> bool:
+        """Whether `gen` is still the newest generation of this meter's switch.
+
+        `sending`: the frame goes out at a yes; that of a trip is noted durably before it.
+        """
         ...
 
     def report(self, meter_id: str, gen: int, step: str, detail: str, switch: Switch = "relay") -> None:

@@ -1,7 +1,7 @@
 """Keep-power of meters: wanted with a generation where rules say so, and believed only when it was read back.
 
-Who is to keep the power is never left in the dark: a cut for arrears is taken back first. What somebody has set on
-site and we never wanted stays; what we have set and the meter has lost is wanted again.
+Who is to keep the power is never left in the dark, nor is who is protected: a cut for arrears is taken back first.
+What somebody has set on site and we never wanted stays; what we have set and the meter has lost is wanted again.
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ from server.flows import cases
 from server.flows.notices import is_protected
 from server.flows.supply import want_closed
 from server.store import keep_power as kept
+from server.store import outages
 from server.store.estates import get_account, get_estate
 from server.store.keep_power import KeepState
 from server.store.meters import get_meter
@@ -34,10 +35,13 @@ FAILING = ("refused", "no_reply")  # steps after which a command is tried again 
 def settle(unit: Unit, estate_id: str, now: "Now", *, may_end: bool, account_ids: Sequence[str] | None = None) -> int:
     """Want keep-power of these households' meters, or of all, as their rules say; returns the number of new wishes.
 
+    Whoever is protected and dark for arrears gets the power back, whatever the meter and the rules say of keep-power.
     With `may_end` (the clock is sane) it is also taken back where its reason has gone. In mode observe no meter is
     told anything.
     """
     book, site = rule_book(unit.connection, estate_id, now.world_s), get_estate(unit.connection, estate_id)
+    for row in outages.dark_though_protected(unit.connection, estate_id, now.world_s):
+        want_closed(unit, estate_id, site, row["meter_id"], row["bus_id"], "kept", "system", now)
     always = sorted(one.scheme_id for one in book.in_force.values() if KEEP_ALWAYS in one.definition)
     rows = kept.concerned(
         unit.connection, estate_id, always, by_default=site["scheme_id"] in always, account_ids=account_ids

@@ -105,12 +105,15 @@ def is_current(connection: Connection, estate_id: str, meter_id: str, gen: int) 
     return wish["action"] != "trip" or kept.switched_on(get_estate(connection, estate_id))
 
 
-def clear_trip(unit: Unit, estate_id: str, meter_id: str, gen: int, now: "Now", *, clock_sane: bool) -> bool:
+def clear_trip(
+    unit: Unit, estate_id: str, meter_id: str, gen: int, now: "Now", *, clock_sane: bool, sending: bool = False
+) -> bool:  # fmt: skip
     """The last question before the frame of a trip: still current, still justified, and durably written.
 
     The household is judged once more, since a payment, a protected hour or a doubt may have come meanwhile, or the
     reading has grown old while its bus was away. A store that cannot be written answers with its error, and then no
-    trip is sent.
+    trip is sent. With `sending` the leave is kept as a step, so that whoever dies between frame and report, or hears of
+    a relay that has opened, knows which cuts may be ours.
     """
     if not is_current(unit.connection, estate_id, meter_id, gen):
         return False
@@ -122,6 +125,8 @@ def clear_trip(unit: Unit, estate_id: str, meter_id: str, gen: int, now: "Now", 
     else:
         return False
     kept.update_supply(unit.connection, estate_id, meter_id, candidate_at=now.world_s)
+    if sending:
+        attempts.add_attempt(unit.connection, estate_id, meter_id, gen, "cleared", now.world_s, now.machine_ms, "")
     return True
 
 
@@ -211,6 +216,9 @@ def _believe(unit: Unit, estate_id: str, item: StatusRead, known: RowMapping, no
     fulfilled = wish is not None and after and _is_fulfilled(wish["action"], item.status3)
     if _opens(known["relay"], relay):
         changes["opened_at"] = item.at
+    elsewhere = fulfilled and known["desired"] == "open" and not _is_ours(unit, estate_id, item, known)
+    if elsewhere:
+        fulfilled = False
     if fulfilled:
         changes["command"] = "confirmed"
     if known["desired"] == "closed" and not item.status3 & (RELAY_OPEN | COMMAND_OPEN):
@@ -218,6 +226,8 @@ def _believe(unit: Unit, estate_id: str, item: StatusRead, known: RowMapping, no
     kept.update_supply(unit.connection, estate_id, item.meter_id, **changes)
     if relay != known["relay"] or fulfilled:
         _tell(unit, estate_id, item, known, relay, fulfilled=fulfilled, now=now)
+    if elsewhere:
+        _leave(unit, estate_id, item.meter_id, now)
     if not waiting:
         _react(unit, estate_id, item, known, now)
 
@@ -234,12 +244,36 @@ def _react(unit: Unit, estate_id: str, item: StatusRead, known: RowMapping, now:
     and warned anew before it can be cut.
     """
     if known["desired"] == "closed" and item.status3 & RELAY_OPEN and item.status3 & COMMAND_OPEN:
-        sent_at = kept.trip_sent_at(unit.connection, estate_id, item.meter_id)
-        last_at = known["relay_at"] if known["relay_at"] is not None else item.at
-        if sent_at is not None and sent_at + LATE_S >= last_at:
+        if _may_be_late(unit, estate_id, item, known):
             _give_back(unit, estate_id, item.meter_id, "late_trip", now)
     elif known["desired"] == "open" and not item.status3 & (RELAY_OPEN | COMMAND_OPEN):
         _give_back(unit, estate_id, item.meter_id, "closed_on_site", now)
+
+
+def _may_be_late(unit: Unit, estate_id: str, item: StatusRead, known: RowMapping) -> bool:
+    """Whether a frame of any cut of ours may have opened the relay since it was last looked at."""
+    sent_at = kept.trip_sent_at(unit.connection, estate_id, item.meter_id)
+    last_at = known["relay_at"] if known["relay_at"] is not None else item.at
+    return sent_at is not None and sent_at + LATE_S >= last_at
+
+
+def _is_ours(unit: Unit, estate_id: str, item: StatusRead, known: RowMapping) -> bool:
+    """Whether a relay that is to be opened and was found open may have been opened by a frame of ours."""
+    own = kept.trip_sent_at(unit.connection, estate_id, item.meter_id, known["gen"])
+    return own is not None or _may_be_late(unit, estate_id, item, known)
+
+
+def _leave(unit: Unit, estate_id: str, meter_id: str, now: "Now") -> None:
+    """Somebody else has opened the relay before our frame had leave to go: that is no cut of ours, so nothing that
+    comes later, a payment least of all, may close it again."""
+    site = get_estate(unit.connection, estate_id)
+    bus_id = get_meter(unit.connection, estate_id, meter_id).bus_id
+    gen = want_closed(unit, estate_id, site, meter_id, bus_id, "opened_elsewhere", "system", now)
+    kept.update_supply(unit.connection, estate_id, meter_id, command="none", cause="none")
+    attempts.add_attempt(
+        unit.connection, estate_id, meter_id, gen, "superseded", now.world_s, now.machine_ms,
+        "not sent: somebody else has opened the relay",
+    )  # fmt: skip
 
 
 def _give_back(unit: Unit, estate_id: str, meter_id: str, reason: str, now: "Now") -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 VALID_MS = 30 * 60 * 1000
 CLIENT = "client:"  # how keys of the API are named as actors
-MONEY = (  # asked for by people alone, and like the agreeing to it with a password that was given lately
+MONEY = (  # asked for, like the agreeing to it, with a password that was given lately
     "refund", "refund_decision", "booking", "tariff", "rerate", "move_out", "void_reading", "final_corrected",
 )  # fmt: skip
 
@@ -25,10 +25,10 @@ def ask(
 ) -> str:
     """Fix the payload of an act that waits for its second person, with its hash; the id of the request.
 
-    What moves money: Refused for a key of the API, whose holder could agree to it as a person, and StaleLogin unless
-    the password of who asks is `fresh`.
+    Refused for a key of the API, whose holder could agree to it as a person. What moves money: StaleLogin unless the
+    password of who asks is `fresh`.
     """
-    if kind in MONEY and actor.startswith(CLIENT):
+    if actor.startswith(CLIENT):
         raise Refused("two people agree to this: somebody who signs in asks for it, not a key of the API")
     if kind in MONEY and not fresh:
         raise StaleLogin

@@ -101,8 +101,8 @@ class FlowOrders:
             for bus_id in orders.keys() | near.keys()
         }
 
-    def still_current(self, meter_id: str, gen: int, switch: Switch = "relay") -> bool:
-        """Asked just before a frame goes out; for a trip the durable store must answer, not a reader alone."""
+    def still_current(self, meter_id: str, gen: int, switch: Switch = "relay", *, sending: bool = False) -> bool:
+        """Asked before a frame goes out; for a trip the durable store must answer, not a reader alone."""
         with reader(self._engine) as connection:
             if switch == "keep":
                 return keep_power.is_current(
@@ -114,7 +114,7 @@ class FlowOrders:
             return current
         return self._writer.run(
             lambda unit: relays.clear_trip(
-                unit, self._estate_id, meter_id, gen, self._clock.now(), clock_sane=self._clock_sane()
+                unit, self._estate_id, meter_id, gen, self._clock.now(), clock_sane=self._clock_sane(), sending=sending
             ),
             urgent=True,
         )

@@ -81,7 +81,7 @@ def ledger(
 
 @dataclass(frozen=True, slots=True)
 class RelayStep:
-    """What was done for one wish: sent, accepted, refused, no_reply, read_back, expired or superseded."""
+    """What was done for one wish: cleared, sent, accepted, refused, no_reply, read_back, expired or superseded."""
 
     step: str
     world_at: int

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, and_, select
 
 from server.domain.supply import QUARANTINED
-from server.store.schema import meter, supply
+from server.store.schema import account, meter, supply
 
 IDS_AT_ONCE = 10_000
 
@@ -49,6 +49,27 @@ def dark_for_arrears(connection: Connection, estate_id: str) -> Sequence[RowMapp
             meter.c.account_id.is_not(None),
         )
         .order_by(meter.c.bus_id, supply.c.opened_at, supply.c.meter_id)
+    )
+    return connection.execute(query).mappings().all()
+
+
+def dark_though_protected(connection: Connection, estate_id: str, now_s: int) -> Sequence[RowMapping]:
+    """Meters that are wanted open for arrears though their household is protected at world time `now_s`, with bus.
+
+    Whatever they speak, and whatever its rules say of keep-power.
+    """
+    query = (
+        select(supply.c.meter_id, meter.c.bus_id)
+        .join(meter, _same_meter(meter, supply))
+        .join(account, and_(account.c.estate_id == meter.c.estate_id, account.c.account_id == meter.c.account_id))
+        .where(
+            supply.c.estate_id == estate_id,
+            supply.c.desired == "open",
+            supply.c.cause == "arrears",
+            account.c.protected == 1,
+            account.c.protected_until.is_(None) | (account.c.protected_until > now_s),
+        )
+        .order_by(supply.c.meter_id)
     )
     return connection.execute(query).mappings().all()
 

@@ -242,7 +242,7 @@ relay_attempt = Table(
     "relay_attempt", metadata,
     _id("estate_id"), _id("meter_id"), Column("gen", Int64, primary_key=True, autoincrement=False),
     Column("step_no", Int64, primary_key=True, autoincrement=False),
-    _text("step"),  # sent | accepted | refused | no_reply | read_back | expired | superseded
+    _text("step"),  # cleared | sent | accepted | refused | no_reply | read_back | expired | superseded
     _int("world_at"), _int("created_ms"), _text("detail", default=""),
     Index("relay_attempt_created", "estate_id", "created_ms", "step_no"),
 )  # fmt: skip

@@ -266,8 +266,11 @@ def get_wish(connection: Connection, estate_id: str, meter_id: str, gen: int) ->
     return connection.execute(_WISH, asked).mappings().one_or_none()
 
 
-def trip_sent_at(connection: Connection, estate_id: str, meter_id: str) -> int | None:
-    """World time at which the last frame that wanted this meter open went out; None: none ever did."""
+def trip_sent_at(connection: Connection, estate_id: str, meter_id: str, gen: int | None = None) -> int | None:
+    """World time at which the last frame that wanted this meter open had leave to go out; None: none ever had.
+
+    Of the generation `gen` alone, if it is named.
+    """
     query = (
         select(func.max(relay_attempt.c.world_at))
         .join(
@@ -276,8 +279,9 @@ def trip_sent_at(connection: Connection, estate_id: str, meter_id: str) -> int |
         .where(
             relay_attempt.c.estate_id == estate_id,
             relay_attempt.c.meter_id == meter_id,
-            relay_attempt.c.step == "sent",
+            relay_attempt.c.step.in_(("cleared", "sent")),
             relay_desired.c.action == "trip",
+            *(() if gen is None else (relay_attempt.c.gen == gen,)),
         )
     )
     at: int | None = connection.execute(query).scalar()

@@ -28,6 +28,7 @@ FIXED = {
         "a newer wish exists, or something now speaks against a cut"
     ),
     "the wish to trip is too old": _("the wish to cut is too old"),
+    "somebody else has opened the relay": _("somebody else has opened the relay"),
     "the meter's clock cannot be read": _("the meter's clock cannot be read"),
     "meters of DL/T 645-1997 have no relay command": _("meters of DL/T 645-1997 have no relay command"),
     "a Modbus command has no deadline; set trips_without_deadline of the estate to send it all the same": _(
@@ -202,7 +203,7 @@ PATTERNS = tuple(
             _("%(count)s of %(all)s households of wave %(wave)s have paid"),
         ),
         (r"only (?P<sum_fen>\d+) fen are not consumed", _("only %(sum_fen)s are not consumed")),
-        (r"more than (?P<sum_fen>\d+) fen(?: of one payment)?", _("more than %(sum_fen)s")),
+        (r"more than (?P<sum_fen>\d+) fen", _("more than %(sum_fen)s")),
         (
             r"nobody can be asked: (?P<provider>\S+) is not set up here",
             _("nobody can be asked: %(provider)s is not set up here"),

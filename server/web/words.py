@@ -26,6 +26,7 @@ MODES = {"observe": _("Observe"), "dry_run": _("Dry run"), "armed": _("Armed")}
 RELAYS = {"closed": _("closed"), "open": _("open"), "permitted": _("may be closed"), "unknown": _("Unknown")}
 STEPS = {
     "queued": _("queued"),
+    "cleared": _("may be sent"),
     "sent": _("sent"),
     "accepted": _("accepted"),
     "refused": _("refused by the meter"),
@@ -50,6 +51,7 @@ CAUSES = {
     "trip_expired": _("the cut ran out of time"),
     "late_trip": _("the cut came too late"),
     "closed_on_site": _("closed on site"),
+    "opened_elsewhere": _("opened by somebody else"),
     "mode": _("the mode was lowered"),
     "breaker": _("the breaker opened"),
     "restore_all": _("power back for everybody"),

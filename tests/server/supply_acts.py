@@ -15,10 +15,12 @@ def wanted(stage, *numbers):
     assert [stage.supply(number)["desired"] for number in numbers] == ["open"] * len(numbers)
 
 
-def clears(stage, number, *, clock_sane=True):
+def clears(stage, number, *, clock_sane=True, sending=False):
     gen = int(stage.supply(number)["gen"])
     return stage.writer.run(
-        lambda unit: relays.clear_trip(unit, ESTATE, meter_id(number), gen, stage.now, clock_sane=clock_sane)
+        lambda unit: relays.clear_trip(
+            unit, ESTATE, meter_id(number), gen, stage.now, clock_sane=clock_sane, sending=sending
+        )
     )
 
 

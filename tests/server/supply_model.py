@@ -238,7 +238,7 @@ class SupplyMachine(RuleBasedStateMachine):
             return
         now = self.stage.now
         cleared = self.stage.writer.run(
-            lambda unit: relays.clear_trip(unit, ESTATE, meter_id(number), gen, now, clock_sane=True)
+            lambda unit: relays.clear_trip(unit, ESTATE, meter_id(number), gen, now, clock_sane=True, sending=True)
         )
         if cleared:
             TALLY["sent"] += 1

@@ -57,6 +57,14 @@ def test_a_key_of_the_api_is_no_second_person(stage):
     assert approve(stage, asked) == "mode"
 
 
+@pytest.mark.parametrize("kind", ["mode", "start_again", "breaker_reset", "bulk_cut", "bulk_edit"])
+def test_what_takes_two_people_is_asked_for_by_one_not_by_a_key_of_the_api(stage, kind):
+    """Its holder, who may be of the staff, could agree to it as a person, and that would be one person alone."""
+    with pytest.raises(Refused, match="not a key of the API"):
+        stage.writer.run(lambda unit: ask(unit, ESTATE, kind, {"kind": kind}, "client:partner", stage.now))
+    assert stage.rows(schema.approval) == []
+
+
 @pytest.mark.parametrize(
     "kind",
     ["refund", "refund_decision", "booking", "tariff", "rerate", "move_out", "void_reading", "final_corrected"],

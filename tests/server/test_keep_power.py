@@ -159,6 +159,30 @@ def test_who_is_protected_is_not_left_in_the_dark(both):
     probe_dark(both)
 
 
+UNKEPT = {
+    "a scheme that keeps no power": lambda stage: stage.set_account(1, own_rules=json.dumps({"keep_power": "never"})),
+    "a meter without the command": lambda stage: stage.set(
+        schema.meter, schema.meter.c.meter_id == meter_id(1), protocol="modbus", model="x", unit=1
+    ),
+}
+
+
+@pytest.mark.parametrize("why", UNKEPT)
+def test_who_is_protected_is_not_left_in_the_dark_though_its_meter_is_told_nothing(stage, why):
+    stage.cut(1)
+    UNKEPT[why](stage)
+    protect(stage, 1, hours=2)
+    assert [(order.action, order.gen) for order in stage.orders()] == [("allow", 2)]
+    assert stage.wishes(1)[-1]["reason"] == "kept"
+
+
+def test_a_protection_that_has_ended_gives_nothing_back(stage):
+    stage.cut(1)
+    stage.set_account(1, protected=1, protected_until=stage.now.world_s)
+    settle(stage)
+    assert stage.supply(1)["desired"] == "open"
+
+
 def test_without_giving_back_the_protected_stay_dark(stage, monkeypatch):
     monkeypatch.setattr(keep_power, "want_closed", lambda *_: None)
     without_guard(probe_dark, stage)

@@ -25,7 +25,7 @@ from tests.server.supply_stage import FEN_PER_KWH, GRACE_S, Stage
 
 NUMBERS = (1, 2, 3)
 Number = st.sampled_from(NUMBERS)
-Fate = st.sampled_from(["fine", "fine", "lost", "late", "reply lost"])
+Fate = st.sampled_from(["fine", "fine", "lost", "late", "reply lost", "killed"])
 Late = st.sampled_from([30, 590])
 ZONE = ZoneInfo("Asia/Shanghai")
 TALLY: Counter[str] = Counter()
@@ -161,8 +161,10 @@ class SupplyLoop(RuleBasedStateMachine):
         now_s = self.stage.now.world_s
         lifetime_s = min(order.command_ttl_s, order.expires_at - now_s)
         if fate != "lost":
-            arrives_s = now_s + (late_s if fate == "late" else 0)
+            arrives_s = now_s + (late_s if fate in ("late", "killed") else 0)
             self.meters[number].take(Frame(order.action, arrives_s, now_s + lifetime_s))
+        if fate == "killed":  # the server has died between the frame and its report
+            return
         self.stage.attempt(number, "sent", order.gen)
         self.stage.attempt(number, "accepted" if fate == "fine" else "no_reply", order.gen)
         self._wait(1)
@@ -179,7 +181,7 @@ class SupplyLoop(RuleBasedStateMachine):
         if order.action != "trip":
             return self.stage.is_current(number, order.gen)
         may = self.stage.writer.run(
-            lambda unit: relays.clear_trip(unit, ESTATE, order.meter_id, order.gen, now, clock_sane=True)
+            lambda unit: relays.clear_trip(unit, ESTATE, order.meter_id, order.gen, now, clock_sane=True, sending=True)
         )
         if may:
             site = self.stage.site()
@@ -314,7 +316,9 @@ def test_the_loop_over_many_histories(sqlite_engine):
 
 @pytest.mark.parametrize("policy", ["allow", "direct"])
 @pytest.mark.parametrize("delay_s", [0, 120])
-@pytest.mark.parametrize(("fate", "late_s"), [("fine", 0), ("lost", 0), ("late", 30), ("late", 590), ("reply lost", 0)])
+@pytest.mark.parametrize(
+    ("fate", "late_s"), [("fine", 0), ("lost", 0), ("late", 30), ("late", 590), ("reply lost", 0), ("killed", 30)]
+)
 def test_whatever_becomes_of_the_frame_a_payment_brings_the_power_back(sqlite_engine, policy, delay_s, fate, late_s):
     loop = SupplyLoop(sqlite_engine)
     try:

@@ -11,8 +11,9 @@ from server.flows import approvals, relays, supply
 from server.store import schema
 from server.store.writer import Writer
 from tests.server.estates import ESTATE, meter_id
-from tests.server.supply_acts import again, ready, wanted
+from tests.server.supply_acts import again, clears, ready, wanted
 from tests.server.supply_stage import CLOSED, OPEN, PERMITTED, Stage
+from tests.server.test_supply_invariants import without_guard
 
 
 @pytest.fixture
@@ -47,6 +48,41 @@ def test_a_frame_that_comes_late_after_the_payment_is_taken_back(stage):
     ]  # fmt: skip
     assert (stage.supply(1)["relay"], stage.supply(1)["desired"]) == ("open", "closed")
     assert [order.action for order in stage.orders()] == ["allow"]
+
+
+def probe_elsewhere(stage):
+    """The mains are off for somebody's safety, between the decision to cut and its frame."""
+    stage.set(schema.estate, close_policy="direct")
+    wanted(stage, 1)
+    stage.wait(1)
+    stage.status(1, OPEN)
+    row = stage.supply(1)
+    assert (row["desired"], row["command"], row["cause"], row["relay"]) == ("closed", "none", "none", "open")
+    stage.pay(1, 5000)
+    stage.wait(900)
+    stage.status(1, OPEN)
+    assert stage.orders() == []
+    assert [(wish["action"], wish["reason"]) for wish in stage.wishes(1)][1:] == [("close", "opened_elsewhere")]
+
+
+def test_a_relay_that_somebody_opened_before_our_frame_went_out_is_not_closed_by_a_payment(stage):
+    probe_elsewhere(stage)
+
+
+def test_without_asking_whose_frame_it_was_a_payment_closes_it(stage, monkeypatch):
+    monkeypatch.setattr(relays, "_is_ours", lambda *_: True)
+    without_guard(probe_elsewhere, stage)
+
+
+def test_what_may_be_sent_is_kept_before_the_frame_so_a_server_that_dies_knows_its_own_cut(stage):
+    wanted(stage, 1)
+    assert clears(stage, 1)
+    assert stage.rows(schema.relay_attempt) == []
+    assert clears(stage, 1, sending=True)
+    assert [row["step"] for row in stage.rows(schema.relay_attempt)] == ["cleared"]
+    stage.wait(1)
+    stage.status(1, OPEN)
+    assert (stage.supply(1)["desired"], stage.supply(1)["command"]) == ("open", "confirmed")
 
 
 def test_a_relay_that_others_opened_is_left_alone(stage):

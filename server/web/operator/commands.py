@@ -1,6 +1,7 @@
 """Commands to relays as the page of supply lists them: one row a command, with the way that it has gone.
 
-Steps that repeat (a read-back that says the same again) are one stage with a count. What a newer wish of the meter has
+Steps that repeat (a read-back that says the same again) are one stage with a count; leave to send is told only where
+nothing has followed it. What a newer wish of the meter has
 overtaken says so, though nothing was done for it.
 """
 
@@ -12,7 +13,7 @@ from server.store.commands import Command
 from server.store.household import RelayWish
 
 TONES = {"read_back": "ok", "refused": "fail", "failed": "fail", "no_reply": "wait", "expired": "wait"}
-UNDER_WAY = frozenset({"queued", "sent", "accepted", "no_reply"})
+UNDER_WAY = frozenset({"queued", "cleared", "sent", "accepted", "no_reply"})
 
 
 class Stage(NamedTuple):
@@ -39,7 +40,8 @@ def ways_of(commands: Iterable[Command]) -> list[Way]:
     found, newer = [], set[str]()
     for meter_id, room_id, wish in commands:
         stages = []
-        for step, group in groupby(wish.steps, lambda one: one.step):
+        told = [one for one in wish.steps if one.step != "cleared" or one is wish.steps[-1]]
+        for step, group in groupby(told, lambda one: one.step):
             steps = list(group)
             stages.append(Stage(step, steps[-1].world_at, len(steps)))
         overtaken = meter_id in newer and wish.outcome in UNDER_WAY

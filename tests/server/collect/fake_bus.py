@@ -217,6 +217,7 @@ class ChangingOrders:
         self.switches = []
         self.near_meters = ()
         self.checks = 0
+        self.leaves = []
         self.supersede_at_check = None
         self.broken = False
         self.clocks_allowed = True
@@ -231,8 +232,9 @@ class ChangingOrders:
             raise OSError("no database")
         return list(self.wanted.values())
 
-    def still_current(self, meter_id, gen, switch="relay"):
+    def still_current(self, meter_id, gen, switch="relay", *, sending=False):
         self.checks += 1
+        self.leaves.append(sending)
         if self.broken:
             raise OSError("no database")
         if self.checks == self.supersede_at_check:

@@ -37,6 +37,7 @@ async def test_a_trip_is_checked_sent_once_and_read_back():
         assert frame.data[:4] == bytes.fromhex("02563412")  # level 2, low byte first
         assert frame.data[8] == RelayAction.TRIP
         sent_at = port.requests.index(frame)
+        assert bench.orders.leaves[:2] == [False, True]  # the last question is the one that a frame follows
         before = [f.identifier for f in port.requests[:sent_at] if f.address == A][-3:]
         assert before == [di.STATUS_WORD_3, di.DATE, di.TIME]
         assert port.requests[sent_at + 1].identifier == di.STATUS_WORD_3
@@ -140,10 +141,10 @@ class RacingOrders(ChangingOrders):
             self.renew(meter_id)
         return super().next(bus_id)
 
-    def still_current(self, meter_id, gen, switch="relay"):
+    def still_current(self, meter_id, gen, switch="relay", *, sending=False):
         if self.random.random() < 0.5:
             self.renew(meter_id)
-        return super().still_current(meter_id, gen, switch)
+        return super().still_current(meter_id, gen, switch, sending=sending)
 
     def renew(self, meter_id):
         gen = self.gens.get(meter_id, 0) + 1
@@ -338,7 +339,7 @@ async def test_unknown_generation_means_no_frame():
     async with running(port, world, cadence=QUIET) as bench:
         bench.orders.want(A, "trip")
 
-        def fail(meter_id, gen, switch):
+        def fail(meter_id, gen, switch, *, sending):
             raise OSError("no database")
 
         bench.orders.still_current = fail
@@ -366,8 +367,8 @@ class StandingStill(ChangingOrders):
         super().__init__()
         self.seconds, self.stops = seconds, 1
 
-    def still_current(self, meter_id, gen, switch="relay"):
-        current = super().still_current(meter_id, gen, switch)
+    def still_current(self, meter_id, gen, switch="relay", *, sending=False):
+        current = super().still_current(meter_id, gen, switch, sending=sending)
         if self.checks == 2 and self.stops:
             self.stops = 0
             sleep(self.seconds)

@@ -292,8 +292,8 @@ class Campaign:
             self._lanes[bus_id] = _Lane(relays, readout, {meter.meter_id: MeterState(meter) for meter in plan.meters})
         return self._lanes[bus_id]
 
-    async def _is_current(self, order):
-        return self.whole.orders.still_current(order.meter_id, order.gen, order.switch)
+    async def _is_current(self, order, sending):
+        return self.whole.orders.still_current(order.meter_id, order.gen, order.switch, sending=sending)
 
     async def _hand_over(self, result, _wait):
         if self.random.random() < 0.01:

@@ -65,7 +65,7 @@ def test_the_referee_sees_a_rule_that_is_missing(sqlite_engine, monkeypatch, rul
 @pytest.mark.timeout(600)
 def test_the_referee_sees_a_command_that_is_not_asked_for_anew(sqlite_engine, monkeypatch):
     """Somebody pays between the fetching of orders and their frames."""
-    monkeypatch.setattr(FlowOrders, "still_current", lambda *_: True)
+    monkeypatch.setattr(FlowOrders, "still_current", lambda *_, **_how: True)
     monkeypatch.setattr(Campaign, "paid_in_between", 1.0)
     assert any("fen were left" in wrong for wrong in spoilt(sqlite_engine, monkeypatch))
 

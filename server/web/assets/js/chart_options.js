@@ -36,7 +36,7 @@ function line(one, index, data) {
   const values = one.values.map((value, place) =>
     place === data.unfinished && value !== null ? { value, itemStyle: { color: pale } } : value);
   const marks = (index === 0 ? data.lines ?? [] : []).map((mark, number) => ({
-    yAxis: mark.value, label: { formatter: mark.word, position: number ? "insideEndTop" : "insideStartTop", color: token("--c-axis"), fontSize: 11, textBorderColor: token("--surface"), textBorderWidth: 3 },
+    yAxis: mark.value, label: { formatter: mark.word, position: number ? "insideStartBottom" : "insideStartTop", color: token("--c-axis"), fontSize: 11 },
     lineStyle: { color: token("--c-2"), type: "dashed" },
   }));
   const markLine = marks.length ? { silent: true, symbol: "none", data: marks } : undefined;
