@@ -5,6 +5,7 @@ from core.tariff import tier_period_start_s
 from server.clock import Now
 from server.domain.ledger import OPENING, Line
 from server.flows.estates import import_estate
+from server.flows.money_rules import rules_kept
 from server.store import ledger, schema
 from server.store.bulk import Bundle
 from server.store.unit import Unit
@@ -40,7 +41,8 @@ def plant(unit: Unit, households: int) -> None:
     for table in (schema.meter_live, schema.supply):
         bundle.insert(table, ("estate_id", "meter_id"), [(ESTATE, f"{n:012d}") for n in numbers])
     _open(unit, bundle, numbers)
-    bundle.send(unit.connection)
+    with rules_kept(unit, ESTATE, "import", Now(START_S, START_S * 1_000)):
+        bundle.send(unit.connection)
 
 
 def _open(unit: Unit, bundle: Bundle, numbers: range) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Engine
 
 from core.dlt645.search import Heard
@@ -265,6 +266,7 @@ class Application:
 
     def _jobs(self) -> list[Job]:
         parts = (self.engine, self.writer, self.clock, self.estate_id)
+        heads = self._heads()
         own: list[Job] = [
             ClockWatch(*parts, guard=self._guard, ask_clocks=self._ask_clocks),
             BillingTick(*parts, guard=self._guard),
@@ -272,7 +274,7 @@ class Application:
             AnomalyJob(*parts, may_time=lambda: self._guard.may_time),
             SchemeJob(*parts),
             KeepPowerJob(*parts, clock_sane=self._guard.look),
-            LedgerWatch(*parts),
+            LedgerWatch(*parts, heads=(heads[1], heads[0].public_key()) if heads else None),
             ReratingJob(*parts),
             OrderJob(*parts, providers=self.providers),
             ReconciliationJob(*parts, providers=self.providers),
@@ -281,7 +283,7 @@ class Application:
             DayClose(*parts, clock_sane=self._guard.look),
             DebtPlanJob(*parts, clock_sane=self._guard.look),
             MonthsJob(self.engine, self.writer, self.clock),
-            *self._heads_job(),
+            *([HeadsJob(self.engine, self.writer, self.clock, *heads)] if heads else []),
             HealingJob(self.engine, self.clock, self.estate_id, self._recall),
         ]
         if not self.config.collect:
@@ -290,12 +292,12 @@ class Application:
         money = RechargeJob(*parts, ask=self._ask, backend=backend, is_simulated=is_simulated, unlock=self.passwords)
         return [*own, money, PlansJob(self.engine, self.estate_id, self._replan)]
 
-    def _heads_job(self) -> list[Job]:
-        """None unless key and file are set."""
+    def _heads(self) -> tuple[Ed25519PrivateKey, Path] | None:
+        """By which key heads are signed and into which file; None unless both are set."""
         key, path = self.config.heads_key, self.config.heads_file
         if bool(key) != bool(path):
             raise ConfigError("heads_key and heads_file belong together; set both or none")
-        return [HeadsJob(self.engine, self.clock, load_private_key(Path(key)), Path(path))] if key else []
+        return (load_private_key(Path(key)), Path(path)) if key else None
 
     def _recall(self, bus_id: str, wanted: Sequence[Recall]) -> None:
         """Ask about the past, where this process reads meters."""

@@ -11,8 +11,9 @@ from typing import Any
 from server.cli.verify import database_of, existing
 from server.clock import Clock
 from server.config import load
+from server.domain.heads import sign
 from server.errors import ConfigError
-from server.jobs.heads import append_heads, signed_heads
+from server.jobs.heads import append_heads, next_heads
 from server.pay.signing import generate_key_pair, load_private_key
 from server.store.engine import reader
 
@@ -43,11 +44,11 @@ def run(arguments: argparse.Namespace) -> int:
     with existing(database_of(arguments)) as engine, reader(engine) as connection:
         now_ms = Clock().now().machine_ms
         if arguments.out:
-            lines, count = [], append_heads(connection, key, now_ms, arguments.out)
+            heads, lines = append_heads(connection, key, now_ms, arguments.out), []
         else:
-            lines = signed_heads(connection, key, now_ms)
-            count = len(lines)
-    if not count:
+            heads = next_heads(connection, now_ms)
+            lines = [sign(head, key) for head in heads]
+    if not heads:
         raise ConfigError("no batch is sealed yet, so there is nothing to sign; run the server for a second")
     if lines:
         print("\n".join(lines))

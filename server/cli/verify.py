@@ -1,7 +1,8 @@
 """`estate645 verify`: recompute every balance from readings and tariffs, follow the seals, derive closed periods again.
 
 Without arguments it checks the last demo, if there is one in this folder, else the configured database. Exit code 1
-when anything does not agree.
+when anything does not agree, 3 when nothing does but not all was at hand that the books say there is: archives, or
+signed heads.
 """
 
 import argparse
@@ -16,13 +17,15 @@ from typing import Any
 from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import DBAPIError
 
+from server.clock import Clock
 from server.config import load
 from server.domain.archive import ArchiveFile
-from server.domain.heads import Head, heads_of, is_torn
+from server.domain.heads import Head, heads_of
 from server.domain.reading_archive import check_signature
 from server.domain.verification import VerifyReport
 from server.errors import ConfigError, StorageUnavailable
 from server.flows.verification import verify
+from server.jobs.heads import heads_in
 from server.pay.signing import load_public_key
 from server.store.archive_file import about_of, sha256_of
 from server.store.engine import open_engine, reader, unavailable
@@ -31,6 +34,7 @@ from server.store.reading_file import SUFFIX as READINGS
 from server.store.reading_file import about_of as about_readings
 
 DEMO = Path(".demo/estate645.db")
+NOT_WHOLE = 3  # the exit code when nothing is wrong in what was at hand, and that was not all
 SHOWN_MAX = 50
 
 
@@ -53,8 +57,9 @@ def run(arguments: argparse.Namespace) -> int:
     if bool(arguments.heads or (arguments.archives and arguments.public_key)) != bool(arguments.public_key):
         raise ConfigError("--heads and --public-key belong together; name both files")
     files = _archives(arguments.archives)
+    read_ms = Clock().now().machine_ms
     heads = _heads(arguments) + _heads_of_archives(files, arguments.public_key)
-    reports = check(database_of(arguments), heads, files)
+    reports = check(database_of(arguments), heads, files, read_ms=read_ms)
     wrong = sum(len(report.mismatches) for report in reports)
     if arguments.json:
         document = {"estates": [asdict(report) for report in reports], "mismatches": wrong}
@@ -62,21 +67,23 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         for report in reports:
             _show(report)
-    return 1 if wrong else 0
+    if wrong:
+        return 1
+    return 0 if all(report.is_whole for report in reports) else NOT_WHOLE
 
 
 def _heads(arguments: argparse.Namespace) -> list[Head]:
     if arguments.heads is None:
         return []
+    key = load_public_key(arguments.public_key)
     try:
-        lines = arguments.heads.read_text("utf-8", "replace").splitlines()
+        heads, torn = heads_in(arguments.heads, key)
     except OSError as error:
         raise ConfigError(f"{arguments.heads}: cannot be read ({error}); name a file of `estate645 heads`") from error
-    for number in (number for number, text in enumerate(lines, 1) if is_torn(text)):
+    for number in torn:
         said = "a torn line, left by a power cut or a full disk; it is no head, the others are judged"
         print(f"{arguments.heads}, line {number}: {said}", file=sys.stderr)
-        lines[number - 1] = ""
-    return heads_of(lines, load_public_key(arguments.public_key), str(arguments.heads))
+    return heads
 
 
 def _archives(folder: Path | None) -> list[ArchiveFile]:
@@ -129,12 +136,19 @@ def existing(url: str) -> Iterator[Engine]:
         engine.dispose()
 
 
-def check(url: str, heads: Sequence[Head] = (), files: Sequence[ArchiveFile] = ()) -> list[VerifyReport]:
-    """A report for each estate; ConfigError when there is no file or no estate, StorageUnavailable for no database."""
+def check(
+    url: str, heads: Sequence[Head] = (), files: Sequence[ArchiveFile] = (), *, read_ms: int = 0
+) -> list[VerifyReport]:  # fmt: skip
+    """A report for each estate; ConfigError when there is no file or no estate, StorageUnavailable for no database.
+
+    `read_ms`: when the heads were read (machine time).
+    """
     with existing(url) as engine, reader(engine) as connection:
         estates = [row["estate_id"] for row in list_estates(connection)]
         reports = [
-            verify(connection, estate_id, [head for head in heads if head.estate_id == estate_id], files)
+            verify(
+                connection, estate_id, [head for head in heads if head.estate_id == estate_id], files, read_ms=read_ms
+            )
             for estate_id in estates
         ]
     where = engine.url.render_as_string(hide_password=True)
@@ -156,6 +170,8 @@ def _show(report: VerifyReport) -> None:
         print(f"  signed heads lead up to batch {report.headed}; after it only the database vouches for itself")
     else:
         print("  no signed heads: only the database vouches for its seals (--heads FILE --public-key FILE)")
+    for what in filter(None, (report.heads_missing, report.heads_late)):
+        print(f"  NOT PROVEN: {what}")
     for what in report.unchecked:
         print(f"  NOT CHECKED: {what}")
     for mismatch in report.mismatches[:SHOWN_MAX]:
@@ -163,3 +179,5 @@ def _show(report: VerifyReport) -> None:
     if len(report.mismatches) > SHOWN_MAX:
         print(f"  ... and {len(report.mismatches) - SHOWN_MAX} more; --json lists all")
     print(f"  {len(report.mismatches)} mismatches{' in what was checked' if report.unchecked else ''}")
+    if not report.is_whole and not report.mismatches:
+        print(f"  exit code {NOT_WHOLE}: nothing is wrong in what was at hand, but that was not all")

@@ -41,6 +41,8 @@ KIND_OF_ACT = {
     "adjusted": "adjustment", "opening": "opening", "paid_out": "payout", "carried": "carry",
     "meter_settled": "meter_settled", "fee_booked": "fee", "transferred": "transfer",
 }  # fmt: skip
+LIMITED = ("adjusted", "opening", "paid_out")  # acts of which one person may book so much alone on an account
+LIMITED_S = 86_400  # within so many seconds of world time, up and down together
 ALONE = frozenset(("carried", "fee_booked", "transferred"))  # acts that need no second person, whatever the amount
 ALWAYS_TOLD = frozenset(  # kinds of batches that no other part of the system books
     ("adjustment", "payout", "carry", "meter_settled", "fee", "transfer")
@@ -84,6 +86,8 @@ class Told:
     batch_seq: int
     actor: str
     approved_by: str | None
+    world_at: int = 0
+    created_ms: int = 0
 
 
 def act_problem(act: str, status: str) -> str:

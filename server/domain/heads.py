@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from server.errors import ConfigError
 
 SERIAL_DIGITS = 16
+BATCH = "head"  # the kind of the batches that say which heads were exported
 _TITLE, _NUMBERED = "estate645 head 1", "estate645 head 2"
 _BEGIN = '{"estate": '
 
@@ -44,6 +45,11 @@ class Head:
     def digest(self) -> str:
         """By which the next head names this one."""
         return hashlib.sha256(self.message("")).hexdigest()
+
+    @property
+    def record(self) -> tuple[str, str, str]:
+        """Key, payload and memo of the batch without lines that says that it was exported."""
+        return f"{BATCH}:{self.digest}", self.digest, f"head {self.number} of batch {self.batch_seq}"
 
     def message(self, serial: str) -> bytes:
         """The bytes that are signed."""

@@ -37,6 +37,7 @@ class VerifyReport:
     """What was counted and what does not agree; `unsealed` batches are newer than the last seal.
 
     `archived` lines lie in files that were not at hand: only their hashes were followed. So do `archived_readings`.
+    `heads_missing` and `heads_late` say in words what signed heads do not vouch for though they should.
     """
 
     estate_id: str
@@ -55,6 +56,13 @@ class VerifyReport:
     archived_readings: int = 0
     unchecked: tuple[str, ...] = ()  # what could not be looked at, in words
     headed: int = 0  # the newest batch that a signed head names; after it only the database vouches for itself
+    heads_missing: str = ""
+    heads_late: str = ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all was at hand that the books say there is: archives, and signed heads if there are any."""
+        return not (self.archived or self.archived_readings or self.heads_missing or self.heads_late)
 
 
 class Findings:

@@ -8,23 +8,21 @@ this module, not by the kernel that made them.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import TariffError
 from core.units import REGISTER_MODULUS_WH, WH_PER_STEP
 from server.domain.archive import MeterStanding
 from server.domain.line_words import ABSENT, RATE_COUNT, LineWords, Words
 from server.domain.registers import NO_RATES, Registers, rates_from
 from server.domain.tariff_calendar import TariffCalendar
-from server.domain.verification import Ended, Findings, Installed, MeterChain, Reached
+from server.domain.verification import Ended, Findings, Installed, MeterChain
 from server.domain.verification_accounts import HALF_MAX, Grouped, places_of, run_of
 from server.domain.verification_meters import HOUSEHOLD, Cursors, InstallationEnd, Installations
 from server.domain.verification_splits import Divided, SplitBooks
-from server.domain.verification_terms import UNKNOWN, TermsTable
+from server.domain.verification_terms import UNKNOWN, TermsTable, tier_periods
 
 STEP_MAX_WH = 2**29  # times a price below 2^31, and seven of them, stays in int64
 COUNTER_MAX_WH = 2**53
@@ -260,10 +258,17 @@ class MeterBooks:
         self, lines: LineWords, order: Words, meter: Words, doubtful: Mask, at_end: Mask, unrated: Mask,
         standing: tuple[Words, ...],
     ) -> list[Divided]:  # fmt: skip
-        """The lines from one reading of a meter to another of which one is doubtful: only at a boundary they go on."""
+        """The lines from one reading of a meter to another of which one is doubtful: only at a boundary they go on.
+
+        A line that begins later than the one before ended, and at no boundary, begins at a reading.
+        """
         if not doubtful.any():
             return []
-        batches = lines["batch_seq"][order]
+        batches, begins, at_end = lines["batch_seq"][order], lines["event_from"][order], at_end.copy()
+        later = np.flatnonzero(begins > standing[1])
+        tariffs, names = lines["tariff_id"][order[later]], lines.names["tariff_id"].texts
+        before, after = (self._terms.numbers(tariffs, begins[later] - past, names) for past in (1, 0))
+        at_end[later[before == after] - 1] = False
         fresh = np.flatnonzero((batches[1:] != batches[:-1]) | (meter[1:] != meter[:-1]) | ~at_end[:-1]) + 1
         edges = np.concatenate([[0], fresh, [len(order)]])
         numbers = np.unique(np.searchsorted(edges, np.flatnonzero(doubtful), "right")) - 1
@@ -332,17 +337,8 @@ class MeterBooks:
                 chain.end(self.found, ended)
             if place < self.count:
                 cursor, read_wh = (None, None) if own[place] < 0 else cursors.of(int(own[place]))
-                chain.close(self.found, cursor, read_wh, self._tier_periods(cursor))
-
-    def _tier_periods(self, cursor: Reached | None) -> set[int]:
-        """Where the tier period of any tariff begins in which a cursor ended its last step."""
-        found: set[int] = set()
-        if cursor is None:
-            return found
-        for calendar in self.calendars.values():
-            with suppress(TariffError, ValueError, OverflowError, OSError):
-                found.add(calendar.terms_at(cursor.read_at - 1).tier_period_start)
-        return found
+                periods = set() if cursor is None else tier_periods(self.calendars, cursor.read_at - 1)
+                chain.close(self.found, cursor, read_wh, periods)
 
     def end_of(self, meter_id: str, install_no: int) -> InstallationEnd | None:
         """Where the charges of an installation have come to; None for one that there is not."""

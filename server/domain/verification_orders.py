@@ -1,8 +1,9 @@
 """Checking that somebody asked for what two people, or a payer, must have asked for: tariffs, re-ratings, payments.
 
 A version of a tariff that was published is what two people agreed to. A re-rating has the agreement of a second person
-to exactly its terms. A payment that was credited has its order, paid by just it; cash has the person at the till, and
-money of a provider the message of that provider, which is kept.
+to exactly its terms, and so has a booking beyond what one person may book. A payment that was credited has its order,
+paid by just it; cash has the person at the till, and money of a provider the message of that provider, which is kept.
+Of money in suspense the trail says why, and who gave it to a household.
 """
 
 import json
@@ -17,7 +18,8 @@ from server.domain.ledger import CASH
 from server.domain.rerating import KIND, Rerate
 from server.domain.verification import Findings
 
-CLIENT = "client:"  # money that third parties took comes with a key of theirs, and without a message
+CLIENT = "client:"  # money that third parties took comes with a key of theirs
+Agreements = dict[tuple[object, ...], int]  # how often two people agreed to exactly this
 
 
 class Agreed(NamedTuple):
@@ -135,3 +137,33 @@ def note_messages(found: Findings, rows: Iterable[tuple[str, int, int, int]]) ->
     """Note money of providers at an instant (machine time) with fewer messages than payments."""
     for provider, at_ms, payments, messages in rows:
         found.note(5, f"provider {provider}", f"{payments} payments of {at_ms} ms rest on {messages} messages")
+
+
+def note_suspense(found: Findings, rows: Iterable[tuple[str, str]]) -> None:
+    """Note money in suspense, or from it, of which nothing says where it came from or who gave it away."""
+    for payment_id, problem in rows:
+        found.note(5, f"payment {payment_id}", problem)
+
+
+def agreements_of(rows: Iterable[tuple[int, Agreed]]) -> Agreements:
+    """Bookings that two people agreed to, by all that their events say; one that was changed since is none."""
+    counted: Agreements = {}
+    for at_ms, one in rows:
+        try:
+            said = json.loads(one.payload)
+            key = agreed_key(
+                at_ms, one.requested_by, one.approved_by, said["account_id"], said["act"], said["ledger"],
+                said["amount_fen"],
+            )  # fmt: skip
+        except (ValueError, KeyError, TypeError):
+            continue
+        if _sha256(one.payload) == one.payload_sha256 and one.approved_by not in (None, "", one.requested_by):
+            counted[key] = counted.get(key, 0) + 1
+    return counted
+
+
+def agreed_key(
+    at_ms: int, asked: str, agreed: str | None, account_id: str, act: str, ledger: str, amount_fen: int
+) -> tuple[object, ...]:  # fmt: skip
+    """What a booking and the agreement to it have in common: the moment (machine time), both people, what and where."""
+    return (at_ms, asked, agreed, account_id, act, ledger, amount_fen)

@@ -36,7 +36,7 @@ class Seen(NamedTuple):
 Key = tuple[str, int]  # meter and instant
 Look = Callable[[Sequence[Key]], Mapping[Key, Seen]]
 Rule = Callable[[Sequence[Terms], Registers, Registers, Sequence[Seen | None]], list[Registers]]
-Later = Callable[[str, int, int], Registers | None]  # the first reading of a meter after an instant with this total
+Later = Callable[[str, int, int], Sequence[Registers]]  # the first readings of a meter after an instant of this total
 Unrated = Callable[[Sequence[int]], Set[Key]]  # accepted readings of the total alone at some instants
 Part = Callable[[int], int]  # of an energy in Wh
 Piece = tuple[int, int, int, int, str | None, str | None]  # of a line: instants, registers, rates
@@ -122,13 +122,22 @@ class SplitBooks:
         if len({line.tariff_id for line in one.lines}) > 1:
             self._note(one, "is charged by two tariffs in one batch")
             return
-        start, end = self._start(one, seen), self._end(one)
-        if end is None:
-            self._differs(one, "ends at a boundary, and no later reading shows its register")
-            return
+        start, ends = self._start(one, seen), self._ends(one)
+        details = []
+        for end in ends:
+            detail = self._problem(one, start, end, seen, rules)
+            if detail is None:
+                return
+            details.append(detail)
+        self._differs(one, details[0] if ends else "ends at a boundary, and no later reading shows its register")
+
+    def _problem(
+        self, one: Divided, start: Registers, end: Registers, seen: Mapping[Key, Seen], rules: Sequence[Rule]
+    ) -> str | None:
+        """What is wrong with a charge that goes from `start` to `end`; None for nothing that is told here."""
         spans = self._spans(one, start.at, end.at)
         if not spans:
-            return
+            return None
         ats = [span.end_s for span in spans[:-1] if span.end_s is not None]
         missing = [(one.meter_id, at) for at in ats if at > (one.lines[-1].event_to or 0)]
         known = [({**seen, **self._look(missing)} if missing else seen).get((one.meter_id, at)) for at in ats]
@@ -136,12 +145,11 @@ class SplitBooks:
         for rule, read in product(rules, _with_and_without(known)):
             if one.pieces == list(_pieces(spans, rule(spans, start, end, read))):
                 self._remember(one, seen)
-                return
+                return None
         for own, right in zip(one.pieces, pieces, strict=False):
             if own != right:
-                self._differs(one, f"is split as {_said(own)}, should be {_said(right)}")
-                return
-        self._differs(one, f"is split into {len(one.lines)} parts, should be {len(pieces)}")
+                return f"is split as {_said(own)}, should be {_said(right)}"
+        return f"is split into {len(one.lines)} parts, should be {len(pieces)}"
 
     def _start(self, one: Divided, seen: Mapping[Key, Seen]) -> Registers:
         """Where the energy of a charge began: at a reading of the register that its first line begins at, or before."""
@@ -156,14 +164,17 @@ class SplitBooks:
             begun = begun._replace(rates_wh=(there and there.rates_wh) or rates_from(first.from_rates_wh))
         return begun
 
-    def _end(self, one: Divided) -> Registers | None:
-        """Where it ended: at the end of its last line, or at the reading whose part of the energy was nothing."""
+    def _ends(self, one: Divided) -> list[Registers]:
+        """Where it may have ended: at the end of its last line, or at a reading whose part of the energy was nothing.
+
+        Readings of the same register that came later, between others, may lie before that one.
+        """
         last = one.lines[-1]
         at, total_wh, rates_wh = last.event_to or 0, last.to_wh or 0, rates_from(last.to_rates_wh)
         if not one.open_end:
-            return Registers(at, total_wh, rates_wh)
-        found = self._later(one.meter_id, at, total_wh)
-        return found if found is None or found.rates_wh is not None else found._replace(rates_wh=rates_wh)
+            return [Registers(at, total_wh, rates_wh)]
+        later = self._later(one.meter_id, at, total_wh)
+        return [end if end.rates_wh is not None else end._replace(rates_wh=rates_wh) for end in later]
 
     def _remember(self, one: Divided, seen: Mapping[Key, Seen]) -> None:
         for line in one.lines:

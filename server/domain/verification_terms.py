@@ -5,6 +5,7 @@ instant so far off that it is not looked for here.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -80,6 +81,15 @@ def _row(terms: Terms) -> _Row:
         (*steps, *(0,) * unused),
         (*limits, *(UNREACHED_WH,) * unused),
     )
+
+
+def tier_periods(calendars: Mapping[str, TariffCalendar], at_s: int) -> set[int]:
+    """Where the tier period of each tariff began that holds an instant; of those that know it."""
+    found = set()
+    for calendar in calendars.values():
+        with suppress(TariffError, ValueError, OverflowError, OSError):
+            found.add(calendar.terms_at(at_s).tier_period_start)
+    return found
 
 
 class TermsTable:

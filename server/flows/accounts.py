@@ -12,6 +12,7 @@ from sqlalchemy import RowMapping
 from server.domain.accounts import INITIAL, LEFT, PAYMENTS, POSTPAID, PREPAID, TO, act_problem
 from server.errors import Conflict, NotFound, Refused
 from server.flows import supply
+from server.flows.money_rules import keep_account
 from server.store import accounts as kept
 from server.store import audit
 from server.store.bulk import insert_rows
@@ -62,6 +63,7 @@ def open_account(
     )  # fmt: skip
     values = (estate_id, account_id, "household", room_id, holder.strip(), phone, INITIAL, payment, tariff_id)
     insert_rows(unit.connection, account, columns, [values])
+    keep_account(unit, estate_id, account_id, tariff_id, actor, now)
     row = get_account(unit.connection, estate_id, account_id)
     tell(unit, estate_id, row, "opened", actor=actor, reason=reason, now=now, detail=payment)
     unit.announce("estate", estate_id)

@@ -17,6 +17,7 @@ from server.domain.accounts import (
     HOW_PAID_OUT,
     KIND_OF_ACT,
     LEFT,
+    LIMITED_S,
     act_problem,
     adjustment_account,
     needs_second_person,
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from server.clock import Now
 
 REQUEST = "booking"
-DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,8 @@ def book(unit: Unit, estate_id: str, booking: Booking, actor: str, now: "Now", *
         problem = act_problem(booking.act, row["status"]) or _payout_problem(booking, balance_fen)
         if problem:
             raise Refused(problem)
-        alone_fen = kept.booked_alone(unit.connection, estate_id, booking.account_id, actor, now.world_s - DAY_S)
+        since = now.world_s - LIMITED_S
+        alone_fen = kept.booked_alone(unit.connection, estate_id, booking.account_id, actor, since)
         limit_fen = get_estate(unit.connection, estate_id)["adjust_alone_fen"]
         if needs_second_person(abs(booking.amount_fen) + alone_fen, limit_fen):
             asked = ask(unit, estate_id, REQUEST, asdict(booking), actor, now, fresh=fresh)

@@ -21,6 +21,7 @@ from server.domain.heads import Head, sign
 from server.domain.ledger import GENESIS
 from server.domain.settlement import KINDS as SETTLEMENT_KINDS
 from server.errors import Conflict, NotFound, Refused, StorageUnavailable
+from server.flows.ledger import post_act
 from server.flows.verification import followed
 from server.store import archive as store
 from server.store import ledger as journal
@@ -34,7 +35,6 @@ from server.store.archive_file import (
     write_rows,
     write_standing,
 )
-from server.store.bulk import Bundle
 from server.store.copying import whole_file
 from server.store.months import add_months, month_of
 from server.store.rerating import with_status
@@ -233,12 +233,8 @@ def restored(unit: Unit, estate_id: str, act: Act, actor: str, now: "Now") -> Ac
 
 def note(unit: Unit, estate_id: str, act: FiledAct, sealed: tuple[str, str], now: "Now") -> None:
     """Put an act into the hash chain as a batch without lines; `sealed` is the key and the payload of the batch."""
-    seq = journal.next_batch_seq(unit.connection, estate_id)
     key, payload = sealed
-    header = (seq, "archive", now.world_s, now.machine_ms, key, payload, 0, 0, act.actor, f"{act.act} {act.file}")
-    bundle = Bundle()
-    journal.append(bundle, estate_id, [(header, [])])
-    bundle.send(unit.connection)
+    post_act(unit, estate_id, "archive", key, payload, actor=act.actor, memo=f"{act.act} {act.file}", now=now)
 
 
 def file_hash(path: Path) -> str:

@@ -9,7 +9,7 @@ register is true, and so is what was charged by it. Where every step from the la
 these is plausible, the new reading goes on from there; one step that is not leaves the jump to a person.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -64,12 +64,23 @@ def stood_ahead(connection: Connection, estate_id: str, meter: Installed, begun:
         ahead.received_ms, None, None,
     )  # fmt: skip
     late = kept.overtaken(connection, estate_id, meter.meter_id, stood)
-    late = [one for one in late if one.received_ms <= end.received_ms]
-    if len(late) < AGREEING_MIN:
+    late = [one for one in late if one.received_ms <= end.received_ms and one.total_wh <= end.total_wh]
+    lower = [one for one in late if one.total_wh < end.total_wh]
+    return any(_leads(connection, estate_id, meter, begun, [*some, end]) for some in (late, lower))
+
+
+def _leads(
+    connection: Connection, estate_id: str, meter: Installed, begun: int, way: Sequence[MeterReading]
+) -> bool:  # fmt: skip
+    """Whether readings lead from the last true one before them and before the charge to the last of them.
+
+    A clock that was set back once more, after that one came, leaves readings with its register or more in between.
+    """
+    if len(way) <= AGREEING_MIN:
         return False
-    at = min(begun + 1, late[0].read_at)
+    at = min(begun + 1, way[0].read_at)
     before = kept.true_before(connection, estate_id, meter.meter_id, at, since=meter.installed_at)
     return before is not None and all(
         0 <= after.total_wh - one.total_wh <= plausible_wh(after.read_at - one.read_at, meter.max_power_w)
-        for one, after in pairwise((before, *late, end))
+        for one, after in pairwise((before, *way))
     )

@@ -21,6 +21,7 @@ from server.errors import Conflict, Refused
 from server.flows import schemes
 from server.flows.accounts import taken_in
 from server.flows.ledger import ensure_account
+from server.flows.money_rules import rules_kept
 from server.flows.openings import post_openings
 from server.flows.tariffs import with_published
 from server.store import accounts as lives
@@ -56,6 +57,11 @@ def import_estate(unit: Unit, document: EstateDocument, now: "Now") -> Imported:
 
     Conflict for a change that money forbids, Refused for a bus that cannot read its meters in time.
     """
+    with rules_kept(unit, document.estate.estate_id, "import", now):
+        return _import(unit, document, now)
+
+
+def _import(unit: Unit, document: EstateDocument, now: "Now") -> Imported:
     connection, estate_id = unit.connection, document.estate.estate_id
     site = {name: value for name, value in asdict(document.estate).items() if name != "scheme_id"}
     is_new = upsert(connection, schema.estate, ("estate_id",), site)
@@ -116,7 +122,8 @@ def install_meters(
             raise Conflict(f"there is an account {home.account_id} already; give the room another name")
     upsert_many(unit.connection, schema.room, "room_id", estate_id, list(map(asdict, rooms)))
     entry = EstateEntry(estate_id, site["name"], site["time_zone"])
-    new = _households(unit, EstateDocument(entry, households=homes), now, actor)
+    with rules_kept(unit, estate_id, actor, now):
+        new = _households(unit, EstateDocument(entry, households=homes), now, actor)
     refuse_overfull(budgets_of(unit.connection, estate_id))
     for home in homes:
         audit.record(unit.connection, estate_id, actor, "meter.installed", home.meter_id, now, home.room_id)

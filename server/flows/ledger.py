@@ -48,6 +48,7 @@ __all__ = [
     "level_of",
     "move_balances",
     "next_links",
+    "post_act",
     "post_all",
     "post_entries",
     "post_recharge",
@@ -113,6 +114,18 @@ def post_recharge(
     entries = (Entry(account_id, sign * amount_fen), Entry(METER_CREDIT, -sign * amount_fen))
     ensure_account(unit, estate_id, METER_CREDIT)
     return post_entries(unit, estate_id, kind, account_id, entries, f"{kind}:{recharge_id}", event_at, actor, "", now)
+
+
+def post_act(
+    unit: Unit, estate_id: str, kind: str, key: str, payload: str, *, actor: str, memo: str, now: "Now"
+) -> int:  # fmt: skip
+    """Put an act that moves no money into the hash chain, as a batch without lines; its number."""
+    batch_seq = journal.next_batch_seq(unit.connection, estate_id)
+    header = (batch_seq, kind, now.world_s, now.machine_ms, key, payload, 0, 0, actor, memo)
+    bundle = Bundle()
+    journal.append(bundle, estate_id, [(header, [])])
+    bundle.send(unit.connection)
+    return batch_seq
 
 
 def ensure_account(unit: Unit, estate_id: str, account_id: str) -> None:

@@ -17,6 +17,7 @@ from server.domain.comparison import extended
 from server.domain.tariff_drafts import begun, check_cap, coming, merged, new_versions, tariff_of_text
 from server.errors import Conflict, NotFound, Refused
 from server.flows.comparison import Compared, compare
+from server.flows.money_rules import keep_tariff
 from server.store import audit
 from server.store import comparison as energies
 from server.store import tariff_drafts as kept
@@ -202,6 +203,7 @@ def publish(unit: Unit, estate_id: str, payload: dict[str, Any], approval_id: st
         raise Conflict("the draft is not what was asked for; ask again")
     _check(unit.connection, estate_id, row, whole, now)
     save_tariff(unit.connection, estate_id, whole, now.machine_ms)
+    keep_tariff(unit, estate_id, whole.tariff_id, definition_of(whole), row["actor"], now)
     kept.update(
         unit.connection, estate_id, row["draft_id"], status="published", decided_ms=now.machine_ms,
         approval_id=approval_id,

@@ -8,19 +8,24 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from sqlalchemy import Connection
 
 from server.domain.archive import Act, ArchiveFile, Standing, present, sealed_act
+from server.domain.heads import BATCH as HEAD
 from server.domain.heads import Head, chain_problems
+from server.domain.money_rules import BATCH as RULES
 from server.domain.registers import SplitRule, split_rule
 from server.domain.tariff_calendar import TariffCalendar
 from server.domain.verification import Findings, Installed, Mismatch, VerifyReport, note_rates
 from server.domain.verification_accounts import AccountBooks
 from server.domain.verification_chains import MeterBooks
 from server.domain.verification_exchanges import check_exchanges, check_households, fed_others
-from server.domain.verification_orders import check_tariffs, note_messages, note_payments
+from server.domain.verification_heads import GAP_MAX_MS, HeadBooks
+from server.domain.verification_orders import check_tariffs, note_messages, note_payments, note_suspense
+from server.domain.verification_rules import RuleBooks, TariffsHeld
 from server.domain.verification_splits import SplitBooks
 from server.domain.voiding import VOID
 from server.errors import StorageUnavailable
@@ -31,26 +36,35 @@ from server.flows.verification_readings import check_readings
 from server.flows.verification_settlement import SettlementBooks
 from server.store import archive as archives
 from server.store import ledger as journal_rows
+from server.store import money_rules
 from server.store import verification as books
 from server.store import verification_orders as orders
 from server.store.append_only import unguarded
 from server.store.aside import Ask, aside
 from server.store.reading_archive import archived_until, is_archived
-from server.store.schema import APPEND_ONLY
+from server.store.schema import APPEND_ONLY, batch, line, seal
 from server.store.tariff_drafts import published
 from server.store.tariffs import load_tariffs
 from server.store.verification_windows import Journal, Window
+
+
+class AtHand(NamedTuple):
+    """Signed heads, and when they were read (machine time)."""
+
+    heads: Sequence[Head] = ()
+    read_ms: int = 0
 
 
 class _Books:
     """One pass over an estate's journal."""
 
     def __init__(
-        self, connection: Connection, estate_id: str, ask: Ask, heads: Sequence[Head], passed: tuple[int, int] | None
+        self, connection: Connection, estate_id: str, ask: Ask, heads: AtHand, passed: tuple[int, int] | None
     ) -> None:
         """`ask` reads aside what is compared in the end, and the installations while the first window is read."""
         self.connection, self.estate_id = connection, estate_id
         self.found = Findings()
+        self.heads = HeadBooks(heads.heads, heads.read_ms)
         self._installations = ask(partial(books.household_meters, estate_id=estate_id))
         self._accounts = ask(partial(books.accounts, estate_id=estate_id))
         self._cursors = ask(partial(books.cursors, estate_id=estate_id))
@@ -59,21 +73,24 @@ class _Books:
         tariffs = load_tariffs(connection, estate_id)
         self._calendars = {key: TariffCalendar(value) for key, value in tariffs.items()}
         check_tariffs(self.found, tariffs, published(connection, estate_id))
+        self.rules = RuleBooks(self.found, money_rules.rules(connection, estate_id))
+        self.tariffs = TariffsHeld(self.found, self.rules)
         self.splits = SplitBooks(
             self.found,
             self._calendars,
             partial(books.registers_at, connection, estate_id),
-            partial(books.first_showing, connection, estate_id),
+            partial(books.showing, connection, estate_id),
             partial(books.without_rates, connection, estate_id),
             archived_until(connection, estate_id),
         )
         self._long_archived = 0
-        for problem in chain_problems(heads):
+        for problem in chain_problems(heads.heads):
             self.found.note(7, "heads", f"{problem} among the signed heads")
-        self.newest_head = max((head.batch_seq for head in heads), default=0)
-        self.batches = BatchBooks(self.found, heads)
+        self.newest_head = max((head.batch_seq for head in heads.heads), default=0)
+        self.batches = BatchBooks(self.found, heads.heads)
         self.accounts = AccountBooks(self.found)
-        self.credits = CreditBooks(connection, estate_id, self.found)
+        acts = {RULES: self.rules.take, HEAD: self.heads.take}
+        self.credits = CreditBooks(connection, estate_id, self.found, self.rules, acts)
         self.settlements = SettlementBooks(connection, estate_id, self.found, passed)
 
     @cached_property
@@ -130,23 +147,37 @@ class _Books:
         absent = (starts == ends) & passing
         self.batches.take(window, starts, ends, absent)
         self.credits.take(window, starts, ends, absent)
+        self.tariffs.take(window.lines, numbers, numbers[window.batches.of_kind(VOID)].tolist())
 
     def unchecked(self, readings: int) -> Iterator[str]:
         """What nothing was compared with; `readings` are archived and not at hand."""
         if archived := self.batches.archived:
-            yield f"{archived} archived lines: only their hashes were followed (--archives DIR checks them too)"
+            yield (
+                f"{archived} archived lines, of which only hashes were followed: name the folder with their files "
+                "(--archives DIR); where a file is gone, nothing says that these lines were ever right"
+            )
         if readings:
-            yield f"{readings} archived readings, which lie in files that are not at hand"
+            yield f"{readings} archived readings, which lie in files that are not at hand (--archives DIR)"
         yield from self.credits.rerates.unchecked
         if self._long_archived:
             yield f"{self._long_archived} charges above their meter's power, whose readings may be archived"
         if self.splits.unchecked:
             yield f"{self.splits.unchecked} splits at boundaries of tariffs, whose readings may be archived"
 
+    def heads_late(self) -> str:
+        """What is wrong with the age of the newest signed head; empty for nothing."""
+        newest = self.heads.newest_seq
+        if not (newest and self.heads.are_exported):
+            return ""
+        return self.heads.late(books.unheaded_ms(self.connection, self.estate_id, newest, GAP_MAX_MS))
+
     def close(self) -> int:
         """Compare where everything ended with the rows that say so; returns the number of accounts."""
-        for batch_seq in books.lines_after(self.connection, self.estate_id, self.batches.last_seq):
+        last_seq = self.batches.last_seq
+        for batch_seq in books.beyond(self.connection, self.estate_id, line, last_seq):
             self.found.note(7, f"batch {batch_seq}", "has lines but does not exist")
+        for batch_seq in [one for one in books.beyond(self.connection, self.estate_id, batch, last_seq) if one <= 0]:
+            self.found.note(7, f"batch {batch_seq}", "has a number that no batch ever has")
         accounts = self.accounts.close(*self._accounts())
         for account_id in self._missing():
             self.found.note(2, f"account {account_id}", "is needed but does not exist")
@@ -159,7 +190,7 @@ class _Books:
             self.meters.meters, self.meters.charged_account, self.meters.account_names
         ) | books.households_fed(self.connection, self.estate_id)
         check_households(self.found, self.meters.end_of, fed)
-        for batch_seq in books.seals_after(self.connection, self.estate_id, self.batches.last_seq):
+        for batch_seq in books.beyond(self.connection, self.estate_id, seal, last_seq):
             self.found.note(7, f"seal {batch_seq}", "seals a batch that does not exist")
         for batch_seq in self.batches.heads:
             self.found.note(7, f"seal {batch_seq}", "is missing, but a signed head names it")
@@ -168,15 +199,17 @@ class _Books:
         for table in unguarded(self.connection, APPEND_ONLY):
             self.found.note(7, f"table {table}", "its append-only trigger is gone or another")
         self.credits.close()
+        self.rules.close(money_rules.standing(self.connection, self.estate_id))
         note_payments(self.found, orders.unasked(self.connection, self.estate_id))
         note_messages(self.found, orders.unheard(self.connection, self.estate_id))
-        self.settlements.close(self.batches.last_seq)
+        note_suspense(self.found, orders.untold(self.connection, self.estate_id))
+        self.settlements.close(last_seq)
         return accounts
 
 
 @contextmanager
 def _opened(
-    connection: Connection, estate_id: str, heads: Sequence[Head] = (), passed: tuple[int, int] | None = None
+    connection: Connection, estate_id: str, heads: AtHand, passed: tuple[int, int] | None = None
 ) -> Iterator[_Books]:
     """The books of an estate, before anything was followed."""
     with aside(connection) as ask:
@@ -184,19 +217,21 @@ def _opened(
 
 
 def verify(
-    connection: Connection, estate_id: str, heads: Sequence[Head] = (), files: Sequence[ArchiveFile] = ()
-) -> VerifyReport:
+    connection: Connection, estate_id: str, heads: Sequence[Head] = (), files: Sequence[ArchiveFile] = (), *,
+    read_ms: int = 0,
+) -> VerifyReport:  # fmt: skip
     """Recompute every balance from readings and tariffs and check invariants 1 to 8 and 16.
 
-    The chain of seals must pass through `heads`, whose signatures the caller has checked. Lines that are archived come
-    from those of `files` that are what was archived; without them only the chain is followed there, and everything
-    goes on from where it stood. StorageUnavailable when lines were archived while this read them.
+    The chain of seals must pass through `heads`, whose signatures the caller has checked and which were read at
+    `read_ms` (machine time); heads that were exported before that and are none of them are told of. Lines that are
+    archived come from those of `files` that are what was archived; without them only the chain is followed there, and
+    everything goes on from where it stood. StorageUnavailable when lines were archived while this read them.
     """
     acts = archives.acts(connection, estate_id)
     kept = present(acts)
     at_hand = {one.sha256: one.path for one in files}
     passed = _passed([act for act in kept if act.file_sha256 not in at_hand])
-    with _opened(connection, estate_id, heads, passed) as own:
+    with _opened(connection, estate_id, AtHand(heads, read_ms), passed) as own:
         _check_acts(own, acts, kept)
         _follow_all(own, kept, files, at_hand)
         readings = check_readings(own.found, connection, estate_id, files, kept)
@@ -252,6 +287,8 @@ def _reported(own: _Books, acts: Sequence[Act]) -> VerifyReport:
         sealed=own.batches.sealed,
         unsealed=own.batches.count - own.batches.sealed,
         headed=own.newest_head,
+        heads_missing=own.heads.missing(),
+        heads_late=own.heads_late(),
         settlements=own.settlements.count,
         archived=own.batches.archived,
         mismatches=tuple(own.found.mismatches),
@@ -264,7 +301,7 @@ def followed(connection: Connection, estate_id: str, last: int, file: Path) -> t
     The whole journal is followed, so that what the file says must lead to every balance of now.
     """
     kept = present(archives.acts(connection, estate_id))
-    with _opened(connection, estate_id, passed=_passed(kept)) as own:
+    with _opened(connection, estate_id, AtHand(), _passed(kept)) as own:
         journal = Journal(connection, estate_id)
         for act in kept:
             for window in journal.windows(after=act.first_seq - 1, until=act.last_seq):

@@ -1,45 +1,71 @@
 """What `verify` checks of what batches book beside charges: their shape, and the rows that asked for them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection
 
-from server.domain.accounts import Told, telling_problems
 from server.domain.batch_words import BatchWords
 from server.domain.ledger import REVENUE
 from server.domain.line_words import LineWords, Words
 from server.domain.rerating import KIND
 from server.domain.verification import Findings
-from server.domain.verification_bookings import OF_CHARGES, Booked, PaymentBooks, shape_problem
+from server.domain.verification_bookings import OF_CHARGES, WITHOUT_LINES, Booked, PaymentBooks, shape_problem
+from server.domain.verification_lives import LifeBooks
 from server.domain.verification_openings import KEYS, plain_openings
 from server.domain.verification_openings import KIND as OPENING
+from server.domain.verification_orders import agreements_of
 from server.domain.verification_recovery import RecoveryBooks
 from server.domain.verification_refunds import RefundBooks
+from server.domain.verification_rules import RuleBooks
 from server.flows.verification_rerates import RerateBooks
 from server.store import verification as books
 from server.store.accounts import told
 from server.store.debt_plans import batches_wanted
 from server.store.recovery import kept_rules
+from server.store.verification_orders import agreed_bookings
 from server.store.verification_windows import Window
 
 CHARGE = "charge"
+BATCH_MAX = 2**62  # beyond any batch
 
 
 class CreditBooks:
     """Payments, shares of debts, refunds, lives of accounts and re-ratings against the bookings of a journal."""
 
-    def __init__(self, connection: Connection, estate_id: str, found: Findings) -> None:
-        self.found = found
+    def __init__(
+        self, connection: Connection, estate_id: str, found: Findings, rules: RuleBooks,
+        acts: Mapping[str, Callable[[tuple[Any, ...]], None]],
+    ) -> None:  # fmt: skip
+        """`acts` take the headers of batches without lines, by their kind."""
+        self.connection, self.estate_id, self.found, self.acts = connection, estate_id, found, acts
         self.rerates = RerateBooks(found, connection, estate_id)
-        self.payments = PaymentBooks(found, books.payments(connection, estate_id))
+        self.payments = PaymentBooks(found)
         self.recoveries = RecoveryBooks(found, kept_rules(connection, estate_id))
         self.refunds = RefundBooks(found, *books.refunds(connection, estate_id), batches_wanted(connection, estate_id))
-        self.lives = _Lives(found, told(connection, estate_id))
+        self.lives = LifeBooks(found, rules.alone_fen, agreements_of(agreed_bookings(connection, estate_id)))
+        self._last_seq = 0
 
     def take(self, window: Window, starts: Words, ends: Words, absent: Any) -> None:
         """Follow batches; the lines of those that are `absent` (bool[n]) are archived in a file that is not at hand."""
+        if len(window.batches):
+            last_seq = int(window.batches.column("batch_seq")[-1])
+            self._expect(self._last_seq, last_seq)
+            self._take(window, starts, ends, absent)
+            self._miss()
+            self._last_seq = last_seq
+
+    def _expect(self, after: int, last: int) -> None:
+        """Read payments and events of batches after number `after` up to `last`."""
+        self.payments.expect(books.payments(self.connection, self.estate_id, after, last))
+        self.lives.expect(told(self.connection, self.estate_id, after, last))
+
+    def _miss(self) -> None:
+        self.payments.miss()
+        self.lives.miss()
+
+    def _take(self, window: Window, starts: Words, ends: Words, absent: Any) -> None:
         batches, lines = window.batches, window.lines
         meterless = (lines["meter_id"] < 0) & (lines["charge_nf"] != 0)
         corrected = set(lines["batch_seq"][meterless].tolist())
@@ -48,6 +74,8 @@ class CreditBooks:
         credited &= ~self._plain(batches, lines, starts, ends, credited)
         for place in np.flatnonzero(absent | credited | apart).tolist():
             header = batches[place].header
+            if act := self.acts.get(header[1]):
+                act(header)
             if absent[place]:
                 self._pass_by(header)
                 continue
@@ -62,7 +90,7 @@ class CreditBooks:
 
     def _plain(self, batches: BatchWords, lines: LineWords, starts: Words, ends: Words, credited: Any) -> Any:
         """Opening balances that are right and of which nothing else has to be known."""
-        others = credited & ~batches.of_kind(OPENING)
+        others = credited & ~batches.of_kind(OPENING, *WITHOUT_LINES)
         if others.any() or self.recoveries.waiting or self.refunds.wants(KEYS):
             return np.zeros(len(batches), np.bool_)
         return plain_openings(batches, lines, starts, ends, {*self.payments.batches(), *self.lives.batches()})
@@ -107,36 +135,9 @@ class CreditBooks:
 
     def close(self) -> None:
         """What is left asks for a booking that is missing."""
-        self.payments.close()
+        for span in ((-BATCH_MAX, 0), (self._last_seq, BATCH_MAX)):
+            self._expect(*span)
+            self._miss()
         self.recoveries.close()
         self.refunds.close()
-        self.lives.close()
         self.rerates.close()
-
-
-class _Lives:
-    """What people booked and the lives of the accounts tell the same, and what one may not book alone two agreed to."""
-
-    def __init__(self, found: Findings, events: Sequence[Told]) -> None:
-        self.found = found
-        self._events: dict[int, list[Told]] = {}
-        for event in events:
-            self._events.setdefault(event.batch_seq, []).append(event)
-
-    def batches(self) -> Iterator[int]:
-        """The batches of events that have not come by."""
-        return iter(self._events)
-
-    def take(self, batch_seq: int, kind: str, amounts: dict[str, int]) -> None:
-        """One batch that is no charge."""
-        for problem in telling_problems(kind, amounts, self._events.pop(batch_seq, [])):
-            self.found.note(5, f"batch {batch_seq}", problem)
-
-    def pass_by(self, batch_seq: int) -> None:
-        """One batch whose lines are archived."""
-        self._events.pop(batch_seq, None)
-
-    def close(self) -> None:
-        """What is left has no batch."""
-        for batch_seq in self._events:
-            self.found.note(5, f"batch {batch_seq}", "is told in the life of an account but does not exist")

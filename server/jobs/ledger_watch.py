@@ -1,23 +1,30 @@
 """Verifies the whole journal now and then; one that does not verify opens the breaker: no cut rests on wrong books.
 
 It remembers where the chain of seals stood when it looked, so that a chain which was made anew while the server runs is
-found without any exported head.
+found without any exported head. Where heads are exported, it reads them as well: a file of heads that was edited, or
+from which heads were cut, opens the breaker too.
 """
 
+import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Connection, Engine
 
 from server.clock import Clock
 from server.domain.heads import Head
+from server.errors import ConfigError
 from server.flows.supply import open_breaker
 from server.flows.verification import verify
+from server.jobs.heads import heads_in
 from server.store.engine import reader
 from server.store.ledger import last_seal
 from server.store.unit import Writing
 
 SEEN_MAX = 64  # looks that are remembered, some two weeks
+log = logging.getLogger("estate645.ledger")
 FIRST_AFTER_S, EVERY_S = 600.0, 21_600.0  # not while the server starts, then four times a day
 
 
@@ -34,8 +41,12 @@ class LedgerWatch:
         clock: Clock,
         estate_id: str,
         *,
+        heads: tuple[Path, Ed25519PublicKey] | None = None,
         steady_s: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`heads` are the file of exported heads and the key that they are checked by, None where none are exported."""
+        self._file = heads
+        self._last: Head | None = None  # of the file at the last look
         self._engine, self._writer, self._clock, self._estate_id = engine, writer, clock, estate_id
         self._steady_s = steady_s
         self._due_s = steady_s() + FIRST_AFTER_S
@@ -45,13 +56,33 @@ class LedgerWatch:
         """Verify if it is time."""
         if self._steady_s() < self._due_s:
             return
+        read_ms = self._clock.now().machine_ms
+        heads, reason = self._exported()
         with reader(self._engine) as connection:
-            wrong = len(verify(connection, self._estate_id, self._seen).mismatches)
+            found = verify(connection, self._estate_id, [*self._seen, *heads], read_ms=read_ms)
             self._remember(connection)
         self._due_s = self._steady_s() + EVERY_S
-        if wrong:
-            reason = f"the ledger does not verify: {wrong} mismatches"
+        if found.mismatches:
+            reason = f"the ledger does not verify: {len(found.mismatches)} mismatches"
+        reason = reason or ("the file of signed heads was cut" if found.heads_missing else "")
+        if reason:
             self._writer.run(lambda unit: open_breaker(unit, self._estate_id, reason, self._clock.now()))
+
+    def _exported(self) -> tuple[list[Head], str]:
+        """The heads of this estate in the file, and what is wrong with that file in words."""
+        if self._file is None:
+            return [], ""
+        try:
+            found, _ = heads_in(*self._file)
+        except FileNotFoundError:
+            return [], "the file of signed heads is gone" if self._last else ""
+        except (OSError, ConfigError) as error:
+            log.error("the signed heads cannot be followed: %s", error)
+            return [], "" if isinstance(error, OSError) else "the file of signed heads was edited"
+        own = [head for head in found if head.estate_id == self._estate_id]
+        gone = self._last is not None and self._last not in own
+        self._last = own[-1] if own else None
+        return own, "the file of signed heads was cut" if gone else ""
 
     def _remember(self, connection: Connection) -> None:
         """The end of the chain, so that seals which are made anew afterwards no longer lead through it."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, and_, bindparam, func, or_, select
 
-from server.domain.accounts import CLOSED, LEFT, NORMAL, PREPAID, OpenThing, Told
+from server.domain.accounts import CLOSED, LEFT, LIMITED, NORMAL, PREPAID, OpenThing, Told
 from server.domain.ledger import LEDGERS
 from server.domain.refunds import OPEN as REFUND_OPEN
 from server.store.direct import Query
@@ -71,14 +71,14 @@ def life(connection: Connection, estate_id: str, account_id: str, *, limit: int 
     return connection.execute(query).mappings().all()
 
 
-def told(connection: Connection, estate_id: str) -> list[Told]:
-    """All events that moved money, by batch."""
+def told(connection: Connection, estate_id: str, after: int, last: int) -> list[Told]:
+    """The events that moved money by batches after number `after` up to `last`, in the order of these."""
     own = account_event.c
     columns = (
         own.account_id, own.event_no, own.act, own.ledger, own.amount_fen, own.limit_fen, own.batch_seq, own.actor,
-        own.approved_by,
+        own.approved_by, own.world_at, own.created_ms,
     )  # fmt: skip
-    query = select(*columns).where(own.estate_id == estate_id, own.batch_seq.is_not(None))
+    query = select(*columns).where(own.estate_id == estate_id, own.batch_seq > after, own.batch_seq <= last)
     return [Told(*row) for row in connection.execute(query.order_by(own.batch_seq, own.account_id))]
 
 
@@ -87,7 +87,7 @@ def booked_alone(connection: Connection, estate_id: str, account_id: str, actor:
     own = account_event.c
     query = select(func.coalesce(func.sum(func.abs(own.amount_fen)), 0)).where(
         own.estate_id == estate_id, own.account_id == account_id, own.actor == actor, own.approved_by.is_(None),
-        own.world_at > since, own.act.in_(("adjusted", "opening", "paid_out")),
+        own.world_at > since, own.act.in_(LIMITED),
     )  # fmt: skip
     return int(connection.execute(query).scalar_one())
 

@@ -84,6 +84,13 @@ def batch_of_key(connection: Connection, estate_id: str, idem_key: str) -> Row |
     return found[0] if found else None
 
 
+def kind_of(connection: Connection, estate_id: str, batch_seq: int) -> str | None:
+    """The kind of a batch, if there is one of this number."""
+    query = select(batch.c.kind).where(batch.c.estate_id == estate_id, batch.c.batch_seq == batch_seq)
+    found: str | None = connection.execute(query).scalar_one_or_none()
+    return found
+
+
 def next_batch_seq(connection: Connection, estate_id: str) -> int:
     """The number after the newest batch; the single writer makes it free."""
     newest: int | None = _NEWEST.ask(connection, estate_id=estate_id)[0]["newest"]

@@ -34,7 +34,7 @@ archive, reading_archive = schema_archive.archive, schema_archive.reading_archiv
 archive_account, archive_meter = schema_archive.archive_account, schema_archive.archive_meter
 scheme, holiday, alert = schema_rules.scheme, schema_rules.holiday, schema_rules.alert
 bulk_cut, bulk_cut_item = schema_rules.bulk_cut, schema_rules.bulk_cut_item
-candidate_day = schema_rules.candidate_day
+candidate_day, money_rule = schema_rules.candidate_day, schema_rules.money_rule
 settlement, settlement_sum = schema_settlement.settlement, schema_settlement.settlement_sum
 settlement_begun = schema_settlement.settlement_begun
 debt_plan, debt_instalment = schema_settlement.debt_plan, schema_settlement.debt_instalment
@@ -52,7 +52,7 @@ APPEND_ONLY = (
     "batch", "line", "seal", "scheme", "relay_desired", "relay_attempt", "callback_inbox", "case_event", "audit",
     "reading_act", "exchange", "settlement", "settlement_sum", "account_event", "keep_desired", "keep_attempt",
     "allocation", "allocation_share", "allocation_reversal", "recovery_rule", "archive", "archive_account",
-    "archive_meter", "reading_archive", "bill_file", "settlement_begun", "debt_instalment",
+    "archive_meter", "reading_archive", "bill_file", "settlement_begun", "debt_instalment", "money_rule",
 )  # fmt: skip
 
 
@@ -289,7 +289,7 @@ payment = Table(
     UniqueConstraint("estate_id", "provider", "transaction_id", name="payment_transaction"),
     Index("payment_account", "estate_id", "account_id", "created_ms"),
     Index("payment_event", "estate_id", "event_at"), Index("payment_number", "estate_id", "transaction_id"),
-    Index("payment_created", "estate_id", "created_ms", "payment_id"),
+    Index("payment_created", "estate_id", "created_ms", "payment_id"), Index("payment_batch", "estate_id", "batch_seq"),
     Index("payment_suspense", "estate_id", "created_ms", "payment_id", **_where("state = 'suspense'")),
 )  # fmt: skip
 

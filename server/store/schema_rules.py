@@ -1,4 +1,4 @@
-"""Tables of supply rules and of what bounds a mistake; `schema` names them among all others."""
+"""Tables of rules, of supply and of money, and of what bounds a mistake; `schema` names them among all others."""
 
 from sqlalchemy import Column, Table
 
@@ -45,4 +45,11 @@ bulk_cut_item = Table(
 candidate_day = Table(  # the most households that were about to be cut at once
     "candidate_day", metadata,
     _id("estate_id"), _id("day"), _int("candidates"),
+)  # fmt: skip
+
+money_rule = Table(  # sealed by its batch, and never changed: see server.domain.money_rules.Rule
+    "money_rule", metadata,
+    _id("estate_id"), Column("rule_no", Int64, primary_key=True, autoincrement=False),
+    _text("kind"), _text("subject"), _text("value"),  # accounts | tariff | adjust_alone
+    _int("batch_seq"), _text("actor"), _int("world_at"), _int("created_ms"),
 )  # fmt: skip

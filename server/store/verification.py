@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence, Set
 from itertools import islice
 
 import numpy as np
-from sqlalchemy import Connection, Select, Text, and_, cast, func, null, or_, select, tuple_
+from sqlalchemy import Connection, Select, Table, Text, and_, case, cast, func, null, or_, select, tuple_
 
 from core.reading import Verdict
 from server.domain.ledger import SYSTEM_ACCOUNTS
@@ -36,14 +36,19 @@ from server.store.schema import (
 )
 
 KEYS_AT_ONCE = 400  # two parameters each
+SHOWING_MAX = 50  # readings of one register among which a charge may have ended
 STRAYS_MAX = 100  # rows of one kind that belong nowhere; more of them say no more
 _ONCE = (*KNOWN, Verdict.REVOKED.value, Verdict.VOIDED.value)  # a reading is voided also where no charge ended at it
 
 
-def lines_after(connection: Connection, estate_id: str, batch_seq: int) -> list[int]:
-    """Numbers above `batch_seq` that lines name as their batch."""
-    query = select(line.c.batch_seq).where(line.c.estate_id == estate_id, line.c.batch_seq > batch_seq).distinct()
-    return list(connection.execute(query.order_by(line.c.batch_seq).limit(STRAYS_MAX)).scalars())
+def beyond(connection: Connection, estate_id: str, table: Table, batch_seq: int) -> list[int]:
+    """Numbers above `batch_seq`, and those that no batch ever has, by which rows of a table name their batch."""
+    own = table.c.batch_seq
+    found: list[int] = []
+    for outside in (own > batch_seq, own <= 0):  # one by one, since each is a range of the key
+        query = select(own).where(table.c.estate_id == estate_id, outside).distinct()
+        found += connection.execute(query.order_by(own).limit(STRAYS_MAX)).scalars()
+    return sorted(found)
 
 
 def accounts(connection: Connection, estate_id: str) -> tuple[list[str], Words]:
@@ -248,13 +253,20 @@ def without_rates(connection: Connection, estate_id: str, instants: Sequence[int
 
 def first_showing(connection: Connection, estate_id: str, meter_id: str, after: int, total_wh: int) -> Registers | None:
     """The first reading of a meter after an instant that shows this total and counts, or did once."""
+    return next(iter(showing(connection, estate_id, meter_id, after, total_wh, most=1)), None)
+
+
+def showing(
+    connection: Connection, estate_id: str, meter_id: str, after: int, total_wh: int, *, most: int = SHOWING_MAX
+) -> list[Registers]:  # fmt: skip
+    """The first readings of a meter after an instant that show this total and count, or did once."""
     query = select(reading.c.read_at, *(reading.c[f"rate{number}_wh"] for number in range(1, 5))).where(
         reading.c.estate_id == estate_id, reading.c.meter_id == meter_id, reading.c.read_at > after,
         reading.c.total_wh == total_wh,
         reading.c.verdict.in_(_ONCE),
     )  # fmt: skip
-    row = connection.execute(query.order_by(reading.c.read_at).limit(1)).first()
-    return None if row is None else Registers(row[0], total_wh, rates_of(row[1:5]))
+    rows = connection.execute(query.order_by(reading.c.read_at).limit(most))
+    return [Registers(row[0], total_wh, rates_of(row[1:5])) for row in rows]
 
 
 def cursors(connection: Connection, estate_id: str) -> Cursors:
@@ -276,18 +288,22 @@ def cursors(connection: Connection, estate_id: str) -> Cursors:
     return Cursors(names, words)
 
 
-def seals_after(connection: Connection, estate_id: str, batch_seq: int) -> list[int]:
-    """Numbers above `batch_seq`, and those that no batch ever has, that seals name as their batch."""
-    own = seal.c.batch_seq
-    query = select(own).where(seal.c.estate_id == estate_id, (own > batch_seq) | (own <= 0))
-    return list(connection.execute(query.order_by(own).limit(STRAYS_MAX)).scalars())
+def unheaded_ms(connection: Connection, estate_id: str, after: int, gap_max_ms: int) -> int:
+    """For how long batches after number `after` were sealed; of a pause only `gap_max_ms` counts."""
+    own = seal.c
+    since = (own.sealed_ms - func.lag(own.sealed_ms).over(order_by=own.batch_seq)).label("since")
+    gaps = select(since).where(own.estate_id == estate_id, own.batch_seq > after).subquery()
+    counted = case((gaps.c.since > gap_max_ms, gap_max_ms), (gaps.c.since > 0, gaps.c.since), else_=0)
+    return int(connection.execute(select(func.sum(counted))).scalar_one() or 0)
 
 
-def payments(connection: Connection, estate_id: str) -> list[PaymentRow]:
-    """All payments."""
-    columns = (payment.c[name] for name in PaymentRow._fields)
-    query = select(*columns).where(payment.c.estate_id == estate_id).order_by(payment.c.payment_id)
-    return [PaymentRow(*row) for row in connection.execute(query)]
+def payments(connection: Connection, estate_id: str, after: int, last: int) -> list[PaymentRow]:
+    """The payments of batches after number `after` up to `last`, in the order of these."""
+    own = payment.c
+    query = select(*(own[name] for name in PaymentRow._fields)).where(
+        own.estate_id == estate_id, own.batch_seq > after, own.batch_seq <= last
+    )
+    return [PaymentRow(*row) for row in connection.execute(query.order_by(own.batch_seq, own.payment_id))]
 
 
 def refunds(

@@ -122,6 +122,14 @@ def sqlite_engine(sqlite_template: Path, tmp_path: Path) -> Iterator[Engine]:
 
 
 @pytest.fixture
+def writer_of_sqlite(sqlite_engine: Engine) -> Iterator[Writer]:
+    """A running writer on `sqlite_engine`."""
+    writer = Writer(sqlite_engine)
+    yield writer
+    writer.stop()
+
+
+@pytest.fixture
 def writer(engine: Engine) -> Iterator[Writer]:
     """A running writer on `engine`; it is drained and stopped after the test."""
     writer = Writer(engine)

@@ -5,14 +5,14 @@ from sqlalchemy import Engine
 
 from core.reading import RULES_VERSION, Verdict
 from server.errors import Conflict, NotFound, Refused
-from server.flows import acceptance
+from server.flows import acceptance, verification
 from server.flows.readings import LEARNING_S
 from server.flows.verification import verify
 from server.store import schema
 from server.store.acceptance import held
 from server.store.engine import reader
 from server.store.writer import Writer
-from tests.server.books import HOUR, agrees, balance, charge, read, reading, rows
+from tests.server.books import HOUR, agrees, balance, charge, read, reading, report, rows
 from tests.server.estates import BY_RATES, ESTATE, SINGLE, START_S, at, household, meter_id, plant
 
 DAY = 24 * HOUR
@@ -152,21 +152,28 @@ def ahead(writer: Writer, *steps_wh: int) -> int:
     return wh
 
 
+@pytest.mark.parametrize(("steps_wh", "last_wh"), [([3_000] * 24, 1_000), ([15_000] * 2, 0)], ids=["a day", "two"])
 def test_a_jump_after_the_clock_stood_a_day_ahead_heals_by_what_was_read_meanwhile(
-    engine: Engine, writer: Writer
+    engine: Engine, writer: Writer, steps_wh: list[int], last_wh: int
 ) -> None:
     plant(writer)
-    wh = ahead(writer, *[3_000] * 24)
-    assert read(writer, reading(1, 29 * HOUR, wh + 1_000)) == [Verdict.ACCEPTED]
-    assert rows(engine, "reading")[-1]["reason"].startswith("24 readings stamped before the accepted one lead here")
+    wh = ahead(writer, *steps_wh) + last_wh
+    assert read(writer, reading(1, 29 * HOUR, wh)) == [Verdict.ACCEPTED]
+    lead = f"{len(steps_wh)} readings stamped before the accepted one lead here"
+    assert rows(engine, "reading")[-1]["reason"].startswith(lead)
     assert charge(writer, 30 * HOUR).accounts == 1
     agrees(engine)
     [charged] = [row for row in rows(engine, "meter_cursor") if row["meter_id"] == meter_id(1)]
-    assert charged["total_wh"] == wh + 1_000
+    assert charged["total_wh"] == wh
+    for hour, step_wh in ((10, 1_000), (12, 2_000)):  # the clock is set back once more
+        assert read(writer, reading(1, hour * HOUR + 60, wh + step_wh)) == [Verdict.LATE]
+    agrees(engine)
 
 
 @pytest.mark.parametrize("steps_wh", [[], [3_000], [3_000] * 12 + [300_000] + [3_000] * 11], ids=["0", "1", "too long"])
-def test_a_forged_jump_is_found_whatever_its_reason_says(engine: Engine, writer: Writer, steps_wh: list[int]) -> None:
+def test_a_forged_jump_is_found_whatever_its_reason_says(
+    engine: Engine, writer: Writer, steps_wh: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     plant(writer)
     wh = ahead(writer, *steps_wh)
     end = reading(1, 29 * HOUR, max(wh, 1_100_000) + 1_000)
@@ -189,6 +196,10 @@ def test_a_forged_jump_is_found_whatever_its_reason_says(engine: Engine, writer:
     with reader(engine) as connection:
         found = verify(connection, ESTATE).mismatches
     assert [one.invariant for one in found] == [16]
+    monkeypatch.setattr(verification, "is_archived", lambda *_: True)
+    excused = report(engine)
+    assert excused.mismatches == ()
+    assert excused.unchecked == ("1 charges above their meter's power, whose readings may be archived",)
 
 
 @pytest.mark.parametrize(

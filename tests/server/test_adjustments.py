@@ -110,7 +110,7 @@ def test_what_cannot_be_booked_is_refused(engine: Engine, writer: Writer) -> Non
     for name in ("nobody", "cash", "H0001:shared"):
         with pytest.raises(NotFound):
             book(writer, 5, account_id=name)
-    assert agrees(engine).batches == 2
+    assert agrees(engine).batches == 3
 
 
 def test_an_opening_balance_is_booked_once_and_is_the_one_of_an_import(engine: Engine, writer: Writer) -> None:
@@ -207,5 +207,4 @@ def test_verify_finds_a_life_that_was_edited(engine: Engine, writer: Writer, col
             off if engine.dialect.name == "postgresql" else "DROP TRIGGER account_event_no_UPDATE"
         )
         connection.execute(event.update().where(event.c.act == "adjusted").values({column: values.get(column, 99)}))
-    wrong = [one for one in report(engine).mismatches if one.invariant == 5]
-    assert bool(wrong) == (column != "limit_fen")
+    assert any(one.invariant == 5 for one in report(engine).mismatches)

@@ -354,15 +354,15 @@ def test_lines_archived_while_the_books_are_read_are_no_alarm(
 ) -> None:
     """Lines of SQLite, and months of PostgreSQL, leave under a transaction: that must not look like wrong books."""
     path = write(old, folder, DECEMBER)
-    real = verification.books.payments
+    real = verification.books.refunds
 
     def meanwhile(connection, estate_id):
-        monkeypatch.setattr(verification.books, "payments", real)
+        monkeypatch.setattr(verification.books, "refunds", real)
         steps(writer)(step="move", file=str(path))
         clear(steps(writer))
         return real(connection, estate_id)
 
-    monkeypatch.setattr(verification.books, "payments", meanwhile)
+    monkeypatch.setattr(verification.books, "refunds", meanwhile)
     with pytest.raises(StorageUnavailable, match="verify again"):
         checked(old)
     sound(old)

@@ -10,13 +10,14 @@ from core import EVENT_ALARM1, EVENT_ALARM2, EVENT_TRIP
 from server.errors import Conflict
 from server.flows import billing
 from server.flows.billing import charge_due, collection_paused
+from server.flows.money_rules import rules_kept
 from server.flows.uncharged import uncharged
 from server.store import schema
 from server.store.engine import reader
 from server.store.schema import account
 from server.store.writer import Writer
 from tests.server.books import HOUR, agrees, balance, charge, read, reading, rows, top_up
-from tests.server.estates import BY_RATES, ESTATE, SINGLE, START_S, at, household, meter_id, plant
+from tests.server.estates import BY_RATES, ESTATE, SINGLE, START_S, account_id, at, household, meter_id, plant
 
 PRICE = 58_886_875  # nanofen per Wh of the single tariff's first tier
 MIDNIGHT_NOV = int(datetime.fromisoformat("2026-11-01T00:00:00+08:00").timestamp()) - START_S
@@ -131,6 +132,18 @@ def waits(engine: Engine, world_s: int) -> list[tuple[str, int, str, int]]:
     return [(one.meter_id, one.since - START_S, one.reason, one.at - START_S) for one in found]
 
 
+def on_tariff(writer: Writer, tariff_id: str) -> None:
+    """Charge the household by another tariff from now on."""
+
+    def change(unit):  # type: ignore[no-untyped-def]
+        with rules_kept(unit, ESTATE, "test", at()):
+            unit.connection.execute(
+                update(account).where(account.c.account_id == account_id(1)).values(tariff_id=tariff_id)
+            )
+
+    writer.run(change)
+
+
 @pytest.mark.parametrize("by", ["freeze", "one price"])
 def test_a_change_to_rates_that_nobody_read_says_why_it_waits_and_two_ways_end_it(
     engine: Engine, writer: Writer, by: str
@@ -146,9 +159,9 @@ def test_a_change_to_rates_that_nobody_read_says_why_it_waits_and_two_ways_end_i
     if by == "freeze":
         read(writer, reading(1, MIDNIGHT_NOV, 1_010_500, (100, 200, 1_009_500, 700)))
     else:
-        writer.run(lambda unit: unit.connection.execute(update(account).values(tariff_id="flat")))
+        on_tariff(writer, "flat")
     assert charge(writer, after).held == ()
-    writer.run(lambda unit: unit.connection.execute(update(account).values(tariff_id="changes")))
+    on_tariff(writer, "changes")
     read(writer, reading(1, after + HOUR, 1_012_000, (100, 200, 1_011_000, 700)))
     assert charge(writer, after + HOUR).held == ()
     assert waits(engine, after + HOUR) == []

@@ -87,4 +87,4 @@ def test_what_is_no_fee_is_refused(engine: Engine, writer: Writer) -> None:
     for amount_fen in (0, -1):
         with pytest.raises(Refused):
             owe(writer, "property", amount_fen, "z")
-    assert agrees(engine).batches == 2
+    assert agrees(engine).batches == 3

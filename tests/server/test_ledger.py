@@ -47,7 +47,7 @@ def used(engine: Engine, writer: Writer) -> Engine:
     read(writer, reading(1, HOUR, 1_002_000), reading(2, HOUR, 1_000_010))
     charge(writer, HOUR)
     top_up(writer, 1, 1000, "key-1")
-    assert writer.run(lambda unit: seal_batches(unit, ESTATE, at())) == 4
+    assert writer.run(lambda unit: seal_batches(unit, ESTATE, at())) == 5
     assert agrees(engine).unsealed == 0
     return engine
 
@@ -111,7 +111,7 @@ def test_invariant_04_a_key_books_once_and_refuses_another_payload(engine: Engin
         with pytest.raises(Conflict, match="same"):
             top_up(writer, number, amount_fen, "same")
     assert balance(engine, "H0001") == (5700, 0)
-    assert agrees(engine).batches == 3
+    assert agrees(engine).batches == 4
     with pytest.raises(DBAPIError):
         tamper(engine, "batch", "UPDATE batch SET idem_key = 'same'")
 
@@ -188,7 +188,7 @@ def test_invariant_07_the_journal_cannot_be_rewritten(used: Engine, table: str) 
         ("batch", "UPDATE batch SET memo = 'other' WHERE batch_seq = 2"),
         ("seal", "UPDATE seal SET previous_hash = hash WHERE batch_seq = 3"),
         ("seal", "DELETE FROM seal WHERE batch_seq = 2"),
-        ("batch", "UPDATE batch SET batch_seq = 99 WHERE batch_seq = 4"),
+        ("batch", "UPDATE batch SET batch_seq = 99 WHERE batch_seq = 5"),
     ],
 )
 def test_invariant_07_the_seals_show_what_was_rewritten(used: Engine, table: str, change: str) -> None:
@@ -207,10 +207,10 @@ def test_invariant_07_a_missing_trigger_is_found(sqlite_engine: Engine) -> None:
 
 def test_the_unsealed_tail_is_counted_and_sealing_goes_on(engine: Engine, writer: Writer) -> None:
     plant(writer)
-    assert agrees(engine).unsealed == 2
+    assert agrees(engine).unsealed == 3
     assert writer.run(lambda unit: seal_batches(unit, ESTATE, at(), limit=1)) == 1
-    assert agrees(engine).unsealed == 1
-    assert writer.run(lambda unit: seal_batches(unit, ESTATE, at())) == 1
+    assert agrees(engine).unsealed == 2
+    assert writer.run(lambda unit: seal_batches(unit, ESTATE, at())) == 2
     assert writer.run(lambda unit: seal_batches(unit, ESTATE, at())) == 0
     top_up(writer, 1, 1, "late")
     assert agrees(engine).unsealed == 1
@@ -223,7 +223,7 @@ def test_seals_of_the_first_form_are_followed_and_led_on(engine: Engine, writer:
 
     def seal_as_before(unit: Unit) -> None:
         previous = GENESIS
-        for batch_seq in (1, 2):
+        for batch_seq in (1, 2, 3):
             header = unit.connection.execute(
                 select(*(schema.batch.c[name] for name in BATCH_HEADER)).where(schema.batch.c.batch_seq == batch_seq)
             ).one()
@@ -235,7 +235,7 @@ def test_seals_of_the_first_form_are_followed_and_led_on(engine: Engine, writer:
     writer.run(seal_as_before)
     top_up(writer, 1, 100, "later")
     assert writer.run(lambda unit: seal_batches(unit, ESTATE, at())) == 1
-    assert [row["form"] for row in rows(engine, "seal")] == [1, 1, 2]
+    assert [row["form"] for row in rows(engine, "seal")] == [1, 1, 1, 2]
     agrees(engine)
     tamper(engine, "line", "UPDATE line SET to_rates_wh = '510,520,530,541' WHERE to_rates_wh IS NOT NULL")
     assert "hash of the lines" in str(report(engine).mismatches)
@@ -245,7 +245,7 @@ def test_links_that_somebody_else_has_appended_are_refused(engine: Engine, write
     plant(writer)
     with reader(engine) as connection:
         links = next_links(connection, ESTATE, at())
-    assert writer.run(lambda unit: seal_links(unit, ESTATE, links)) == 2
+    assert writer.run(lambda unit: seal_links(unit, ESTATE, links)) == 3
     with pytest.raises(Conflict, match="sealed by somebody else"):
         writer.run(lambda unit: seal_links(unit, ESTATE, links))
     agrees(engine)

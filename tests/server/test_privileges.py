@@ -175,7 +175,7 @@ def test_the_whole_server_runs_as_the_working_role(worker: Engine) -> None:
         time.sleep(0.05)
     failing = application.jobs.failing()
     application.stop()
-    assert (len(rows(worker, "seal")), failing) == (2, {})
+    assert (len(rows(worker, "seal")), failing) == (3, {})
 
 
 def test_every_table_is_granted_and_only_the_journal_is_kept_from_changes() -> None:

@@ -8,9 +8,11 @@ from server.domain.ledger import SUSPENSE
 from server.domain.reconciliation import BillRow, Booked, Kind, bounds_ms, compare, day_of, due_days
 from server.errors import Conflict, NotFound, Refused
 from server.flows import cases, payments, reconciliation, refunds
+from server.flows.money_rules import rules_kept
 from server.pay.provider import PaidEvent
 from server.store import reconciliation as kept
 from server.store import schema
+from server.store.supply import update_estate
 from tests.server.estates import ESTATE, account_id
 from tests.server.local_writer import rolled_back
 from tests.server.office import PAID_FEN, Office
@@ -218,7 +220,12 @@ def test_a_payment_that_is_missing_here_is_taken_in_once(books, fits):
 
 
 def test_nobody_takes_in_much_money_by_a_file_of_their_own(books):
-    books.set(schema.estate, adjust_alone_fen=PAID_FEN - 1)
+
+    def limit(unit):
+        with rules_kept(unit, ESTATE, "test", books.now):
+            update_estate(unit.connection, ESTATE, adjust_alone_fen=PAID_FEN - 1)
+
+    books.writer.run(limit)
     order_no = books.pays(fits=None)
     row = paid(order_no=order_no)
     books.load(row)

@@ -28,14 +28,6 @@ def replaced(sqlite_engine: Engine, writer_of_sqlite: Writer) -> Engine:
     return sqlite_engine
 
 
-@pytest.fixture
-def writer_of_sqlite(sqlite_engine: Engine):  # type: ignore[no-untyped-def]
-    """The writer of that database."""
-    writer = Writer(sqlite_engine)
-    yield writer
-    writer.stop()
-
-
 @pytest.mark.parametrize(
     ("period", "found"),
     [

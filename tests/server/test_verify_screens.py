@@ -206,13 +206,13 @@ def test_openings_are_looked_at_when_anything_else_may_ask_for_them(
     if other:
         other_kind(estate)
     window, own = estate.window(), CreditBooks.__new__(CreditBooks)
-    own.found = Findings()
+    own.found, own.acts = Findings(), {}
     own.payments = SimpleNamespace(batches=tuple, take=lambda booked: seen.append(booked.batch_seq) or [])
     own.lives = SimpleNamespace(batches=tuple, take=lambda *_: None)
     own.recoveries = SimpleNamespace(waiting=waiting, take=lambda *_: None)
     wants = partial(any_begins, wanted)
     own.refunds = SimpleNamespace(wants=wants, take=lambda *_: None)
-    own.take(window, *estate.spans(window), np.zeros(BATCHES, np.bool_))
+    own._take(window, *estate.spans(window), np.zeros(BATCHES, np.bool_))
     assert seen == looked_at
 
 

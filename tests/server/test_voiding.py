@@ -109,6 +109,8 @@ CASES = {
         [(MONTH_END - DAY, 190_000, None), (MONTH_END, 200_300, None), (MONTH_END + HOUR, 200_700, None)],
         MONTH_END, "single",
     ),
+    "a part of nothing in a month": ([(MONTH_END - 10 * DAY, 190_000, None), (MONTH_END - 600, 191_000, None),
+        (MONTH_END + 60, 191_010, None), (MONTH_END + 2 * HOUR, 191_400, None)], MONTH_END - 600, "single"),
     "by rates": (
         [(HOUR, 100, by_rates(100, 0)), (2 * HOUR, 900, by_rates(800, 100)), (3 * HOUR, 1000, by_rates(850, 150))],
         2 * HOUR, "tou",

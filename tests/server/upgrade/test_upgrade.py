@@ -27,6 +27,7 @@ QUICK = ("0001", "0019")  # between them they meet every migration; the others b
 RENAMED = {("meter", "edition"): "protocol"}
 ADDED = "meter_credit"  # an account that every estate needs since 0007
 UNTOUCHED = {"alembic_version"}
+SEALED = "'what held at the upgrade'"  # a batch that seals the rules of money since 0032
 TOLD = ("'fee_booked'", "'transferred'")  # acts of accounts that are told since 0027, those before it too
 PAID = """
 INSERT INTO payment (estate_id, payment_id, provider, transaction_id, order_no, account_id, amount_fen, batch_seq,
@@ -118,7 +119,7 @@ def columns_of(engine: Engine) -> dict[str, list[str]]:
 
 
 def kept(engine: Engine, columns: dict[str, list[str]], before: dict[str, list[str]]) -> bool:
-    """Whether every figure is there, under the name that it has today, and nothing but ADDED and TOLD besides."""
+    """Whether every figure is there, under the name that it has today, and nothing else but ADDED, TOLD and SEALED."""
     today = columns_of(engine)
     named = {
         table: [one if one in today[table] else RENAMED[table, one] for one in names]
@@ -126,7 +127,10 @@ def kept(engine: Engine, columns: dict[str, list[str]], before: dict[str, list[s
     }
     after = figures(engine, named)
     added = [row for row in after["account"] if f"'{ADDED}'" in row]
-    now = before | {"account": sorted({*before["account"], *added})}
+    sealed = [row for row in after["batch"] if SEALED in row]
+    now = before | {
+        "account": sorted({*before["account"], *added}), "batch": sorted({*before["batch"], *sealed}),
+    }  # fmt: skip
     if "account_event" in before:
         told = [row for row in after["account_event"] if any(act in row for act in TOLD)]
         now["account_event"] = sorted({*before["account_event"], *told})
