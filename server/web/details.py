@@ -237,6 +237,11 @@ PATTERNS = tuple(
             _("%(count)s steps split by time at a tariff boundary (estimate)"),
         ),
         (r"at least (?P<fen>-?\d+) fen stay for electricity", _("at least %(fen)s stay for electricity")),
+        (
+            r"(?P<subject>.+) of (?P<period>\d{4}-\d\d), when it lived there",
+            _("%(subject)s of %(period)s, when it lived there"),
+        ),
+        (r"(?P<subject>.+) of (?P<period>\d{4}-\d\d), given back", _("%(subject)s of %(period)s, given back")),
     )
 )
 

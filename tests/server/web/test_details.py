@@ -36,6 +36,8 @@ F = Formats(CHINESE, "Asia/Shanghai", 0)
             "not sent: the meter's clock is off by -400 s, allowed are 300 s",
             "未发：电表时钟偏差 -400 秒，允许 300 秒",
         ),
+        ("楼道 of 2026-10, when it lived there", "2026-10 的楼道，当时在住"),
+        ("楼道 of 2026-10, given back", "2026-10 的楼道，已退回"),
         ("ERR 04: wrong password or not authorised", "电表错误字 04：密码错或未授权"),
         (
             "read-back failed, the relay's state is unknown: meter 202601080002 did not answer in time",
