@@ -1,8 +1,8 @@
 """Following the charges of a meter for a bill: each is worked out from what was read and from the tariff alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from core.tariff import TariffError
 from core.tariff_order import charge_step
@@ -29,7 +29,7 @@ class Replay:
     """Works out the charges of one installation of a meter, line after line.
 
     `known` are its true registers by instant with the source of each; `tier` is where the counters stand before the
-    first line, `was` where the registers do (None: nothing is known of before). `later` are readings of after a batch
+    first line, `was` where the registers do (None: nothing is known of before). `later` are readings of after a charge
     by the instant at which its last line ends, where nothing was read: the energy from there to them was nothing.
     """
 
@@ -45,19 +45,39 @@ class Replay:
         """All lines in the order in which they were booked; `earlier` ones are not told, but begin their batches."""
         stood = self.was
         for batch_seq, batch in groupby((*earlier, *booked), key=lambda one: one.batch_seq):
-            own = list(batch)
-            self.cuts[batch_seq] = self._cut(own, stood)
-            stood = _end(own[-1].line)
+            self.cuts[batch_seq] = {}
+            for own in self._charges(list(batch)):
+                self.cuts[batch_seq] |= self._cut(own, stood)
+                stood = _end(own[-1].line)
         return [self._one(one) for one in booked]
 
+    def _charges(self, batch: Sequence[BookedLine]) -> Iterator[list[BookedLine]]:
+        """The lines of each charge from one reading to another: what goes on at a boundary belongs together."""
+        own = [batch[0]]
+        for before, one in pairwise(batch):
+            if not self._goes_on(before.line, one.line):
+                yield own
+                own = []
+            own.append(one)
+        yield own
+
+    def _goes_on(self, before: Line, after: Line) -> bool:
+        calendar = self.calendars.get(before.tariff_id or "")
+        try:
+            return calendar is None or all(
+                calendar.terms_at(at - 1).end_s == at for at in (before.event_to or 0, after.event_from or 0)
+            )
+        except TariffError:
+            return True
+
     def _cut(self, own: Sequence[BookedLine], stood: Registers | None) -> dict[int, Registers]:
-        """Registers at the boundaries that one batch has charged over, by instant, as far as they are cut by time."""
+        """Registers at the boundaries that a charge goes over, by instant, as far as they are cut by time."""
         start, end = _start(own[0].line), _end(own[-1].line)
         whole = self.known[end.at].registers if end.at in self.known else self.later.get(end.at)
         calendar = self.calendars.get(own[0].line.tariff_id or "")
         if whole is None or calendar is None:
             return {}
-        if stood is not None and stood.total_wh == start.total_wh and self._read(start.at, start.total_wh) is None:
+        if stood is not None and stood.total_wh == start.total_wh and self._read(start.at, start) is None:
             start = start._replace(at=min(start.at, stood.at))  # its first part was nothing
         try:
             spans = [calendar.terms_at(start.at)]
@@ -70,10 +90,14 @@ class Replay:
         points = cut(spans, start, whole, read)
         return {point.at: point for point, seen in zip(points, read, strict=True) if point is not seen}
 
-    def _read(self, at: int, to_wh: int | None) -> Registers | None:
-        """What was read at an instant when it was charged to `to_wh`."""
+    def _read(self, at: int, charged: Registers) -> Registers | None:
+        """What was read at an instant when it was charged to these registers."""
         shown = self.known.get(at)
-        return None if shown is None or (shown.passing and shown.registers.total_wh != to_wh) else shown.registers
+        if shown is None:
+            return None
+        total_wh, rates_wh = shown.registers.total_wh, shown.registers.rates_wh
+        differs = None not in (rates_wh, charged.rates_wh) and rates_wh != charged.rates_wh
+        return None if shown.passing and (total_wh != charged.total_wh or differs) else shown.registers
 
     def _one(self, booked: BookedLine) -> BillLine:
         line = booked.line
@@ -109,7 +133,7 @@ class Replay:
         end = _end(booked.line)
         if (cut := self.cuts[booked.batch_seq].get(end.at)) is not None:
             return cut, "split"
-        read = self._read(end.at, end.total_wh)
+        read = self._read(end.at, end)
         return (Registers(end.at, -1, None), "") if read is None else (read, self.known[end.at].source)
 
     def _derive(
@@ -140,10 +164,10 @@ class Replay:
         )  # fmt: skip
 
 
-def _stood_at(own: Sequence[BookedLine], at: int) -> int | None:
-    """Up to where one batch had charged at an instant; a part of nothing has no line."""
-    ended = [one.line.to_wh for one in own if (one.line.event_to or 0) <= at]
-    return ended[-1] if ended else own[0].line.from_wh
+def _stood_at(own: Sequence[BookedLine], at: int) -> Registers:
+    """Up to where a charge had come at an instant; a part of nothing has no line."""
+    ended = [one.line for one in own if (one.line.event_to or 0) <= at]
+    return _end(ended[-1]) if ended else _start(own[0].line)
 
 
 def _start(line: Line) -> Registers:

@@ -6,6 +6,7 @@ Only reads. Nothing is taken from what was booked but which lines there are and 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from sqlalchemy import Connection
 
@@ -138,7 +139,11 @@ def _follow(
     elif installed is not None:
         was = Registers(installed.installed_at, installed.start_wh, None)
         tier = _carried(installed)
-    ends = {one.batch_seq: one.line for one in lines}.values()
+    ends = [
+        one.line
+        for one, after in pairwise(lines)
+        if (one.batch_seq, one.line.event_to) != (after.batch_seq, after.line.event_from)
+    ] + [one.line for one in lines[-1:]]
     instants = [at for one in lines for at in (one.line.event_from or 0, one.line.event_to or 0)]
     known = kept.registers_at(connection, estate_id, installation[0], instants)
     beyond = {

@@ -26,6 +26,7 @@ from tests.server.test_billing import MIDNIGHT_NOV
 from tests.server.test_billing_orders import shanghai, use
 from tests.server.test_exchanges import NEW, change_ratio, new_reading
 from tests.server.test_exchanges import replace as replace_meter
+from tests.server.test_voiding import take_back
 
 DAY = 24 * HOUR
 LEVIED = {**SINGLE, "versions": [SINGLE["versions"][0] | {"levies": "0.00866875"}]}
@@ -84,6 +85,17 @@ def test_a_reading_that_came_after_the_charge_over_its_boundary_changes_no_bill(
     with begin_writing(month) as connection, connection.begin():
         connection.execute(update(readings).where(readings.c.verdict == "filled").values(verdict="accepted"))
     assert told(month, "H0001:5").differences, "what was known then decides"
+
+
+def test_what_is_charged_again_over_several_readings_is_cut_between_those_around_the_boundary(engine, writer):
+    plant(writer, [household(1)], tariffs=(LEVIED, BY_RATES))
+    for at_s, wh in ((HOUR, 100), (2 * HOUR, 300), (MIDNIGHT_NOV - HOUR, 400), (MIDNIGHT_NOV + 2 * HOUR, 510)):
+        read(writer, reading(1, at_s, 1_000_000 + wh))
+        charge(writer, at_s)
+    take_back(writer, HOUR)
+    assert [one.derived.energy_wh for one in agreed(engine, "H0001:2026-11").lines if one.derived] == [110 - 37]
+    agreed(engine, "H0001:2026-10")
+    agrees(engine)
 
 
 def test_a_fen_is_told_as_a_fen():
