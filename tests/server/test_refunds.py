@@ -95,20 +95,20 @@ def test_what_is_consumed_goes_back_only_with_a_second_person(office):
     office.wait(20_000)
     office.read(1, 50_000)
     with pytest.raises(Refused, match=r"a second person must agree: only 20\d\d fen are not consumed"):
-        office.order(payment_id, 3000)
+        office.order(payment_id, 2400)
     assert office.balance(1) == PAID_FEN
-    refund_no, approval_id = office.ask(payment_id, 3000)
+    refund_no, approval_id = office.ask(payment_id, 2400)
     assert refund_no == ""
     left_fen = office.balance(1)
-    assert left_fen < 3000, "what was used until the last reading is charged before it is judged"
+    assert left_fen < 2400, "what was used until the last reading is charged before it is judged"
     [row] = office.rows(schema.approval)
     with pytest.raises(Refused, match="second person"):
         office.do(approvals.approve, approval_id, row["payload_sha256"], actor="zhou")
     office.do(approvals.approve, approval_id, row["payload_sha256"], actor="wang")
     [found] = office.rows(schema.refund)
-    assert (found["actor"], found["approved_by"], found["amount_fen"]) == ("zhou", "wang", 3000)
-    assert office.ask(payment_id, 3000) == (found["refund_no"], ""), "a repeat is the same refund, and asks nobody"
-    assert office.balance(1) == left_fen - 3000
+    assert (found["actor"], found["approved_by"], found["amount_fen"]) == ("zhou", "wang", 2400)
+    assert office.ask(payment_id, 2400) == (found["refund_no"], ""), "a repeat is the same refund, and asks nobody"
+    assert office.balance(1) == left_fen - 2400
     office.agrees()
 
 
