@@ -84,7 +84,7 @@ def _run(argv: Sequence[str] | None) -> int:
         print(f"estate645 {arguments.command}: {missing} is missing; run: {INSTALL}", file=sys.stderr)
         return 2
     if rest:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        _usage_of(parser, arguments.command).error(f"unrecognized arguments: {' '.join(rest)}")
     from server.errors import EstateError
 
     try:
@@ -97,6 +97,13 @@ def _run(argv: Sequence[str] | None) -> int:
             raise
         print(f"estate645 {arguments.command}: {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
+
+
+def _usage_of(parser: argparse.ArgumentParser, command: str) -> argparse.ArgumentParser:
+    """The parser that knows which arguments the command takes."""
+    [subparsers] = [one for one in parser._actions if isinstance(one, argparse._SubParsersAction)]
+    found: argparse.ArgumentParser = subparsers.choices[command]
+    return found
 
 
 def _said(error: Exception, arguments: argparse.Namespace) -> str:

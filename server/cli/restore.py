@@ -6,9 +6,6 @@ copy of it is brought to today's tables, the file itself stays as it is.
 
 import argparse
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +21,7 @@ from server.errors import StorageUnavailable
 from server.flows.verification import verify
 from server.keyring import Keyring, key_path, looked_at
 from server.store.condition import condition
-from server.store.copying import copy_in, whole_file
+from server.store.copying import copy_in, own_room, whole_file
 from server.store.engine import open_engine, reader, unavailable, upgrade
 from server.store.estates import list_estates
 from server.store.passwords import stored_passwords
@@ -81,19 +78,12 @@ def run(arguments: argparse.Namespace) -> int:
         with whole_file(target) as part:
             _ready(arguments, part, keyring)
     else:
-        with _room() as part:
+        with own_room() as part:
             _ready(arguments, part, keyring)
             _into_server(part, url)
     where = make_url(url).render_as_string(hide_password=True)
     print(told(DONE, lang, file=arguments.file, where=where))
     return 0
-
-
-@contextmanager
-def _room() -> Iterator[Path]:
-    """A file of our own for a copy, readable by nobody else."""
-    with tempfile.TemporaryDirectory(prefix="estate645-restore-") as folder:
-        yield Path(folder) / "copy.db"
 
 
 def _ready(arguments: argparse.Namespace, part: Path, keyring: Keyring) -> None:

@@ -27,6 +27,7 @@ def add_parser(subparsers: Any) -> None:
     """Describe the command."""
     parser = subparsers.add_parser("serve", help="run the head-end", description=__doc__)
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings (TOML)")
+    parser.add_argument("--database", metavar="URL", help="database to serve, instead of the configured one")
     parser.add_argument("--host", help="address to listen on, instead of the configured one")
     parser.add_argument("--port", type=int, help="port to listen on, instead of the configured one; 0: a free one")
     parser.add_argument(
@@ -103,6 +104,8 @@ def _nothing() -> None:
 
 
 def _with_options(config: Config, arguments: argparse.Namespace) -> Config:
+    if arguments.database:
+        config = replace(config, database_url=arguments.database)
     if arguments.host:
         config = replace(config, host=arguments.host)
     if arguments.port is not None:

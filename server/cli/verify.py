@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import DBAPIError
 
+from server.cli.languages import mark, wrong
 from server.clock import Clock
 from server.config import load
 from server.domain.archive import ArchiveFile
@@ -28,11 +29,22 @@ from server.flows.verification import verify
 from server.jobs.heads import heads_in
 from server.pay.signing import load_public_key
 from server.store.archive_file import about_of, sha256_of
+from server.store.condition import revisions
 from server.store.engine import open_engine, reader, unavailable
 from server.store.estates import list_estates
 from server.store.reading_file import SUFFIX as READINGS
 from server.store.reading_file import about_of as about_readings
 
+_ = mark
+NO_TABLES = _("%(where)s has no tables of estate645; name another database, or make them with estate645 import")
+OLDER = _(
+    "%(where)s is of revision %(old)s, and this release works with %(new)s; back it up, then run estate645 migrate "
+    "(estate645 serve does that by itself where it owns the tables)"
+)
+NEWER = _(
+    "%(where)s was written by a newer release (revision %(old)s, this one knows %(new)s); "
+    "use that release or a later one"
+)
 DEMO = Path(".demo/estate645.db")
 NOT_WHOLE = 3  # the exit code when nothing is wrong in what was at hand, and that was not all
 SHOWN_MAX = 50
@@ -122,18 +134,34 @@ def database_of(arguments: argparse.Namespace) -> str:
 
 
 @contextmanager
-def existing(url: str) -> Iterator[Engine]:
-    """An engine on a database that exists; ConfigError when there is no file, StorageUnavailable when none answers."""
+def existing(url: str, *, of_any_revision: bool = False) -> Iterator[Engine]:
+    """An engine on a database that exists; ConfigError when there is no file, StorageUnavailable when none answers.
+
+    ConfigError too when its tables are not those of this release, unless they may be `of_any_revision`.
+    """
     engine = open_engine(url)
     path = make_url(url).database
     if engine.dialect.name == "sqlite" and not Path(path or "").is_file():
         raise ConfigError(f"there is no database {path}; run `estate645 demo` or name one with --database URL")
     try:
+        if not of_any_revision:
+            refuse_other_revisions(engine)
         yield engine
     except DBAPIError as error:
         raise StorageUnavailable(str(unavailable(engine, error))) from error
     finally:
         engine.dispose()
+
+
+def refuse_other_revisions(engine: Engine) -> None:
+    """ConfigError that says what to do with tables of an older or a newer release, and with none."""
+    with reader(engine) as connection:
+        old, new = revisions(connection)
+    where = engine.url.render_as_string(hide_password=True)
+    if old is None:
+        raise wrong(NO_TABLES, where=where)
+    if old != new:
+        raise wrong(OLDER if old < str(new) else NEWER, where=where, old=old, new=new)
 
 
 def check(

@@ -14,10 +14,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection
 
 from server.cli.outputs import refuse_unwritable
+from server.cli.verify import existing
 from server.config import load
 from server.domain.anomalies import (
     BACKWARDS,
@@ -30,9 +30,9 @@ from server.domain.anomalies import (
     SILENT,
     STUCK,
 )
-from server.errors import ConfigError, StorageUnavailable
+from server.errors import ConfigError
 from server.store import view as kept
-from server.store.engine import open_engine, reader, unavailable
+from server.store.engine import reader
 from server.store.estates import list_estates
 
 CLASSES = {
@@ -86,20 +86,11 @@ def rows(
     url: str, from_s: int | None = None, until_s: int | None = None, tolerance_s: int = TOLERANCE_S
 ) -> Iterator[dict[str, Any]]:
     """The view of the estate of a database; ConfigError without one, StorageUnavailable for no database."""
-    engine = open_engine(url)
-    path = make_url(url).database
-    if engine.dialect.name == "sqlite" and not Path(path or "").is_file():
-        raise ConfigError(f"there is no database {path}; name another one with --database URL")
-    try:
-        with reader(engine) as connection:
-            estates = list_estates(connection)
-            if not estates:
-                raise ConfigError("the database holds no estate, so there is nothing to export")
-            yield from _view(connection, estates[0]["estate_id"], from_s, until_s, tolerance_s)
-    except DBAPIError as error:
-        raise StorageUnavailable(str(unavailable(engine, error))) from error
-    finally:
-        engine.dispose()
+    with existing(url) as engine, reader(engine) as connection:
+        estates = list_estates(connection)
+        if not estates:
+            raise ConfigError("the database holds no estate, so there is nothing to export")
+        yield from _view(connection, estates[0]["estate_id"], from_s, until_s, tolerance_s)
 
 
 def _view(

@@ -16,19 +16,19 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
-from sqlalchemy import Connection, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection
 
 from server.cli.languages import LANGUAGES, Word, said
 from server.cli.languages import mark as _
 from server.cli.languages import told as say
+from server.cli.verify import existing
 from server.config import load
 from server.domain.evidence import Replay, replay
-from server.errors import ConfigError, NotFound, StorageUnavailable
+from server.errors import NotFound
 from server.store import supply as kept
 from server.store.books import against_books
 from server.store.direct import Row
-from server.store.engine import open_engine, reader, unavailable
+from server.store.engine import reader
 from server.store.estates import get_estate, list_estates
 from server.store.household import RelayWish, relay_history
 from server.store.meters import get_meter
@@ -94,19 +94,10 @@ def look_up(url: str, wish: str) -> Told:
     meter_id, _, number = wish.partition(":")
     if number and not number.isdecimal():
         raise NotFound(f"{wish!r} names no command; write METER:GEN, such as 000023111202:3")
-    engine = open_engine(url)
-    path = make_url(url).database
-    if engine.dialect.name == "sqlite" and not Path(path or "").is_file():
-        raise ConfigError(f"there is no database {path}; name one with --database URL or --config FILE")
-    try:
-        with reader(engine) as connection:
-            for site in list_estates(connection):
-                if kept.get_supply(connection, site["estate_id"], meter_id) is not None:
-                    return told_of(connection, site["estate_id"], meter_id, int(number) if number else None)
-    except DBAPIError as error:
-        raise StorageUnavailable(str(unavailable(engine, error))) from error
-    finally:
-        engine.dispose()
+    with existing(url) as engine, reader(engine) as connection:
+        for site in list_estates(connection):
+            if kept.get_supply(connection, site["estate_id"], meter_id) is not None:
+                return told_of(connection, site["estate_id"], meter_id, int(number) if number else None)
     raise NotFound(f"no estate of this database has a household meter {meter_id!r}")
 
 

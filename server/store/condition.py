@@ -23,14 +23,19 @@ class Condition:
 
 def condition(connection: Connection) -> Condition:
     """The condition of the database behind a reader's connection; its tables are asked only where they are there."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    newest_revision = ScriptDirectory.from_config(config).get_current_head()
-    revision = MigrationContext.configure(connection).get_current_revision()
+    revision, newest_revision = revisions(connection)
     journal = ""
     if connection.dialect.name == "sqlite":
         journal = str(connection.execute(text("PRAGMA journal_mode")).scalar_one())
     return Condition(revision, newest_revision, journal, _newest_ms(connection) if revision else None)
+
+
+def revisions(connection: Connection) -> tuple[str | None, str | None]:
+    """Of the database, None without tables of ours, and the newest that this release knows."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    newest = ScriptDirectory.from_config(config).get_current_head()
+    return MigrationContext.configure(connection).get_current_revision(), newest
 
 
 def _newest_ms(connection: Connection) -> int | None:

@@ -6,6 +6,7 @@ and a backup is itself a database that `verify` can check.
 """
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,13 @@ def whole_file(path: Path) -> Iterator[Path]:
     finally:
         for left in (part, part.with_name(f"{part.name}-wal"), part.with_name(f"{part.name}-shm")):
             left.unlink(missing_ok=True)
+
+
+@contextmanager
+def own_room() -> Iterator[Path]:
+    """A file of our own for a copy, readable by nobody else."""
+    with tempfile.TemporaryDirectory(prefix="estate645-copy-") as folder:
+        yield Path(folder) / "copy.db"
 
 
 def _sync(path: Path) -> None:
@@ -103,8 +111,8 @@ def _same_revision(source: Connection, target: Connection) -> None:
     revisions = [one.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() for one in (source, target)]
     if revisions[0] != revisions[1]:
         raise ConfigError(
-            f"the database is of revision {revisions[0]}, this program writes {revisions[1]}; "
-            "start the server once with this program, then try again"
+            f"the database is of revision {revisions[0]}, this program writes {revisions[1]}; use the release that "
+            "wrote it, or bring it to this one first: estate645 migrate"
         )
 
 

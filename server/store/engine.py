@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 import pysqlite3
 from alembic import command
 from alembic.config import Config as AlembicConfig
+from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
@@ -208,6 +209,7 @@ def begin_writing(engine: Engine) -> Connection:
 def upgrade(engine: Engine, revision: str = "head") -> None:
     """Bring the schema to the newest migration, or to an older one; StorageUnavailable when it cannot be written.
 
+    ConfigError for a database that a newer release has written.
     One transaction: whoever is killed in it leaves the schema and every row as they were.
     """
     config = AlembicConfig()
@@ -217,6 +219,11 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
             config.attributes["connection"] = connection
             with connection.begin():
                 command.upgrade(config, revision)
+    except CommandError as error:
+        where = engine.url.render_as_string(hide_password=True)
+        raise ConfigError(
+            f"database {where} was written by a newer release ({error}); use that release or a later one"
+        ) from error
     except DBAPIError as error:
         if is_forbidden(error):
             where = engine.url.render_as_string(hide_password=True)

@@ -25,7 +25,7 @@ from tests.server.upgrade.test_upgrade import columns_of, figures, kept, lived
 @pytest.fixture(autouse=True)
 def only_these_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     """The other commands need not be loaded."""
-    monkeypatch.setattr(__main__, "COMMANDS", ("backup", "restore", "migrate"))
+    monkeypatch.setattr(__main__, "COMMANDS", ("backup", "restore", "migrate", "verify"))
     monkeypatch.delenv("DATABASE_URL", raising=False)
 
 
@@ -52,9 +52,12 @@ def test_a_backup_of_an_older_release_comes_back_as_todays_and_stays_as_it_is(
     into: str, tmp_path: Path, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "old.backup"
-    engine = lived(f"sqlite:///{file}", "0010")
+    engine = lived(f"sqlite:///{tmp_path / 'old.db'}", "0010")
     columns = columns_of(engine)
     before = figures(engine, columns)
+    assert main(["verify", "--database", str(engine.url)]) == 2
+    assert "is of revision 0010, and this release works with" in capsys.readouterr().err
+    assert main(["backup", str(file), "--database", str(engine.url)]) == 0
     engine.dispose()
     bytes_before = file.read_bytes()
     target = f"sqlite:///{tmp_path / 'new.db'}"
@@ -85,6 +88,16 @@ def test_what_this_release_cannot_read_is_refused(
         assert main(["restore", str(backup), "--database", target, "--lang", lang]) == 2
         assert text in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("none")] == []
+
+
+def test_a_database_of_a_newer_release_is_left_alone(
+    backup: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed(backup, "UPDATE alembic_version SET version_num = '9999'")
+    for command in (["migrate"], ["verify"], ["backup", str(tmp_path / "none.backup")]):
+        assert main([*command, "--database", f"sqlite:///{backup}"]) == 2
+        assert "was written by a newer release" in capsys.readouterr().err
+    assert not list(tmp_path.glob("none*"))
 
 
 def test_what_is_no_database_or_is_in_the_way_is_refused(
