@@ -244,12 +244,16 @@ class MeterChain:
         return step_wh, plausible_wh(max(0, span_s), self.meter.max_power_w)
 
     def take_back(
-        self, found: Findings, line: Line, batch_seq: int, calendars: Mapping[str, TariffCalendar]
+        self, found: Findings, line: Line, batch_seq: int, calendars: Mapping[str, TariffCalendar], *, on: bool = False
     ) -> None:  # fmt: skip
-        """Follow a line that mirrors the newest charge that still stands: all of it, and nothing else."""
+        """Follow a line that mirrors the newest charge that still stands: all of it, and nothing else.
+
+        Where it goes `on` taking back, the charge before may have ended sooner: time without energy has no line.
+        """
         subject = f"meter {self.meter.meter_id}, batch {batch_seq} line {line.line_no}"
         found.expect(3, subject, "from_wh", line.from_wh, self.total_wh)
-        found.expect(3, subject, "end of what is taken back", line.event_to, self.at)
+        if not on or (line.event_to or 0) > self.at:
+            found.expect(3, subject, "end of what is taken back", line.event_to, self.at)
         if self.rates is not None and line.from_rates_wh is not None:
             found.expect(3, subject, "from_rates_wh", line.from_rates_wh, self.rates)
         terms = self._terms(found, subject, line, calendars)

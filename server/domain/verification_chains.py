@@ -299,7 +299,8 @@ class MeterBooks:
             chain.order_start, chain.settled_wh = self._settled.get(number, (0, NO_RATES))
             batch_seq, line = int(lines["batch_seq"][row]), lines.line(row)
             if batch_seq in self._mirrored:
-                chain.take_back(self.found, line, batch_seq, self.calendars)
+                on = place > 0 and meter[place - 1] == number and lines["batch_seq"][order[place - 1]] == batch_seq
+                chain.take_back(self.found, line, batch_seq, self.calendars, on=bool(on))
                 self._owed.get(number, set()).discard(line.event_to or 0)
             else:
                 step_wh, most_wh = chain.step_of(line)

@@ -12,7 +12,7 @@ from core.units import post_charge
 from server.domain.billing import TierState
 from server.domain.ledger import Line
 from server.domain.readings import Rates
-from server.domain.registers import NO_RATES, rates_from, step_wh
+from server.domain.registers import NO_RATES, Registers, rates_from, step_wh
 from server.domain.tariff_calendar import TariffCalendar
 
 ALONE_MAX_FEN = 5000  # counter-posting more than that takes a second person
@@ -48,12 +48,17 @@ def standing(lines: Sequence[tuple[Line, bool]]) -> list[Line]:
     return found
 
 
-def lines_to_void(charges: Sequence[Line], read_at: int, true_at: Collection[int]) -> list[Line]:
+def lines_to_void(
+    charges: Sequence[Line], read_at: int, true_at: Collection[int], *, stands: bool = False
+) -> list[Line]:  # fmt: skip
     """The newest charges down to what the reading at `read_at` decided, newest first; none where it decided nothing.
 
     `true_at` are the instants of other readings that count, and of the installation: only there a cursor can stand.
+    Where it `stands` at the reading, its last part may have had no line, for want of energy, and the newest line end at
+    an estimate.
     """
-    if not any(line.event_to == read_at for line in charges):
+    estimated = stands and bool(charges) and charges[0].event_to not in true_at
+    if not estimated and not any(line.event_to == read_at for line in charges):
         return []
     taken: list[Line] = []
     for line in charges:
@@ -62,6 +67,36 @@ def lines_to_void(charges: Sequence[Line], read_at: int, true_at: Collection[int
         if begun < read_at and begun in true_at:
             return taken
     raise CannotVoid("the charges before it reach back too far; correct the bill by hand instead")
+
+
+def back_to_idle(
+    at: Registers, now: TierState, newest: Line | None, calendar: TariffCalendar, ratio: int, *, is_first: bool
+) -> BackTo:
+    """The cursor at a true reading since which nothing was charged, for the register has not moved.
+
+    `newest` is the newest charge that stands, `is_first` whether the meter is its household's first: then its counters
+    began at zero. CannotVoid where they cannot be told, or another settlement period holds.
+    """
+    terms = calendar.terms_at(at.at)
+    if terms.order_start != now.order_start:
+        raise CannotVoid("it was charged in a settlement period that has ended; correct the bill by hand instead")
+    tier = TierState(terms.tier_period_start, now.wh, now.order_start, now.rates_wh)
+    if now.period_start != terms.tier_period_start:
+        same = newest is not None and newest.tier_period_start == terms.tier_period_start
+        if newest is None and not is_first:
+            raise CannotVoid("what its tiers had counted before is not known; correct the bill by hand instead")
+        tier.wh = _counted(newest, ratio) if newest is not None and same else 0
+    return BackTo(at.at, at.total_wh, at.rates_wh, tier)
+
+
+def _counted(line: Line, ratio: int) -> int:
+    """The tier counter after a charge, Wh."""
+    before, after = rates_from(line.from_rates_wh), rates_from(line.to_rates_wh)
+    if before is None or after is None:
+        moved_wh = step_wh(line.from_wh or 0, line.to_wh or 0)
+    else:
+        moved_wh = sum(map(step_wh, before, after))
+    return (line.tier_from_wh or 0) + moved_wh * ratio
 
 
 def mirror(line: Line, line_no: int, balance_fen: int, residue_nf: int, version: int) -> Line:

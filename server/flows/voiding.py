@@ -19,7 +19,17 @@ from server.domain.billing import AccountState, Charging, Due, TierState
 from server.domain.ledger import REVENUE, Line, payload_sha256
 from server.domain.registers import Registers, rates_from, rates_text
 from server.domain.tariff_calendar import TariffCalendar
-from server.domain.voiding import ALONE_MAX_FEN, VOID, BackTo, CannotVoid, back_to, lines_to_void, mirror, standing
+from server.domain.voiding import (
+    ALONE_MAX_FEN,
+    VOID,
+    BackTo,
+    CannotVoid,
+    back_to,
+    back_to_idle,
+    lines_to_void,
+    mirror,
+    standing,
+)
 from server.errors import Conflict, NotFound, Refused
 from server.flows.billing import Charges, book_charges, calendars_of, plan_due
 from server.flows.ledger import apply_balances, level_of
@@ -104,9 +114,13 @@ def plan_of(
     others = kept.counted_from(connection, estate_id, meter_id, meter.installed_at)
     true_at = (others.keys() | {meter.installed_at}) - {read_at}
     try:
-        taken = lines_to_void(charges, read_at, true_at)
+        stands = _stands_at(connection, estate_id, meter_id, read_at)
+        taken = lines_to_void(charges, read_at, true_at, stands=stands)
         _not_rerated(connection, estate_id, taken)
         back = _back_to(connection, estate_id, meter, taken, others) if taken else None
+        if stands and not taken:
+            before = [one for at, one in others.items() if at < read_at]
+            back = _back_idle(connection, estate_id, meter, before, charges[0] if charges else None)
     except CannotVoid as error:
         raise Refused(str(error)) from error
     return Plan(row, meter, tuple(taken), back)
@@ -124,6 +138,32 @@ def _not_rerated(connection: Connection, estate_id: str, taken: Sequence[Line]) 
         own = (line for line in taken if line.tariff_id == one.tariff_id)
         if any((line.event_to or 0) > one.from_at and (line.event_from or 0) < one.until_at for line in own):
             raise CannotVoid("it was charged again by corrections since; correct the bill by hand instead")
+
+
+def _stands_at(connection: Connection, estate_id: str, meter_id: str, read_at: int) -> bool:
+    """Whether the cursor stands at this reading."""
+    cursor = cursor_of(connection, estate_id, meter_id)
+    return cursor is not None and cursor["read_at"] == read_at
+
+
+def _back_idle(
+    connection: Connection, estate_id: str, meter: MeterRow, before: Sequence[Registers], newest: Line | None
+) -> BackTo:
+    """Where the cursor stood while nothing was used: at the last of the true readings `before`, or at the start."""
+    cursor = cursor_of(connection, estate_id, meter.meter_id)
+    tariff_id = get_account(connection, estate_id, meter.account_id or "")["tariff_id"]
+    calendars = {key: TariffCalendar(value) for key, value in load_tariffs(connection, estate_id).items()}
+    if cursor is None or tariff_id not in calendars:
+        raise CannotVoid("the meter has no cursor or its household no tariff")
+    starts = rates_of([getattr(meter, f"start_rate{number}_wh") for number in range(1, 5)])
+    at = before[-1] if before else Registers(meter.installed_at, meter.start_wh, starts)
+    if at.total_wh != cursor["total_wh"]:
+        raise CannotVoid("the charges before it reach back too far; correct the bill by hand instead")
+    now = TierState(
+        cursor["tier_period_start"], cursor["tier_period_wh"], cursor["order_start"],
+        rates_from(cursor["order_rates_wh"]),
+    )  # fmt: skip
+    return back_to_idle(at, now, newest, calendars[tariff_id], meter.ratio, is_first=meter.install_no == 1)
 
 
 def _back_to(
@@ -165,7 +205,9 @@ def take_back(
     if plan.back is not None:
         account_id = plan.meter.account_id or ""
         before_fen = get_account(unit.connection, estate_id, account_id)["balance_fen"]
-        _counter_post(unit, estate_id, plan, plan.back, actor, reason.strip(), now)
+        if plan.taken:
+            _counter_post(unit, estate_id, plan, actor, reason.strip(), now)
+        _set_cursor_back(unit.connection, estate_id, plan.meter.meter_id, plan.back)
         _charge_again(unit, estate_id, plan, plan.back, now)
         on_balances(unit, estate_id, [account_id], now)
         after_fen = get_account(unit.connection, estate_id, account_id)["balance_fen"]
@@ -176,10 +218,8 @@ def take_back(
     return int(after_fen - before_fen)
 
 
-def _counter_post(
-    unit: Unit, estate_id: str, plan: Plan, back: BackTo, actor: str, reason: str, now: "Now"
-) -> None:  # fmt: skip
-    """The mirror of every charge that goes, against revenue, and the cursor back to where they began."""
+def _counter_post(unit: Unit, estate_id: str, plan: Plan, actor: str, reason: str, now: "Now") -> None:
+    """The mirror of every charge that goes, against revenue."""
     connection, account_id = unit.connection, plan.meter.account_id or ""
     rows = journal.accounts_by_id(connection, estate_id, [account_id, REVENUE])
     own, revenue = rows[account_id], rows[REVENUE]
@@ -206,9 +246,13 @@ def _counter_post(
     levels = {account_id: min(own["level"], level_of(own, balance_fen)), REVENUE: 0}
     apply_balances(bundle, estate_id, lines[-2:], versions, levels)
     bundle.send(connection)
-    rates = back.rates_wh or (None,) * 4
+
+
+def _set_cursor_back(connection: Connection, estate_id: str, meter_id: str, back: BackTo) -> None:
+    cursor = cursor_of(connection, estate_id, meter_id)
+    rates, seq = back.rates_wh or (None,) * 4, 0 if cursor is None else cursor["seq"]
     if not kept.set_back_cursor(
-        connection, estate_id, plan.meter.meter_id, seq, read_at=back.at, total_wh=back.total_wh,
+        connection, estate_id, meter_id, seq, read_at=back.at, total_wh=back.total_wh,
         **{f"rate{number}_wh": value for number, value in enumerate(rates, 1)},
         tier_period_start=back.tier.period_start, tier_period_wh=back.tier.wh, order_start=back.tier.order_start,
         order_rates_wh=rates_text(back.tier.rates_wh),

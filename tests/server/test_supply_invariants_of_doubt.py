@@ -8,12 +8,15 @@ import json
 import pytest
 
 from server import app
+from server.collect.work import Clocks
 from server.config import Config
 from server.domain import supply as rules
 from server.errors import Conflict, Refused, StorageUnavailable
 from server.flows import approvals, breaker, relays
+from server.jobs.anomalies import AnomalyJob
 from server.jobs.clock_guard import ClockGuard
-from server.jobs.collecting import FlowOrders
+from server.jobs.clock_watch import ClockWatch
+from server.jobs.collecting import FlowOrders, FlowSink
 from server.jobs.ticks import BillingTick
 from server.store import approvals as approval_rows
 from server.store import schema
@@ -221,7 +224,7 @@ def test_invariant_22_billing_and_collector_share_one_guard(stage, sqlite_engine
 
         return build
 
-    for part in (BillingTick, FlowOrders):
+    for part in (BillingTick, FlowOrders, FlowSink, Clocks, ClockWatch, AnomalyJob):
         monkeypatch.setattr(app, part.__name__, noting(part))
     url = sqlite_engine.url.render_as_string(hide_password=False)
     sqlite_engine.dispose()
@@ -230,5 +233,17 @@ def test_invariant_22_billing_and_collector_share_one_guard(stage, sqlite_engine
         assert given["FlowOrders"]["clock_sane"]()
         given["BillingTick"]["guard"].distrust("the test says so")
         assert not given["FlowOrders"]["clock_sane"]()
+        assert given["ClockWatch"]["guard"] is given["BillingTick"]["guard"]
+        assert given["FlowSink"]["may_time"]()
+        assert given["AnomalyJob"]["may_time"]()
+        monkeypatch.setattr(given["ClockWatch"]["guard"], "_synchronised", lambda: None)
+        for number in range(3):  # the meters' clocks reach the guard, and it the readings
+            given["Clocks"]["heard"](f"{number:012d}", -365 * 86_400)
+        assert not given["FlowSink"]["may_time"]()
+        assert not given["AnomalyJob"]["may_time"]()
+        asked = []
+        monkeypatch.setattr(application.collector, "ask_clocks", lambda: asked.append(1))
+        given["ClockWatch"]["ask_clocks"]()
+        assert asked == [1]
     finally:
         application.stop()

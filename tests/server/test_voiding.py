@@ -354,7 +354,7 @@ def test_verify_without_the_mirrors_of_a_chain_disagrees(engine: Engine, writer:
     play(writer, 1, FLAT)
     take_back(writer, 3 * HOUR)
     agrees(engine)
-    monkeypatch.setattr(MeterChain, "take_back", lambda *_args: None)
+    monkeypatch.setattr(MeterChain, "take_back", lambda *_args, **_more: None)
     assert report(engine).mismatches == ()  # the arrays go on from what a line says
     monkeypatch.setattr("server.flows.verification.VOID", "none")
     assert report(engine).mismatches != ()
