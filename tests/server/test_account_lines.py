@@ -26,6 +26,7 @@ from server.store import (
 from server.store.account_lines import BLOCK
 from server.store.engine import open_engine
 from server.store.schema import meter_live
+from tests.house.sources import ROOT
 from tests.server.estates import ESTATE, START_S, account_id, meter_id, plant
 from tests.server.web.recorded import Recorder
 
@@ -164,6 +165,13 @@ def test_no_line_of_another_account_is_looked_at_and_the_newest_are_not_sorted(d
         assert [step for step in found if "SCAN" in step or step.endswith("(estate_id=?)")] == [], name
         assert name not in ORDERED or not any("FOR ORDER BY" in step for step in steps), (name, steps)
     engine.dispose()
+
+
+def test_nobody_else_asks_for_the_lines_of_an_account():
+    named = re.compile(r"\bline\.c\.account_id(?: ==|\.in_)")
+    found = {path.name: len(named.findall(path.read_text("utf-8"))) for path in (ROOT / "server").rglob("*.py")}
+    found = {name: count for name, count in found.items() if count and name != "account_lines.py"}
+    assert found == {"books.py": 1, "statements.py": 2}, "these name the batch, too; SQLite has no index by account"
 
 
 HOUSEHOLDS = """
