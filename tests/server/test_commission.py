@@ -82,7 +82,7 @@ def test_a_meter_in_use_is_not_cut_even_if_it_is_named_and_confirmed(port, capsy
 def test_a_wrong_password_fails_the_trip_and_leaves_the_power_on(port, capsys):
     code, out = walk(capsys, port, "--spare-meter", SPARE, "--yes", "--json", "--wait-ms", 300)
     found = outcomes(json.loads(out), SPARE)
-    assert (code, found["trip"], found["close"]) == (1, "failed", "passed")
+    assert (code, found["trip"], found["close"], found["late_command"]) == (1, "failed", "open", "open")
 
 
 @pytest.mark.parametrize(("outcome", "hinted"), [("failed", True), ("passed", False)])

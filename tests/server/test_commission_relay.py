@@ -88,6 +88,16 @@ def test_a_relay_that_does_not_move_fails(monkeypatch):
     assert "did not move" in found["trip"][1]
 
 
+@pytest.mark.parametrize("habits", [{"relay_deaf": True}, {"deaf_to_trips": True}])
+def test_a_meter_that_opens_for_no_trip_proves_nothing_about_late_ones_and_closing(monkeypatch, habits):
+    found, meter, _ = walk(monkeypatch, **habits)
+    assert {name: outcome for name, (outcome, _) in found.items()} == {
+        "late_command": "open", "trip": "failed", "close": "open",
+    }  # fmt: skip
+    assert "in time" in found["late_command"][1]
+    assert meter.status3 == 0
+
+
 def test_the_power_is_given_back_when_something_breaks_in_between(monkeypatch):
     async def broken(self):
         await self._send("trip", 60)

@@ -50,11 +50,12 @@ class RelayChecks:
                 yield Proof(question, self._meter.meter_id, "open", *reason)
             return
         try:
-            yield await self._late()
-            yield await self._switch("trip", "trip")
+            late = await self._late()
+            trip = await self._switch("trip", "trip")
         finally:
             closing = await self._switch("close", "close")
-        yield closing
+        for proof in _as_far_as_shown(late, trip, closing):
+            yield proof
 
     async def _unfit(self) -> tuple[str, dict[str, int | str]] | None:
         """Why this meter is not touched, or None."""
@@ -128,6 +129,17 @@ class RelayChecks:
             await asyncio.sleep(LOOK_EVERY_S)
         text = _("the relay did not move; %(word)s; %(reason)s")
         return Proof(question, name, "failed", text, {"word": word, "reason": refusal or "-"})
+
+
+def _as_far_as_shown(late: Proof, trip: Proof, closing: Proof) -> tuple[Proof, Proof, Proof]:
+    """A meter that opens for no trip shows nothing by refusing a late one, nor by being closed at the end."""
+    if trip.outcome == "passed" or late.outcome == "failed":
+        return late, trip, closing
+    name = trip.subject
+    late = Proof(late.question, name, "open", _("refused, but so was a trip in time: this shows nothing"))
+    if closing.outcome == "passed":
+        closing = Proof(closing.question, name, "open", _("the relay had not opened, so this shows nothing"))
+    return late, trip, closing
 
 
 def _has_moved(action: Action, status3: int) -> bool:
