@@ -97,6 +97,7 @@ PATTERNS = tuple(
             r"(?P<name>\S+) has named neither an order nor a transaction, so it cannot be asked to send this back",
             _("the provider has named neither an order nor a transaction, so it cannot be asked to send this back"),
         ),
+        (r"no answer from (?P<name>.+) \((?P<error>\w+)\)", _("no answer from the payment service (%(error)s)")),
         (r"dtu://\S+: waiting for the DTU to dial in", _("waiting for the DTU")),
         (r"not sent: already (?P<rest>.+)", _("not sent, as it is so already: %(rest)s")),
         (r"not sent: (?P<rest>.+)", _("not sent: %(rest)s")),
@@ -206,7 +207,7 @@ PATTERNS = tuple(
             _("%(count)s of %(all)s households of wave %(wave)s have paid"),
         ),
         (r"only (?P<sum_fen>\d+) fen are not consumed", _("only %(sum_fen)s are not consumed")),
-        (r"more than (?P<sum_fen>\d+) fen", _("more than %(sum_fen)s")),
+        (r"more than (?P<sum_fen>\d+) fen(?: of one payment)?", _("more than %(sum_fen)s")),
         (
             r"nobody can be asked: (?P<provider>\S+) is not set up here",
             _("nobody can be asked: %(provider)s is not set up here"),

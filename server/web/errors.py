@@ -115,7 +115,8 @@ def answer(request: Request, status: int, detail: str, **extra: object) -> Respo
     if is_machine(path):
         return problem(status, detail, path=path, **extra)
     title = TITLES.get(status, "Something went wrong")
-    page = render(request, "error.html", status_code=status, status=status, title=title, detail=detail)
+    back = stepup.came_from(request) if request.method == "POST" else ""
+    page = render(request, "error.html", status_code=status, status=status, title=title, detail=detail, back=back)
     if status in (429, 503):
         page.headers["Retry-After"] = RETRY_AFTER_S
     return page
@@ -159,10 +160,12 @@ def _not_signed_in(request: Request) -> Response:
 
 def _wanted(request: Request) -> str:
     """The page to come back to: the one that was asked for, or that on which a form or a part of it stood."""
-    if request.method == "GET" and "hx-request" not in request.headers:
-        return request.url.path
-    stood = urlsplit(request.headers.get("hx-current-url") or request.headers.get("referer", ""))
-    return stood.path if stood.netloc == request.headers.get("host") and stood.path else "/"
+    asked = request.method == "GET" and "hx-request" not in request.headers
+    shown = request.headers.get("hx-current-url") or request.headers.get("referer", "")
+    stood = urlsplit(str(request.url) if asked else shown)
+    if not stood.path or not (asked or stood.netloc == request.headers.get("host")):
+        return "/"
+    return stood.path + (f"?{stood.query}" if stood.query else "")
 
 
 def _http_error(request: Request, error: Exception) -> Response:

@@ -26,6 +26,7 @@ from server.web import formats, i18n, words
 from server.web.details import detail_said
 from server.web.folding import Folding
 from server.web.formats import Formats
+from server.web.refusal_words import refusal_said
 
 HERE = Path(__file__).parent
 DIST = HERE / "assets" / "dist"
@@ -173,6 +174,7 @@ def render(
         factor=state.clock.anchor.factor,
         f=f,
         detail_said=lambda detail: detail_said(detail, f, gettext),
+        refusal_said=lambda detail: refusal_said(detail, f, gettext),
         parts=PARTS,
         **context,
     )

@@ -44,7 +44,7 @@ SETTING_WORDS = {
 
 
 @router.get("/recharges")
-def recharges_page(request: Request, state: State, conn: Reader, who: Orderer) -> HTMLResponse:
+def recharges_page(request: Request, state: State, conn: Reader, who: Viewer) -> HTMLResponse:
     """What is on its way into meters first, then the newest, and the households whose meters keep the credit."""
     now = state.clock.now()
 
@@ -140,7 +140,7 @@ def figure_read(setting: Setting, text: str) -> int:
     try:
         return parse_price(text) if setting.is_price else parse_yuan(text)
     except ValueError as error:
-        raise Refused(f"{setting.name}: {text!r} cannot be read; write it like 12.34") from error
+        raise Refused(f"{SETTING_WORDS[setting.name]}: {text!r} cannot be read; write it like 12.34") from error
 
 
 def figure_typed(setting: Setting, value: int | None) -> str:

@@ -52,7 +52,7 @@ FIELDS = {  # rule: (label, example)
     "protect_holidays": (_("No cuts on holidays"), _("yes")),
     "protect_alerts": (_("No cuts under alerts"), _("yes")),
     "spread_s": (_("Spread after a protected time, minutes"), "30"),
-    "final_notice_s": (_("Final notice before a cut, minutes; 0: none"), "40"),
+    "final_notice_s": (_("Final notice before a cut, minutes"), _("40 · 0: none")),
     "keep_power": (_("Meter keeps the power on (only meters of DL/T 645-2007)"), _("protected")),
 }
 _YES_NO = {"yes": 1, "no": 0, "是": 1, "否": 0}
@@ -84,16 +84,16 @@ def _read(name: str, text: str) -> Any:
 
 
 def rules_in(form: FormData) -> dict[str, Any]:
-    """The rules that a form says; Refused naming the field that cannot be read."""
+    """The rules that a form says; Refused naming the field, as the page calls it, that cannot be read."""
     found: dict[str, Any] = {}
-    for name, (_label, example) in FIELDS.items():
+    for name, (label, example) in FIELDS.items():
         text = str(form.get(name, "")).strip()
         if not text:
             continue
         try:
             found[name] = _read(name, text)
         except (ValueError, KeyError) as error:
-            raise Refused(f"{name}: {text!r} cannot be read; write it like {example}") from error
+            raise Refused(f"{label}: {text!r} cannot be read; write it like {example}") from error
     return found
 
 

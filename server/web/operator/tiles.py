@@ -14,6 +14,7 @@ from server.web.formats import whole_yuan, yuan
 
 STATES = ("normal", "low", "vlow", "over", "cut", "allow", "lost", "keep", "case")
 COLUMNS_MAX = 16
+FIGURE_MAX = 6  # so many characters fit on a tile; the label has every digit
 AGES = (("fresh", 0, 1), ("late", 1, 2), ("later", 2, 4), ("stale", 4, None))  # in reading cycles
 AGE_TONES = {"fresh": "f1", "late": "f1s", "later": "f3", "stale": "fo"}
 
@@ -83,13 +84,18 @@ def flags_of(row: HouseholdRow, case_rooms: Collection[str]) -> tuple[str, ...]:
     return tuple(name for name, on in (("keep", row.protected), ("case", row.room_id in case_rooms)) if on)
 
 
+def fitting(figure: str) -> str:
+    """A figure as a tile shows it: one that is too long begins, and is seen to go on."""
+    return figure if len(figure) <= FIGURE_MAX else f"{figure[: FIGURE_MAX - 2]}…"
+
+
 def tile_of(
     row: HouseholdRow, state: str, flags: tuple[str, ...], words: Mapping[str, str], *, first: bool = False
 ) -> Tile:
     """The tile of a household; its accessible name is room, state, balance, flags."""
     comma = words.get("comma", ", ")
     said = [row.room_id, words[state], yuan(row.balance_fen), *(words[flag] for flag in flags)]
-    figure = whole_yuan(row.balance_fen)
+    figure = fitting(whole_yuan(row.balance_fen))
     version = f"{state}:{figure}:{row.balance_fen}:{'+'.join(flags)}"
     return Tile(row.account_id, row.room_id, row.door, state, flags, figure, comma.join(said), version, first)
 

@@ -32,7 +32,8 @@ from server.web.principal import Principal
 router = APIRouter(include_in_schema=False)
 STRIP_ORDER = ("normal", "low", "vlow", "over", "cut", "allow", "lost")
 AXIS_S = 30  # the scale of pay-to-power: its goal
-AXIS_WIDTH = 700
+PERMILLE = 1000
+HALF = PERMILLE // 2
 DAY_S = 86_400
 HOURS = 24
 STEPS = 32  # of the newest commands; one has up to four
@@ -45,11 +46,21 @@ class PayToPower:
     count: int
     p50_ms: int
     p95_ms: int
-    dots: tuple[int, ...]
+    dots: tuple[str, ...]
 
-    def at(self, ms: int) -> int:
-        """Where a time stands on the axis; beyond its end it stands at the end."""
-        return min(AXIS_WIDTH, ms * AXIS_WIDTH // (AXIS_S * 1000))
+    def at(self, ms: int) -> str:
+        """Where a time stands on the axis, of its length: 12.3%; beyond its end it stands at the end."""
+        place = permille(ms)
+        return f"{place // 10}.{place % 10}%"
+
+    def anchor(self, ms: int) -> str:
+        """On which side of its mark the word of a time has room."""
+        return "end" if permille(ms) > HALF else "start"
+
+
+def permille(ms: int) -> int:
+    """The part of the axis that lies before a time."""
+    return min(PERMILLE, ms * PERMILLE // (AXIS_S * 1000))
 
 
 def pay_to_power(times_ms: list[int]) -> PayToPower | None:
@@ -178,7 +189,6 @@ def today(
         strip=strip(counts, STRIP_ORDER),
         power=pay_to_power(paid),
         button=pay_to_power(statistics.button_ms(conn, who.estate_id, since - DAY_S)),
-        axis_width=AXIS_WIDTH,
         queue=queue,
         clock=clock_of(conn, who.estate_id, pages.formats_of(request, estate)),
         held=held_of(request).at(conn, who.estate_id, now.machine_ms),

@@ -60,14 +60,20 @@ def test_one_sale_sent_twice_is_credited_once(visit, demo):
     assert demo.topups("H30101") == [6120, *before]
 
 
-def test_an_amount_beyond_the_limits_is_refused_and_nothing_is_booked(visit, demo):
+def test_an_amount_beyond_the_limits_is_refused_and_the_form_keeps_it(visit, demo):
     window = visit("lin")
     window.forgives = ("422",)
-    for amount in ("0", "5000.01", "12.345", "1e3"):
+    page = window.page
+    for amount in ("0", "12.345", "1e3", "5000.01"):
         open_sale(window, "3-0102")
-        window.page.fill("#sale [name=amount]", amount)
-        window.page.keyboard.press("Enter")
-        expect(window.page.get_by_role("alert")).to_contain_text("Nothing was changed")
+        expect(page.locator("#sale [name=amount]")).to_have_value("100")
+        page.fill("#sale [name=amount]", amount)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert")).to_contain_text("Nothing was changed")
+    expect(page.get_by_role("alert")).to_contain_text("at most ¥5,000.00 can be paid at once, not ¥5,000.01")
+    page.get_by_role("link", name="Back to what was filled in").click()
+    expect(page.locator("#sale [name=amount]")).to_have_value("5000.01")
+    expect(page.locator("[data-amount=own]")).to_have_attribute("aria-pressed", "true")
     assert demo.topups("H30102") == []
 
 

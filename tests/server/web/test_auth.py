@@ -301,7 +301,8 @@ def test_whose_session_has_ended_is_told_and_comes_back_to_the_page(web):
     assert "nothing was changed" in client.get(wanted).text
     csrf = {"X-CSRF-Token": "gone"}
     stood = {"Referer": f"{ORIGIN}/supply?room=1-101"}
-    assert client.post("/supply/stop", headers={**csrf, **stood}).headers["location"] == wanted
+    back = "/login?next=/supply%3Froom%3D1-101&ended=1"
+    assert client.post("/supply/stop", headers={**csrf, **stood}).headers["location"] == back
     part = {"HX-Request": "true", "HX-Current-URL": f"{ORIGIN}/supply"}
     assert client.get("/wall/tiles", headers=part).headers["hx-redirect"] == wanted
     elsewhere = {**csrf, "Referer": "http://evil.test/supply"}

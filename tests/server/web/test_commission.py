@@ -107,7 +107,7 @@ def test_while_it_searches_the_page_looks_again_by_itself(web, site):
     site[1].search = Search("running", meters=())
     page = site[0].get("/buses/bus1/search").text
     assert 'hx-trigger="every 2s"' in page
-    assert "已询问123次" in page
+    assert "已询问 123 次" in page
     site[1].search = Search("running")
     page = site[0].get("/buses/bus1/search").text
     assert NEW in page
@@ -120,7 +120,7 @@ def test_what_was_found_has_a_form_and_what_is_installed_has_none(web, site):
     assert f'name="room-2007-{NEW}"' in page
     assert f'name="meter-modbus-{UNIT}"' in page
     assert f'name="room-2007-{KNOWN}"' not in page
-    assert "已装于1-101" in page
+    assert "已装于 1-101" in page
     assert "2007 000000000007" in page
     assert "有些 DL/T 645-1997 电表对查找不应答" in page
     assert 'hx-trigger="every 2s"' not in page
@@ -185,8 +185,8 @@ def test_a_modbus_unit_is_taken_in_under_the_number_of_its_nameplate(web, site):
         ({"room": "1/301"}, "请填写房间号"),
         ({"room": "1-101"}, "该房间已有住户"),
         ({"building": "9"}, "请选择楼栋"),
-        ({"floor": "three"}, "楼层为-20到300的整数"),
-        ({"floor": "301"}, "楼层为-20到300的整数"),
+        ({"floor": "three"}, "楼层须为 -20 至 300 的整数"),
+        ({"floor": "301"}, "楼层须为 -20 至 300 的整数"),
         ({"holder": " "}, "请填写缴费人"),
         ({"tariff": "none"}, "请选择电价"),
         ({"tariff": "tou"}, "没有四个费率表底"),

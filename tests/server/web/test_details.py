@@ -62,6 +62,8 @@ F = Formats(CHINESE, "Asia/Shanghai", 0)
         ),
         ("120 s older than the last accepted reading", "比上次采纳的读数早 2 分钟"),
         (memo_of_floor(1000), "至少留 ¥10.00 作电费"),
+        ("more than 50000 fen of one payment", "超过 ¥500.00"),
+        ("no answer from the sandbox provider (ConnectError)", "支付渠道没有应答（ConnectError）"),
         ("", ""),
     ],
 )

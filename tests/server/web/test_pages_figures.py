@@ -15,7 +15,7 @@ from server.web.columns import columns_of
 from server.web.figures import TIER_BAR_WIDTH, strip, tier_bar, token_bar
 from server.web.formats import Formats
 from server.web.money import parse_fen
-from server.web.operator.tiles import ages_of
+from server.web.operator.tiles import ages_of, fitting
 from server.web.words import said_in
 
 NOON = 1_791_439_500  # Thursday 2026-10-08 14:05 in Shanghai
@@ -40,6 +40,8 @@ def formats_in(language, now_s=NOON):
         (formats.whole_yuan, -49, "−0.5"),
         (formats.whole_yuan, -1, "−0.1"),
         (formats.whole_yuan, 49, "0"),
+        (fitting, "−20000", "−20000"),
+        (fitting, "1234567", "1234…"),
         (formats.round_yuan, 10_000, "¥100"),
         (formats.round_yuan, 10_050, "¥100.50"),
         (formats.kwh, 67_220, "67.22 kWh"),

@@ -8,10 +8,11 @@ import { startKiosk } from "./kiosk.js";
 import { startPayment } from "./payment.js";
 import { startForms } from "./forms.js";
 import { startDebts } from "./debts.js";
+import { startKept } from "./kept.js";
 import { startClock } from "./clock.js";
 
 window.htmx = htmx;
-const starters = [startForms, startClock, startLive, startWall, startCounter, startKiosk, startPayment, startDebts];
+const starters = [startForms, startClock, startLive, startWall, startCounter, startKiosk, startPayment, startDebts, startKept];
 for (const start of starters) start(htmx);
 
 const charts = document.querySelector("[data-charts]");

@@ -22,7 +22,7 @@ export function options(data, place) {
       axisLabel: { ...font, interval: every(data.labels.length), hideOverlap: true }, boundaryGap: data.kind === "bar",
     },
     yAxis: {
-      type: "value", min: data.kind === "bar" ? 0 : undefined, splitNumber: 3, name: data.unit, nameLocation: "end",
+      type: "value", min: data.kind === "bar" ? 0 : undefined, splitNumber: 3, minInterval: data.scale / 100, name: data.unit, nameLocation: "end",
       nameTextStyle: { ...font, align: "left" }, axisLabel: { ...font, formatter: (value) => plain(value / data.scale) },
       splitLine: { lineStyle: { color: token("--c-grid") } },
     },
@@ -36,7 +36,7 @@ function line(one, index, data) {
   const values = one.values.map((value, place) =>
     place === data.unfinished && value !== null ? { value, itemStyle: { color: pale } } : value);
   const marks = (index === 0 ? data.lines ?? [] : []).map((mark, number) => ({
-    yAxis: mark.value, label: { formatter: mark.word, position: number ? "insideStartBottom" : "insideStartTop", color: token("--c-axis"), fontSize: 11 },
+    yAxis: mark.value, label: { formatter: mark.word, position: number ? "insideEndTop" : "insideStartTop", color: token("--c-axis"), fontSize: 11, textBorderColor: token("--surface"), textBorderWidth: 3 },
     lineStyle: { color: token("--c-2"), type: "dashed" },
   }));
   const markLine = marks.length ? { silent: true, symbol: "none", data: marks } : undefined;

@@ -47,7 +47,10 @@ export function startForms() {
     for (const field of document.querySelectorAll("form [name=amount]")) showFor(field);
   });
   document.addEventListener("input", (event) => {
-    if (event.target.name === "amount") showFor(event.target);
+    if (event.target.name === "amount") {
+      showFor(event.target);
+      pressFor(event.target);
+    }
     for (const shown of event.target.form?.querySelectorAll(`[data-shows="${event.target.name}"]`) ?? []) {
       shown.textContent = event.target.value || "—";
     }
@@ -61,6 +64,13 @@ function showFor(field) {
   for (const place of places) place.hidden = fits ? place !== fits : place.dataset.for !== "";
 }
 
+/* The choice that says what is in the field is pressed; any other amount presses the one for an own amount. */
+function pressFor(field) {
+  const choices = [...document.querySelectorAll(`[data-amounts="${field.form?.id}"] [data-amount]`)];
+  const said = choices.find((one) => Number(one.dataset.amount) === Number(field.value) && field.value !== "");
+  for (const one of choices) one.setAttribute("aria-pressed", String(one === (said ?? choices.at(-1))));
+}
+
 export function isTyping(target) {
   return target instanceof HTMLElement && target.closest("input, textarea, select") !== null;
 }
@@ -69,9 +79,6 @@ export function choose(choice) {
   const group = choice.closest("[data-amounts]");
   const form = document.getElementById(group.dataset.amounts);
   const field = form.querySelector("[name=amount]");
-  for (const other of group.querySelectorAll("[data-amount]")) {
-    other.setAttribute("aria-pressed", String(other === choice));
-  }
   const own = form.querySelector("[data-own]");
   if (choice.dataset.amount === "own") {
     if (own) own.hidden = false;
