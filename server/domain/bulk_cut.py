@@ -1,7 +1,8 @@
 """A bulk cut: a list that two people approved, carried out in waves of 1 %, 5 % and the rest, with pauses between.
 
 The waves stand in for the limits of hour, day and system; every other check of a cut holds for each household as ever.
-A wave in which more than 1 % of the households pay stops everything: the list was wrong.
+A wave in which more than 1 % of the households pay stops everything: the list was wrong. One of which nobody was cut
+has shown nothing, so none follows it.
 """
 
 from typing import NamedTuple
@@ -14,11 +15,12 @@ WAVES = 3
 
 
 class Progress(NamedTuple):
-    """Where a bulk cut is: its wave, how many of it have paid, whether anybody of it waits."""
+    """Where a bulk cut is: its wave, how many of it have paid or were cut, whether anybody of it waits."""
 
     wave: int
     wave_size: int
     paid: int
+    cut: int
     waiting: int
     wave_age_s: int
     age_s: int
@@ -41,5 +43,6 @@ def next_wave(progress: Progress) -> int:
     if progress.age_s >= LIFETIME_S:
         return 0
     if progress.wave < WAVES:
-        return progress.wave + (progress.wave_age_s >= HOLD_S)
+        shown = progress.cut > 0 or not progress.wave_size
+        return progress.wave + (shown and progress.wave_age_s >= HOLD_S)
     return progress.wave if progress.waiting else 0

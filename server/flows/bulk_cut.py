@@ -104,6 +104,7 @@ def _look(unit: Unit, estate_id: str, row: RowMapping, now: "Now") -> str:
         wave=row["wave"],
         wave_size=len(now_in),
         paid=outcomes[row["wave"], "paid"],
+        cut=outcomes[row["wave"], "cut"],
         waiting=sum(count for (_, outcome), count in outcomes.items() if outcome == "waiting"),
         wave_age_s=now.world_s - row["wave_at"],
         age_s=now.world_s - row["started_at"],

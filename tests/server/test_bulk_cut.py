@@ -52,10 +52,12 @@ def test_waves_are_1_percent_5_percent_and_the_rest():
 
 
 def test_a_wave_follows_after_its_pause_and_the_last_ends():
-    calm = Progress(wave=1, wave_size=100, paid=1, waiting=9, wave_age_s=599, age_s=599)
+    calm = Progress(wave=1, wave_size=100, paid=1, cut=90, waiting=9, wave_age_s=599, age_s=599)
     assert not must_stop(calm)
     assert must_stop(calm._replace(paid=2))
     assert [next_wave(calm), next_wave(calm._replace(wave_age_s=600))] == [1, 2]
+    assert next_wave(calm._replace(wave_age_s=600, cut=0)) == 1  # nobody is dark yet: nothing is known
+    assert next_wave(calm._replace(wave_age_s=600, cut=0, wave_size=0)) == 2
     last = calm._replace(wave=3, wave_age_s=601)
     assert [next_wave(last), next_wave(last._replace(waiting=0))] == [3, 0]
     assert next_wave(last._replace(age_s=DAY)) == 0
@@ -133,6 +135,7 @@ def test_it_goes_wave_by_wave_beyond_the_limits_and_ends(both):
     approve(both, ask(both, *numbers))
     both.decide()
     assert len(both.trips()) == 1  # the first wave is one household
+    both.decide()
     both.wait(599)
     refresh(both, *numbers)
     both.decide()
@@ -141,6 +144,7 @@ def test_it_goes_wave_by_wave_beyond_the_limits_and_ends(both):
     both.decide()
     both.decide()
     assert len(both.trips()) == 2
+    both.decide()
     both.wait(600)
     refresh(both, *numbers)
     both.decide()
