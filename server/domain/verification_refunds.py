@@ -47,7 +47,7 @@ class RechargeRow(NamedTuple):
     status: str
 
 
-def _recharged(row: RechargeRow) -> dict[str, dict[str, int]]:
+def recharged(row: RechargeRow) -> dict[str, dict[str, int]]:
     """What a recharge must have booked, by the key of the batch."""
     keys = {f"recharge:{row.recharge_id}": {row.account_id: -row.amount_fen, METER_CREDIT: row.amount_fen}}
     if row.status == "refused":
@@ -79,14 +79,10 @@ class RefundBooks:
         found: Findings,
         rows: Iterable[RefundRow],
         payments: Iterable[SomePayment],
-        recharges: Iterable[RechargeRow],
-        instalments: Mapping[str, dict[str, int]] | None = None,
     ) -> None:
         self.found = found
-        self._wanted: dict[str, dict[str, int]] = dict(instalments or {})
+        self._wanted: dict[str, dict[str, int]] = {}
         self._shares: dict[str, dict[str, int] | int] = {}  # what went to debts, by payment; archived: the turnover
-        for recharge in recharges:
-            self._wanted |= _recharged(recharge)
         left_fen = {}
         for payment in payments:
             left_fen[payment.payment_id] = payment.amount_fen
@@ -100,6 +96,10 @@ class RefundBooks:
         for payment_id in sorted(name for name, fen in left_fen.items() if fen < 0):
             found.note(5, f"payment {payment_id}", f"gives back {-left_fen[payment_id]} fen more than it brought")
         self._gone = {name for name, fen in left_fen.items() if fen <= 0}
+
+    def expect(self, wanted: Mapping[str, dict[str, int]]) -> None:
+        """What batches that come by next must book, by their keys; of rows too many to be in memory at once."""
+        self._wanted |= wanted
 
     def wants(self, beginning: str) -> bool:
         """Whether a batch is to come whose key begins so."""
@@ -118,6 +118,8 @@ class RefundBooks:
     def _share(self, kind: str, key: str, amounts: Mapping[str, int] | int) -> None:
         """What went to debts, and what came back from them: the same lines with the other sign."""
         payment_id = key.partition(":")[2]
+        if kind == SHARE and payment_id not in self._gone:
+            return
         if kind == SHARE:
             self._shares[payment_id] = amounts if isinstance(amounts, int) else {k: -v for k, v in amounts.items()}
             return
@@ -140,7 +142,7 @@ class RefundBooks:
         elif kind in KINDS:
             self.found.note(5, f"batch of {key}", f"is a {kind} that no row asks for")
 
-    def close(self) -> None:
-        """Refunds and assignments without their booking."""
-        for key in self._wanted:
+    def close(self, unbooked: Iterable[str]) -> None:
+        """Refunds and assignments without their booking, and the keys of other rows that have none."""
+        for key in (*self._wanted, *unbooked):
             self.found.note(5, f"batch of {key}", "is missing, but its row says that it was booked")

@@ -1,6 +1,6 @@
 """What `verify` checks of what batches book beside charges: their shape, and the rows that asked for them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from server.domain.verification_openings import KEYS, plain_openings
 from server.domain.verification_openings import KIND as OPENING
 from server.domain.verification_orders import agreements_of
 from server.domain.verification_recovery import RecoveryBooks
-from server.domain.verification_refunds import RefundBooks
+from server.domain.verification_refunds import RefundBooks, recharged
 from server.domain.verification_rules import RuleBooks
 from server.flows.verification_rerates import RerateBooks
 from server.store import verification as books
@@ -43,7 +43,7 @@ class CreditBooks:
         self.rerates = RerateBooks(found, connection, estate_id)
         self.payments = PaymentBooks(found)
         self.recoveries = RecoveryBooks(found, kept_rules(connection, estate_id))
-        self.refunds = RefundBooks(found, *books.refunds(connection, estate_id), batches_wanted(connection, estate_id))
+        self.refunds = RefundBooks(found, *books.refunds(connection, estate_id))
         self.lives = LifeBooks(found, rules.alone_fen, agreements_of(agreed_bookings(connection, estate_id)))
         self._last_seq = 0
 
@@ -52,6 +52,7 @@ class CreditBooks:
         if len(window.batches):
             last_seq = int(window.batches.column("batch_seq")[-1])
             self._expect(self._last_seq, last_seq)
+            self._ask(window.batches)
             self._take(window, starts, ends, absent)
             self._miss()
             self._last_seq = last_seq
@@ -60,6 +61,23 @@ class CreditBooks:
         """Read payments and events of batches after number `after` up to `last`."""
         self.payments.expect(books.payments(self.connection, self.estate_id, after, last))
         self.lives.expect(told(self.connection, self.estate_id, after, last))
+
+    def _ask(self, batches: BatchWords) -> None:
+        """Read the rows that asked for recharges and instalments of these batches."""
+        for kinds, rows in ((("recharge", "recharge_return"), self._recharges), (("instalment",), self._instalments)):
+            places = np.flatnonzero(batches.of_kind(*kinds))
+            if len(places):
+                self.refunds.expect(rows([key for key in batches.keys(places) if key is not None]))
+
+    def _recharges(self, keys: Sequence[str]) -> dict[str, dict[str, int]]:
+        ids = sorted({key.partition(":")[2] for key in keys})
+        wanted: dict[str, dict[str, int]] = {}
+        for row in books.recharges(self.connection, self.estate_id, ids):
+            wanted |= recharged(row)
+        return {key: wanted[key] for key in keys if key in wanted}
+
+    def _instalments(self, keys: Sequence[str]) -> dict[str, dict[str, int]]:
+        return batches_wanted(self.connection, self.estate_id, keys)
 
     def _miss(self) -> None:
         self.payments.miss()
@@ -139,5 +157,5 @@ class CreditBooks:
             self._expect(*span)
             self._miss()
         self.recoveries.close()
-        self.refunds.close()
+        self.refunds.close(books.unbooked(self.connection, self.estate_id))
         self.rerates.close()

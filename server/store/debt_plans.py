@@ -4,11 +4,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, func, select
+from sqlalchemy import Connection, RowMapping, and_, func, select, tuple_
 
 from server.domain.debt_plans import DebtPlan
 from server.domain.ledger import ledger_account
 from server.store.schema import account, debt_instalment, debt_plan
+
+DUES_AT_ONCE = 400  # two parameters each
+DIGITS_MAX = 18  # of a number of a plan
 
 
 def plan_of(row: RowMapping) -> DebtPlan:
@@ -77,12 +80,17 @@ def instalments_of(connection: Connection, estate_id: str, account_id: str, *, l
     return connection.execute(query.order_by(*order).limit(limit)).mappings().all()
 
 
-def batches_wanted(connection: Connection, estate_id: str) -> dict[str, dict[str, int]]:
-    """What instalments must have booked: amounts by account, by the key of the batch."""
-    query = select(debt_instalment).where(debt_instalment.c.estate_id == estate_id, debt_instalment.c.taken_fen > 0)
-    found = {}
-    for row in connection.execute(query).mappings():
-        home, parts = row["account_id"], json.loads(row["parts"])
-        amounts = {ledger_account(home, ledger): fen for ledger, fen in parts.items()}
-        found[f"instalment:{row['plan_no']}:{row['due_day']}"] = {home: -row["taken_fen"], **amounts}
+def batches_wanted(connection: Connection, estate_id: str, keys: Sequence[str]) -> dict[str, dict[str, int]]:
+    """What instalments must have booked, of those whose batches have these keys: amounts by account, by key."""
+    own, found = debt_instalment.c, {}
+    query = select(debt_instalment).where(own.estate_id == estate_id, own.taken_fen > 0)
+    named = [key.split(":") for key in keys]
+    parts = [one for one in named if len(one) == 3 and one[1].isdecimal() and len(one[1]) <= DIGITS_MAX]
+    dues = [(int(number), day) for _, number, day in parts]
+    for start in range(0, len(dues), DUES_AT_ONCE):
+        some = query.where(tuple_(own.plan_no, own.due_day).in_(dues[start : start + DUES_AT_ONCE]))
+        for row in connection.execute(some).mappings():
+            home = row["account_id"]
+            amounts = {ledger_account(home, ledger): fen for ledger, fen in json.loads(row["parts"]).items()}
+            found[f"instalment:{row['plan_no']}:{row['due_day']}"] = {home: -row["taken_fen"], **amounts}
     return found

@@ -4,7 +4,22 @@ from collections.abc import Iterator, Sequence, Set
 from itertools import islice
 
 import numpy as np
-from sqlalchemy import Connection, Select, Table, Text, and_, case, cast, func, null, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    Text,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    tuple_,
+)
 
 from core.reading import Verdict
 from server.domain.ledger import SYSTEM_ACCOUNTS
@@ -23,6 +38,7 @@ from server.store.schema import (
     account,
     account_event,
     batch,
+    debt_instalment,
     exchange,
     line,
     meter,
@@ -306,19 +322,43 @@ def payments(connection: Connection, estate_id: str, after: int, last: int) -> l
     return [PaymentRow(*row) for row in connection.execute(query.order_by(own.batch_seq, own.payment_id))]
 
 
-def refunds(
-    connection: Connection, estate_id: str
-) -> tuple[list[RefundRow], list[SomePayment], list[RechargeRow]]:  # fmt: skip
-    """All refunds, the payments that were refunded or assigned, and all recharges of meters."""
+def refunds(connection: Connection, estate_id: str) -> tuple[list[RefundRow], list[SomePayment]]:
+    """All refunds, and the payments that were refunded or assigned."""
     query = select(*(refund.c[name] for name in RefundRow._fields)).where(refund.c.estate_id == estate_id)
     rows = [RefundRow(*row) for row in connection.execute(query.order_by(refund.c.refund_no))]
     refunded = select(refund.c.payment_id).where(refund.c.estate_id == estate_id)
     of = select(*(payment.c[name] for name in SomePayment._fields)).where(
         payment.c.estate_id == estate_id, (payment.c.state == "assigned") | payment.c.payment_id.in_(refunded)
     )
-    payments = [SomePayment(*row) for row in connection.execute(of.order_by(payment.c.payment_id))]
-    into = select(*(recharge.c[name] for name in RechargeRow._fields)).where(recharge.c.estate_id == estate_id)
-    return rows, payments, [RechargeRow(*row) for row in connection.execute(into.order_by(recharge.c.recharge_id))]
+    return rows, [SomePayment(*row) for row in connection.execute(of.order_by(payment.c.payment_id))]
+
+
+def recharges(connection: Connection, estate_id: str, recharge_ids: Sequence[str]) -> list[RechargeRow]:
+    """These recharges of meters, as far as there are any."""
+    own, found = recharge.c, []
+    query = select(*(own[name] for name in RechargeRow._fields)).where(own.estate_id == estate_id)
+    for start in range(0, len(recharge_ids), KEYS_AT_ONCE):
+        some = query.where(own.recharge_id.in_(recharge_ids[start : start + KEYS_AT_ONCE]))
+        found += [RechargeRow(*row) for row in connection.execute(some)]
+    return found
+
+
+def unbooked(connection: Connection, estate_id: str) -> list[str]:
+    """Keys of batches that recharges and instalments ask for and that there are not."""
+    own, part = recharge.c, debt_instalment.c
+    taken = literal("recharge:").concat(own.recharge_id)
+    back = literal("recharge_return:").concat(own.recharge_id)
+    due = literal("instalment:").concat(cast(part.plan_no, Text)).concat(":").concat(part.due_day)
+    queries = (
+        select(taken).where(own.estate_id == estate_id, ~_booked(own.estate_id, taken)),
+        select(back).where(own.estate_id == estate_id, own.status == "refused", ~_booked(own.estate_id, back)),
+        select(due).where(part.estate_id == estate_id, part.taken_fen > 0, ~_booked(part.estate_id, due)),
+    )
+    return [key for query in queries for key in connection.execute(query.limit(STRAYS_MAX)).scalars()]
+
+
+def _booked(estate_id: "ColumnElement[str]", key: "ColumnElement[str]") -> "ColumnElement[bool]":
+    return select(batch.c.batch_seq).where(batch.c.estate_id == estate_id, batch.c.idem_key == key).exists()
 
 
 def repeated_keys(connection: Connection, estate_id: str) -> list[str]:

@@ -8,6 +8,8 @@ from server.domain.ledger import CASH
 from server.flows.ledger import post_topup, seal_batches
 from server.flows.payments import sell_at_counter
 from server.jobs.ledger_watch import EVERY_S, FIRST_AFTER_S, LedgerWatch
+from server.store import schema
+from server.store.unit import Unit
 from server.store.writer import Writer
 from tests.server.books import HOUR, agrees, charge, keep_payment, read, reading, report, rows
 from tests.server.estates import ESTATE, START_S, at, household, meter_id, plant
@@ -147,3 +149,19 @@ def test_seals_that_were_made_anew_while_the_server_runs_are_found(
     clock[0] += EVERY_S
     watch.run_once()
     assert rows(sqlite_engine, "estate")[0]["breaker"] == "open"
+
+
+def test_invariant_05_recharges_and_instalments_without_their_batch_are_found(engine: Engine, writer: Writer) -> None:
+    plant(writer)
+    own, when = {"estate_id": ESTATE, "account_id": "H0001"}, {"created_ms": 1, "world_at": 1}
+    into = {**own, "meter_id": meter_id(1), "amount_fen": 5, "created_ms": 1, "actor": "wu"}
+    part = {**own, **when, "plan_no": 7, "due_day": "2026-10-13", "parts": "{}", "taken_fen": 5, "wanted_fen": 5}
+
+    def forge(unit: Unit) -> None:
+        for recharge_id, status in (("r1", "booked"), ("r2", "refused")):
+            unit.connection.execute(schema.recharge.insert().values(**into, recharge_id=recharge_id, status=status))
+        unit.connection.execute(schema.debt_instalment.insert().values(**part))
+
+    writer.run(forge)
+    keys = ("recharge:r1", "recharge:r2", "recharge_return:r2", "instalment:7:2026-10-13")
+    assert [one.subject for one in report(engine).mismatches] == [f"batch of {key}" for key in keys]

@@ -6,10 +6,14 @@ import re
 import pytest
 
 from core.tariff import tariff_from_dict, tariff_to_dict
+from server.clock import Now
+from server.domain.money_rules import Standing
 from server.flows import voiding
+from server.flows.money_rules import keep_rules
 from server.flows.verification import verify
 from server.store import schema
 from server.store.engine import reader
+from server.store.money_rules import standing
 from tests.server.estates import SINGLE
 from tests.server.web.browsing import PASSWORD
 from tests.server.web.conftest import ESTATE, MACHINE_MS, WORLD_S
@@ -65,6 +69,11 @@ def status(web, name):
 
 
 def test_a_household_moves_out_and_another_in_on_the_pages(served, clerk):
+    served.state.writer.run(
+        lambda unit: keep_rules(
+            unit, ESTATE, Standing(), standing(unit.connection, ESTATE), "import", Now(WORLD_S, MACHINE_MS)
+        )
+    )
     headers = served.csrf("operator")
 
     def post(path, **data):
