@@ -50,7 +50,7 @@ def test_without_arguments_it_checks_the_last_demo(database: Path, capsys: pytes
     assert main(["verify"]) == 0
     said = capsys.readouterr().out
     assert "1 charges recomputed" in said
-    assert "unsealed tail 3" in said
+    assert "unsealed tail 4" in said
     assert "0 mismatches" in said
 
 
