@@ -21,6 +21,7 @@ DONE, PENDING, FAILED = "done", "pending", "failed"
 BEIJING: Final = timezone(timedelta(hours=8))
 READY_HOUR: Final = 10  # of the day after; the providers make their files in the morning
 DAYS_BACK: Final = 7  # so far back a file that is missing is fetched
+DAYS_MISSED: Final = 31  # so far back people are told that one is missing
 EDGE_MS: Final = 10 * 60 * 1000  # so close to midnight the two clocks may name different days
 DAY_MS: Final = 24 * 3600 * 1000
 
@@ -118,12 +119,14 @@ def neighbours(day: str) -> tuple[str, str]:
     return tuple((parsed + timedelta(days=step)).isoformat() for step in (-1, 1))  # type: ignore[return-value]
 
 
-def due_days(now_ms: int, have: Iterable[str], begun_ms: int | None) -> list[str]:
-    """Days whose file should be there and is not, oldest first; none of before anything was booked."""
+def due_days(now_ms: int, have: Iterable[str], begun_ms: int | None, back: int = DAYS_BACK) -> list[str]:
+    """Of the last `back` days those whose file should be there and is not, oldest first; none of before anything was
+    booked.
+    """
     now = datetime.fromtimestamp(now_ms // 1000, UTC).astimezone(BEIJING)
     newest = now.date() - timedelta(days=1 if now.hour >= READY_HOUR else 2)
     known = set(have)
-    days = [(newest - timedelta(days=back)).isoformat() for back in range(DAYS_BACK)]
+    days = [(newest - timedelta(days=number)).isoformat() for number in range(back)]
     begun = "9999" if begun_ms is None else day_of(begun_ms)
     return [day for day in reversed(days) if day not in known and day >= begun]
 

@@ -123,7 +123,12 @@ def book(unit: Unit, estate_id: str, booking: Booking, actor: str, now: "Now", *
         if needs_second_person(abs(booking.amount_fen) + alone_fen, limit_fen):
             asked = ask(unit, estate_id, REQUEST, asdict(booking), actor, now, fresh=fresh)
             return Booked(balance_fen, approval_id=asked)
-    return _post(unit, estate_id, booking, actor, None, now)
+    try:
+        return _post(unit, estate_id, booking, actor, None, now)
+    except Conflict as error:
+        if known is None or booking.act != "opening":
+            raise
+        raise Conflict("this account has its opening balance already; correct it by an adjustment") from error
 
 
 def carry_out(

@@ -4,6 +4,7 @@
 it by `domain.states`, never stored.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -70,6 +71,7 @@ class HouseholdRow(NamedTuple):
     candidate_at: int | None
 
 
+_LABEL = re.compile(r"[0-9A-Za-z]+")
 _SOURCES = {
     "building_name": building.c.name,
     **{name: account.c[name] for name in ("account_id", "room_id", "status", "protected", "protected_reason")},
@@ -173,19 +175,35 @@ def _by_meter(rows: Iterable[tuple[Any, ...]]) -> list[HouseholdRow]:
 
 
 def find(connection: Connection, estate_id: str, words: str) -> list[HouseholdRow]:
-    """Households by room label ("1-1202", "1 1202"), name, last digits of the phone or meter number; best first."""
+    """Households by room or its label ("1-1202", "1 1202"), name, last digits of the phone or meter number; best first.
+
+    Where nothing fits, by the label of a room whose id has words in it.
+    """
     wanted = words.strip()
     if not wanted:
         return []
     label = "-".join(wanted.replace("栋", " ").replace("-", " ").split())
     pattern = "%" + wanted.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_") + "%"
     digits = "".join(ch for ch in wanted if ch.isdigit())
-    choices = [account.c.room_id.like(f"%{label}%"), account.c.holder.like(pattern, escape="\\")]
+    names = (account.c.room_id, account.c.holder)
+    choices = [account.c.room_id.like(f"%{label}%"), *(name.like(pattern, escape="\\") for name in names)]
     if len(digits) >= 4 and digits == wanted.replace(" ", ""):
         choices += [account.c.phone.like(f"%{digits}"), meter.c.meter_id.like(f"%{digits}%")]
-    query = _ALL.where(or_(*choices)).order_by(account.c.room_id, meter.c.meter_id).limit(FOUND_MAX)
-    found = _one_each(map(HouseholdRow._make, connection.execute(query, {"estate_id": estate_id})))
-    return sorted(found, key=lambda one: (one.room_id != label, one.room_id))
+    found = _fitting(connection, estate_id, or_(*choices))
+    if not found:
+        found = _fitting(connection, estate_id, account.c.room_id.in_(rooms_called(connection, estate_id, label)))
+    return sorted(found, key=lambda one: (one.room_id not in (label, wanted), one.room_id))
+
+
+def _fitting(connection: Connection, estate_id: str, which: Any) -> list[HouseholdRow]:
+    query = _ALL.where(which).order_by(account.c.room_id, meter.c.meter_id).limit(FOUND_MAX)
+    return _one_each(map(HouseholdRow._make, connection.execute(query, {"estate_id": estate_id})))
+
+
+def rooms_called(connection: Connection, estate_id: str, label: str) -> list[str]:
+    """Rooms whose ids have this label between their words: 3-2-501 of 3栋2单元501."""
+    every = connection.execute(select(room.c.room_id).where(room.c.estate_id == estate_id)).scalars()
+    return sorted(one for one in every if label and "-".join(_LABEL.findall(one)) == label)
 
 
 _CASE_ROOMS = Query(

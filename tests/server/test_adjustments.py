@@ -118,7 +118,7 @@ def test_an_opening_balance_is_booked_once_and_is_the_one_of_an_import(engine: E
     done = book(writer, -700, act="opening")
     assert done.balance_fen == -700
     assert book(writer, -700, act="opening") == done
-    with pytest.raises(Conflict):
+    with pytest.raises(Conflict, match="has its opening balance already"):
         book(writer, -701, act="opening")
     assert book(writer, 5000, act="opening", account_id="H0002").balance_fen == 5000  # the import's
     assert balance(engine, "opening")[0] == -4300

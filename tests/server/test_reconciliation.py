@@ -85,6 +85,7 @@ def test_files_are_due_from_ten_in_the_morning_of_beijing_for_a_week():
     assert due_days(ten - 1, [], 0)[-1] == BEFORE
     assert due_days(ten, [], 0)[-1] == DAY
     assert len(due_days(ten, [], 0)) == 7
+    assert len(due_days(ten, [], 0, 31)) == 31
     assert due_days(ten, [DAY], START_MS - 1) == [BEFORE]
     assert due_days(ten, [], None) == []
     assert day_of(START_MS) == day_of(END_MS - 1) == DAY

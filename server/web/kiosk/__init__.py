@@ -100,6 +100,8 @@ async def pay(
 def _account_of(state: WebState, estate_id: str, room: str) -> str:
     with reader(state.engine) as conn:
         row = wall.household_of_room(conn, estate_id, room)
+        if row is None and len(called := wall.rooms_called(conn, estate_id, room)) == 1:
+            row = wall.household_of_room(conn, estate_id, called[0])
     if row is None:
         raise NotFound(f"no household in room {room}")
     return row.account_id

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, File, Form, Query, Request, UploadFile
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from server.domain.reconciliation import OWNERS, due_days
+from server.domain.reconciliation import DAYS_MISSED, OWNERS, due_days
 from server.domain.refunds import REASON_LENGTH_MAX
 from server.flows import reconciliation as flows
 from server.store import reconciliation as kept
@@ -38,7 +38,7 @@ def reconciliation_page(
     for name in state.providers:
         have = kept.loaded_days(conn, who.estate_id, name)
         begun = kept.first_booked_ms(conn, who.estate_id, name)
-        missing += [(day, name) for day in due_days(now.machine_ms, have, begun)]
+        missing += [(day, name) for day in due_days(now.machine_ms, have, begun, DAYS_MISSED)]
     return staff_page(
         request,
         conn,

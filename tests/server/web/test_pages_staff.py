@@ -186,6 +186,32 @@ def test_who_has_moved_out_with_a_debt_pays_at_the_counter(web):
     assert client.post("/counter", data=closed, headers=web.csrf("cashier")).status_code == 404
 
 
+def test_a_room_with_words_in_its_id_is_found_by_it_and_by_its_numbers_and_pays_at_the_kiosk(web):
+    for number, room_id in enumerate(("3栋2单元501", "3栋2单元502", "3座2单元502"), 5):
+        put(web, schema.room, room_id=room_id, building_id="1", floor=5, door=room_id[-2:])
+        put(
+            web,
+            schema.account,
+            account_id=f"A{number}",
+            kind="household",
+            room_id=room_id,
+            holder="王五",
+            status="normal",
+        )
+        put(
+            web, schema.meter, meter_id=f"{number:012d}", bus_id="bus1", account_id=f"A{number}", room_id=room_id,
+            start_wh=0, installed_at=WORLD_S,
+        )  # fmt: skip
+    cashier, kiosk = web.signed_in("cashier"), web.signed_in("kiosk")
+    for sought in ("3栋2单元501", "3-2-501", "3 2 501"):
+        page = cashier.get("/counter", params={"room": sought}).text
+        assert 'name="account_id" value="A5"' in page, sought
+    pays = {"amount": "50", "room": "3-2-501"}
+    assert kiosk.post("/kiosk/pay", data=pays, headers=web.csrf("kiosk")).status_code == 200
+    assert kiosk.post("/kiosk/pay", data=pays | {"room": "3-2-502"}, headers=web.csrf("kiosk")).status_code == 422
+    assert [row["account_id"] for row in web.rows(schema.payment_order.select())] == ["A5"]
+
+
 def test_a_wrong_sum_is_refused_and_nothing_is_booked(web):
     client = web.signed_in("cashier")
     for amount in ("", "-5", "1e3", "1.005", "abc", "99999999"):

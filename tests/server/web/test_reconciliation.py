@@ -122,3 +122,6 @@ def test_a_day_whose_file_is_missing_is_named(web):
     deliver(web, outcome(web, "unknown"))
     web.clock.move(2 * 86_400)
     assert "Missing:" in signed_in(web)[0].get("/reconciliation").text
+    web.clock.move(18 * 86_400)
+    named = signed_in(web)[0].get("/reconciliation").text.partition("Missing:")[2].partition("</p>")[0]
+    assert named.count(",") >= 17, "also those that are not fetched any more"
