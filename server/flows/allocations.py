@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, RowMapping
 
+from server.domain.accounts import CLOSED, LEFT
 from server.domain.allocation import (
     AREA,
     ESTATE,
@@ -164,7 +165,7 @@ def _repeat(row: RowMapping, wish: Wish, own: Plan) -> Posted:
 
 def _reopen(unit: Unit, estate_id: str, payers: Sequence[str], reason: str, actor: str, now: "Now") -> None:
     """Open the accounts of those who lived there and were settled since: their part is theirs all the same."""
-    for account_id in kept.closed_of(unit.connection, estate_id, payers):
+    for account_id in kept.those_in(unit.connection, estate_id, payers, CLOSED):
         accounts.reopen(unit, estate_id, account_id, actor=actor, reason=reason, now=now)
 
 
@@ -200,7 +201,8 @@ def reverse(unit: Unit, estate_id: str, allocation_id: str, *, reason: str, acto
     if not lines:
         raise Refused("the lines of this allocation are archived; put the archive back to reverse it")
     payers = [line.account_id.removesuffix(f":{SHARED}") for line in lines]
-    _reopen(unit, estate_id, payers, f"{row['subject']} of {row['period']}, given back", actor, now)
+    why = f"{row['subject']} of {row['period']}, given back"
+    _reopen(unit, estate_id, payers, why, actor, now)
     entries = [Entry(line.account_id, -line.amount_fen) for line in lines]
     posted = post_entries(
         unit, estate_id, "reversal", entries[0].account_id, entries, f"allocation:reversed:{allocation_id}",
@@ -211,4 +213,6 @@ def reverse(unit: Unit, estate_id: str, allocation_id: str, *, reason: str, acto
         reason=reason.strip(), actor=actor, world_at=now.world_s, created_ms=now.machine_ms,
     )  # fmt: skip
     audit.record(connection, estate_id, actor, "allocation.reversed", allocation_id, now, reason.strip())
+    for account_id in kept.those_in(connection, estate_id, payers, LEFT):
+        accounts.close_if_done(unit, estate_id, account_id, actor=actor, reason=why, now=now)
     return posted.batch_seq

@@ -92,10 +92,10 @@ def stays(connection: Connection, estate_id: str, zone: ZoneInfo) -> list[Stay]:
     return [Stay(row[0], row[1], day(row[2]), day(row[3])) for row in connection.execute(query)]
 
 
-def closed_of(connection: Connection, estate_id: str, account_ids: Sequence[str]) -> list[str]:
-    """Those of these households whose accounts are closed."""
+def those_in(connection: Connection, estate_id: str, account_ids: Sequence[str], status: str) -> list[str]:
+    """Those of these households whose accounts are in this state."""
     query = select(account.c.account_id).where(
-        account.c.estate_id == estate_id, account.c.account_id.in_(account_ids), account.c.status == "closed"
+        account.c.estate_id == estate_id, account.c.account_id.in_(account_ids), account.c.status == status
     )
     return list(connection.execute(query.order_by(account.c.account_id)).scalars())
 

@@ -102,6 +102,10 @@ def test_what_is_given_back_opens_the_account_of_who_was_settled_since(engine: E
     assert account(engine, "H0001")["status"] == "left", "it has money of somebody again"
     book(writer, -2023, act="paid_out", how="cash", world_s=20 * DAY_S, ledger="shared")
     assert account(engine, "H0001")["status"] == "closed"
+    found = post(writer, Wish(MONTH, "lift", EQUAL, amount_fen=10_000))
+    assert account(engine, "H0001")["status"] == "left"
+    writer.run(lambda unit: allocations.reverse(unit, ESTATE, found.allocation_id, **back))
+    assert account(engine, "H0001")["status"] == "closed", "it owes nothing any more"
     agrees(engine)
 
 
