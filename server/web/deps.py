@@ -162,7 +162,7 @@ def need(verb: str, *, fresh: bool = False) -> Rule:
         if principal is None:
             raise NotSignedIn
         if verb and not principal.may(verb):
-            raise Forbidden(f"the role {principal.role} lacks the right {verb}")
+            raise Forbidden(_lacks(principal, verb))
         await _csrf(request, principal)
         given = dict(getattr(request.state, "fields", ())).get(stepup.FIELD)
         if isinstance(given, str) and given and not principal.fresh:
@@ -171,6 +171,12 @@ def need(verb: str, *, fresh: bool = False) -> Rule:
 
     rule.access = verb or "signed_in"  # type: ignore[attr-defined]
     return rule
+
+
+def _lacks(principal: Principal, verb: str) -> str:
+    if principal.is_client:
+        return f"{principal.login} lacks the scope {verb}; write it into its [[api_client]] and import the file again"
+    return f"the role {principal.role} lacks the right {verb}"
 
 
 SIGNED_IN = need("")

@@ -182,6 +182,9 @@ def _invalid(request: Request, error: Exception) -> Response:
         {"field": ".".join(str(part) for part in item["loc"]), "reason": str(item["msg"])}
         for item in cast("RequestValidationError", error).errors()[:FIELDS_SHOWN_MAX]
     ]
+    untyped = is_machine(request.url.path) and "json" not in request.headers.get("content-type", "")
+    if untyped and any(item["field"] == "body" for item in wrong):
+        wrong = [{"field": "body", "reason": "send JSON, with the header Content-Type: application/json"}]
     detail = "; ".join(f"{item['field']}: {item['reason']}" for item in wrong)
     return answer(request, 422, detail, errors=wrong)
 

@@ -112,7 +112,9 @@ def test_an_api_client_has_its_scopes_and_nothing_else(web):
     headers = {"Authorization": "Bearer partner:third-party-secret"}
     for method, path, rules in guarded(web.site):
         if path.startswith("/api/") and not rules & {"public", "signed_message", "signed_in"}:
-            assert asked(client, method, path, headers).status_code == 403, path
+            answer = asked(client, method, path, headers)
+            assert answer.status_code == 403, path
+            assert "client:partner lacks the scope " in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("key", ["partner:wrong", "partner:", "partner", "nobody:third-party-secret", ":", "中:文"])

@@ -245,6 +245,8 @@ def test_an_order_is_watched_by_its_holder_and_nobody_else(web):
 def test_an_order_through_an_unknown_provider_is_refused(web):
     client = web.signed_in("resident")
     body = {"amount_fen": 5000, "provider": "nobody"}
+    untyped = client.post("/api/v1/households/A1/orders", content=json.dumps(body), headers=web.csrf("resident"))
+    assert (untyped.status_code, "Content-Type: application/json" in untyped.json()["detail"]) == (422, True)
     answer = client.post("/api/v1/households/A1/orders", json=body, headers=web.csrf("resident"))
     assert answer.status_code == 404
 
