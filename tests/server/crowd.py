@@ -6,8 +6,10 @@ from core.tariff import tier_period_start_s
 from server.domain.readings import MeterReading, StatusRead
 from server.flows import billing, readings, relays
 from server.flows.estates import import_estate
+from server.flows.money_rules import rules_kept
 from server.store import schema
 from server.store.bulk import insert_rows
+from server.store.ledger import next_batch_seq
 from tests.server.estates import ESTATE, MACHINE_MS, SINGLE, START_S, account_id, at, document, meter_id, tariff
 
 METERS_ON_BUS = 64
@@ -28,7 +30,7 @@ class Crowd:
         planned = document([], tariffs=(definition,))
         writer.run(lambda unit: import_estate(unit, planned, at()))
         period = tier_period_start_s(tariff(definition), START_S)
-        writer.run(lambda unit: _plant(unit.connection, households, opening_fen, definition["id"], period))
+        writer.run(lambda unit: _planted(unit, households, opening_fen, definition["id"], period))
         self.set(schema.estate, mode="armed", grace_s=1200)
 
     @property
@@ -105,23 +107,29 @@ def _plant(connection, households: int, opening_fen: int, tariff_id: str, period
     _open_books(connection, households, opening_fen)
 
 
+def _planted(unit, *crowd) -> None:
+    with rules_kept(unit, ESTATE, "import", at()):
+        _plant(unit.connection, *crowd)
+
+
 def _open_books(connection, households: int, opening_fen: int) -> None:
     """A batch for each account."""
-    numbers = range(1, households + 1)
+    numbers, before = range(1, households + 1), next_batch_seq(connection, ESTATE) - 1
     columns = (
         "estate_id", "batch_seq", "kind", "event_at", "created_ms", "idem_key", "payload_sha256", "lines",
         "turnover_fen",
     )  # fmt: skip
     headers = [
-        (ESTATE, n, "opening", START_S, MACHINE_MS, f"opening:{account_id(n)}", "", 2, opening_fen) for n in numbers
+        (ESTATE, before + n, "opening", START_S, MACHINE_MS, f"opening:{account_id(n)}", "", 2, opening_fen)
+        for n in numbers
     ]
     insert_rows(connection, schema.batch, columns, headers)
     lines = [
         line
         for n in numbers
         for line in (
-            (ESTATE, n, 1, account_id(n), opening_fen, opening_fen, 1),
-            (ESTATE, n, 2, "opening", -opening_fen, -n * opening_fen, n),
+            (ESTATE, before + n, 1, account_id(n), opening_fen, opening_fen, 1),
+            (ESTATE, before + n, 2, "opening", -opening_fen, -n * opening_fen, n),
         )
     ]
     insert_rows(
