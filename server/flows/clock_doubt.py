@@ -13,6 +13,7 @@ from server.domain.clock_doubt import ClockDoubt
 from server.flows import cases
 from server.flows.voiding import plan_of, take_back
 from server.store import cases as kept
+from server.store.readings import contacts_until
 from server.store.unit import Unit
 
 if TYPE_CHECKING:
@@ -42,3 +43,11 @@ def take_back_ahead(unit: Unit, estate_id: str, meter_id: str, read_at: int, now
     take_back(
         unit, estate_id, meter_id, read_at, actor=cases.SYSTEM, reason=STOOD_AHEAD, now=now, approved=approved
     )  # fmt: skip
+
+
+def believe_no_contact_ahead(unit: Unit, estate_id: str, until_s: int, now: "Now") -> None:
+    """Who has answered after `until_s`, by a clock that stood ahead, has answered now at the latest.
+
+    Else a meter that is dead since would count as heard for all that time, and each start as one before its answer.
+    """
+    contacts_until(unit.connection, estate_id, until_s, now.world_s, now.machine_ms)

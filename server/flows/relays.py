@@ -11,7 +11,7 @@ from server.domain.keep_power import action_of
 from server.domain.readings import StatusRead
 from server.domain.supply import COMMAND_TTL_MAX_S, decide_trip, may_still_be_sent
 from server.flows import keep_power, notices
-from server.flows.supply import CLOSE_NEVER_EXPIRES_S, want_closed
+from server.flows.supply import BY_HAND, CLOSE_NEVER_EXPIRES_S, want_closed
 from server.store import attempts
 from server.store import keep_power as keeps
 from server.store import supply as kept
@@ -134,6 +134,31 @@ def is_trip(connection: Connection, estate_id: str, meter_id: str, gen: int) -> 
     """Whether this generation wants the power off."""
     wish = kept.get_wish(connection, estate_id, meter_id, gen)
     return wish is not None and wish["action"] == "trip"
+
+
+def closes_for_others(connection: Connection, estate_id: str, meter_id: str, gen: int) -> bool:
+    """Whether a frame that gives the power back would close what others have opened.
+
+    Asked where the relay was just read open. The newest cut never had leave to go out, and no frame of an older one can
+    have come since that was decided, when the relay was seen closed. What somebody gives back by hand is theirs to say.
+    """
+    wish = kept.get_wish(connection, estate_id, meter_id, gen)
+    cut = attempts.cut_before(connection, estate_id, meter_id, gen)
+    if wish is None or cut is None or wish["action"] == "trip" or wish["reason"] == BY_HAND:
+        return False
+    cut_gen, decided_at = cut
+    if kept.trip_sent_at(connection, estate_id, meter_id, cut_gen) is not None:
+        return False
+    older_at = kept.trip_sent_at(connection, estate_id, meter_id)
+    fresh_s = get_estate(connection, estate_id)["reading_fresh_s"]
+    return older_at is None or older_at + LATE_S + fresh_s < decided_at
+
+
+def leave_to_others(unit: Unit, estate_id: str, meter_id: str, gen: int, now: "Now") -> None:
+    """Send nothing for a wish of which `closes_for_others` is true."""
+    row = kept.get_supply(unit.connection, estate_id, meter_id)
+    if row is not None and row["gen"] == gen and closes_for_others(unit.connection, estate_id, meter_id, gen):
+        _send_nothing(unit, estate_id, meter_id, gen, now)
 
 
 def record_attempt(unit: Unit, estate_id: str, meter_id: str, gen: int, step: str, detail: str, now: "Now") -> None:
@@ -269,7 +294,12 @@ def _leave(unit: Unit, estate_id: str, meter_id: str, now: "Now") -> None:
     site = get_estate(unit.connection, estate_id)
     bus_id = get_meter(unit.connection, estate_id, meter_id).bus_id
     gen = want_closed(unit, estate_id, site, meter_id, bus_id, "opened_elsewhere", "system", now)
+    _send_nothing(unit, estate_id, meter_id, gen, now)
+
+
+def _send_nothing(unit: Unit, estate_id: str, meter_id: str, gen: int, now: "Now") -> None:
     kept.update_supply(unit.connection, estate_id, meter_id, command="none", cause="none")
+    unit.announce("meter", meter_id)
     attempts.add_attempt(
         unit.connection, estate_id, meter_id, gen, "superseded", now.world_s, now.machine_ms,
         "not sent: somebody else has opened the relay",

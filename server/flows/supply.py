@@ -46,6 +46,7 @@ from server.store.unit import Unit
 if TYPE_CHECKING:
     from server.clock import Now
 
+BY_HAND = "by_hand"  # the reason of a wish that a person gave
 CLOSE_NEVER_EXPIRES_S = 10**10  # nor does keep-power
 log = logging.getLogger("estate645.supply")
 
@@ -277,7 +278,7 @@ def close_by_hand(unit: Unit, estate_id: str, meter_id: str, *, actor: str, reas
         raise Conflict("the relay is closed, or permitted to close, already")
     site = get_estate(unit.connection, estate_id)
     audit.record(unit.connection, estate_id, actor, "supply.close", meter_id, now, reason)
-    return want_closed(unit, estate_id, site, meter_id, meter.bus_id, "by_hand", actor, now)
+    return want_closed(unit, estate_id, site, meter_id, meter.bus_id, BY_HAND, actor, now)
 
 
 def stop_all(unit: Unit, estate_id: str, *, actor: str, now: "Now") -> int:

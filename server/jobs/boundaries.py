@@ -54,8 +54,8 @@ class AwaitedFreezes:
             return frozenset()
         known = accepted_at(connection, estate_id, [(name, at) for name, found in crossed.items() for at in found])
         waiting = {name for name, found in crossed.items() if any((name, at) not in known for at in found)}
-        for name in waiting:
-            self._since.setdefault(name, now_s)
+        for name in waiting:  # who has waited since a time to come began by a clock that has been set right
+            self._since[name] = min(self._since.get(name, now_s), now_s)
         return frozenset(name for name in waiting if now_s - self._since[name] < PATIENCE_S)
 
 

@@ -49,14 +49,20 @@ class ClockWatch:
         self._tell(self._guard.doubt())
 
     def _mended(self) -> bool:
-        """Take back readings whose time is still to come; whether all that can be are."""
+        """Take back readings, and answers, whose time is still to come; whether all that can be are."""
         until_s = self._clock.now().world_s + CLOCK_MAX_S
         with reader(self._engine) as connection:
             found = stamped_after(connection, self._estate_id, until_s, AT_ONCE + len(self._stuck))
         for meter_id, read_at in found:
             if (meter_id, read_at) not in self._stuck:
                 self._take_back(meter_id, read_at)
-        return len(found) < AT_ONCE + len(self._stuck)
+        done = len(found) < AT_ONCE + len(self._stuck)
+        if done:
+            now = self._clock.now()
+            self._writer.run(
+                lambda unit: clock_doubt.believe_no_contact_ahead(unit, self._estate_id, until_s, now)
+            )  # fmt: skip
+        return done
 
     def _take_back(self, meter_id: str, read_at: int) -> None:
         try:

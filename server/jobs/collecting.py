@@ -102,7 +102,10 @@ class FlowOrders:
         }
 
     def still_current(self, meter_id: str, gen: int, switch: Switch = "relay", *, sending: bool = False) -> bool:
-        """Asked before a frame goes out; for a trip the durable store must answer, not a reader alone."""
+        """Asked before a frame goes out; for a trip the durable store must answer, not a reader alone.
+
+        A frame of a close that would close what others have opened is withdrawn.
+        """
         with reader(self._engine) as connection:
             if switch == "keep":
                 return keep_power.is_current(
@@ -110,8 +113,13 @@ class FlowOrders:
                 )
             current = relays.is_current(connection, self._estate_id, meter_id, gen)
             trip = relays.is_trip(connection, self._estate_id, meter_id, gen)
+            others = sending and not trip and relays.closes_for_others(connection, self._estate_id, meter_id, gen)
+        if current and others:
+            self._writer.run(
+                lambda unit: relays.leave_to_others(unit, self._estate_id, meter_id, gen, self._clock.now())
+            )
         if not current or not trip:
-            return current
+            return current and not others
         return self._writer.run(
             lambda unit: relays.clear_trip(
                 unit, self._estate_id, meter_id, gen, self._clock.now(), clock_sane=self._clock_sane(), sending=sending

@@ -41,7 +41,7 @@ class HealingJob:
     def run_once(self) -> None:
         """Find what is missing and ask for it."""
         now_s = self._clock.now().world_s
-        whole_week = self._week_at is None or now_s - self._week_at >= DAY_S
+        whole_week = self._week_at is None or not 0 <= now_s - self._week_at < DAY_S  # our clock may be set back
         if whole_week:
             self._week_at = now_s
             self._tries.clear()

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine
 
 from server.collect.passwords import Refused
+from server.errors import StorageUnavailable
 from server.store import refusals
 from server.store.engine import reader
 from server.store.unit import Unit, Writing
@@ -35,8 +36,11 @@ class KeptRefusals:
         }  # fmt: skip
 
     def save(self, meter_id: str, refused: Refused | None) -> None:
-        """Keep it with the next commit."""
-        self._writer.submit(partial(self._put, meter_id, refused)).add_done_callback(_looked_at)
+        """Keep it with the next commit; a store that takes nothing now holds up no command to a meter."""
+        try:
+            self._writer.submit(partial(self._put, meter_id, refused)).add_done_callback(_looked_at)
+        except StorageUnavailable as error:
+            log.error("a refused password was not kept: %s", error)
 
     def _put(self, meter_id: str, refused: Refused | None, unit: Unit) -> None:
         if refused is None:

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, func, select
 
-from server.store.schema import relay_attempt
+from server.store.schema import relay_attempt, relay_desired
 
 
 def newest_step(connection: Connection, estate_id: str, meter_id: str, gen: int) -> str | None:
@@ -11,6 +11,18 @@ def newest_step(connection: Connection, estate_id: str, meter_id: str, gen: int)
         relay_attempt.c.estate_id == estate_id, relay_attempt.c.meter_id == meter_id, relay_attempt.c.gen == gen
     )
     return connection.execute(query.order_by(relay_attempt.c.step_no.desc()).limit(1)).scalar()
+
+
+def cut_before(connection: Connection, estate_id: str, meter_id: str, gen: int) -> tuple[int, int] | None:
+    """Generation and world time of the newest decision to cut this meter before `gen`; None: there was none."""
+    query = select(relay_desired.c.gen, relay_desired.c.decided_at).where(
+        relay_desired.c.estate_id == estate_id,
+        relay_desired.c.meter_id == meter_id,
+        relay_desired.c.gen < gen,
+        relay_desired.c.action == "trip",
+    )
+    row = connection.execute(query.order_by(relay_desired.c.gen.desc()).limit(1)).first()
+    return None if row is None else (row[0], row[1])
 
 
 def add_attempt(

@@ -156,6 +156,15 @@ def note_contact(connection: Connection, estate_id: str, contacts: dict[str, tup
     update_rows(connection, meter_live, ("contact_at", "contact_ms", "failures"), ("estate_id", "meter_id"), rows)
 
 
+def contacts_until(connection: Connection, estate_id: str, until_s: int, at: int, ms: int) -> None:
+    """Meters whose newest answer is stamped after world time `until_s` have answered at `at` (machine time `ms`)."""
+    connection.execute(
+        meter_live.update()
+        .where(meter_live.c.estate_id == estate_id, meter_live.c.contact_at > until_s)
+        .values(contact_at=at, contact_ms=ms)
+    )
+
+
 def save_days(
     connection: Connection, estate_id: str, days: dict[tuple[str, str], tuple[int, int, int]], *, source: str = "live"
 ) -> None:

@@ -37,7 +37,9 @@ class Night:
         self.clock.instant = at(world_s)
         self.tick.run_once()
         [cursor] = rows(self.engine, "meter_cursor")
-        return cursor["read_at"] - at().world_s, [row["memo"] for row in rows(self.engine, "batch") if row["memo"]]
+        return cursor["read_at"] - at().world_s, [
+            row["memo"] for row in rows(self.engine, "batch") if row["memo"] and row["kind"] == "charge"
+        ]
 
 
 def probe_waits(engine, writer):
@@ -66,6 +68,13 @@ def test_a_meter_that_tells_no_freeze_is_charged_when_patience_has_an_end(engine
     reached, memos = night.ticks(AFTER + PATIENCE_S)
     assert reached == AFTER
     assert ["split by time" in memo for memo in memos] == [True]
+
+
+def test_a_clock_that_stood_ahead_makes_no_wait_longer(engine, writer):
+    night = Night(engine, writer)
+    assert night.ticks(AFTER + 400 * 24 * HOUR)[0] == BEFORE
+    assert night.ticks(AFTER + 60)[0] == BEFORE
+    assert night.ticks(AFTER + 60 + PATIENCE_S)[0] == AFTER
 
 
 @pytest.mark.parametrize("meter", [{"protocol": "modbus", "model": "x", "unit": 1}, {"protocol": "1997"}])

@@ -1,6 +1,7 @@
 """Whose clock is wrong: the guard of our clock, what it believes of the meters, and what people are told."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -8,10 +9,12 @@ from server.domain.clock_doubt import ClockDoubt, Opinion, opinion_of
 from server.flows import clock_doubt
 from server.flows.clock_doubt import take_back_ahead, tell
 from server.jobs.clock_guard import ASK_AGAIN_S, AWAITED_S, AWAY_MS, ClockGuard
+from server.jobs.clock_watch import ClockWatch
 from server.store.cases import live_evidence
-from server.store.readings import stamped_after
+from server.store.readings import newest_contact_ms, note_contact, stamped_after
 from tests.server.books import agrees, charge, read, reading, rows
 from tests.server.estates import ESTATE, at, meter_id, plant
+from tests.server.test_supply_invariants import without_guard
 
 YEAR_S = 365 * 86_400
 
@@ -158,3 +161,33 @@ def test_a_charge_by_a_time_to_come_is_taken_back_whatever_it_moves_and_charged_
     assert (cursor["read_at"], cursor["total_wh"]) == (at(right_s + 900).world_s, 1_092_000)
     agrees(engine)
     assert clock_doubt.STOOD_AHEAD in {row["reason"] for row in rows(engine, "reading_act")}
+
+
+def probe_contact(engine, writer):
+    """A meter that answered while the clock stood ahead, and is dead since."""
+    plant(writer, 2)
+    note = {meter_id(1): (at(YEAR_S).world_s, at(YEAR_S).machine_ms), meter_id(2): (at(60).world_s, at(60).machine_ms)}
+    writer.run(lambda unit: note_contact(unit.connection, ESTATE, note))
+    watch = Watch()
+    clock = SimpleNamespace(now=lambda: at(3600))
+    job = ClockWatch(engine, writer, clock, ESTATE, guard=watch.guard, ask_clocks=list)
+    job.run_once()
+    assert heard(engine) == {meter_id(1): at(YEAR_S).world_s, meter_id(2): at(60).world_s}  # nobody vouches yet
+    watch.hear(0, 1, 2)
+    job.run_once()
+    assert heard(engine) == {meter_id(1): at(3600).world_s, meter_id(2): at(60).world_s}
+    with engine.connect() as connection:
+        assert newest_contact_ms(connection, ESTATE) == at(3600).machine_ms
+
+
+def heard(engine):
+    return {row["meter_id"]: row["contact_at"] for row in rows(engine, "meter_live") if row["contact_at"]}
+
+
+def test_who_answered_by_a_clock_that_stood_ahead_is_not_heard_of_for_all_that_time(engine, writer):
+    probe_contact(engine, writer)
+
+
+def test_without_looking_at_answers_a_dead_meter_counts_as_heard(engine, writer, monkeypatch):
+    monkeypatch.setattr(clock_doubt, "contacts_until", lambda *_: None)
+    without_guard(probe_contact, engine, writer)

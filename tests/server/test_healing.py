@@ -131,6 +131,12 @@ def test_the_job_asks_the_bus_of_the_meter_and_gives_up_until_the_next_day(engin
     clock.at = at(3 * DAY + 10_100)
     job.run_once()
     assert [one.kind for _, one in asked if one.meter_id == meter_id(1)].count("load") > 0
+    clock.at = at(400 * DAY)  # stands ahead for a while
+    job.run_once()
+    asked.clear()
+    clock.at = at(3 * DAY + 20_000)
+    job.run_once()
+    assert [one.kind for _, one in asked if one.meter_id == meter_id(1)].count("load") > 0
 
 
 @pytest.mark.parametrize(("protocol", "kinds"), [("1997", {"month"}), ("modbus", set())])

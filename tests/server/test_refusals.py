@@ -35,3 +35,11 @@ def test_a_restart_allows_no_tries_more(engine, writer):
     first.accepted(meter_id(1))
     writer.run(lambda unit: None)
     assert rows(engine, "password_refusal") == []
+
+
+def test_a_store_that_takes_nothing_holds_up_no_command(engine, writer, caplog):
+    plant(writer, 1)
+    passwords = started(engine, writer)
+    writer.stop()
+    passwords.refused(meter_id(1), "999999")
+    assert "was not kept" in caplog.text

@@ -8,12 +8,15 @@ from core.dlt645.identifiers import COMMAND_OPEN
 from server.domain.readings import StatusRead
 from server.errors import Conflict
 from server.flows import approvals, relays, supply
+from server.jobs.collecting import FlowOrders
 from server.store import schema
+from server.store.supply import add_wish
 from server.store.writer import Writer
 from tests.server.estates import ESTATE, meter_id
-from tests.server.supply_acts import again, clears, ready, wanted
+from tests.server.supply_acts import again, by_hand, clears, ready, wanted
 from tests.server.supply_stage import CLOSED, OPEN, PERMITTED, Stage
 from tests.server.test_supply_invariants import without_guard
+from tests.server.test_supply_invariants_of_doubt import StageClock
 
 
 @pytest.fixture
@@ -72,6 +75,78 @@ def test_a_relay_that_somebody_opened_before_our_frame_went_out_is_not_closed_by
 def test_without_asking_whose_frame_it_was_a_payment_closes_it(stage, monkeypatch):
     monkeypatch.setattr(relays, "_is_ours", lambda *_: True)
     without_guard(probe_elsewhere, stage)
+
+
+def left_unsent(stage, take_back):
+    """A cut is decided while its bus is away; others switch the mains off, and it is withdrawn."""
+    wanted(stage, 1)
+    stage.wait(300)
+    take_back(stage)
+    [order] = stage.orders()
+    assert order.action == "allow"
+    return order.gen
+
+
+WITHDRAWN = {
+    "paid": lambda stage: stage.pay(1, 5000),
+    "expired": lambda stage: stage.attempt(1, "expired"),
+    "stopped": lambda stage: press(stage),
+}
+
+
+def probe_unsent(stage, engine, why="paid"):
+    gen = left_unsent(stage, WITHDRAWN[why])
+    orders = FlowOrders(engine, stage.writer, StageClock(stage), ESTATE, clock_sane=lambda: True)
+    assert orders.still_current(meter_id(1), gen)  # its relay is looked at
+    assert not orders.still_current(meter_id(1), gen, sending=True)  # and was found open
+    assert stage.orders() == []
+    stage.wait(1)
+    stage.status(1, OPEN)
+    row = stage.supply(1)
+    assert (row["desired"], row["command"], row["cause"], row["relay"]) == ("closed", "none", "none", "open")
+
+
+@pytest.mark.parametrize("why", WITHDRAWN)
+def test_a_cut_that_never_went_out_and_is_withdrawn_closes_no_relay_that_others_opened(stage, sqlite_engine, why):
+    probe_unsent(stage, sqlite_engine, why)
+
+
+def test_without_asking_what_went_out_the_withdrawal_closes_it(stage, sqlite_engine, monkeypatch):
+    monkeypatch.setattr(relays, "closes_for_others", lambda *_: False)
+    without_guard(probe_unsent, stage, sqlite_engine)
+
+
+GIVEN = {
+    "it had leave to go out": lambda stage: clears(stage, 1, sending=True),
+    "it was reported as sent": lambda stage: stage.attempt(1, "sent"),
+}
+
+
+@pytest.mark.parametrize("how", GIVEN)
+def test_a_cut_that_may_have_gone_out_is_given_back(stage, sqlite_engine, how):
+    def take_back(stage):
+        assert GIVEN[how](stage) is not False
+        stage.pay(1, 5000)
+
+    gen = left_unsent(stage, take_back)
+    orders = FlowOrders(sqlite_engine, stage.writer, StageClock(stage), ESTATE, clock_sane=lambda: True)
+    assert orders.still_current(meter_id(1), gen, sending=True)
+
+
+def test_power_that_a_person_gives_back_is_that_persons_to_judge(stage, sqlite_engine):
+    gen = left_unsent(stage, lambda stage: by_hand(stage, 1))
+    orders = FlowOrders(sqlite_engine, stage.writer, StageClock(stage), ESTATE, clock_sane=lambda: True)
+    assert orders.still_current(meter_id(1), gen, sending=True)
+
+
+def test_a_frame_of_an_older_cut_may_have_opened_it(stage, sqlite_engine):
+    paid(stage)
+    stage.set(schema.supply, gen=3, desired="open", command="queued", cause="arrears")
+    wish = {**stage.wishes(1)[0], "gen": 3, "decided_at": stage.now.world_s}
+    stage.writer.run(lambda unit: add_wish(unit.connection, **wish))
+    stage.pay(1, 100, key="sale-0002")
+    orders = FlowOrders(sqlite_engine, stage.writer, StageClock(stage), ESTATE, clock_sane=lambda: True)
+    assert orders.still_current(meter_id(1), 4, sending=True)
 
 
 def test_what_may_be_sent_is_kept_before_the_frame_so_a_server_that_dies_knows_its_own_cut(stage):
