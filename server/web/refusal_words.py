@@ -40,6 +40,7 @@ SENTENCES = (
     _("the ledger %(ledger)s has %(have_fen)s; %(wanted_fen)s cannot be paid out of it"),
     _("there are only %(have_fen)s in the ledger %(ledger)s, so %(wanted_fen)s cannot be moved"),
     _("electricity is charged from meters; book a fee in another ledger"),
+    _("this account has its opening balance already; correct it by an adjustment"),
     _("credit cannot be moved to where it is"),
     _("%(rest)s; withdraw this request"),
     _("a balance was changed by somebody else at the same time; nothing was booked, try again"),
