@@ -84,6 +84,8 @@ IMPORT_FIRST = (
     "run: estate645 import estate.toml --config FILE (docs/estate.example.toml of the sources is a complete example)"
 )
 
+ANSWER_WAITS_S = 2.0  # machine time; so long a busy machine may take to look at an answer
+
 log = logging.getLogger("estate645")
 
 
@@ -203,7 +205,7 @@ class Application:
     def _clock_guard(self) -> ClockGuard:
         """A scaled world has a clock of its own, which nobody keeps."""
         if self.config.clock_anchor:
-            return ClockGuard(synchronised=lambda: None)
+            return ClockGuard(synchronised=lambda: None, waits_s=ANSWER_WAITS_S * self.clock.anchor.factor)
         guard = ClockGuard(synchronised=kernel_synchronised)
         if self.config.collect:
             with reader(self.engine) as connection:

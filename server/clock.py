@@ -15,6 +15,7 @@ from pathlib import Path
 
 from server.errors import ConfigError
 
+EARLIEST_S = 1_577_836_800  # 2020-01-01: a clock before this was never set
 TIMEX_BYTES = 512  # more than `struct timex` has anywhere
 TIME_ERROR = 5  # what adjtimex(2) answers while nobody keeps the clock
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from threading import RLock
 
-from server.clock import kernel_synchronised
+from server.clock import EARLIEST_S, kernel_synchronised
 from server.domain.clock_doubt import ClockDoubt, Opinion, Reason, opinion_of
 
 JUMP_MAX_S = 60.0
@@ -34,8 +34,13 @@ class ClockGuard:
         steady_s: Callable[[], float] = time.monotonic,
         *,
         synchronised: Callable[[], bool | None] = kernel_synchronised,
+        waits_s: float = 0.0,
     ) -> None:
-        """`synchronised` tells whether somebody keeps the wall clock, as far as that is known."""
+        """`synchronised` tells whether somebody keeps the wall clock, as far as that is known.
+
+        In a fast world an answer that waits `waits_s` (world time) in this process looks like a clock that is behind.
+        """
+        self._waits_s = int(waits_s)
         self._wall_s, self._steady_s, self._synchronised = wall_s, steady_s, synchronised
         self._difference_s = wall_s() - steady_s()
         self._lock = RLock()
@@ -65,9 +70,14 @@ class ClockGuard:
 
     @property
     def is_vouched_for(self) -> bool:
-        """Whether the meters agree with our clock, or have none, and others keep it."""
+        """Whether the meters agree with our clock, or have none, and others keep it.
+
+        Never at a date at which clocks begin that were never set: those of meters may do the same.
+        """
         with self._lock:
             self._compare()
+            if self._wall_s() < EARLIEST_S:
+                return False
             if self._opinion is not None:
                 return self._opinion.ours_is_right
             return not self.awaits and self._synchronised() is True
@@ -88,7 +98,7 @@ class ClockGuard:
             if offset_s is None:
                 self._offsets.pop(meter_id, None)
             else:
-                self._offsets[meter_id] = offset_s
+                self._offsets[meter_id] = offset_s if offset_s >= 0 else min(0, offset_s + self._waits_s)
             if len(self._offsets) <= WEIGHED_EACH or self._steady_s() - self._weighed_s >= WEIGH_AGAIN_S:
                 self._weigh()
 

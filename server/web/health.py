@@ -7,6 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse
 
+from server.clock import EARLIEST_S
 from server.errors import EstateError
 from server.store.cases import live_evidence
 from server.store.engine import reader
@@ -18,7 +19,6 @@ log = logging.getLogger(__name__)
 router = APIRouter(include_in_schema=False)
 WRITER_S = 2.0  # a unit that changes nothing waits for the group before it
 NOT_SET = "not set"
-EARLIEST_WORLD_S = 1_577_836_800  # 2020-01-01: a clock before this was never set
 
 
 @router.get("/livez", dependencies=[Depends(PUBLIC)])
@@ -34,7 +34,7 @@ def readyz(state: State) -> JSONResponse:
     A clock in doubt leaves the process ready: its pages say what to do, and payments are taken.
     """
     world_s = state.clock.now().world_s
-    checks: dict[str, object] = {"clock": "ok" if world_s > EARLIEST_WORLD_S else NOT_SET, "world_s": world_s}
+    checks: dict[str, object] = {"clock": "ok" if world_s > EARLIEST_S else NOT_SET, "world_s": world_s}
     try:
         with reader(state.engine) as conn:
             if live_evidence(conn, state.estate_id) is not None:

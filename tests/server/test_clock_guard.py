@@ -5,9 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from server.clock import Now
 from server.domain.clock_doubt import ClockDoubt, Opinion, opinion_of
 from server.flows import clock_doubt
 from server.flows.clock_doubt import take_back_ahead, tell
+from server.jobs import clock_guard
 from server.jobs.clock_guard import ASK_AGAIN_S, AWAITED_S, AWAY_MS, ClockGuard
 from server.jobs.clock_watch import ClockWatch
 from server.store.cases import live_evidence
@@ -191,3 +193,37 @@ def test_who_answered_by_a_clock_that_stood_ahead_is_not_heard_of_for_all_that_t
 def test_without_looking_at_answers_a_dead_meter_counts_as_heard(engine, writer, monkeypatch):
     monkeypatch.setattr(clock_doubt, "contacts_until", lambda *_: None)
     without_guard(probe_contact, engine, writer)
+
+
+def probe_never_set(engine, writer):
+    """Batteries are empty everywhere: after an outage the server and its meters begin at the same date again."""
+    plant(writer, 1)
+    read(writer, reading(1, 3600, 1_001_000))
+    watch = Watch()
+    watch.wall_s = 946_684_800.0
+    clock = SimpleNamespace(now=lambda: Now(int(watch.wall_s), int(watch.wall_s) * 1000))
+    watch.guard = ClockGuard(lambda: watch.wall_s, lambda: watch.steady_s, synchronised=lambda: None)
+    watch.hear(0, 0, 0)
+    ClockWatch(engine, writer, clock, ESTATE, guard=watch.guard, ask_clocks=list).run_once()
+    assert {row["verdict"] for row in rows(engine, "reading")} == {"accepted"}
+
+
+def test_a_date_at_which_clocks_begin_takes_no_reading_back(engine, writer):
+    probe_never_set(engine, writer)
+
+
+def test_without_asking_for_a_date_that_can_be_all_readings_go(engine, writer, monkeypatch):
+    monkeypatch.setattr(clock_guard, "EARLIEST_S", 0)
+    without_guard(probe_never_set, engine, writer)
+
+
+@pytest.mark.parametrize(("waits_s", "sane"), [(0.0, False), (240.0, True)])
+def test_in_a_fast_world_an_answer_may_wait_in_this_process(waits_s, sane):
+    watch = Watch()
+    watch.guard = ClockGuard(
+        lambda: watch.wall_s, lambda: watch.steady_s, synchronised=lambda: None, waits_s=waits_s
+    )  # fmt: skip
+    watch.hear(-420, -500, -530)
+    assert watch.guard.look() is sane
+    watch.hear(420, 500, 530)  # no answer comes before its question
+    assert not watch.guard.look()
