@@ -3,6 +3,7 @@
     steady --wall clock jumps--> distrusted: nobody is cut; what was heard of clocks is forgotten, and they are asked
     distrusted --most meters agree with us--> steady
     any --most meters agree with each other, not with us, and nobody keeps our clock--> wrong: no reading has a time
+          (while they are few, others are asked first)
 
 While the answers are awaited, and while it is wrong, readings have no time and are not taken in. Where no meter has a
 clock, nothing is awaited for longer than a cycle, and a clock that jumped is distrusted until the next start.
@@ -18,6 +19,7 @@ from server.domain.clock_doubt import ClockDoubt, Opinion, Reason, opinion_of
 
 JUMP_MAX_S = 60.0
 AWAITED_S = 900.0  # machine time: a first round of a full bus of 64 meters takes two minutes
+HEARD_SURE, SURE_AFTER_S = 8, 120.0  # until so many of a bus have answered, or for so long, ours may yet be right
 ASK_AGAIN_S = 300.0  # so often the clocks are asked while ours is wrong: somebody may have slewed it right
 WEIGHED_EACH, WEIGH_AGAIN_S = 100, 5.0  # of more meters, what they say together is worked out again so often
 AWAY_MS = 2 * 86_400_000  # a server that was off for longer asks the meters first
@@ -46,6 +48,7 @@ class ClockGuard:
         self._lock = RLock()
         self._offsets: dict[str, int] = {}
         self._opinion: Opinion | None = None
+        self._suspected_s: float | None = None
         self._weighed_s = self._asked_s = float("-inf")
         self._awaited_until_s = float("-inf")
         self._wants_clocks = False
@@ -59,7 +62,8 @@ class ClockGuard:
     @property
     def awaits(self) -> bool:
         """Whether the meters' clocks have been asked for and not enough of them have answered yet."""
-        return self._steady_s() < self._awaited_until_s
+        with self._lock:
+            return self._steady_s() < self._awaited_until_s or (self._is_contradicted() and not self._is_sure())
 
     @property
     def may_time(self) -> bool:
@@ -108,6 +112,10 @@ class ClockGuard:
         if self._opinion is None:
             return
         self._awaited_until_s = float("-inf")
+        if self._opinion.ours_is_right:
+            self._suspected_s = None
+        elif self._suspected_s is None:  # the first that answer may be those that somebody has set wrongly
+            self._suspected_s, self._wants_clocks = self._steady_s(), True
         if self._opinion.ours_is_right and self._distrusted is not None:
             log.warning("the clocks of %d meters agree with ours again; it is believed", self._opinion.alike)
             self._distrusted = None
@@ -116,7 +124,7 @@ class ClockGuard:
         """Let the meters' clocks be asked, and have no time until they have answered."""
         with self._lock:
             self._offsets.clear()
-            self._opinion = None
+            self._opinion = self._suspected_s = None
             self._wants_clocks = True
             self._awaited_until_s = self._steady_s() + AWAITED_S
 
@@ -164,4 +172,12 @@ class ClockGuard:
         self.ask_meters()
 
     def _is_wrong(self) -> bool:
+        return self._is_contradicted() and self._is_sure()
+
+    def _is_sure(self) -> bool:
+        """Whether those who contradict our clock are many, or nobody has spoken for it meanwhile."""
+        heard, since_s = len(self._offsets), self._suspected_s
+        return heard >= HEARD_SURE or since_s is None or self._steady_s() - since_s >= SURE_AFTER_S
+
+    def _is_contradicted(self) -> bool:
         return self._opinion is not None and not self._opinion.ours_is_right and self._synchronised() is not True

@@ -10,7 +10,7 @@ from server.domain.clock_doubt import ClockDoubt, Opinion, opinion_of
 from server.flows import clock_doubt
 from server.flows.clock_doubt import take_back_ahead, tell
 from server.jobs import clock_guard
-from server.jobs.clock_guard import ASK_AGAIN_S, AWAITED_S, AWAY_MS, ClockGuard
+from server.jobs.clock_guard import ASK_AGAIN_S, AWAITED_S, AWAY_MS, HEARD_SURE, SURE_AFTER_S, ClockGuard
 from server.jobs.clock_watch import ClockWatch
 from server.store.cases import live_evidence
 from server.store.readings import newest_contact_ms, note_contact, stamped_after
@@ -60,7 +60,12 @@ def test_meters_that_agree_with_each_other_and_not_with_us_are_believed():
     watch.hear(-YEAR_S, -YEAR_S + 9, -YEAR_S - 4)
     assert not watch.guard.look()
     assert not watch.guard.may_time
+    assert watch.guard.doubt() is None  # the first may be wrong: others are asked
+    assert watch.guard.wants_clocks()
+    watch.run(SURE_AFTER_S)
+    assert not watch.guard.may_time
     assert watch.guard.doubt() == ClockDoubt("meters", YEAR_S, 3, 3)
+    watch.run(ASK_AGAIN_S)
     assert watch.guard.wants_clocks()  # whether somebody has slewed it
     assert not watch.guard.wants_clocks()
     watch.run(ASK_AGAIN_S)
@@ -68,6 +73,25 @@ def test_meters_that_agree_with_each_other_and_not_with_us_are_believed():
     watch.hear(8, 9, 4)
     assert watch.guard.look()
     assert watch.guard.may_time
+
+
+def probe_first_wrong():
+    """Of a site that nobody's NTP keeps, somebody has set the first meters by another zone."""
+    watch, states = Watch(), []
+    for number, offset_s in enumerate((28_800, 28_810, 28_790, 28_800, 0, 3, -2, 1, 0, 2)):
+        watch.guard.hear(f"{number:012d}", offset_s)
+        states.append(watch.guard.doubt())
+    assert states == [None] * 10
+    assert watch.guard.look()
+
+
+def test_the_first_that_answer_may_be_wrong():
+    probe_first_wrong()
+
+
+def test_without_asking_others_the_first_are_believed(monkeypatch):
+    monkeypatch.setattr(clock_guard, "SURE_AFTER_S", 0.0)
+    without_guard(probe_first_wrong)
 
 
 def test_a_clock_that_others_keep_is_believed_against_meters_that_somebody_set_wrong():
@@ -85,7 +109,7 @@ def test_after_a_jump_the_meters_are_asked_and_no_reading_has_a_time_until_they_
     assert not watch.guard.look()
     assert not watch.guard.may_time  # what they said was by the clock of before
     assert watch.guard.wants_clocks()
-    watch.hear(-YEAR_S, -YEAR_S, -YEAR_S)
+    watch.hear(*[-YEAR_S] * HEARD_SURE)
     assert watch.guard.doubt().reason == "meters"
     watch.run(10, -YEAR_S)
     assert not watch.guard.may_time
