@@ -29,6 +29,10 @@ from server.store.passwords import stored_passwords
 _ = mark
 DONE = _("restored %(file)s into %(where)s, verified")
 BROUGHT = _("the backup is of revision %(old)s; its copy was brought to revision %(new)s")
+HEADS = _(
+    "the signed heads in %(file)s name what this backup does not have; move that file away and keep it before the "
+    "server starts, a new one begins"
+)
 ABSENT = _("there is no backup %(file)s; name a file that `estate645 backup` wrote")
 STRANGE = _("%(file)s is no backup of this program; name a file that `estate645 backup` wrote")
 NEWER = _(
@@ -83,6 +87,8 @@ def run(arguments: argparse.Namespace) -> int:
             _into_server(part, url)
     where = make_url(url).render_as_string(hide_password=True)
     print(told(DONE, lang, file=arguments.file, where=where))
+    if config.heads_file and Path(config.heads_file).exists():
+        print(told(HEADS, lang, file=config.heads_file))
     return 0
 
 

@@ -89,15 +89,24 @@ def heads_of(lines: Iterable[str], key: Ed25519PublicKey, where: str) -> list[He
     return [_head(text, key, f"{where}, line {number}") for number, text in enumerate(lines, 1) if text.strip()]
 
 
-def last_heads(lines: Iterable[str], where: str) -> dict[str, Head]:
-    """The last head of each estate in a file, whoever signed it; ConfigError for a line that is none, nor torn."""
+def last_heads(lines: Iterable[str], where: str, serial: str) -> dict[str, Head]:
+    """The last head of each estate in a file; ConfigError for a line that is none, nor torn, or is of another key.
+
+    A file of two keys could be checked with neither.
+    """
     found: dict[str, Head] = {}
     for number, text in enumerate(lines, 1):
         if text.strip() and not is_torn(text):
             try:
-                head = _parsed(json.loads(text))
+                parts = json.loads(text)
+                head, signer = _parsed(parts), str(parts["key"])
             except (ValueError, KeyError, TypeError) as error:
                 raise ConfigError(f"{where}, line {number}: this is no signed head; append to another file") from error
+            if signer != serial:
+                raise ConfigError(
+                    f"{where}, line {number}: signed with key {signer}, not with {serial}; "
+                    "a new key begins a new file: move this one away and keep it"
+                )
             found[head.estate_id] = head
     return found
 

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from sqlalchemy import Connection, Engine
 
 from server.clock import Clock
-from server.domain.heads import Head, heads_of, is_torn, last_heads, sign
+from server.domain.heads import Head, heads_of, is_torn, last_heads, serial_of, sign
 from server.flows.heads import note_head
 from server.store.engine import reader
 from server.store.estates import list_estates
@@ -49,13 +49,14 @@ def heads_in(path: Path, key: Ed25519PublicKey) -> tuple[list[Head], list[int]]:
 def append_heads(connection: Connection, key: Ed25519PrivateKey, now_ms: int, path: Path) -> list[Head]:
     """Sign heads that follow those of a file and append them durably; which ones.
 
-    The file is locked meanwhile, so that two writers never number alike. ConfigError for a file of something else.
+    The file is locked meanwhile, so that two writers never number alike. ConfigError for a file of something else
+    or of another key.
     """
     with path.open("a+", encoding="utf-8", errors="replace") as file:  # a torn line may end within a character
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
         kept = file.readlines()
-        heads = next_heads(connection, now_ms, last_heads(kept, str(path)))
+        heads = next_heads(connection, now_ms, last_heads(kept, str(path), serial_of(key.public_key())))
         lines = [sign(head, key) for head in heads]
         if lines and kept and not kept[-1].endswith("\n"):
             file.write("\n")

@@ -2,7 +2,8 @@
 
 It remembers where the chain of seals stood when it looked, so that a chain which was made anew while the server runs is
 found without any exported head. Where heads are exported, it reads them as well: a file of heads that was edited, or
-from which heads were cut, opens the breaker too.
+from which heads were cut, opens the breaker too. Books that verify but are not those that were signed, as after a
+restore beside the old file, have a reason of their own.
 """
 
 import logging
@@ -60,10 +61,14 @@ class LedgerWatch:
         heads, reason = self._exported()
         with reader(self._engine) as connection:
             found = verify(connection, self._estate_id, [*self._seen, *heads], read_ms=read_ms)
+            is_sound = not found.mismatches or bool(
+                heads and not verify(connection, self._estate_id, self._seen).mismatches
+            )
             self._remember(connection)
         self._due_s = self._steady_s() + EVERY_S
         if found.mismatches:
-            reason = f"the ledger does not verify: {len(found.mismatches)} mismatches"
+            broken = f"the ledger does not verify: {len(found.mismatches)} mismatches"
+            reason = "the journal is not the one that was signed" if is_sound else broken
         reason = reason or ("the file of signed heads was cut" if found.heads_missing else "")
         if reason:
             self._writer.run(lambda unit: open_breaker(unit, self._estate_id, reason, self._clock.now()))

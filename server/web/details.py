@@ -56,7 +56,11 @@ FIXED = {
     "the clock is in doubt": _("the clock is in doubt"),
     "the file of signed heads is gone": _("the file of signed heads is gone"),
     "the file of signed heads was cut": _("heads are missing from the file of signed heads"),
-    "the file of signed heads was edited": _("the file of signed heads was edited"),
+    "the file of signed heads was edited": _("the file of signed heads was edited, or is of another key"),
+    "the journal is not the one that was signed": _(
+        "the journal is not the one that was signed: after a restore, move the old file of signed heads away; "
+        "otherwise find out who wrote to the database"
+    ),
     "the estate's switches": _("cutting was switched off"),
     "the collector is stopping": _("reading is being stopped"),
     "the provider is at it": _("the provider is at it"),

@@ -4,10 +4,12 @@ import fcntl
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
+import pysqlite3
 import pytest
 
 from server import __main__
@@ -105,7 +107,7 @@ def test_heads_of_a_file_are_numbered_and_name_the_one_before(url: str, tmp_path
         "head 2 does not follow from the one before it"
     ]
     with pytest.raises(ConfigError, match="append to another file"):
-        last_heads(["x"], "f")
+        last_heads(["x"], "f", "")
 
 
 @pytest.mark.parametrize("torn", ["{", '{"estate": "\u5c0f', '{"estate": "a", "batch": 7, "ha', "\0\0\0\0"])
@@ -175,6 +177,14 @@ class Exported:
         self.hour, self.key = 0, load_private_key(self.pair.private)
         self.job = HeadsJob(self.engine, self.writer, self, self.key, self.path)  # type: ignore[arg-type]
         self.checking = ["verify", "--database", url, "--heads", str(self.path), "--public-key", str(self.pair.public)]
+
+    def moves_to(self, url: str) -> None:
+        """Go on with another database."""
+        self.writer.stop()
+        self.engine.dispose()
+        self.engine = open_engine(url)
+        self.writer = Writer(self.engine)
+        self.job = HeadsJob(self.engine, self.writer, self, self.key, self.path)  # type: ignore[arg-type]
 
     def now(self) -> Now:
         return at(self.hour * 3600)
@@ -251,6 +261,44 @@ def test_a_head_that_is_overdue_is_told(exported: Exported, capsys: pytest.Captu
     assert "NOT PROVEN: batches were sealed for 5 hours after the newest signed head" in capsys.readouterr().out
     exported.lives(1)
     assert main(exported.checking) == 0
+
+
+def test_a_new_key_begins_a_new_file(exported: Exported, tmp_path: Path) -> None:
+    exported.lives(2)
+    before, other = exported.path.read_text("utf-8"), load_private_key(generate_key_pair(tmp_path / "new").private)
+    job = HeadsJob(exported.engine, exported.writer, exported, other, exported.path)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="a new key begins a new file"):
+        job.run_once()
+    assert exported.path.read_text("utf-8") == before, "a file of two keys could be checked with neither"
+    exported.path.unlink()
+    job.run_once()
+    assert len(heads_of(exported.path.read_text("utf-8").splitlines(), other.public_key(), "f")) == 1
+
+
+def test_the_watch_says_that_the_books_are_not_those_that_were_signed(exported: Exported) -> None:
+    exported.lives(2)
+    restored = exported.path.with_suffix(".db")
+    file = exported.engine.url.database
+    with closing(pysqlite3.connect(str(file))) as own, closing(pysqlite3.connect(str(restored))) as copy:
+        own.backup(copy)
+    exported.lives(2)
+    exported.moves_to(f"sqlite:///{restored}")
+    exported.lives(3)
+    steady, heads = [0.0], (exported.path, exported.key.public_key())
+
+    def looks() -> str:
+        watch = LedgerWatch(exported.engine, exported.writer, Clock(), ESTATE, heads=heads, steady_s=lambda: steady[0])
+        steady[0] += EVERY_S
+        watch.run_once()
+        return exported.breaker()
+
+    assert looks() == "the journal is not the one that was signed"
+    exported.path.rename(exported.path.with_suffix(".before"))
+    exported.lives(2)
+    assert looks() == ""
+    with begin_writing(exported.engine) as connection, connection.begin():
+        connection.exec_driver_sql("UPDATE account SET balance_fen = balance_fen + 1 WHERE kind = 'household'")
+    assert looks().startswith("the ledger does not verify")
 
 
 def test_heads_that_are_signed_by_hand_are_never_overdue(url: str, exported: Exported) -> None:

@@ -120,6 +120,20 @@ def test_what_is_no_database_or_is_in_the_way_is_refused(
         assert said in capsys.readouterr().err
 
 
+def test_a_file_of_signed_heads_that_is_left_is_told(
+    backup: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heads = tmp_path / "heads.jsonl"
+    monkeypatch.setenv("ESTATE645_HEADS_FILE", str(heads))
+    for name, said in (("first", False), ("second", True)):
+        capsys.readouterr()
+        assert main(["restore", str(backup), "--database", f"sqlite:///{tmp_path / name}.db"]) == 0
+        out = capsys.readouterr().out
+        assert (f"the signed heads in {heads} name what this backup" in out) == said
+        assert (f"{heads}中的签名链头" in out) == said
+        heads.touch()
+
+
 def test_another_estate_is_refused(backup: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     into = ["restore", str(backup), "--database", f"sqlite:///{tmp_path / 'none.db'}", "--estate"]
     assert main([*into, "pear"]) == 2
