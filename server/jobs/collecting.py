@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine
 from server.clock import Clock
 from server.collect.port import LineSettings
 from server.collect.work import Action, BusPlan, Cadence, ControlOrder, MeterPlan, Switch, timing_for
+from server.domain.anomalies import CLOCK_MAX_S
 from server.domain.readings import ContactFailure, MeterReading, MeterVariables, StatusRead
 from server.flows import clocks, keep_power, readings, relays
 from server.store.direct import Row
@@ -47,13 +48,16 @@ class FlowSink:
     def energy(self, readings_: Sequence[MeterReading]) -> None:
         """Keep and judge cumulative registers, then let billing look; without a time they are only an answer.
 
-        What they count is charged with the next reading that has one.
+        What they count is charged with the next reading that has one. A batch that waited for the store may have got
+        its time from a clock that has been set back since: that time is to come, and none.
         """
-        if not self._may_time():
-            self._writer.run(lambda unit: readings.note_untimed(unit, self._estate_id, readings_, self._clock.now()))
-            return
-        self._writer.run(lambda unit: readings.record(unit, self._estate_id, readings_, self._clock.now()))
-        self._on_readings()
+        latest_s = self._clock.now().world_s + CLOCK_MAX_S if self._may_time() else 0
+        timed = [one for one in readings_ if one.read_at <= latest_s]
+        if untimed := [one for one in readings_ if one.read_at > latest_s]:
+            self._writer.run(lambda unit: readings.note_untimed(unit, self._estate_id, untimed, self._clock.now()))
+        if timed:
+            self._writer.run(lambda unit: readings.record(unit, self._estate_id, timed, self._clock.now()))
+            self._on_readings()
 
     def variables(self, rows: Sequence[MeterVariables]) -> None:
         """Keep momentary values."""

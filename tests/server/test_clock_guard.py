@@ -12,6 +12,7 @@ from server.flows.clock_doubt import take_back_ahead, tell
 from server.jobs import clock_guard
 from server.jobs.clock_guard import ASK_AGAIN_S, AWAITED_S, AWAY_MS, HEARD_SURE, SURE_AFTER_S, ClockGuard
 from server.jobs.clock_watch import ClockWatch
+from server.jobs.collecting import FlowSink
 from server.store.cases import live_evidence
 from server.store.readings import newest_contact_ms, note_contact, stamped_after
 from tests.server.books import agrees, charge, read, reading, rows
@@ -251,3 +252,17 @@ def test_in_a_fast_world_an_answer_may_wait_in_this_process(waits_s, sane):
     assert watch.guard.look() is sane
     watch.hear(420, 500, 530)  # no answer comes before its question
     assert not watch.guard.look()
+
+
+def test_a_batch_that_waited_while_the_clock_was_set_back_has_no_time(engine, writer):
+    plant(writer, 2)
+    told = []
+    clock = SimpleNamespace(now=lambda: at(3600))
+    sink = FlowSink(writer, clock, ESTATE, on_readings=lambda: told.append(1))
+    sink.energy([reading(1, YEAR_S, 1_001_000)])
+    assert told == []
+    sink.energy([reading(1, YEAR_S, 1_001_000), reading(2, 3590, 1_001_000)])
+    assert told == [1]
+    kept = [(row["meter_id"], row["read_at"]) for row in rows(engine, "reading")]
+    assert kept == [(meter_id(2), at(3590).world_s)]
+    assert heard(engine) == {meter_id(1): at(3600).world_s, meter_id(2): at(3590).world_s}
