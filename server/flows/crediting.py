@@ -11,11 +11,12 @@ from functools import partial
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
+from server.domain.accounts import LEFT
 from server.domain.ledger import SUSPENSE, PostedTopup
 from server.domain.local_fee import LOCAL
 from server.domain.payments import Limits
 from server.errors import EstateError
-from server.flows import notices, recharges, recovery, schemes, supply
+from server.flows import accounts, notices, recharges, recovery, schemes, supply
 from server.flows.ledger import post_all, topup
 from server.flows.recovery import Due
 from server.store import audit
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from server.clock import Now
 
 NO_RULES = "{}"
+PAID_UP = "paid what was owed"  # why an account that was left is closed
 ID_BYTES = 16  # of order and payment numbers, random
 Row = Mapping[str, Any]
 
@@ -222,7 +224,7 @@ def _follow(
     relays: Sequence[Row],
     recover: Callable[[], int | None],
 ) -> int | None:
-    """What a written payment may change: limits, debts, the wish for power, the credit of a meter.
+    """What a written payment may change: limits, debts, the wish for power, the credit of a meter, a left account.
 
     Debts come after the limits, which they heed, and before the power, which they never cost; the balance after them.
     """
@@ -240,4 +242,6 @@ def _follow(
         wanted = {meter_id for meter_id, _, desired in after if desired == "closed"}
         if dark & wanted:
             kept.update_order(connection, estate_id, one.money.order_no or "", powered_off=1)
+    if home["status"] == LEFT:
+        accounts.close_if_done(unit, estate_id, account_id, actor=one.money.actor, reason=PAID_UP, now=one.now)
     return balance_fen

@@ -28,6 +28,7 @@ from server.domain.refunds import (
 )
 from server.errors import Conflict, NotFound, Refused
 from server.flows import billing, cases, inbox, notices, recovery, supply
+from server.flows.accounts import close_if_done
 from server.flows.ledger import ensure_account, post_entries
 from server.store import audit
 from server.store import refunds as kept
@@ -175,6 +176,8 @@ def settle_refunded(
     entries = (Entry(REFUNDS, -amount_fen), Entry(provider, amount_fen))
     _post(unit, estate_id, "refund_paid", entries, refund_no, actor, now)
     _decide(unit, estate_id, row, REFUNDED, detail, actor, now)
+    if row["account_id"] is not None:
+        close_if_done(unit, estate_id, row["account_id"], actor=actor, reason=row["reason"], now=now)
 
 
 def settle_released(

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from server.domain.ledger import SUSPENSE, Entry
 from server.errors import Conflict, NotFound, Refused
-from server.flows import recharges, schemes, supply
+from server.flows import accounts, recharges, schemes, supply
 from server.flows.ledger import post_entries
 from server.flows.refunds import get_payment
 from server.store import audit
@@ -45,4 +45,5 @@ def assign(
     recharges.on_topup(unit, estate_id, account_id, now)
     detail = f"{amount_fen} fen to {account_id}: {reason.strip()}"
     audit.record(unit.connection, estate_id, actor, "suspense.assigned", payment_id, now, detail)
+    accounts.close_if_done(unit, estate_id, account_id, actor=actor, reason=reason, now=now)
     return posted.balance_fen

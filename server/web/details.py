@@ -46,6 +46,7 @@ FIXED = {
     "the meter does not tell it": _("the meter does not tell it"),
     "no reason given": _("no reason given"),
     "taken in": _("taken in"),
+    "paid what was owed": _("paid what was owed"),
     "other error": _("other error"),
     "no such data": _("no such data"),
     "wrong password or not authorised": _("wrong password or not authorised"),

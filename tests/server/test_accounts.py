@@ -5,7 +5,11 @@ from sqlalchemy import Engine
 
 from server.domain.accounts import ALWAYS_TOLD, FROM, KIND_OF_ACT, STATUSES, TO, Told, act_problem, telling_problems
 from server.errors import Conflict, NotFound, Refused
+from server.flows import suspense
 from server.flows.estates import import_estate
+from server.flows.partners import PartnerTopup, accept_topup
+from server.flows.payments import sell_at_counter
+from server.flows.refunds import order_refund
 from server.store.accounts import dormant, found, unsettled
 from server.store.engine import reader
 from server.store.estates import account_of_room, has_household
@@ -158,6 +162,43 @@ def test_an_account_is_closed_only_when_nothing_is_open(engine: Engine, writer: 
         act(writer, HOUR, "close_account")
     book(writer, -5000, world_s=HOUR)
     assert told(engine)[-2:] == [("adjusted", -5000), ("closed", None)]
+    agrees(engine)
+
+
+def test_money_that_settles_an_account_that_was_left_closes_it(engine: Engine, writer: Writer) -> None:
+    plant(writer)
+
+    def pay(amount_fen: int) -> None:
+        key = f"sale of {amount_fen}"
+        writer.run(
+            lambda unit: sell_at_counter(unit, ESTATE, "H0001", amount_fen, actor="wu", idem_key=key, now=at(HOUR))
+        )
+
+    def paid(amount_fen: int) -> str:
+        return next(str(row["payment_id"]) for row in rows(engine, "payment") if row["amount_fen"] == amount_fen)
+
+    pay(700)
+    out(writer, HOUR, final(1, 1_000_000))
+    book(writer, -5000, world_s=HOUR)
+    words = {"key": "k", "reason": "never used", "actor": "olga", "approved_by": "pavel"}
+    writer.run(lambda unit: order_refund(unit, ESTATE, paid(700), 700, now=at(HOUR), **words))
+    assert told(engine)[-1][0] == "closed", "by the refund"
+    act(writer, HOUR, "reopen")
+    book(writer, -1100, "owes", HOUR)
+    pay(400)
+    assert told(engine)[-1][0] == "adjusted", "some is owed still"
+    wish = PartnerTopup("wallet", "key", "body", "nobody", None, 600, "t-1", at(HOUR))
+    writer.run(lambda unit: accept_topup(unit, ESTATE, wish))
+    words = {"reason": "she has the slip", "actor": "olga"}
+    writer.run(lambda unit: suspense.assign(unit, ESTATE, paid(600), "H0001", now=at(HOUR), **words))
+    pay(100)
+    assert told(engine)[-1][0] == "closed", "by the last sale"
+    act(writer, HOUR, "reopen")
+    book(writer, -500, "owes more", HOUR)
+    wish = PartnerTopup("wallet", "another", "body", "nobody", None, 500, "t-2", at(HOUR))
+    writer.run(lambda unit: accept_topup(unit, ESTATE, wish))
+    writer.run(lambda unit: suspense.assign(unit, ESTATE, paid(500), "H0001", now=at(HOUR), **words))
+    assert told(engine)[-1][0] == "closed", "by money that had waited"
     agrees(engine)
 
 
