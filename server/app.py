@@ -64,6 +64,7 @@ from server.jobs.searching import BusSearches
 from server.jobs.settlement import DayClose
 from server.jobs.ticks import BillingTick
 from server.keyring import Keyring, key_path, looked_at
+from server.notify.gateway import open_gateway
 from server.notify.sandbox import SandboxGateway, SandboxSender
 from server.pay.opening import open_providers
 from server.pay.signing import load_private_key
@@ -124,9 +125,11 @@ class Application:
         self.passwords = Passwords(self._unlock, self._civil_now, refusals)
         self.bell = Bell()
         self.writer.subscribe(self.bell.ring)
-        # It invents receipts, which a cut goes by: only a simulated world may have it.
-        self.gateway = SandboxGateway(self._on_receipt) if config.clock_anchor else None
-        self.senders = {} if self.gateway is None else {SandboxSender.channel: SandboxSender(self.gateway)}
+        self.message_gateway = open_gateway(config, self.estate_id)
+        # The sandbox invents receipts, which a cut goes by: only a simulated world may have it.
+        simulated = bool(config.clock_anchor) and self.message_gateway is None
+        self.sandbox = SandboxSender(SandboxGateway(self._on_receipt)) if simulated else None
+        self.senders = {one.channel: one for one in (self.message_gateway, self.sandbox) if one is not None}
         self.providers = open_providers(config)
         self._guard = self._clock_guard()
         self.collector: Supervisor | None = None
@@ -153,6 +156,7 @@ class Application:
             clock_sane=self._guard.look,
             language=config.language,
             searches=self.searches,
+            message_gateway=self.message_gateway,
         )
 
     def start(self) -> None:
@@ -173,8 +177,8 @@ class Application:
         if self.collector is not None:
             self.collector.stop()
         self.jobs.stop()
-        if self.gateway is not None:
-            self.gateway.close()
+        if self.sandbox is not None:
+            self.sandbox.gateway.close()
         self.writer.stop()
         self._give_back()
         self.engine.dispose()
@@ -308,7 +312,7 @@ class Application:
 
     def _on_receipt(self, notice_id: str, signature: str) -> None:
         """A channel says that the person has the notice; a receipt that the channel did not sign is dropped."""
-        if not any(sender.is_genuine(notice_id, signature) for sender in self.senders.values()):
+        if self.sandbox is None or not self.sandbox.is_genuine(notice_id, signature):
             log.warning("a receipt for notice %s has a wrong signature", notice_id)
             return
         self.writer.run(lambda unit: notice_flows.mark_delivered(unit, self.estate_id, notice_id, self.clock.now()))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from ipaddress import ip_network
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from server.collect.dtu_registration import compile_registration
 from server.errors import ConfigError
@@ -19,6 +20,7 @@ WEB_PROCESSES_MAX = 8  # each may hold some thirty connections to the database
 STEP_UP_MINUTES_MAX = 720  # a session of the staff lasts no longer
 READINGS_MONTHS = 15  # a draft of a tariff is simulated on the last year
 READINGS_MONTHS_MIN = 3  # what is younger may still be asked for, released or taken back
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 DEFAULT_DATABASE = "sqlite:///estate645.db"
 
 
@@ -59,6 +61,8 @@ class Config:
     hmac_url: str = ""
     hmac_merchant: str = ""
     hmac_secrets: str = ""
+    message_gateway_url: str = ""
+    message_gateway_secrets: str = ""
     heads_key: str = ""
     heads_file: str = ""
     readings_months: int = READINGS_MONTHS
@@ -165,6 +169,16 @@ def _language(value: object) -> str:
     return str(value)
 
 
+def _guarded_url(value: object) -> str:
+    """An https address, or http to this machine; empty for none."""
+    text = _text(value)
+    parts = urlsplit(text)
+    near = parts.scheme == "http" and parts.hostname in LOOPBACK
+    if text and (not parts.hostname or not (near or parts.scheme == "https")):
+        raise ValueError
+    return text
+
+
 def _database(value: object) -> str:
     text = _text(value)
     if not text.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
@@ -236,6 +250,13 @@ SETTINGS = (
     Setting("hmac_url", "address of an integrator's payment service; set, it opens this way to pay", "a URL", _text),
     Setting("hmac_merchant", "name that the payment service gave us", "a text", _text),
     Setting("hmac_secrets", "secrets shared with it, one or two lines", "path of a file with mode 600", _text),
+    Setting(
+        "message_gateway_url",
+        "gateway that carries notices to telephones, and posts receipts",
+        "an https URL, or http on this machine; empty: none",
+        _guarded_url,
+    ),
+    Setting("message_gateway_secrets", "secrets shared with it", "path of a file with mode 600", _text),
     Setting("heads_key", "key that signs the ends of the hash chains", "path of a PEM file with mode 600", _text),
     Setting("heads_file", "where signed heads are appended every hour; set both or none", "a path", _text),
     Setting(
@@ -258,6 +279,7 @@ _PATHS = (
     "alipay_app_key",
     "alipay_public_key",
     "hmac_secrets",
+    "message_gateway_secrets",
     "heads_key",
     "heads_file",
 )

@@ -36,6 +36,7 @@ from server.web.details import detail_said
 from server.web.formats import Formats, kwh, yuan
 from server.web.i18n import translations
 from server.web.operator.decisions import check_in_words
+from server.web.words import GIVEN_WAYS
 
 HISTORY_MAX = 1000
 _TONGUES = {"en": "en", "zh": "zh_CN"}
@@ -191,11 +192,20 @@ def _sources(told: Told, again: Replay, lang: str) -> Iterator[str]:
     for one in evidence["notices"]:
         when = "-" if one["delivered_at"] is None else _at(told, one["delivered_at"])
         yield "  " + say(_("notice: %(channel)s, delivered %(when)s"), lang, channel=one["channel"], when=when)
+        if "given" in one:
+            yield "    " + _given(one["given"], lang)
     for one in evidence["approvals"]:
         who = f"{one['requested_by']} + {one['approved_by']}"
         yield "  " + say(_("approval: %(kind)s by %(who)s"), lang, kind=one["kind"], who=who)
     yield "  " + say(_("clocks: world %(world)s, machine %(machine_ms)d ms"), lang, world=_at(told, evidence["now_s"]),
                      machine_ms=evidence["now_ms"])  # fmt: skip
+
+
+def _given(given: Mapping[str, str], lang: str) -> str:
+    """Who of the staff gave a notice to whom, and how."""
+    word = GIVEN_WAYS[given["way"]]
+    en, zh = (translations(_TONGUES[tongue]).gettext(word) for tongue in ("en", "zh"))
+    return say(_("given by %(given_by)s to %(recipient)s (%(way)s)"), lang, **{**given, "way": said(en, zh, lang)})
 
 
 def _check(name: str, passed: bool, detail: str, waiting: bool, tongue: str, told: Told) -> str:

@@ -20,6 +20,7 @@ _TABLE: dict[str, frozenset[str]] = {
     | {"supply.rules", "settlement.close", "allocation.post", "recovery.rule", "tariff.edit"}
     | {"refund.order", "refund.decide", "suspense.assign", "topup.reverse"}
     | {"account.manage", "account.book"}
+    | {"notice.give"}
     | {"reconciliation.load", "reconciliation.settle"},
     "cashier": frozenset(
         {"estate.view", "households.list", "household.view", "meter.read", "topup.sell", "order.create"}

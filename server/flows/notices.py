@@ -1,8 +1,8 @@
 """Notices: written in the unit that causes them, one per crossing, and delivered only by a receipt.
 
-A page notice counts as delivered once the household was shown it, a sandbox notice once its receipt came back. In the
-quiet hours of a household's rules, reminders and warnings wait; what it is waiting for itself (power, a payment) does
-not.
+A page notice counts as delivered once the household was shown it, a message once its receipt came back: one of the
+operator's gateway, or of the sandbox, as which every message begins until a gateway takes it. In the quiet hours of a
+household's rules, reminders and warnings wait; what it is waiting for itself (power, a payment) does not.
 """
 
 import json
@@ -16,9 +16,11 @@ from core import EVENT_ALARM1, EVENT_ALARM2, EVENT_TRIP
 from server.domain.accounts import NORMAL, PREPAID
 from server.domain.billing import Crossing
 from server.domain.calendar import earliest_allowed
+from server.domain.receipts import DELIVERED, FAILED, Receipt
 from server.domain.rulebook import Row, RuleBook
 from server.domain.schemes import KEEP_ALWAYS, quiet_until
-from server.errors import NotFound
+from server.errors import Conflict, NotFound, Refused
+from server.store import audit
 from server.store import notices as kept
 from server.store.bulk import Bundle
 from server.store.estates import get_account
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from server.clock import Now
 
 CHANNELS = ("page", "sandbox")
+HAND = "hand"  # the channel of what the staff gave to the household itself
+WAYS = ("telephone", "letter", "in_person")
+RECIPIENT_LENGTH_MAX = 80
 KIND_OF_EVENT = {EVENT_ALARM1: "alarm1", EVENT_ALARM2: "alarm2", EVENT_TRIP: "cut_warning"}
 ID_BYTES = 16  # of a notice, random
 _ARGUMENTS = json.JSONEncoder(sort_keys=True).encode
@@ -135,8 +140,8 @@ def suggested_fen(balance_fen: int, close_allowed_fen: int) -> int:
     return -(-missing_fen // PAY_STEP_FEN) * PAY_STEP_FEN
 
 
-def mark_sent(unit: Unit, estate_id: str, notice_id: str, now: "Now") -> None:
-    """The channel has taken the notice; this is no delivery."""
+def mark_sent(unit: Unit, estate_id: str, notice_id: str, now: "Now", *, channel: str = "") -> None:
+    """The channel has taken the notice, or `channel` takes it over from its own; this is no delivery."""
     row = _get(unit, estate_id, notice_id)
     if row["status"] == "queued":
         kept.update(
@@ -144,6 +149,7 @@ def mark_sent(unit: Unit, estate_id: str, notice_id: str, now: "Now") -> None:
             estate_id,
             notice_id,
             status="sent",
+            channel=channel or row["channel"],
             sent_ms=now.machine_ms,
             attempts=row["attempts"] + 1,
         )
@@ -180,6 +186,49 @@ def mark_delivered(unit: Unit, estate_id: str, notice_id: str, now: "Now") -> No
         delivered_ms=now.machine_ms,
     )
     unit.announce("notice", row["account_id"])
+
+
+def take_receipt(unit: Unit, estate_id: str, receipt: Receipt, channel: str, now: "Now") -> str:
+    """A verified receipt of `channel`; returns the state of the notice now. What was delivered stays delivered.
+
+    Raises NotFound for a notice that is not of this estate, Refused for one that went by another channel.
+    """
+    row = _get(unit, estate_id, receipt.notice_id)
+    if row["channel"] != channel:
+        raise Refused(f"the notice {receipt.notice_id!r} did not go by this channel")
+    if row["status"] == DELIVERED:
+        return DELIVERED
+    if receipt.state == DELIVERED:
+        mark_delivered(unit, estate_id, receipt.notice_id, now)
+    elif row["status"] != FAILED:
+        mark_failed(unit, estate_id, receipt.notice_id, receipt.reason, now, final=True)
+    return receipt.state
+
+
+def give(
+    unit: Unit, estate_id: str, account_id: str, notice_id: str, way: str, recipient: str, *, actor: str, now: "Now"
+) -> None:
+    """A person of the staff gave a page notice to the household itself, which delivers it now, as a row of its own.
+
+    Raises NotFound where the household has no such notice, Conflict for one that was delivered on any channel before,
+    Refused for an unknown way or without a name of who received it.
+    """
+    row, recipient = _get(unit, estate_id, notice_id), " ".join(recipient.split())
+    if (row["account_id"], row["channel"]) != (account_id, "page"):
+        raise NotFound(f"this household has no notice {notice_id!r}")
+    if way not in WAYS:
+        raise Refused(f"a notice is given by one of: {', '.join(WAYS)}")
+    if not 0 < len(recipient) <= RECIPIENT_LENGTH_MAX:
+        raise Refused(f"say who received it, in up to {RECIPIENT_LENGTH_MAX} characters")
+    if kept.is_delivered(unit.connection, row):
+        raise Conflict("this notice is delivered already")
+    arguments = json.loads(row["arguments"]) | {"way": way, "recipient": recipient, "given_by": actor}
+    own = (account_id, row["kind"], _ARGUMENTS(arguments), row["event_at"], row["created_ms"], row["not_before_at"])
+    bundle, given_id = Bundle(), token_hex(ID_BYTES)
+    kept.add(bundle, estate_id, [(given_id, HAND, *own)])
+    audit.add(bundle, estate_id, actor, "notice.give", account_id, now, f"{row['kind']} {notice_id} {way}: {recipient}")
+    bundle.send(unit.connection)
+    mark_delivered(unit, estate_id, given_id, now)
 
 
 def mark_shown(unit: Unit, estate_id: str, account_id: str, now: "Now") -> int:

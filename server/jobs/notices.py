@@ -1,7 +1,8 @@
 """Hands queued notices to their channels; the receipt, not the hand-over, makes them delivered.
 
-A notice that a channel refused, or whose receipt does not come, is tried again after a growing pause, three times in
-all. What no sender of this server carries fails at once. One notice that cannot be worded or sent holds up no other.
+A message goes by the operator's gateway where there is one. What a channel refused, or whose receipt does not come, is
+tried again after a growing pause, three times in all. What no sender of this server carries fails at once. One notice
+that cannot be worded or sent holds up no other, and a channel that is slow ends the round, so that the job can stop.
 """
 
 import json
@@ -13,6 +14,7 @@ from sqlalchemy import Engine, RowMapping
 
 from server.clock import Clock
 from server.flows import notices as flows
+from server.notify.gateway import GATEWAY
 from server.notify.sender import Dispatch, Outgoing, Sender
 from server.store import notices as kept
 from server.store.engine import reader
@@ -22,6 +24,7 @@ BATCH_MAX = 200
 ATTEMPTS_MAX = 3
 PAUSES_MS = (0, 5_000, 60_000)  # before the first, second and third attempt
 RECEIPT_WAIT_MS = 10 * 60 * 1000
+ROUND_MS_MAX = 2_000  # of handing over; the rest is for the next round, half a second later
 
 Render = Callable[[str, Mapping[str, Any], str], str]
 
@@ -59,6 +62,8 @@ class NoticeJob:
         waiting = {row["notice_id"]: self._not_before_ms.get(row["notice_id"], 0) for row in queued}
         self._not_before_ms = {name: at_ms for name, at_ms in waiting.items() if at_ms}
         for row in queued:
+            if self._clock.now().machine_ms - now_ms > ROUND_MS_MAX:
+                break
             if waiting[row["notice_id"]] <= now_ms:
                 self._hand_over(row, now_ms)
         for row in unanswered:
@@ -67,23 +72,26 @@ class NoticeJob:
     def _hand_over(self, row: RowMapping, now_ms: int) -> None:
         """Send one notice. The row says "sent" before the channel has it, so that a receipt cannot overtake it."""
         notice_id, attempts = row["notice_id"], row["attempts"] + 1
-        self._writer.run(lambda unit: flows.mark_sent(unit, self._estate_id, notice_id, self._clock.now()))
-        done = self._send(row)
-        if row["channel"] not in self._senders:
+        channel = GATEWAY if GATEWAY in self._senders else row["channel"]
+        self._writer.run(
+            lambda unit: flows.mark_sent(unit, self._estate_id, notice_id, self._clock.now(), channel=channel)
+        )
+        done = self._send(row, channel)
+        if channel not in self._senders:
             self._fail(notice_id, done.failure, attempts=ATTEMPTS_MAX)
         elif not done.sent:
             self._not_before_ms[notice_id] = now_ms + PAUSES_MS[min(attempts, len(PAUSES_MS) - 1)]
             self._fail(notice_id, done.failure, attempts=attempts)
 
-    def _send(self, row: RowMapping) -> Dispatch:
-        sender = self._senders.get(row["channel"])
+    def _send(self, row: RowMapping, channel: str) -> Dispatch:
+        sender = self._senders.get(channel)
         if sender is None:
-            return Dispatch(sent=False, delivered=False, failure=f"no sender for the channel {row['channel']}")
+            return Dispatch(sent=False, delivered=False, failure=f"no sender for the channel {channel}")
+        language = row["language"] or self._language
         try:
-            text = self._render(row["kind"], json.loads(row["arguments"]), row["language"] or self._language)
-            return sender.send(
-                Outgoing(self._estate_id, row["notice_id"], row["account_id"], row["kind"], row["phone"], text)
-            )
+            text = self._render(row["kind"], json.loads(row["arguments"]), language)
+            own = (self._estate_id, row["notice_id"], row["account_id"], row["kind"], row["phone"], text)
+            return sender.send(Outgoing(*own, language, row["event_at"]))
         except Exception as error:
             log.exception("notice %s (%s) could not be sent", row["notice_id"], row["kind"])
             return Dispatch(sent=False, delivered=False, failure=f"{type(error).__name__}: {error}")

@@ -98,15 +98,15 @@ class SandboxSender:
     channel = "sandbox"
 
     def __init__(self, gateway: SandboxGateway) -> None:
-        self._gateway = gateway
+        self.gateway = gateway
 
     def send(self, outgoing: Outgoing) -> Dispatch:
         """Hand one notice over; a household without a phone cannot be reached here."""
         if not outgoing.phone:
             return Dispatch(sent=False, delivered=False, failure="the household has no phone number")
-        failure = self._gateway.take(outgoing.phone, outgoing.text, outgoing.notice_id)
+        failure = self.gateway.take(outgoing.phone, outgoing.text, outgoing.notice_id)
         return Dispatch(sent=not failure, delivered=False, failure=failure)
 
     def is_genuine(self, notice_id: str, signature: str) -> bool:
         """Whether a receipt was signed by the gateway."""
-        return verify_receipt(self._gateway.secret, notice_id, signature)
+        return verify_receipt(self.gateway.secret, notice_id, signature)

@@ -1,7 +1,7 @@
 """The Protocol of a channel for notices, and what it may promise.
 
-`delivered` is only ever set by a receipt: the page channel when the notice was shown to the person, the sandbox
-channel when its receipt comes back. A notice that was merely sent does not allow a cut.
+`delivered` is only ever set by a receipt: the page channel when the notice was shown to the person, the gateway and
+the sandbox channel when a signed receipt comes back. A notice that was merely sent does not allow a cut.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One notice on its way: rendered text in the account's language."""
+    """One notice on its way: rendered text in the account's language; `event_at` is world time."""
 
     estate_id: str
     notice_id: str
@@ -18,6 +18,8 @@ class Outgoing:
     kind: str
     phone: str
     text: str
+    language: str = ""
+    event_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,10 @@
-"""Integrators who bring a payment service of their own: signed JSON both ways, HMAC-SHA256 over `timestamp.body`.
+"""Integrators who bring a payment service of their own: JSON both ways, signed with a shared secret.
 
-Every message is a POST with the headers X-Estate645-Timestamp (epoch seconds) and X-Estate645-Signature (hexadecimal).
 The field `kind` keeps messages of one direction from being played back in the other: we send order, query, close,
-refund, refund_query and bill to one address, its answers are of kind answer, its callbacks payment or refunded. Two
-secrets may be valid at a time, so that they can be changed without a pause: we sign with the first and accept both.
+refund, refund_query and bill to one address, its answers are of kind answer, its callbacks payment or refunded.
 """
 
-import hashlib
-import hmac
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
@@ -30,28 +25,12 @@ from server.pay.provider import (
     json_accepted,
     json_refused,
 )
-from server.pay.signing import FRESH_S, BadSignature, machine_now_s
+from server.pay.signing import BadSignature, machine_now_s
+from server.shared_secret import check, signed_headers
 
 TIMEOUT_S = 5
 CURRENCY = "CNY"
 ADDRESS_LENGTH_MAX = 500
-_TIMESTAMP = re.compile(r"\d{1,12}", re.ASCII)
-
-
-def signature(secret: bytes, timestamp: str, body: bytes) -> str:
-    """What stands in X-Estate645-Signature."""
-    return hmac.new(secret, timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
-
-
-def check(secrets: Sequence[bytes], headers: Mapping[str, str], body: bytes, *, now_s: int) -> None:
-    """Check signature and freshness; raises BadSignature. Every secret is tried, whichever fits."""
-    lower = {name.lower(): value for name, value in headers.items()}
-    timestamp, given = lower.get("x-estate645-timestamp", ""), lower.get("x-estate645-signature", "")
-    fits = [hmac.compare_digest(signature(one, timestamp, body).encode(), given.encode()) for one in secrets]
-    if not any(fits):
-        raise BadSignature("the signature does not fit the message")
-    if _TIMESTAMP.fullmatch(timestamp) is None or abs(now_s - int(timestamp)) > FRESH_S:
-        raise BadSignature(f"the timestamp is not within {FRESH_S} s of now")
 
 
 class HmacProvider:
@@ -183,12 +162,8 @@ class HmacProvider:
     async def _ask(self, kind: str, order_no: str, **more: object) -> dict[str, object]:
         """One signed message and its verified answer, which must name the same order and kind of question."""
         wish = {"kind": kind, "merchant": self._merchant, "order_no": order_no, "currency": CURRENCY, **more}
-        body, timestamp = json.dumps(wish).encode(), str(self._machine_s())
-        headers = {
-            "X-Estate645-Timestamp": timestamp,
-            "X-Estate645-Signature": signature(self._secrets[0], timestamp, body),
-            "Content-Type": "application/json",
-        }
+        body = json.dumps(wish).encode()
+        headers = signed_headers(self._secrets, body, now_s=self._machine_s())
         try:
             async with httpx.AsyncClient(transport=self._transport, timeout=TIMEOUT_S, trust_env=False) as client:
                 answer = await client.post(self._url, content=body, headers=headers)

@@ -16,9 +16,7 @@ from server.pay.provider import Provider
 from server.pay.sandbox import open_sandbox
 from server.pay.wechat import WechatProvider
 from server.pay.wechat_seal import APIV3_KEY_BYTES, Merchant
-
-HMAC_SECRET_LENGTH_MIN = 32
-HMAC_SECRETS_MAX = 2
+from server.shared_secret import secrets_of
 
 
 def open_providers(config: Config) -> Mapping[str, Provider]:
@@ -57,13 +55,7 @@ def _alipay(config: Config) -> Provider:
 
 def _hmac(config: Config) -> Provider:
     _need(config, "hmac_url", "hmac_merchant", "hmac_secrets")
-    path = Path(config.hmac_secrets)
-    secrets = secret_bytes(path).split()
-    if not 0 < len(secrets) <= HMAC_SECRETS_MAX or min(map(len, secrets)) < HMAC_SECRET_LENGTH_MIN:
-        raise ConfigError(
-            f"{path}: needs one or two lines, each a secret of at least {HMAC_SECRET_LENGTH_MIN} characters"
-        )
-    return HmacProvider(config.hmac_url, config.hmac_merchant, secrets)
+    return HmacProvider(config.hmac_url, config.hmac_merchant, secrets_of(Path(config.hmac_secrets)))
 
 
 def _sandbox(config: Config) -> Provider:

@@ -58,6 +58,7 @@ def main(arguments: Sequence[str]) -> int:
 def _site(channel: Channel, bell: Bell, boot: "Boot") -> "FastAPI":
     """The site around what can be read here and asked there."""
     from server.clock import Clock
+    from server.notify.gateway import open_gateway
     from server.pay.opening import open_providers
     from server.roles.remote import RemoteCollector, RemoteSearches, RemoteWriter
     from server.store.engine import open_engine
@@ -78,6 +79,7 @@ def _site(channel: Channel, bell: Bell, boot: "Boot") -> "FastAPI":
             clock_sane=collector.clock_sane,
             language=boot.config.language,
             searches=RemoteSearches(channel) if boot.searches else None,
+            message_gateway=open_gateway(boot.config, boot.estate_id),
         )
     )
 

@@ -22,6 +22,7 @@ from server.store.schemes import rule_book, versions
 
 READINGS_KEPT = 2
 NOTICES_KEPT = 8
+GIVEN = ("way", "recipient", "given_by")  # arguments of a notice that the staff gave by hand
 AWAITED = ("cut_warning", "final_notice")
 _READING = ("read_at", "received_ms", "total_wh", "source", "verdict", "raw_hex")
 _NOTICE = ("notice_id", "kind", "channel", "created_ms", "status", "not_before_at", "delivered_at")
@@ -95,13 +96,20 @@ def _notices(connection: Connection, estate_id: str, account_id: str) -> list[di
     found: list[dict[str, object]] = []
     for kind in AWAITED:
         query = (
-            select(*(notice.c[name] for name in _NOTICE))
+            select(notice.c.arguments, *(notice.c[name] for name in _NOTICE))
             .where(notice.c.estate_id == estate_id, notice.c.account_id == account_id, notice.c.kind == kind)
             .order_by(notice.c.created_ms.desc(), notice.c.notice_id)
             .limit(NOTICES_KEPT)
         )
-        found += [dict(row) for row in connection.execute(query).mappings()]
+        found += [_noted(row) for row in connection.execute(query).mappings()]
     return found
+
+
+def _noted(row: RowMapping) -> dict[str, object]:
+    """A notice as evidence has it, with who gave it, how and to whom where the staff did."""
+    arguments = json.loads(row["arguments"])
+    given = {name: arguments[name] for name in GIVEN if name in arguments}
+    return {name: row[name] for name in _NOTICE} | ({"given": given} if given else {})
 
 
 def _approvals(connection: Connection, estate_id: str) -> list[dict[str, object]]:

@@ -80,6 +80,15 @@ def update(connection: Connection, estate_id: str, notice_id: str, **values: Any
     )
 
 
+def is_delivered(connection: Connection, row: RowMapping) -> bool:
+    """Whether what this row says has reached its household on any channel."""
+    query = select(notice.c.notice_id).where(
+        *(notice.c[name] == row[name] for name in ("estate_id", "account_id", "kind", "created_ms")),
+        notice.c.status == "delivered",
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def unseen_of_page(connection: Connection, estate_id: str, account_id: str) -> Sequence[str]:
     """Notices of the page channel that the household has not been shown."""
     query = select(notice.c.notice_id).where(

@@ -251,7 +251,7 @@ notice = Table(
     "notice", metadata,
     _id("estate_id"), _id("notice_id"), _text("account_id"),
     _text("kind"),  # alarm1 | alarm2 | cut_warning | final_notice | cut | restored | topup
-    _text("channel"),  # page | sandbox
+    _text("channel"),  # page | sandbox | gateway | hand
     _text("arguments"),  # JSON of integers and ids for the wording
     _text("status", default="queued"),  # queued | sent | delivered | failed
     _int("event_at"), _int("created_ms"), _int("sent_ms", nullable=True),

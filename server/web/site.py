@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.staticfiles import StaticFiles
 
-from server.web import auth, callbacks, errors, events, health, kiosk, operator, resident, statements
+from server.web import auth, callbacks, errors, events, health, kiosk, operator, receipts, resident, statements
 from server.web.api import DESCRIPTION, TAGS
 from server.web.api import ROUTERS as API_ROUTERS
 from server.web.deps import CHANGERS_MAX, READERS_MAX
@@ -35,6 +35,7 @@ FREQUENT = (
 )  # fmt: skip
 ROUTERS: tuple[APIRouter, ...] = (
     auth.router,
+    receipts.router,  # before the payers, whose names are any
     callbacks.router,
     events.router,
     health.router,

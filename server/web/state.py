@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 from server.clock import Clock
 from server.config import Config
 from server.domain.readings import MeterReading
+from server.domain.receipts import Receipt
 from server.pay.provider import Provider
 from server.store.unit import Writing
 
@@ -145,6 +146,17 @@ class SearchesView(Protocol):
         ...
 
 
+class ReceiptsView(Protocol):
+    """What the web needs of the operator's message gateway: to know its receipts."""
+
+    @property
+    def channel(self) -> str: ...
+
+    def verify_receipt(self, headers: Mapping[str, str], body: bytes, *, now_ms: int) -> Receipt:
+        """The receipt in a message; raises CallbackRejected for one that is not genuine, fresh and whole."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class WebState:
     """One estate as the web serves it; `estate_id` is also on every principal, `clock_sane` what cuts are judged by."""
@@ -160,3 +172,4 @@ class WebState:
     clock_sane: Callable[[], bool]
     language: str = "zh_CN"
     searches: SearchesView | None = None
+    message_gateway: ReceiptsView | None = None

@@ -76,7 +76,8 @@ NOTICES = {
     "instalment": _("Instalment of debts"),
     "instalment_missed": _("Instalment not paid whole"),
 }
-CHANNELS = {"page": _("in page"), "sandbox": _("test channel")}
+CHANNELS = {"page": _("in page"), "sandbox": _("test channel"), "gateway": _("text message"), "hand": _("by hand")}
+GIVEN_WAYS = {"telephone": _("by telephone"), "letter": _("by letter"), "in_person": _("in person")}
 DELIVERY = {
     "queued": _("waiting"), "sent": _("waiting for receipt"), "delivered": _("delivered"), "failed": _("failed"),
 }  # fmt: skip
@@ -296,6 +297,7 @@ GROUPS = {
     "cause_words": CAUSES,
     "notice_words": NOTICES,
     "channel_words": CHANNELS,
+    "given_words": GIVEN_WAYS,
     "delivery_words": DELIVERY,
     "ledger_words": LEDGER,
     "basis_words": BASES,

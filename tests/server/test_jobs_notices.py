@@ -87,8 +87,8 @@ def test_a_queued_notice_is_worded_and_handed_over_once(desk):
     job.run_once()
     job.run_once()
     [sent] = channel.sent
-    notice_id = desk.row()["notice_id"]
-    assert sent == Outgoing(ESTATE, notice_id, account_id(1), "alarm1", PHONE, "zh_CN:alarm1:900")
+    own = (ESTATE, desk.row()["notice_id"], account_id(1), "alarm1", PHONE, "zh_CN:alarm1:900")
+    assert sent == Outgoing(*own, language="zh_CN", event_at=at().world_s)
 
 
 def test_handed_over_is_not_delivered(desk):

@@ -198,7 +198,7 @@ def test_invariant_22_fails_when_the_frame_does_not_ask_the_clock(stage, sqlite_
 def probe_real(url, **settings):
     application = app.Application(Config(database_url=url, collect=False, **settings))
     try:
-        assert (application.gateway, application.senders) == (None, {})
+        assert (application.sandbox, application.senders) == (None, {})
     finally:
         application.stop()
 

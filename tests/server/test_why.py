@@ -10,9 +10,10 @@ from server.cli import why
 from server.domain.evidence import Replay, evidence_of, replay
 from server.domain.supply import TripFacts, decide_trip
 from server.errors import NotFound
+from server.flows import notices
 from server.store import schema
 from server.store.engine import reader
-from tests.server.estates import ESTATE, meter_id
+from tests.server.estates import ESTATE, account_id, meter_id
 from tests.server.supply_stage import Stage
 
 
@@ -165,6 +166,28 @@ def test_the_command_says_it_in_both_languages_and_in_json(stage, engine, capsys
     assert run(parser, f"{meter_id(1)}:1", "--database", database, "--json") == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["holds"], document["action"], len(document["replayed"])) == (True, "trip", 19)
+
+
+def test_a_warning_that_was_given_by_hand_is_shown_with_who_how_and_to_whom(writer, engine, capsys):
+    stage = Stage(writer)
+    stage.read(1)
+    stage.wait(900)
+    stage.read(1, 3000)
+    stage.charge()
+    [page] = [row for row in stage.notices(1, "cut_warning") if row["channel"] == "page"]
+    own = (ESTATE, account_id(1), page["notice_id"], "in_person", "王女士")
+    stage.writer.run(lambda unit: notices.give(unit, *own, actor="zhou", now=stage.now))
+    stage.be_ready(1)
+    stage.decide()
+    one = told(stage)
+    [given] = [row for row in one.evidence["notices"] if row["delivered_at"] is not None]
+    assert given["given"] == {"way": "in_person", "recipient": "王女士", "given_by": "zhou"}
+    assert (one.holds, one.replay.facts.warned_at) == (True, given["delivered_at"])
+    database = engine.url.render_as_string(hide_password=False)
+    assert run(why_parser(), meter_id(1), "--database", database) == 0
+    shown = capsys.readouterr().out
+    assert "given by zhou to 王女士 (in person" in shown
+    assert "由zhou交给王女士" in shown
 
 
 @pytest.mark.parametrize("wish", ["000000000099", f"{meter_id(1)}:77", f"{meter_id(1)}:x", meter_id(2)])

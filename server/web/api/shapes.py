@@ -141,7 +141,11 @@ class LedgerLine(Shape):
 
 
 class Notice(Shape):
-    """A message to the household and what became of it."""
+    """A message to the household and what became of it.
+
+    `channel`: `page`, `gateway` (the operator's message gateway), `sandbox` (simulated worlds), or `hand` (given by the
+    staff). Only `delivered` counts before a cut, on any of them.
+    """
 
     notice_id: str
     kind: str

@@ -29,6 +29,7 @@ from server.web import i18n, pages
 from server.web.deps import Reader, State, need
 from server.web.figures import bar_chart, line_chart
 from server.web.operator.decisions import Check, checks_of
+from server.web.operator.given import waiting_of
 from server.web.operator.keep import keep_of
 from server.web.operator.shell import staff_page
 from server.web.operator.tiles import flags_of
@@ -105,6 +106,7 @@ def household_page(request: Request, state: State, conn: Reader, who: Viewer, ac
     gettext = i18n.translations(pages.language_of(request)).gettext
     standing = standing_of(conn, who.estate_id, row, f)
     ledger = reads.ledger(conn, who.estate_id, account_id)
+    notices = reads.notices(conn, who.estate_id, account_id)
     question, checks = checks_of(conn, who.estate_id, row, state.clock.now(), f, gettext, clock_sane=state.clock_sane())
     return staff_page(
         request,
@@ -124,7 +126,8 @@ def household_page(request: Request, state: State, conn: Reader, who: Viewer, ac
         question=question,
         checks=checks,
         wishes=reads.relay_history(conn, who.estate_id, row.meter_id),
-        notices=reads.notices(conn, who.estate_id, account_id),
+        notices=notices,
+        to_give=waiting_of(notices),
         readings=reads.readings(conn, who.estate_id, row.meter_id),
         payments=reads.payments(conn, who.estate_id, account_id),
         months=months_of(conn, who.estate_id, account_id, limit=MONTHS),

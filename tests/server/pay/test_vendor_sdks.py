@@ -14,9 +14,9 @@ import wechatpayv3.utils
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from server.pay.alipay_seal import notice_of, sign
-from server.pay.hmac import signature
 from server.pay.provider import Paid
 from server.pay.wechat_seal import authorization, unseal
+from server.shared_secret import signature
 from tests.server.pay.sides import Alipay, Integrator, Wechat, rsa_key
 from tests.server.pay.test_real_providers import (
     BY_NUMBER,

@@ -23,7 +23,7 @@ OPEN_TO_ALL = {
     ("GET", "/pay/{order_no}"),
     ("GET", "/pay/{order_no}/card"),
 }
-SIGNED = {("POST", "/callbacks/{provider}"), ("POST", "/api/v1/topups")}
+SIGNED = {("POST", "/callbacks/{provider}"), ("POST", "/callbacks/receipts"), ("POST", "/api/v1/topups")}
 STREAMS = {"/events"}
 VALUES = {
     "account_id": "A1",
