@@ -85,7 +85,7 @@ def test_any_other_answer_is_a_failed_attempt_and_raises_nothing(status, answer,
 
 
 def test_a_gateway_that_takes_its_time_is_left():
-    failed = Gateway(slow_s=60.0, timeout_s=0.05).sender.send(OUTGOING)
+    failed = Gateway(slow_s=0.5, timeout_s=0.05).sender.send(OUTGOING)
     assert failed == Dispatch(sent=False, delivered=False, failure="the gateway did not answer within 0.05 s")
 
 

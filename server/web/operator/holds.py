@@ -20,7 +20,10 @@ ACTS = {  # check: (what to do where it says no, the page where it is done)
     "prepaid": (_("Nothing to do: such a household is never cut for money."), ""),
     "not_protected": (_("Nothing to do as long as the protection lasts."), ""),
     "notice_delivered": (_("Ends by itself."), ""),
-    "notice_missing": (_("It is sent again by itself. If it stays so: call the household."), ""),
+    "notice_missing": (
+        _("It is sent three times. If it stays so: tell the household, and note it on its page as given by hand."),
+        "",
+    ),
     "final_notice": (_("Ends by itself."), ""),
     "reading_fresh": (_("The next reading mends it. If it stays: look at the line."), "/buses"),
     "readings_agree": (_("The next reading mends it. Held readings: release or void them."), "/readings"),
