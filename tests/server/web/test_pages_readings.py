@@ -6,7 +6,7 @@ from core.tariff import tariff_from_dict
 from server.store import schema
 from server.store.tariffs import save_tariff
 from server.web.operator.readings import by_meter
-from tests.server.estates import BY_RATES
+from tests.server.estates import BY_RATES, SINGLE
 from tests.server.web.conftest import ESTATE, MACHINE_MS, WORLD_S
 
 METER = "000000000001"
@@ -15,7 +15,10 @@ HELD_AT = WORLD_S + 900
 
 @pytest.fixture
 def held(web):
-    """A reading far above the accepted register of household A1, which has a tariff and a cursor."""
+    """A reading far above the accepted register of household A1, which has a tariff and a cursor at its start."""
+    web.state.writer.run(lambda unit: save_tariff(unit.connection, ESTATE, tariff_from_dict(SINGLE), MACHINE_MS))
+    web.execute(schema.account.update().where(schema.account.c.account_id == "A1").values(tariff_id=SINGLE["id"]))
+    web.execute(schema.meter.update().where(schema.meter.c.meter_id == METER).values(start_wh=5000))
     web.execute(
         schema.meter_live.update().where(schema.meter_live.c.meter_id == METER).values(
             reading_at=WORLD_S, reading_ms=MACHINE_MS
