@@ -172,6 +172,15 @@ def mark_failed(unit: Unit, estate_id: str, notice_id: str, reason: str, now: "N
     unit.announce("notice", row["account_id"])
 
 
+def put_back(unit: Unit, estate_id: str, notice_id: str, reason: str) -> None:
+    """The channel takes nothing now: the notice waits for it, and this was no attempt."""
+    row = _get(unit, estate_id, notice_id)
+    if row["status"] == "sent":
+        attempts = row["attempts"] - 1
+        kept.update(unit.connection, estate_id, notice_id, status="queued", attempts=attempts, failure=reason[:200])
+        unit.announce("notice", row["account_id"])
+
+
 def mark_delivered(unit: Unit, estate_id: str, notice_id: str, now: "Now") -> None:
     """A receipt came back: the person has it. The first receipt counts."""
     row = _get(unit, estate_id, notice_id)

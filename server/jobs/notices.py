@@ -1,8 +1,10 @@
 """Hands queued notices to their channels; the receipt, not the hand-over, makes them delivered.
 
 A message goes by the operator's gateway where there is one. What a channel refused, or whose receipt does not come, is
-tried again after a growing pause, three times in all. What no sender of this server carries fails at once. One notice
-that cannot be worded or sent holds up no other, and a channel that is slow ends the round, so that the job can stop.
+tried again after a growing pause, three times in all. What no sender of this server carries fails at once. While the
+channel itself is away notices wait for it, up to a day, and it is asked now and then, each time with another notice.
+One notice that cannot be worded or sent holds up no other, and a channel that is slow ends the round, so that the job
+can stop.
 """
 
 import json
@@ -23,6 +25,8 @@ from server.store.unit import Writing
 BATCH_MAX = 200
 ATTEMPTS_MAX = 3
 PAUSES_MS = (0, 5_000, 60_000)  # before the first, second and third attempt
+AWAY_PAUSES_MS = (5_000, 15_000, 60_000)  # before a channel that was away is asked again; the last one from then on
+AWAY_MS_MAX = 86_400_000  # a warning of yesterday is none
 RECEIPT_WAIT_MS = 10 * 60 * 1000
 ROUND_MS_MAX = 2_000  # of handing over; the rest is for the next round, half a second later
 
@@ -51,6 +55,7 @@ class NoticeJob:
         self._engine, self._writer, self._clock, self._estate_id = engine, writer, clock, estate_id
         self._senders, self._render, self._language = senders, render, language
         self._not_before_ms: dict[str, int] = {}
+        self._away_times = self._away_until_ms = 0
 
     def run_once(self) -> None:
         """Send what is due, then take back what got no receipt in time."""
@@ -62,7 +67,7 @@ class NoticeJob:
         waiting = {row["notice_id"]: self._not_before_ms.get(row["notice_id"], 0) for row in queued}
         self._not_before_ms = {name: at_ms for name, at_ms in waiting.items() if at_ms}
         for row in queued:
-            if self._clock.now().machine_ms - now_ms > ROUND_MS_MAX:
+            if now_ms < self._away_until_ms or self._clock.now().machine_ms - now_ms > ROUND_MS_MAX:
                 break
             if waiting[row["notice_id"]] <= now_ms:
                 self._hand_over(row, now_ms)
@@ -77,11 +82,26 @@ class NoticeJob:
             lambda unit: flows.mark_sent(unit, self._estate_id, notice_id, self._clock.now(), channel=channel)
         )
         done = self._send(row, channel)
-        if channel not in self._senders:
+        if done.away and now_ms - row["created_ms"] <= AWAY_MS_MAX:
+            self._wait_for_channel(notice_id, done.failure, now_ms)
+            return
+        if self._away_times and not done.away:
+            log.warning("the channel %s takes messages again", channel)
+            self._away_times = 0
+        if channel not in self._senders or done.final or done.away:
             self._fail(notice_id, done.failure, attempts=ATTEMPTS_MAX)
         elif not done.sent:
             self._not_before_ms[notice_id] = now_ms + PAUSES_MS[min(attempts, len(PAUSES_MS) - 1)]
             self._fail(notice_id, done.failure, attempts=attempts)
+
+    def _wait_for_channel(self, notice_id: str, why: str, now_ms: int) -> None:
+        """It may be this notice that brings the channel down: others are tried before it."""
+        if not self._away_times:
+            log.error("a channel takes no messages, which wait for it: %s", why)
+        self._away_until_ms = now_ms + AWAY_PAUSES_MS[min(self._away_times, len(AWAY_PAUSES_MS) - 1)]
+        self._not_before_ms[notice_id] = now_ms + AWAY_PAUSES_MS[-1]
+        self._away_times += 1
+        self._writer.run(lambda unit: flows.put_back(unit, self._estate_id, notice_id, why))
 
     def _send(self, row: RowMapping, channel: str) -> Dispatch:
         sender = self._senders.get(channel)

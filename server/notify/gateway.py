@@ -1,6 +1,7 @@
 """The operator's own gateway for messages, by HTTP: we post a signed notice, it posts a signed receipt.
 
-Any 2xx answer means "handed over" and no more; only a receipt with the state `delivered` makes a notice delivered. Both
+Any 2xx answer means "handed over" and no more; only a receipt with the state `delivered` makes a notice delivered. A
+gateway that does not answer, or answers 429 or 5xx, is away; with any other answer it has refused this notice. Both
 ways the message is JSON under `shared_secret`. Receipts are of kind receipt, which no notice is, so that what we send
 cannot be played back to us. An answer has TIMEOUT_S in all, is not followed elsewhere, and little of it is read.
 """
@@ -24,6 +25,7 @@ GATEWAY = "gateway"
 RECEIPTS_PATH = "/callbacks/receipts"
 TIMEOUT_S = 5.0
 ANSWER_BYTES_MAX = 1000
+TOO_MANY = 429
 REASON_LENGTH_MAX = 150
 
 
@@ -50,15 +52,15 @@ class GatewaySender:
     def send(self, outgoing: Outgoing) -> Dispatch:
         """Hand one notice over; what the gateway said otherwise is the failure."""
         if not outgoing.phone:
-            return Dispatch(sent=False, delivered=False, failure="the household has no phone number")
+            return Dispatch(sent=False, delivered=False, failure="the household has no phone number", final=True)
         body = json.dumps(self._message(outgoing), ensure_ascii=False).encode()
         try:
-            failure = asyncio.run(self._post(body))
+            return asyncio.run(self._post(body))
         except TimeoutError:
             failure = f"the gateway did not answer within {self._timeout_s:g} s"
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
             failure = f"no answer from the gateway ({type(error).__name__})"
-        return Dispatch(sent=not failure, delivered=False, failure=failure)
+        return Dispatch(sent=False, delivered=False, failure=failure, away=True)
 
     def verify_receipt(self, headers: Mapping[str, str], body: bytes, *, now_ms: int) -> Receipt:
         """Check signature and freshness, to both sides of now, over the raw bytes; raises CallbackRejected."""
@@ -92,8 +94,8 @@ class GatewaySender:
             "receipt_url": self._receipt_url,
         }
 
-    async def _post(self, body: bytes) -> str:
-        """Post it; an empty text, or what the gateway said instead of taking it."""
+    async def _post(self, body: bytes) -> Dispatch:
+        """Post it, and read what the gateway says instead of taking it."""
         headers = signed_headers(self._secrets, body, now_s=self._machine_s())
         async with (
             asyncio.timeout(self._timeout_s),
@@ -101,14 +103,16 @@ class GatewaySender:
             client.stream("POST", self._url, content=body, headers=headers) as answer,
         ):
             if answer.is_success:
-                return ""
+                return Dispatch(sent=True, delivered=False)
             said = b""
             async for piece in answer.aiter_raw():
                 said += piece
                 if len(said) >= ANSWER_BYTES_MAX:
                     break
             words = _short(said[:ANSWER_BYTES_MAX].decode("utf-8", "replace"))
-            return f"the gateway answered {answer.status_code}" + (f": {words}" if words else "")
+            failure = f"the gateway answered {answer.status_code}" + (f": {words}" if words else "")
+            is_away = answer.is_server_error or answer.status_code == TOO_MANY
+            return Dispatch(sent=False, delivered=False, failure=failure, away=is_away)
 
 
 def open_gateway(config: Config, estate_id: str) -> GatewaySender | None:

@@ -103,7 +103,7 @@ class SandboxSender:
     def send(self, outgoing: Outgoing) -> Dispatch:
         """Hand one notice over; a household without a phone cannot be reached here."""
         if not outgoing.phone:
-            return Dispatch(sent=False, delivered=False, failure="the household has no phone number")
+            return Dispatch(sent=False, delivered=False, failure="the household has no phone number", final=True)
         failure = self.gateway.take(outgoing.phone, outgoing.text, outgoing.notice_id)
         return Dispatch(sent=not failure, delivered=False, failure=failure)
 

@@ -24,11 +24,16 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """What the channel said: handed over (`sent`), or why not."""
+    """What the channel said: handed over (`sent`), or why not.
+
+    away: the channel takes nothing now, whatever it is given. final: this notice it will never take.
+    """
 
     sent: bool
     delivered: bool
     failure: str = ""
+    away: bool = False
+    final: bool = False
 
 
 class Sender(Protocol):

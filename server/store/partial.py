@@ -2,11 +2,12 @@
 
 from sqlalchemy import literal_column
 
-from server.store.schema import payment, payment_order, supply
+from server.store.schema import notice, payment, payment_order, supply
 
 UNFINISHED = ("queued", "sent", "accepted", "failed")  # commands that no read-back has confirmed
 
 IS_OPEN = payment_order.c.status == literal_column("'created'")
+HAS_FAILED = notice.c.status == literal_column("'failed'")
 IN_SUSPENSE = payment.c.state == literal_column("'suspense'")
 HAS_WORD = supply.c.candidate != literal_column("''")
 IS_UNFINISHED = supply.c.command.in_([literal_column(f"'{name}'") for name in UNFINISHED])

@@ -258,6 +258,7 @@ notice = Table(
     _int("delivered_at", nullable=True), _int("delivered_ms", nullable=True), _int("attempts", default=0),
     _text("failure", default=""), _int("not_before_at", default=0),  # quiet hours end then, world time
     Index("notice_account", "estate_id", "account_id", "created_ms"), Index("notice_status", "estate_id", "status"),
+    Index("notice_failed", "estate_id", "created_ms", **_where("status = 'failed'")),
 )  # fmt: skip
 
 payment_order = Table(

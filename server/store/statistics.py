@@ -16,6 +16,7 @@ from server.domain.ledger import SUSPENSE
 from server.store.cases import LIVE
 from server.store.days import Day, daily
 from server.store.direct import Query
+from server.store.partial import HAS_FAILED
 from server.store.schema import (
     account,
     anomaly_case,
@@ -35,6 +36,7 @@ from server.store.schema import (
 )
 
 RECENT = 12
+UNDELIVERED_MS = 7 * 86_400_000  # older ones are not for anybody to mend
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,11 +251,24 @@ def _count(table: FromClause, name: str, *where: ColumnElement[bool]) -> Label[i
     return counted.scalar_subquery().label(name)
 
 
+_other = notice.alias("other")
+_reached = (
+    select(_other.c.notice_id)
+    .where(
+        *(_other.c[name] == notice.c[name] for name in ("estate_id", "account_id", "created_ms", "kind")),
+        _other.c.status == "delivered",
+    )
+    .correlate(notice)
+    .exists()
+)
+
 _QUEUE = Query(
     lambda _: select(
         _count(approval, "approvals", approval.c.status == "waiting", approval.c.expires_ms > bindparam("now_ms")),
         _count(anomaly_case, "cases", anomaly_case.c.status == "open"),
-        _count(notice, "undelivered", notice.c.status == "failed"),
+        _count(
+            notice, "undelivered", HAS_FAILED, notice.c.created_ms > bindparam("now_ms") - UNDELIVERED_MS, ~_reached
+        ),
         _count(supply, "failed_commands", supply.c.command.in_(("failed", "expired"))),
         _count(anomaly_case, "silent", anomaly_case.c.status.in_(LIVE), anomaly_case.c.kind == "silent"),
         select(account.c.balance_fen)
@@ -265,7 +280,10 @@ _QUEUE = Query(
 
 
 def queue(connection: Connection, estate_id: str, now_ms: int) -> Queue:
-    """Approvals that wait, open cases, failed notices, failed commands, silent meters, and money that fits no order."""
+    """Approvals that wait, open cases, failed commands, silent meters, and money that fits no order.
+
+    Notices are those of a week that failed on one channel and have arrived by no other.
+    """
     found = _QUEUE.ask(connection, estate_id=estate_id, now_ms=now_ms)[0]
     return Queue(**found | {"suspense_fen": found["suspense_fen"] or 0})
 

@@ -67,26 +67,28 @@ def test_a_notice_is_posted_with_all_that_a_gateway_needs_and_signed_over_its_ra
 
 
 @pytest.mark.parametrize(
-    ("status", "answer", "said"),
+    ("status", "answer", "said", "away"),
     [
-        (500, b"out of\x00 credit\n", "the gateway answered 500: out of credit"),
-        (404, b"", "the gateway answered 404"),
-        (302, b"", "the gateway answered 302"),
-        (0, httpx.ConnectError("down"), "no answer from the gateway (ConnectError)"),
-        (0, httpx.InvalidURL("odd"), "no answer from the gateway (InvalidURL)"),
-        (0, httpx.StreamClosed(), "no answer from the gateway (StreamClosed)"),
-        (0, OSError("odd"), "no answer from the gateway (OSError)"),
+        (500, b"out of\x00 credit\n", "the gateway answered 500: out of credit", True),
+        (429, b"", "the gateway answered 429", True),
+        (404, b"", "the gateway answered 404", False),
+        (302, b"", "the gateway answered 302", False),
+        (0, httpx.ConnectError("down"), "no answer from the gateway (ConnectError)", True),
+        (0, httpx.InvalidURL("odd"), "no answer from the gateway (InvalidURL)", True),
+        (0, httpx.StreamClosed(), "no answer from the gateway (StreamClosed)", True),
+        (0, OSError("odd"), "no answer from the gateway (OSError)", True),
     ],
 )
-def test_any_other_answer_is_a_failed_attempt_and_raises_nothing(status, answer, said):
+def test_any_other_answer_says_who_is_at_fault_and_raises_nothing(status, answer, said, away):
     gateway = Gateway(status, answer)
-    assert gateway.sender.send(OUTGOING) == Dispatch(sent=False, delivered=False, failure=said)
+    assert gateway.sender.send(OUTGOING) == Dispatch(sent=False, delivered=False, failure=said, away=away)
     assert len(gateway.asked) == 1
 
 
 def test_a_gateway_that_takes_its_time_is_left():
     failed = Gateway(slow_s=0.5, timeout_s=0.05).sender.send(OUTGOING)
-    assert failed == Dispatch(sent=False, delivered=False, failure="the gateway did not answer within 0.05 s")
+    said = "the gateway did not answer within 0.05 s"
+    assert failed == Dispatch(sent=False, delivered=False, failure=said, away=True)
 
 
 def test_of_an_endless_answer_little_is_read():
@@ -99,7 +101,8 @@ def test_of_an_endless_answer_little_is_read():
 def test_without_a_telephone_nothing_is_sent():
     gateway = Gateway()
     failed = gateway.sender.send(Outgoing(ESTATE, "n1", "A1", "alarm1", "", "text"))
-    assert (failed.sent, failed.failure, gateway.asked) == (False, "the household has no phone number", [])
+    assert failed == Dispatch(sent=False, delivered=False, failure="the household has no phone number", final=True)
+    assert gateway.asked == []
 
 
 def verified(*, secret=SECRET, signed_s=NOW_S, sent=None, **changes):
@@ -199,14 +202,14 @@ def test_a_receipt_for_another_channel_or_for_no_notice_changes_nothing(desk):
 
 def test_what_the_gateway_says_is_kept_and_it_is_tried_again_with_the_pauses(desk):
     desk.enqueue()
-    gateway = Gateway(503, b"try later")
+    gateway = Gateway(422, b"no such number")
     job = desk.job(gateway.sender)
     for pause_ms in (0, 4_000, 2_000, 61_000, 600_000):
         desk.clock.move(pause_ms)
         job.run_once()
     row = message(desk)
     assert (len(gateway.asked), row["status"], row["channel"]) == (3, "failed", "gateway")
-    assert row["failure"] == "the gateway answered 503: try later"
+    assert row["failure"] == "the gateway answered 422: no such number"
 
 
 def test_a_slow_channel_ends_the_round_and_the_rest_comes_in_the_next(desk):
