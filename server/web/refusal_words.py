@@ -85,6 +85,9 @@ SENTENCES = (
     _("%(moved_fen)s would be counter-posted; more than %(limit_fen)s take a second person"),
     _("the charges have changed since this was asked; ask again"),
     _("the readings around it do not tell what to charge instead; exchange the meter"),
+    # notices
+    _("this notice is delivered already"),
+    _("say who received it, in up to %(most)s characters"),
     # two people
     _("two people agree to this: somebody who signs in asks for it, not a key of the API"),
     _("the second person signs in: a key of the API cannot agree to anything"),

@@ -34,16 +34,11 @@ def test_every_bus_has_room_in_its_cycle(tmp_path):
 
 
 def test_making_the_database_goes_into_a_file_so_that_the_greeting_comes_first(tmp_path, caplog):
-    made = logging.getLogger("alembic")
-    before, propagates = list(made.handlers), made.propagate
-    try:
-        demo._log_upgrade(tmp_path)
-        with caplog.at_level(logging.INFO):
-            logging.getLogger("alembic.runtime.migration").info("Running upgrade")
-    finally:
-        for handler in set(made.handlers) - set(before):
-            made.removeHandler(handler)
-            handler.close()
-        made.propagate = propagates
-    assert caplog.records == []
+    made, before = logging.getLogger("alembic.runtime.migration"), list(logging.getLogger("alembic").handlers)
+    with caplog.at_level(logging.INFO):
+        with demo._upgrade_logged(tmp_path):
+            made.info("Running upgrade")
+        made.info("afterwards")
+    assert [record.getMessage() for record in caplog.records] == ["afterwards"]
     assert "Running upgrade" in (tmp_path / demo.UPGRADE_LOG).read_text("utf-8")
+    assert logging.getLogger("alembic").handlers == before

@@ -11,6 +11,7 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     interrupt.watch()
     port = arguments.port if arguments.port is not None else (0 if arguments.check else DEFAULT_PORT)
     play = WITH_FAULTS if arguments.faults else STORY
-    with contextlib.closing(prepare(arguments.folder)) as stage:
-        _log_upgrade(stage.folder)
+    with contextlib.closing(prepare(arguments.folder)) as stage, _upgrade_logged(stage.folder):
         try:
             raise_curtain(stage, port, play)
             return _check(stage, play) if arguments.check else _show(stage, play)
@@ -65,13 +65,20 @@ def run(arguments: argparse.Namespace) -> int:
                 interrupt.settle()
 
 
-def _log_upgrade(folder: Path) -> None:
+@contextlib.contextmanager
+def _upgrade_logged(folder: Path) -> Iterator[None]:
     """Making a database is thirty lines that nobody asked for: they go to a file, so that the greeting comes first."""
     file = logging.FileHandler(folder / UPGRADE_LOG, encoding="utf-8")
     file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     made = logging.getLogger("alembic")
     made.addHandler(file)
     made.propagate = False
+    try:
+        yield
+    finally:
+        made.propagate = True
+        made.removeHandler(file)
+        file.close()
 
 
 def _show(stage: Stage, play: Play) -> int:

@@ -24,7 +24,7 @@ OURS = (  # a form cannot be filled in like this, or another server had to be as
     "does not read meters", "money is paid out as", "there is no way", "no notice", "an alert is one", "a day is one",
     "there is no bus", "the day of a 7", "is no 7;", "is no number of a meter",
     "no meter ", "no draft", "no case", "no payment", "no allocation",
-    "is not closed",
+    "is not closed", "by this channel", "a notice is given by one of",
 )  # fmt: skip
 
 
