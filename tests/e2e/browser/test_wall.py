@@ -91,6 +91,11 @@ def test_read_now_reads_the_meter_over_the_wire(visit):
     window.page.get_by_role("button", name="Read now").click()
     expect(window.page.locator("#drawer").get_by_role("status")).to_be_visible()
     expect(window.page.locator("#drawer .note")).not_to_have_class(re.compile("bad"))
+    refresh = "() => { document.activeElement.blur(); document.body.dispatchEvent(new CustomEvent('live')); }"
+    for _ in range(3):  # other households change meanwhile
+        window.page.evaluate(refresh)
+        window.page.wait_for_timeout(600)
+    expect(window.page.locator("#drawer").get_by_role("status")).to_be_visible(timeout=1)
 
 
 def test_a_filter_leaves_only_its_tiles(visit):

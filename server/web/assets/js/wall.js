@@ -2,8 +2,10 @@
    batches and touch only tiles that differ, and a screen reader hears at most one sentence in ten seconds. */
 const REFRESH_MS = 1500;
 const SAY_MS = 10000;
+const ANSWER_STAYS_MS = 8000; // what an act in the drawer was answered, before a change may refresh it away
 const SVG = "http://www.w3.org/2000/svg";
 const SELECTOR = "[role=gridcell][data-room]";
+let answerStaysUntil = 0;
 
 export function startWall(htmx) {
   const wall = document.querySelector("[data-wall]");
@@ -24,7 +26,11 @@ export function startWall(htmx) {
     shut(wall);
   });
   document.body.addEventListener("htmx:beforeSwap", (event) => {
-    if (event.detail.target.id === "drawer" && late(wall, event.detail.pathInfo.requestPath)) event.detail.shouldSwap = false;
+    if (event.detail.target.id !== "drawer") return;
+    const path = event.detail.pathInfo.requestPath;
+    const refreshed = path.startsWith("/drawer/");
+    if (late(wall, path) || (refreshed && Date.now() < answerStaysUntil)) event.detail.shouldSwap = false;
+    else if (!refreshed) answerStaysUntil = Date.now() + ANSWER_STAYS_MS;
   });
   startFilters(wall);
   startRefresh(htmx, wall);
@@ -74,6 +80,7 @@ function open(htmx, wall, tile) {
   tile.setAttribute("aria-selected", "true");
   focusTile(wall, tile);
   document.querySelector(".wallbody").classList.add("with-drawer");
+  answerStaysUntil = 0;
   htmx.ajax("GET", tile.getAttribute("href"), { target: "#drawer", swap: "innerHTML" });
   const address = new URL(window.location.href);
   address.searchParams.set("room", tile.dataset.room);
@@ -142,6 +149,7 @@ function startRefresh(htmx, wall) {
   document.body.addEventListener("live", () => {
     const drawer = document.querySelector("#drawer > [data-drawer]");
     if (!drawer || Date.now() - drawerAt < REFRESH_MS || drawer.contains(document.activeElement)) return;
+    if (Date.now() < answerStaysUntil) return;
     drawerAt = Date.now();
     htmx.ajax("GET", drawer.dataset.drawer, { target: "#drawer", swap: "innerHTML" });
   });
