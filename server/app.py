@@ -67,7 +67,7 @@ from server.keyring import Keyring, key_path, looked_at
 from server.notify.gateway import open_gateway
 from server.notify.sandbox import SandboxGateway, SandboxSender
 from server.pay.opening import open_providers
-from server.pay.signing import load_private_key
+from server.signing.ed25519 import load_private_key
 from server.store.engine import open_engine, reader, upgrade
 from server.store.estates import get_estate, list_estates
 from server.store.ownership import claim

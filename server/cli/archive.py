@@ -26,7 +26,7 @@ from server.config import load
 from server.domain.archive import present
 from server.flows.archive import file_hash, is_next_to_restore, missing_batches, write_archive
 from server.flows.reading_archive import last_month
-from server.pay.signing import load_private_key
+from server.signing.ed25519 import load_private_key
 from server.store.archive import acts
 from server.store.engine import reader, upgrade
 from server.store.estates import get_estate, list_estates

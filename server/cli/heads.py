@@ -14,7 +14,7 @@ from server.config import load
 from server.domain.heads import sign
 from server.errors import ConfigError
 from server.jobs.heads import append_heads, next_heads
-from server.pay.signing import generate_key_pair, load_private_key
+from server.signing.ed25519 import generate_key_pair, load_private_key
 from server.store.engine import reader
 
 

@@ -27,7 +27,7 @@ from server.domain.verification import VerifyReport
 from server.errors import ConfigError, StorageUnavailable
 from server.flows.verification import verify
 from server.jobs.heads import heads_in
-from server.pay.signing import load_public_key
+from server.signing.ed25519 import load_public_key
 from server.store.archive_file import about_of, sha256_of
 from server.store.condition import revisions
 from server.store.engine import open_engine, reader, unavailable

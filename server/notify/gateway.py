@@ -17,9 +17,9 @@ from server.config import Config
 from server.domain.receipts import FAILED, STATES, Receipt
 from server.errors import CallbackRejected, ConfigError
 from server.notify.sender import Dispatch, Outgoing
-from server.pay.fields import object_of, text
-from server.pay.signing import BadSignature, machine_now_s
-from server.shared_secret import check, secrets_of, signed_headers
+from server.signing.ed25519 import BadSignature, machine_now_s
+from server.signing.fields import object_of, text
+from server.signing.shared_secret import check, secrets_of, signed_headers
 
 GATEWAY = "gateway"
 RECEIPTS_PATH = "/callbacks/receipts"

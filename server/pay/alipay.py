@@ -21,7 +21,6 @@ from server.domain.reconciliation import BillRow
 from server.errors import CallbackRejected, Refused
 from server.pay.alipay_seal import SIGN_TYPE, answer_of, notice_of, sign
 from server.pay.bills import read_alipay
-from server.pay.fields import text
 from server.pay.provider import (
     CallbackAnswer,
     Paid,
@@ -31,8 +30,9 @@ from server.pay.provider import (
     RefundEvent,
     RefundState,
 )
-from server.pay.signing import FRESH_S, BadSignature, machine_now_s
 from server.pay.yuan import fen_of_yuan, yuan_of_fen
+from server.signing.ed25519 import FRESH_S, BadSignature, machine_now_s
+from server.signing.fields import text
 
 GATEWAY_URL = "https://openapi.alipay.com/gateway.do"
 TIMEOUT_S = 5

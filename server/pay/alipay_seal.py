@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from server.pay.signing import BadSignature
+from server.signing.ed25519 import BadSignature
 
 SIGN_TYPE = "RSA2"
 PARAMETERS_MAX = 100

@@ -21,8 +21,8 @@ from zoneinfo import ZoneInfo
 
 from server.domain.reconciliation import DONE, FAILED, PAYMENT, PENDING, REFUND, BillRow
 from server.errors import CallbackRejected, Refused
-from server.pay.fields import AMOUNT_FEN_MAX, MACHINE_MS_MAX, number, object_of, text
 from server.pay.yuan import fen_of_yuan
+from server.signing.fields import AMOUNT_FEN_MAX, MACHINE_MS_MAX, number, object_of, text
 
 BILL_BYTES_MAX = 64 * 1024 * 1024
 ROWS_MAX = 500_000

@@ -13,7 +13,6 @@ import httpx
 from server.domain.reconciliation import BillRow
 from server.errors import CallbackRejected, Refused
 from server.pay.bills import read_json
-from server.pay.fields import AMOUNT_FEN_MAX, MACHINE_MS_MAX, number, object_of, refund_event, text
 from server.pay.provider import (
     CallbackAnswer,
     Paid,
@@ -25,8 +24,10 @@ from server.pay.provider import (
     json_accepted,
     json_refused,
 )
-from server.pay.signing import BadSignature, machine_now_s
-from server.shared_secret import check, signed_headers
+from server.pay.refund_events import refund_event
+from server.signing.ed25519 import BadSignature, machine_now_s
+from server.signing.fields import AMOUNT_FEN_MAX, MACHINE_MS_MAX, number, object_of, text
+from server.signing.shared_secret import check, signed_headers
 
 TIMEOUT_S = 5
 CURRENCY = "CNY"

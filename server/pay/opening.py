@@ -11,12 +11,12 @@ from server.config import Config
 from server.errors import ConfigError
 from server.pay.alipay import AlipayApp, AlipayProvider
 from server.pay.hmac import HmacProvider
-from server.pay.keys import rsa_private_key, rsa_public_key, rsa_public_keys, secret_bytes
 from server.pay.provider import Provider
 from server.pay.sandbox import open_sandbox
 from server.pay.wechat import WechatProvider
 from server.pay.wechat_seal import APIV3_KEY_BYTES, Merchant
-from server.shared_secret import secrets_of
+from server.signing.keys import rsa_private_key, rsa_public_key, rsa_public_keys, secret_bytes
+from server.signing.shared_secret import secrets_of
 
 
 def open_providers(config: Config) -> Mapping[str, Provider]:

@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from server.domain.reconciliation import BillRow
 from server.errors import CallbackRejected, Refused
 from server.pay.bills import read_json
-from server.pay.fields import AMOUNT_FEN_MAX, MACHINE_MS_MAX, number, object_of, refund_event, text
 from server.pay.provider import (
     CallbackAnswer,
     Paid,
@@ -30,7 +29,8 @@ from server.pay.provider import (
     json_accepted,
     json_refused,
 )
-from server.pay.signing import (
+from server.pay.refund_events import refund_event
+from server.signing.ed25519 import (
     BadSignature,
     Stamp,
     load_private_key,
@@ -39,6 +39,7 @@ from server.pay.signing import (
     sign,
     verify,
 )
+from server.signing.fields import AMOUNT_FEN_MAX, MACHINE_MS_MAX, number, object_of, text
 
 TIMEOUT_S = 5.0
 CALLBACK_PATH = "/callbacks/sandbox"

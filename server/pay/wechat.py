@@ -20,7 +20,6 @@ from server.domain.payments import ORDER_OPEN_MS
 from server.domain.reconciliation import BillRow
 from server.errors import CallbackRejected, Refused
 from server.pay.bills import read_wechat
-from server.pay.fields import AMOUNT_FEN_MAX, inner, instant_ms, number, object_of, text
 from server.pay.provider import (
     CallbackAnswer,
     Paid,
@@ -30,8 +29,9 @@ from server.pay.provider import (
     RefundEvent,
     RefundState,
 )
-from server.pay.signing import BadSignature, machine_now_s
 from server.pay.wechat_seal import Merchant, authorization, check, unseal
+from server.signing.ed25519 import BadSignature, machine_now_s
+from server.signing.fields import AMOUNT_FEN_MAX, inner, instant_ms, number, object_of, text
 
 API_URL = "https://api.mch.weixin.qq.com"
 TIMEOUT_S = 5

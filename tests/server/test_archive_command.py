@@ -19,7 +19,7 @@ from server.admin.wire import socket_path
 from server.cli import archive as command
 from server.domain.heads import heads_of
 from server.keyring import Keyring
-from server.pay.signing import generate_key_pair, load_public_key
+from server.signing.ed25519 import generate_key_pair, load_public_key
 from server.store.archive_file import about_of
 from server.store.engine import reader
 from server.store.months import parts

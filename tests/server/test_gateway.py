@@ -13,7 +13,7 @@ from server.errors import CallbackRejected, ConfigError, NotFound, Refused
 from server.flows import notices as flows
 from server.notify.gateway import ANSWER_BYTES_MAX, GatewaySender, open_gateway
 from server.notify.sender import Dispatch, Outgoing
-from server.shared_secret import check, signed_headers
+from server.signing.shared_secret import check, signed_headers
 from server.store.writer import Writer
 from tests.server.estates import ESTATE, account_id, at, plant
 from tests.server.test_jobs_notices import PHONE, Channel, Desk

@@ -20,7 +20,7 @@ from server.errors import ConfigError
 from server.flows.ledger import seal_batches
 from server.jobs.heads import HeadsJob
 from server.jobs.ledger_watch import EVERY_S, LedgerWatch
-from server.pay.signing import generate_key_pair, load_private_key, load_public_key
+from server.signing.ed25519 import generate_key_pair, load_private_key, load_public_key
 from server.store.engine import begin_writing, open_engine
 from server.store.supply import update_estate
 from server.store.writer import Writer

@@ -24,7 +24,7 @@ from server.errors import ConfigError, Refused
 from server.flows import reading_archive as flow
 from server.flows.archive import file_hash
 from server.keyring import Keyring
-from server.pay.signing import generate_key_pair, load_public_key
+from server.signing.ed25519 import generate_key_pair, load_public_key
 from server.store import reading_archive as store
 from server.store import view
 from server.store.engine import begin_writing, reader

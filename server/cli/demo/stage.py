@@ -26,7 +26,7 @@ from server.flows.estates import import_estate
 from server.intake.estate_file import read_estate
 from server.intake.secrets import without_passwords
 from server.keyring import Keyring
-from server.pay.signing import generate_key_pair
+from server.signing.ed25519 import generate_key_pair
 from server.store.engine import open_engine, upgrade
 from server.store.writer import Writer
 

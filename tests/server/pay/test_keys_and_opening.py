@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from server.config import load
 from server.errors import CallbackRejected, ConfigError
-from server.pay.keys import rsa_private_key, rsa_public_key, rsa_public_keys, secret_bytes
 from server.pay.opening import open_providers
 from server.pay.yuan import fen_of_yuan, yuan_of_fen
+from server.signing.keys import rsa_private_key, rsa_public_key, rsa_public_keys, secret_bytes
 from tests.server.pay.sides import rsa_key
 
 SETTINGS = """

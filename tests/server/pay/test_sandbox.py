@@ -14,7 +14,7 @@ from server.pay.sandbox_provider.app import Desk, create_provider
 from server.pay.sandbox_provider.delivery import Delivery
 from server.pay.sandbox_provider.orders import Fault
 from server.pay.sandbox_provider.seal import fingerprint
-from server.pay.signing import sign
+from server.signing.ed25519 import sign
 
 MERCHANT = "http://merchant.test"
 PAYER = "http://payer.test"

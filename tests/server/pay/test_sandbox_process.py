@@ -13,7 +13,7 @@ import pytest
 
 from server.pay import sandbox_provider
 from server.pay.sandbox import open_sandbox
-from server.pay.signing import generate_key_pair
+from server.signing.ed25519 import generate_key_pair
 
 START_S = 60
 

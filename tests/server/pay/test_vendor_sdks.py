@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from server.pay.alipay_seal import notice_of, sign
 from server.pay.provider import Paid
 from server.pay.wechat_seal import authorization, unseal
-from server.shared_secret import signature
+from server.signing.shared_secret import signature
 from tests.server.pay.sides import Alipay, Integrator, Wechat, rsa_key
 from tests.server.pay.test_real_providers import (
     BY_NUMBER,

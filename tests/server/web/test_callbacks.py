@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import select
 
 from server.pay.sandbox import stamp_headers
-from server.pay.signing import serial_of, sign
+from server.signing.ed25519 import serial_of, sign
 from server.store import schema
 from tests.server.web.conftest import MACHINE_MS
 

@@ -7,7 +7,7 @@ import pytest
 
 from server.flows import notices
 from server.notify.gateway import GatewaySender
-from server.shared_secret import signed_headers
+from server.signing.shared_secret import signed_headers
 from server.store import schema
 from tests.server.web.conftest import ESTATE, MACHINE_MS
 

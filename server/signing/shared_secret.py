@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from server.errors import ConfigError
-from server.pay.keys import secret_bytes
-from server.pay.signing import FRESH_S, BadSignature
+from server.signing.ed25519 import FRESH_S, BadSignature
+from server.signing.keys import secret_bytes
 
 SECRET_LENGTH_MIN = 32
 SECRETS_MAX = 2

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from server.errors import ConfigError
 from server.pay.sandbox_provider import seal
-from server.pay.signing import (
+from server.signing.ed25519 import (
     FRESH_S,
     BadSignature,
     Stamp,

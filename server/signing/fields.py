@@ -1,4 +1,4 @@
-"""Typed fields of a payer's JSON message: what is missing or of another kind is the payer's fault, never ours.
+"""Typed fields of somebody's JSON message: what is missing or of another kind is the sender's fault, never ours.
 
 Read only after the signature over the raw bytes was found good.
 """
@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from server.errors import CallbackRejected
-from server.pay.provider import RefundEvent, RefundState
 
 AMOUNT_FEN_MAX = 10**12
 MACHINE_MS_MAX = 10**15
@@ -61,18 +60,3 @@ def instant_ms(written: str, name: str) -> int:
         return int(at.timestamp()) * 1000
     except (ValueError, OverflowError) as error:
         raise CallbackRejected(f"the field {name} is not a time with its offset") from error
-
-
-def refund_event(provider: str, fields: Mapping[str, object]) -> RefundEvent:
-    """What a verified message says of a refund, amount in fen; CallbackRejected for a result that is no state."""
-    result = fields.get("result")
-    if not isinstance(result, str) or result not in tuple(RefundState):
-        raise CallbackRejected("the field result is none of done, pending and failed")
-    return RefundEvent(
-        provider=provider,
-        event_id=text(fields, "event_id"),
-        refund_no=text(fields, "refund_no"),
-        order_no=text(fields, "order_no"),
-        amount_fen=number(fields, "amount_fen", AMOUNT_FEN_MAX),
-        state=RefundState(result),
-    )
