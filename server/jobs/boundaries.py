@@ -22,9 +22,7 @@ from server.store.billing import DueMeter
 from server.store.estates import get_estate
 from server.store.readings import accepted_at
 
-PATIENCE_S = (
-    3 * 3600
-)  # world time: freezes are read within two hours of midnight, and the past is looked at each quarter
+PATIENCE_S = 3 * 3600  # freezes are read within two hours of midnight, and the past is looked at each quarter
 LOOK_EVERY_S = 60
 
 
