@@ -26,16 +26,14 @@ _SET = _(
     "cutting once two people have closed the breaker. If the server is right, keep its clock by NTP and set the "
     "meters'."
 )
-_TODO = {
+_DISTRUSTED = (
+    _("Nobody is cut off until the clocks of the meters agree with it, or the server is started again."),
+    _("See that NTP keeps it (timedatectl set-ntp true, or chrony); if it is wrong, set it."),
+)
+_HELD_AND_MENDED = {  # by doubt: what is held meanwhile, and what a person can do
     "meters": (_HELD, _SET),
-    "jumped": (
-        _("Nobody is cut off until the clocks of the meters agree with it, or the server is started again."),
-        _("See that NTP keeps it (timedatectl set-ntp true, or chrony); if it is wrong, set it."),
-    ),
-    "behind": (
-        _("Nobody is cut off until the clocks of the meters agree with it, or the server is started again."),
-        _("See that NTP keeps it (timedatectl set-ntp true, or chrony); if it is wrong, set it."),
-    ),
+    "jumped": _DISTRUSTED,
+    "behind": _DISTRUSTED,
     "ahead": (
         _("What was charged by them could not be taken back by itself, and these meters are charged no further."),
         _("Correct their households by hand, and exchange each meter for itself with the register that it shows."),
@@ -67,8 +65,8 @@ def clock_said(evidence: Mapping[str, Any], f: Formats) -> ClockSaid:
         title = f.said(text) % {"span": f.span(abs(off_s))}
     else:
         title = f.said(_("The server's clock is in doubt: %(why)s")) % {"why": f.said(CLOCK_DOUBTS.get(reason, reason))}
-    held, todo = _TODO.get(reason, (_HELD, _SET))
-    return ClockSaid(title, f.said(held), f.said(todo), reason == "ahead")
+    held, mended = _HELD_AND_MENDED.get(reason, (_HELD, _SET))
+    return ClockSaid(title, f.said(held), f.said(mended), reason == "ahead")
 
 
 def clock_of(connection: Connection, estate_id: str, f: Formats) -> ClockSaid | None:
