@@ -89,7 +89,7 @@ def test_five_failures_lock_and_the_right_password_does_not_open(web):
 
 def test_the_lock_survives_a_restart(web):
     failures(web, "operator", 5)
-    client = Client(create_site(web.state))
+    client = Client(create_site(web.site.state.web))  # on the same line, where the failures go ahead of it
     web.clients.append(client)
     assert client.sign_in("operator").status_code == 401
 
