@@ -7,8 +7,9 @@ household's rules, reminders and warnings wait; what it is waiting for itself (p
 
 import json
 from collections.abc import Sequence
+from hashlib import sha256
 from secrets import token_hex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import RowMapping
 
@@ -215,12 +216,14 @@ def take_receipt(unit: Unit, estate_id: str, receipt: Receipt, channel: str, now
 
 
 def give(
-    unit: Unit, estate_id: str, account_id: str, notice_id: str, way: str, recipient: str, *, actor: str, now: "Now"
-) -> None:
+    unit: Unit, estate_id: str, account_id: str, notice_id: str, way: str, recipient: str, *, actor: str, now: "Now",
+    key: str = "",
+) -> dict[str, Any]:  # fmt: skip
     """A person of the staff gave a page notice to the household itself, which delivers it now, as a row of its own.
 
-    Raises NotFound where the household has no such notice, Conflict for one that was delivered on any channel before,
-    Refused for an unknown way or without a name of who received it.
+    Returns that row. With the same `key` of the same actor again nothing happens, and the row is that of the first
+    time. Raises NotFound where the household has no such notice, Conflict for one that was delivered on any channel
+    before, or for a key that stood for something else, Refused for an unknown way or without a name of who received it.
     """
     row, recipient = _get(unit, estate_id, notice_id), " ".join(recipient.split())
     if (row["account_id"], row["channel"]) != (account_id, "page"):
@@ -229,15 +232,32 @@ def give(
         raise Refused(f"a notice is given by one of: {', '.join(WAYS)}")
     if not 0 < len(recipient) <= RECIPIENT_LENGTH_MAX:
         raise Refused(f"say who received it, in up to {RECIPIENT_LENGTH_MAX} characters")
+    arguments = _ARGUMENTS(json.loads(row["arguments"]) | {"way": way, "recipient": recipient, "given_by": actor})
+    given_id = _given_id(account_id, actor, key) if key else token_hex(ID_BYTES)
+    before = kept.get(unit.connection, estate_id, given_id)
+    if before is not None:
+        if any(before[name] != row[name] for name in ("kind", "created_ms")) or before["arguments"] != arguments:
+            raise Conflict("this key stood for another notice given; take a new one")
+        return _plain(before)
     if kept.is_delivered(unit.connection, row):
         raise Conflict("this notice is delivered already")
-    arguments = json.loads(row["arguments"]) | {"way": way, "recipient": recipient, "given_by": actor}
-    own = (account_id, row["kind"], _ARGUMENTS(arguments), row["event_at"], row["created_ms"], row["not_before_at"])
-    bundle, given_id = Bundle(), token_hex(ID_BYTES)
+    own = (account_id, row["kind"], arguments, row["event_at"], row["created_ms"], row["not_before_at"])
+    bundle = Bundle()
     kept.add(bundle, estate_id, [(given_id, HAND, *own)])
     audit.add(bundle, estate_id, actor, "notice.give", account_id, now, f"{row['kind']} {notice_id} {way}: {recipient}")
     bundle.send(unit.connection)
     mark_delivered(unit, estate_id, given_id, now)
+    return _plain(_get(unit, estate_id, given_id))
+
+
+def _plain(row: RowMapping) -> dict[str, Any]:
+    """A row as it travels between processes."""
+    return {str(name): value for name, value in row.items()}
+
+
+def _given_id(account_id: str, actor: str, key: str) -> str:
+    """The id of the row that a key stands for."""
+    return sha256("\0".join((account_id, actor, key)).encode()).hexdigest()[: 2 * ID_BYTES]
 
 
 def mark_shown(unit: Unit, estate_id: str, account_id: str, now: "Now") -> int:

@@ -87,6 +87,7 @@ SENTENCES = (
     _("the readings around it do not tell what to charge instead; exchange the meter"),
     # notices
     _("this notice is delivered already"),
+    _("this key stood for another notice given; take a new one"),
     _("say who received it, in up to %(most)s characters"),
     # two people
     _("two people agree to this: somebody who signs in asks for it, not a key of the API"),

@@ -13,6 +13,7 @@ from server.web.api import (
     debts,
     households,
     local_fee,
+    notices,
     orders,
     readings,
     reconciliation,
@@ -86,5 +87,6 @@ ROUTERS = (
     verdicts.router,
     control.router,
     local_fee.router,
+    notices.router,
     bounds.router,
 )

@@ -88,3 +88,77 @@ def test_a_notice_is_given_once_and_not_after_it_was_delivered_otherwise(office)
     office.state.writer.run(lambda unit: notices.mark_shown(unit, ESTATE, "A2", office.clock.at))
     answer = give(office, path="/households/A2/notices/given", notice_id=page_notice(office, "A2"))
     assert (answer.status_code, len(given_rows(office))) == (409, 1)
+
+
+API = "/api/v1/households/A1/notices/given"
+KEY = "call-0001"
+
+
+@pytest.fixture
+def program(office):
+    """A program with the one scope that giving takes; sends what it is told."""
+    office.execute(schema.api_client.update().values(scopes="notice.give"))
+    headers = {"Authorization": "Bearer partner:third-party-secret"}
+    client = office.client()
+
+    def send(**changes):
+        path = changes.pop("path", API)
+        changes = changes if "notice_id" in changes else {"notice_id": page_notice(office), **changes}
+        body = {"way": "telephone", "recipient": "王女士", "key": KEY, **changes}
+        return client.post(path, json=body, headers=headers)
+
+    return send
+
+
+def test_a_program_gives_a_notice_and_a_repeat_gives_nothing_and_hears_the_same(office, program):
+    written_at = office.clock.at.world_s
+    office.clock.move(600)
+    first = program()
+    assert (first.status_code, first.json()["channel"], first.json()["status"]) == (201, "hand", "delivered")
+    office.clock.move(600)
+    assert (program().status_code, program().json()) == (201, first.json())
+    [row] = given_rows(office)
+    assert (row["notice_id"], row["delivered_at"]) == (first.json()["notice_id"], written_at + 600)
+    assert json.loads(row["arguments"])["given_by"] == "client:partner"
+    assert len(office.rows(schema.audit.select().where(schema.audit.c.verb == "notice.give"))) == 1
+    assert delivered(office)["A1"] == (written_at, written_at + 600)
+
+
+@pytest.mark.parametrize("changes", [{"recipient": "李先生"}, {"way": "letter"}, {"key": "call-0002"}])
+def test_one_key_is_one_act_and_another_key_is_another_one(office, program, changes):
+    assert [program().status_code, program(**changes).status_code] == [201, 409]
+    assert len(given_rows(office)) == 1
+
+
+def test_a_key_stands_for_one_notice_of_one_household(office, program):
+    assert program().status_code == 201
+    office.clock.move(60)
+    office.state.writer.run(
+        lambda unit: notices.enqueue(unit, ESTATE, "A1", "cut_warning", {"balance_fen": -9}, office.clock.at)
+    )
+    of = schema.notice.c
+    [newer] = office.rows(
+        schema.notice.select().where(of.channel == "page", of.created_ms == office.clock.at.machine_ms)
+    )
+    assert program(notice_id=newer["notice_id"]).status_code == 409
+    assert program(notice_id=newer["notice_id"], key="call-0002").status_code == 201
+    other = page_notice(office, "A2")
+    assert program(path=API.replace("A1", "A2"), notice_id=other).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"way": "rumour"}, 422), ({"recipient": " \t"}, 422), ({"recipient": "x" * 81}, 422), ({"key": "short"}, 422),
+        ({"notice_id": "nobody"}, 404), ({"path": "/api/v1/households/A2/notices/given"}, 404),
+    ],
+)  # fmt: skip
+def test_a_program_is_refused_what_a_person_is_refused(office, program, changes, status):
+    assert program(**changes).status_code == status
+    assert given_rows(office) == []
+
+
+def test_a_program_without_the_scope_gives_nothing(office, program):
+    office.execute(schema.api_client.update().values(scopes="households.list"))
+    assert program().status_code == 403
+    assert given_rows(office) == []
