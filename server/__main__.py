@@ -11,6 +11,7 @@ import os
 import select
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 OWN = ("core", "server")
 INSTALL = "pip install 'estate645[server]'"
@@ -20,11 +21,20 @@ COMMANDS = (
 )  # fmt: skip
 
 
+class _Version(argparse.Action):
+    """Looked up only when somebody asks, since other commands need not wait for it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_given: object) -> None:
+        print(f"estate645 {version('estate645')}")
+        parser.exit()
+
+
 def build_parser(commands: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
     """The command line with one subparser for each of these commands: whoever runs one waits for no other to load."""
     parser = argparse.ArgumentParser(
         prog="estate645", description="Prepaid electricity for residential estates on DL/T 645 meters."
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version, and end")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in commands:
         try:

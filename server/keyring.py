@@ -158,6 +158,10 @@ def read_keys(path: Path) -> tuple[Key, ...]:
 
 def write_keys(path: Path, keys: Sequence[Key]) -> None:
     """Replace the file whole, readable by its owner alone, and on the disk before this returns; `ConfigError`."""
+    if not path.parent.is_dir():
+        raise ConfigError(
+            f"{path}: there is no folder {path.parent}; make it with: mkdir -m 700 {path.parent}, or name another file"
+        )
     draft = path.with_name(f"{path.name}.draft")
     text = "# Keys of meter passwords, the current one first. Keep a copy apart from the database.\n"
     try:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 
@@ -37,6 +38,7 @@ from sim.timing.pace import SPEED_MAX
 from sim.timing.spans import DAY_S
 from sim.timing.stepped import SteppedEnvironment
 from sim.truth import estate_truth
+from sim.words import counted
 from sim.world import World
 
 DAYS_MAX = 3660
@@ -84,6 +86,9 @@ def _obey(argv: Sequence[str] | None) -> int:
             print(f"estate645-sim: {error}", file=sys.stderr)
             return 2
     options = _parser().parse_args(words)
+    if options.version:
+        print(f"estate645-sim {version('estate645')}")
+        return 0
     if options.example:
         print(EXAMPLE, end="")
         return 0
@@ -115,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f"Other commands, each with its own --help: {', '.join(COMMANDS)}.",
     )
     parser.add_argument("scenario", type=Path, nargs="?", help="scenario file (TOML)")
+    parser.add_argument("--version", action="store_true", help="print the version, and end")
     parser.add_argument("--example", action="store_true", help="print a scenario with every key explained, and end")
     parser.add_argument("--seed", type=int, default=1, help="same seed, same world (default 1)")
     parser.add_argument("--factor", type=_factor, help=f"world seconds per machine second, 1 to {SPEED_MAX}")
@@ -285,7 +291,8 @@ def _announce(world: World, control: Control, run_path: Path, announcement: Anno
     )
     speed = "time passes when told" if control.clock_name == "stepped" else f"x{world.clock.anchor.factor}"
     print(
-        f"estate645-sim: {world.scenario.name}: {len(world.fleet)} meters on {len(world.buses)} buses "
+        f"estate645-sim: {world.scenario.name}: {counted(len(world.fleet), 'meter')} "
+        f"on {counted(len(world.buses), 'bus', 'buses')} "
         f"in {run_path}; control {control.url}; {speed}",
         file=sys.stderr,
         flush=True,

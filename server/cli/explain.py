@@ -88,9 +88,9 @@ def lines_of(bill: Bill, lang: str, *, each: bool = False) -> Iterator[str]:
             yield from (_brief(bill, line, lang) for line in bill.lines)
     charges = sum(line.derived is not None or line.correction is not None for line in bill.lines)
     if bill.differences:
-        yield say(_("%(count)d figures DIFFER from what was booked"), lang, count=len(bill.differences))
+        yield say(_("figures that DIFFER from what was booked: %(count)d"), lang, count=len(bill.differences))
     elif charges:
-        yield say(_("worked out again: all figures as booked, in %(count)d charges"), lang, count=charges)
+        yield say(_("worked out again, all figures as booked; charges: %(count)d"), lang, count=charges)
 
 
 def _rows(bill: Bill, tell: Any, lang: str) -> Iterator[str]:

@@ -12,6 +12,7 @@ __all__ = ["LANGUAGES", "Word", "chinese", "error_in_chinese", "mark", "said", "
 _ERRORS = (
     mark("%(name)s names no bill; write ACCOUNT:57, ACCOUNT:2026-10-13 or ACCOUNT:2026-10"),
     mark("%(name)s names no bill: there is no such day"),
+    mark("account %(name)s has no charge yet; name a month, as in %(month)s, for what else was booked"),
     mark("there is no bill %(name)s: no account %(account)s in this estate"),
     mark("there is no bill %(name)s: nothing was booked then"),
     mark("bill %(name)s is archived; put the archive back to explain it"),

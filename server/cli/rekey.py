@@ -48,9 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError(keyring.trouble)
     done = _locked(arguments.database or config.database_url, keyring)
     say = _Say(arguments.lang)
-    say(
-        _("%(locked)d passwords are locked with key %(key)s, %(changed)d of them now"), done | {"key": keyring.names[0]}
-    )
+    say(_("passwords locked with key %(key)s: %(locked)d, of them now: %(changed)d"), done | {"key": keyring.names[0]})
     for meter_id in done["unopened"]:
         say(_("meter %(meter)s: its password does not open with any key of the file; import it again"),
             {"meter": meter_id})  # fmt: skip
@@ -58,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 1
     if arguments.forget and len(keyring.names) > 1:
         write_keys(path, read_keys(path)[:1])
-        say(_("%(count)d older keys were taken out of %(path)s"), {"count": len(keyring.names) - 1, "path": path})
+        say(_("older keys taken out of %(path)s: %(count)d"), {"count": len(keyring.names) - 1, "path": path})
     return 0
 
 

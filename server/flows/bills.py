@@ -72,7 +72,11 @@ def _name(connection: Connection, estate_id: str, text: str) -> BillName:
     except ValueError as error:
         newest = kept.newest_charge(connection, estate_id, text)
         if newest is None:
-            raise NotFound(str(error)) from error
+            if kept.find_account(connection, estate_id, text) is None:
+                raise NotFound(str(error)) from error
+            raise NotFound(
+                f"account {text!r} has no charge yet; name a month, as in {text}:2026-10, for what else was booked"
+            ) from error
         return BillName(text, newest[0])
 
 

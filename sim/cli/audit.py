@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from sim.auditor import audit, read_truth, read_view
+from sim.words import counted
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,8 +32,9 @@ def run(options: argparse.Namespace) -> int:
             print(f"{truth.said(finding.at_s)} {finding.where} {finding.what}: {finding.why}")
     if not options.json:
         judged = (
-            f"{len(view.readings)} readings, {len(view.charges)} charges, {len(view.relays)} relay states, "
-            f"{len(view.alarms)} alarms of {len(truth.meters)} meters"
+            f"{counted(len(view.readings), 'reading')}, {counted(len(view.charges), 'charge')}, "
+            f"{counted(len(view.relays), 'relay state')}, {counted(len(view.alarms), 'alarm')} "
+            f"of {counted(len(truth.meters), 'meter')}"
         )
         counts = ", ".join(f"{number} {what}" for what, number in sorted(Counter(f.what for f in found).items()))
         print(f"{judged}: {counts or 'nothing is wrong'}")

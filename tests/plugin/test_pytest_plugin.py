@@ -132,7 +132,7 @@ def test_what_should_pass_passes_beside_a_folder_called_sim_and_the_rest_fails(s
 def test_a_failure_shows_what_the_simulator_said_and_nothing_is_left_behind(said):
     shown = section(said, "test_fails")
     assert "- estate645-sim estate.toml -" in shown
-    assert "3 meters on 1 buses" in shown
+    assert "3 meters on 1 bus" in shown
     pid, port = next(line for line in shown.splitlines() if line.startswith("PID")).split()[1:]
     assert not os.path.lexists(port)
     with pytest.raises(ProcessLookupError):
@@ -145,7 +145,7 @@ def test_a_failure_shows_what_the_simulator_said_and_nothing_is_left_behind(said
         ("test_unknown_fault", "EstateError: /fault: "),
         ("test_unknown_meter", "no household has the meter 999999999998"),
         ("test_dies", "EstateError: /truth: the simulator was killed by signal 9; it said last:"),
-        ("test_dies", "3 meters on 1 buses in "),
+        ("test_dies", "3 meters on 1 bus in "),
         ("TestBroken.test_broken", "the simulator ended with status 2"),
         ("TestBroken.test_broken", "bus is missing; allowed: at least one table [[bus]]"),
     ],

@@ -217,6 +217,15 @@ def test_a_bill_that_does_not_exist_is_said_in_both_languages(month, name, said)
     assert error_in_chinese(NotFound("something else")) == "something else"
 
 
+def test_an_account_that_was_never_charged_has_a_name_but_no_charge_yet(engine, writer):
+    plant(writer, [household(1, opening_fen=100)])
+    with pytest.raises(NotFound, match="'H0001' has no charge yet; name a month, as in H0001:2026-10,") as absent:
+        told(engine, "H0001")
+    assert error_in_chinese(absent.value) == "账户 'H0001' 还没有扣费；查看其他入账请写月份，例如 H0001:2026-10"
+    with pytest.raises(NotFound, match="names no bill"):
+        told(engine, "H0009")
+
+
 @pytest.mark.parametrize("name", ["H0001:7", "1-1202:2026-10-13", "a:b:2026-02", "x:0001-12"])
 def test_a_name_is_written_as_it_is_read(name):
     assert str(bill_name(name)) == name

@@ -64,8 +64,8 @@ def test_translations_use_the_same_placeholders(catalogue):
 
 
 def test_a_message_is_said_in_the_languages_asked_for():
-    message = "%(count)d older keys were taken out of %(path)s"
+    message = "older keys taken out of %(path)s: %(count)d"
     fields = {"count": 2, "path": "k"}
-    assert told(message, "en", **fields) == "2 older keys were taken out of k"
+    assert told(message, "en", **fields) == "older keys taken out of k: 2"
     assert told(message, "zh", **fields) == "已从k移除2个旧密钥"
-    assert told(message, "both", **fields) == "2 older keys were taken out of k / 已从k移除2个旧密钥"
+    assert told(message, "both", **fields) == "older keys taken out of k: 2 / 已从k移除2个旧密钥"

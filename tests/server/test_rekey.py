@@ -104,7 +104,7 @@ def test_a_rotation_in_one_go(tmp_path, keys, capsys):
     assert key != old
     assert Keyring(keys).unlock("plum", METER, stored(tmp_path)[METER]) == "918273"
     out = capsys.readouterr().out
-    assert "1 passwords are locked with key" in out
+    assert f"passwords locked with key {key.name}: 1, of them now: 1" in out
     assert "已用密钥" in out
     assert key.secret.hex() not in out
     assert "918273" not in out
@@ -131,6 +131,12 @@ def test_keys_that_something_still_needs_are_not_forgotten(tmp_path, keys, capsy
     assert command(rekey, "--forget", "--config", tmp_path / "site.toml") == 1
     assert len(read_keys(keys)) == 2
     assert METER in capsys.readouterr().out
+
+
+def test_a_key_file_in_a_folder_that_is_not_there_is_refused_with_what_makes_it(tmp_path):
+    with pytest.raises(ConfigError, match=f"there is no folder {tmp_path / 'keys'}; make it with: mkdir -m 700 "):
+        command(rekey, "--new", "--keys", tmp_path / "keys" / "made", "--database", f"sqlite:///{tmp_path / 'x.db'}")
+    assert not (tmp_path / "keys").exists()
 
 
 def test_without_a_key_file_it_is_said_how_to_name_one(tmp_path):
