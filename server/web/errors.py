@@ -6,13 +6,14 @@ and answered with 500 and no detail.
 
 import logging
 from http import HTTPStatus
-from typing import cast
+from typing import Any, cast
 from urllib.parse import quote, urlsplit
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.types import Scope
 
 from server.errors import (
     CallbackRejected,
@@ -28,8 +29,9 @@ from server.errors import (
     WrongPassword,
 )
 from server.pay.provider import ProviderUnavailable
-from server.web import stepup
-from server.web.pages import render
+from server.web import i18n, stepup
+from server.web.invalid_words import wrong_fields
+from server.web.pages import EstateFacts, language_of, render
 from server.web.principal import NotSignedIn, names_somebody
 
 log = logging.getLogger(__name__)
@@ -61,20 +63,7 @@ STATUS: dict[type[EstateError], int] = {
     ProviderUnavailable: 503,
     TooManyRequests: 429,
 }
-TITLES = {
-    400: "Not accepted",
-    401: "Not signed in",
-    403: "Not allowed",
-    404: "Not found",
-    405: "Not accepted",
-    408: "Not accepted",
-    409: "Out of date",
-    413: "Too large",
-    415: "Not accepted",
-    422: "Not accepted",
-    429: "Too many requests",
-    503: "Storage unavailable",
-}
+PAGES: dict[type, str] = {ProviderUnavailable: "provider", NoAnswer: "no answer"}
 
 
 def install(app: FastAPI) -> None:
@@ -104,19 +93,27 @@ def problem(status: int, detail: str, *, path: str = "", **extra: object) -> JSO
     return JSONResponse(content, status, headers, media_type=PROBLEM)
 
 
-def answer_early(path: str, status: int, detail: str) -> Response:
-    """The answer of the outermost layer, before a page could be rendered."""
-    return problem(status, detail, path=path) if is_machine(path) else PlainTextResponse(detail, status)
+def answer_early(scope: Scope, status: int, detail: str) -> Response:
+    """The answer of the outermost layer: nothing is read for it, not even the name of the estate."""
+    path = scope["path"]
+    if is_machine(path):
+        return problem(status, detail, path=path)
+    return _page(Request(scope), status, detail, "", status, estate=EstateFacts())
 
 
-def answer(request: Request, status: int, detail: str, **extra: object) -> Response:
-    """Problem document or error page, by who is asking."""
+def answer(request: Request, status: int, detail: str, *, kind: str = "", **extra: object) -> Response:
+    """Problem document or error page, by who is asking; `kind` names what a page says, where the status is too wide."""
     path = request.url.path
     if is_machine(path):
         return problem(status, detail, path=path, **extra)
-    title = TITLES.get(status, "Something went wrong")
     back = stepup.came_from(request) if request.method == "POST" else ""
-    page = render(request, "error.html", status_code=status, status=status, title=title, detail=detail, back=back)
+    return _page(request, status, "" if detail == HTTPStatus(status).phrase else detail, back, kind or status, **extra)
+
+
+def _page(request: Request, status: int, detail: str, back: str, kind: str | int, **context: Any) -> Response:
+    page = render(
+        request, "error.html", status_code=status, status=status, detail=detail, back=back, kind=kind, **context
+    )
     if status in (429, 503):
         page.headers["Retry-After"] = RETRY_AFTER_S
     return page
@@ -132,7 +129,8 @@ def _estate_error(request: Request, error: Exception) -> Response:
         return _unexpected(request, error)
     if isinstance(error, StorageUnavailable):
         log.error("storage unavailable: %s", error)
-    return answer(request, status, str(error))
+    kind = next((PAGES[kind] for kind in type(error).__mro__ if kind in PAGES), "")
+    return answer(request, status, str(error), kind=kind)
 
 
 def _stale(request: Request, error: StaleLogin) -> Response:
@@ -178,14 +176,14 @@ def _http_error(request: Request, error: Exception) -> Response:
 
 def _invalid(request: Request, error: Exception) -> Response:
     """The fields that are wrong and why, without their values, which may be secret or unprintable."""
-    wrong = [
-        {"field": ".".join(str(part) for part in item["loc"]), "reason": str(item["msg"])}
-        for item in cast("RequestValidationError", error).errors()[:FIELDS_SHOWN_MAX]
-    ]
+    found = cast("RequestValidationError", error).errors()[:FIELDS_SHOWN_MAX]
+    wrong = [{"field": ".".join(str(part) for part in item["loc"]), "reason": str(item["msg"])} for item in found]
     untyped = is_machine(request.url.path) and "json" not in request.headers.get("content-type", "")
     if untyped and any(item["field"] == "body" for item in wrong):
         wrong = [{"field": "body", "reason": "send JSON, with the header Content-Type: application/json"}]
     detail = "; ".join(f"{item['field']}: {item['reason']}" for item in wrong)
+    if not is_machine(request.url.path):
+        return answer(request, 422, "", wrong=wrong_fields(found, i18n.translations(language_of(request))))
     return answer(request, 422, detail, errors=wrong)
 
 

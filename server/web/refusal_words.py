@@ -13,9 +13,16 @@ from markupsafe import Markup
 from server.web.details import detail_said
 from server.web.formats import Formats, kwh, yuan
 from server.web.i18n import mark as _
-from server.web.words import LEDGERS
+from server.web.words import LEDGERS, ROLES
 
 SENTENCES = (
+    # who asks, and from where
+    _("no such order, or this link is not complete"),
+    _("this login has no household; staff find households on the room wall"),
+    _("only residents pay here; the counter is for staff"),
+    _("too many people are signing in at once; try again in a few seconds"),
+    _("a change must come from a page of this site"),
+    _("the month %(period)s is not closed, so there is no statement of it"),
     # accounts, and who lives where
     _("an account's id has up to 64 characters, and no space and none of : / ? # % &"),
     _("there is an account %(account)s already; give this one another id"),
@@ -248,6 +255,8 @@ OTHERWISE = tuple(
             r"nobody moves out while something is open: .+",
             _("something of this account is still open; its page lists it"),
         ),
+        (r"the page is out of date \(CSRF .+", _("this page was open for too long; load it again")),
+        (r"the role (?P<role>\S+) lacks the right [a-z.]+(?:: .+)?", _("the role %(role)s has no right to this")),
         (r"name at least one meter; .+", _("choose at least one meter")),
         (r"this reading is not held; .+|this reading does not count; .+", _("this reading has been decided already")),
         (
@@ -336,6 +345,8 @@ def _fields(parts: Mapping[str, str], f: Formats, gettext: Callable[[str], str])
             said[name] = kwh(int(value.split()[0]))
         elif name == "age_s":
             said[name] = f.span(int(value.split()[0]))
+        elif name == "role":
+            said[name] = gettext(ROLES.get(value, value))
         elif name == "rest":
             said[name] = refusal_said(value, f, gettext) or detail_said(value, f, gettext)
         else:

@@ -70,7 +70,7 @@ class Edge:
         except TimeoutError:
             refusal = (408, f"the body did not arrive within {BODY_TIMEOUT_S} s")
         if refusal is not None:
-            await answer_early(scope["path"], *refusal)(scope, receive, dressed)
+            await answer_early(scope, *refusal)(scope, receive, dressed)
             return
         await self._app(scope, _replay(body, receive), dressed)
 

@@ -26,6 +26,8 @@ from server.web.principal import Principal, cookie_name, token_sha256
 from server.web.state import WebState
 
 FIELD = "confirm_password"
+BACK_FIELD = "confirm_back"  # the page on which the act was asked for, which the Referer of the password page is not
+OWN_FIELDS = ("csrf", FIELD, BACK_FIELD)
 CONFIRM_PATH = "/api/v1/session/confirm"
 PASSWORD_LENGTH_MAX = 256
 FIELDS_MAX = 200
@@ -65,13 +67,16 @@ def _keep(state: WebState, principal: Principal, place: Place, token: str, fits:
 def fields_of(request: Request) -> Sequence[tuple[str, str]]:
     """What the form of this request was filled in with, but for its token and any password."""
     found: Sequence[tuple[str, Any]] = getattr(request.state, "fields", ())
-    kept = [(name, value) for name, value in found if isinstance(value, str) and name not in ("csrf", FIELD)]
+    kept = [(name, value) for name, value in found if isinstance(value, str) and name not in OWN_FIELDS]
     return kept[:FIELDS_MAX]
 
 
 def came_from(request: Request) -> str:
     """The path of the page whose form this was, to go back to it; the start page where that is not said."""
-    given = urlsplit(request.headers.get("referer", ""))
-    if given.netloc != request.url.netloc or not given.path.startswith("/") or given.path.startswith("//"):
+    found: Sequence[tuple[str, Any]] = getattr(request.state, "fields", ())
+    carried = [value for name, value in found if name == BACK_FIELD and isinstance(value, str)]
+    given = urlsplit(carried[0] if carried else request.headers.get("referer", ""))
+    away = given.scheme or given.netloc if carried else given.netloc != request.url.netloc
+    if away or not given.path.startswith("/") or given.path.startswith("//") or "\\" in given.path:
         return "/"
     return given.path + (f"?{given.query}" if given.query else "")

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from server.store import schema
-from tests.server.web.browsing import PASSWORD
+from tests.server.web.browsing import ORIGIN, PASSWORD
 from tests.server.web.test_refunds import KEY, balances, paid, refund, second_operator
 
 STALE_S = 601
@@ -41,6 +41,35 @@ def test_a_stale_page_asks_for_the_password_and_then_does_what_was_asked(web, pa
     web.clock.move(300)
     again = post(web, client, f"/payments/{paid}/refund", amount="1.00", reason="more", key="key-00000002")
     assert (again.status_code, balances(web)["A1"]) == (303, 3650), "the password counts for a while"
+
+
+def back_of(page):
+    return re.search(r'<a[^>]* href="([^"]*)" data-back>', page).group(1)
+
+
+def test_the_way_back_from_the_password_is_the_page_of_the_form_without_scripts_too(web, paid):
+    client = web.signed_in("operator")
+    web.clock.move(STALE_S)
+    act, page = f"/payments/{paid}/refund", f"/payments/{paid}?asked=1"
+    fields = {"amount": "12.50", "reason": "moved out", "key": KEY, "csrf": web.csrf("operator")["X-CSRF-Token"]}
+    asked = client.post(act, data=fields, headers={"Referer": f"{ORIGIN}{page}"})
+    assert back_of(asked.text) == page
+    there = {"Referer": f"{ORIGIN}{act}"}  # the password page stands at the address of the act, where nothing is to see
+    wrong = client.post(act, data={**hidden(asked.text), "confirm_password": "wrong"}, headers=there)
+    assert back_of(wrong.text) == page
+    refused = {**hidden(wrong.text), "amount": "9999", "confirm_password": PASSWORD}
+    refusal = client.post(act, data=refused, headers=there)
+    assert (refusal.status_code, back_of(refusal.text)) == (422, page)
+
+
+@pytest.mark.parametrize(
+    "elsewhere", ["https://evil.test/x", "//evil.test/x", r"/\evil.test/x", "javascript:alert(1)", "x", ""]
+)
+def test_the_way_back_never_leads_elsewhere(web, paid, elsewhere):
+    client = web.signed_in("operator")
+    web.clock.move(STALE_S)
+    fields = {"amount": "1.00", "reason": "x", "key": KEY, "confirm_back": elsewhere}
+    assert back_of(post(web, client, f"/payments/{paid}/refund", **fields).text) == "/"
 
 
 def test_wrong_passwords_in_a_session_count_as_at_the_login(web, paid):
