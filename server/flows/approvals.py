@@ -30,7 +30,7 @@ from server.flows import (
     voiding,
 )
 from server.flows.breaker import count_candidates
-from server.flows.estate_switches import switch
+from server.flows.estate_switches import refuse_twice, switch
 from server.flows.final_registers import CORRECTED, UNSAID, Corrected
 from server.flows.moves import MovedOut, Register, Settlement
 from server.flows.second_person import CLIENT, MONEY, ask
@@ -70,6 +70,7 @@ def request_mode(unit: Unit, estate_id: str, mode: str, *, actor: str, now: "Now
         audit.record(unit.connection, estate_id, actor, "mode.lowered", mode, now)
         take_back_trips(unit, estate_id, "mode", actor, now)
         return ""
+    refuse_twice(unit.connection, estate_id, "mode", now)
     candidates = overdrawn_accounts(unit.connection, estate_id)
     payload = {
         "kind": "mode",
@@ -85,6 +86,7 @@ def request_start_again(unit: Unit, estate_id: str, *, actor: str, now: "Now") -
     """Ask to end the stop of the red button."""
     if not get_estate(unit.connection, estate_id)["stopped"]:
         raise Conflict("cutting is not stopped")
+    refuse_twice(unit.connection, estate_id, "start_again", now)
     return ask(unit, estate_id, "start_again", {"kind": "start_again"}, actor, now)
 
 
@@ -95,6 +97,7 @@ def request_breaker_reset(unit: Unit, estate_id: str, *, actor: str, reason: str
         raise Conflict("the breaker is closed already")
     if not reason.strip():
         raise Refused("say why the breaker may be closed")
+    refuse_twice(unit.connection, estate_id, "breaker_reset", now)
     overdrawn = overdrawn_accounts(unit.connection, estate_id)
     # The clock is asked again before each cut; what two people accept is the number that money and rules allow.
     found = trip_candidates(unit.connection, estate_id, overdrawn, now.world_s, clock_sane=True)

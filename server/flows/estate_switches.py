@@ -43,6 +43,12 @@ def waiting_still(connection: Connection, estate_id: str, now: "Now") -> list[Ro
     return [row for row in kept.waiting(connection, estate_id, now.machine_ms) if not outdated_because(row, site)]
 
 
+def refuse_twice(connection: Connection, estate_id: str, kind: str, now: "Now") -> None:
+    """Conflict while a request to turn this switch waits: of two, one would be left over as nobody's work."""
+    if any(row["kind"] == kind for row in waiting_still(connection, estate_id, now)):
+        raise Conflict("this was asked for already and waits for its second person; withdraw that first to ask anew")
+
+
 def switch(unit: Unit, estate_id: str, row: Row, payload: Mapping[str, Any]) -> None:
     """Carry out what two people agreed to; Conflict for a request that is outdated."""
     kind = row["kind"]

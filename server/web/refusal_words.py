@@ -108,6 +108,7 @@ SENTENCES = (
     _("what you approve is not what was asked for; load the page again"),
     _("this key came before with another request; nothing was booked, use a new key"),
     # supply
+    _("this was asked for already and waits for its second person; withdraw that first to ask anew"),
     _("cutting is not stopped"),
     _("cutting has been started again already"),
     _("the breaker is closed already"),

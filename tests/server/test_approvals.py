@@ -152,6 +152,24 @@ def test_a_request_is_decided_once(stage):
         approve(stage, "nobody", sha="f" * 64)
 
 
+def test_what_waits_for_its_second_person_is_not_asked_for_twice(stage):
+    asked = ask_mode(stage, "dry_run")
+    with pytest.raises(Conflict, match="asked for already"):
+        ask_mode(stage, "dry_run", actor="bert")
+    stage.writer.run(lambda unit: approvals.withdraw(unit, ESTATE, asked, actor="anna", now=stage.now))
+    approve(stage, ask_mode(stage, "dry_run"))
+    stage.set(schema.estate, stopped=1, breaker="open", breaker_reason="clock")
+    for ask_for in (
+        lambda unit: approvals.request_start_again(unit, ESTATE, actor="anna", now=stage.now),
+        lambda unit: approvals.request_breaker_reset(unit, ESTATE, actor="anna", reason="set", now=stage.now),
+    ):
+        stage.writer.run(ask_for)
+        with pytest.raises(Conflict, match="asked for already"):
+            stage.writer.run(ask_for)
+    stage.set(schema.estate, breaker_reason="limits")  # the request about the clock is outdated
+    stage.writer.run(ask_for)
+
+
 def test_a_mode_that_changed_meanwhile_is_not_overridden(stage):
     stage.set(schema.estate, mode="dry_run")
     asked = ask_mode(stage, "armed")

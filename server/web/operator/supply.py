@@ -78,6 +78,11 @@ def supply_page(
     verdicts = verdicts_of(conn, who.estate_id, accounts, now, f, gettext, holders, clock_sane=sane)
     chosen = next((one for one in rows.values() if one.room_id == room), None)
     listed = verdicts_of(conn, who.estate_id, [chosen.account_id], now, f, gettext, clock_sane=sane) if chosen else []
+    asked = [
+        _payload(request, estate, row, site)
+        for row in approvals.waiting(conn, who.estate_id, now.machine_ms)
+        if row["kind"] not in ELSEWHERE
+    ]
     hour_max = trips_allowed(len(rows), estate.trips_per_hour_max, HOUR_PERMILLE)
     day_max = trips_allowed(len(rows), estate.trips_per_day_max, DAY_PERMILLE)
     hour = statistics.trips_since(conn, who.estate_id, now.world_s - HOUR_S)
@@ -92,11 +97,8 @@ def supply_page(
         cuts=[one for one in verdicts if one.allowed],
         keeps=[one for one in verdicts if not one.allowed],
         proof=listed[0] if listed else None,
-        approvals=[
-            _payload(request, estate, row, site)
-            for row in approvals.waiting(conn, who.estate_id, now.machine_ms)
-            if row["kind"] not in ELSEWHERE
-        ],
+        approvals=asked,
+        waits={one["row"]["kind"] for one in asked if not one["outdated"]},
         quarantined=len(outages.quarantined_accounts(conn, who.estate_id)),
         bulk_cuts=[
             (row, bulk_rows.counts(conn, who.estate_id, row["bulk_id"]))
