@@ -11,7 +11,9 @@ from server.domain.ledger import Entry, ledger_account
 from server.domain.settlement import DAY, period_at
 from server.errors import Conflict, NotFound, Refused
 from server.flows import notices
+from server.flows.accounts import close_if_done
 from server.flows.booked import on_booking
+from server.flows.crediting import PAID_UP
 from server.flows.ledger import post_entries
 from server.store import audit
 from server.store import debt_plans as kept
@@ -81,7 +83,10 @@ def due_plans(connection: Connection, estate_id: str, now: "Now") -> list[int]:
 
 
 def take_due(unit: Unit, estate_id: str, plan_no: int, now: "Now") -> int:
-    """Take every instalment of a plan that is due; the fen. A plan without any debt left ends by itself."""
+    """Take every instalment of a plan that is due; the fen.
+
+    A plan without any debt left ends by itself, and with it closes an account that was left and has nothing open.
+    """
     row = next((one for one in kept.running(unit.connection, estate_id) if one["plan_no"] == plan_no), None)
     if row is None:
         return 0
@@ -92,6 +97,7 @@ def take_due(unit: Unit, estate_id: str, plan_no: int, now: "Now") -> int:
     owed = debts.standing_of(unit.connection, estate_id, row["account_id"]).debts
     if not any(owed.get(ledger) for ledger in plan.ledgers):
         _end(unit, estate_id, row, "nothing is owed any more", SYSTEM, now)
+        close_if_done(unit, estate_id, row["account_id"], actor=SYSTEM, reason=PAID_UP, now=now)
     return taken_fen
 
 

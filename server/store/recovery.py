@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, bindparam, case, func, select
 
+from server.domain.accounts import LEFT
 from server.domain.ledger import ledger_account
 from server.domain.recovery import DEBT_LEDGERS, RETURN, TOLD_FORM, KeptRule, RecoveryRule, Standing, key_of_share
 from server.store import ledger as journal
@@ -57,13 +58,14 @@ def add_rule(connection: Connection, estate_id: str, rule: RecoveryRule, actor: 
 
 
 def standing_of(connection: Connection, estate_id: str, account_id: str) -> Standing:
-    """Where a household's electricity account stands, and its debts."""
+    """Where a household's electricity account stands, and its debts; who has left has no power to keep money for."""
     names = {ledger_account(account_id, ledger): ledger for ledger in DEBT_LEDGERS}
     found = journal.accounts_by_id(connection, estate_id, [account_id, *names])
     home = found[account_id]
     debts = {ledger: -found[name]["balance_fen"] for name, ledger in names.items() if name in found}
     owed = {ledger: fen for ledger, fen in debts.items() if fen > 0}
-    return Standing(home["balance_fen"], home["close_allowed_fen"], home["alarm2_fen"], owed)
+    kept = (-1, 0) if home["status"] == LEFT else (home["close_allowed_fen"], home["alarm2_fen"])
+    return Standing(home["balance_fen"], *kept, owed)
 
 
 def recovered_of(connection: Connection, estate_id: str, payment_id: str) -> dict[str, int]:

@@ -21,6 +21,8 @@ from server.store.engine import reader
 from server.store.writer import Writer
 from tests.server.books import agrees, rows
 from tests.server.estates import ESTATE, at, household, plant
+from tests.server.lives import book, final, out, still_open
+from tests.server.lives import told as lives
 from tests.server.test_recovery import by_ledger, owe
 
 DAY_S = 86_400
@@ -120,6 +122,21 @@ def test_what_the_balance_has_no_room_for_is_told_and_not_taken_later(engine: En
     assert [(kind, said["missed_fen"]) for kind, said in told(engine)[1:]] == [
         ("instalment_missed", 900), ("instalment_missed", 1500),
     ]  # fmt: skip
+    agrees(engine)
+
+
+def test_an_instalment_that_settles_an_account_that_was_left_closes_it(engine: Engine, writer: Writer) -> None:
+    plant(writer)
+    owe(writer, 2500)
+    out(writer, 0, final(1, 1_000_000))
+    book(writer, -2500)
+    agree(writer)
+    assert (take(writer, 3), still_open(engine)) == (1500, ["balance", "balance"])
+    assert take(writer, 10) == 1000, "nobody has power to keep there: all of the balance may go to the debt"
+    assert by_ledger(engine) == {"electricity": 0, "shared": 0, "property": 0, "arrears": 0}
+    assert lives(engine)[-1][0] == "closed"
+    [plan] = rows(engine, "debt_plan")
+    assert plan["ended_by"] == "system"
     agrees(engine)
 
 
