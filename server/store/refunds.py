@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, bindparam, func, select, union_all
+from sqlalchemy import Connection, RowMapping, and_, bindparam, func, select, tuple_, union_all
 
 from server.domain.refunds import OPEN, RELEASED, SOURCE
 from server.store.direct import Query
@@ -137,13 +137,15 @@ def due_refunds(connection: Connection, estate_id: str, now_ms: int, *, limit: i
 
 
 def newest_refunds(
-    connection: Connection, estate_id: str, *, statuses: Sequence[str], limit: int, before_ms: int | None = None
-) -> Sequence[RowMapping]:
-    """Refunds in one of these states, newest first; created before `before_ms` (machine time)."""
+    connection: Connection, estate_id: str, *, statuses: Sequence[str], limit: int,
+    before: tuple[int, str] | None = None,
+) -> Sequence[RowMapping]:  # fmt: skip
+    """Refunds in one of these states, newest first; in this order after `before` (machine time, number)."""
+    order = (refund.c.created_ms, refund.c.refund_no)
     query = select(refund).where(refund.c.estate_id == estate_id, refund.c.status.in_(statuses))
-    if before_ms is not None:
-        query = query.where(refund.c.created_ms < before_ms)
-    query = query.order_by(refund.c.created_ms.desc(), refund.c.refund_no).limit(limit)
+    if before is not None:
+        query = query.where(tuple_(*order) < tuple_(*before))
+    query = query.order_by(*(column.desc() for column in order)).limit(limit)
     return connection.execute(query).mappings().all()
 
 

@@ -12,7 +12,7 @@ from server.errors import NotFound
 from server.flows import approvals, refunds, suspense
 from server.store import refunds as kept
 from server.store.unit import Deed
-from server.web.api.paging import INT64_MAX, Cursor, Limit, Page, decode_number, encode_cursor
+from server.web.api.paging import INT64_MAX, Cursor, Limit, Page, decode_dated, encode_dated
 from server.web.api.shapes import Shape, shape_row
 from server.web.deps import Reader, State, need
 from server.web.payments import ask_of
@@ -188,9 +188,9 @@ def listed(
     """Page by page."""
     statuses = {"open": OPEN, "": (*OPEN, REFUNDED, RELEASED)}.get(status, (status,))
     rows = kept.newest_refunds(
-        conn, who.estate_id, statuses=statuses, limit=limit + 1, before_ms=decode_number(cursor)
+        conn, who.estate_id, statuses=statuses, limit=limit + 1, before=decode_dated(cursor)
     )  # fmt: skip
-    following = encode_cursor(str(rows[limit - 1]["created_ms"])) if len(rows) > limit else None
+    following = encode_dated(rows[limit - 1], "refund_no") if len(rows) > limit else None
     return Page[Refund](items=[shape_row(Refund, row) for row in rows[:limit]], next_cursor=following)
 
 

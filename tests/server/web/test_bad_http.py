@@ -101,6 +101,8 @@ def test_a_streamed_body_without_a_length_is_counted(web):
         "/api/v1/households?limit=99999999999999999999",
         "/api/v1/households/A1/ledger?cursor=MTIzNDU2Nzg5MDEyMzQ1Njc4OTA",
         "/api/v1/households/A1/readings?cursor=YWJj",
+        "/api/v1/refunds?cursor=MTIz",
+        "/api/v1/refunds?cursor=YTpi",
         "/api/v1/households/" + "x" * 500,
         "/api/v1/households/..%2f..%2fetc%2fpasswd",
         "/api/v1/statistics/usage?days=0",

@@ -63,6 +63,17 @@ def test_the_api_gives_money_back_once_a_key(web, paid):
     assert client.get("/api/v1/refunds/none").status_code == 404
 
 
+def test_refunds_of_one_millisecond_come_once_each_over_all_pages(web, paid):
+    ordered = [refund(web, paid, 100, f"{KEY}{number}").json()["refund_no"] for number in range(5)]
+    assert {row["created_ms"] for row in web.rows(schema.refund.select())} == {MACHINE_MS}
+    client, seen, cursor = web.signed_in("reader"), [], ""
+    while cursor is not None:
+        page = client.get("/api/v1/refunds", params={"limit": 2, "cursor": cursor}).json()
+        seen += [row["refund_no"] for row in page["items"]]
+        cursor = page["next_cursor"]
+    assert seen == sorted(ordered, reverse=True)
+
+
 def test_more_than_was_paid_is_refused_by_the_api(web, paid):
     answer = refund(web, paid, 5001)
     assert (answer.status_code, "5000 fen" in answer.json()["detail"]) == (422, True)
