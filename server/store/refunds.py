@@ -1,6 +1,6 @@
 """Reads and writes of refunds, and of payments as far as they can be given back."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, and_, bindparam, func, select, tuple_, union_all
@@ -119,8 +119,13 @@ def in_flight(connection: Connection, estate_id: str, account_ids: Sequence[str]
     return {row[0]: int(row[1]) for row in rows}
 
 
-def due_refunds(connection: Connection, estate_id: str, now_ms: int, *, limit: int) -> Sequence[RowMapping]:
-    """Open refunds to a provider whose turn has come, each with what its payment brought; oldest first."""
+def due_refunds(
+    connection: Connection, estate_id: str, now_ms: int, *, limit: int, besides: Collection[str] = ()
+) -> Sequence[RowMapping]:
+    """Open refunds to providers but those `besides`, whose turn has come, each with what its payment brought.
+
+    Those that were tried least come first, of them the oldest.
+    """
     query = (
         select(refund, payment.c.amount_fen.label("paid_fen"), payment.c.transaction_id)
         .join(payment, and_(payment.c.estate_id == refund.c.estate_id, payment.c.payment_id == refund.c.payment_id))
@@ -129,8 +134,9 @@ def due_refunds(connection: Connection, estate_id: str, now_ms: int, *, limit: i
             refund.c.way == SOURCE,
             refund.c.status.in_(OPEN),
             refund.c.next_ms <= now_ms,
+            refund.c.provider.not_in(besides),
         )
-        .order_by(refund.c.created_ms, refund.c.refund_no)
+        .order_by(refund.c.tries, refund.c.created_ms, refund.c.refund_no)
         .limit(limit)
     )
     return connection.execute(query).mappings().all()

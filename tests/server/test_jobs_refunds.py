@@ -10,6 +10,7 @@ from server.errors import Refused
 from server.flows import payments, refunds
 from server.jobs.refunds import RefundJob
 from server.pay.provider import ProviderUnavailable, RefundState
+from server.store.schema import refund
 from tests.server.books import agrees, balance, rows
 from tests.server.estates import ESTATE, account_id, at, plant
 from tests.server.test_jobs_orders import Payer, StandingClock
@@ -198,6 +199,55 @@ def test_one_that_fails_holds_up_no_other(quick, caplog):
     desk.after(0)
     assert (desk.status(bad), desk.status(good)) == ("asked", "refunded")
     assert bad in caplog.text
+
+
+def looks(bank):
+    """How often a provider was told of a refund or asked after one."""
+    return len(bank.told) + bank.asked_after.total()
+
+
+def test_a_provider_that_is_down_costs_one_look_and_holds_up_no_other(quick):
+    desk, other = quick, Bank()
+    other.name = "other"
+    desk.job = desk.new_job(sandbox=desk.bank, other=other)
+    down = [desk.order(100, f"key-000{number}") for number in range(5)]
+    of_other = desk.order(200, "key-0009")
+    desk.writer.run(lambda unit: unit.connection.execute(refund.update().values(provider="other").where(
+        refund.c.refund_no == of_other
+    )))  # fmt: skip
+    desk.bank.answer = desk.bank.word = DOWN
+    other.answer = RefundState.FAILED
+    desk.after(0)
+    assert (looks(desk.bank), desk.status(of_other)) == (1, "released")
+    for _ in range(5):
+        desk.after(5)
+    assert looks(desk.bank) == 1, "it is left alone meanwhile"
+    desk.after(5)
+    assert looks(desk.bank) == 2, "and then asked for another one"
+    assert sorted(map(desk.status, down)) == ["asked", "asked", "reserved", "reserved", "reserved"]
+    for _ in range(30):
+        desk.after(60)
+    assert looks(desk.bank) in range(24, 33), "never less than once a minute"
+    desk.bank.answer = desk.bank.word = RefundState.DONE
+    desk.after(60)
+    desk.after(3600)
+    assert {desk.status(one) for one in down} == {"refunded"}
+
+
+def test_a_refund_that_its_provider_cannot_tell_of_comes_after_the_others(quick):
+    desk, bad = quick, quick.order()
+
+    async def refund_told(paid, refund_no, *_given, **_named):
+        if refund_no == bad:
+            raise DOWN
+        return RefundState.DONE
+
+    desk.bank.refund, desk.bank.word = refund_told, None
+    desk.after(0)
+    desk.after(1)
+    good = desk.order(1000, "key-0002")
+    desk.after(60)
+    assert (desk.status(bad), desk.status(good)) == ("asked", "refunded")
 
 
 def test_a_provider_that_is_gone_leaves_it_to_a_person(quick):
