@@ -64,8 +64,8 @@ def standing_of(connection: Connection, estate_id: str, account_id: str) -> Stan
     home = found[account_id]
     debts = {ledger: -found[name]["balance_fen"] for name, ledger in names.items() if name in found}
     owed = {ledger: fen for ledger, fen in debts.items() if fen > 0}
-    kept = (-1, 0) if home["status"] == LEFT else (home["close_allowed_fen"], home["alarm2_fen"])
-    return Standing(home["balance_fen"], *kept, owed)
+    close_fen, alarm2_fen = (-1, 0) if home["status"] == LEFT else (home["close_allowed_fen"], home["alarm2_fen"])
+    return Standing(home["balance_fen"], close_fen, alarm2_fen, owed)
 
 
 def recovered_of(connection: Connection, estate_id: str, payment_id: str) -> dict[str, int]:
