@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from server.domain.ledger import CASH, ELECTRICITY, METER_CREDIT, REVENUE, ledger_account
+from server.domain.ledger import ASSIGNMENT, CASH, ELECTRICITY, METER_CREDIT, REVENUE, SUSPENSE, ledger_account
 
 INITIAL, NORMAL, PAUSED, LEFT, CLOSED = STATUSES = ("initial", "normal", "paused", "left", "closed")
+ASSIGNED = "assigned"  # the act by which money in suspense became the household's
 PREPAID, POSTPAID = PAYMENTS = ("prepaid", "postpaid")
 
 FROM: Mapping[str, tuple[str, ...]] = {  # act of the account's life: the states in which it is possible
@@ -26,6 +27,7 @@ FROM: Mapping[str, tuple[str, ...]] = {  # act of the account's life: the states
     "payment": (INITIAL, NORMAL, PAUSED),
     "adjusted": (INITIAL, NORMAL, PAUSED, LEFT),
     "opening": (INITIAL, NORMAL, PAUSED),
+    ASSIGNED: (INITIAL, NORMAL, PAUSED, LEFT),
     "paid_out": (INITIAL, LEFT),
     "carried": (INITIAL, LEFT),
 }
@@ -39,9 +41,9 @@ HOW_PAID_OUT = {"cash": CASH, "bank": BANK}  # to the account that the money lea
 HOUSEHOLD_TIERS, PREMISES_TIERS = TIER_POLICIES = ("household", "premises")  # whose counters a new household has
 KIND_OF_ACT = {
     "adjusted": "adjustment", "opening": "opening", "paid_out": "payout", "carried": "carry",
-    "meter_settled": "meter_settled", "fee_booked": "fee", "transferred": "transfer",
+    "meter_settled": "meter_settled", "fee_booked": "fee", "transferred": "transfer", ASSIGNED: ASSIGNMENT,
 }  # fmt: skip
-LIMITED = ("adjusted", "opening", "paid_out")  # acts of which one person may book so much alone on an account
+LIMITED = ("adjusted", "opening", ASSIGNED, "paid_out")  # acts of which one person may book so much alone on an account
 LIMITED_S = 86_400  # within so many seconds of world time, up and down together
 ALONE = frozenset(("carried", "fee_booked", "transferred"))  # acts that need no second person, whatever the amount
 ALWAYS_TOLD = frozenset(  # kinds of batches that no other part of the system books
@@ -116,7 +118,7 @@ def telling_problems(kind: str, amounts: Mapping[str, int], told: Sequence[Told]
     if not told and kind not in ALWAYS_TOLD:
         return []
     said = {ledger_account(one.account_id, one.ledger): one.amount_fen for one in told}
-    sides = (REVENUE,) if kind == "fee" else COUNTER_SIDES
+    sides = {"fee": (REVENUE,), ASSIGNMENT: (SUSPENSE,)}.get(kind, COUNTER_SIDES)
     booked = {name: fen for name, fen in amounts.items() if name.partition(":")[0] not in sides}
     wrong = [] if said == booked else [f"the accounts' lives tell {said}, the batch books {booked}"]
     for one in told:

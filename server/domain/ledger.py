@@ -17,6 +17,7 @@ REVENUE = "revenue"
 OPENING = "opening"
 CASH = "cash"
 SUSPENSE = "suspense"
+ASSIGNMENT = "assignment"  # the kind of batches that give money in suspense to a household
 METER_CREDIT = "meter_credit"  # what meters with local fee control were given to charge by themselves
 REFUNDS = "refunds"  # what has left a balance and is on its way back to its payer; made when it is needed
 ELECTRICITY = "electricity"

@@ -1,4 +1,4 @@
-"""Dated rules that money goes by: who is charged by which tariff, what a tariff says, what one person may book alone.
+"""Dated rules that money goes by: who is on which tariff, what a tariff says, what one books alone, what is told.
 
 Every change is a row that never changes again. The rows of one unit of work are sealed by a batch without lines, so
 the hash chain says from when they hold: for the batches after their own, until the next rule about the same subject.
@@ -11,10 +11,15 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import NamedTuple
 
+from server.domain.accounts import ASSIGNED
+from server.domain.ledger import ASSIGNMENT
+
 BATCH = "rules"  # the kind of the batch that seals rules
 ACCOUNTS = "accounts"  # the accounts that are charged by a tariff; subject: the tariff, value: JSON list of accounts
 TARIFF = "tariff"  # what a tariff says; value: its definition, JSON
 ALONE = "adjust_alone"  # what one person may book alone; subject: "", value: fen
+TOLD = "told"  # bookings that accounts' lives tell of; subject: the kind of their batches, value: the act
+ACTS_TOLD = {ASSIGNMENT: ASSIGNED}  # of every estate, from its beginning or from revision 0034 on
 
 
 class Rule(NamedTuple):
@@ -32,11 +37,15 @@ class Rule(NamedTuple):
 
 @dataclass(slots=True)
 class Standing:
-    """What holds at some moment: tariffs by account, definitions by tariff, and fen that one person may book alone."""
+    """What holds at some moment: tariffs by account, definitions by tariff, fen that one person may book alone.
+
+    And the acts by which accounts' lives tell of bookings, by the kind of these.
+    """
 
     tariff_of: dict[str, str] = field(default_factory=dict)
     definitions: dict[str, str] = field(default_factory=dict)
     alone_fen: int | None = None
+    told: dict[str, str] = field(default_factory=dict)
 
 
 def changes(before: Standing, after: Standing) -> list[tuple[str, str, list[str] | str]]:
@@ -47,7 +56,8 @@ def changes(before: Standing, after: Standing) -> list[tuple[str, str, list[str]
     for tariff_id, definition in sorted(after.definitions.items()):
         if before.definitions.get(tariff_id) != definition:
             found.append((TARIFF, tariff_id, definition))
-    return [*found, *_moved(before.tariff_of, after.tariff_of)]
+    told = [(TOLD, kind, act) for kind, act in sorted(after.told.items()) if before.told.get(kind) != act]
+    return [*found, *_moved(before.tariff_of, after.tariff_of), *told]
 
 
 def _moved(before: Mapping[str, str], after: Mapping[str, str]) -> list[tuple[str, str, list[str] | str]]:

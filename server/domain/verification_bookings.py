@@ -21,6 +21,7 @@ from server.domain.ledger import (
 from server.domain.verification import Findings
 
 INVARIANT = 5
+CREDITED = "credited"  # the state of a payment that was a household's when it came
 WITHOUT_LINES = ("archive", "rules", "head")  # acts that the hash chain has to tell of
 KINDS = frozenset((  # what is booked beside charges
     "topup", "opening", "adjustment", "payout", "carry", "fee", "transfer", "recovery", "recovery_return",
@@ -104,7 +105,7 @@ class PaymentBooks:
     def _one(self, row: PaymentRow, kind: str, amounts: Mapping[str, int]) -> None:
         subject = f"payment {row.payment_id}"
         self.found.expect(INVARIANT, subject, "kind of its batch", kind, "topup")
-        credited = row.account_id if row.state == "credited" and row.account_id else SUSPENSE
+        credited = row.account_id if row.state == CREDITED and row.account_id else SUSPENSE
         wanted = {credited: row.amount_fen, provider_account(row.provider): -row.amount_fen}
         self.found.expect(INVARIANT, subject, "booking", dict(amounts), wanted)
 

@@ -5,11 +5,12 @@ was when each of them was booked; beyond it the second person's agreement is kep
 rule is held to the limit that its event names.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from server.domain.accounts import LIMITED, LIMITED_S, Told, needs_second_person, telling_problems
 from server.domain.verification import Findings
 from server.domain.verification_orders import Agreements, agreed_key
+from server.domain.verification_rules import RuleBooks
 
 KEPT_S = 8 * LIMITED_S  # a clock that is set back by less than a week misses nothing
 
@@ -17,9 +18,9 @@ KEPT_S = 8 * LIMITED_S  # a clock that is set back by less than a week misses no
 class LifeBooks:
     """Takes the batches in booking order, some at a time with their events."""
 
-    def __init__(self, found: Findings, alone_fen: Callable[[int], int | None], agreed: Agreements) -> None:
-        """`alone_fen` is what one person could book alone when a batch was booked, None where no rule says it."""
-        self.found, self._alone_fen, self._agreed = found, alone_fen, agreed
+    def __init__(self, found: Findings, rules: RuleBooks, agreed: Agreements) -> None:
+        """By `rules` bookings are told, and one person books alone, when they were booked."""
+        self.found, self._rules, self._agreed = found, rules, agreed
         self._events: dict[int, list[Told]] = {}
         self._alone: dict[tuple[str, str], list[tuple[int, int]]] = {}  # (world time, fen) by account and person
 
@@ -37,6 +38,8 @@ class LifeBooks:
         events = self._events.pop(batch_seq, [])
         for problem in telling_problems(kind, amounts, events):
             self.found.note(5, f"batch {batch_seq}", problem)
+        if not events and self._rules.is_told(kind, batch_seq):
+            self.found.note(5, f"batch {batch_seq}", f"is of the kind {kind}, but no account's life tells of it")
         self._judge(events)
 
     def pass_by(self, batch_seq: int) -> None:
@@ -46,7 +49,7 @@ class LifeBooks:
     def _judge(self, events: Iterable[Told]) -> None:
         for one in events:
             if one.act in LIMITED:
-                self._limit(one, self._alone_fen(one.batch_seq))
+                self._limit(one, self._rules.alone_fen(one.batch_seq))
 
     def _limit(self, one: Told, limit_fen: int | None) -> None:
         """Whether one event kept to the limit of its moment, with what its person booked alone in the day before."""

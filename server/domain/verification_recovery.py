@@ -21,7 +21,7 @@ from server.domain.recovery import (
     recovered,
 )
 from server.domain.verification import Findings
-from server.domain.verification_bookings import Booked, PaymentRow
+from server.domain.verification_bookings import CREDITED, Booked, PaymentRow
 
 INVARIANT = 5
 TOGETHER_S = 10  # payments that wait are credited together, by the rule of the first: world seconds
@@ -74,7 +74,7 @@ class RecoveryBooks:
     def _await(self, booked: Booked, payment: PaymentRow) -> None:
         account_id = payment.account_id or ""
         debts = self._debts(account_id)
-        if payment.state == "credited" and debts:
+        if payment.state == CREDITED and debts:
             after_fen = next((fen for name, _, fen in booked.lines if name == account_id), 0)
             self._waiting[key_of_share(payment.payment_id)] = _Paid(
                 payment.payment_id, account_id, payment.amount_fen, self._in_force(booked), debts, after_fen

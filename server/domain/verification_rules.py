@@ -16,7 +16,7 @@ import numpy as np
 from core.errors import TariffError
 from core.tariff import Tariff, tariff_from_dict
 from server.domain.line_words import LineWords, Words
-from server.domain.money_rules import ACCOUNTS, ALONE, TARIFF, Rule, Standing, sealed
+from server.domain.money_rules import ACCOUNTS, ALONE, TARIFF, TOLD, Rule, Standing, sealed
 from server.domain.tariff_drafts import begun
 from server.domain.verification import Findings
 
@@ -31,6 +31,7 @@ class RuleBooks:
         self.found = found
         self._seals: dict[int, tuple[str, str]] = {}
         self._alone: list[tuple[int, int]] = []  # (batch, fen)
+        self._told: dict[str, Rule] = {}  # by the kind of bookings
         self._definitions: dict[str, list[Rule]] = {}
         self.tariffs: list[str] = []
         self._tariffs: dict[str, int] = {}
@@ -50,6 +51,8 @@ class RuleBooks:
                 self._assign(rule, json.loads(rule.value))
             elif rule.kind == ALONE:
                 self._alone.append((rule.batch_seq, int(rule.value)))
+            elif rule.kind == TOLD:
+                self._told.setdefault(rule.subject, rule)
             elif rule.kind == TARIFF:
                 self._definitions.setdefault(rule.subject, []).append(rule)
             else:
@@ -87,11 +90,17 @@ class RuleBooks:
         place = bisect_left(self._alone, (batch_seq, -NEVER))
         return self._alone[place - 1][1] if place else None
 
+    def is_told(self, kind: str, batch_seq: int) -> bool:
+        """Whether accounts' lives had to tell of bookings of this kind when this batch was booked."""
+        return kind in self._told and self._told[kind].batch_seq < batch_seq
+
     def close(self, now: Standing) -> None:
         """Compare the newest rules with what the rows of estate, tariffs and accounts say."""
         for batch_seq in self._seals:
             self.found.note(7, f"batch {batch_seq}", "is missing, but rules say that they are sealed by it")
         self.found.expect(6, "estate", "adjust_alone_fen", now.alone_fen, self.alone_fen(NEVER))
+        told = {kind: rule.value for kind, rule in self._told.items()}
+        self.found.expect(6, "estate", "bookings that are told", now.told, told)
         for tariff_id in sorted(now.definitions.keys() | self._definitions.keys()):
             self._compare(tariff_id, now.definitions.get(tariff_id))
         said = {account_id: self.tariffs[number] for account_id, (_, number) in self.first.items()}

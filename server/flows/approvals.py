@@ -26,6 +26,7 @@ from server.flows import (
     moves,
     refunds,
     rerating,
+    suspense,
     tariffs,
     voiding,
 )
@@ -241,8 +242,7 @@ def decisions_waiting(
     connection: Connection, estate_id: str, now: "Now", kind: str = DECISION
 ) -> dict[str, dict[str, Any]]:
     """What waits about refunds that providers do not tell of, or of another kind, by the id of the request."""
-    rows = kept.waiting(connection, estate_id, now.machine_ms)
-    return {row["approval_id"]: json.loads(row["payload"]) for row in rows if row["kind"] == kind}
+    return kept.payloads(connection, estate_id, now.machine_ms, kind)
 
 
 def request_bulk_edit(
@@ -365,6 +365,8 @@ def _carry_out(unit: Unit, estate_id: str, row: RowMapping, actor: str, now: "No
         )  # fmt: skip
     elif kind == adjustments.REQUEST:
         adjustments.carry_out(unit, estate_id, payload, actor=row["requested_by"], approved_by=actor, now=now)
+    elif kind == suspense.REQUEST:
+        suspense.carry_out(unit, estate_id, payload, actor=row["requested_by"], approved_by=actor, now=now)
     elif kind == "tariff":
         tariffs.publish(unit, estate_id, payload, row["approval_id"], now)
     elif kind == KIND:

@@ -5,6 +5,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from server.domain.ledger import ASSIGNMENT
 from server.errors import Refused, StaleLogin
 from server.store import approvals as kept
 from server.store import audit
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 VALID_MS = 30 * 60 * 1000
 CLIENT = "client:"  # how keys of the API are named as actors
 MONEY = (  # asked for, like the agreeing to it, with a password that was given lately
-    "refund", "refund_decision", "booking", "tariff", "rerate", "move_out", "void_reading", "final_corrected",
+    "refund", "refund_decision", ASSIGNMENT, "booking", "tariff", "rerate", "move_out", "void_reading",
+    "final_corrected",
 )  # fmt: skip
 
 

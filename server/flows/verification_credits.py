@@ -7,11 +7,19 @@ import numpy as np
 from sqlalchemy import Connection
 
 from server.domain.batch_words import BatchWords
-from server.domain.ledger import REVENUE
+from server.domain.ledger import REVENUE, SUSPENSE
 from server.domain.line_words import LineWords, Words
 from server.domain.rerating import KIND
 from server.domain.verification import Findings
-from server.domain.verification_bookings import OF_CHARGES, WITHOUT_LINES, Booked, PaymentBooks, shape_problem
+from server.domain.verification_bookings import (
+    CREDITED,
+    OF_CHARGES,
+    WITHOUT_LINES,
+    Booked,
+    PaymentBooks,
+    PaymentRow,
+    shape_problem,
+)
 from server.domain.verification_lives import LifeBooks
 from server.domain.verification_openings import KEYS, plain_openings
 from server.domain.verification_openings import KIND as OPENING
@@ -40,11 +48,12 @@ class CreditBooks:
     ) -> None:  # fmt: skip
         """`acts` take the headers of batches without lines, by their kind."""
         self.connection, self.estate_id, self.found, self.acts = connection, estate_id, found, acts
+        self.rules = rules
         self.rerates = RerateBooks(found, connection, estate_id)
         self.payments = PaymentBooks(found)
         self.recoveries = RecoveryBooks(found, kept_rules(connection, estate_id))
         self.refunds = RefundBooks(found, *books.refunds(connection, estate_id))
-        self.lives = LifeBooks(found, rules.alone_fen, agreements_of(agreed_bookings(connection, estate_id)))
+        self.lives = LifeBooks(found, rules, agreements_of(agreed_bookings(connection, estate_id)))
         self._last_seq = 0
 
     def take(self, window: Window, starts: Words, ends: Words, absent: Any) -> None:
@@ -144,12 +153,20 @@ class CreditBooks:
         if problem := shape_problem(booked):
             self.found.note(5, f"batch {header[0]}", problem)
         summed = booked.amounts
-        self.recoveries.take(booked, self.payments.take(booked))
+        self.recoveries.take(booked, [*self.payments.take(booked), *self._assigned(booked)])
         self.refunds.take(header[1], header[4], summed)
         self.lives.take(header[0], header[1], summed)
         if header[1] == KIND:
             charges = zip(accounts, lines["charge_nf"][rows].tolist(), strict=True)
             self.rerates.take(header[0], header[9], [one for one in charges if one[1]])
+
+    def _assigned(self, booked: Booked) -> list[PaymentRow]:
+        """The payment that became a household's out of suspense, from when that counts as a top-up."""
+        if not self.rules.is_told(booked.kind, booked.batch_seq):
+            return []
+        payment_id = booked.key.partition(":")[2]
+        homes = ((name, fen) for name, fen in booked.amounts.items() if name != SUSPENSE)
+        return [PaymentRow(payment_id, "", name, fen, booked.batch_seq, CREDITED) for name, fen in homes]
 
     def close(self) -> None:
         """What is left asks for a booking that is missing."""

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, and_, bindparam, func, or_, select
 
 from server.domain.accounts import CLOSED, LEFT, LIMITED, NORMAL, PREPAID, OpenThing, Told
-from server.domain.ledger import LEDGERS
+from server.domain.ledger import ASSIGNMENT, LEDGERS
 from server.domain.refunds import OPEN as REFUND_OPEN
 from server.store.direct import Query
 from server.store.ledger import ledger_balances
@@ -168,7 +168,7 @@ def requests(connection: Connection, estate_id: str, account_id: str, now_ms: in
         select(approval)
         .where(
             approval.c.estate_id == estate_id,
-            approval.c.kind.in_(("booking", "move_out")),
+            approval.c.kind.in_(("booking", "move_out", ASSIGNMENT)),
             approval.c.status == "waiting",
             approval.c.expires_ms > now_ms,
         )

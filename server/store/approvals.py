@@ -1,5 +1,6 @@
 """Reads and writes of acts that need a second person."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,6 +37,12 @@ _WAITING = Query(
 def waiting(connection: Connection, estate_id: str, now_ms: int) -> Sequence[Mapping[str, Any]]:
     """Requests that wait for their second person and have not expired, newest first."""
     return _WAITING.ask(connection, estate_id=estate_id, now_ms=now_ms)
+
+
+def payloads(connection: Connection, estate_id: str, now_ms: int, kind: str) -> dict[str, dict[str, Any]]:
+    """What waiting requests of a kind ask for, by their ids."""
+    rows = waiting(connection, estate_id, now_ms)
+    return {row["approval_id"]: json.loads(row["payload"]) for row in rows if row["kind"] == kind}
 
 
 def update(connection: Connection, estate_id: str, approval_id: str, **values: Any) -> None:

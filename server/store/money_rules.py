@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Connection, func, select
 
-from server.domain.money_rules import Rule, Standing
+from server.domain.money_rules import ACTS_TOLD, Rule, Standing
 from server.store.bulk import insert_rows
 from server.store.rows import Rows, rows_within
 from server.store.schema import account, estate, money_rule, tariff
@@ -39,9 +39,11 @@ def standing(connection: Connection, estate_id: str) -> Standing:
     numbers = rows_within(connection, accounts, rows)[1].tolist()
     names, tariffs = ([text.decode("utf-8", "replace") for text in rows.names(place)] for place in (0, 1))
     definitions = select(priced.tariff_id, priced.definition).where(priced.estate_id == estate_id)
-    alone = select(estate.c.adjust_alone_fen).where(estate.c.estate_id == estate_id)
+    query = select(estate.c.adjust_alone_fen).where(estate.c.estate_id == estate_id)
+    alone_fen = connection.execute(query).scalar_one_or_none()
     return Standing(
         dict(zip(names, map(tariffs.__getitem__, numbers), strict=True)),
         {row[0]: row[1] for row in connection.execute(definitions)},
-        connection.execute(alone).scalar_one_or_none(),
+        alone_fen,
+        {} if alone_fen is None else dict(ACTS_TOLD),
     )

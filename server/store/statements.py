@@ -7,6 +7,7 @@ from sqlalchemy import Connection, RowMapping, and_, case, or_, select
 
 from core.units import REGISTER_MODULUS_WH
 from server.domain.archive import Archived
+from server.domain.ledger import ASSIGNMENT
 from server.domain.settlement import Settlement
 from server.domain.settlement_sums import CHARGE, METERED
 from server.store.account_lines import lines_of_accounts
@@ -82,14 +83,24 @@ def _ratios(connection: Connection, estate_id: str, meter_ids: set[str]) -> dict
 
 
 def payment_of(connection: Connection, estate_id: str, account_id: str, payment_id: str) -> RowMapping | None:
-    """One credited payment of a household."""
+    """One payment of a household, also one that waited in suspense first."""
     query = select(payment).where(
         payment.c.estate_id == estate_id,
         payment.c.payment_id == payment_id,
         payment.c.account_id == account_id,
-        payment.c.state == "credited",
+        payment.c.state.in_(("credited", "assigned")),
     )
     return connection.execute(query).mappings().one_or_none()
+
+
+def assigned_by(connection: Connection, estate_id: str, payment_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Batch and world time at which payments became a household's out of suspense, by payment."""
+    keys = {f"{ASSIGNMENT}:{payment_id}": payment_id for payment_id in payment_ids}
+    if not keys:
+        return {}
+    query = select(batch.c.idem_key, batch.c.batch_seq, batch.c.event_at)
+    query = query.where(batch.c.estate_id == estate_id, batch.c.idem_key.in_(list(keys)))
+    return {keys[key]: (seq, at) for key, seq, at in connection.execute(query)}
 
 
 def balance_after(connection: Connection, estate_id: str, batch_seq: int, account_id: str) -> int | None:

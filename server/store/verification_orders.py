@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, func, literal, or_, select, union_all
 
-from server.domain.ledger import CASH
+from server.domain.ledger import ASSIGNMENT, CASH
 from server.domain.payments import CallbackResult
 from server.domain.verification_orders import CLIENT, Agreed, Paid
 from server.store.schema import (
@@ -125,6 +125,6 @@ def agreed_bookings(connection: Connection, estate_id: str) -> Iterator[tuple[in
     """What second people agreed to book on accounts, each with the moment."""
     own = approval.c
     query = select(own.approved_ms, *(own[name] for name in Agreed._fields)).where(
-        own.estate_id == estate_id, own.kind == "booking", own.status == "approved"
+        own.estate_id == estate_id, own.kind.in_(("booking", ASSIGNMENT)), own.status == "approved"
     )
     return ((row[0], Agreed(*row[1:])) for row in connection.execute(query))

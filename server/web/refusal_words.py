@@ -151,6 +151,7 @@ SENTENCES = (
     _("the account %(account)s is closed and settled; nothing is left to give back"),
     _("this refund would take other money now than when it was asked for; withdraw it and ask again"),
     _("a second person must agree: what a provider did is decided by people here"),
+    _("another household for it waits for a second person already; withdraw that first"),
     _("a decision on this refund waits for its second person already; withdraw that first"),
     _("it was asked for %(tries)s times only; after %(least)s people may decide"),
     _("there is no such refund in this estate"),

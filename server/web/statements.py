@@ -243,37 +243,41 @@ def _shared(conn: Connection, desk: Desk, batches: list[int]) -> Block | None:
 
 
 def receipt(conn: Connection, desk: Desk, payment_id: str) -> Paper:
-    """The receipt of a credited top-up; NotFound where there is none."""
+    """The receipt of a top-up, also of one that waited in suspense; NotFound where there is none."""
     estate_id, home, _ = desk.estate.estate_id, desk.row["account_id"], desk.f.said
     paid = kept.payment_of(conn, estate_id, home, payment_id)
     if paid is None:
         raise NotFound(f"no payment {payment_id} of this household")
+    came = (paid["batch_seq"], paid["event_at"])
+    batch_seq, at = kept.assigned_by(conn, estate_id, [payment_id]).get(payment_id, came)
     after_fen = balance_after_recovery(conn, estate_id, payment_id)
     if after_fen is None:
-        after_fen = kept.balance_after(conn, estate_id, paid["batch_seq"], home)
+        after_fen = kept.balance_after(conn, estate_id, batch_seq, home)
     words = desk.words["ledger_name_words"]
     parts = recovered_of(conn, estate_id, payment_id)
     rows = [(_("Top-up"), yuan(paid["amount_fen"]))]
     rows += [(_("of it to %(ledger)s") % {"ledger": words[ledger]}, yuan(fen)) for ledger, fen in parts.items()]
     if parts:
         rows.append((_("of it for electricity"), yuan(paid["amount_fen"] - sum(parts.values()))))
-    estimate = _estimate(conn, desk, paid["event_at"])
+    estimate = _estimate(conn, desk, at)
     afterwards = _("Balance afterwards (est.)") if estimate else _("Balance afterwards")
     rows.append((afterwards, "—" if after_fen is None else yuan(after_fen)))
     rows += _went_back(conn, desk, payment_id, parts)
     meters = [one.meter_id for one in meters_of_account(conn, estate_id, home)]
+    times = [(_("Time"), paid["event_at"])]
+    times += [(_("Credited, after it had been in suspense"), at)] if batch_seq != paid["batch_seq"] else []
     facts = (
         *_who(desk, meters),
         (_("Number"), payment_id),
-        (_("Time"), f"{desk.f.iso_day(paid['event_at'])} {desk.f.clock(paid['event_at'])}"),
+        *((name, f"{desk.f.iso_day(when)} {desk.f.clock(when)}") for name, when in times),
         (_("Paid by"), desk.words["sale_words"][paid["provider"]]),
         (_("Transaction"), paid["transaction_id"]),
-        (_("Explained as bill"), kept.bill_of(conn, estate_id, paid["batch_seq"], home)),
+        (_("Explained as bill"), kept.bill_of(conn, estate_id, batch_seq, home)),
     )
     block = Block(_("Top-up"), (Column(_("What")), Column(_("Amount"), figures=True)), tuple(rows), estimate, sums=1)
     foot = (
         _("Batch %(batch)d of the ledger. A prepayment for electricity; this is no tax invoice.")
-        % {"batch": paid["batch_seq"]},
+        % {"batch": batch_seq},
     )
     return Paper(f"receipt-{payment_id}", _("Prepayment receipt"), desk.estate.name, facts, (block,), foot)
 

@@ -41,7 +41,8 @@ def test_each_charge_is_held_to_the_tariff_of_its_moment(engine: Engine, writer:
     taken_in(writer, 7 * HOUR, "dear")  # the same again keeps nothing
     kept = [(row["kind"], row["subject"]) for row in rows(engine, "money_rule")]
     assert kept == [
-        ("adjust_alone", ""), ("tariff", "dear"), ("tariff", "single"), ("accounts", "single"), ("accounts", "dear"),
+        ("adjust_alone", ""), ("tariff", "dear"), ("tariff", "single"), ("accounts", "single"), ("told", "assignment"),
+        ("accounts", "dear"),
     ]  # fmt: skip
     assert {row["tariff_id"] for row in rows(engine, "line") if row["meter_id"]} == {"single", "dear"}
     agrees(engine)
@@ -100,7 +101,7 @@ def test_invariant_06_a_rule_that_changes_what_was_in_force_is_found(
 
     writer_of_sqlite.run(forge)
     [wrong] = said(sqlite_engine)
-    assert wrong == "6 tariff single: rule 5 changes a version that was in force already"
+    assert wrong == "6 tariff single: rule 6 changes a version that was in force already"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Query, Request
 from pydantic import BaseModel, Field
+from sqlalchemy import RowMapping
 from starlette.responses import Response
 
 from server.errors import Refused
@@ -58,7 +59,7 @@ def decode_number(cursor: str) -> int | None:
     return int(key)
 
 
-def encode_dated(row: Mapping[str, Any], name: str) -> str:
+def encode_dated(row: Mapping[str, Any] | RowMapping, name: str) -> str:
     """The cursor of a row of a list in order of `created_ms`; its number `name` orders those of one millisecond."""
     return encode_cursor(f"{row['created_ms']}:{row[name]}")
 

@@ -99,9 +99,11 @@ class Assignment(Shape):
 
 
 class Assigned(Shape):
-    """The household's balance afterwards."""
+    """The household's balance now, and the batch, or the request that waits for its second person."""
 
     balance_fen: int
+    batch_seq: int | None
+    approval_id: str
 
 
 class Why(Shape):
@@ -146,13 +148,23 @@ def assign(
     payment_id: Id,
     wish: Assignment,
 ) -> Assigned:
-    """Whole and once; the power follows as after any payment."""
+    """Whole and once; limits, debts, notice and power follow as after any payment. Beyond the estate's `adjust_alone`
+    a second person agrees."""
     now = state.clock.now()
-    balance_fen = state.writer.run(
-        Deed(suspense.assign, who.estate_id, payment_id, wish.account_id, reason=wish.reason, actor=who.login, now=now),
+    done = state.writer.run(
+        Deed(
+            suspense.assign,
+            who.estate_id,
+            payment_id,
+            wish.account_id,
+            reason=wish.reason,
+            actor=who.login,
+            now=now,
+            fresh=who.fresh,
+        ),
         urgent=True,
     )
-    return Assigned(balance_fen=balance_fen)
+    return Assigned.model_validate(done)
 
 
 @router.post(

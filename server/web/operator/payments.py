@@ -29,6 +29,11 @@ Orderer = Annotated[Principal, Depends(need("refund.order"))]
 Mover = Annotated[Principal, Depends(need("refund.order", fresh=True))]
 Reason = Annotated[str, Form(min_length=1, max_length=REASON_LENGTH_MAX)]
 ROWS = 40
+KINDS = {  # of requests that wait on this page, each with what one must be allowed to agree to it
+    approval_flows.REFUND: "refund.order",
+    approval_flows.DECISION: "refund.decide",
+    suspense.REQUEST: "suspense.assign",
+}
 
 
 @router.get("/payments")
@@ -52,20 +57,22 @@ def payments_page(
         waiting=[
             (row, json.loads(row["payload"]))
             for row in approvals.waiting(conn, who.estate_id, now.machine_ms)
-            if row["kind"] in (approval_flows.REFUND, approval_flows.DECISION)
+            if row["kind"] in KINDS
         ],
         suspense=kept.suspense(conn, who.estate_id, limit=ROWS),
         open_refunds=kept.newest_refunds(conn, who.estate_id, statuses=OPEN, limit=ROWS),
         decided=kept.newest_refunds(conn, who.estate_id, statuses=(REFUNDED, RELEASED), limit=ROWS),
         hand_tries=HAND_TRIES_MIN,
+        verbs=KINDS,
         deciding={one["refund_no"] for one in approval_flows.decisions_waiting(conn, who.estate_id, now).values()},
     )
 
 
 @router.get("/payments/{payment_id}")
 def payment_page(
-    request: Request, conn: Reader, who: Viewer, payment_id: str, asked: Annotated[str, Query(max_length=1)] = ""
-) -> HTMLResponse:
+    request: Request, state: State, conn: Reader, who: Viewer, payment_id: str,
+    asked: Annotated[str, Query(max_length=1)] = "",
+) -> HTMLResponse:  # fmt: skip
     """One payment with its refunds, and the ways to give it back or to somebody."""
     row = kept.get_payment(conn, who.estate_id, payment_id)
     if row is None:
@@ -83,6 +90,11 @@ def payment_page(
         back_fen=back_fen,
         left_fen=row["amount_fen"] - back_fen,
         problem=flows.source_problem(row),
+        receipt=row["account_id"] is not None,
+        waits=any(
+            one["payment_id"] == payment_id
+            for one in approvals.payloads(conn, who.estate_id, state.clock.now().machine_ms, suspense.REQUEST).values()
+        ),
         asked=asked,
         key=secrets.token_urlsafe(16),
     )
@@ -129,18 +141,25 @@ def assign(
     room: Annotated[str, Form(min_length=1, max_length=80)],
     reason: Reason,
 ) -> RedirectResponse:
-    """Give money in suspense to the household of a room."""
+    """Give money in suspense to the household of a room, or ask for the second person that it needs."""
     found = wall.household_of_room(conn, who.estate_id, room.strip())
     if found is None:
         raise NotFound(f"no household in {room}")
     account_id, now = found.account_id, state.clock.now()
-    state.writer.run(
+    given = state.writer.run(
         Deed(
-            suspense.assign, who.estate_id, payment_id, account_id, reason=reason, actor=who.login, now=now
+            suspense.assign,
+            who.estate_id,
+            payment_id,
+            account_id,
+            reason=reason,
+            actor=who.login,
+            now=now,
+            fresh=who.fresh,
         ),
         urgent=True,
-    )  # fmt: skip
-    return RedirectResponse(f"/payments/{payment_id}", 303)
+    )
+    return RedirectResponse(f"/payments/{payment_id}{'?asked=1' if given.approval_id else ''}", 303)
 
 
 @router.post("/refunds/{refund_no}/decide")
@@ -177,8 +196,8 @@ def approve(
 
 
 def _kinds(who: Principal) -> tuple[str, ...]:
-    """What somebody may agree to: refunds, and what became of them where the person may decide that."""
-    return (approval_flows.REFUND, approval_flows.DECISION) if who.may("refund.decide") else (approval_flows.REFUND,)
+    """What somebody may agree to."""
+    return tuple(kind for kind, verb in KINDS.items() if who.may(verb))
 
 
 @router.post("/refunds/withdraw/{approval_id}")

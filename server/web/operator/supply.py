@@ -26,6 +26,7 @@ from server.web.operator.commands import ways_of
 from server.web.operator.decisions import COLUMNS, verdicts_of
 from server.web.operator.deeds import approved, done, withdrawn
 from server.web.operator.households import household_row
+from server.web.operator.payments import KINDS as PAYMENT_KINDS
 from server.web.operator.shell import households_of, staff_page
 from server.web.operator.today import midnight_s
 from server.web.principal import Principal
@@ -39,7 +40,7 @@ BULK_CUTS_SHOWN = 3
 COMMANDS_SHOWN = 20
 MODES = ("observe", "dry_run", "armed")
 DAY_MINUTES = 1440
-ELSEWHERE = ("tariff", "rerate", approval_flows.REFUND, approval_flows.DECISION)  # approved on pages of their own
+ELSEWHERE = ("tariff", "rerate", *PAYMENT_KINDS)  # approved on pages of their own
 
 Changer = Annotated[Principal, Depends(need("supply.mode"))]
 Reason = Annotated[str, Form(max_length=200)]

@@ -21,6 +21,7 @@ from server.store.estates import get_estate
 from server.store.household import LedgerRow
 from server.store.ledger import ledger_balances
 from server.store.settlement import months_of
+from server.store.statements import assigned_by
 from server.store.unit import Deed
 from server.store.wall import HouseholdRow
 from server.web import i18n, pages
@@ -181,7 +182,11 @@ def daily_lines(lines: list[LedgerRow], f: Formats) -> list[dict[str, Any]]:
 
 def receipts_of(conn: Connection, estate_id: str, account_id: str) -> dict[int, str]:
     """The payment of each batch that credited one, for the links to receipts."""
-    return {row["batch_seq"]: row["payment_id"] for row in reads.payments(conn, estate_id, account_id, limit=RECEIPTS)}
+    found = reads.payments(conn, estate_id, account_id, limit=RECEIPTS)
+    assigned = assigned_by(conn, estate_id, [row["payment_id"] for row in found if row["state"] == "assigned"])
+    return {
+        assigned.get(row["payment_id"], (row["batch_seq"], 0))[0]: row["payment_id"] for row in found
+    }  # fmt: skip
 
 
 def shares_said(conn: Connection, estate_id: str, account_id: str, f: Formats) -> list[tuple[Row, str, str]]:

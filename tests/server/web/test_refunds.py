@@ -197,8 +197,35 @@ def test_the_api_assigns_money_in_suspense(web, lost):
     assert [row["payment_id"] for row in client.get("/api/v1/suspense").json()] == [lost]
     wish = {"account_id": "A2", "reason": "bank slip"}
     answer = client.post(f"/api/v1/suspense/{lost}/assign", json=wish, headers=web.csrf("operator"))
-    assert answer.json() == {"balance_fen": 5000}
+    given = answer.json()
+    assert (given["balance_fen"], given["approval_id"]) == (5000, "")
     assert client.get("/api/v1/suspense").json() == []
+    page = client.get(f"/receipts/A2/{lost}").text
+    assert f" {given['batch_seq']} " in page
+    assert "50.00" in page
+    assert client.get(f"/receipts/A2/{lost}.pdf").content.startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("language", ["zh_CN", "en"])
+def test_money_in_suspense_beyond_the_limit_waits_on_the_page_for_a_second_person(web, lost, language):
+    web.execute(schema.estate.update().values(adjust_alone_fen=4999))
+    client = web.signed_in("operator")
+    client.cookies.set("estate645_language", language)
+    fields = {"room": "1-102", "reason": "bank slip", "csrf": web.csrf("operator")["X-CSRF-Token"]}
+    answer = client.post(f"/payments/{lost}/assign", data=fields)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/payments/{lost}?asked=1")
+    page = client.get(f"/payments/{lost}").text
+    assert f'action="/payments/{lost}/assign"' not in page, "it waits"
+    waiting = client.get("/payments").text
+    assert {"zh_CN": "挂账款项认领到住户", "en": "Give money in suspense to a household"}[language] in waiting
+    assert {"zh_CN": "挂账认领", "en": "Money in suspense for a household"}[language] in client.get("/today").text
+    [row] = web.rows(schema.approval.select())
+    second = second_operator(web)
+    token = re.search(r'name="csrf" value="([^"]+)"', second.get("/payments").text).group(1)
+    agreed = {"csrf": token, "payload_sha256": row["payload_sha256"]}
+    assert second.post(f"/refunds/approve/{row['approval_id']}", data=agreed).status_code == 303
+    assert balances(web)["A2"] == 5000
+    assert f"/receipts/A2/{lost}" in client.get(f"/payments/{lost}").text
 
 
 def test_money_in_suspense_is_a_thing_to_do(web, lost):
