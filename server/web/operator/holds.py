@@ -5,7 +5,7 @@ the estate, a protected time) is said once. All others stand under the first che
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from server.web.i18n import mark as _
 from server.web.operator.decisions import Check, Verdict
@@ -87,12 +87,21 @@ def holds_of(verdicts: Sequence[Verdict], gettext: Gettext) -> Holds:
         groups.setdefault(word, []).append(one)
         if own is not None and word not in reasons:
             reasons[word] = _reason(own, gettext)
-    first = verdicts[0].checks if verdicts else ()
-    everywhere = tuple(_reason(check, gettext) for check in first if check.name in common)
+    everywhere = tuple(_reason(check, gettext) for check in _for_all(verdicts, common, gettext))
     found = [Group(reasons.get(word), tuple(members)) for word, members in groups.items()]
     found.sort(key=_urgency)
     cut = sum(one.allowed for one in verdicts)
     return Holds(everywhere, tuple(found), cut, len(verdicts) - cut)
+
+
+def _for_all(verdicts: Sequence[Verdict], common: frozenset[str], gettext: Gettext) -> list[Check]:
+    """Each check that says no to everybody, with every detail that it has: an alert may not be what holds them all."""
+    found = []
+    for name in (check.name for check in (verdicts[0].checks if verdicts else ()) if check.name in common):
+        checks = [check for one in verdicts for check in one.checks if check.name == name]
+        details = dict.fromkeys(check.detail for check in checks if check.detail)
+        found.append(replace(checks[0], detail=gettext(", ").join(details)))
+    return found
 
 
 def _common(verdicts: Sequence[Verdict]) -> frozenset[str]:
