@@ -31,6 +31,7 @@ OPEN_RELAY, BACKWARDS, SILENT, GATE_LOSS = "open_relay_energy", "backwards", "si
 BREAKER = "breaker"  # raised by the supply itself
 KEEP_FAILS = "keep_power_fails"  # so is this
 SERVER_CLOCK = "server_clock"  # raised by the watch of our own clock
+MESSAGE_GATEWAY = "message_gateway"  # raised by the job that hands notices to it
 REFUND_OPEN, REFUND_UNKNOWN, REFUND_CONTRADICTED = "refund_open", "refund_unknown", "refund_contradicted"
 BILL_DIFFERENCE = "bill_difference"
 DISOBEYED = "relay_disobeys"

@@ -1,8 +1,8 @@
 """Notices: written in the unit that causes them, one per crossing, and delivered only by a receipt.
 
 A page notice counts as delivered once the household was shown it, a message once its receipt came back: one of the
-operator's gateway, or of the sandbox, as which every message begins until a gateway takes it. In the quiet hours of a
-household's rules, reminders and warnings wait; what it is waiting for itself (power, a payment) does not.
+operator's gateway, or of the sandbox in a simulated world. In the quiet hours of a household's rules, reminders and
+warnings wait; what it is waiting for itself (power, a payment) does not. What has waited is brought up to date first.
 """
 
 import json
@@ -17,6 +17,7 @@ from core import EVENT_ALARM1, EVENT_ALARM2, EVENT_TRIP
 from server.domain.accounts import NORMAL, PREPAID
 from server.domain.billing import Crossing
 from server.domain.calendar import earliest_allowed
+from server.domain.notices import GRAVER, OVERTAKEN, REMINDERS, WARNINGS, needless_because
 from server.domain.receipts import DELIVERED, FAILED, Receipt
 from server.domain.rulebook import Row, RuleBook
 from server.domain.schemes import KEEP_ALWAYS, quiet_until
@@ -33,7 +34,10 @@ from server.store.unit import Unit
 if TYPE_CHECKING:
     from server.clock import Now
 
-CHANNELS = ("page", "sandbox")
+MESSAGE = "message"  # the channel of what is to go to a telephone until a gateway, or the sandbox, takes it over
+CHANNELS = ("page", MESSAGE)
+NO_GATEWAY = "no message gateway is set up"
+NEEDLESS = "needless"  # the status of what was not sent, since it is true no more
 HAND = "hand"  # the channel of what the staff gave to the household itself
 WAYS = ("telephone", "letter", "in_person")
 RECIPIENT_LENGTH_MAX = 80
@@ -86,9 +90,9 @@ def on_crossings(unit: Unit, estate_id: str, crossings: Sequence[Crossing], now:
         if kind == "cut_warning" and not kept and crossing.account_id not in returning:
             warn(unit, estate_id, crossing.account_id, now, book)
         else:
-            arguments: dict[str, int | str] = {"balance_fen": row["balance_fen"], "room": row["room_id"] or ""}
-            kind = "alarm1" if kind == "alarm1" else "alarm2"
-            enqueue(unit, estate_id, crossing.account_id, kind, arguments, now, _not_before(book, row, now))
+            kind, not_before_at = "alarm1" if kind == "alarm1" else "alarm2", _not_before(book, row, now)
+            figures = _figures(book, row, kind, not_before_at)
+            enqueue(unit, estate_id, crossing.account_id, kind, figures, now, not_before_at)
 
 
 def _not_before(book: RuleBook, row: Row, now: "Now") -> int:
@@ -106,39 +110,63 @@ def warn(unit: Unit, estate_id: str, account_id: str, now: "Now", book: RuleBook
     book = book or rule_book(unit.connection, estate_id, now.world_s)
     row = get_account(unit.connection, estate_id, account_id)
     not_before_at = _not_before(book, row, now)
-    grace_over_at = not_before_at + book.rules(row).grace_s
-    earliest = earliest_allowed(book.times(row), grace_over_at)
-    arguments: dict[str, int | str] = {
-        "balance_fen": row["balance_fen"],
-        "room": row["room_id"] or "",
-        "overdraft_fen": row["overdraft_fen"],
-        "earliest_at": earliest if earliest is not None else grace_over_at,
-        "pay_fen": suggested_fen(row["balance_fen"], row["close_allowed_fen"]),
-    }
+    arguments = _figures(book, row, "cut_warning", not_before_at)
     enqueue(unit, estate_id, account_id, "cut_warning", arguments, now, not_before_at)
 
 
-def warn_finally(
-    unit: Unit, estate_id: str, account_id: str, final_notice_s: int, now: "Now", book: RuleBook
-) -> bool:  # fmt: skip
-    """The last notice before a cut, `final_notice_s` ahead of it; False in quiet hours, when it is not written yet."""
+def warn_finally(unit: Unit, estate_id: str, account_id: str, now: "Now", book: RuleBook) -> bool:
+    """The last notice before a cut; False in quiet hours, when it is not written yet."""
     row = get_account(unit.connection, estate_id, account_id)
     if _not_before(book, row, now) > now.world_s:
         return False
-    arguments: dict[str, int | str] = {
-        "balance_fen": row["balance_fen"],
-        "room": row["room_id"] or "",
-        "earliest_at": now.world_s + final_notice_s,
-        "pay_fen": suggested_fen(row["balance_fen"], row["close_allowed_fen"]),
-    }
-    enqueue(unit, estate_id, account_id, "final_notice", arguments, now)
+    enqueue(unit, estate_id, account_id, "final_notice", _figures(book, row, "final_notice", now.world_s), now)
     return True
+
+
+def _figures(book: RuleBook, row: Row, kind: str, told_at: int) -> dict[str, int | str]:
+    """What a reminder or warning says of this account's row, if it is told at `told_at`."""
+    arguments: dict[str, int | str] = {"balance_fen": row["balance_fen"], "room": row["room_id"] or ""}
+    rules = book.rules(row)
+    if kind in WARNINGS:
+        over_at = told_at + (rules.grace_s if kind == "cut_warning" else rules.final_notice_s)
+        earliest = earliest_allowed(book.times(row), over_at)
+        arguments |= {
+            "earliest_at": over_at if earliest is None else earliest,
+            "pay_fen": suggested_fen(row["balance_fen"], row["close_allowed_fen"]),
+        }
+    if kind == "cut_warning":
+        arguments["overdraft_fen"] = row["overdraft_fen"]
+        arguments |= {"protected_from_min": rules.protected_from_min, "protected_to_min": rules.protected_to_min}
+    return arguments
 
 
 def suggested_fen(balance_fen: int, close_allowed_fen: int) -> int:
     """The smallest amount in whole tens of yuan that lifts the balance above the close-allowed amount."""
     missing_fen = max(0, close_allowed_fen - balance_fen) + 1
     return -(-missing_fen // PAY_STEP_FEN) * PAY_STEP_FEN
+
+
+def bring_up_to_date(unit: Unit, estate_id: str, notice_id: str, now: "Now") -> bool:
+    """Before a queued notice is sent: its figures are those of now; False when it is not to be sent any more.
+
+    It may have waited for a morning or for a gateway, and names a sum that prevents a cut.
+    """
+    row = _get(unit, estate_id, notice_id)
+    kind = row["kind"]
+    if kind not in (*REMINDERS, *WARNINGS):
+        return True
+    household = get_account(unit.connection, estate_id, row["account_id"])
+    why = needless_because(kind, household, is_protected=is_protected(household, now))
+    if not why and kept.is_followed(unit.connection, row, (kind, *GRAVER.get(kind, ()))):
+        why = OVERTAKEN
+    if why:
+        kept.update(unit.connection, estate_id, notice_id, status=NEEDLESS, failure=why)
+        unit.announce("notice", row["account_id"])
+        return False
+    book = rule_book(unit.connection, estate_id, now.world_s)
+    figures = json.loads(row["arguments"]) | _figures(book, household, kind, now.world_s)
+    kept.update(unit.connection, estate_id, notice_id, arguments=_ARGUMENTS(figures))
+    return True
 
 
 def mark_sent(unit: Unit, estate_id: str, notice_id: str, now: "Now", *, channel: str = "") -> None:

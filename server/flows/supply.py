@@ -121,7 +121,7 @@ def _is_announced(unit: Unit, estate_id: str, one: Candidate, decision: Decision
     if not final_notice_due(facts, decision, now.world_s):
         return False
     book = rule_book(unit.connection, estate_id, now.world_s)
-    return notices.warn_finally(unit, estate_id, one.account_id, facts.final_notice_s, now, book)
+    return notices.warn_finally(unit, estate_id, one.account_id, now, book)
 
 
 def _after(facts: TripFacts, bus_cuts: int, cuts: int) -> TripFacts:

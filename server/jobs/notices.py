@@ -1,8 +1,9 @@
 """Hands queued notices to their channels; the receipt, not the hand-over, makes them delivered.
 
-A message goes by the operator's gateway where there is one. What a channel refused, or whose receipt does not come, is
-tried again after a growing pause, three times in all. What no sender of this server carries fails at once. While the
-channel itself is away notices wait for it, up to a day, and it is asked now and then, each time with another notice.
+A message goes by the operator's gateway where there is one, else by the sandbox of a simulated world; with neither it
+fails at once. What a channel refused, or whose receipt does not come, is tried again after a growing pause, three times
+in all. While the channel itself is away notices wait for it, up to a day, it is asked now and then, each time with
+another notice, and from the second time on a case tells people of it. What has come to be untrue meanwhile is not sent.
 One notice that cannot be worded or sent holds up no other, and a channel that is slow ends the round, so that the job
 can stop.
 """
@@ -14,18 +15,20 @@ from typing import Any
 
 from sqlalchemy import Engine, RowMapping
 
-from server.clock import Clock
+from server.clock import Clock, Now
+from server.flows import message_gateway
 from server.flows import notices as flows
 from server.notify.gateway import GATEWAY
 from server.notify.sender import Dispatch, Outgoing, Sender
 from server.store import notices as kept
 from server.store.engine import reader
-from server.store.unit import Writing
+from server.store.unit import Unit, Writing
 
 BATCH_MAX = 200
 ATTEMPTS_MAX = 3
 PAUSES_MS = (0, 5_000, 60_000)  # before the first, second and third attempt
 AWAY_PAUSES_MS = (5_000, 15_000, 60_000)  # before a channel that was away is asked again; the last one from then on
+TOLD_TIMES = 2  # one failure alone is no news
 AWAY_MS_MAX = 86_400_000  # a warning of yesterday is none
 RECEIPT_WAIT_MS = 10 * 60 * 1000
 ROUND_MS_MAX = 2_000  # of handing over; the rest is for the next round, half a second later
@@ -56,10 +59,14 @@ class NoticeJob:
         self._senders, self._render, self._language = senders, render, language
         self._not_before_ms: dict[str, int] = {}
         self._away_times = self._away_until_ms = 0
+        self._away_since: int | None = None
+        self._may_be_told = True  # of a gateway that is away, by this process or the one before
 
     def run_once(self) -> None:
         """Send what is due, then take back what got no receipt in time."""
         now = self._clock.now()
+        if GATEWAY not in self._senders:
+            self._is_back(message_gateway.GONE, now)
         now_ms = now.machine_ms
         with reader(self._engine) as connection:
             queued = kept.queued(connection, self._estate_id, now.world_s, limit=BATCH_MAX)
@@ -77,17 +84,19 @@ class NoticeJob:
     def _hand_over(self, row: RowMapping, now_ms: int) -> None:
         """Send one notice. The row says "sent" before the channel has it, so that a receipt cannot overtake it."""
         notice_id, attempts = row["notice_id"], row["attempts"] + 1
-        channel = GATEWAY if GATEWAY in self._senders else row["channel"]
-        self._writer.run(
-            lambda unit: flows.mark_sent(unit, self._estate_id, notice_id, self._clock.now(), channel=channel)
-        )
-        done = self._send(row, channel)
+        channel = self._channel_of(row)
+        arguments = self._writer.run(lambda unit: self._begin(unit, notice_id, channel))
+        if arguments is None:
+            return
+        done = self._send(row, channel, arguments)
         if done.away and now_ms - row["created_ms"] <= AWAY_MS_MAX:
             self._wait_for_channel(notice_id, done.failure, now_ms)
             return
         if self._away_times and not done.away:
             log.warning("the channel %s takes messages again", channel)
-            self._away_times = 0
+            self._away_times, self._away_since = 0, None
+        if channel == GATEWAY and not (done.away or done.final):
+            self._is_back(message_gateway.BACK, self._clock.now())
         if channel not in self._senders or done.final or done.away:
             self._fail(notice_id, done.failure, attempts=ATTEMPTS_MAX)
         elif not done.sent:
@@ -101,15 +110,47 @@ class NoticeJob:
         self._away_until_ms = now_ms + AWAY_PAUSES_MS[min(self._away_times, len(AWAY_PAUSES_MS) - 1)]
         self._not_before_ms[notice_id] = now_ms + AWAY_PAUSES_MS[-1]
         self._away_times += 1
-        self._writer.run(lambda unit: flows.put_back(unit, self._estate_id, notice_id, why))
+        now = self._clock.now()
+        since = self._away_since = now.world_s if self._away_since is None else self._away_since
+        tells = self._away_times >= TOLD_TIMES
 
-    def _send(self, row: RowMapping, channel: str) -> Dispatch:
+        def put_back(unit: Unit) -> None:
+            flows.put_back(unit, self._estate_id, notice_id, why)
+            if tells:
+                message_gateway.tell_away(unit, self._estate_id, why, since, now)
+
+        self._writer.run(put_back)
+        self._may_be_told = self._may_be_told or tells
+
+    def _is_back(self, resolution: str, now: Now) -> None:
+        """Nothing is to be told of the gateway any more."""
+        if self._may_be_told:
+            self._writer.run(lambda unit: message_gateway.tell_back(unit, self._estate_id, resolution, now))
+            self._may_be_told = False
+
+    def _channel_of(self, row: RowMapping) -> str:
+        """Which channel a message goes by: the gateway, or else the only other one that there can be."""
+        if GATEWAY in self._senders:
+            return GATEWAY
+        return next(iter(self._senders), flows.MESSAGE) if row["channel"] == flows.MESSAGE else str(row["channel"])
+
+    def _begin(self, unit: Unit, notice_id: str, channel: str) -> str | None:
+        """Mark a notice as sent; its arguments as they are now, None where it is not to be sent any more."""
+        now = self._clock.now()
+        if not flows.bring_up_to_date(unit, self._estate_id, notice_id, now):
+            return None
+        flows.mark_sent(unit, self._estate_id, notice_id, now, channel=channel)
+        found = kept.get(unit.connection, self._estate_id, notice_id)
+        return None if found is None else str(found["arguments"])
+
+    def _send(self, row: RowMapping, channel: str, arguments: str) -> Dispatch:
         sender = self._senders.get(channel)
         if sender is None:
-            return Dispatch(sent=False, delivered=False, failure=f"no sender for the channel {channel}")
+            what = flows.NO_GATEWAY if channel == flows.MESSAGE else f"no sender for the channel {channel}"
+            return Dispatch(sent=False, delivered=False, failure=what)
         language = row["language"] or self._language
         try:
-            text = self._render(row["kind"], json.loads(row["arguments"]), language)
+            text = self._render(row["kind"], json.loads(arguments), language)
             own = (self._estate_id, row["notice_id"], row["account_id"], row["kind"], row["phone"], text)
             return sender.send(Outgoing(*own, language, row["event_at"]))
         except Exception as error:

@@ -32,18 +32,21 @@ def live_case(connection: Connection, estate_id: str, kind: str, subject: str) -
     return found
 
 
-_CLOCK = Query(
+_EVIDENCE = Query(
     lambda _: select(anomaly_case.c.evidence).where(
         anomaly_case.c.estate_id == bindparam("estate_id"),
         anomaly_case.c.status.in_(LIVE),
-        anomaly_case.c.kind == SERVER_CLOCK,
+        anomaly_case.c.kind == bindparam("kind"),
     )
 )
 
 
-def live_evidence(connection: Connection, estate_id: str) -> str | None:
-    """The evidence (JSON) of the case of the server's own clock; None while there is none."""
-    found = _CLOCK.ask(connection, estate_id=estate_id)
+def live_evidence(connection: Connection, estate_id: str, kind: str = SERVER_CLOCK) -> str | None:
+    """The evidence (JSON) of the case of the server's own clock, or of another kind that has one case at a time.
+
+    None while there is none.
+    """
+    found = _EVIDENCE.ask(connection, estate_id=estate_id, kind=kind)
     return str(found[0]["evidence"]) if found else None
 
 

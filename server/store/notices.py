@@ -3,14 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, func, select
+from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, case, exists, func, or_, select
 
+from server.domain.notices import WARNINGS
 from server.store.bulk import Bundle
 from server.store.direct import Query
 from server.store.schema import account, app_user, notice
 
 WAITING = ("queued", "sent")
-
+MESSAGES = ("message", "gateway", "sandbox")  # channels of what goes to a telephone
 
 _NEW = (
     "estate_id", "status", "notice_id", "channel", "account_id", "kind", "arguments", "event_at", "created_ms",
@@ -67,6 +68,57 @@ def unanswered(connection: Connection, estate_id: str, before_ms: int, *, limit:
     return connection.execute(query).mappings().all()
 
 
+_other = notice.alias("other")
+_OF_HOUSEHOLD = and_(*(_other.c[name] == notice.c[name] for name in ("estate_id", "account_id", "kind")))
+_REACHED = exists().where(_OF_HOUSEHOLD, _other.c.created_ms == notice.c.created_ms, _other.c.status == "delivered")
+_FOLLOWED = exists().where(_OF_HOUSEHOLD, _other.c.created_ms > notice.c.created_ms)
+_OWES = and_(account.c.balance_fen <= -account.c.overdraft_fen, account.c.status == "normal")
+_UNDELIVERED = (
+    select(notice, account.c.room_id, account.c.holder, account.c.phone, account.c.balance_fen)
+    .join(account, and_(account.c.estate_id == notice.c.estate_id, account.c.account_id == notice.c.account_id))
+    .where(
+        notice.c.estate_id == bindparam("estate_id"),
+        notice.c.status.in_(bindparam("states", expanding=True)),
+        notice.c.channel.in_(MESSAGES),
+        notice.c.not_before_at <= bindparam("now_s"),
+        notice.c.created_ms > bindparam("since_ms"),
+        ~_REACHED,
+        ~_FOLLOWED,
+        or_(notice.c.kind.not_in(WARNINGS), _OWES),
+    )
+)
+
+
+def undelivered(
+    connection: Connection, estate_id: str, now_s: int, since_ms: int, *, limit: int
+) -> Sequence[RowMapping]:
+    """Messages that failed or wait, written after `since_ms`, that arrived by no channel: warnings first, then newest.
+
+    Of each household the newest of a kind, with its room, holder, phone and balance; warnings only while it owes.
+    """
+    query = _UNDELIVERED.order_by(notice.c.kind.in_(WARNINGS).desc(), notice.c.created_ms.desc()).limit(limit)
+    asked = {"estate_id": estate_id, "now_s": now_s, "since_ms": since_ms, "states": ["queued", "failed"]}
+    return connection.execute(query, asked).mappings().all()
+
+
+def waiting_warnings(connection: Connection, estate_id: str, now_s: int) -> tuple[int, int | None]:
+    """How many households' warnings of a cut wait for their channel, and since when (world time) the first one does."""
+    return _waiting(connection, estate_id, now_s, _UNDELIVERED.where(notice.c.kind.in_(WARNINGS)))
+
+
+def waiting_messages(connection: Connection, estate_id: str, now_s: int) -> tuple[int, int | None]:
+    """How many messages of any kind wait for their channel, and since when (world time) the first one does."""
+    return _waiting(connection, estate_id, now_s, _UNDELIVERED)
+
+
+def _waiting(connection: Connection, estate_id: str, now_s: int, rows: Select[Any]) -> tuple[int, int | None]:
+    query = rows.subquery()
+    since = case((query.c.not_before_at > query.c.event_at, query.c.not_before_at), else_=query.c.event_at)
+    asked = {"estate_id": estate_id, "now_s": now_s, "since_ms": 0, "states": ["queued"]}
+    found = connection.execute(select(func.count(), func.min(since)).select_from(query), asked).one()
+    return found[0], found[1]
+
+
 def get(connection: Connection, estate_id: str, notice_id: str) -> RowMapping | None:
     """One notice."""
     query = select(notice).where(notice.c.estate_id == estate_id, notice.c.notice_id == notice_id)
@@ -85,6 +137,16 @@ def is_delivered(connection: Connection, row: RowMapping) -> bool:
     query = select(notice.c.notice_id).where(
         *(notice.c[name] == row[name] for name in ("estate_id", "account_id", "kind", "created_ms")),
         notice.c.status == "delivered",
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def is_followed(connection: Connection, row: RowMapping, kinds: Sequence[str]) -> bool:
+    """Whether a notice of one of these kinds was written to the same household after this one."""
+    query = select(notice.c.notice_id).where(
+        *(notice.c[name] == row[name] for name in ("estate_id", "account_id")),
+        notice.c.created_ms > row["created_ms"],
+        notice.c.kind.in_(kinds),
     )
     return connection.execute(query.limit(1)).first() is not None
 

@@ -251,9 +251,9 @@ notice = Table(
     "notice", metadata,
     _id("estate_id"), _id("notice_id"), _text("account_id"),
     _text("kind"),  # alarm1 | alarm2 | cut_warning | final_notice | cut | restored | topup
-    _text("channel"),  # page | sandbox | gateway | hand
+    _text("channel"),  # page | message (until one of these takes it:) sandbox | gateway | hand
     _text("arguments"),  # JSON of integers and ids for the wording
-    _text("status", default="queued"),  # queued | sent | delivered | failed
+    _text("status", default="queued"),  # queued | sent | delivered | failed | needless
     _int("event_at"), _int("created_ms"), _int("sent_ms", nullable=True),
     _int("delivered_at", nullable=True), _int("delivered_ms", nullable=True), _int("attempts", default=0),
     _text("failure", default=""), _int("not_before_at", default=0),  # quiet hours end then, world time

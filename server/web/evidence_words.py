@@ -39,6 +39,7 @@ EVIDENCE = {
     "power_mw": _("power measured"),
     "usual_w": _("highest usual power"),
     "readings": _("Readings"),
+    "since": _("since"),
     "reason": _("Reason"),
     "amount_fen": _("amount"),
     "provider": _("provider"),

@@ -13,6 +13,7 @@ from server.store.cases import live_evidence
 from server.store.engine import reader
 from server.store.unit import Deed, Unit
 from server.web.deps import PUBLIC, State
+from server.web.gateway_words import gateway_away
 from server.web.state import WebState
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,8 @@ async def livez() -> dict[str, str]:
 def readyz(state: State) -> JSONResponse:
     """The database answers with its schema version, the writer takes a unit, and the clock was set.
 
-    A clock in doubt leaves the process ready: its pages say what to do, and payments are taken.
+    A clock in doubt and a message gateway that is away leave the process ready: its pages say what to do, and payments
+    are taken.
     """
     world_s = state.clock.now().world_s
     checks: dict[str, object] = {"clock": "ok" if world_s > EARLIEST_S else NOT_SET, "world_s": world_s}
@@ -39,6 +41,10 @@ def readyz(state: State) -> JSONResponse:
         with reader(state.engine) as conn:
             if live_evidence(conn, state.estate_id) is not None:
                 checks["clock"] = "in doubt"
+            away = gateway_away(conn, state.estate_id, world_s)
+            checks["message_gateway"] = _gateway_said(state) if away is None else "away"
+            if away is not None:
+                checks |= {"warnings_waiting": away.waiting, "waiting_since": away.since}
             checks["schema"] = conn.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
         checks["database"] = "ok"
     except (SQLAlchemyError, EstateError):
@@ -46,8 +52,17 @@ def readyz(state: State) -> JSONResponse:
         checks["database"] = "failed"
     checks["writer"] = "ok" if _writes(state) else "does not answer"
     ready = checks["clock"] != NOT_SET and all(checks[name] == "ok" for name in ("database", "writer"))
-    status = "not ready" if not ready else "ok" if checks["clock"] == "ok" else "clock in doubt"
-    return JSONResponse({"status": status, **checks}, 200 if ready else 503)
+    doubts = {
+        "clock in doubt": checks["clock"] != "ok",
+        "message gateway away": checks.get("message_gateway") == "away",
+    }
+    said = ", ".join(words for words, holds in doubts.items() if holds) or "ok"
+    return JSONResponse({"status": said if ready else "not ready", **checks}, 200 if ready else 503)
+
+
+def _gateway_said(state: WebState) -> str:
+    """Whether there is one; it is not asked here."""
+    return "none" if state.message_channel == "none" else "ok"
 
 
 def _writes(state: WebState) -> bool:

@@ -6,24 +6,38 @@ Arguments that a kind does not carry are left out of the sentence rather than gu
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from server.flows.notices import MESSAGE
 from server.web.formats import Formats, round_yuan, yuan
+from server.web.words import CHANNELS
 
 Gettext = Callable[[str], str]
+
+
+def channel_word(notice: Mapping[str, Any], message_channel: str) -> str:
+    """The word for how a notice goes; what no channel has taken yet is said to go by the one that is there."""
+    channel = notice["channel"]
+    if channel == MESSAGE or (channel == "sandbox" and notice["status"] != "delivered"):
+        channel = message_channel
+    return CHANNELS[channel]
 
 
 def told(
     kind: str, arguments: Mapping[str, Any], f: Formats, gettext: Gettext, protected: tuple[int, int], phone: str = ""
 ) -> str:
-    """The text of a notice; nobody is cut off between the minutes `protected`, `phone` is the office's."""
+    """The text of a notice; `phone` is the office's.
+
+    Nobody is cut off between the minutes `protected`, which are the estate's, where the notice has none of its own.
+    """
     _ = gettext
+    from_min, to_min = (int(arguments.get(f"protected_{end}_min", protected[end == "to"])) for end in ("from", "to"))
     balance_fen = int(arguments.get("balance_fen", 0))
     fields = {
         "money": yuan(balance_fen),
         "sum": yuan(int(arguments.get("amount_fen", 0))),
         "debt": yuan(max(0, -balance_fen)),
         "when": f.full(int(arguments["earliest_at"])) if "earliest_at" in arguments else "",
-        "from": f.minute_of_day(protected[0]),
-        "to": f.minute_of_day(protected[1]),
+        "from": f.minute_of_day(from_min),
+        "to": f.minute_of_day(to_min),
         "pay": round_yuan(int(arguments.get("pay_fen", 0))),
         "at": f.moment(int(arguments["at"])) if "at" in arguments else "",
         "phone": phone,
@@ -39,6 +53,9 @@ def told(
         "cut_warning": _(
             "Overdrawn by %(debt)s. Without a top-up, power is cut after %(when)s; never between %(from)s and %(to)s. "
             "%(pay)s prevents it."
+        ),
+        "cut_warning_any_time": _(
+            "Overdrawn by %(debt)s. Without a top-up, power is cut after %(when)s. %(pay)s prevents it."
         ),
         "final_notice": _(
             "Final notice: overdrawn by %(debt)s. Without a top-up, power is cut from %(when)s on. %(pay)s prevents it."
@@ -65,6 +82,8 @@ def told(
         kind = "cut_at_call" if phone else "cut_at"
     if kind in ("alarm1", "alarm2") and balance_fen < 0:
         kind = "alarm_overdrawn"
+    if kind == "cut_warning" and from_min == to_min:
+        kind = "cut_warning_any_time"
     if kind == "topup" and arguments.get("recovered_fen"):
         kind = "topup_debts"
     return texts.get(kind, kind) % fields

@@ -26,6 +26,7 @@ from server.web import formats, i18n, words
 from server.web.details import detail_said
 from server.web.folding import Folding
 from server.web.formats import Formats
+from server.web.notice_words import channel_word
 from server.web.refusal_words import refusal_said
 
 HERE = Path(__file__).parent
@@ -175,6 +176,7 @@ def render(
         f=f,
         detail_said=lambda detail: detail_said(detail, f, gettext),
         refusal_said=lambda detail: refusal_said(detail, f, gettext),
+        channel_said=lambda notice: gettext(channel_word(notice, state.message_channel)),
         parts=PARTS,
         **context,
     )

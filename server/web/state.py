@@ -173,3 +173,10 @@ class WebState:
     language: str = "zh_CN"
     searches: SearchesView | None = None
     message_gateway: ReceiptsView | None = None
+
+    @property
+    def message_channel(self) -> str:
+        """What carries messages to telephones here: the gateway, the sandbox of a simulated world, or nothing."""
+        if self.message_gateway is not None:
+            return self.message_gateway.channel
+        return "sandbox" if self.config.clock_anchor else "none"

@@ -76,10 +76,14 @@ NOTICES = {
     "instalment": _("Instalment of debts"),
     "instalment_missed": _("Instalment not paid whole"),
 }
-CHANNELS = {"page": _("in page"), "sandbox": _("test channel"), "gateway": _("text message"), "hand": _("by hand")}
+CHANNELS = {
+    "page": _("in page"), "sandbox": _("test channel"), "gateway": _("text message"), "hand": _("by hand"),
+    "none": _("no message gateway is set up; give it by hand"),
+}  # fmt: skip
 GIVEN_WAYS = {"telephone": _("by telephone"), "letter": _("by letter"), "in_person": _("in person")}
 DELIVERY = {
     "queued": _("waiting"), "sent": _("waiting for receipt"), "delivered": _("delivered"), "failed": _("failed"),
+    "needless": _("not sent, true no more"),
 }  # fmt: skip
 LEDGER = {
     "charge": _("Energy"),
@@ -183,6 +187,7 @@ CASES = {
     "refund_contradicted": _("Provider contradicts a refund"),
     "bill_difference": _("Difference to a provider's bill"),
     "server_clock": _("The server's own clock is in doubt"),
+    "message_gateway": _("The message gateway is away"),
 }
 CASE_STATUS = {"open": _("new"), "acknowledged": _("acknowledged"), "closed": _("finished")}
 CASE_VERBS = {"opened": _("Opened"), "seen": _("Seen again"), "acknowledged": _("Acknowledged"), "closed": _("Closed")}

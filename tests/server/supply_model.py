@@ -203,7 +203,7 @@ class SupplyMachine(RuleBasedStateMachine):
         self.stage.wait(5)
         self._read(number, -500)
 
-    @rule(number=Number, channel=st.sampled_from(["page", "sandbox"]))
+    @rule(number=Number, channel=st.sampled_from(["page", "message"]))
     def notice_is_received(self, number, channel):
         self.stage.wait(1)
         self.stage.receive(number, channel=channel)

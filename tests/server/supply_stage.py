@@ -87,7 +87,7 @@ class Stage:
     def decide(self, *, clock_sane: bool = True):
         return self.writer.run(lambda unit: supply.decide(unit, ESTATE, self.now, clock_sane=clock_sane))
 
-    def receive(self, number: int, kind: str = "cut_warning", channel: str = "sandbox") -> None:
+    def receive(self, number: int, kind: str = "cut_warning", channel: str = "message") -> None:
         """The household has got its notices of this kind on this channel."""
         for row in self.notices(number, kind):
             if row["channel"] == channel:

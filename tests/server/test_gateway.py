@@ -154,7 +154,7 @@ def desk(engine, writer):
 
 
 def message(desk):
-    [row] = [row for row in desk.rows("gateway") + desk.rows("sandbox") if row["account_id"] == account_id(1)]
+    [row] = [row for row in desk.rows("gateway") + desk.rows("message") if row["account_id"] == account_id(1)]
     return row
 
 

@@ -73,7 +73,7 @@ def test_one_step_over_several_thresholds_tells_the_deepest_only(stage):
 def test_every_notice_goes_to_every_channel_with_the_same_words(stage):
     use(stage, 1, 40)
     rows = stage.notices(1, "alarm1")
-    assert sorted(row["channel"] for row in rows) == ["page", "sandbox"]
+    assert sorted(row["channel"] for row in rows) == ["message", "page"]
     assert len({row["arguments"] for row in rows}) == 1
     assert {row["status"] for row in rows} == {"queued"}
 
@@ -116,7 +116,7 @@ def test_what_to_pay_is_the_smallest_round_amount_that_helps(balance_fen, close_
 
 def test_sent_is_not_delivered_and_the_first_receipt_counts(stage):
     use(stage, 1, 40)
-    [row] = [row for row in stage.notices(1, "alarm1") if row["channel"] == "sandbox"]
+    [row] = [row for row in stage.notices(1, "alarm1") if row["channel"] == "message"]
     name = row["notice_id"]
     mark(stage, notices.mark_sent, name)
 
@@ -148,7 +148,7 @@ def test_a_page_notice_is_delivered_by_being_shown_and_only_to_its_household(sta
     assert mark(stage, notices.mark_shown, account_id(1)) == 0
 
 
-@pytest.mark.parametrize("channel", ["page", "sandbox"])
+@pytest.mark.parametrize("channel", ["page", "message"])
 def test_either_channel_alone_makes_a_warning_count(writer, channel):
     stage = Stage(writer)
     stage.read(1)

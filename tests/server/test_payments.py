@@ -105,7 +105,7 @@ def test_a_callback_credits_its_order_with_everything_that_follows(stage):
     )  # fmt: skip
     [kept] = stage.rows(schema.callback_inbox)
     assert (kept["body"], kept["verdict"]) == ('{"raw": 1}', "credited")
-    assert {row["channel"] for row in stage.notices(1, "topup")} == {"page", "sandbox"}
+    assert {row["channel"] for row in stage.notices(1, "topup")} == {"page", "message"}
     said = json.loads(stage.notices(1, "topup")[0]["arguments"])
     assert (said["amount_fen"], said["balance_fen"]) == (5000, 5000)
     agrees(stage)

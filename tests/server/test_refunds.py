@@ -37,7 +37,7 @@ def test_money_leaves_the_balance_first_and_arrives_when_the_provider_says_so(of
     assert office.books() == (3000, 0, -3000, 0)
     assert office.hear(refund_no, event_id="r2") == "repeat"
     assert office.books() == (3000, 0, -3000, 0)
-    assert {row["channel"] for row in office.notices(1, "refund")} == {"page", "sandbox"}
+    assert {row["channel"] for row in office.notices(1, "refund")} == {"page", "message"}
     office.agrees()
 
 

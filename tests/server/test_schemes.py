@@ -196,7 +196,7 @@ def probe_quiet(stage):
     stage.overdraw(1)
     stage.set_account(2, balance_fen=20)
     assert queued(stage) == []
-    [warning] = [row for row in stage.notices(1, "cut_warning") if row["channel"] == "sandbox"]
+    [warning] = [row for row in stage.notices(1, "cut_warning") if row["channel"] == "message"]
     assert warning["not_before_at"] == stage.now.world_s // HOUR * HOUR + HOUR
     said = json.loads(warning["arguments"])
     assert said["earliest_at"] >= warning["not_before_at"] + 1200

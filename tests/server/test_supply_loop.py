@@ -95,7 +95,7 @@ class SupplyLoop(RuleBasedStateMachine):
             self.collector_works("fine", 0)
             self.world_settles()
 
-    @rule(number=Number, channel=st.sampled_from(["page", "sandbox"]))
+    @rule(number=Number, channel=st.sampled_from(["page", "message"]))
     def notice_is_received(self, number, channel):
         self._wait(1)
         self.stage.receive(number, channel=channel)

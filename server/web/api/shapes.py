@@ -143,8 +143,9 @@ class LedgerLine(Shape):
 class Notice(Shape):
     """A message to the household and what became of it.
 
-    `channel`: `page`, `gateway` (the operator's message gateway), `sandbox` (simulated worlds), or `hand` (given by the
-    staff). Only `delivered` counts before a cut, on any of them.
+    `channel`: `page`, `gateway` (the operator's message gateway), `sandbox` (simulated worlds), `hand` (given by the
+    staff), or `message` until one has taken it. Only `delivered` counts before a cut, on any of them; what has become
+    `needless` was not sent, as it is true no more.
     """
 
     notice_id: str

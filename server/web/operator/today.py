@@ -22,6 +22,7 @@ from server.web.columns import Columns, Power
 from server.web.deps import Reader, State, need
 from server.web.figures import bar_chart, share_bar, strip
 from server.web.formats import percent
+from server.web.gateway_words import gateway_away
 from server.web.operator import tiles
 from server.web.operator.board import board_of
 from server.web.operator.charged import Charged, charged_of
@@ -191,6 +192,7 @@ def today(
         button=pay_to_power(statistics.button_ms(conn, who.estate_id, since - DAY_S)),
         queue=queue,
         clock=clock_of(conn, who.estate_id, pages.formats_of(request, estate)),
+        gateway=gateway_away(conn, who.estate_id, now.world_s),
         held=held_of(request).at(conn, who.estate_id, now.machine_ms),
         approvals=waiting_still(conn, who.estate_id, now),
         oldest_at=oldest_at,

@@ -371,7 +371,7 @@ class Campaign:
         notice = schema.notice.c
         query = (
             select(notice.notice_id)
-            .where(notice.status != "delivered", notice.channel == "sandbox")
+            .where(notice.status != "delivered", notice.channel == "message")
             .order_by(notice.created_ms, notice.account_id, notice.kind)
         )
         now = self.whole.clock.now()

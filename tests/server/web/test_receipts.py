@@ -22,7 +22,7 @@ def office(web):
     web.site.state.web = replace(web.site.state.web, message_gateway=gateway)
     now = web.clock.now()
     web.state.writer.run(lambda unit: notices.enqueue(unit, ESTATE, "A1", "cut_warning", {"balance_fen": -5}, now))
-    name = ids(web)["sandbox"]
+    name = ids(web)["message"]
     web.state.writer.run(lambda unit: notices.mark_sent(unit, ESTATE, name, now, channel="gateway"))
     return web
 
