@@ -39,6 +39,7 @@ SECRETS = (
     "wechat_apiv3_key",
     "alipay_app_key",
     "hmac_secrets",
+    "message_gateway_secrets",
     "heads_key",
 )
 

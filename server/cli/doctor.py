@@ -9,25 +9,28 @@ import argparse
 import json
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pysqlite3
-from sqlalchemy import Engine, make_url
+from sqlalchemy import Connection, Engine, RowMapping, make_url
 from sqlalchemy.exc import DBAPIError
 
 from server.admin.client import Admin, AdminError
-from server.cli import checkup, commission
+from server.cli import checkup, commission, gateway_checks
 from server.cli.checkup import Finding
 from server.cli.languages import LANGUAGES, said
 from server.cli.lines import refuse_served
+from server.clock import Clock, anchor_from_file
 from server.collect.port import LineSettings
 from server.collect.serial_port import BAUDS, PARITY_FLAGS
-from server.config import load
+from server.config import Config, load
+from server.domain.anomalies import MESSAGE_GATEWAY
 from server.errors import ConfigError, StorageUnavailable
 from server.keyring import Keyring, key_path, looked_at
+from server.store import notices
 from server.store.cases import live_evidence
 from server.store.condition import Condition, condition
 from server.store.engine import open_engine, reader, unavailable, wal_reset_warning
@@ -36,10 +39,23 @@ from server.store.meters import MeterRow, list_meters
 from server.store.months import waiting
 from server.store.passwords import stored_passwords
 from server.store.privileges import privileges
+from server.store.statistics import queue
 
 _MARKS = {"ok": "ok     ", "warning": "WARNING", "wrong": "WRONG  ", "unknown": "?      "}
 Buses = list[tuple[str, str, LineSettings]]
-Looked = Generator[Finding, None, tuple[Buses, Condition | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the database tells the later checks; empty without one."""
+
+    buses: Buses
+    condition: Condition | None = None
+    estate_ids: tuple[str, ...] = ()
+    waiting: tuple[gateway_checks.Waiting, ...] = ()
+
+
+Looked = Generator[Finding, None, Found]
 
 
 def add_parser(subparsers: Any) -> None:
@@ -83,19 +99,31 @@ def examine(arguments: argparse.Namespace) -> Iterator[Finding]:
     line = LineSettings(arguments.baud, arguments.parity)
     named: Buses = [(port, port, line) for port in arguments.ports]
     keyring = Keyring(key_path(config.meter_keys))
-    buses, found = yield from _database(arguments.database or config.database_url, keyring)
-    yield from checkup.ports([*buses, *named], _held(arguments.database or config.database_url))
-    yield from checkup.clock(time.time_ns() // 1_000_000, None if found is None else found.newest_ms)
-    yield from checkup.limits(len(buses) + len(named))
+    url, now_ms = arguments.database or config.database_url, time.time_ns() // 1_000_000
+    found = yield from _database(url, keyring, _world_s(config))
+    yield from checkup.ports([*found.buses, *named], _held(url))
+    yield from gateway_checks.message_gateway(config, found.estate_ids)
+    yield from gateway_checks.waiting_notices(found.waiting)
+    yield from checkup.clock(now_ms, None if found.condition is None else found.condition.newest_ms)
+    yield from checkup.limits(len(found.buses) + len(named))
 
 
-def _database(url: str, keyring: Keyring) -> Looked:
-    """Findings on the database; gives its buses and its condition, None without one."""
+def _world_s(config: Config) -> int:
+    """The time of the world that the server serves; that of this machine where its anchor cannot be read."""
+    try:
+        anchor = anchor_from_file(Path(config.clock_anchor)) if config.clock_anchor else None
+    except ConfigError:
+        anchor = None
+    return Clock(anchor).now().world_s
+
+
+def _database(url: str, keyring: Keyring, world_s: int) -> Looked:
+    """Findings on the database."""
     try:
         engine = open_engine(url)
     except ConfigError as error:
         yield Finding("database", "wrong", str(error), f"数据库有误：{error}")
-        return [], None
+        return Found([])
     try:
         path = Path(make_url(url).database or "")
         if engine.dialect.name == "sqlite":
@@ -105,13 +133,13 @@ def _database(url: str, keyring: Keyring) -> Looked:
                     "database", "warning", f"there is no database {path} yet", f"尚无数据库{path}",
                     "estate645 import estate.toml makes it", "执行 estate645 import estate.toml 即可创建",
                 )  # fmt: skip
-                return [], None
-        return (yield from _opened(engine, keyring))
+                return Found([])
+        return (yield from _opened(engine, keyring, world_s))
     finally:
         engine.dispose()
 
 
-def _opened(engine: Engine, keyring: Keyring) -> Looked:
+def _opened(engine: Engine, keyring: Keyring, world_s: int) -> Looked:
     try:
         with reader(engine) as connection:
             found = condition(connection)
@@ -124,6 +152,7 @@ def _opened(engine: Engine, keyring: Keyring) -> Looked:
                 for site in sites
                 for row in list_buses(connection, site["estate_id"])
             ]
+            waits = tuple(_waiting(connection, site, world_s) for site in sites)
             doubts = [live_evidence(connection, site["estate_id"]) for site in sites]
             looks = [
                 looked_at(stored_passwords(connection, name), partial(keyring.unlock, name))
@@ -132,7 +161,7 @@ def _opened(engine: Engine, keyring: Keyring) -> Looked:
     except (DBAPIError, StorageUnavailable) as error:
         text = str(unavailable(engine, error) if isinstance(error, DBAPIError) else error)
         yield Finding("database", "wrong", text, f"数据库无法使用：{text}")
-        return [], None
+        return Found([])
     yield from _condition(engine, found)
     if held is not None:
         yield from checkup.rewriting(held)
@@ -143,7 +172,18 @@ def _opened(engine: Engine, keyring: Keyring) -> Looked:
         yield from checkup.clock_doubt(json.loads(evidence))
     for site in sites:
         yield from checkup.zone(site["time_zone"], int(time.time()))
-    return buses, found
+    return Found(buses, found, tuple(site["estate_id"] for site in sites), waits)
+
+
+def _waiting(connection: Connection, site: RowMapping, world_s: int) -> gateway_checks.Waiting:
+    """Messages that wait, and those that have reached nobody."""
+    name, now_ms = site["estate_id"], time.time_ns() // 1_000_000
+    messages, since = notices.waiting_messages(connection, name, world_s)
+    warnings, _ = notices.waiting_warnings(connection, name, world_s)
+    evidence = live_evidence(connection, name, MESSAGE_GATEWAY)
+    why = json.loads(evidence)["reason"] if evidence else ""
+    failed = queue(connection, name, now_ms).undelivered
+    return gateway_checks.Waiting(site["time_zone"], messages, warnings, since, failed, why)
 
 
 def _condition(engine: Engine, found: Condition) -> Iterator[Finding]:

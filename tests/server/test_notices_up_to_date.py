@@ -6,6 +6,7 @@ import pytest
 
 from server.domain.notices import ELSEWHERE, OVERTAKEN, PAID, PROTECTED
 from server.flows import notices as flows
+from server.store import notices as kept
 from server.store.notices import newest_deliveries
 from server.web.formats import Formats
 from server.web.notice_words import told
@@ -124,3 +125,18 @@ def test_a_warning_names_the_protected_hours_of_its_own_household(desk, hours, s
     f = Formats(lambda text: text, "Asia/Shanghai", at().world_s)
     text = told("cut_warning", arguments, f, lambda text: text, (8 * 60, 7 * 60))
     assert ("never between 17:00 and 09:00" in text, "never between" in text) == (said, said)
+
+
+def test_what_waits_and_what_reached_nobody_is_found_in_both_databases(desk):
+    desk.set_account(balance_fen=-5)
+    for kind in ("alarm2", "cut_warning", "final_notice"):
+        desk.enqueue(kind=kind)
+    desk.writer.run(lambda unit: flows.warn(unit, ESTATE, account_id(2), at()))  # which owes nothing
+    with desk.engine.connect() as connection:
+        asked = (connection, ESTATE, at().world_s)
+        assert kept.waiting_warnings(*asked) == (2, at().world_s)
+        assert kept.waiting_messages(*asked) == (3, at().world_s)
+        assert kept.waiting_warnings(connection, ESTATE, at().world_s - 1) == (2, at().world_s), "none was put off"
+        rows = kept.undelivered(*asked, 0, limit=9)
+    assert [row["kind"] for row in rows][2:] == ["alarm2"], "warnings first"
+    assert {(row["account_id"], row["phone"]) for row in rows} == {(account_id(1), "13800000001")}
