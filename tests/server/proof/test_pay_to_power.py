@@ -63,6 +63,12 @@ def darken(whole, number):
     whole.writer.run(lambda unit: unit.connection.execute(schema.supply.update().where(mine).values(**values)) and None)
 
 
+def is_dark(whole, number):
+    """Whether the books have it without power; of others no way back to power is timed."""
+    query = select(schema.supply.c.relay).where(schema.supply.c.meter_id == meter_id(number))
+    return whole.look(lambda connection: connection.execute(query).scalar_one()) == "open"
+
+
 def pay_one_after_another(whole, count, pause_s):
     """Everybody pays; machine seconds from the commit to the frame and to the confirmation, None where none came."""
     random = Random(645)
@@ -75,6 +81,9 @@ def pay_one_after_another(whole, count, pause_s):
         for turn, number in enumerate(turns):
             darken(whole, number)
             whole.live(random.uniform(0.2, 1.8) * pause_s)
+            while not is_dark(whole, number):  # a status word of before the cut was on its way
+                darken(whole, number)
+                whole.live(1)
             key = f"sale-{turn:06d}"
             whole.writer.run(
                 lambda unit, number=number, key=key: payments.sell_at_counter(

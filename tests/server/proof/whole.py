@@ -4,6 +4,7 @@ import asyncio
 from contextlib import contextmanager
 
 import server.collect.control
+import server.collect.counsel
 import server.collect.line
 import server.collect.poller
 from server.collect.delivery import Delivery
@@ -115,7 +116,7 @@ class Whole:
 @contextmanager
 def virtual_collector(monkeypatch, whole):
     """The collector's timers follow the world's clock."""
-    for module in (server.collect.control, server.collect.line, server.collect.poller):
+    for module in (server.collect.control, server.collect.counsel, server.collect.line, server.collect.poller):
         monkeypatch.setattr(module, "monotonic", lambda: whole.env.now)
     try:
         yield whole
