@@ -1,8 +1,8 @@
 """An open-loop HTTP client: requests begin at their appointed times, whatever became of those before.
 
 Latency counts from the appointed time, so a server that stalls is charged for all who had to wait meanwhile.
-Connections are kept alive and grow as requests overlap. Answers are read to their end; a status of 400 and above is an
-error.
+Connections are kept alive and grow as requests overlap; one that has rested is let go before the server may end it, so
+a connection that is reset is the server's fault. Answers are read to their end; a status of 400 and above is an error.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from time import monotonic
 
 CONNECT_TIMEOUT_S = 10.0
 ANSWER_TIMEOUT_S = 30.0
+KEPT_S = 20.0  # the server ends a connection that has rested for 30 s
 HTTP_ERROR = 400
 
 
@@ -50,7 +51,7 @@ class Load:
 
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self._idle: list[tuple[float, asyncio.StreamReader, asyncio.StreamWriter]] = []
         self.outcome = Outcome()
 
     async def run(self, requests: Sequence[Request], rate: float) -> Outcome:
@@ -63,7 +64,7 @@ class Load:
                 await asyncio.sleep(wait_s)
             tasks.append(asyncio.create_task(self._one(request, appointed_s)))
         await asyncio.gather(*tasks)
-        for _, writer in self._idle:
+        for _, _, writer in self._idle:
             writer.close()
             await writer.wait_closed()
         self._idle.clear()
@@ -89,14 +90,14 @@ class Load:
         if "connection: close" in head:
             writer.close()
         else:
-            self._idle.append((reader, writer))
+            self._idle.append((monotonic(), reader, writer))
         return status
 
     def _kept(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
-        """A connection that was used before and that the server has not ended meanwhile, as it may after a while."""
+        """A connection that was used a moment ago and that the server has not ended meanwhile."""
         while self._idle:
-            reader, writer = self._idle.pop()
-            if not reader.at_eof():
+            since_s, reader, writer = self._idle.pop()
+            if monotonic() - since_s < KEPT_S and not reader.at_eof():
                 return reader, writer
             writer.close()
         return None

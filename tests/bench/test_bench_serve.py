@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from bench import serve
+from bench import load, serve
 from bench.__main__ import main
 from bench.head_end import Neighbourhood
 from bench.load import Load, Outcome, Request
@@ -23,9 +23,10 @@ class Server:
     """Answers with a script: seconds to wait before each answer, and its bytes."""
 
     def __init__(self, waits_s, answer):
-        self.waits_s, self.answer, self.seen = list(waits_s), answer, []
+        self.waits_s, self.answer, self.seen, self.connections = list(waits_s), answer, [], 0
 
     async def handle(self, reader, writer):
+        self.connections += 1
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 self.seen.append(head)
@@ -81,10 +82,27 @@ def test_a_refusal_is_an_error():
     assert found.errors == ["/x: 403"]
 
 
-def results(rows=400, latency_ms=20.0, paid=(1.0,), ideal_s=18.0, errors=()):
+@pytest.mark.parametrize(("kept_s", "connections"), [(20.0, 1), (0.0, 5)])
+def test_a_connection_that_has_rested_is_not_used_again(monkeypatch, kept_s, connections):
+    monkeypatch.setattr(load, "KEPT_S", kept_s)
+    server = Server([], b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    async def one_after_another():
+        async with await asyncio.start_server(server.handle, "127.0.0.1", 0) as listening:
+            client = Load("127.0.0.1", listening.sockets[0].getsockname()[1])
+            for _ in range(5):
+                await client._exchange(Request("page", "/"))
+            await client.run([], 1)
+            await asyncio.gather(*(task for task in asyncio.all_tasks() if task is not asyncio.current_task()))
+
+    asyncio.run(one_after_another())
+    assert (len(server.seen), server.connections) == (5, connections)
+
+
+def results(rows=400, latency_ms=20.0, paid=(1.0,), ideal_s=18.0, errors=(), load=QUIET):
     before, after = Mark(0, 0, 0, 0, 0, 0, 0), Mark(10, ideal_s, 1000, rows, 5, 3, 2)
     outcome = Outcome({"page": [latency_ms] * 100}, list(errors))
-    return serve._results(PLACE, 20.0, before, after, outcome, list(paid), QUIET, quick=False)
+    return serve._results(PLACE, 20.0, before, after, outcome, list(paid), load, quick=False)
 
 
 def test_floors_are_those_of_wire_latency_and_payment():
@@ -107,6 +125,15 @@ def test_figures_that_prove_nothing_end_the_bench(changes, said):
         results(**changes)
 
 
+def test_answers_that_are_late_while_others_have_the_machine_are_counted_and_void():
+    late, others = ["/x: TimeoutError: "] * 3, MachineLoad(0.0, 1.0)
+    found = {row.name: row for row in results(errors=late, load=others)}
+    assert (found["requests that failed"].value, found["requests that failed"].void) == (3, True)
+    for errors, machine in ((late, QUIET), ([*late, "/x: 500"], others)):
+        with pytest.raises(BenchFailed, match="requests failed"):
+            results(errors=errors, load=machine)
+
+
 def test_the_mix_is_a_hundred_and_payers_are_spread_over_the_buses():
     assert sum(weight for *_, weight in serve.MIX) == 99
     assert len({serve.account(PLACE, number)[:10] for number in range(2)}) == 2
@@ -124,21 +151,34 @@ def test_a_quick_run_reads_answers_and_gives_power_back():
     assert found["requests that failed"]["value"] == 0
 
 
-@pytest.mark.ci
-@pytest.mark.timeout(900)
-def test_a_minute_of_a_working_day_at_a_quarter_of_the_size():
-    """The bench says itself which floors of the whole size are missed; a quarter of it must never miss these."""
+def a_minute():
+    """The figures of a quarter of the size: of the wire, and all by name."""
     command = [sys.executable, "-m", "bench", "serve", "--seconds", "60", "--buses", "40", "--json", "-"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=880, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=440, check=False)
     assert done.stdout, done.stderr
     found = {row["name"]: row for row in json.loads(done.stdout)["results"]}
     [wire] = [row for name, row in found.items() if name.startswith("2560 meters on 40 buses at 9600 baud")]
-    assert wire["ratio"] > 0.7
-    assert found["payment to read-back, p95"]["value"] < 10
-    assert found["payments without a read-back"]["value"] == 0
-    assert found["requests that failed"]["value"] <= 1, (
-        "of 1500; of more than one in a thousand the bench makes a failure"
-    )
+    return wire, found
+
+
+@pytest.mark.ci
+@pytest.mark.timeout(900)
+def test_a_minute_of_a_working_day_at_a_quarter_of_the_size():
+    """The bench says itself which floors of the whole size are missed; a quarter of it must never miss these.
+
+    A miss while others had the machine says nothing: it is measured once more, and speed is judged only of a run that
+    is not void. What was done at all is judged of every run.
+    """
+    for _ in range(2):
+        wire, found = a_minute()
+        slow = wire["ratio"] <= 0.7 or found["payment to read-back, p95"]["value"] >= 10
+        assert found["payments without a read-back"]["value"] == 0
+        assert found["requests that failed"]["value"] <= 1 or wire["void"], (
+            "of 1500; of more than one in a thousand the bench makes a failure"
+        )
+        if not (slow and wire["void"]):
+            break
+    assert not slow or wire["void"], (wire, found["payment to read-back, p95"])
 
 
 def test_a_time_is_refused_where_a_bench_has_none(capsys):
