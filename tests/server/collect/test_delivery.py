@@ -133,7 +133,9 @@ def test_a_full_queue_makes_everybody_wait_and_lets_all_through():
             out = Delivery(sink, ChangingOrders(), executor, queue_max=3, batch_wait_s=0.01)
             running = asyncio.create_task(out.run())
             putting = [asyncio.create_task(out.put(reading(number))) for number in range(20)]
-            await asyncio.sleep(0.2)
+            while (waiting := (out.waiting, sum(task.done() for task in putting))) != (3, 6):
+                await asyncio.sleep(0.005)
+            await asyncio.sleep(0.05)
             waiting = out.waiting, sum(task.done() for task in putting)
             sink.open_gate.set()
             await asyncio.wait_for(asyncio.gather(*putting), 30)
@@ -141,7 +143,7 @@ def test_a_full_queue_makes_everybody_wait_and_lets_all_through():
             await asyncio.wait_for(running, 30)
             return waiting, sorted(one.read_at for one in sink.readings)
 
-    (waiting, let_in), kept = asyncio.run(scenario())
+    (waiting, let_in), kept = asyncio.run(asyncio.wait_for(scenario(), 30))
     assert (waiting, let_in, kept) == (3, 6, list(range(20)))
 
 

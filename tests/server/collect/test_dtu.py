@@ -297,7 +297,9 @@ async def test_an_address_in_use_is_said_by_the_buses():
         listener = DtuListener(DtuSettings(*taken.getsockname()))
         port = listener.port("DTU-1")
         task = asyncio.create_task(listener.run())
-        await asyncio.sleep(0.05)
+        async with asyncio.timeout(20):
+            while not listener.trouble:
+                await asyncio.sleep(0.005)
         with pytest.raises(PortError, match=r"cannot listen on .* correct dtu_listen"):
             await port.open(lambda _: None, lambda _: None)
         assert not port.status.waiting
