@@ -14,7 +14,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import IntEnum
-from itertools import islice
 from zlib import crc32
 
 from server.collect.work import Cadence, Clocks, MeterPlan
@@ -68,6 +67,7 @@ class Schedule:
         self._near: frozenset[str] = frozenset()
         self._slots: dict[str, _Slot] = {}
         self._watched: set[str] = set()
+        self._clocks_asked: set[str] = set()
         self._first: list[Entry] = []  # what billing and supply live on
         self._patient: list[Entry] = []  # what may wait a little
         self._watch_was_last = False
@@ -223,9 +223,15 @@ class Schedule:
             self._set_due(meter_id, Item.CLOCK, now)
 
     def ask_clocks(self, most: int, now: float) -> None:
-        """Read the clocks of so many meters that answer ahead of everything else."""
-        answering = (one for one, slot in self._slots.items() if Item.CLOCK in slot.due and not slot.failures)
-        for meter_id in list(islice(answering, most)):
+        """Read the clocks of so many meters that answer ahead of everything else; each has its turn before a second."""
+        answering = [one for one, slot in self._slots.items() if Item.CLOCK in slot.due and not slot.failures]
+        if all(one in self._clocks_asked for one in answering):
+            self._clocks_asked.clear()
+        turn = sorted(answering, key=self._clocks_asked.__contains__)[:most]
+        if self._clocks_asked.intersection(turn):  # the round ends within this turn
+            self._clocks_asked.clear()
+        self._clocks_asked.update(turn)
+        for meter_id in turn:
             self._slots[meter_id].clock_urgent = True
             self._set_due(meter_id, Item.CLOCK, now - self._cycle_s)
 

@@ -41,6 +41,7 @@ EVIDENCE = {
     "readings": _("Readings"),
     "since": _("since"),
     "reason": _("Reason"),
+    "at": _("at"),
     "amount_fen": _("amount"),
     "provider": _("provider"),
     "order_no": _("order"),

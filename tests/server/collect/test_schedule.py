@@ -172,6 +172,23 @@ def test_a_near_meter_that_is_silent_stays_put_off():
     assert plan.due_at() >= CYCLE_S
 
 
+def test_clocks_in_doubt_are_asked_of_all_meters_in_turn():
+    names = [f"2026000000{number:02}" for number in range(20)]
+    plan = schedule(*names)
+    drain(plan, 0.0)
+    turns = []
+    for turn in range(1, 6):
+        plan.failed(names[3], 10.0 * turn)  # and is never asked
+        plan.ask_clocks(8, 10.0 * turn)
+        asked = [meter for meter, item in drain(plan, 10.0 * turn) if item is Item.CLOCK]
+        assert len(asked) == 8
+        turns.append(set(asked))
+    answering = set(names) - {names[3]}
+    assert turns[0] | turns[1] | turns[2] == answering
+    assert not turns[0] & turns[1]
+    assert turns[2] | turns[3] | turns[4] == answering
+
+
 def test_a_relay_on_its_way_is_watched_ever_less_often_and_not_for_ever():
     plan = schedule(A, B)
     drain(plan, 0.0)
