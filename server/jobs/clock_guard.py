@@ -2,11 +2,14 @@
 
     steady --wall clock jumps--> distrusted: nobody is cut; what was heard of clocks is forgotten, and they are asked
     distrusted --most meters agree with us--> steady
+    distrusted --the wall clock is back where it was, or each clock that was heard before the jump shows what it showed
+          then (this machine slept, and its steady clock with it)--> steady, for few meters too
     any --most meters agree with each other, not with us, and nobody keeps our clock--> wrong: no reading has a time
           (while they are few, others are asked first)
 
 While the answers are awaited, and while it is wrong, readings have no time and are not taken in. Where no meter has a
-clock, nothing is awaited for longer than a cycle, and a clock that jumped is distrusted until the next start.
+clock, nothing is awaited for longer than a cycle, and a clock that jumped and stays away is distrusted until the next
+start.
 """
 
 import logging
@@ -15,7 +18,7 @@ from collections.abc import Callable
 from threading import RLock
 
 from server.clock import EARLIEST_S, kernel_synchronised
-from server.domain.clock_doubt import ClockDoubt, Opinion, Reason, opinion_of
+from server.domain.clock_doubt import ALIKE_S, ClockDoubt, Opinion, Reason, opinion_of
 
 JUMP_MAX_S = 60.0
 AWAITED_S = 900.0  # machine time: a first round of a full bus of 64 meters takes two minutes
@@ -44,9 +47,11 @@ class ClockGuard:
         """
         self._waits_s = int(waits_s)
         self._wall_s, self._steady_s, self._synchronised = wall_s, steady_s, synchronised
-        self._difference_s = wall_s() - steady_s()
+        self._difference_s = self._believed_s = wall_s() - steady_s()
         self._lock = RLock()
         self._offsets: dict[str, int] = {}
+        self._before: dict[str, int] = {}
+        self._came_back = False
         self._opinion: Opinion | None = None
         self._suspected_s: float | None = None
         self._weighed_s = self._asked_s = float("-inf")
@@ -84,7 +89,7 @@ class ClockGuard:
                 return False
             if self._opinion is not None:
                 return self._opinion.ours_is_right
-            return not self.awaits and self._synchronised() is True
+            return not self.awaits and (self._came_back or self._synchronised() is True)
 
     def doubt(self) -> ClockDoubt | None:
         """Why our clock is not believed now; None too while that is only awaited."""
@@ -108,6 +113,8 @@ class ClockGuard:
 
     def _weigh(self) -> None:
         self._weighed_s = self._steady_s()
+        if self._distrusted == "jumped" and self._shows_what_it_showed():
+            self._believe("the clocks of the meters show against ours what they showed before")
         self._opinion = opinion_of(self._offsets.values())
         if self._opinion is None:
             return
@@ -117,8 +124,7 @@ class ClockGuard:
         elif self._suspected_s is None:  # the first that answer may be those that somebody has set wrongly
             self._suspected_s, self._wants_clocks = self._steady_s(), True
         if self._opinion.ours_is_right and self._distrusted is not None:
-            log.warning("the clocks of %d meters agree with ours again; it is believed", self._opinion.alike)
-            self._distrusted = None
+            self._believe(f"the clocks of {self._opinion.alike} meters agree with ours again")
 
     def ask_meters(self) -> None:
         """Let the meters' clocks be asked, and have no time until they have answered."""
@@ -159,8 +165,10 @@ class ClockGuard:
         """Stop trusting the clock, for a reason that is logged once."""
         with self._lock:
             if self._distrusted is None:
-                log.error("%s: nobody is cut until the meters' clocks agree with it, or the next start", why)
-                self._distrusted = reason
+                log.error(
+                    "%s: nobody is cut until it is back, the meters' clocks agree with it, or the next start", why
+                )
+                self._distrusted, self._came_back, self._before = reason, False, dict(self._offsets)
 
     def _compare(self) -> None:
         """Whether the wall clock has gone as far as the steady one since the last jump."""
@@ -170,6 +178,20 @@ class ClockGuard:
         self._difference_s += drift_s
         self.distrust(f"the wall clock jumped by {drift_s:.0f} s")
         self.ask_meters()
+        if self._distrusted == "jumped" and abs(self._difference_s - self._believed_s) <= JUMP_MAX_S:
+            self._believe("the wall clock is back where it was")
+
+    def _shows_what_it_showed(self) -> bool:
+        """Whether each clock that was heard before the jump has been heard since, and is as far from ours as then."""
+        now = {name: self._offsets.get(name) for name in self._before}
+        return bool(now) and all(
+            offset_s is not None and abs(offset_s - self._before[name]) <= ALIKE_S for name, offset_s in now.items()
+        )
+
+    def _believe(self, why: str) -> None:
+        log.warning("%s; it is believed", why)
+        self._distrusted, self._came_back = None, True
+        self._believed_s = self._difference_s
 
     def _is_wrong(self) -> bool:
         return self._is_contradicted() and self._is_sure()

@@ -27,7 +27,10 @@ _SET = _(
     "meters'."
 )
 _DISTRUSTED = (
-    _("Nobody is cut off until the clocks of the meters agree with it, or the server is started again."),
+    _(
+        "Nobody is cut off until it is back where it was, the clocks of the meters agree with it, or the server is "
+        "started again."
+    ),
     _("See that NTP keeps it (timedatectl set-ntp true, or chrony); if it is wrong, set it."),
 )
 _HELD_AND_MENDED = {  # by doubt: what is held meanwhile, and what a person can do

@@ -129,6 +129,68 @@ def test_where_no_meter_has_a_clock_readings_wait_for_a_cycle_and_cuts_for_the_n
     assert watch.guard.doubt() == ClockDoubt("jumped")
 
 
+def probe_few_and_back(back_s=-3600.0):
+    """Of a site with two meters the wall clock is set wrong, and set right after a while."""
+    watch = Watch()
+    watch.hear(0, 90)
+    watch.run(10, 3600)
+    assert not watch.guard.look()
+    watch.hear(-3600, -3510)  # two could be wrong together
+    watch.run(4 * 3600)
+    assert watch.guard.doubt() == ClockDoubt("jumped")
+    watch.run(10, back_s)
+    assert not watch.guard.look()  # the meters are asked first
+    watch.run(AWAITED_S)
+    assert watch.guard.look()
+    assert watch.guard.is_vouched_for  # so that what was stamped ahead is taken back
+    watch.run(10, 7200)
+    assert not watch.guard.look()
+
+
+def test_a_clock_that_came_back_is_believed_though_few_meters_can_tell():
+    probe_few_and_back()
+
+
+@pytest.mark.parametrize("back_s", [-1800.0, -5400.0, 3600.0])
+def test_a_clock_that_went_elsewhere_is_not(back_s):
+    without_guard(probe_few_and_back, back_s)
+
+
+def probe_slept(showed=(-7200, 90), shows=(-7200, 91)):
+    """A machine of two meters sleeps for an hour, and its steady clock with it; one meter has its own time zone."""
+    watch = Watch()
+    watch.hear(*showed)
+    watch.run(10, 3600)
+    assert not watch.guard.look()
+    watch.hear(*shows)
+    watch.run(AWAITED_S)
+    assert watch.guard.look()
+
+
+def test_few_meters_that_show_what_they_showed_before_are_believed():
+    probe_slept()
+
+
+@pytest.mark.parametrize("shows", [(-7200 - 3600, 90 - 3600), (-7200, 90 - 3600), (-7200,), ()])
+def test_few_meters_that_show_something_else_or_are_not_heard_are_not(shows):
+    without_guard(probe_slept, (-7200, 90), shows)
+
+
+def test_meters_that_nobody_heard_before_prove_nothing():
+    without_guard(probe_slept, (), (-7200, 91))
+
+
+def test_coming_back_clears_no_other_doubt():
+    watch = Watch()
+    watch.hear(0)
+    watch.guard.distrust("the clock is before the newest answer", "behind")
+    watch.run(10, 3600)
+    watch.run(10, -3600)
+    watch.hear(0)
+    watch.run(AWAITED_S)
+    assert watch.guard.doubt() == ClockDoubt("behind")
+
+
 @pytest.mark.parametrize(
     ("synchronised", "since_ms", "asks", "reason"),
     [
