@@ -19,6 +19,7 @@ SENTENCES = (
     # who asks, and from where
     _("no such order, or this link is not complete"),
     _("this login has no household; staff find households on the room wall"),
+    _("this account is closed; the office has its bills and receipts"),
     _("only residents pay here; the counter is for staff"),
     _("too many people are signing in at once; try again in a few seconds"),
     _("a change must come from a page of this site"),

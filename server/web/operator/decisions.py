@@ -7,7 +7,7 @@ are said with the same words, and their figures are formatted here.
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -18,7 +18,7 @@ from server.store import household as reads
 from server.store import supply as kept
 from server.store.wall import HouseholdRow
 from server.web.details import detail_said
-from server.web.formats import Formats, yuan
+from server.web.formats import Formats, meter_number, yuan
 from server.web.i18n import mark as _
 
 Gettext = Callable[[str], str]
@@ -103,6 +103,7 @@ class Verdict:
     refusal: str
     detail: str
     passed: int
+    meter_id: str = ""
 
     @property
     def columns(self) -> tuple[Check, ...]:
@@ -217,7 +218,7 @@ def verdicts_of(
             Verdict(
                 one.account_id, one.room_id or "", (holders or {}).get(one.account_id, ""), one.facts.balance_fen,
                 -one.facts.overdraft_fen, checks, first.word if first else "", first.detail if first else "",
-                sum(1 for check in checks if check.passed),
+                sum(1 for check in checks if check.passed), one.meter_id,
             )
         )  # fmt: skip
     return found
@@ -233,5 +234,16 @@ def checks_of(
     if row.relay == "permitted":
         return "", ()
     judged = verdicts_of(conn, estate_id, [row.account_id], now, f, gettext, clock_sane=clock_sane)
-    checks = [check for verdict in judged for check in verdict.checks]
-    return gettext("Why it is not cut now"), tuple(sorted(checks, key=lambda check: check.passed))
+    return gettext("Why it is not cut now"), tuple(sorted(told_once(judged), key=lambda check: check.passed))
+
+
+def told_once(judged: Sequence[Verdict]) -> list[Check]:
+    """The checks of all meters of a household: what is so of each is told once, anything else with its meter."""
+    meters: dict[Check, list[str]] = {}
+    for verdict in judged:
+        for check in verdict.checks:
+            meters.setdefault(check, []).append(meter_number(verdict.meter_id))
+    return [
+        check if len(own) == len(judged) else replace(check, detail=" · ".join(filter(None, [check.detail, *own])))
+        for check, own in meters.items()
+    ]

@@ -56,6 +56,8 @@ STAYS_MS = 600_000  # a notice stays on the page for ten minutes after it was se
 def own_household(conn: Connection, who: Principal) -> HouseholdRow:
     """The resident's own household; NotFound for people without one."""
     row = wall.household(conn, who.estate_id, who.account_id) if who.account_id else None
+    if row is None and who.account_id:
+        raise NotFound("this account is closed; the office has its bills and receipts")
     if row is None:
         raise NotFound("this login has no household; staff find households on the room wall")
     return row

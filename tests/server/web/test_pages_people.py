@@ -80,6 +80,7 @@ def test_pages_say_that_older_lines_are_archived(web, language, said):
 )
 def test_the_state_is_told_in_one_thought(web, facts, words):
     account(web, **{"balance_fen": 5000, **facts})
+    relay(web, relay="closed", desired="closed", cause="none", relay_at=WORLD_S)
     client = web.signed_in("resident")
     client.cookies.set("estate645_language", "zh_CN")
     assert words in client.get("/me").text
