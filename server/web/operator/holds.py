@@ -21,8 +21,11 @@ ACTS = {  # check: (what to do where it says no, the page where it is done)
     "not_protected": (_("Nothing to do as long as the protection lasts."), ""),
     "notice_delivered": (_("Ends by itself."), ""),
     "notice_missing": (
-        _("It is sent three times. If it stays so: tell the household, and note it on its page as given by hand."),
-        "",
+        _(
+            "It waits for the end of quiet hours, and for the gateway. If it stays so: tell the household, and note it "
+            "as given by hand."
+        ),
+        "/notices",
     ),
     "final_notice": (_("Ends by itself."), ""),
     "reading_fresh": (_("The next reading mends it. If it stays: look at the line."), "/buses"),

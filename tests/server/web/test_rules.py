@@ -152,7 +152,8 @@ def test_decisions_say_who_would_be_cut_what_holds_the_others_and_what_to_do(web
     page = operator.get("/supply/decisions").text
     assert "Nobody is cut: Cutting is not armed." in page
     assert page.index("Cut warning not delivered") < page.index("Protected household")
-    assert "note it on its page as given by hand" in page
+    assert "note it as given by hand" in page
+    assert 'href="/notices"' in page
     assert "Nothing to do as long as the protection lasts." in page
     monkeypatch.setattr("server.domain.supply.RULES", ())
     page = operator.get("/supply/decisions").text
