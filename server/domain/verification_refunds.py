@@ -6,10 +6,10 @@ as it went, and only for a payment that goes back whole. A recharge took its amo
 and gave it back when the meter refused it. All are part of invariant 5.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import NamedTuple
 
-from server.domain.ledger import METER_CREDIT, REFUNDS, SUSPENSE, provider_account
+from server.domain.ledger import ASSIGNMENT, METER_CREDIT, REFUNDS, SUSPENSE, provider_account
 from server.domain.recovery import RETURN
 from server.domain.refunds import REFUNDED, RELEASED
 from server.domain.verification import Findings
@@ -30,12 +30,11 @@ class RefundRow(NamedTuple):
 
 
 class SomePayment(NamedTuple):
-    """A payment as far as refunds and assignments look at it."""
+    """A payment that was given to a household out of suspense."""
 
     payment_id: str
     account_id: str | None
     amount_fen: int
-    state: str
 
 
 class RechargeRow(NamedTuple):
@@ -56,7 +55,12 @@ def recharged(row: RechargeRow) -> dict[str, dict[str, int]]:
     return keys
 
 
-def _keys(row: RefundRow) -> dict[str, dict[str, int]]:
+def assigned(row: SomePayment) -> dict[str, dict[str, int]]:
+    """What giving a payment in suspense to a household must have booked, by the key of the batch."""
+    return {f"{ASSIGNMENT}:{row.payment_id}": {SUSPENSE: -row.amount_fen, str(row.account_id): row.amount_fen}}
+
+
+def refunded(row: RefundRow) -> dict[str, dict[str, int]]:
     """What a refund must have booked: amounts by account, by the key of the batch."""
     holder, amount_fen = row.account_id or SUSPENSE, row.amount_fen
     keys = {f"refund:{row.refund_no}": {holder: -amount_fen, REFUNDS: amount_fen}}
@@ -72,34 +76,22 @@ def _turnover(moved: Mapping[str, int] | int) -> int:
 
 
 class RefundBooks:
-    """Takes the batches in booking order; what is left at the end has no batch."""
+    """Takes the batches in booking order, some at a time with the rows that asked for them."""
 
-    def __init__(
-        self,
-        found: Findings,
-        rows: Iterable[RefundRow],
-        payments: Iterable[SomePayment],
-    ) -> None:
+    def __init__(self, found: Findings) -> None:
         self.found = found
         self._wanted: dict[str, dict[str, int]] = {}
         self._shares: dict[str, dict[str, int] | int] = {}  # what went to debts, by payment; archived: the turnover
-        left_fen = {}
-        for payment in payments:
-            left_fen[payment.payment_id] = payment.amount_fen
-            if payment.state == "assigned":
-                key, amount_fen = f"assignment:{payment.payment_id}", payment.amount_fen
-                self._wanted[key] = {SUSPENSE: -amount_fen, str(payment.account_id): amount_fen}
-        for row in rows:
-            self._wanted |= _keys(row)
-            if row.status != RELEASED:
-                left_fen[row.payment_id] = left_fen.get(row.payment_id, 0) - row.amount_fen
-        for payment_id in sorted(name for name, fen in left_fen.items() if fen < 0):
-            found.note(5, f"payment {payment_id}", f"gives back {-left_fen[payment_id]} fen more than it brought")
-        self._gone = {name for name, fen in left_fen.items() if fen <= 0}
+        self._undone: Set[str] = frozenset()
+        self._gone: Set[str] = frozenset()
 
     def expect(self, wanted: Mapping[str, dict[str, int]]) -> None:
-        """What batches that come by next must book, by their keys; of rows too many to be in memory at once."""
+        """What batches that come by next must book, by their keys; rows are too many to be in memory at once."""
         self._wanted |= wanted
+
+    def expect_shares(self, undone: Set[str], gone: Set[str]) -> None:
+        """The payments that took their shares back, of shares that come by next; those gone whole, of such returns."""
+        self._undone, self._gone = undone, gone
 
     def wants(self, beginning: str) -> bool:
         """Whether a batch is to come whose key begins so."""
@@ -118,12 +110,12 @@ class RefundBooks:
     def _share(self, kind: str, key: str, amounts: Mapping[str, int] | int) -> None:
         """What went to debts, and what came back from them: the same lines with the other sign."""
         payment_id = key.partition(":")[2]
-        if kind == SHARE and payment_id not in self._gone:
+        if kind == SHARE and payment_id not in self._undone:
             return
         if kind == SHARE:
             self._shares[payment_id] = amounts if isinstance(amounts, int) else {k: -v for k, v in amounts.items()}
             return
-        moved, should = amounts, self._shares.get(payment_id, {})
+        moved, should = amounts, self._shares.pop(payment_id, {})
         if isinstance(moved, int) or isinstance(should, int):
             moved, should = _turnover(moved), _turnover(should)
         self.found.expect(5, f"batch of {key}", "booking", moved, should)
@@ -142,7 +134,9 @@ class RefundBooks:
         elif kind in KINDS:
             self.found.note(5, f"batch of {key}", f"is a {kind} that no row asks for")
 
-    def close(self, unbooked: Iterable[str]) -> None:
-        """Refunds and assignments without their booking, and the keys of other rows that have none."""
-        for key in (*self._wanted, *unbooked):
+    def close(self, unbooked: Iterable[str], overdrawn: Iterable[tuple[str, int]]) -> None:
+        """Rows without their booking, by the key of its batch, and payments of which more fen went back than came."""
+        for key in unbooked:
             self.found.note(5, f"batch of {key}", "is missing, but its row says that it was booked")
+        for payment_id, more_fen in overdrawn:
+            self.found.note(5, f"payment {payment_id}", f"gives back {more_fen} fen more than it brought")

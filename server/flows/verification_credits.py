@@ -1,14 +1,15 @@
 """What `verify` checks of what batches book beside charges: their shape, and the rows that asked for them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection
 
 from server.domain.batch_words import BatchWords
-from server.domain.ledger import REVENUE, SUSPENSE
+from server.domain.ledger import ASSIGNMENT, REVENUE, SUSPENSE
 from server.domain.line_words import LineWords, Words
+from server.domain.recovery import RETURN
 from server.domain.rerating import KIND
 from server.domain.verification import Findings
 from server.domain.verification_bookings import (
@@ -25,10 +26,11 @@ from server.domain.verification_openings import KEYS, plain_openings
 from server.domain.verification_openings import KIND as OPENING
 from server.domain.verification_orders import agreements_of
 from server.domain.verification_recovery import RecoveryBooks
-from server.domain.verification_refunds import RefundBooks, recharged
+from server.domain.verification_refunds import SHARE, RefundBooks, assigned, recharged, refunded
 from server.domain.verification_rules import RuleBooks
 from server.flows.verification_rerates import RerateBooks
 from server.store import verification as books
+from server.store import verification_refunds as asked_for
 from server.store.accounts import told
 from server.store.debt_plans import batches_wanted
 from server.store.recovery import kept_rules
@@ -37,6 +39,22 @@ from server.store.verification_windows import Window
 
 CHARGE = "charge"
 BATCH_MAX = 2**62  # beyond any batch
+
+
+def _keys(batches: BatchWords, *kinds: str) -> list[str]:
+    places = np.flatnonzero(batches.of_kind(*kinds))
+    return [key for key in batches.keys(places) if key is not None] if len(places) else []
+
+
+def _ids(keys: Sequence[str]) -> list[str]:
+    """What keys name, each once."""
+    return sorted({key.partition(":")[2] for key in keys})
+
+
+def _named(keys: Sequence[str], found: Iterable[dict[str, dict[str, int]]]) -> dict[str, dict[str, int]]:
+    """What of all that rows asked for has one of these keys; the other batches of a row come by at another time."""
+    wanted = {key: amounts for one in found for key, amounts in one.items()}
+    return {key: wanted[key] for key in keys if key in wanted}
 
 
 class CreditBooks:
@@ -52,7 +70,7 @@ class CreditBooks:
         self.rerates = RerateBooks(found, connection, estate_id)
         self.payments = PaymentBooks(found)
         self.recoveries = RecoveryBooks(found, kept_rules(connection, estate_id))
-        self.refunds = RefundBooks(found, *books.refunds(connection, estate_id))
+        self.refunds = RefundBooks(found)
         self.lives = LifeBooks(found, rules, agreements_of(agreed_bookings(connection, estate_id)))
         self._last_seq = 0
 
@@ -72,18 +90,29 @@ class CreditBooks:
         self.lives.expect(told(self.connection, self.estate_id, after, last))
 
     def _ask(self, batches: BatchWords) -> None:
-        """Read the rows that asked for recharges and instalments of these batches."""
-        for kinds, rows in ((("recharge", "recharge_return"), self._recharges), (("instalment",), self._instalments)):
-            places = np.flatnonzero(batches.of_kind(*kinds))
-            if len(places):
-                self.refunds.expect(rows([key for key in batches.keys(places) if key is not None]))
+        """Read the rows that asked for refunds, assignments, recharges and instalments of these batches."""
+        asked: tuple[tuple[tuple[str, ...], Callable[[list[str]], dict[str, dict[str, int]]]], ...] = (
+            (("refund", "refund_paid", "refund_return"), self._refunds),
+            ((ASSIGNMENT,), self._assignments),
+            (("recharge", "recharge_return"), self._recharges),
+            (("instalment",), self._instalments),
+        )
+        for kinds, rows in asked:
+            if keys := _keys(batches, *kinds):
+                self.refunds.expect(rows(keys))
+        shares, returns = (_ids(_keys(batches, kind)) for kind in (SHARE, RETURN))
+        of_estate = (self.connection, self.estate_id)
+        self.refunds.expect_shares(asked_for.undone(*of_estate, shares), asked_for.gone(*of_estate, returns))
+
+    def _refunds(self, keys: Sequence[str]) -> dict[str, dict[str, int]]:
+        rows = asked_for.refunds(self.connection, self.estate_id, _ids(keys))
+        return _named(keys, map(refunded, rows))
+
+    def _assignments(self, keys: Sequence[str]) -> dict[str, dict[str, int]]:
+        return _named(keys, map(assigned, asked_for.assigned(self.connection, self.estate_id, _ids(keys))))
 
     def _recharges(self, keys: Sequence[str]) -> dict[str, dict[str, int]]:
-        ids = sorted({key.partition(":")[2] for key in keys})
-        wanted: dict[str, dict[str, int]] = {}
-        for row in books.recharges(self.connection, self.estate_id, ids):
-            wanted |= recharged(row)
-        return {key: wanted[key] for key in keys if key in wanted}
+        return _named(keys, map(recharged, asked_for.recharges(self.connection, self.estate_id, _ids(keys))))
 
     def _instalments(self, keys: Sequence[str]) -> dict[str, dict[str, int]]:
         return batches_wanted(self.connection, self.estate_id, keys)
@@ -174,5 +203,6 @@ class CreditBooks:
             self._expect(*span)
             self._miss()
         self.recoveries.close()
-        self.refunds.close(books.unbooked(self.connection, self.estate_id))
+        of_estate = (self.connection, self.estate_id)
+        self.refunds.close(asked_for.unbooked(*of_estate), asked_for.overdrawn(*of_estate))
         self.rerates.close()

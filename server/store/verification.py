@@ -5,7 +5,6 @@ from itertools import islice
 
 import numpy as np
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Select,
     Table,
@@ -14,7 +13,6 @@ from sqlalchemy import (
     case,
     cast,
     func,
-    literal,
     null,
     or_,
     select,
@@ -27,7 +25,6 @@ from server.domain.registers import Registers
 from server.domain.verification import Carried, Ended, Installed, RatesBeside
 from server.domain.verification_bookings import PaymentRow
 from server.domain.verification_meters import Cursors, Exchanged, Installations
-from server.domain.verification_refunds import RechargeRow, RefundRow, SomePayment
 from server.domain.verification_splits import Seen
 from server.domain.voiding import VOID
 from server.store._links import take_by_pair
@@ -38,7 +35,6 @@ from server.store.schema import (
     account,
     account_event,
     batch,
-    debt_instalment,
     exchange,
     line,
     meter,
@@ -46,8 +42,6 @@ from server.store.schema import (
     payment,
     reading,
     reading_act,
-    recharge,
-    refund,
     seal,
 )
 
@@ -320,45 +314,6 @@ def payments(connection: Connection, estate_id: str, after: int, last: int) -> l
         own.estate_id == estate_id, own.batch_seq > after, own.batch_seq <= last
     )
     return [PaymentRow(*row) for row in connection.execute(query.order_by(own.batch_seq, own.payment_id))]
-
-
-def refunds(connection: Connection, estate_id: str) -> tuple[list[RefundRow], list[SomePayment]]:
-    """All refunds, and the payments that were refunded or assigned."""
-    query = select(*(refund.c[name] for name in RefundRow._fields)).where(refund.c.estate_id == estate_id)
-    rows = [RefundRow(*row) for row in connection.execute(query.order_by(refund.c.refund_no))]
-    refunded = select(refund.c.payment_id).where(refund.c.estate_id == estate_id)
-    of = select(*(payment.c[name] for name in SomePayment._fields)).where(
-        payment.c.estate_id == estate_id, (payment.c.state == "assigned") | payment.c.payment_id.in_(refunded)
-    )
-    return rows, [SomePayment(*row) for row in connection.execute(of.order_by(payment.c.payment_id))]
-
-
-def recharges(connection: Connection, estate_id: str, recharge_ids: Sequence[str]) -> list[RechargeRow]:
-    """These recharges of meters, as far as there are any."""
-    own, found = recharge.c, []
-    query = select(*(own[name] for name in RechargeRow._fields)).where(own.estate_id == estate_id)
-    for start in range(0, len(recharge_ids), KEYS_AT_ONCE):
-        some = query.where(own.recharge_id.in_(recharge_ids[start : start + KEYS_AT_ONCE]))
-        found += [RechargeRow(*row) for row in connection.execute(some)]
-    return found
-
-
-def unbooked(connection: Connection, estate_id: str) -> list[str]:
-    """Keys of batches that recharges and instalments ask for and that there are not."""
-    own, part = recharge.c, debt_instalment.c
-    taken = literal("recharge:").concat(own.recharge_id)
-    back = literal("recharge_return:").concat(own.recharge_id)
-    due = literal("instalment:").concat(cast(part.plan_no, Text)).concat(":").concat(part.due_day)
-    queries = (
-        select(taken).where(own.estate_id == estate_id, ~_booked(own.estate_id, taken)),
-        select(back).where(own.estate_id == estate_id, own.status == "refused", ~_booked(own.estate_id, back)),
-        select(due).where(part.estate_id == estate_id, part.taken_fen > 0, ~_booked(part.estate_id, due)),
-    )
-    return [key for query in queries for key in connection.execute(query.limit(STRAYS_MAX)).scalars()]
-
-
-def _booked(estate_id: "ColumnElement[str]", key: "ColumnElement[str]") -> "ColumnElement[bool]":
-    return select(batch.c.batch_seq).where(batch.c.estate_id == estate_id, batch.c.idem_key == key).exists()
 
 
 def repeated_keys(connection: Connection, estate_id: str) -> list[str]:

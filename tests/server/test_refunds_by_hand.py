@@ -3,11 +3,13 @@
 import pytest
 
 from server.domain.ledger import REFUNDS, SUSPENSE
+from server.domain.verification_refunds import RefundBooks
 from server.errors import Conflict, NotFound, Refused
 from server.flows import refunds, suspense
+from server.flows.verification import verify
 from server.pay.provider import RefundState
 from server.store import schema
-from tests.server.estates import account_id, meter_id
+from tests.server.estates import ESTATE, account_id, meter_id
 from tests.server.local_writer import rolled_back
 from tests.server.office import PAID_FEN, Office
 
@@ -123,3 +125,31 @@ def test_a_message_about_a_refund_of_money_without_an_order_is_believed_by_its_n
     office.do(refunds.mark_asked, refund_no)
     assert office.hear(refund_no, order_no="of the merchant") == "refunded"
     assert office.books() == (0, 0, 0, 0)
+
+
+def test_verify_reads_refunds_and_assignments_as_the_journal_goes_by(office, monkeypatch):
+    """Memory does not grow with the years: no more rows are waited for than a window has batches."""
+    for number in range(4):
+        refund_no = office.order(office.paid(name=f"t{number}"), key=f"key-000{number}")
+        office.hear(refund_no, **({"state": RefundState.FAILED} if number % 2 else {}), event_id=f"r{number}")
+        payment_id = office.lost(100 + number, f"s{number}")
+        office.do(suspense.assign, payment_id, account_id(2), reason="bank slip", actor="zhou")
+        sale = office.pay(1, 3000, f"sale-000{number}")
+        office.do(refunds.reverse_sale, sale.order_no, reason="wrong room", actor="cashier")
+        office.wait(1)
+    waits, expect = [], RefundBooks.expect
+
+    def counted(books, wanted):
+        expect(books, wanted)
+        waits.append(len(books._wanted))
+
+    monkeypatch.setattr(RefundBooks, "expect", counted)
+    monkeypatch.setattr("server.store.verification_windows.HEADERS_AT_ONCE", 3)
+    office.agrees()
+    assert len(waits) > 8
+    assert max(waits) <= 3
+    for table, change in (
+        (schema.refund, {"amount_fen": 1}), (schema.payment, {"account_id": account_id(1)}),
+    ):  # fmt: skip
+        office.set(table, **change)
+        assert office.look(lambda connection: verify(connection, ESTATE)).mismatches != ()
