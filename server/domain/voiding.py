@@ -69,6 +69,14 @@ def lines_to_void(
     raise CannotVoid("the charges before it reach back too far; correct the bill by hand instead")
 
 
+def stops(taken: Sequence[Line], stood_at: int) -> set[int]:
+    """Where the cursor stood while these charges were made, from the oldest on; at last at `stood_at`.
+
+    Where one begins after the end of the one before it, a step had no energy, or its last part had none, and no line.
+    """
+    return {at for line in taken for at in (line.event_from, line.event_to) if at is not None} | {stood_at}
+
+
 def back_to_idle(
     at: Registers, now: TierState, newest: Line | None, calendar: TariffCalendar, ratio: int, *, is_first: bool
 ) -> BackTo:

@@ -29,6 +29,7 @@ from server.domain.voiding import (
     lines_to_void,
     mirror,
     standing,
+    stops,
 )
 from server.errors import Conflict, NotFound, Refused
 from server.flows.billing import Charges, book_charges, calendars_of, plan_due
@@ -59,12 +60,16 @@ ELSEWHERE = "the meter was charged by somebody else at the same time; nothing wa
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What taking a reading back does: the charges that go, newest first, and where the cursor goes back to."""
+    """What taking a reading back does: the charges that go, newest first, and where the cursor goes back to.
+
+    It stood at `stood_at`.
+    """
 
     row: RowMapping
     meter: MeterRow
     taken: tuple[Line, ...]
     back: BackTo | None
+    stood_at: int = 0
 
     @property
     def moved_fen(self) -> int:
@@ -114,7 +119,8 @@ def plan_of(
     others = kept.counted_from(connection, estate_id, meter_id, meter.installed_at)
     true_at = (others.keys() | {meter.installed_at}) - {read_at}
     try:
-        stands = _stands_at(connection, estate_id, meter_id, read_at)
+        stood_at = _stood_at(connection, estate_id, meter_id)
+        stands = stood_at == read_at
         taken = lines_to_void(charges, read_at, true_at, stands=stands)
         _not_rerated(connection, estate_id, taken)
         back = _back_to(connection, estate_id, meter, taken, others) if taken else None
@@ -123,7 +129,7 @@ def plan_of(
             back = _back_idle(connection, estate_id, meter, before, charges[0] if charges else None)
     except CannotVoid as error:
         raise Refused(str(error)) from error
-    return Plan(row, meter, tuple(taken), back)
+    return Plan(row, meter, tuple(taken), back, stood_at)
 
 
 def _was_charged(connection: Connection, estate_id: str, meter_id: str, read_at: int) -> bool:
@@ -140,10 +146,10 @@ def _not_rerated(connection: Connection, estate_id: str, taken: Sequence[Line]) 
             raise CannotVoid("it was charged again by corrections since; correct the bill by hand instead")
 
 
-def _stands_at(connection: Connection, estate_id: str, meter_id: str, read_at: int) -> bool:
-    """Whether the cursor stands at this reading."""
+def _stood_at(connection: Connection, estate_id: str, meter_id: str) -> int:
+    """Where the cursor of a meter stands; 0 where it has none."""
     cursor = cursor_of(connection, estate_id, meter_id)
-    return cursor is not None and cursor["read_at"] == read_at
+    return 0 if cursor is None else int(cursor["read_at"])
 
 
 def _back_idle(
@@ -261,10 +267,10 @@ def _set_cursor_back(connection: Connection, estate_id: str, meter_id: str, back
 
 
 def _charge_again(unit: Unit, estate_id: str, plan: Plan, back: BackTo, now: "Now") -> None:
-    """From where the cursor stands to each true reading at which it had been charged before."""
+    """From where the cursor stands to each true reading at which it had stood before, with a charge or without one."""
     connection, meter = unit.connection, plan.meter
     others = kept.counted_from(connection, estate_id, meter.meter_id, back.at)
-    points = sorted({line.event_to or 0 for line in plan.taken} & others.keys() - {back.at})
+    points = sorted(stops(plan.taken, plan.stood_at) & others.keys() - {back.at})
     if not points:
         return  # the next reading is charged from here
     account = get_account(connection, estate_id, meter.account_id or "")

@@ -123,7 +123,7 @@ def _facts(facts: tuple[tuple[str, str], ...], width: float) -> Table:
     if len(cells) % 2:
         cells.append(["", ""])
     rows = [[*cells[at], *cells[at + 1]] for at in range(0, len(cells), 2)]
-    return Table(rows, colWidths=[width * share for share in (0.16, 0.34, 0.16, 0.34)], style=TableStyle(TIGHT))
+    return Table(rows, colWidths=[width * share for share in (0.15, 0.37, 0.15, 0.33)], style=TableStyle(TIGHT))
 
 
 def _table(block: Block, width: float) -> Table:

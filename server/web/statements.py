@@ -265,7 +265,7 @@ def receipt(conn: Connection, desk: Desk, payment_id: str) -> Paper:
     rows += _went_back(conn, desk, payment_id, parts)
     meters = [one.meter_id for one in meters_of_account(conn, estate_id, home)]
     times = [(_("Time"), paid["event_at"])]
-    times += [(_("Credited, after it had been in suspense"), at)] if batch_seq != paid["batch_seq"] else []
+    times += [(_("Out of suspense"), at)] if batch_seq != paid["batch_seq"] else []
     facts = (
         *_who(desk, meters),
         (_("Number"), payment_id),

@@ -43,7 +43,7 @@ def live(writer: Writer, number: int) -> list[object]:
     def look(unit):
         def of(table, *names):
             query = table.select().where(table.c.meter_id == meter_id(number))
-            return [tuple(row[name] for name in names) for row in unit.connection.execute(query).mappings()]
+            return sorted(tuple(row[name] for name in names) for row in unit.connection.execute(query).mappings())
 
         account = schema.account
         row = unit.connection.execute(account.select().where(account.c.account_id == account_id(number))).mappings()
