@@ -30,16 +30,35 @@ class Word(str):
     __slots__ = ()
 
 
+class Paired(str):
+    """A field that has its Chinese with it, as words of the pages have."""
+
+    __slots__ = ("in_chinese",)
+    in_chinese: str
+
+    def __new__(cls, english: str, in_chinese: str) -> "Paired":
+        """Both at once."""
+        made = super().__new__(cls, english)
+        made.in_chinese = in_chinese
+        return made
+
+
+def _field_in_chinese(one: object) -> object:
+    if isinstance(one, Paired):
+        return one.in_chinese
+    return chinese(one) if isinstance(one, Word) else one
+
+
 def told(message: str, lang: str, **fields: object) -> str:
-    """A message of the catalogue with its fields, in the language asked for; a `Word` among them is translated too."""
-    in_chinese = {name: chinese(one) if isinstance(one, Word) else one for name, one in fields.items()}
+    """A message of the catalogue with its fields, in the language asked for; `Word` and `Paired` among them too."""
+    in_chinese = {name: _field_in_chinese(one) for name, one in fields.items()}
     return said(message % fields, chinese(message) % in_chinese, lang)
 
 
 def wrong(message: str, **fields: object) -> ConfigError:
     """What is wrong with a file of the operator, in English, with the Chinese as a note of the error."""
     error = ConfigError(message % fields)
-    in_chinese = {name: chinese(one) if isinstance(one, Word) else one for name, one in fields.items()}
+    in_chinese = {name: _field_in_chinese(one) for name, one in fields.items()}
     error.add_note(chinese(message) % in_chinese)
     return error
 

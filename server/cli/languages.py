@@ -5,9 +5,9 @@ What flows and reads raise is English; of those that a command shows, the senten
 
 import re
 
-from server.languages import LANGUAGES, Word, chinese, mark, said, told, wrong
+from server.languages import LANGUAGES, Paired, Word, chinese, mark, said, told, wrong
 
-__all__ = ["LANGUAGES", "Word", "chinese", "error_in_chinese", "mark", "said", "told", "wrong"]
+__all__ = ["LANGUAGES", "Paired", "Word", "chinese", "error_in_chinese", "mark", "said", "told", "wrong"]
 
 _ERRORS = (
     mark("%(name)s names no bill; write ACCOUNT:57, ACCOUNT:2026-10-13 or ACCOUNT:2026-10"),

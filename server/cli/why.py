@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup
 from sqlalchemy import Connection
 
-from server.cli.languages import LANGUAGES, Word, said
+from server.cli.languages import LANGUAGES, Paired, Word, said
 from server.cli.languages import mark as _
 from server.cli.languages import told as say
 from server.cli.verify import existing
@@ -36,7 +36,7 @@ from server.web.details import detail_said
 from server.web.formats import Formats, kwh, yuan
 from server.web.i18n import translations
 from server.web.operator.decisions import check_in_words
-from server.web.words import GIVEN_WAYS
+from server.web.words import APPROVALS, CAUSES, CHANNELS, GIVEN_WAYS, SOURCES
 
 HISTORY_MAX = 1000
 _TONGUES = {"en": "en", "zh": "zh_CN"}
@@ -143,7 +143,8 @@ def _lines(told: Told, lang: str) -> Iterator[str]:
             "meter %(meter)s, account %(account)s, room %(room)s: %(action)s, command %(gen)d, decided %(at)s by "
             "%(actor)s, because %(reason)s"
         ),
-        lang, meter=told.meter_id, account=told.account_id, room=told.room_id, gen=wish.gen, reason=wish.reason,
+        lang, meter=told.meter_id, account=told.account_id, room=told.room_id, gen=wish.gen,
+        reason=_paged(CAUSES, wish.reason),
         action=Word(_ACTIONS.get(wish.action, wish.action)), at=_at(told, wish.decided_at), actor=wish.actor,
     )  # fmt: skip
     if told.replay is not None:
@@ -188,24 +189,30 @@ def _sources(told: Told, again: Replay, lang: str) -> Iterator[str]:
         )  # fmt: skip
     for one in evidence["readings"]:
         yield "  " + say(_("reading: %(at)s %(total)s (%(source)s)"), lang, at=_at(told, one["read_at"]),
-                         total=kwh(one["total_wh"]), source=one["source"])  # fmt: skip
+                         total=kwh(one["total_wh"]), source=_paged(SOURCES, one["source"]))  # fmt: skip
     for one in evidence["notices"]:
         when = "-" if one["delivered_at"] is None else _at(told, one["delivered_at"])
-        yield "  " + say(_("notice: %(channel)s, delivered %(when)s"), lang, channel=one["channel"], when=when)
+        yield "  " + say(_("notice: %(channel)s, delivered %(when)s"), lang, channel=_paged(CHANNELS, one["channel"]),
+                         when=when)  # fmt: skip
         if "given" in one:
             yield "    " + _given(one["given"], lang)
     for one in evidence["approvals"]:
         who = f"{one['requested_by']} + {one['approved_by']}"
-        yield "  " + say(_("approval: %(kind)s by %(who)s"), lang, kind=one["kind"], who=who)
+        yield "  " + say(_("approval: %(kind)s by %(who)s"), lang, kind=_paged(APPROVALS, one["kind"]), who=who)
     yield "  " + say(_("clocks: world %(world)s, machine %(machine_ms)d ms"), lang, world=_at(told, evidence["now_s"]),
                      machine_ms=evidence["now_ms"])  # fmt: skip
 
 
 def _given(given: Mapping[str, str], lang: str) -> str:
     """Who of the staff gave a notice to whom, and how."""
-    word = GIVEN_WAYS[given["way"]]
-    en, zh = (translations(_TONGUES[tongue]).gettext(word) for tongue in ("en", "zh"))
-    return say(_("given by %(given_by)s to %(recipient)s (%(way)s)"), lang, **{**given, "way": said(en, zh, lang)})
+    return say(_("given by %(given_by)s to %(recipient)s (%(way)s)"), lang,
+               **{**given, "way": _paged(GIVEN_WAYS, given["way"])})  # fmt: skip
+
+
+def _paged(words: Mapping[str, str], name: str) -> Paired:
+    """What the pages call this, in both languages."""
+    en, zh = (translations(_TONGUES[tongue]).gettext(words.get(name, name)) for tongue in ("en", "zh"))
+    return Paired(en, zh)
 
 
 def _check(name: str, passed: bool, detail: str, waiting: bool, tongue: str, told: Told) -> str:

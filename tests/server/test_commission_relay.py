@@ -7,8 +7,10 @@ import pytest
 
 from core.dlt645 import identifiers as di
 from core.dlt645.commands import Password, RelayAction
+from core.dlt645.frame import Frame
 from server.cli.commission import relay_checks
 from server.cli.commission.relay_checks import RelayChecks
+from server.collect.dialect import WRONG_PASSWORD
 from server.collect.line import BusLine
 from server.collect.readout import MeterState
 from server.collect.tally import Tally
@@ -21,13 +23,16 @@ A = "202600000001"
 class SpareMeter(FakeMeter):
     """Feeds nobody; may take late commands, or open at a refused one."""
 
-    takes_late = moves_though_refused = deaf_to_trips = False
+    takes_late = moves_though_refused = deaf_to_trips = other_password = False
     power_mw = 0
 
     def value(self, identifier):
         return (self.power_mw,) if identifier == di.POWER_TOTAL else super().value(identifier)
 
     def _switch(self, frame):
+        if self.other_password:
+            self.relay_frames.append(frame)
+            return Frame(self.address, 0xDC, bytes([WRONG_PASSWORD]))
         if self.takes_late:
             frame = replace(frame, data=frame.data[:10] + bytes.fromhex("595923311299"))
         reply = super()._switch(frame) if not self._ignores(frame) else None
@@ -95,6 +100,16 @@ def test_a_meter_that_opens_for_no_trip_proves_nothing_about_late_ones_and_closi
         "late_command": "open", "trip": "failed", "close": "open",
     }  # fmt: skip
     assert "in time" in found["late_command"][1]
+    assert meter.status3 == 0
+
+
+def test_a_wrong_password_is_tried_twice_and_no_more_since_the_meter_counts(monkeypatch):
+    found, meter, port = walk(monkeypatch, other_password=True)
+    assert [frame.data[8] for frame in port.relay_frames] == [RelayAction.TRIP, RelayAction.TRIP]
+    assert {name: outcome for name, (outcome, _) in found.items()} == {
+        "late_command": "open", "trip": "failed", "close": "open",
+    }  # fmt: skip
+    assert "lock at the fifth" in found["trip"][1]
     assert meter.status3 == 0
 
 

@@ -163,6 +163,8 @@ def test_the_command_says_it_in_both_languages_and_in_json(stage, engine, capsys
     assert run(parser, f"{meter_id(1)}:1", "--database", database, "--lang", "zh") == 0
     shown = capsys.readouterr().out
     assert "Two readings" not in shown
+    assert "原因欠费" in shown
+    assert not any(word in shown for word in ("arrears", "(live)", "page", "sandbox"))
     assert run(parser, f"{meter_id(1)}:1", "--database", database, "--json") == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["holds"], document["action"], len(document["replayed"])) == (True, "trip", 19)

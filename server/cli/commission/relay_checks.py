@@ -38,6 +38,7 @@ class RelayChecks:
         self._meter = meter
         self._secret = secret
         self._readout = Readout(line, clocks)
+        self._locked_out = False  # the password was refused and nothing has moved: a close would be refused as well
 
     async def run(self) -> AsyncIterator[Proof]:
         """Ask the three questions, or say why they are left open."""
@@ -53,7 +54,7 @@ class RelayChecks:
             late = await self._late()
             trip = await self._switch("trip", "trip")
         finally:
-            closing = await self._switch("close", "close")
+            closing = self._spared() if self._locked_out else await self._switch("close", "close")
         for proof in _as_far_as_shown(late, trip, closing):
             yield proof
 
@@ -83,6 +84,11 @@ class RelayChecks:
         await self._line.quiet()
         await self._line.ask(self._meter.dialect.switch(action, deadline, self._secret))
 
+    def _spared(self) -> Proof:
+        return Proof(
+            "close", self._meter.meter_id, "open", _("not sent: the relay is closed, and the meter counts tries")
+        )
+
     async def _late(self) -> Proof:
         """Send a trip whose deadline is an hour past; it must be refused, and nothing may move."""
         name = self._meter.meter_id
@@ -111,8 +117,10 @@ class RelayChecks:
             await self._send(action, LIFETIME_S)
         except CoreError as error:
             refusal = f"{error}"
+            err = error.err if isinstance(error, MeterRefused) else 0
+            wrong_password = self._meter.dialect.refuses_password(err)
         else:
-            refusal = ""
+            refusal, wrong_password = "", False
         word = ""
         while monotonic() - began < MOVE_MAX_S:
             try:
@@ -125,9 +133,18 @@ class RelayChecks:
                 text = _("after %(taken_ms)d ms: %(word)s")
                 return Proof(question, name, "passed", text, {"taken_ms": taken_ms, "word": word})
             if refusal:
+                self._locked_out = (
+                    question == "trip" and wrong_password and status is not None
+                    and not status.status3 & (RELAY_OPEN | COMMAND_OPEN)
+                )  # fmt: skip
                 break
             await asyncio.sleep(LOOK_EVERY_S)
         text = _("the relay did not move; %(word)s; %(reason)s")
+        if self._locked_out:
+            text = _(
+                "the password was refused; with the late command these were two tries, and many meters lock at the "
+                "fifth until midnight: put the right one into --password-file; %(word)s; %(reason)s"
+            )
         return Proof(question, name, "failed", text, {"word": word, "reason": refusal or "-"})
 
 
