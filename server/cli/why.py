@@ -163,6 +163,11 @@ def _replayed(told: Told, again: Replay, lang: str) -> Iterator[str]:
         words = [_check(check.name, check.passed, check.detail, check.waiting, tongue, told) for tongue in ("en", "zh")]
         mark = say(YES if check.passed else NO, lang)
         yield f"  {mark:8}  {said(words[0], words[1], lang)}"
+    if order := told.evidence.get("order"):
+        yield say(
+            _("order of two people: %(reason)s (asked by %(asked)s, agreed by %(agreed)s)"), lang,
+            asked=order["asked_by"], agreed=order["agreed_by"], reason=order["reason"],
+        )  # fmt: skip
     yield from _sources(told, again, lang)
     for name in again.missing:
         yield say(_("MISSING in the evidence: %(name)s"), lang, name=name)

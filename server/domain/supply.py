@@ -3,6 +3,12 @@
 `decide_trip` sees facts of one consistent read and returns every check with its reason, so that the page, the
 evidence of a cut and the tests speak of the same thing. It decides; it never commands. Modes: observe sees nothing
 to do, dry_run says who would be cut, armed cuts.
+
+A household may also be isolated by two people, for safety or for tampering. Of the checks of a cut for arrears, those
+of money fall away then: debt, account, way of paying, warnings, readings; so do the protected times for safety, since
+a danger does not wait for the morning, but not for tampering, which does. All others hold: who depends on the power
+is protected from this too, a meter that keeps the power on keeps it, and the mode, the red button, the breaker, the
+clocks and the limits stop this cut like any other. What they refuse is switched off on site, by somebody who is there.
 """
 
 from collections.abc import Callable
@@ -20,6 +26,9 @@ HOUR_S, DAY_S = 3600, 86400
 FINAL_VALID_S = 6 * 3600  # after its lead a final notice holds so long; then another one comes before a cut
 TRIP_WISH_S = 1800  # a wish to cut that was not carried out within this world time is void
 COMMAND_TTL_MAX_S = 600
+LATE_S = 2 * COMMAND_TTL_MAX_S  # after it no frame is on its way any more: its deadline, and a clock as far off
+ARREARS, SAFETY, TAMPER = "arrears", "safety", "tamper"
+HAZARDS = (SAFETY, TAMPER)  # causes for which two people isolate a household, and which no payment ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +91,9 @@ class TripFacts:
     released: bool = False  # its wave of a bulk cut has come, which two people approved: limits are the waves'
     final_notice_s: int = 0  # so long before a cut a final notice must have been delivered; 0: none is asked for
     final_at: int | None = None  # when the newest final notice of the present debt was delivered
+    cause: str = ARREARS  # what the household is to be without power for: it says which checks there are
+    asked_by: str = ""  # of a hazard: who asked for it, and who agreed
+    agreed_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +132,7 @@ RECHECKED = frozenset(
     {
         "overdrawn", "account_normal", "prepaid", "not_protected", "notice_delivered", "final_notice", "reading_fresh",
         "readings_agree", "no_keep_power", "clock_sane", "allowed_time", "armed", "not_stopped", "breaker_closed",
+        "two_people",
     }
 )  # fmt: skip
 
@@ -162,7 +175,8 @@ def may_still_be_sent(decision: Decision) -> bool:
 
 def decide_trip(facts: TripFacts, now_s: int, now_ms: int) -> Decision:
     """Judge one household at world time `now_s` and machine time `now_ms`."""
-    return Decision(tuple(rule(facts, now_s, now_ms) for rule in RULES))
+    rules = HAZARD_RULES.get(facts.cause, RULES)
+    return Decision(tuple(rule(facts, now_s, now_ms) for rule in rules))
 
 
 def is_overdrawn(balance_fen: int, residue_nf: int, overdraft_fen: int) -> bool:
@@ -261,6 +275,20 @@ def _status(facts: TripFacts, now_s: int, _now_ms: int) -> Check:
     return Check("relay_known_closed", passed, f"status {facts.status3:04X}, {age_s} s old", waiting=True)
 
 
+def _relay_known(facts: TripFacts, now_s: int, _now_ms: int) -> Check:
+    """Whatever it shows: who is dark for arrears, or may press the button, can be isolated too."""
+    if facts.status3 is None or facts.status3_at is None:
+        return Check("relay_known", False, "status word 3 was never read", waiting=True)
+    age_s = now_s - facts.status3_at
+    passed = 0 <= age_s <= facts.reading_fresh_s
+    return Check("relay_known", passed, f"status {facts.status3:04X}, {age_s} s old", waiting=True)
+
+
+def _two_people(facts: TripFacts, _now_s: int, _now_ms: int) -> Check:
+    agreed = bool(facts.asked_by and facts.agreed_by) and facts.asked_by != facts.agreed_by
+    return Check("two_people", agreed, f"{facts.asked_by} + {facts.agreed_by}")
+
+
 def _keep_power(facts: TripFacts, _now_s: int, _now_ms: int) -> Check:
     if facts.status3 is None:
         return Check("no_keep_power", False, "keep-power was never read", waiting=True)
@@ -343,3 +371,18 @@ RULES: tuple[Callable[[TripFacts, int, int], Check], ...] = (
     _day_limit,
     _system_limit,
 )
+_DANGER = (
+    _two_people,
+    _unprotected,
+    _relay_known,
+    _keep_power,
+    _clock,
+    _armed,
+    _not_stopped,
+    _breaker,
+    _bus_limit,
+    _hour_limit,
+    _day_limit,
+    _system_limit,
+)
+HAZARD_RULES = {SAFETY: _DANGER, TAMPER: (*_DANGER, _allowed_time)}

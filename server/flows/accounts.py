@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import RowMapping
 
 from server.domain.accounts import INITIAL, LEFT, PAYMENTS, POSTPAID, PREPAID, TO, act_problem
+from server.domain.supply import HAZARDS
 from server.errors import Conflict, NotFound, Refused
 from server.flows import supply
 from server.flows.money_rules import keep_account
@@ -75,7 +76,7 @@ def pause(unit: Unit, estate_id: str, account_id: str, *, actor: str, reason: st
     site = get_estate(unit.connection, estate_id)
     own = {one.meter_id for one in kept.meters_of(unit.connection, estate_id, account_id)}
     for order in unfinished_orders(unit.connection, estate_id):
-        if order["meter_id"] in own and order["action"] == "trip":
+        if order["meter_id"] in own and order["action"] == "trip" and order["reason"] not in HAZARDS:
             supply.want_closed(unit, estate_id, site, order["meter_id"], order["bus_id"], "paused", actor, now)
     tell(unit, estate_id, row, "paused", actor=actor, reason=reason, now=now)
 

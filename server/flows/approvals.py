@@ -1,4 +1,5 @@
-"""Acts that need two people: mode, starting again, the breaker, bulk acts, tariffs, some refunds and corrections.
+"""Acts that need two people: mode, starting again, the breaker, isolating a household, bulk acts, tariffs, some
+refunds and corrections.
 
 The request fixes a payload and its hash; the second person approves exactly that hash, within 30 minutes, and is
 never the one who asked. Steps down need nobody else. What two people approved also releases the households that a
@@ -23,6 +24,7 @@ from server.flows import (
     bulk_cut,
     bulk_edits,
     final_registers,
+    isolation,
     moves,
     refunds,
     rerating,
@@ -34,7 +36,7 @@ from server.flows.breaker import count_candidates
 from server.flows.estate_switches import refuse_twice, switch
 from server.flows.final_registers import CORRECTED, UNSAID, Corrected
 from server.flows.moves import MovedOut, Register, Settlement
-from server.flows.second_person import CLIENT, MONEY, ask
+from server.flows.second_person import CLIENT, STEP_UP, ask
 from server.flows.supply import take_back_trips
 from server.store import approvals as kept
 from server.store import audit
@@ -298,18 +300,20 @@ def approve(
     now: "Now",
     kinds: Sequence[str] = (),
     fresh: bool = True,
+    clock_sane: bool = False,
 ) -> str:
     """The second person agrees to exactly this payload; it is carried out at once. Returns its kind.
 
     `kinds` are those that this person may agree to; without any, all. A key of the API is no person and agrees to none.
-    StaleLogin for what moves money, unless the password is `fresh`.
+    StaleLogin for what moves money or one household's relay, unless the password is `fresh`. Only the opening of a
+    relay asks for `clock_sane`; doubt keeps the power on.
     """
     if actor.startswith(CLIENT):
         raise Refused("the second person signs in: a key of the API cannot agree to anything")
     row = kept.get(unit.connection, estate_id, approval_id)
     if row is None or (kinds and row["kind"] not in kinds):
         raise NotFound("there is no such request in this estate")
-    if row["kind"] in MONEY and not fresh:
+    if row["kind"] in STEP_UP and not fresh:
         raise StaleLogin
     if row["status"] != "waiting":
         raise Conflict("this request has been decided already")
@@ -327,7 +331,10 @@ def approve(
         approved_by=actor,
         approved_ms=now.machine_ms,
     )
-    _carry_out(unit, estate_id, row, actor, now)
+    if row["kind"] in isolation.KINDS:
+        isolation.agreed(unit, estate_id, row, actor, now, clock_sane=clock_sane)
+    else:
+        _carry_out(unit, estate_id, row, actor, now)
     audit.record(unit.connection, estate_id, actor, f"{row['kind']}.approved", approval_id, now)
     return str(row["kind"])
 

@@ -17,6 +17,7 @@ from server.store import anomalies as figures
 from server.store import cases as kept
 from server.store import conditions
 from server.store.estates import get_estate
+from server.store.meters import get_meter
 from server.store.unit import Unit
 
 if TYPE_CHECKING:
@@ -104,6 +105,20 @@ def settle(unit: Unit, estate_id: str, key: tuple[str, str], resolution: str, no
     case_id = kept.live_case(unit.connection, estate_id, *key)
     if case_id is not None:
         close(unit, estate_id, case_id, resolution=resolution, actor=SYSTEM, now=now)
+
+
+def about(connection: Connection, estate_id: str, case_id: str, meter_id: str) -> RowMapping:
+    """The case, if it is one about this meter or its room; NotFound otherwise."""
+    row = kept.get(connection, estate_id, case_id)
+    room_id = get_meter(connection, estate_id, meter_id).room_id
+    if row is None or (row["subject"] != meter_id and (room_id is None or row["room_id"] != room_id)):
+        raise NotFound(f"there is no case {case_id!r} in this estate")
+    return row
+
+
+def note(unit: Unit, estate_id: str, case_id: str, verb: str, actor: str, said: str, now: "Now") -> None:
+    """Write into a case what was done because of it; a closed one too, since its story goes on."""
+    _note(unit, estate_id, case_id, verb, actor, said, now)
 
 
 def _get_live(unit: Unit, estate_id: str, case_id: str) -> RowMapping:

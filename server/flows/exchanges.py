@@ -22,8 +22,10 @@ from server.store import audit
 from server.store import installations as rows
 from server.store.direct import Row
 from server.store.household import cursor as cursor_of
+from server.store.isolation import is_isolated
 from server.store.meters import MeterRow, find_meter, get_meter
 from server.store.readings import LiveState, live_states
+from server.store.supply import get_supply
 from server.store.unit import Unit
 
 if TYPE_CHECKING:
@@ -82,6 +84,9 @@ def replace_meter(
     """
     connection = unit.connection
     old = _household_meter(connection, estate_id, meter_id, reason)
+    relay = get_supply(connection, estate_id, meter_id)
+    if relay is not None and is_isolated(relay):  # nothing is wanted of a new meter: the order would end unseen
+        raise Refused(f"this meter was opened for {relay['cause']}: two people give its power back")
     known = find_meter(connection, estate_id, new.meter_id)
     if known is not None and known.meter_id != old.meter_id and (known.account_id is not None or known.bus_id):
         raise Conflict(f"meter {new.meter_id} is installed already, at {known.room_id or 'another account'}")

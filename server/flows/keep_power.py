@@ -21,6 +21,7 @@ from server.flows.supply import want_closed
 from server.store import keep_power as kept
 from server.store import outages
 from server.store.estates import get_account, get_estate
+from server.store.isolation import is_isolated
 from server.store.keep_power import KeepState
 from server.store.meters import get_meter
 from server.store.schemes import rule_book
@@ -36,6 +37,7 @@ def settle(unit: Unit, estate_id: str, now: "Now", *, may_end: bool, account_ids
     """Want keep-power of these households' meters, or of all, as their rules say; returns the number of new wishes.
 
     Whoever is protected and dark for arrears gets the power back, whatever the meter and the rules say of keep-power.
+    Who is isolated is told after the release: there are meters that close their relay when they are to keep the power.
     With `may_end` (the clock is sane) it is also taken back where its reason has gone. In mode observe no meter is
     told anything.
     """
@@ -53,7 +55,7 @@ def settle(unit: Unit, estate_id: str, now: "Now", *, may_end: bool, account_ids
             want_closed(unit, estate_id, site, row["meter_id"], row["bus_id"], "kept", "system", now)
         if site["mode"] == "observe":
             continue
-        if reason and row["keep_state"] != ON:
+        if reason and row["keep_state"] != ON and not is_isolated(row):
             want(unit, estate_id, row["meter_id"], row["bus_id"], row["keep_gen"] or 0, ON, reason, now)
             wishes += 1
         elif not reason and row["keep_state"] == ON and may_end and _may_end(book, row, now):

@@ -1,5 +1,6 @@
 """What the collector does with a relay: the orders it gets, the steps it reports, the status it reads back."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -9,10 +10,11 @@ from sqlalchemy import Connection, RowMapping
 from core.dlt645.identifiers import COMMAND_OPEN, RELAY_OPEN
 from server.domain.keep_power import action_of
 from server.domain.readings import StatusRead
-from server.domain.supply import COMMAND_TTL_MAX_S, decide_trip, may_still_be_sent
+from server.domain.supply import HAZARDS, LATE_S, TripFacts, decide_trip, may_still_be_sent
 from server.flows import keep_power, notices
+from server.flows.isolation import RELEASED, as_hazard
 from server.flows.supply import BY_HAND, CLOSE_NEVER_EXPIRES_S, want_closed
-from server.store import attempts
+from server.store import attempts, isolation
 from server.store import keep_power as keeps
 from server.store import supply as kept
 from server.store.estates import get_account, get_estate
@@ -25,8 +27,8 @@ from server.store.unit import Unit
 if TYPE_CHECKING:
     from server.clock import Now
 
-LATE_S = 2 * COMMAND_TTL_MAX_S  # after it no frame is on its way any more: its deadline, and a clock as far off
 DISORDER_MAX_MS = 600_000  # what is older by more was not overtaken: the machine's clock was set back
+UNSENT = ("superseded", "expired")  # steps of which in a row only the first is kept
 SETTLED = ("none", "confirmed")  # commands that wait for no read-back
 COMMAND_OF_STEP = {"sent": "sent", "accepted": "accepted", "refused": "failed"}
 
@@ -120,7 +122,10 @@ def clear_trip(
     account_id = get_meter(unit.connection, estate_id, meter_id).account_id
     accounts = [] if account_id is None else [account_id]
     for one in kept.trip_candidates(unit.connection, estate_id, accounts, now.world_s, clock_sane=clock_sane):
-        if one.meter_id == meter_id and may_still_be_sent(decide_trip(one.facts, now.world_s, now.machine_ms)):
+        if one.meter_id != meter_id:
+            continue
+        facts = _as_wished(unit.connection, estate_id, meter_id, gen, one.facts)
+        if may_still_be_sent(decide_trip(facts, now.world_s, now.machine_ms)):
             break
     else:
         return False
@@ -128,6 +133,15 @@ def clear_trip(
     if sending:
         attempts.add_attempt(unit.connection, estate_id, meter_id, gen, "cleared", now.world_s, now.machine_ms, "")
     return True
+
+
+def _as_wished(connection: Connection, estate_id: str, meter_id: str, gen: int, facts: TripFacts) -> TripFacts:
+    """A hazard that two people have said is judged as one again, by the two names that its evidence has."""
+    wish = kept.get_wish(connection, estate_id, meter_id, gen)
+    if wish is None or wish["reason"] not in HAZARDS:
+        return facts
+    order = json.loads(wish["evidence"]).get("order", {})
+    return as_hazard(facts, wish["reason"], order.get("asked_by", ""), order.get("agreed_by", ""))
 
 
 def is_trip(connection: Connection, estate_id: str, meter_id: str, gen: int) -> bool:
@@ -140,11 +154,12 @@ def closes_for_others(connection: Connection, estate_id: str, meter_id: str, gen
     """Whether a frame that gives the power back would close what others have opened.
 
     Asked where the relay was just read open. The newest cut never had leave to go out, and no frame of an older one can
-    have come since that was decided, when the relay was seen closed. What somebody gives back by hand is theirs to say.
+    have come since that was decided, when the relay was seen closed. What somebody gives back by hand, or two people
+    release, is theirs to say.
     """
     wish = kept.get_wish(connection, estate_id, meter_id, gen)
     cut = attempts.cut_before(connection, estate_id, meter_id, gen)
-    if wish is None or cut is None or wish["action"] == "trip" or wish["reason"] == BY_HAND:
+    if wish is None or cut is None or wish["action"] == "trip" or wish["reason"] in (BY_HAND, RELEASED):
         return False
     cut_gen, decided_at = cut
     if kept.trip_sent_at(connection, estate_id, meter_id, cut_gen) is not None:
@@ -165,15 +180,20 @@ def record_attempt(unit: Unit, estate_id: str, meter_id: str, gen: int, step: st
     """Keep one step. It may say how the command fares, never what the relay does.
 
     A wish that nothing may be sent for is tried again and again: of the same outcome in a row only the first is kept.
+    A hazard's wish that is too old stays while its relay may be open: the read-back decides, and nothing closes it.
     """
-    if step == "superseded" and attempts.newest_step(unit.connection, estate_id, meter_id, gen) == step:
+    again = step in UNSENT and attempts.newest_step(unit.connection, estate_id, meter_id, gen) == step
+    if not again:
+        attempts.add_attempt(unit.connection, estate_id, meter_id, gen, step, now.world_s, now.machine_ms, detail)
+    elif step == "superseded":
         return
-    attempts.add_attempt(unit.connection, estate_id, meter_id, gen, step, now.world_s, now.machine_ms, detail)
     row = kept.get_supply(unit.connection, estate_id, meter_id)
     if row is None or row["gen"] != gen or row["command"] == "confirmed":
         return
     unit.announce("meter", meter_id)
     if step == "expired" and row["desired"] == "open":
+        if isolation.is_isolated(row) and isolation.may_be_open(unit.connection, estate_id, row, now.world_s):
+            return
         _give_back(unit, estate_id, meter_id, "trip_expired", now)
     elif step in COMMAND_OF_STEP:
         kept.update_supply(unit.connection, estate_id, meter_id, command=COMMAND_OF_STEP[step])
@@ -238,10 +258,13 @@ def _believe(unit: Unit, estate_id: str, item: StatusRead, known: RowMapping, no
     waiting = known["command"] not in SETTLED
     wish = kept.get_wish(unit.connection, estate_id, item.meter_id, known["gen"]) if waiting else None
     after = wish is not None and not _is_before(item.ms, wish["created_ms"])
-    fulfilled = wish is not None and after and _is_fulfilled(wish["action"], item.status3)
+    fulfilled = wish is not None and after and _is_fulfilled(wish, item.status3)
     if _opens(known["relay"], relay):
         changes["opened_at"] = item.at
-    elsewhere = fulfilled and known["desired"] == "open" and not _is_ours(unit, estate_id, item, known)
+    elsewhere = (
+        fulfilled and known["desired"] == "open" and not isolation.is_isolated(known)
+        and not _is_ours(unit, estate_id, item, known)
+    )  # fmt: skip
     if elsewhere:
         fulfilled = False
     if fulfilled:
@@ -266,8 +289,10 @@ def _react(unit: Unit, estate_id: str, item: StatusRead, known: RowMapping, now:
     """The relay has moved without a wish: a frame of ours came late, or somebody closed it on site.
 
     A late cut is taken back; a relay that others opened is left alone. A household that has power again is judged
-    and warned anew before it can be cut.
+    and warned anew before it can be cut. Who is isolated stays so in our books: nothing is sent, two people release it.
     """
+    if isolation.is_isolated(known):
+        return
     if known["desired"] == "closed" and item.status3 & RELAY_OPEN and item.status3 & COMMAND_OPEN:
         if _may_be_late(unit, estate_id, item, known):
             _give_back(unit, estate_id, item.meter_id, "late_trip", now)
@@ -312,8 +337,14 @@ def _give_back(unit: Unit, estate_id: str, meter_id: str, reason: str, now: "Now
     want_closed(unit, estate_id, site, meter_id, bus_id, reason, "system", now)
 
 
-def _is_fulfilled(action: str, status3: int) -> bool:
-    """A trip is done when the relay is open; allow-close when the command bit is clear; direct close when both are."""
+def _is_fulfilled(wish: RowMapping, status3: int) -> bool:
+    """A trip is done when the relay is open; allow-close when the command bit is clear; direct close when both are.
+
+    A hazard's only when no button closes it either.
+    """
+    action = wish["action"]
+    if action == "trip" and wish["reason"] in HAZARDS:
+        return relay_of(status3) == "open"
     if action == "trip":
         return bool(status3 & RELAY_OPEN)
     if action == "allow":
@@ -329,7 +360,7 @@ def _tell(
     if meter.account_id is None:
         return
     if fulfilled and known["desired"] == "open":
-        _notice(unit, estate_id, meter, "cut", now)
+        _notice(unit, estate_id, meter, "cut", now, known["cause"])
     if fulfilled and known["desired"] == "closed" and known["relay"] in ("open", "permitted", "unknown"):
         mark_power_permitted(unit.connection, estate_id, meter.account_id, item.ms)
     if relay == "closed" and known["relay"] in ("open", "permitted"):
@@ -338,7 +369,7 @@ def _tell(
         _notice(unit, estate_id, meter, "restored", now)
 
 
-def _notice(unit: Unit, estate_id: str, meter: MeterRow, kind: str, now: "Now") -> None:
+def _notice(unit: Unit, estate_id: str, meter: MeterRow, kind: str, now: "Now", cause: str = "") -> None:
     account_id = meter.account_id or ""
     row = get_account(unit.connection, estate_id, account_id)
     arguments: dict[str, int | str] = {
@@ -347,4 +378,7 @@ def _notice(unit: Unit, estate_id: str, meter: MeterRow, kind: str, now: "Now") 
         "at": now.world_s,
         "pay_fen": notices.suggested_fen(row["balance_fen"], row["close_allowed_fen"]),
     }
+    if cause in HAZARDS:
+        del arguments["pay_fen"]  # no payment helps
+        arguments["cause"] = cause
     notices.enqueue(unit, estate_id, account_id, kind, arguments, now)

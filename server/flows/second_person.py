@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 VALID_MS = 30 * 60 * 1000
 CLIENT = "client:"  # how keys of the API are named as actors
-MONEY = (  # asked for, like the agreeing to it, with a password that was given lately
+STEP_UP = (  # asked for, like the agreeing to it, with a password that was given lately: money, one household's relay
     "refund", "refund_decision", ASSIGNMENT, "booking", "tariff", "rerate", "move_out", "void_reading",
-    "final_corrected",
+    "final_corrected", "isolate", "reconnect",
 )  # fmt: skip
 
 
@@ -27,12 +27,12 @@ def ask(
 ) -> str:
     """Fix the payload of an act that waits for its second person, with its hash; the id of the request.
 
-    Refused for a key of the API, whose holder could agree to it as a person. What moves money: StaleLogin unless the
-    password of who asks is `fresh`.
+    Refused for a key of the API, whose holder could agree to it as a person. For an act of `STEP_UP`: StaleLogin unless
+    the password of who asks is `fresh`.
     """
     if actor.startswith(CLIENT):
         raise Refused("two people agree to this: somebody who signs in asks for it, not a key of the API")
-    if kind in MONEY and not fresh:
+    if kind in STEP_UP and not fresh:
         raise StaleLogin
     approval_id = uuid4().hex
     text = json.dumps(payload, sort_keys=True, ensure_ascii=False)

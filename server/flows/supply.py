@@ -19,6 +19,8 @@ from server.domain.calendar import allowed_until
 from server.domain.evidence import evidence_of
 from server.domain.supply import (
     FINAL_VALID_S,
+    HAZARDS,
+    SAFETY,
     TRIP_WISH_S,
     WOULD_TRIP,
     Decision,
@@ -32,7 +34,7 @@ from server.domain.supply import (
 )
 from server.errors import Conflict, NotFound, Refused
 from server.flows import breaker, bulk_cut, cases, notices
-from server.store import audit, outages
+from server.store import audit, isolation, outages
 from server.store import supply as kept
 from server.store.approvals import withdraw_waiting
 from server.store.books import books_of
@@ -183,7 +185,9 @@ def want(
         raise NotFound(f"meter {meter_id!r} has no relay in this estate")
     gen = int(row["gen"]) + 1
     expires_at = now.world_s + CLOSE_NEVER_EXPIRES_S
-    if action == "trip":
+    if action == "trip" and reason == SAFETY:
+        expires_at = now.world_s + TRIP_WISH_S  # a danger waits for no protected time, nor does its wish end at one
+    elif action == "trip":
         account_id = get_meter(unit.connection, estate_id, meter_id).account_id or ""
         times = rule_book(unit.connection, estate_id, now.world_s).times(
             get_account(unit.connection, estate_id, account_id)
@@ -265,15 +269,15 @@ def want_closed(
 
 
 def close_by_hand(unit: Unit, estate_id: str, meter_id: str, *, actor: str, reason: str, now: "Now") -> int:
-    """An operator gives the power back; refused for what was opened for safety or tamper. Returns the generation."""
+    """An operator gives the power back; refused for who is isolated. Returns the generation."""
     if not reason.strip():
         raise Refused("say why the power is given back")
     meter = get_meter(unit.connection, estate_id, meter_id)
     row = kept.get_supply(unit.connection, estate_id, meter_id)
     if row is None:
         raise NotFound(f"meter {meter_id!r} has no relay in this estate")
-    if row["cause"] in ("safety", "tamper"):
-        raise Refused(f"this meter was opened for {row['cause']}: it is closed on site, not from here")
+    if isolation.is_isolated(row):
+        raise Refused(f"this meter was opened for {row['cause']}: two people give its power back")
     if row["desired"] == "closed" and row["relay"] != "open":
         raise Conflict("the relay is closed, or permitted to close, already")
     site = get_estate(unit.connection, estate_id)
@@ -315,12 +319,23 @@ def restore_all(unit: Unit, estate_id: str, *, actor: str, reason: str, now: "No
 
 
 def take_back_trips(unit: Unit, estate_id: str, reason: str, actor: str, now: "Now") -> int:
-    """Wish every household closed whose cut has not been read back; returns how many."""
+    """Wish every household closed whose cut has not been read back; returns how many.
+
+    Not one whose relay may be open for a hazard by now: its frame had leave to go out, or it was dark before. No frame
+    of it is sent any more while the switches say no, and what they cannot undo only two people do.
+    """
     site = get_estate(unit.connection, estate_id)
     taken_back = 0
     for bus_id in kept.bus_ids(unit.connection, estate_id):
         for order in kept.unfinished_orders(unit.connection, estate_id, bus_id):
-            if order["action"] == "trip":
+            if order["action"] == "trip" and not _may_be_isolated(unit, estate_id, order):
                 want_closed(unit, estate_id, site, order["meter_id"], bus_id, reason, actor, now)
                 taken_back += 1
     return taken_back
+
+
+def _may_be_isolated(unit: Unit, estate_id: str, order: RowMapping) -> bool:
+    if order["reason"] not in HAZARDS:
+        return False
+    known = kept.get_supply(unit.connection, estate_id, order["meter_id"])
+    return known is not None and isolation.may_be_open(unit.connection, estate_id, known)

@@ -6,13 +6,14 @@ kept for the rest, so that evidence can be shown to be neither invented nor chan
 
 import json
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select
 
 from core.reading import ADVANCING
 from server.domain.rulebook import replayed
-from server.domain.supply import TripFacts
+from server.domain.supply import ARREARS, TripFacts
 from server.store.account_lines import numbered
 from server.store.archive import newest_end
 from server.store.estates import get_account
@@ -57,6 +58,7 @@ def against_books(
         *_wrong_readings(connection, estate_id, meter_id, evidence["readings"], facts),
         *_wrong_notices(connection, estate_id, account_id, evidence["notices"], facts),
         *_wrong_approvals(connection, estate_id, evidence["approvals"]),
+        *_wrong_order(connection, estate_id, meter_id, evidence.get("order"), facts),
         *(_wrong_rules(connection, estate_id, account_id, evidence["rules"], facts) if "rules" in evidence else ()),
     ]
 
@@ -165,7 +167,9 @@ def _wrong_readings(
         if found != [(one["total_wh"], one["raw_hex"])]:
             wrong.append(f"the reading of {one['read_at']} is not as it was noted")
     used = [(one["read_at"], one["total_wh"]) for one in noted]
-    if used[:1] != [(facts.reading_at, facts.total_wh)] or facts.previous_wh not in (one[1] for one in used[1:]):
+    newest = [] if facts.reading_at is None else [(facts.reading_at, facts.total_wh)]
+    before = {facts.previous_wh} - {None}  # a hazard needs no reading, let alone two
+    if used[:1] != newest or not before <= {one[1] for one in used[1:]}:
         wrong.append("the readings that were noted are not those of the decision")
     return wrong
 
@@ -187,7 +191,7 @@ def _wrong_notices(
     if facts.warned_at is not None and facts.warned_at not in (one["delivered_at"] for one in noted):
         wrong.append("no notice was noted as delivered when the decision says so")
     finals = [one["delivered_at"] for one in noted if one.get("kind") == "final_notice"]
-    if facts.final_notice_s and facts.final_at not in finals:
+    if facts.final_notice_s and facts.cause == ARREARS and facts.final_at not in finals:
         wrong.append("no final notice was noted as delivered when the decision says so")
     return wrong
 
@@ -202,6 +206,30 @@ def _wrong_approvals(connection: Connection, estate_id: str, noted: Sequence[Map
         if row != dict(one):
             wrong.append(f"approval {one['approval_id']} is not as it was noted")
     return wrong
+
+
+def _wrong_order(
+    connection: Connection, estate_id: str, meter_id: str, noted: Mapping[str, Any] | None, facts: TripFacts
+) -> list[str]:
+    """A hazard rests on one request, to which another person has agreed as it stands."""
+    if facts.cause == ARREARS:
+        return []
+    if noted is None:
+        return ["the order of two people is not noted"]
+    query = select(approval).where(approval.c.estate_id == estate_id, approval.c.approval_id == noted["approval_id"])
+    row = _first(connection.execute(query).mappings().all())
+    where = f"the order of two people, approval {noted['approval_id']},"
+    if row is None or (row["kind"], row["status"]) != ("isolate", "approved"):
+        return [f"{where} is not there"]
+    payload = json.loads(row["payload"])
+    said = {name: payload[name] for name in ("meter", "cause", "reason", "case_id")}
+    people = (row["requested_by"], row["approved_by"])
+    hashes = {sha256(row["payload"].encode()).hexdigest(), row["payload_sha256"], noted["payload_sha256"]}
+    wrong = len(hashes) > 1
+    wrong = wrong or said != {name: noted[name] for name in said}
+    wrong = wrong or people != (facts.asked_by, facts.agreed_by) or people != (noted["asked_by"], noted["agreed_by"])
+    wrong = wrong or (payload["meter"], payload["cause"]) != (meter_id, facts.cause)
+    return [f"{where} is not as it was noted"] if wrong else []
 
 
 def _wrong_rules(

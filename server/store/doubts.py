@@ -15,7 +15,8 @@ from server.store.notices import newest_deliveries
 from server.store.readings import HELD_VERDICTS
 from server.store.schema import account, archive, batch, line, meter, meter_live, reading, relay_desired
 
-GIVEN_BACK = ("by_hand", "closed_on_site", "restore_all", "kept")  # wishes after which a household is warned anew
+# wishes after which a household is warned anew
+GIVEN_BACK = ("by_hand", "closed_on_site", "restore_all", "kept", "released")
 LAST_LINES = 16  # a charge has few lines even over several tariff boundaries
 
 

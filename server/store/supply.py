@@ -156,7 +156,7 @@ def _candidate(
     book: RuleBook,
     row: Mapping[str, Any],
     by_bus: dict[str, int],
-    limits: dict[str, int],
+    limits: Mapping[str, Any],
     doubts: Doubts,
     returning: dict[str, int],
     *,

@@ -65,6 +65,7 @@ def told(
         "cut_at_call": _(
             "Cut for arrears at %(at)s. Comes back after payment. Someone old or ill at home: call %(phone)s."
         ),
+        **_of_hazards(gettext),
         "restored": _("The power is back on, or the meter permits closing."),
         "restored_on": _("The power is back on."),
         "topup": _("Payment received. The balance is %(money)s."),
@@ -78,7 +79,9 @@ def told(
         ),
         "topup_debts": _("Payment received, of which %(debts)s went to debts. The balance is %(money)s."),
     }
-    if kind == "cut" and fields["at"]:
+    if kind == "cut" and arguments.get("cause"):
+        kind = f"cut_{arguments['cause']}" + ("_call" if phone else "")
+    elif kind == "cut" and fields["at"]:
         kind = "cut_at_call" if phone else "cut_at"
     if kind in ("alarm1", "alarm2") and balance_fen < 0:
         kind = "alarm_overdrawn"
@@ -87,3 +90,16 @@ def told(
     if kind == "topup" and arguments.get("recovered_fen"):
         kind = "topup_debts"
     return texts.get(kind, kind) % fields
+
+
+def _of_hazards(gettext: Gettext) -> dict[str, str]:
+    """What is told to who is without power for safety or tampering; with `_call`, whom to call."""
+    _ = gettext
+    return {
+        "cut_safety": _("Switched off for your safety at %(at)s: a danger was found. Please call the office."),
+        "cut_safety_call": _("Switched off for your safety at %(at)s: a danger was found. Call the office: %(phone)s."),
+        "cut_tamper": _("Switched off at %(at)s: the meter or its wires were tampered with. Please call the office."),
+        "cut_tamper_call": _(
+            "Switched off at %(at)s: the meter or its wires were tampered with. Call the office: %(phone)s."
+        ),
+    }

@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 
 from markupsafe import Markup
 
+from server.web.check_words import ALL_CHECKS
 from server.web.details import detail_said
 from server.web.formats import Formats, kwh, yuan
 from server.web.i18n import mark as _
-from server.web.words import LEDGERS, ROLES
+from server.web.words import CAUSES, LEDGERS, ROLES
 
 SENTENCES = (
     # who asks, and from where
@@ -115,7 +116,14 @@ SENTENCES = (
     _("the breaker is closed already"),
     _("the breaker has changed since this was asked; ask again"),
     _("the mode has changed since this was asked; ask again"),
-    _("this meter was opened for %(cause)s: it is closed on site, not from here"),
+    _("this meter was opened for %(cause)s: two people give its power back"),
+    _("this meter cannot be opened from here now: %(check)s"),
+    _("this meter feeds no household, or keeps its credit itself: it is switched off on site"),
+    _("this meter is not open for safety or tampering"),
+    _("this meter was opened anew since this was asked; ask again"),
+    _("another household has this meter by now; ask again"),
+    _("say what was found: the reason is kept"),
+    _("say why the power may come back: the reason is kept"),
     _("the relay is closed, or permitted to close, already"),
     _("meter '%(meter)s' has no relay in this estate"),
     _("none of these households can be cut now; see the reason of each"),
@@ -352,6 +360,10 @@ def _fields(parts: Mapping[str, str], f: Formats, gettext: Callable[[str], str])
             said[name] = gettext(ROLES.get(value, value))
         elif name == "rest":
             said[name] = refusal_said(value, f, gettext) or detail_said(value, f, gettext)
+        elif name == "check":
+            said[name] = gettext(ALL_CHECKS[value][1] if value in ALL_CHECKS else value)
+        elif name == "cause":
+            said[name] = gettext(CAUSES.get(value, value))
         else:
             said[name] = gettext(LEDGERS.get(value, value)) if value else ""
     return said

@@ -61,6 +61,7 @@ CAUSES = {
     "paused": _("the account was paused"),
     "postpaid": _("pays afterwards now"),
     "moved_in": _("another household moved in"),
+    "released": _("released by two people"),
 }
 NOTICES = {
     "alarm1": _("Balance low"),
@@ -190,7 +191,10 @@ CASES = {
     "message_gateway": _("The message gateway is away"),
 }
 CASE_STATUS = {"open": _("new"), "acknowledged": _("acknowledged"), "closed": _("finished")}
-CASE_VERBS = {"opened": _("Opened"), "seen": _("Seen again"), "acknowledged": _("Acknowledged"), "closed": _("Closed")}
+CASE_VERBS = {
+    "opened": _("Opened"), "seen": _("Seen again"), "acknowledged": _("Acknowledged"), "closed": _("Closed"),
+    "isolated": _("Power cut because of it"), "released": _("Power given back"),
+}  # fmt: skip
 SEVERITIES = {"high": _("high"), "medium": _("medium"), "low": _("low")}
 ROLES = {
     "admin": _("Administrator"),
@@ -237,6 +241,8 @@ APPROVALS = {
     "start_again": _("Start again"),
     "breaker_reset": _("Close the breaker"),
     "bulk_cut": _("Bulk cut"),
+    "isolate": _("Open for safety or tampering"),
+    "reconnect": _("Give the power back"),
     "refund": _("Refund"),
     "refund_decision": _("Decision on a refund"),
     "assignment": _("Money in suspense for a household"),

@@ -2,26 +2,21 @@
 
 Readings, charges, notices, payments, commands, read-backs, switches and time in any order. After every step: a cut
 was decided only when the model agrees with each condition of it; generations have no gap; a relay is what the last
-status word said and nothing else; a payment that lifts the balance wanted the power back in its own unit.
+status word said and nothing else; a payment that lifts the balance wanted the power back in its own unit, but not of
+those whom two people have isolated (`isolation_model`).
 """
 
-from collections import Counter
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-)
+from hypothesis.stateful import initialize, invariant, precondition, rule
 from sqlalchemy import Engine
 
 from server.flows import relays, supply
 from server.store import schema
 from tests.server.estates import ESTATE, account_id, meter_id
+from tests.server.isolation_model import TALLY, IsolationActs
 from tests.server.local_writer import rolled_back
 from tests.server.supply_stage import CLOSED, FEN_PER_KWH, GRACE_S, OPEN, PERMITTED, Stage
 
@@ -35,10 +30,9 @@ OBSTACLES = (
     "clock", "jump", "protected", "paused", "night", "mode", "stop", "breaker",
 )  # fmt: skip
 Number = st.sampled_from(NUMBERS)
-TALLY: Counter[str] = Counter()
 
 
-class SupplyMachine(RuleBasedStateMachine):
+class SupplyMachine(IsolationActs):
     """Three households on one bus."""
 
     def __init__(self, engine: Engine) -> None:
@@ -154,6 +148,7 @@ class SupplyMachine(RuleBasedStateMachine):
         """The whole way to a cut, with at most one thing wrong; then perhaps a frame and a payment."""
         self.everything_is_switched_on()
         self.the_next_working_morning_comes()
+        self.two_people_release(number)
         if self.stage.supply(number)["desired"] == "open":
             self.household_pays(number, 1 - self.stage.balance(number))
         if missing == "credit":
@@ -216,7 +211,7 @@ class SupplyMachine(RuleBasedStateMachine):
         self._note_balances()
         after = self.stage.supply(number)
         lifted = self.stage.balance(number) > 0
-        if before["desired"] == "open" and lifted:
+        if before["desired"] == "open" and lifted and number not in self.isolated:
             TALLY["restores"] += 1
             assert (after["desired"], after["gen"]) == ("closed", before["gen"] + 1)
         else:
@@ -227,6 +222,11 @@ class SupplyMachine(RuleBasedStateMachine):
         self.stage.wait(1)
         if self.stage.supply(number)["gen"]:
             self.stage.attempt(number, step)
+            self._note_left(number, step)
+
+    def _note_left(self, number, step):
+        if number in self.isolated and step == "sent":
+            self.left[number] = self.stage.now.world_s
 
     @rule(number=Number)
     def collector_sends(self, number):
@@ -242,8 +242,12 @@ class SupplyMachine(RuleBasedStateMachine):
         )
         if cleared:
             TALLY["sent"] += 1
-            self._agree_on_household(number)
+            if number in self.isolated:
+                self._agree_on_hazard(number, self.isolated[number][0])
+            else:
+                self._agree_on_household(number)
             self._agree_on_switches(self.stage.site())
+            self._note_left(number, "sent")
             self.stage.attempt(number, "sent")
             self.stage.attempt(number, "accepted")
 

@@ -324,8 +324,8 @@ def test_power_by_hand_needs_a_reason_and_an_open_relay(stage):
     assert close(1) == 2
     assert stage.wishes(1)[-1]["reason"] == "by_hand"
     assert [row["detail"] for row in stage.rows(schema.audit)] == ["the family has a sick child"]
-    stage.set(schema.supply, schema.supply.c.meter_id == meter_id(1), cause="tamper")
-    with pytest.raises(Refused, match="on site"):
+    stage.set(schema.supply, schema.supply.c.meter_id == meter_id(1), cause="tamper", desired="open")
+    with pytest.raises(Refused, match="two people"):
         close(1)
 
 

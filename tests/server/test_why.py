@@ -8,12 +8,13 @@ import pytest
 
 from server.cli import why
 from server.domain.evidence import Replay, evidence_of, replay
-from server.domain.supply import TripFacts, decide_trip
+from server.domain.supply import TAMPER, TripFacts, decide_trip
 from server.errors import NotFound
 from server.flows import notices
 from server.store import schema
 from server.store.engine import reader
 from tests.server.estates import ESTATE, account_id, meter_id
+from tests.server.isolation_acts import FOUND, by_day, isolate, seen
 from tests.server.supply_stage import Stage
 
 
@@ -196,6 +197,73 @@ def test_a_warning_that_was_given_by_hand_is_shown_with_who_how_and_to_whom(writ
 def test_a_command_that_does_not_exist_is_said(stage, engine, wish):
     with pytest.raises(NotFound):
         run(why_parser(), wish, "--database", engine.url.render_as_string(hide_password=False))
+
+
+@pytest.fixture
+def isolated(writer):
+    """Isolated without a reading, let alone a warning."""
+    one = by_day(writer)
+    seen(one, 2)
+    isolate(one, 2, TAMPER)
+    return one
+
+
+def of_isolation(stage):
+    return stage.look(lambda connection: why.told_of(connection, ESTATE, meter_id(2), 1))
+
+
+def test_an_isolation_replays_to_the_same_decision_and_names_its_two_people(isolated, engine, capsys):
+    one = of_isolation(isolated)
+    assert one.replay.decision.allowed
+    assert [check.name for check in one.replay.stored] == [check.name for check in one.replay.decision.checks]
+    assert len(one.replay.stored) == 13
+    assert one.holds
+    assert one.disagreements == ()
+    isolated.wait(3600)
+    for number in (1, 2, 3):
+        isolated.read(number, 500)
+    isolated.pay(2, 5000)
+    assert of_isolation(isolated).holds
+    assert run(why_parser(), meter_id(2), "--database", engine.url.render_as_string(hide_password=False)) == 0
+    said = capsys.readouterr().out
+    assert f"{FOUND} (asked by anna, agreed by bert)" in said
+    assert "Two people agree: anna + bert" in said
+
+
+FORGED = {
+    "agreed by who asked": ("order", {"agreed_by": "anna"}),
+    "another reason": ("order", {"reason": "noise"}),
+    "another meter": ("order", {"meter": meter_id(1)}),
+    "another cause": ("order", {"cause": "safety"}),
+    "another request": ("order", {"approval_id": "0" * 32}),
+    "another hash": ("order", {"payload_sha256": "f" * 64}),
+    "another second person": ("facts", {"agreed_by": "zoe"}),
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_an_isolation_whose_order_was_forged_disagrees_with_the_books(isolated, name):
+    part, change_of = FORGED[name]
+    evidence = json.loads(json.dumps(of_isolation(isolated).evidence))
+    evidence[part] |= change_of
+    facts = replay(evidence).facts
+    wrong = isolated.look(
+        lambda connection: why.against_books(connection, ESTATE, account_id(2), meter_id(2), evidence, facts)
+    )
+    assert [one for one in wrong if "order of two people" in one], wrong
+
+
+def test_an_isolation_without_its_order_or_judged_as_a_debt_does_not_hold(isolated):
+    evidence = of_isolation(isolated).evidence
+    facts = replay(evidence).facts
+    without = {name: value for name, value in evidence.items() if name != "order"}
+    wrong = isolated.look(
+        lambda connection: why.against_books(connection, ESTATE, account_id(2), meter_id(2), without, facts)
+    )
+    assert wrong == ["the order of two people is not noted"]
+    again = replay(evidence | {"facts": evidence["facts"] | {"cause": "arrears"}})
+    assert not again.same
+    assert not again.decision.allowed
 
 
 def test_old_evidence_ends_with_exit_code_1(stage, engine, writer, capsys):

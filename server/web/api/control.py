@@ -146,6 +146,7 @@ def approve(
             actor=who.login,
             now=now,
             fresh=who.fresh,
+            clock_sane=state.clock_sane(),
         )
     )
 
@@ -172,7 +173,7 @@ def close(
     meter_id: Annotated[str, Path(max_length=12)],
     wish: CloseWish,
 ) -> None:
-    """The next generation of the relay's desired state; refused for what was opened for safety or tamper."""
+    """The next generation of the relay's desired state; refused for who is isolated for safety or tampering."""
     now = state.clock.now()
     state.writer.run(Deed(supply.close_by_hand, who.estate_id, meter_id, actor=who.login, reason=wish.reason, now=now))
 

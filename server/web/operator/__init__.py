@@ -18,6 +18,7 @@ from server.web.operator import (
     exchanges,
     given,
     households,
+    isolation,
     notices,
     payments,
     readings,
@@ -39,9 +40,9 @@ __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
 PARTS = (
-    today, wall, households, given, notices, accounts, bookings, bills, counter, recharges, payments, reconciliation,
-    verdicts, supply, rules, bulk, tariffs, tariff_editor, statistics, settlement, shared, debts, debt_plans, cases,
-    readings, exchanges, buses, commission,
+    today, wall, households, isolation, given, notices, accounts, bookings, bills, counter, recharges, payments,
+    reconciliation, verdicts, supply, rules, bulk, tariffs, tariff_editor, statistics, settlement, shared, debts,
+    debt_plans, cases, readings, exchanges, buses, commission,
 )  # fmt: skip
 for part in PARTS:
     router.routes.extend(part.router.routes)

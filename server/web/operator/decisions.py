@@ -17,32 +17,12 @@ from server.domain.supply import decide_trip
 from server.store import household as reads
 from server.store import supply as kept
 from server.store.wall import HouseholdRow
+from server.web.check_words import ALL_CHECKS
 from server.web.details import detail_said
 from server.web.formats import Formats, meter_number, yuan
 from server.web.i18n import mark as _
 
 Gettext = Callable[[str], str]
-CHECKS = {  # name: (what must hold, said when it does not)
-    "overdrawn": (_("Balance at or below the overdraft limit"), _("Within the overdraft limit")),
-    "account_normal": (_("Account in normal service"), _("Account not in normal service")),
-    "prepaid": (_("Household pays in advance"), _("Household pays afterwards")),
-    "not_protected": (_("Not a protected household"), _("Protected household")),
-    "notice_delivered": (_("Cut warning delivered, grace over"), _("Cut warning delivered, grace still runs")),
-    "final_notice": (_("Final notice delivered in time"), _("Final notice delivered, its time still runs")),
-    "reading_fresh": (_("Reading is fresh"), _("Reading is too old")),
-    "readings_agree": (_("Two readings agree"), _("Two readings do not agree yet")),
-    "relay_known_closed": (_("Relay read back as closed"), _("Relay not read back as closed")),
-    "no_keep_power": (_("Meter is not set to keep power"), _("Meter is set to keep power")),
-    "clock_sane": (_("Clocks agree"), _("Clocks do not agree")),
-    "allowed_time": (_("Outside protected times"), _("Protected time")),
-    "armed": (_("Cutting is armed"), _("Cutting is not armed")),
-    "not_stopped": (_("Cutting is not stopped"), _("Cutting is stopped")),
-    "breaker_closed": (_("Breaker is closed"), _("Breaker is open")),
-    "bus_limit": (_("Within the limit of the bus"), _("Limit of the bus reached")),
-    "hour_limit": (_("Within the limit of the hour"), _("Limit of the hour reached")),
-    "day_limit": (_("Within the limit of the day"), _("Limit of the day reached")),
-    "system_limit": (_("Within the limit of all estates"), _("Limit of all estates reached")),
-}
 COLUMNS = (  # head of a column of the table, and the checks that it sums up
     (_("debt"), ("overdrawn", "account_normal", "prepaid")),
     (_("twice"), ("readings_agree",)),
@@ -163,6 +143,10 @@ def _held(found: re.Match[str], _f: Formats, gettext: Gettext) -> str:
     return gettext("%(n)s readings are held") % {"n": found[1]}
 
 
+def _people(found: re.Match[str], _f: Formats, _gettext: Gettext) -> str:
+    return found[0]
+
+
 def _silence(_found: re.Match[str], _f: Formats, _gettext: Gettext) -> str:
     return ""
 
@@ -179,12 +163,13 @@ _FIGURES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], Formats, Gettext
     (re.compile(r"two readings -?\d+ ms apart|normal|armed|observe|dry_run|open|closed|\d+ of any an hour"), _silence),
     (re.compile(r"status [0-9A-F]{4} keeps the power on"), _silence),
     (re.compile("|".join(NEVER)), _silence),
+    (re.compile(r"\S+ \+ \S*"), _people),
 )
 
 
 def check_in_words(name: str, passed: bool, detail: str, waiting: bool, f: Formats, gettext: Gettext) -> Check:
     """One check as people read it."""
-    holds, fails = CHECKS.get(name, (name, name))
+    holds, fails = ALL_CHECKS.get(name, (name, name))
     word = gettext(holds if passed else NEVER.get(detail, fails))
     return Check(name, word, passed, waiting and not passed, detail_in_words(detail, f, gettext))
 

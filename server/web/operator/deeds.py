@@ -31,6 +31,7 @@ def approved(
         now=state.clock.now(),
         fresh=who.fresh,
         kinds=tuple(kinds),
+        clock_sane=state.clock_sane(),
     )
     return done(state, deed, to)
 

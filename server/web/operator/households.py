@@ -21,11 +21,13 @@ from server.store.direct import Row
 from server.store.estates import get_estate
 from server.store.gaps import gaps_of
 from server.store.household import LedgerRow, RelayWish
+from server.store.isolation import Isolation, isolations
 from server.store.meters import meter_of_account
 from server.store.reading_archive import archived_until
 from server.store.settlement import months_of
 from server.store.wall import HouseholdRow
 from server.web import i18n, pages
+from server.web.actors import Actors
 from server.web.deps import Reader, State, need
 from server.web.figures import bar_chart, line_chart
 from server.web.operator.decisions import Check, checks_of
@@ -60,6 +62,8 @@ class Drawer:
     wishes: list[RelayWish]
     ledger: list[LedgerRow]
     notices: list[Row]
+    isolation: Isolation | None
+    by: Actors
     said: str = ""
     said_tone: str = ""
 
@@ -86,7 +90,14 @@ def drawer_of(request: Request, conn: Connection, state: WebState, row: Househol
         reads.relay_history(conn, state.estate_id, row.meter_id),
         reads.ledger(conn, state.estate_id, row.account_id, limit=4),
         list(reads.notices(conn, state.estate_id, row.account_id, limit=3)),
+        isolation_of(conn, state.estate_id, row),
+        Actors(conn, state.estate_id, gettext),
     )
+
+
+def isolation_of(conn: Connection, estate_id: str, row: HouseholdRow) -> Isolation | None:
+    """What two people have decided about the household's relay, if it is open for safety or tampering."""
+    return next(iter(isolations(conn, estate_id, row.meter_id)), None)
 
 
 def household_row(conn: Connection, estate_id: str, account_id: str) -> HouseholdRow:
@@ -135,6 +146,7 @@ def household_page(request: Request, state: State, conn: Reader, who: Viewer, ac
         status=status_said(row.status3, pages.language_of(request)),
         local_fee=meter_of_account(conn, who.estate_id, account_id).fee == LOCAL,
         keep=keep_of(conn, who.estate_id, row),
+        isolation=isolation_of(conn, who.estate_id, row),
         gaps=gaps_of(conn, who.estate_id, row.meter_id, f.now_s, estate.reading_cycle_s),
         use_chart=use_chart(standing, f.day_of, gettext("Energy")),
         balance_chart=balance_chart(ledger, row, f, gettext),

@@ -11,7 +11,7 @@ from server.flows import approvals as approval_flows
 from server.flows import bulk_cut as bulk_flows
 from server.flows import supply as supply_flows
 from server.flows.estate_switches import outdated_because
-from server.store import approvals, outages, statistics
+from server.store import approvals, isolation, outages, statistics
 from server.store import bulk_cut as bulk_rows
 from server.store import supply as kept
 from server.store.commands import newest_commands
@@ -100,6 +100,7 @@ def supply_page(
         proof=listed[0] if listed else None,
         approvals=asked,
         waits={one["row"]["kind"] for one in asked if not one["outdated"]},
+        isolations=isolation.isolations(conn, who.estate_id),
         quarantined=len(outages.quarantined_accounts(conn, who.estate_id)),
         bulk_cuts=[
             (row, bulk_rows.counts(conn, who.estate_id, row["bulk_id"]))

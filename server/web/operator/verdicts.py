@@ -14,8 +14,9 @@ from server.store import supply as kept
 from server.store.estates import get_estate
 from server.store.supply import Candidate
 from server.web import i18n, pages
+from server.web.check_words import CHECKS
 from server.web.deps import Reader, State, need
-from server.web.operator.decisions import CHECKS, COLUMNS, Verdict, verdicts_of
+from server.web.operator.decisions import COLUMNS, Verdict, verdicts_of
 from server.web.operator.holds import JUDGED_MAX, SHOWN, holds_of
 from server.web.operator.shell import households_of, staff_page
 from server.web.principal import Principal

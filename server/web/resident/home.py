@@ -36,7 +36,7 @@ from server.web.notice_words import told
 from server.web.payments import begin
 from server.web.principal import Principal
 from server.web.qr import svg_path
-from server.web.resident.story import bill_story, bill_title, cut_since, story_of
+from server.web.resident.story import bill_story, bill_title, cut_since, is_isolated, story_of
 from server.web.shared_words import cost_said, share_said
 from server.web.standing import Standing, is_late, standing_of
 from server.web.state import WebState
@@ -77,11 +77,14 @@ def use_chart(standing: Standing, f: Formats, name: str, limit: int) -> dict[str
 
 
 def still_true(kind: str, row: HouseholdRow) -> bool:
-    """Whether what a notice says still holds; a warning that a payment or the cut itself has settled is gone."""
+    """Whether what a notice says still holds; a warning that a payment or the cut itself has settled is gone.
+
+    Who is isolated is asked for no money, which would not help.
+    """
     owes = row.balance_fen <= row.close_allowed_fen
     return {
-        "alarm1": row.level > 0,
-        "alarm2": row.level > 0,
+        "alarm1": row.level > 0 and not is_isolated(row),
+        "alarm2": row.level > 0 and not is_isolated(row),
         "cut_warning": owes and row.relay not in ("open", "permitted"),
         "final_notice": owes and row.relay not in ("open", "permitted"),
         "cut": row.relay == "open",
@@ -148,7 +151,9 @@ def home(request: Request, state: State, conn: Reader, who: Viewer) -> HTMLRespo
             gettext,
             announced_cut_at(conn, who.estate_id, row.account_id),
             cut_since(reads.relay_history(conn, who.estate_id, row.meter_id)),
+            estate.phone,
         ),
+        isolated=is_isolated(row),
         late=is_late(row.reading_at, f.now_s, estate.reading_cycle_s),
         standing=standing,
         messages=messages(conn, estate, row, f, gettext, state.clock.now().machine_ms),
@@ -264,13 +269,16 @@ def account(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
 @router.get("/me/help")
 @at_once
 def no_power(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
-    """Three steps when it is dark: arrears, the button, or the breaker inside the flat."""
+    """Three steps when it is dark: arrears, the button, or the breaker inside the flat; one for who is isolated."""
     row, estate, f = _facts(request, conn, who)
     gettext = i18n.translations(pages.language_of(request)).gettext
     shown = state_of(row, f.now_s, estate.reading_cycle_s)
     off_since = cut_since(reads.relay_history(conn, who.estate_id, row.meter_id))
-    story = story_of(row, shown, None, f, gettext, off_since=off_since)
-    return pages.render(request, "resident/help.html", tab="home", estate=estate, row=row, state=shown, story=story)
+    story = story_of(row, shown, None, f, gettext, off_since=off_since, phone=estate.phone)
+    return pages.render(
+        request, "resident/help.html", tab="home", estate=estate, row=row, state=shown, story=story,
+        isolated=is_isolated(row),
+    )  # fmt: skip
 
 
 @router.post("/me/pay")

@@ -22,6 +22,7 @@ from server.store.wall import HouseholdRow
 from server.web import pages
 from server.web.deps import PUBLIC, Reader, State
 from server.web.principal import Principal
+from server.web.resident.story import is_isolated
 from server.web.state import WebState
 
 router = APIRouter(include_in_schema=False)
@@ -32,7 +33,10 @@ SLOW_MS = 120_000  # after so long the office is told, and the page says so
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One order on its way: phase is waiting, closed, credited, switching, button or on; times are since the credit."""
+    """One order on its way: phase is waiting, closed, credited, held, switching, button or on.
+
+    Held is paid, while the power stays off for a hazard. Times are since the credit.
+    """
 
     order_no: str
     phase: str
@@ -48,7 +52,7 @@ class Progress:
     @property
     def final(self) -> bool:
         """Whether nothing will change any more."""
-        return self.phase in ("credited", "on", "closed")
+        return self.phase in ("credited", "held", "on", "closed")
 
 
 def progress_of(order: RowMapping, row: HouseholdRow, wishes: list[RelayWish], now_ms: int) -> Progress:
@@ -62,6 +66,8 @@ def progress_of(order: RowMapping, row: HouseholdRow, wishes: list[RelayWish], n
         phase = "waiting"
     elif order["status"] != "paid" or paid_ms is None:
         phase = "closed"
+    elif is_isolated(row):
+        phase = "held"
     elif row.relay == "permitted":
         phase = "button"
     elif row.relay == "open":

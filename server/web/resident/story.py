@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from server.domain.bills import Bill
 from server.domain.forecast import DaysLeft
+from server.domain.supply import HAZARDS, SAFETY
 from server.store.household import RelayWish
 from server.store.wall import HouseholdRow
 from server.web import words
@@ -29,11 +30,18 @@ def helpful_fen(row: HouseholdRow) -> int:
     return max(ROUND_FEN, -(-missing // ROUND_FEN) * ROUND_FEN) if missing > 0 else 0
 
 
+def is_isolated(row: HouseholdRow) -> bool:
+    """Whether the household is without power for a hazard, so that no payment helps."""
+    return row.desired == "open" and row.cause in HAZARDS and row.relay in ("open", "permitted")
+
+
 def story_of(
     row: HouseholdRow, state: str, left: DaysLeft | None, f: Formats, gettext: Gettext,
-    cut_at: int | None = None, off_since: int | None = None,
+    cut_at: int | None = None, off_since: int | None = None, phone: str = "",
 ) -> Story:  # fmt: skip
     """The sentence for `row`; `cut_at` is the time that the last warning announced, `off_since` that of the cut."""
+    if is_isolated(row):
+        return Story(_isolated(row, off_since, phone, f, gettext), 0)
     helps = helpful_fen(row)
     if state == "cut":
         return Story(_cut(row, helps, off_since, f, gettext), helps)
@@ -65,6 +73,17 @@ def _cut(row: HouseholdRow, helps_fen: int, off_since: int | None, f: Formats, g
         return gettext("Cut for arrears (%(since)s). Comes back after payment, usually in 10 s.") % {"since": since}
     text = gettext("Cut for arrears (%(since)s). Comes back after payment, usually in 10 s; %(helps)s is enough.")
     return text % {"since": since, "helps": round_yuan(helps_fen)}
+
+
+def _isolated(row: HouseholdRow, off_since: int | None, phone: str, f: Formats, gettext: Gettext) -> str:
+    at = row.relay_at if off_since is None else off_since
+    since = f.full(at) if at is not None else ""
+    if row.cause == SAFETY:
+        why = gettext("Switched off for your safety (%(since)s): a danger was found. It stays off until it is mended.")
+    else:
+        why = gettext("Switched off (%(since)s): the meter or its wires were tampered with. The office settles it.")
+    call = gettext("Call the office: %(phone)s.") % {"phone": phone} if phone else gettext("Please call the office.")
+    return gettext("%(first)s %(then)s") % {"first": why % {"since": since}, "then": call}
 
 
 def _over(row: HouseholdRow, helps_fen: int, cut_at: int | None, f: Formats, gettext: Gettext) -> str:

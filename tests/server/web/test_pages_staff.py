@@ -344,7 +344,7 @@ def test_no_link_of_a_page_leads_its_reader_to_a_refusal(web, role):
 def test_every_live_part_of_a_household_page_is_refreshed_with_its_facts(web):
     page = english(web, "operator", "/households/A1")
     (parts,) = re.findall(r'hx-select-oob="([^"]*)"', page)
-    wanted = {"state", "acts", "ledger", "readings", "supply", "notices", "topups", "cases"}
+    wanted = {"state", "acts", "isolation", "ledger", "readings", "supply", "notices", "topups", "cases"}
     assert {part.removeprefix("#") for part in parts.split(",")} == wanted
     assert [name for name in wanted if page.count(f'id="{name}"') != 1] == []
 
