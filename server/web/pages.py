@@ -14,7 +14,7 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, nodes
+from jinja2 import DictLoader, Environment, StrictUndefined, nodes
 from markupsafe import Markup
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -104,10 +104,20 @@ class Templates(Environment):
 
 
 @cache
+def sources() -> dict[str, str]:
+    """Every template by its name, as it was when the site was made.
+
+    An upgrade replaces the files of a server that runs; new templates would ask its old code for what it does not know.
+    """
+    folder = HERE / "templates"
+    return {path.relative_to(folder).as_posix(): path.read_text("utf-8") for path in folder.rglob("*.html")}
+
+
+@cache
 def environment(language: str) -> Environment:
     """The templates of one language."""
     env = Templates(
-        loader=FileSystemLoader(HERE / "templates"),
+        loader=DictLoader(sources()),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

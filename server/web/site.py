@@ -22,7 +22,7 @@ from server.web.deps import CHANGERS_MAX, READERS_MAX
 from server.web.operator.charged import ChargedToday
 from server.web.operator.held import HeldReadings
 from server.web.overview import Overview
-from server.web.pages import DIST
+from server.web.pages import DIST, sources
 from server.web.passwords import PasswordDesk
 from server.web.security import Edge
 from server.web.state import WebState
@@ -66,6 +66,7 @@ def create_site(state: WebState) -> FastAPI:
             )
         ],
     )
+    sources()
     site.state.web = state
     site.state.passwords = PasswordDesk(state.config.web_processes)
     site.state.live = events.LiveHub()

@@ -23,6 +23,27 @@ def elsewhere(tmp_path, monkeypatch):
     pages.manifest.cache_clear()
 
 
+@pytest.fixture
+def templates(tmp_path, monkeypatch):
+    """A copy of the templates of which nothing is known yet; nor is anything of the real ones, afterwards."""
+
+    def forget():
+        pages.sources.cache_clear()
+        pages.environment.cache_clear()
+
+    shutil.copytree(pages.HERE / "templates", tmp_path / "templates")
+    monkeypatch.setattr(pages, "HERE", tmp_path)
+    forget()
+    yield tmp_path / "templates"
+    forget()
+
+
+def test_pages_are_those_of_the_code_that_serves_them(templates, make_web):
+    client = make_web().client()
+    (templates / "login.html").write_text("{{ a_name_of_the_next_release }}")
+    assert client.get("/login").status_code == 200
+
+
 def test_every_asset_answers(web):
     pages.refuse_without_assets()
     client = web.client()
