@@ -354,15 +354,15 @@ def test_lines_archived_while_the_books_are_read_are_no_alarm(
 ) -> None:
     """Lines of SQLite, and months of PostgreSQL, leave under a transaction: that must not look like wrong books."""
     path = write(old, folder, DECEMBER)
-    real = verification.books.refunds
+    real = verification.money_rules.rules
 
     def meanwhile(connection, estate_id):
-        monkeypatch.setattr(verification.books, "refunds", real)
+        monkeypatch.setattr(verification.money_rules, "rules", real)
         steps(writer)(step="move", file=str(path))
         clear(steps(writer))
         return real(connection, estate_id)
 
-    monkeypatch.setattr(verification.books, "refunds", meanwhile)
+    monkeypatch.setattr(verification.money_rules, "rules", meanwhile)
     with pytest.raises(StorageUnavailable, match="verify again"):
         checked(old)
     sound(old)
