@@ -43,7 +43,8 @@ test: setup
 	@$(PY) -m pytest -q -m "not ci and not long" -n 3 --no-loadscope-reorder
 
 test-ci: setup
-	@$(PY) -m pytest -q -m ci --timeout 1500
+	@$(PY) -m pytest -q -m ci --timeout 1500 -n 2 --dist worksteal --ignore tests/bench
+	@$(PY) -m pytest -q -m ci --timeout 1500 tests/bench
 
 test-long: setup
 	@$(PY) -m tests.long_run $(PART)
