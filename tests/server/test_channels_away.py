@@ -33,7 +33,7 @@ def test_a_channel_that_is_away_costs_no_attempt_and_is_asked_now_and_then(desk)
 
 
 def test_what_brings_a_channel_down_holds_up_no_other_notice(desk):
-    for kind in ("alarm1", "alarm2", "cut_warning"):
+    for kind in ("alarm1", "alarm2", "topup"):
         desk.enqueue(kind=kind)
     first = min(desk.rows(), key=lambda row: (row["created_ms"], row["notice_id"]))["kind"]
 

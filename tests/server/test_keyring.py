@@ -113,9 +113,15 @@ def test_a_file_that_is_no_key_file_is_refused(tmp_path, text):
         read_keys(path)
 
 
-def test_a_folder_that_cannot_be_written_is_said(tmp_path):
-    with pytest.raises(ConfigError, match="cannot be written"):
+def test_a_folder_that_is_not_there_is_said(tmp_path):
+    with pytest.raises(ConfigError, match="there is no folder .*absent; make it with"):
         write_keys(tmp_path / "absent" / "keys", (new_key(),))
+
+
+def test_a_file_that_cannot_be_written_is_said(tmp_path):
+    (tmp_path / "keys").mkdir()
+    with pytest.raises(ConfigError, match="cannot be written"):
+        write_keys(tmp_path / "keys", (new_key(),))
 
 
 def test_no_key_shows_in_a_repr():

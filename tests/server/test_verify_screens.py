@@ -206,7 +206,7 @@ def test_openings_are_looked_at_when_anything_else_may_ask_for_them(
     if other:
         other_kind(estate)
     window, own = estate.window(), CreditBooks.__new__(CreditBooks)
-    own.found, own.acts = Findings(), {}
+    own.found, own.acts, own.rules = Findings(), {}, SimpleNamespace(is_told=lambda *_: False)
     own.payments = SimpleNamespace(batches=tuple, take=lambda booked: seen.append(booked.batch_seq) or [])
     own.lives = SimpleNamespace(batches=tuple, take=lambda *_: None)
     own.recoveries = SimpleNamespace(waiting=waiting, take=lambda *_: None)

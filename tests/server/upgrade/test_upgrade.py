@@ -27,7 +27,7 @@ QUICK = ("0001", "0019")  # between them they meet every migration; the others b
 RENAMED = {("meter", "edition"): "protocol"}
 ADDED = "meter_credit"  # an account that every estate needs since 0007
 UNTOUCHED = {"alembic_version"}
-SEALED = "'what held at the upgrade'"  # a batch that seals the rules of money since 0032
+SEALED = ("'what held at the upgrade'", "'told assignment'")  # batches that seal rules of money, since 0032 and 0034
 TOLD = ("'fee_booked'", "'transferred'")  # acts of accounts that are told since 0027, those before it too
 PAID = """
 INSERT INTO payment (estate_id, payment_id, provider, transaction_id, order_no, account_id, amount_fen, batch_seq,
@@ -127,7 +127,7 @@ def kept(engine: Engine, columns: dict[str, list[str]], before: dict[str, list[s
     }
     after = figures(engine, named)
     added = [row for row in after["account"] if f"'{ADDED}'" in row]
-    sealed = [row for row in after["batch"] if SEALED in row]
+    sealed = [row for row in after["batch"] if any(memo in row for memo in SEALED)]
     now = before | {
         "account": sorted({*before["account"], *added}), "batch": sorted({*before["batch"], *sealed}),
     }  # fmt: skip
