@@ -114,7 +114,7 @@ def test_a_file_that_is_no_key_file_is_refused(tmp_path, text):
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path):
-    with pytest.raises(ConfigError, match="there is no folder .*absent; make it with"):
+    with pytest.raises(ConfigError, match=r"there is no folder .*absent; make it with"):
         write_keys(tmp_path / "absent" / "keys", (new_key(),))
 
 
