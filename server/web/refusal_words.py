@@ -2,7 +2,8 @@
 
 A sentence is known by its own text: `%(name)s` stands for what differs, and its name says what it is (`_fen` money,
 `_wh` energy, `_s` a span, `rest` another sentence). `OTHERWISE` holds what a person is told in other words than a
-program. `tests/server/web/test_refusal_words.py` looks for sentences of the flows that nobody translated.
+program. `tests/server/web/test_refusal_words.py` looks for sentences of the flows that nobody translated. What the
+rules of tariffs refuse stands in `tariff_refusals`.
 """
 
 import re
@@ -14,6 +15,8 @@ from server.web.check_words import ALL_CHECKS
 from server.web.details import detail_said
 from server.web.formats import Formats, kwh, yuan
 from server.web.i18n import mark as _
+from server.web.sentences import pattern_of
+from server.web.tariff_refusals import tariff_refusal_said
 from server.web.words import CAUSES, LEDGERS, ROLES
 
 SENTENCES = (
@@ -316,19 +319,8 @@ OTHERWISE = tuple(
         ),
     )
 )  # fmt: skip
-_KINDS = {"fen": r"-?\d+(?: fen)?", "wh": r"-?\d+(?: Wh)?", "s": r"\d+ s"}
-
-
-def _pattern(sentence: str) -> re.Pattern[str]:
-    """What finds a sentence: each placeholder as its name says."""
-    parts = re.split(r"%\((\w+)\)s", sentence)
-    texts = [re.escape(part) for part in parts[::2]]
-    places = [f"(?P<{name}>{_KINDS.get(name.rpartition('_')[2], '.+?')})" for name in parts[1::2]]
-    return re.compile("".join(a + b for a, b in zip(texts, [*places, ""], strict=True)), re.DOTALL)
-
-
 _FIXED = frozenset(sentence for sentence in SENTENCES if "%(" not in sentence)
-_PATTERNS = tuple((_pattern(one), one) for one in SENTENCES if "%(" in one)
+_PATTERNS = tuple((pattern_of(one), one) for one in SENTENCES if "%(" in one)
 
 
 def refusal_said(detail: str, f: Formats, gettext: Callable[[str], str]) -> str | None:
@@ -341,6 +333,8 @@ def refusal_said(detail: str, f: Formats, gettext: Callable[[str], str]) -> str 
             parts = found.groupdict()
             said = Markup.escape(gettext(text))
             return said % _fields(parts, f, gettext) if parts else said
+    if (tariff := tariff_refusal_said(detail, gettext)) is not None:
+        return Markup.escape(tariff)
     known = detail_said(detail, f, gettext)
     return None if known == detail or known.startswith("<span") else known
 

@@ -20,7 +20,7 @@ NOT_FROM_A_PAGE = {  # commands of the shell, the import, programs at the API, a
 }  # fmt: skip
 OURS = (  # a form cannot be filled in like this, or another server had to be asked
     "unknown", "there are", "there is no ledger", "was used for", "has no cursor", "allowed:", "are paid by", "pays by",
-    "is no way", "vacant rooms are borne", "instalments are paid", "gone on elsewhere", "the file changes",
+    "is no way", "vacant rooms are borne", "instalments are paid", "gone on elsewhere",
     "does not read meters", "money is paid out as", "there is no way", "no notice", "an alert is one", "a day is one",
     "there is no bus", "the day of a 7", "is no 7;", "is no number of a meter",
     "no meter ", "no draft", "no case", "no payment", "no allocation",

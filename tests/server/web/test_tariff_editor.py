@@ -202,3 +202,19 @@ def test_seasons_come_and_go_and_text_becomes_a_form(billed):
 
 def test_an_empty_form_begins_with_one_season():
     assert TariffForm().seasons[0].months == set(range(1, 13))
+
+
+def test_what_the_rules_refuse_is_said_in_the_language_of_the_page(billed):
+    client, token = english(billed)
+    client.cookies.set("estate645_language", "zh_CN")
+    text = client.post("/tariffs/editor/text", data={"csrf": token, "document": NOVEMBER.replace("month", "week")})
+    assert (text.status_code, "第1版：tier_period 没有" in text.text) == (422, True)
+    broken = client.post("/tariffs/editor/text", data={"csrf": token, "document": "price = ="}).text
+    assert "文档既不是 TOML 也不是 JSON" in broken
+    fields = guangzhou() | {"csrf": token, "tariff_id": "single", "valid_from": "2020-01-01"}
+    for path in ("/tariffs/editor", "/tariffs/editor/preview"):
+        page = client.post(path, data={**fields, "act": "keep"}).text
+        assert "电价“single”：改动了已生效的版本" in page
+    form = {"csrf": token, "document": "price = 1", "begin": "2026-10-13T08:00", "until": "2026-10-13T09:00"}
+    refused = client.post("/tariffs/rerates", data={**form, "reason": "r"})
+    assert (refused.status_code, "电价没有编号，请写上" in refused.text) == (422, True)
