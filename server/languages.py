@@ -3,6 +3,7 @@
 They have a catalogue of their own beside that of the pages.
 """
 
+from collections.abc import Mapping
 from functools import cache
 from gettext import NullTranslations
 from pathlib import Path
@@ -43,14 +44,33 @@ class Paired(str):
         return made
 
 
+class Filled(str):
+    """A field that is itself a message with fields."""
+
+    __slots__ = ("fields", "message")
+    message: str
+    fields: Mapping[str, object]
+
+    def __new__(cls, message: str, **fields: object) -> "Filled":
+        """A message of the catalogue, and what its places hold."""
+        made = super().__new__(cls, message % fields)
+        made.message, made.fields = message, fields
+        return made
+
+    @property
+    def in_chinese(self) -> str:
+        """The same in Chinese; looked up only when it is said."""
+        return chinese(self.message) % {name: _field_in_chinese(one) for name, one in self.fields.items()}
+
+
 def _field_in_chinese(one: object) -> object:
-    if isinstance(one, Paired):
+    if isinstance(one, Paired | Filled):
         return one.in_chinese
     return chinese(one) if isinstance(one, Word) else one
 
 
 def told(message: str, lang: str, **fields: object) -> str:
-    """A message of the catalogue with its fields, in the language asked for; `Word` and `Paired` among them too."""
+    """A message of the catalogue with its fields, in the language asked for; `Word`, `Paired`, `Filled` among them."""
     in_chinese = {name: _field_in_chinese(one) for name, one in fields.items()}
     return said(message % fields, chinese(message) % in_chinese, lang)
 

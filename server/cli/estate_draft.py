@@ -14,7 +14,7 @@ from core.dlt645.profiles import EDITION_2007
 from server.cli.languages import mark as _
 from server.cli.languages import told
 from server.collect.scanning import MODBUS, Findings, FoundMeter
-from server.intake.estate_keys import REGISTER_STEP_WH
+from server.intake.estate_values import REGISTER_STEP_WH
 
 _HEAD = """# {title}
 

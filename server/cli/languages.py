@@ -5,9 +5,9 @@ What flows and reads raise is English; of those that a command shows, the senten
 
 import re
 
-from server.languages import LANGUAGES, Paired, Word, chinese, mark, said, told, wrong
+from server.languages import LANGUAGES, Filled, Paired, Word, chinese, mark, said, told, wrong
 
-__all__ = ["LANGUAGES", "Paired", "Word", "chinese", "error_in_chinese", "mark", "said", "told", "wrong"]
+__all__ = ["LANGUAGES", "Filled", "Paired", "Word", "chinese", "error_in_chinese", "mark", "said", "told", "wrong"]
 
 _ERRORS = (
     mark("%(name)s names no bill; write ACCOUNT:57, ACCOUNT:2026-10-13 or ACCOUNT:2026-10"),
@@ -23,6 +23,12 @@ _ERRORS = (
     ),
     mark("the running server has no bus %(port)s; it has: %(buses)s"),
     mark("bus %(bus)s is not being read"),
+    mark("published = %(name)s: there is no such list; known: %(known)s"),
+    mark(
+        "published = %(name)s is not sure (%(quality)s): %(why)s; compare it with the text of the price authority, and "
+        "write unsure = true to take it all the same"
+    ),
+    mark("published = %(name)s: %(keys)s cannot stand beside it; allowed: %(allowed)s"),
 )
 _FIELD = re.compile(r"%\\\((\w+)\\\)s")
 _KNOWN = tuple((re.compile(_FIELD.sub(r"(?P<\1>.+)", re.escape(one)), re.DOTALL), one) for one in _ERRORS)
@@ -30,12 +36,30 @@ _KNOWN = tuple((re.compile(_FIELD.sub(r"(?P<\1>.+)", re.escape(one)), re.DOTALL)
 
 def error_in_chinese(error: Exception) -> str:
     """The error as far as it is known in Chinese; otherwise as it is."""
-    from server.web.i18n import translations
-    from server.web.port_words import port_said
+    notes, text, cause = " ".join(getattr(error, "__notes__", ())), str(error), str(error.__cause__ or "")
+    if notes:
+        return notes
+    if cause and text.endswith(f": {cause}") and (said := _in_chinese(cause)):
+        return text.removesuffix(cause) + said
+    return _in_chinese(text) or text
 
-    notes = " ".join(getattr(error, "__notes__", ()))
-    text = str(error)
-    return notes or port_said(text, translations("zh_CN").gettext) or _known(text) or text
+
+def in_chinese(text: str) -> str:
+    """What flows, meters and ports say in English, as far as it is known in Chinese; otherwise as it is."""
+    return _in_chinese(text) or text
+
+
+def _in_chinese(text: str) -> str:
+    """The words of the commands, and of pages for refusals, ports and details; nothing if unknown."""
+    from markupsafe import Markup
+
+    from server.web.formats import Formats
+    from server.web.i18n import translations
+    from server.web.refusal_words import refusal_said
+
+    gettext = translations("zh_CN").gettext
+    refusal = refusal_said(text, Formats(gettext, "Asia/Shanghai", 0), gettext)
+    return _known(text) or ("" if refusal is None else Markup.escape(refusal).striptags())
 
 
 def _known(text: str) -> str:

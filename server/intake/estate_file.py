@@ -35,6 +35,7 @@ from server.errors import ConfigError
 from server.intake import estate_keys as keys
 from server.intake.estate_limits import LIMITS, check_topups
 from server.intake.estate_rules import check_limits, household_of, scheme_of
+from server.intake.estate_values import REGISTER_STEP_WH
 from server.languages import Word, wrong
 from server.languages import mark as _
 from server.price_lists import written_out
@@ -277,7 +278,7 @@ def _speech(source: Path, document: EstateDocument) -> None:
         where, given = f"{source}: meter {one.meter_id}", [bool(one.model), one.unit is not None]
         if one.protocol == "modbus" and not all(given):
             raise wrong(_("%(where)s: model and unit are missing; a meter of protocol modbus needs both"), where=where)
-        if one.protocol != "modbus" and one.start_wh % keys.REGISTER_STEP_WH:
+        if one.protocol != "modbus" and one.start_wh % REGISTER_STEP_WH:
             raise wrong(keys.WRONG, where=where, key="start_wh", value=one.start_wh, allowed=keys.START)
         if one.protocol != "modbus" and any(given):
             raise wrong(

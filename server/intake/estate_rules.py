@@ -12,6 +12,8 @@ from server.domain.estate_document import EstateDocument, HouseholdEntry, Scheme
 from server.domain.schemes import PRESETS, check_order, definition_of, laid_over
 from server.errors import ConfigError
 from server.intake import estate_keys as keys
+from server.languages import mark as _
+from server.languages import wrong
 
 
 def household_of(where: str, fields: dict[str, Any]) -> HouseholdEntry:
@@ -37,7 +39,7 @@ def scheme_of(source: Path, fields: dict[str, Any]) -> SchemeEntry:
 def _rules(where: str, fields: dict[str, Any]) -> dict[str, Any]:
     """Take the rules out of `fields`."""
     if fields.get("overdraft_fen", 0) < 0:
-        raise ConfigError(f"{where}: overdraft is negative; allowed: how far below 0.00 the balance may go")
+        raise wrong(_("%(where)s: overdraft is negative; allowed: how far below 0.00 the balance may go"), where=where)
     values = {key.field: fields.pop(key.field) for key in keys.RULES if key.field in fields}
     try:
         return definition_of(values)

@@ -2,7 +2,7 @@
 
 import re
 
-_KINDS = {"fen": r"-?\d+(?: fen)?", "wh": r"-?\d+(?: Wh)?", "s": r"\d+ s"}
+_KINDS = {"fen": r"-?\d+(?: fen)?", "wh": r"-?\d+(?: Wh)?", "s": r"\d+ s", "key": r"[\w.]+"}
 
 
 def pattern_of(sentence: str) -> re.Pattern[str]:

@@ -22,7 +22,7 @@ SENTENCES = (
     _("a tariff is a table of keys, not %(value)s"),
     _("a tariff is a table of keys"),
     _('a tariff has no id; add one, such as id = "beijing-month"'),
-    _("unknown key %(key)s; allowed are %(allowed)s"),
+    _("unknown key %(name)s; allowed are %(allowed)s"),
     _("give exactly one of %(keys)s, not %(given)s"),
     _("%(key)s: %(value)s is not a price in yuan/kWh: write digits with a point, like 12.34"),
     _("%(key)s: %(value)s is not a price in yuan/kWh: at most %(most)s decimals"),

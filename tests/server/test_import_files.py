@@ -1,6 +1,7 @@
 """The import command: TOML and CSV, and mistakes named with file, key and allowed values."""
 
 import csv
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ from sqlalchemy import Engine
 from server import __main__
 from server.__main__ import main
 from server.errors import ConfigError
+from server.intake import estate_keys
 from server.intake.estate_file import read_estate
+from server.intake.estate_limits import LIMITS
+from server.languages import told
 from tests.server.books import rows
 
 NOW_S = 1_791_853_500  # 2026-10-13 09:05 +08:00
@@ -216,3 +220,41 @@ def test_a_mistake_is_said_in_the_language_asked_for(
     assert main(["import", str(path), "--database", f"sqlite:///{tmp_path / 'x.db'}", "--lang", lang]) == 2
     said = capsys.readouterr().err
     assert ("is wrong; allowed: yuan as quoted text" in said, "有误；允许：加引号的元" in said) == shown
+
+
+SAME = re.compile(r"[\w.-]+(?:, [\w.-]+)*")  # words that are the same in every language
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        key
+        for table in [*vars(estate_keys).values(), LIMITS]
+        if isinstance(table, tuple) and table and all(isinstance(one, estate_keys.Key) for one in table)
+        for key in table
+    ],
+    ids=lambda key: key.name,
+)
+def test_what_a_key_allows_is_said_in_chinese(key: estate_keys.Key) -> None:
+    english, chinese = (told("%(allowed)s", lang, allowed=estate_keys.said_of(key)) for lang in ("en", "zh"))
+    assert english == key.allowed
+    assert re.search(r"[\u4e00-\u9fff]", chinese) or SAME.fullmatch(chinese)
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        (estate(household=changed(ratio=0)), "ratio = 0有误；允许：1至1048576"),
+        (estate(household=changed(quiet_from="25:00")), '允许：一天中的时刻，如"22:00"，须与quiet_to一起写'),
+        (estate(household=changed(overdraft="-1.00")), "household H1：overdraft不能为负"),
+        (estate(household=changed(alarm2="50.00")), "household H1: 一级报警（alarm1）不能低于二级报警（alarm2）"),
+        (estate(tariff=[{"id": "gz", "valid_from": "2021-10-01", "price": 1}]), "电价“gz”，第1版：price = 1 须写成"),
+        (estate(tariff=[{"published": "moon"}]), "published = 'moon'：没有这份价目表；现有："),
+    ],
+)
+def test_mistakes_are_said_in_chinese(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], document: dict[str, Any], said: str
+) -> None:
+    path, url = write(tmp_path, document), f"sqlite:///{tmp_path / 'x.db'}"
+    assert main(["import", str(path), "--database", url, "--lang", "zh"]) == 2
+    assert said in capsys.readouterr().err
