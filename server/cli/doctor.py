@@ -21,7 +21,8 @@ from sqlalchemy.exc import DBAPIError
 from server.admin.client import Admin, AdminError
 from server.cli import checkup, commission, gateway_checks
 from server.cli.checkup import Finding
-from server.cli.languages import LANGUAGES, said
+from server.cli.doctor_words import state_said, subject_said
+from server.cli.languages import LANGUAGES, error_in_chinese, in_chinese, said
 from server.cli.lines import refuse_served
 from server.clock import Clock, anchor_from_file
 from server.collect.port import LineSettings
@@ -41,7 +42,6 @@ from server.store.passwords import stored_passwords
 from server.store.privileges import privileges
 from server.store.statistics import queue
 
-_MARKS = {"ok": "ok     ", "warning": "WARNING", "wrong": "WRONG  ", "unknown": "?      "}
 Buses = list[tuple[str, str, LineSettings]]
 
 
@@ -93,7 +93,7 @@ def examine(arguments: argparse.Namespace) -> Iterator[Finding]:
     try:
         config = load(arguments.config)
     except ConfigError as error:
-        yield Finding("settings", "wrong", str(error), f"设置有误：{error}")
+        yield Finding("settings", "wrong", str(error), f"设置有误：{error_in_chinese(error)}")
         return
     yield from checkup.settings(config, arguments.config)
     line = LineSettings(arguments.baud, arguments.parity)
@@ -122,7 +122,7 @@ def _database(url: str, keyring: Keyring, world_s: int) -> Looked:
     try:
         engine = open_engine(url)
     except ConfigError as error:
-        yield Finding("database", "wrong", str(error), f"数据库有误：{error}")
+        yield Finding("database", "wrong", str(error), f"数据库有误：{error_in_chinese(error)}")
         return Found([])
     try:
         path = Path(make_url(url).database or "")
@@ -160,7 +160,7 @@ def _opened(engine: Engine, keyring: Keyring, world_s: int) -> Looked:
             ]
     except (DBAPIError, StorageUnavailable) as error:
         text = str(unavailable(engine, error) if isinstance(error, DBAPIError) else error)
-        yield Finding("database", "wrong", text, f"数据库无法使用：{text}")
+        yield Finding("database", "wrong", text, f"数据库无法使用：{in_chinese(text)}")
         return Found([])
     yield from _condition(engine, found)
     if held is not None:
@@ -251,6 +251,6 @@ def _held(url: str) -> dict[str, checkup.ServedBus]:
 
 
 def _show(one: Finding, lang: str) -> None:
-    print(f"{_MARKS[one.state]} {one.subject}: {said(one.en, one.zh, lang)}")
+    print(f"{state_said(one.state, lang)} {subject_said(one.subject, lang)}: {said(one.en, one.zh, lang)}")
     if one.mend_en:
         print(f"{'':8}-> {said(one.mend_en, one.mend_zh, lang)}")

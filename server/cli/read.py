@@ -22,7 +22,7 @@ from core.modbus.commands import ReadRegisters, reply_registers
 from core.modbus.maps import MeterMap, Quantity, reads, values_of
 from core.modbus.meters import METERS
 from core.modbus.rtu import READ_COUNT_MAX, READ_HOLDING, READ_INPUT, UNIT_MAX
-from server.cli.languages import LANGUAGES, said
+from server.cli.languages import LANGUAGES, in_chinese, said
 from server.cli.languages import mark as _
 from server.cli.languages import told as in_words
 from server.cli.lines import add_server_options, is_networked, opened, running_bus
@@ -60,7 +60,10 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         told = asyncio.run(_read(arguments, asking))
     except CoreError as error:
-        print(f"{arguments.address} {arguments.di}: {error}", file=sys.stderr)
+        print(
+            f"{arguments.address} {arguments.di}: {said(str(error), in_chinese(str(error)), arguments.lang)}",
+            file=sys.stderr,
+        )
         if isinstance(error, NoReply):
             print(_hint(arguments), file=sys.stderr)
         return 1
@@ -137,7 +140,10 @@ async def _data(ears: Ears, address: str, di: int, edition: str, lang: str) -> S
     lines = told(address, di, edition, reading.data, lang)
     if reading.refusal is None:
         return lines
-    return (*lines, said(f"more was promised, but: {reading.refusal}", f"后续数据未取得：{reading.refusal}", lang))
+    return (
+        *lines,
+        said(f"more was promised, but: {reading.refusal}", f"后续数据未取得：{in_chinese(str(reading.refusal))}", lang),
+    )
 
 
 async def answered(ears: Ears, command: Any) -> Any:

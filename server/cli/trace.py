@@ -71,7 +71,7 @@ async def _listen(arguments: argparse.Namespace, tracer: "Tracer") -> None:
     lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     port = open_port(arguments.port, LineSettings(arguments.baud, arguments.parity))
     await port.open(lambda data: tracer.take(_now_ms(), False, data), lost.set_result)
-    print(f"listening on {arguments.port}", file=sys.stderr)
+    print(in_words(_("listening on %(port)s"), arguments.lang, port=arguments.port), file=sys.stderr)
     try:
         async with asyncio.timeout(arguments.seconds):
             while not lost.done():

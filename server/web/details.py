@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from markupsafe import Markup
 
+from server.web import meter_words
 from server.web.formats import Formats, kwh, yuan
 from server.web.i18n import mark as _
 from server.web.port_words import port_said
@@ -155,12 +156,6 @@ PATTERNS = tuple(
             _("it is locked with key %(key)s, which the key file does not hold"),
         ),
         (r"(?P<path>\S+): the key file cannot be read .+", _("the key file %(path)s cannot be read")),
-        (r"meter \w+ did not answer in time", _("the meter did not answer in time")),
-        (
-            r"meter \w+ did not answer in time, only (?P<bytes>\d+) bytes of noise",
-            _("the meter did not answer in time; %(bytes)s bytes of noise"),
-        ),
-        (r"meter \w+ was not asked: no attempts left", _("the meter was not asked again")),
         (r"(?P<wh>\d+) Wh is no multiple of (?P<step_wh>\d+) Wh", _("%(wh)s is no multiple of %(step_wh)s")),
         (
             r"(?P<wh>\d+) Wh forward, at most (?P<limit_wh>\d+) Wh are plausible",
@@ -267,9 +262,9 @@ PATTERNS = tuple(
 
 def detail_said(detail: str, f: Formats, gettext: Gettext) -> str:
     """`detail` in the language of `gettext`; unknown sentences come back as English text, marked as such."""
-    if detail in FIXED:
-        return Markup.escape(gettext(FIXED[detail]))
-    for pattern, text in PATTERNS:
+    if (fixed := FIXED.get(detail) or meter_words.FIXED.get(detail)) is not None:
+        return Markup.escape(gettext(fixed))
+    for pattern, text in (*PATTERNS, *meter_words.PATTERNS):
         found = pattern.fullmatch(detail)
         if found:
             return Markup.escape(gettext(text)) % _fields(found.groupdict(), f, gettext)

@@ -21,7 +21,7 @@ from core.modbus.meters import METERS
 from server.cli.commission.meter_checks import look_at
 from server.cli.commission.proofs import Proof, ground_of
 from server.cli.commission.relay_checks import RELAY_QUESTIONS, RelayChecks
-from server.cli.commission.report import Report
+from server.cli.commission.report import MARKS, Report
 from server.cli.languages import mark as _
 from server.cli.languages import told
 from server.cli.lines import machine_clocks, opened
@@ -161,7 +161,8 @@ class _Say:
         proofs.append(proof)
         if not self._silent:
             asked = proof.asked(self._lang)
-            print(f"{proof.outcome:7} {proof.subject} {asked}: {proof.said(self._lang)}", flush=True)
+            outcome = told(MARKS[proof.outcome], "zh") if self._lang == "zh" else f"{proof.outcome:7}"
+            print(f"{outcome} {proof.subject} {asked}: {proof.said(self._lang)}", flush=True)
 
 
 def _hand_over(report: Report, arguments: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ from statistics import quantiles
 from core.dlt645 import identifiers as di
 from core.errors import CoreError
 from server.cli.commission.proofs import Proof
+from server.cli.languages import heard
 from server.cli.languages import mark as _
 from server.collect.control import describe
 from server.collect.line import BusLine
@@ -28,7 +29,7 @@ async def look_at(line: BusLine, readout: Readout, meter: MeterState, wait_ms: i
         try:
             yield await check(readout, meter)
         except CoreError as error:
-            yield Proof(question, meter.meter_id, "failed", NOT_ANSWERED, {"reason": str(error)})
+            yield Proof(question, meter.meter_id, "failed", NOT_ANSWERED, {"reason": heard(str(error))})
     yield await _timing(line, meter, wait_ms)
 
 
@@ -58,7 +59,7 @@ async def _status(readout: Readout, meter: MeterState) -> Proof:
     status = await readout.status(meter, ATTEMPTS)
     if status is None:
         return Proof("status", meter.meter_id, "open", _("it has no such word; it can be read, never cut"))
-    return Proof("status", meter.meter_id, "passed", "%(word)s", {"word": describe(status.status3)})
+    return Proof("status", meter.meter_id, "passed", "%(word)s", {"word": heard(describe(status.status3))})
 
 
 async def _timing(line: BusLine, meter: MeterState, wait_ms: int) -> Proof:

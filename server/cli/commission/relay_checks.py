@@ -15,6 +15,7 @@ from core.dlt645.identifiers import COMMAND_OPEN, KEEP_POWER, RELAY_OPEN
 from core.errors import CoreError, MeterRefused
 from server.cli.commission.meter_checks import ATTEMPTS, CLOCK_OFF_MAX_S, NOT_ANSWERED
 from server.cli.commission.proofs import Proof
+from server.cli.languages import heard
 from server.cli.languages import mark as _
 from server.collect.control import describe, is_satisfied
 from server.collect.line import BusLine
@@ -45,7 +46,7 @@ class RelayChecks:
         try:
             reason = await self._unfit()
         except CoreError as error:
-            reason = (NOT_ANSWERED, {"reason": str(error)})
+            reason = (NOT_ANSWERED, {"reason": heard(str(error))})
         if reason is not None:
             for question in RELAY_QUESTIONS:
                 yield Proof(question, self._meter.meter_id, "open", *reason)
@@ -62,12 +63,12 @@ class RelayChecks:
         """Why this meter is not touched, or None."""
         meter = self._meter
         if refusal := meter.dialect.cannot_switch("trip"):
-            return _("not tried: %(reason)s"), {"reason": refusal}
+            return _("not tried: %(reason)s"), {"reason": heard(refusal)}
         if not meter.dialect.has_deadline:
             return _("not tried: its commands have no deadline"), {}
         status = await self._readout.status(meter, ATTEMPTS)
         if status is None or status.status3 & (RELAY_OPEN | COMMAND_OPEN | KEEP_POWER):
-            word = "-" if status is None else describe(status.status3)
+            word = "-" if status is None else heard(describe(status.status3))
             return _("not tried: the relay is not plainly closed (%(word)s)"), {"word": word}
         power_mw = (await self._readout.variables(meter, ATTEMPTS)).power_mw
         if power_mw is None or abs(power_mw) > POWER_MAX_MW:
@@ -105,10 +106,10 @@ class RelayChecks:
         try:
             status = await self._readout.status(self._meter, ATTEMPTS)
         except CoreError as error:
-            return Proof("late_command", name, "failed", NOT_ANSWERED, {"reason": str(error)})
+            return Proof("late_command", name, "failed", NOT_ANSWERED, {"reason": heard(str(error))})
         if status is None or is_satisfied("trip", status.status3):
             return Proof("late_command", name, "failed", _("it refused and opened the relay all the same"))
-        return Proof("late_command", name, "passed", _("refused: %(said)s"), {"said": said})
+        return Proof("late_command", name, "passed", _("refused: %(said)s"), {"said": heard(said)})
 
     async def _switch(self, question: str, action: Action) -> Proof:
         """Send one command and look at the relay until it has moved or the time is over."""
@@ -126,8 +127,10 @@ class RelayChecks:
             try:
                 status = await self._readout.status(self._meter, ATTEMPTS)
             except CoreError as error:
-                return Proof(question, name, "failed", _("the relay is unknown: %(reason)s"), {"reason": str(error)})
-            word = "" if status is None else describe(status.status3)
+                return Proof(
+                    question, name, "failed", _("the relay is unknown: %(reason)s"), {"reason": heard(str(error))}
+                )
+            word = "" if status is None else heard(describe(status.status3))
             if status is not None and _has_moved(action, status.status3):
                 taken_ms = round((monotonic() - began) * 1000)
                 text = _("after %(taken_ms)d ms: %(word)s")
@@ -145,7 +148,7 @@ class RelayChecks:
                 "the password was refused; with the late command these were two tries, and many meters lock at the "
                 "fifth until midnight: put the right one into --password-file; %(word)s; %(reason)s"
             )
-        return Proof(question, name, "failed", text, {"word": word, "reason": refusal or "-"})
+        return Proof(question, name, "failed", text, {"word": word, "reason": heard(refusal) if refusal else "-"})
 
 
 def _as_far_as_shown(late: Proof, trip: Proof, closing: Proof) -> tuple[Proof, Proof, Proof]:

@@ -1,0 +1,96 @@
+"""Errors that commands show and other parts raise in English: each is known by its form, and so said in Chinese.
+
+`tests/server/test_command_errors.py` looks for errors of the commands that nobody translated.
+"""
+
+import re
+
+from server.languages import chinese
+from server.languages import mark as _
+
+ERRORS = (
+    # bills and commands
+    _("%(name)s names no bill; write ACCOUNT:57, ACCOUNT:2026-10-13 or ACCOUNT:2026-10"),
+    _("%(name)s names no bill: there is no such day"),
+    _("account %(name)s has no charge yet; name a month, as in %(month)s, for what else was booked"),
+    _("there is no bill %(name)s: no account %(account)s in this estate"),
+    _("there is no bill %(name)s: nothing was booked then"),
+    _("bill %(name)s is archived; put the archive back to explain it"),
+    _("the database holds no estate, so there is no bill to explain; name another one"),
+    _("%(name)s names no command; write METER:GEN, such as 000023111202:3"),
+    _("no estate of this database has a household meter %(name)s"),
+    _("meter %(meter)s was never wanted cut; its newest commands: %(known)s"),
+    _("meter %(meter)s has no command %(number)s; its newest commands: %(known)s"),
+    # ports, buses, meters
+    _(
+        "%(port)s is no port, and no server runs on %(url)s that could have a bus of this name; name the server with "
+        "--config FILE or --database URL, or write /dev/ttyUSB0 or tcp://host:port"
+    ),
+    _("the running server has no bus %(port)s; it has: %(buses)s"),
+    _("bus %(bus)s is not being read"),
+    _("bus %(bus)s is not open: %(rest)s"),
+    _("bus %(bus)s was closed while it was asked"),
+    _("the bus did not get to this question within %(span)s s"),
+    _("%(text)s; allowed: 12 digits, leading zeros included, or a Modbus unit"),
+    _("%(text)s; allowed: the unit of a Modbus meter, 1 to %(most)s"),
+    _("%(text)s; allowed: %(digits)s hexadecimal digits, such as %(example)s"),
+    _("%(text)s; allowed: all, or an identifier that it has"),
+    _("--model is missing; with %(di)s it is one of %(known)s"),
+    _("--count %(count)s is wrong; allowed: 1 to %(most)s"),
+    _("--tries and --wait-ms must be at least 1"),
+    _("%(path)s exists already; name another file, or remove it"),
+    # commissioning
+    _("--commission takes one PORT, and --meters or --spare-meter (or both)"),
+    _("--time-zone %(name)s is not known; allowed: a name such as UTC"),
+    _("--spare-meter %(meter)s is wrong; allowed: the 12 digits of its address"),
+    _("meter %(meter)s feeds %(room)s in the database; a spare meter feeds nobody"),
+    _("%(path)s: not a password file; allowed: six digits"),
+    _(
+        "the database is of another revision, so it cannot be asked whom a meter feeds; name the right one with "
+        "--database URL"
+    ),
+    # databases and servers
+    _("there is no database %(path)s; run `estate645 demo` or name one with --database URL"),
+    _("database %(url)s is not supported; use sqlite:///FILE or postgresql://..."),
+    _("database %(url)s is no URL; use sqlite:///FILE or postgresql://..."),
+    _("database %(url)s cannot be used (%(why)s); check that it exists, %(rest)s"),
+    _("database %(url)s was written by a newer release (%(revision)s); use that release or a later one"),
+    _("%(path)s: no permission; run this as the user of the server, or as root"),
+    _("%(path)s: the running server is too old for `%(name)s`; restart it with this release"),
+    _("%(path)s: the server hung up; it may be stopping, or other commands use it"),
+    _("%(path)s: the server went away (%(why)s)"),
+    _(
+        "%(path)s: the running server speaks version %(theirs)s of the admin socket, this command version %(ours)s; "
+        "use the same release for both"
+    ),
+    _("this server does not read meters; ask the one with collect = true"),
+    # verify and reconcile
+    _("--heads and --public-key belong together; name both files"),
+    _("there is no archive in %(path)s; name the folder that `estate645 archive` wrote into"),
+    _("the database %(url)s holds no estate, so there is nothing to check; name another one"),
+    _("the database %(url)s holds no estate %(names)s, of which there are heads"),
+    _("the database holds no estate; name another with --database URL"),
+    _("%(path)s: cannot be read (%(why)s); name a file of `estate645 heads`"),
+    _("%(path)s: cannot be read (%(why)s); check its permissions"),
+    _("provider %(name)s is not set up; name one that --config opens"),
+    _("the file is not of %(day)s: name its day with --day"),
+    _("--day %(day)s is no day; write YYYY-MM-DD"),
+    _("%(path)s: cannot be read (%(why)s)"),
+    # estate files
+    _("published = %(name)s: there is no such list; known: %(known)s"),
+    _(
+        "published = %(name)s is not sure (%(quality)s): %(why)s; compare it with the text of the price authority, and "
+        "write unsure = true to take it all the same"
+    ),
+    _("published = %(name)s: %(keys)s cannot stand beside it; allowed: %(allowed)s"),
+)
+_FIELD = re.compile(r"%\\\((\w+)\\\)s")
+_KNOWN = tuple((re.compile(_FIELD.sub(r"(?P<\1>.+)", re.escape(one)), re.DOTALL), one) for one in ERRORS)
+
+
+def known_in_chinese(text: str) -> str:
+    """An error of a known form in Chinese; nothing for another."""
+    for pattern, message in _KNOWN:
+        if (found := pattern.fullmatch(text)) is not None:
+            return chinese(message) % found.groupdict()
+    return ""

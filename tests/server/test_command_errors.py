@@ -1,0 +1,72 @@
+"""Whoever asks for Chinese is told in Chinese why a command refused: no error of these commands is English alone."""
+
+import ast
+import re
+
+import pytest
+
+from server.cli import error_words
+from server.cli.languages import error_in_chinese, heard, in_chinese
+from tests.house.sources import ROOT
+
+COMMANDS = ("doctor", "explain", "lines", "outputs", "read", "reconcile", "scan", "trace", "verify", "why")
+PLACES = (*(f"server/cli/{name}.py" for name in COMMANDS), "server/cli/commission/*.py", "server/admin/client.py")
+RAISED = ("ConfigError", "NotFound", "Refused", "EstateError", "AdminError", "NoReply")
+WHAT = ("was never wanted cut", "has no command 7")  # of a meter, where its newest commands follow
+
+
+def errors():
+    """Each error that is raised with a text of its own, sevens where something differs."""
+    for path in sorted(path for place in PLACES for path in ROOT.glob(place)):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in RAISED and node.args:
+                yield from texts(node.args[0])
+
+
+def texts(node):
+    if isinstance(node, ast.Constant):
+        yield node.value
+    elif isinstance(node, ast.JoinedStr):
+        whole = "".join(
+            part.value if isinstance(part, ast.Constant) else ("'7'" if part.conversion == ord("r") else "7")
+            for part in node.values
+        )
+        whole = whole.replace("in time7", "in time")  # without the noise that was heard
+        if whole.startswith("meter 7 7;"):
+            yield from (whole.replace("7 7;", f"7 {what};", 1) for what in WHAT)
+        else:
+            yield whole
+
+
+def is_chinese(text):
+    return re.search(r"[\u4e00-\u9fff]", text) is not None
+
+
+def test_every_error_of_these_commands_is_said_in_chinese():
+    found = sorted(set(errors()))
+    assert [one for one in found if not is_chinese(error_in_chinese(Exception(one)))] == []
+    assert len(found) > 35
+
+
+def test_the_look_for_unknown_errors_can_fail(monkeypatch):
+    monkeypatch.setattr(error_words, "_KNOWN", ())
+    with pytest.raises(AssertionError):
+        test_every_error_of_these_commands_is_said_in_chinese()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("status 0050: relay open, command open", "状态字 0050：继电器分，命令分"),
+        ("ERR 04: wrong password or not authorised", "电表错误字 04：密码错或未授权"),
+        (
+            "meter 202600010101 refused with ERR 04H: wrong password or not authorised",
+            "电表错误字 04：密码错或未授权",
+        ),
+        ("unit 5 refused with Modbus exception 05H: acknowledge, still working", "Modbus 异常 05：确认，处理中"),
+        ("meter unit 5 did not answer in time, only 3 bytes of noise", "电表未按时应答，收到 3 字节噪声"),
+    ],
+)
+def test_what_meters_say_is_said_in_chinese(text, said):
+    assert in_chinese(text) == said
+    assert (str(heard(text)), heard(text).in_chinese) == (text, said)
