@@ -90,18 +90,24 @@ def balance_after_recovery(connection: Connection, estate_id: str, payment_id: s
 
 
 def debtors(connection: Connection, estate_id: str, *, limit: int) -> Sequence[RowMapping]:
-    """Rooms with debts in ledgers beside electricity, the highest sum first; fen by ledger."""
+    """Accounts with debts in ledgers beside electricity, the highest sum first; fen by ledger, and the room now.
+
+    Each account by itself: who has moved out owes no less, and who lives there now owes nothing for it.
+    """
     sums = [
         func.sum(case((account.c.kind == ledger, -account.c.balance_fen), else_=0)).label(ledger)
         for ledger in DEBT_LEDGERS
     ]
     owed = func.sum(-account.c.balance_fen)
-    home = func.min(account.c.account_id).label("ledger_id")
+    home = account.alias("home")
+    colon = 1
+    name = func.substr(account.c.account_id, 1, func.length(account.c.account_id) - func.length(account.c.kind) - colon)
     query = (
-        select(account.c.room_id, home, owed.label("owed_fen"), *sums)
+        select(home.c.account_id, home.c.room_id, owed.label("owed_fen"), *sums)
+        .join(home, (home.c.estate_id == account.c.estate_id) & (home.c.account_id == name))
         .where(account.c.estate_id == estate_id, account.c.kind.in_(DEBT_LEDGERS), account.c.balance_fen < 0)
-        .group_by(account.c.room_id)
-        .order_by(owed.desc(), account.c.room_id)
+        .group_by(home.c.account_id, home.c.room_id)
+        .order_by(owed.desc(), home.c.account_id)
         .limit(limit)
     )
     return connection.execute(query).mappings().all()

@@ -8,9 +8,11 @@ from server.errors import Conflict, NotFound, Refused
 from server.flows.fees import move_between, post_fee
 from server.store.engine import reader
 from server.store.ledger import ledger_balances
+from server.store.recovery import debtors
 from server.store.writer import Writer
-from tests.server.books import agrees, balance, post_topup
-from tests.server.estates import ESTATE, START_S, at, plant
+from tests.server.books import HOUR, agrees, balance, post_topup, read, reading
+from tests.server.estates import ESTATE, START_S, at, household, plant
+from tests.server.lives import NEW, final, open_new, out
 
 WORDS = {"event_at": START_S, "actor": "clerk", "memo": "October", "now": at()}
 
@@ -88,3 +90,21 @@ def test_what_is_no_fee_is_refused(engine: Engine, writer: Writer) -> None:
         with pytest.raises(Refused):
             owe(writer, "property", amount_fen, "z")
     assert agrees(engine).batches == 3
+
+
+def test_who_has_left_owes_by_himself_and_the_next_household_owes_nothing_of_it(engine: Engine, writer: Writer) -> None:
+    plant(writer, [household(1), household(2), household(3)])
+    read(writer, reading(1, HOUR, 1_005_000), reading(2, HOUR, 1_005_000))
+    for number, fen in ((1, 700), (2, 300)):
+        owe(writer, "property", fen, f"march-{number}", f"H000{number}")
+    out(writer, 2 * HOUR, final(1, 1_010_000))
+    out(writer, 2 * HOUR, final(2, 1_010_000), name="H0002")
+    for number in (1, 2):
+        owe(writer, "arrears", 50, f"found-{number}", f"H000{number}")
+    open_new(writer, 3 * HOUR)
+    owe(writer, "property", 200, "april", NEW)
+    with reader(engine) as connection:
+        found = [tuple(row.values()) for row in debtors(connection, ESTATE, limit=9)]
+    assert [(row[0], row[1], row[2]) for row in found] == [
+        ("H0001", None, 750), ("H0002", None, 350), (NEW, "1-0001", 200),
+    ]  # fmt: skip

@@ -163,6 +163,7 @@ def test_the_counter_takes_cash_once_and_gives_a_receipt(web):
     assert first.headers["location"] == again.headers["location"]
     receipt = client.get(first.headers["location"]).text
     assert "¥100.50" in receipt
+    assert 'href="/pay/' in receipt
     assert web.rows(schema.account.select().where(schema.account.c.account_id == "A1"))[0]["balance_fen"] == 10_050
 
 
@@ -181,6 +182,7 @@ def test_who_has_moved_out_with_a_debt_pays_at_the_counter(web):
     form = {"account_id": "A3", "amount": "50.50", "sale_key": re.search(r'name="sale_key" value="([^"]+)"', page)[1]}
     receipt = client.get(client.post("/counter", data=form, headers=web.csrf("cashier")).headers["location"]).text
     assert re.search(r"<dt>Household</dt><dd>A3 ", receipt)
+    assert "/pay/" not in receipt  # no meter, so no power whose progress could be shown
     assert web.rows(schema.account.select().where(schema.account.c.account_id == "A3"))[0]["balance_fen"] == 0
     closed = {"account_id": "A9", "amount": "1", "sale_key": "12345678"}
     assert client.post("/counter", data=closed, headers=web.csrf("cashier")).status_code == 404
