@@ -96,9 +96,9 @@ def advance(unit: Unit, estate_id: str, now: "Now") -> list[str]:
 
 def _look(unit: Unit, estate_id: str, row: RowMapping, now: "Now") -> str:
     """Move one bulk cut on; the reason to stop it, or an empty text."""
+    outcomes, newest_cut_at = _note_outcomes(unit, estate_id, row)
     if not supply_rows.switched_on(get_estate(unit.connection, estate_id)):
         return "the estate's switches"
-    outcomes = _note_outcomes(unit, estate_id, row)
     now_in = [wave for (wave, _), count in outcomes.items() for _ in range(count) if wave == row["wave"]]
     progress = Progress(
         wave=row["wave"],
@@ -106,7 +106,7 @@ def _look(unit: Unit, estate_id: str, row: RowMapping, now: "Now") -> str:
         paid=outcomes[row["wave"], "paid"],
         cut=outcomes[row["wave"], "cut"],
         waiting=sum(count for (_, outcome), count in outcomes.items() if outcome == "waiting"),
-        wave_age_s=now.world_s - row["wave_at"],
+        wave_age_s=now.world_s - max(row["wave_at"], newest_cut_at),
         age_s=now.world_s - row["started_at"],
     )
     if must_stop(progress):
@@ -119,31 +119,46 @@ def _look(unit: Unit, estate_id: str, row: RowMapping, now: "Now") -> str:
     return ""
 
 
-def _note_outcomes(unit: Unit, estate_id: str, row: RowMapping) -> Counter[tuple[int, str]]:
-    """What became of each household, as far as its wave has come: (wave, outcome) -> number."""
+def _note_outcomes(unit: Unit, estate_id: str, row: RowMapping) -> tuple[Counter[tuple[int, str]], int]:
+    """What became of each household, as far as its wave has come: (wave, outcome) -> number.
+
+    Second, when (world time) the newest cut of the present wave was read back, 0 for none.
+    """
     counts: Counter[tuple[int, str]] = Counter()
     news: dict[str, list[str]] = {}
+    newest_cut_at = 0
     for item in kept.items(unit.connection, estate_id, row["bulk_id"]):
         outcome = item["outcome"]
-        owes = is_overdrawn(item["balance_fen"], item["residue_nf"], item["overdraft_fen"])
         if item["wave"] <= row["wave"] and outcome in ("waiting", "cut"):
             known = supply_rows.get_supply(unit.connection, estate_id, item["meter_id"])
-            is_open = known is not None and known["desired"] == "open"
-            outcome = "cut" if is_open else outcome if owes else "paid"
+            outcome = _became(item, known)
+            if known is not None and (item["wave"], outcome) == (row["wave"], "cut"):
+                newest_cut_at = max(newest_cut_at, known["opened_at"] or 0)
         if outcome != item["outcome"]:
             news.setdefault(outcome, []).append(item["meter_id"])
         counts[item["wave"], outcome] += 1
     for outcome, meter_ids in news.items():
         kept.set_outcome(unit.connection, estate_id, row["bulk_id"], meter_ids, outcome)
-    return counts
+    return counts, newest_cut_at
 
 
-def stop(unit: Unit, estate_id: str, bulk_id: str, *, reason: str, actor: str, now: "Now") -> None:
-    """One person stops a bulk cut at once; who was not cut yet keeps the power."""
+def _became(item: RowMapping, known: RowMapping | None) -> str:
+    """Cut once its relay was read back open: a frame that is only wanted or sent has shown nothing, and may never
+    have come."""
+    outcome = str(item["outcome"])
+    if known is not None and known["desired"] == "open":
+        return "cut" if known["command"] == "confirmed" else outcome
+    return outcome if is_overdrawn(item["balance_fen"], item["residue_nf"], item["overdraft_fen"]) else "paid"
+
+
+def stop(unit: Unit, estate_id: str, bulk_id: str, *, reason: str, actor: str, now: "Now") -> list[str]:
+    """One person stops a bulk cut at once; its meters, so that what is still on its way can be taken back."""
     row = kept.get(unit.connection, estate_id, bulk_id)
     if row is None or row["status"] != kept.RUNNING:
         raise NotFound("there is no such bulk cut under way in this estate")
+    _note_outcomes(unit, estate_id, row)
     _end(unit, estate_id, bulk_id, "stopped", reason.strip() or "by hand", actor, now)
+    return [item["meter_id"] for item in kept.items(unit.connection, estate_id, bulk_id)]
 
 
 def _end(unit: Unit, estate_id: str, bulk_id: str, status: str, reason: str, actor: str, now: "Now") -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from server.domain.bulk_cut import Progress, must_stop, next_wave, waves_of
 from server.errors import Conflict, NotFound, Refused
-from server.flows import approvals, bulk_cut, relays, supply
+from server.flows import approvals, bulk_cut, bulk_stop, relays, supply
 from server.store import schema
 from server.store.writer import Writer
 from tests.server.estates import ESTATE, account_id, meter_id
@@ -88,8 +88,11 @@ def quarantine(stage, *numbers):
 
 
 def refresh(stage, *numbers):
+    """Read all; whoever is wanted open has got its frame and is read back open."""
     for number in numbers:
         stage.read(number)
+        if stage.supply(number)["desired"] == "open":
+            stage.attempt(number, "sent")
         stage.status(number, OPEN if stage.supply(number)["desired"] == "open" else 0)
     stage.charge()
 
@@ -136,6 +139,7 @@ def test_it_goes_wave_by_wave_beyond_the_limits_and_ends(both):
     both.decide()
     assert len(both.trips()) == 1  # the first wave is one household
     both.decide()
+    refresh(both, *numbers)
     both.wait(599)
     refresh(both, *numbers)
     both.decide()
@@ -144,16 +148,68 @@ def test_it_goes_wave_by_wave_beyond_the_limits_and_ends(both):
     both.decide()
     both.decide()
     assert len(both.trips()) == 2
+    refresh(both, *numbers)
     both.decide()
     both.wait(600)
     refresh(both, *numbers)
     both.decide()
     assert len(both.trips()) == 3
+    refresh(both, *numbers)
     both.decide()
     assert (bulk(both)["status"], {row["outcome"] for row in both.rows(schema.bulk_cut_item)}) == ("done", {"cut"})
     evidence = json.loads(both.trips()[0]["evidence"])
     assert evidence["facts"]["released"]
     assert "bulk_cut" in [one["kind"] for one in evidence["approvals"]]
+
+
+def outcomes(stage):
+    return sorted((row["wave"], row["outcome"]) for row in stage.rows(schema.bulk_cut_item))
+
+
+def probe_dead_bus(stage):
+    """The first household's bus dies with its frame on the way: nobody is dark, so nothing is known."""
+    quarantine(stage, 1, 2, 3)
+    approve(stage, ask(stage, 1, 2, 3))
+    stage.decide()
+    [first] = [n for n in (1, 2, 3) if stage.supply(n)["desired"] == "open"]
+    stage.attempt(first, "sent")
+    rest = [n for n in (1, 2, 3) if n != first]
+    for _ in range(3):
+        stage.wait(600)
+        refresh(stage, *rest)
+        stage.decide()
+        stage.decide()
+    assert len(stage.trips()) == 1
+    assert (bulk(stage)["wave"], outcomes(stage)) == (1, [(1, "waiting"), (2, "waiting"), (3, "waiting")])
+    return first, rest
+
+
+def test_no_wave_follows_one_whose_cut_was_never_read_back(both):
+    first, rest = probe_dead_bus(both)
+    both.attempt(first, "expired")  # the bus is back, the wish is too old
+    assert both.supply(first)["desired"] == "closed"
+    both.status(first)
+    both.read(first)
+    both.decide()
+    assert both.supply(first)["desired"] == "open", "its turn has come still, and all checks hold anew"
+    refresh(both, first)
+    both.decide()
+    assert outcomes(both)[0] == (1, "cut")
+    both.wait(599)
+    refresh(both, *rest)
+    both.decide()
+    assert bulk(both)["wave"] == 1, "the pause runs from the cut, not from the begin of its wave"
+    both.wait(1)
+    both.decide()
+    assert bulk(both)["wave"] == 2
+
+
+def test_without_the_read_back_a_wave_would_follow(stage, monkeypatch):
+    def became(_item, known):
+        return "cut" if known["desired"] == "open" else "waiting"
+
+    monkeypatch.setattr(bulk_cut, "_became", became)
+    without_guard(lambda one: probe_dead_bus(one) and None, stage)
 
 
 def probe_payer(stage):
@@ -192,7 +248,7 @@ def lower_mode(stage):
 
 
 def one_person(stage):
-    act(stage, bulk_cut.stop, bulk(stage)["bulk_id"], reason="a call")
+    act(stage, bulk_stop.stop, bulk(stage)["bulk_id"], reason="a call")
 
 
 @pytest.mark.parametrize("stop", [red_button, open_breaker, lower_mode, one_person])
@@ -210,6 +266,31 @@ def test_red_button_breaker_mode_and_one_person_stop_it_for_good(stage, stop):
     assert bulk(stage)["status"] == "stopped"
     with pytest.raises(NotFound):
         one_person(stage)
+
+
+@pytest.mark.parametrize("stop", [red_button, open_breaker, lower_mode, one_person])
+def test_a_cut_that_is_on_its_way_is_taken_back_by_each_of_them(both, stop):
+    quarantine(both, 1, 2, 3)
+    approve(both, ask(both, 1, 2, 3))
+    both.decide()
+    [first] = [n for n in (1, 2, 3) if both.supply(n)["desired"] == "open"]
+    gen = both.supply(first)["gen"]
+    stop(both)
+    assert both.supply(first)["desired"] == "closed"
+    assert not both.is_current(first, gen)
+    both.decide()
+    assert (bulk(both)["status"], {outcome for _, outcome in outcomes(both)}) == ("stopped", {"left"})
+
+
+@pytest.mark.parametrize("stop", [red_button, open_breaker, lower_mode, one_person])
+def test_who_was_dark_when_it_was_stopped_is_said_to_be_cut(both, stop):
+    quarantine(both, 1, 2, 3)
+    approve(both, ask(both, 1, 2, 3))
+    both.decide()
+    refresh(both, 1, 2, 3)
+    stop(both)
+    both.decide()
+    assert (bulk(both)["status"], outcomes(both)) == ("stopped", [(1, "cut"), (2, "left"), (3, "left")])
 
 
 def test_every_other_check_holds_for_a_household_on_the_list(stage):

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path
 from pydantic import Field
 
-from server.flows import approvals, bulk_cut, bulk_edits, schemes, supply
+from server.flows import approvals, bulk_edits, bulk_stop, schemes, supply
 from server.store import bulk_cut as bulk_rows
 from server.store import schemes as scheme_rows
 from server.store.unit import Deed
@@ -163,7 +163,7 @@ def stop_bulk_cut(
     """One person, at once; who was not cut keeps the power."""
     now = state.clock.now()
     state.writer.run(
-        Deed(bulk_cut.stop, who.estate_id, bulk_id, reason=why.reason, actor=who.login, now=now),
+        Deed(bulk_stop.stop, who.estate_id, bulk_id, reason=why.reason, actor=who.login, now=now),
         urgent=True,
     )
 

@@ -8,7 +8,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 
 from server.domain.supply import trips_allowed
 from server.flows import approvals as approval_flows
-from server.flows import bulk_cut as bulk_flows
+from server.flows import bulk_stop
 from server.flows import supply as supply_flows
 from server.flows.estate_switches import outdated_because
 from server.store import approvals, isolation, outages, statistics
@@ -210,7 +210,7 @@ def stop_bulk_cut(
     """Stop a bulk cut at once."""
     now = state.clock.now()
     return done(
-        state, Deed(bulk_flows.stop, who.estate_id, bulk_id, reason=reason, actor=who.login, now=now), HERE, urgent=True
+        state, Deed(bulk_stop.stop, who.estate_id, bulk_id, reason=reason, actor=who.login, now=now), HERE, urgent=True
     )
 
 
