@@ -28,3 +28,7 @@ HAZARD_CHECKS = {  # that only a cut for safety or tampering has
     "relay_known": (_("Relay read back lately"), _("Relay not read back lately")),
 }
 ALL_CHECKS = CHECKS | HAZARD_CHECKS
+LEFT_OUT = {name: fails for name, (_holds, fails) in CHECKS.items()} | {  # why a bulk cut leaves a household out
+    "notice_delivered": _("No cut warning delivered with its grace over"),
+    "wanted_open": _("Its cut is wanted already"),
+}

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from server.clock import Now
-from server.domain.supply import decide_trip
+from server.domain.supply import ENDS_BY_TIME, decide_trip
 from server.store import household as reads
 from server.store import supply as kept
 from server.store.wall import HouseholdRow
@@ -198,7 +198,7 @@ def verdicts_of(
             check_in_words(check.name, check.passed, check.detail, check.waiting, f, gettext)
             for check in decision.checks
         )
-        first = next((check for check in checks if not check.passed), None)
+        first = telling(checks)
         found.append(
             Verdict(
                 one.account_id, one.room_id or "", (holders or {}).get(one.account_id, ""), one.facts.balance_fen,
@@ -207,6 +207,17 @@ def verdicts_of(
             )
         )  # fmt: skip
     return found
+
+
+def telling(checks: Sequence[Check]) -> Check | None:
+    """The check that says why a household keeps its power: the first that says no.
+
+    A final notice is written only once nothing but time is in the way, so where something else is, that is the reason.
+    """
+    failed = [check for check in checks if not check.passed]
+    if failed and failed[0].name == "final_notice":
+        return next((check for check in failed if check.name not in ENDS_BY_TIME), failed[0])
+    return failed[0] if failed else None
 
 
 def checks_of(

@@ -1,14 +1,14 @@
 """Who would be cut now, what holds the power of the others who owe, and what a person can do about it.
 
 Households that owe nothing are counted and not listed: there is nothing to decide. What holds everybody (a switch of
-the estate, a protected time) is said once. All others stand under the first check of their own that says no.
+the estate, a protected time) is said once. All others stand under the check of their own that says why.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from server.web.i18n import mark as _
-from server.web.operator.decisions import Check, Verdict
+from server.web.operator.decisions import Check, Verdict, telling
 
 Gettext = Callable[[str], str]
 JUDGED_MAX = 500  # households that owe, judged for one page; the list of all goes on
@@ -85,7 +85,7 @@ def holds_of(verdicts: Sequence[Verdict], gettext: Gettext) -> Holds:
     groups: dict[str, list[Verdict]] = {}
     reasons: dict[str, Reason] = {}
     for one in verdicts:
-        own = next((check for check in one.checks if not check.passed and check.name not in common), None)
+        own = telling([check for check in one.checks if check.name not in common])
         word = own.word if own is not None else ""
         groups.setdefault(word, []).append(one)
         if own is not None and word not in reasons:

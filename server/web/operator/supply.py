@@ -1,6 +1,7 @@
 """Supply: mode, red button, breaker, what waits for a second person, and every household with its checks."""
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request
@@ -19,6 +20,7 @@ from server.store.direct import Row
 from server.store.estates import get_estate
 from server.store.unit import Deed
 from server.web import i18n, pages
+from server.web.check_words import LEFT_OUT
 from server.web.deps import Reader, State, need
 from server.web.figures import token_bar
 from server.web.operator.bulk import entries_said
@@ -54,8 +56,18 @@ def _payload(request: Request, estate: pages.EstateFacts, row: Row, site: Row) -
         "payload": payload,
         "outdated": outdated_because(row, site),
         "entries": entries_said(request, estate, payload) if row["kind"] == "bulk_edit" else [],
+        "left": _left_said(request, payload) if row["kind"] == "bulk_cut" else [],
         "candidates": len(candidates) if isinstance(candidates, list) else candidates,
     }
+
+
+def _left_said(request: Request, payload: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(room, why not) of the households that a bulk cut leaves out."""
+    gettext = i18n.translations(pages.language_of(request)).gettext
+    return [
+        (entry["room"] or entry["account"], gettext(LEFT_OUT.get(entry["because"], entry["because"])))
+        for entry in payload["left"]
+    ]
 
 
 @router.get("/supply")

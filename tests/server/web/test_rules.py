@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 
 import pytest
 
@@ -207,11 +208,13 @@ def test_a_bulk_cut_that_would_cut_nobody_is_refused_and_a_running_one_is_shown_
     assert (found["status"], found["households"]) == ("stopped", {"left": 1})
 
 
-def test_the_request_of_a_bulk_cut_shows_whom_it_concerns(web, operator):
-    cut = [{"account": "A1", "meter": "000000000001", "room": "1-101", "balance_fen": -5}]
-    payload = (
-        f'{{"kind": "bulk_cut", "reason": "three months", "cut": {str(cut).replace(chr(39), chr(34))}, "left": []}}'
-    )
+def test_the_request_of_a_bulk_cut_shows_whom_it_concerns_and_why_not(web, operator):
+    cut = [
+        {"account": f"A{n}", "meter": f"{n:012}", "room": f"9-{n:04}", "balance_fen": -5} for n in range(1, 46)
+    ]  # fmt: skip
+    reasons = ("not_protected", "notice_delivered", "wanted_open")
+    left = [{"account": f"B{n}", "meter": "", "room": f"8-{n}", "because": why} for n, why in enumerate(reasons)]
+    payload = json.dumps({"kind": "bulk_cut", "reason": "three months", "cut": cut, "left": left})
     web.execute(
         schema.approval.insert().values(
             estate_id=ESTATE, approval_id="a1", kind="bulk_cut", payload=payload, payload_sha256="f" * 64,
@@ -219,8 +222,13 @@ def test_the_request_of_a_bulk_cut_shows_whom_it_concerns(web, operator):
         )
     )  # fmt: skip
     page = operator.get("/supply").text
-    assert "1 household is cut in waves" in page
+    assert "45 households are cut in waves" in page
     assert "three months" in page
+    assert "<summary>5 more</summary>" in page
+    assert all(entry["room"] in page for entry in cut), "who approves a list has to be able to read it"
+    assert "8-0: Protected household" in page
+    assert "8-1: No cut warning delivered with its grace over" in page
+    assert "8-2: Its cut is wanted already" in page
 
 
 def test_a_case_of_the_breaker_is_shown_without_a_meter(web, operator):
