@@ -244,7 +244,7 @@ class Application:
         if path is None:
             return None
         parts = (self.engine, self.writer, self.clock, self.estate_id, self.collector)
-        return AdminSocket(path, Operations(*parts, self.keyring).all())
+        return AdminSocket(path, Operations(*parts, self.keyring, self.passwords).all())
 
     def _replan(self, plans: Sequence[BusPlan]) -> None:
         """Let the collector read these buses and meters."""

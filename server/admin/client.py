@@ -66,6 +66,10 @@ class Admin:
         connection.settimeout(None)
         return cls(connection, str(path))
 
+    def knows(self, op: str) -> bool:
+        """Whether the server has this operation; one of an older release may not."""
+        return op in self._operations
+
     def ask(self, op: str, **message: object) -> Any:
         """One operation and its answer."""
         self._send(op, message)

@@ -4,6 +4,7 @@ Questions are reads and go through the lane of their bus, behind control orders 
 unit of the server's own writer, and the collector takes the new buses and meters a moment later.
 """
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from server.admin.archiving import archive_step
 from server.admin.service import Operation
 from server.admin.wire import question_of
 from server.clock import Clock
+from server.collect.passwords import Passwords
 from server.collect.supervisor import Supervisor
 from server.errors import Refused
 from server.flows.estates import import_estate
@@ -31,6 +33,7 @@ from server.store.unit import Writing
 FILES = frozenset({"estate.toml", "households.csv", "history.csv"})
 ANSWER_S = 60.0  # a question waits for control orders and reads that go before it
 LINGER_MAX_S = 5.0
+NOTES = ("", "refused", "accepted")  # of a password that was tried
 IDLE_S = 1.0  # so often a silent trace looks whether its client is still there
 BEHIND_MAX = 10_000  # chunks; a client that does not take them loses the rest, never the collector
 
@@ -46,6 +49,7 @@ class Operations:
         estate_id: str,
         collector: Supervisor | None,
         keyring: Keyring,
+        passwords: Passwords | None = None,
     ) -> None:
         self._engine = engine
         self._writer = writer
@@ -53,6 +57,7 @@ class Operations:
         self._estate_id = estate_id
         self._found_collector = collector
         self._keyring = keyring
+        self._passwords = passwords
 
     def all(self) -> Mapping[str, Operation]:
         """By name."""
@@ -63,6 +68,7 @@ class Operations:
             "import": self.take_in,
             "rekey": self.rekey,
             "archive": self.archive,
+            "password-tries": self.password_tries,
         }
 
     def buses(self, _message: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,6 +163,17 @@ class Operations:
     def archive(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """One step of archiving, of a file that this process can read."""
         return {"done": archive_step(self._writer, self._clock, self._estate_id, message)}
+
+    def password_tries(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """How often a meter has refused a password today, after `note` of a command that has tried one itself."""
+        meter_id, note = str(message["meter"]), str(message.get("note", ""))
+        if self._passwords is None or not re.fullmatch(r"[0-9]{12}", meter_id) or note not in NOTES:
+            raise Refused(f"passwords are counted of meters with 12 digits, with one of the notes {', '.join(NOTES)}")
+        if note == "refused":
+            self._passwords.refused(meter_id, "")
+        elif note == "accepted":
+            self._passwords.accepted(meter_id)
+        return {"done": self._passwords.today(meter_id)}
 
     @property
     def _collector(self) -> Supervisor:

@@ -75,9 +75,10 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Look at everything and print it, or walk through the commissioning; 1 when something is wrong."""
     if arguments.commission:
+        url = arguments.database or load(arguments.config).database_url
         for port in arguments.ports:
-            refuse_served(port, arguments.database or load(arguments.config).database_url)
-        return commission.run(arguments, commission.feeding(_known_meters(arguments)))
+            refuse_served(port, url)
+        return commission.run(arguments, commission.feeding(_known_meters(arguments)), url)
     findings = []
     for one in examine(arguments):
         findings.append(one)

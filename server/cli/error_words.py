@@ -46,6 +46,10 @@ ERRORS = (
     _("meter %(meter)s feeds %(room)s in the database; a spare meter feeds nobody"),
     _("%(path)s: not a password file; allowed: six digits"),
     _(
+        "%(path)s: cannot be read as the count of refused passwords; look whether it is another file, else remove it "
+        "when a day has gone by"
+    ),
+    _(
         "the database is of another revision, so it cannot be asked whom a meter feeds; name the right one with "
         "--database URL"
     ),

@@ -102,6 +102,12 @@ class Passwords:
             if self._refused.pop(meter_id, None) is not None:
                 self._kept.save(meter_id, None)
 
+    def today(self, meter_id: str) -> int:
+        """How often a meter has refused any password today."""
+        with self._lock:
+            known = self._today(meter_id)
+        return 0 if known is None else known.day_times
+
     def _today(self, meter_id: str) -> Refused | None:
         known = self._refused.get(meter_id)
         return known if known is not None and known.at.date() == self._civil_now().date() else None

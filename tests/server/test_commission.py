@@ -2,20 +2,30 @@
 
 import argparse
 import json
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from server.admin.operations import Operations
 from server.admin.service import AdminSocket
 from server.cli import commission, doctor
 from server.cli.commission.proofs import Ground, Proof, ground_of
+from server.collect.passwords import Passwords
+from server.collect.work import as_stored
 from server.errors import ConfigError, Refused
 from server.flows.estates import import_estate
+from server.jobs.refusals import KeptRefusals
+from server.keyring import Keyring
 from server.store.engine import open_engine, upgrade
 from server.store.writer import Writer
 from tests.e2e.hall import SCENARIO, home, simulated
-from tests.server.estates import at, document, household
+from tests.server.books import rows
+from tests.server.estates import ESTATE, at, document, household
 
+ZONE = ZoneInfo("Asia/Shanghai")
 SPARE, LIVED_IN, KEPT, LATE_CLOCK, OLD = (f"20260001010{n}" for n in range(1, 6))
+COUNTED = ("202600010106", "202600010107", "202600010108")  # a spare meter each, since they count wrong passwords too
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +33,7 @@ def port(tmp_path_factory):
     """The bus of a simulator: a spare meter, one in use, one of 1997."""
     homes = home(1, SPARE, 1, more='password = "112233"\n') + home(2, LIVED_IN, 1500)
     homes += home(3, OLD, 1, more='protocol = "dlt645-1997"\n')
+    homes += "".join(home(n, name, 1, more='password = "112233"\n') for n, name in enumerate(COUNTED, 4))
     with simulated(tmp_path_factory.mktemp("commission"), SCENARIO + homes) as path:
         yield path
 
@@ -39,6 +50,16 @@ def walk(capsys, *arguments):
     parsed = parser.parse_args(["doctor", "--commission", "--baud", "9600", *map(str, arguments)])
     code = parsed.run(parsed)
     return code, capsys.readouterr().out
+
+
+def planted(url, *homes):
+    """The database of an estate at `url`."""
+    engine = open_engine(url)
+    upgrade(engine)
+    writer = Writer(engine)
+    writer.run(lambda unit: import_estate(unit, document(list(homes)), at()))
+    writer.stop()
+    return engine
 
 
 def outcomes(report, subject):
@@ -85,9 +106,78 @@ def test_a_wrong_password_fails_the_trip_and_leaves_the_power_on(port, capsys):
     assert (code, found["trip"], found["close"], found["late_command"]) == (1, "failed", "open", "open")
 
 
+def wrong_password(port, capsys, spare, *more):
+    """A run with another password than the meter's; the outcome of the trip, and what was said of it."""
+    _, out = walk(capsys, port, "--spare-meter", spare, "--yes", "--json", "--wait-ms", 300, *more)
+    [trip] = [one for one in json.loads(out)["proofs"] if (one["question"], one["subject"]) == ("trip", spare)]
+    return trip["outcome"], trip["seen"], trip["seen_zh"]
+
+
+def test_wrong_passwords_are_counted_over_all_runs_in_a_file_until_one_is_right(port, capsys, tmp_path):
+    spare = COUNTED[0]
+    kept = tmp_path / "password-tries.json"
+    for times in (2, 4):
+        outcome, seen, _ = wrong_password(port, capsys, spare)
+        assert (outcome, f"makes {times} times today (counted in password-tries.json)" in seen) == ("failed", True)
+        assert json.loads(kept.read_text("utf-8"))[spare]["times"] == times
+    outcome, seen, chinese = wrong_password(port, capsys, spare, "--out", tmp_path / "report.md")
+    assert (outcome, "has refused a password 4 times today" in seen) == ("open", True)
+    assert f"计数在{kept}" in chinese
+    assert "112233" not in kept.read_text("utf-8")
+    count = json.loads(kept.read_text("utf-8"))
+    count[spare] |= {"at": count[spare]["at"] - 86_400}
+    kept.write_text(json.dumps(count), "utf-8")
+    code, _ = walk(capsys, port, "--spare-meter", spare, "--password-file", "secret", "--yes", "--wait-ms", 300)
+    assert (code, kept.exists()) == (0, False), "the next day, and with the right one, nothing is counted"
+
+
+def test_the_count_is_the_one_of_the_estate_where_there_is_a_database(port, capsys, tmp_path):
+    spare = COUNTED[1]
+    url = f"sqlite:///{tmp_path / 'x.db'}"
+    engine = planted(url)
+    writer = Writer(engine)
+    served = Passwords(as_stored, lambda: datetime.now(ZONE), KeptRefusals(engine, writer, ESTATE, ZONE))
+    for _ in range(2):
+        served.refused(spare, "999999")
+    writer.stop()
+    outcome, seen, _ = wrong_password(port, capsys, spare, "--database", url)
+    assert (outcome, f"makes 4 times today (counted in {url})" in seen) == ("failed", True)
+    assert wrong_password(port, capsys, spare, "--database", url)[0] == "open"
+    [row] = rows(engine, "password_refusal")
+    assert (row["meter_id"], row["day_times"]) == (spare, 4)
+    assert not (tmp_path / "password-tries.json").exists()
+    engine.dispose()
+
+
+def test_the_count_is_the_one_of_the_running_server(port, capsys, tmp_path):
+    spare = COUNTED[2]
+    url = f"sqlite:///{tmp_path / 'x.db'}"
+    planted(url).dispose()
+    passwords = Passwords(as_stored, lambda: datetime.now(ZONE))
+    operations = Operations(None, None, None, ESTATE, None, Keyring(None), passwords)
+    serving = AdminSocket(tmp_path / "x.db.admin", {**operations.all(), "buses": lambda _: {"done": []}})
+    serving.start()
+    try:
+        for times in (2, 4):
+            assert wrong_password(port, capsys, spare, "--database", url)[0] == "failed"
+            assert passwords.today(spare) == times
+        assert wrong_password(port, capsys, spare, "--database", url)[0] == "open"
+        passwords.accepted(spare)
+        walk(capsys, port, "--spare-meter", spare, "--password-file", "secret", "--yes", "--database", url)
+        assert passwords.today(spare) == 0
+    finally:
+        serving.stop()
+
+
+def test_a_file_of_another_kind_is_not_taken_for_the_count(port, capsys, tmp_path):
+    (tmp_path / "password-tries.json").write_text("[]", "utf-8")
+    with pytest.raises(ConfigError, match="cannot be read as the count of refused passwords"):
+        wrong_password(port, capsys, SPARE)
+
+
 @pytest.mark.parametrize(("outcome", "hinted"), [("failed", True), ("passed", False)])
 def test_where_no_meter_answers_the_line_is_named_and_what_finds_another(monkeypatch, capsys, outcome, hinted):
-    async def look(_arguments, _refusal, _secret, proofs):
+    async def look(_arguments, _refusal, _secret, proofs, _tries):
         proofs += [Proof("port", "/dev/null", "passed", ""), Proof("register", SPARE, outcome, "")]
 
     monkeypatch.setattr(commission, "_walk", look)
@@ -112,12 +202,7 @@ def test_the_number_must_be_typed_once_more(monkeypatch, typed, refused):
 
 def test_a_meter_that_feeds_a_household_of_the_database_is_refused(tmp_path, capsys):
     url = f"sqlite:///{tmp_path / 'x.db'}"
-    engine = open_engine(url)
-    upgrade(engine)
-    writer = Writer(engine)
-    writer.run(lambda unit: import_estate(unit, document([household(1, meter_id=SPARE)]), at()))
-    writer.stop()
-    engine.dispose()
+    planted(url, household(1, meter_id=SPARE)).dispose()
     with pytest.raises(Refused, match=f"meter {SPARE} feeds 1-0001"):
         walk(capsys, "/dev/null", "--spare-meter", SPARE, "--yes", "--database", url)
 

@@ -9,6 +9,7 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from server.cli.commission.meter_checks import look_at
 from server.cli.commission.proofs import Proof, ground_of
 from server.cli.commission.relay_checks import RELAY_QUESTIONS, RelayChecks
 from server.cli.commission.report import MARKS, Report
+from server.cli.commission.tries import Tries, opened_tries
 from server.cli.languages import mark as _
 from server.cli.languages import told
 from server.cli.lines import machine_clocks, opened
@@ -54,8 +56,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--out", type=Path, metavar="FILE", help="write the report there, and as JSON beside it")
 
 
-def run(arguments: argparse.Namespace, feeds: Callable[[str], str], confirm: Confirm = input) -> int:
-    """Walk through the checklist. `feeds` names the room that a meter feeds, or nothing."""
+def run(arguments: argparse.Namespace, feeds: Callable[[str], str], database: str, confirm: Confirm = input) -> int:
+    """Walk through the checklist. `feeds` names the room that a meter of the `database` feeds, or nothing."""
     if len(arguments.ports) != 1 or not (arguments.meters or arguments.spare_meter):
         raise ConfigError("--commission takes one PORT, and --meters or --spare-meter (or both)")
     try:
@@ -67,7 +69,15 @@ def run(arguments: argparse.Namespace, feeds: Callable[[str], str], confirm: Con
     proofs: list[Proof] = []
     began = datetime.now(zone)
     url, line = arguments.ports[0], LineSettings(arguments.baud, arguments.parity)
-    asyncio.run(_walk(arguments, _allowed(arguments, feeds, confirm), secret, proofs))
+    refusal = _allowed(arguments, feeds, confirm)
+    with ExitStack() as opened_here:
+        tries = None
+        if arguments.spare_meter is not None and refusal is None:
+            folder = Path() if arguments.out is None else arguments.out.parent
+            tries = opened_here.enter_context(
+                opened_tries(arguments.spare_meter, database, folder, zone, machine_clocks(zone.key).world_now)
+            )
+        asyncio.run(_walk(arguments, refusal, secret, proofs, tries))
     report = Report(url, line, ground_of(url), began, "estate645", proofs)
     _hand_over(report, arguments)
     if not arguments.json and all(one.outcome != "passed" for one in proofs if one.subject != url):
@@ -75,7 +85,9 @@ def run(arguments: argparse.Namespace, feeds: Callable[[str], str], confirm: Con
     return 1 if report.failed else 0
 
 
-async def _walk(arguments: argparse.Namespace, refusal: str | None, secret: Password, proofs: list[Proof]) -> None:
+async def _walk(
+    arguments: argparse.Namespace, refusal: str | None, secret: Password, proofs: list[Proof], tries: Tries | None
+) -> None:
     clocks = machine_clocks(arguments.time_zone)
     line = LineSettings(arguments.baud, arguments.parity)
     async with opened(arguments.ports[0], line, arguments.wait_ms, clocks) as bus:
@@ -92,7 +104,7 @@ async def _walk(arguments: argparse.Namespace, refusal: str | None, secret: Pass
                 say(proof, proofs)
         if spare is None:
             return
-        checks = RelayChecks(bus, clocks, MeterState(plans[spare]), secret).run() if refusal is None else _left(
+        checks = RelayChecks(bus, clocks, MeterState(plans[spare]), secret, tries).run() if refusal is None else _left(
             spare, refusal
         )  # fmt: skip
         async for proof in checks:

@@ -15,6 +15,7 @@ from core.dlt645.identifiers import COMMAND_OPEN, KEEP_POWER, RELAY_OPEN
 from core.errors import CoreError, MeterRefused
 from server.cli.commission.meter_checks import ATTEMPTS, CLOCK_OFF_MAX_S, NOT_ANSWERED
 from server.cli.commission.proofs import Proof
+from server.cli.commission.tries import Tries, are_left, counted_here
 from server.cli.languages import heard
 from server.cli.languages import mark as _
 from server.collect.control import describe, is_satisfied
@@ -27,24 +28,31 @@ LIFETIME_S = 60
 LATE_S = 3600
 MOVE_MAX_S = 20.0  # from the command to the contacts; a trip delay longer than this fails the question
 LOOK_EVERY_S = 0.5
+TRIED = _(
+    "not tried: the meter has refused a password %(times)d times today (counted in %(where)s), and many meters lock at "
+    "the fifth until midnight; find the right password and try it tomorrow"
+)
 RELAY_QUESTIONS = ("late_command", "trip", "close")
 
 
 class RelayChecks:
     """The checks of one spare meter; `secret` opens its relay commands."""
 
-    def __init__(self, line: BusLine, clocks: Clocks, meter: MeterState, secret: Password) -> None:
+    def __init__(
+        self, line: BusLine, clocks: Clocks, meter: MeterState, secret: Password, tries: Tries | None = None
+    ) -> None:
         self._line = line
         self._clocks = clocks
         self._meter = meter
         self._secret = secret
         self._readout = Readout(line, clocks)
+        self._tries = tries or counted_here(meter.meter_id, lambda: clocks.civil(clocks.world_now()))
         self._locked_out = False  # the password was refused and nothing has moved: a close would be refused as well
 
     async def run(self) -> AsyncIterator[Proof]:
         """Ask the three questions, or say why they are left open."""
         try:
-            reason = await self._unfit()
+            reason = self._tried() or await self._unfit()
         except CoreError as error:
             reason = (NOT_ANSWERED, {"reason": heard(str(error))})
         if reason is not None:
@@ -58,6 +66,12 @@ class RelayChecks:
             closing = self._spared() if self._locked_out else await self._switch("close", "close")
         for proof in _as_far_as_shown(late, trip, closing):
             yield proof
+
+    def _tried(self) -> tuple[str, dict[str, int | str]] | None:
+        """Why no password is tried any more today, or None."""
+        if are_left(self._tries):
+            return None
+        return TRIED, {"times": self._tries.today(), "where": self._tries.where}
 
     async def _unfit(self) -> tuple[str, dict[str, int | str]] | None:
         """Why this meter is not touched, or None."""
@@ -85,6 +99,13 @@ class RelayChecks:
         await self._line.quiet()
         await self._line.ask(self._meter.dialect.switch(action, deadline, self._secret))
 
+    def _count(self, err: int) -> bool:
+        """Whether a refusal may count for the meter as a wrong password; then it counts here too, at once."""
+        wrong = self._meter.dialect.refuses_password(err)
+        if wrong:
+            self._tries.refused()
+        return wrong
+
     def _spared(self) -> Proof:
         return Proof(
             "close", self._meter.meter_id, "open", _("not sent: the relay is closed, and the meter counts tries")
@@ -97,9 +118,11 @@ class RelayChecks:
             await self._send("trip", -LATE_S)
         except MeterRefused as refusal:
             said = self._meter.dialect.refusal(refusal.err)
+            self._count(refusal.err)
         except CoreError as error:
             said = str(error)
         else:
+            self._tries.accepted()
             return Proof(
                 "late_command", name, "failed", _("it accepted a trip an hour after its deadline: never cut it")
             )
@@ -119,9 +142,10 @@ class RelayChecks:
         except CoreError as error:
             refusal = f"{error}"
             err = error.err if isinstance(error, MeterRefused) else 0
-            wrong_password = self._meter.dialect.refuses_password(err)
+            wrong_password = self._count(err)
         else:
             refusal, wrong_password = "", False
+            self._tries.accepted()
         word = ""
         while monotonic() - began < MOVE_MAX_S:
             try:
@@ -145,10 +169,14 @@ class RelayChecks:
         text = _("the relay did not move; %(word)s; %(reason)s")
         if self._locked_out:
             text = _(
-                "the password was refused; with the late command these were two tries, and many meters lock at the "
-                "fifth until midnight: put the right one into --password-file; %(word)s; %(reason)s"
+                "the password was refused; with the late command that makes %(times)d times today (counted in "
+                "%(where)s), and many meters lock at the fifth until midnight: put the right one into "
+                "--password-file; %(word)s; %(reason)s"
             )
-        return Proof(question, name, "failed", text, {"word": word, "reason": heard(refusal) if refusal else "-"})
+        figures: dict[str, int | str] = {"word": word, "reason": heard(refusal) if refusal else "-"}
+        if self._locked_out:
+            figures |= {"times": self._tries.today(), "where": self._tries.where}
+        return Proof(question, name, "failed", text, figures)
 
 
 def _as_far_as_shown(late: Proof, trip: Proof, closing: Proof) -> tuple[Proof, Proof, Proof]:
