@@ -1,7 +1,8 @@
 """Kinds of notices, and which of them are not said any more when their turn to be sent comes.
 
 A reminder or warning may wait for the end of quiet hours, or for a gateway that is away. Who has paid meanwhile is not
-told of a cut that will not come; who has moved out, or pays afterwards now, is not reminded of what is nobody's.
+told of a cut that will not come; who has moved out, or pays afterwards now, is not reminded of what is nobody's; whom
+the staff has told itself is not told once more.
 """
 
 from server.domain.accounts import NORMAL, PREPAID
@@ -15,6 +16,7 @@ PAID = "the balance is above the limit again"
 ELSEWHERE = "the account is not in normal prepaid service any more"
 PROTECTED = "the household is protected by now"
 OVERTAKEN = "a newer or graver notice has followed"
+GIVEN = "it was given to the household by hand"
 
 
 def needless_because(kind: str, row: Row, *, is_protected: bool) -> str:

@@ -17,7 +17,7 @@ from core import EVENT_ALARM1, EVENT_ALARM2, EVENT_TRIP
 from server.domain.accounts import NORMAL, PREPAID
 from server.domain.billing import Crossing
 from server.domain.calendar import earliest_allowed
-from server.domain.notices import GRAVER, OVERTAKEN, REMINDERS, WARNINGS, needless_because
+from server.domain.notices import GIVEN, GRAVER, OVERTAKEN, REMINDERS, WARNINGS, needless_because
 from server.domain.receipts import DELIVERED, FAILED, Receipt
 from server.domain.rulebook import Row, RuleBook
 from server.domain.schemes import KEEP_ALWAYS, quiet_until
@@ -123,12 +123,13 @@ def warn_finally(unit: Unit, estate_id: str, account_id: str, now: "Now", book: 
     return True
 
 
-def _figures(book: RuleBook, row: Row, kind: str, told_at: int) -> dict[str, int | str]:
-    """What a reminder or warning says of this account's row, if it is told at `told_at`."""
+def _figures(book: RuleBook, row: Row, kind: str, told_at: int, not_before_at: int = 0) -> dict[str, int | str]:
+    """What a reminder or warning says of this account's row, if it is told at `told_at`; no cut is earlier than
+    `not_before_at`."""
     arguments: dict[str, int | str] = {"balance_fen": row["balance_fen"], "room": row["room_id"] or ""}
     rules = book.rules(row)
     if kind in WARNINGS:
-        over_at = told_at + (rules.grace_s if kind == "cut_warning" else rules.final_notice_s)
+        over_at = max(not_before_at, told_at + (rules.grace_s if kind == "cut_warning" else rules.final_notice_s))
         earliest = earliest_allowed(book.times(row), over_at)
         arguments |= {
             "earliest_at": over_at if earliest is None else earliest,
@@ -159,12 +160,16 @@ def bring_up_to_date(unit: Unit, estate_id: str, notice_id: str, now: "Now") -> 
     why = needless_because(kind, household, is_protected=is_protected(household, now))
     if not why and kept.is_followed(unit.connection, row, (kind, *GRAVER.get(kind, ()))):
         why = OVERTAKEN
+    delivered = kept.deliveries(unit.connection, row)
+    if not why and HAND in delivered:
+        why = GIVEN
     if why:
         kept.update(unit.connection, estate_id, notice_id, status=NEEDLESS, failure=why)
         unit.announce("notice", row["account_id"])
         return False
     book = rule_book(unit.connection, estate_id, now.world_s)
-    figures = json.loads(row["arguments"]) | _figures(book, household, kind, now.world_s)
+    told_at = min([now.world_s, *delivered.values()])  # the household may have seen it on its page: its time runs
+    figures = json.loads(row["arguments"]) | _figures(book, household, kind, told_at, now.world_s)
     kept.update(unit.connection, estate_id, notice_id, arguments=_ARGUMENTS(figures))
     return True
 

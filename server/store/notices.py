@@ -141,6 +141,15 @@ def is_delivered(connection: Connection, row: RowMapping) -> bool:
     return connection.execute(query.limit(1)).first() is not None
 
 
+def deliveries(connection: Connection, row: RowMapping) -> dict[str, int]:
+    """Where what this row says has reached its household, and when (world time)."""
+    query = select(notice.c.channel, notice.c.delivered_at).where(
+        *(notice.c[name] == row[name] for name in ("estate_id", "account_id", "kind", "created_ms")),
+        notice.c.status == "delivered",
+    )
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
 def is_followed(connection: Connection, row: RowMapping, kinds: Sequence[str]) -> bool:
     """Whether a notice of one of these kinds was written to the same household after this one."""
     query = select(notice.c.notice_id).where(

@@ -77,6 +77,7 @@ FIXED = {
     "the account is not in normal prepaid service any more": _("the account is not in normal prepaid service any more"),
     "the household is protected by now": _("the household is protected by now"),
     "a newer or graver notice has followed": _("a newer or graver notice has followed"),
+    "it was given to the household by hand": _("it was given to the household by hand"),
     "cash goes back alone only on the day of the sale and by its cashier": _(
         "cash goes back alone only on the day of the sale and by its cashier"
     ),

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from server.domain.notices import ELSEWHERE, OVERTAKEN, PAID, PROTECTED
+from server.domain.notices import ELSEWHERE, GIVEN, OVERTAKEN, PAID, PROTECTED
 from server.flows import notices as flows
 from server.store import notices as kept
+from server.store import schema
 from server.store.notices import newest_deliveries
 from server.web.formats import Formats
 from server.web.notice_words import told
@@ -113,6 +114,52 @@ def test_of_two_final_notices_the_newer_one_is_told(desk):
     desk.clock.instant = at(6 * HOUR_S)
     assert spoken(desk) == ["final_notice"]
     assert sorted(row["status"] for row in desk.rows()) == ["needless", "sent"]
+
+
+def warned_at_night(desk):
+    """A cut warning that waits for the morning; the id of its notice on the page."""
+    desk.set_account(balance_fen=-9, own_rules=json.dumps({"quiet_from_min": 0, "quiet_to_min": 12 * 60}))
+    desk.writer.run(lambda unit: flows.warn(unit, ESTATE, account_id(1), at()))
+    assert spoken(desk) == []
+    [page] = desk.rows("page")
+    return page["notice_id"]
+
+
+def test_what_the_staff_has_given_by_hand_is_not_sent_in_the_morning(desk):
+    notice_id = warned_at_night(desk)
+    desk.writer.run(
+        lambda unit: flows.give(
+            unit, ESTATE, account_id(1), notice_id, "telephone", "Mrs Chen", actor="anna", now=at(HOUR_S)
+        )
+    )
+    desk.clock.instant = at(9 * HOUR_S)
+    assert spoken(desk) == []
+    [message] = desk.rows("message")
+    assert (message["status"], message["failure"]) == ("needless", GIVEN)
+    with desk.engine.connect() as connection:
+        found = newest_deliveries(connection, ESTATE, "cut_warning", [account_id(1)], {})
+    assert found[account_id(1)][1] == at(HOUR_S).world_s, "it counts from when it was given"
+
+
+@pytest.mark.parametrize("seen_h", [1, 9])
+def test_a_message_of_the_morning_tells_no_later_time_than_the_grace_since_the_page(desk, seen_h):
+    warned_at_night(desk)
+    grace_s, said = 10 * HOUR_S, []
+    desk.execute(schema.estate.update().values(grace_s=grace_s, protected_from_min=0, protected_to_min=0, spread_s=0))
+    desk.writer.run(lambda unit: flows.mark_shown(unit, ESTATE, account_id(1), at(seen_h * HOUR_S)))
+    desk.clock.instant = at(9 * HOUR_S)
+    desk.job(Channel(), lambda kind, arguments, language: said.append(arguments) or "").run_once()
+    assert said[0]["earliest_at"] == at(seen_h * HOUR_S).world_s + grace_s, "the cut comes by the first delivery"
+
+
+def test_a_time_that_has_passed_is_not_told(desk):
+    warned_at_night(desk)
+    said = []
+    desk.execute(schema.estate.update().values(grace_s=600, protected_from_min=0, protected_to_min=0, spread_s=0))
+    desk.writer.run(lambda unit: flows.mark_shown(unit, ESTATE, account_id(1), at(HOUR_S)))
+    desk.clock.instant = at(9 * HOUR_S)
+    desk.job(Channel(), lambda kind, arguments, language: said.append(arguments) or "").run_once()
+    assert said[0]["earliest_at"] == at(9 * HOUR_S).world_s
 
 
 @pytest.mark.parametrize(("hours", "said"), [((17, 9), True), ((0, 0), False)])
