@@ -78,7 +78,8 @@ class Operations:
             "done": [
                 {"bus": one.bus_id, "url": one.url, "baud": line.baud, "parity": line.parity,
                  "stop_bits": line.stop_bits, "open": one.open, "waiting": one.waiting, "trouble": one.last_error,
-                 "meters": one.meters, "silent_meters": one.silent_meters}
+                 "meters": one.meters, "silent_meters": one.silent_meters, "last_reply_ms": one.last_reply_ms,
+                 "next_s": one.next_s}
                 for one in self._collector.status()
                 if (line := lines.get(one.bus_id)) is not None
             ]

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from server.admin.client import Admin, ServedBus
+from server.admin.client import Admin, AdminError, ServedBus
 from server.admin.wire import socket_path
 from server.cli.languages import mark as _
 from server.cli.languages import wrong
@@ -84,6 +84,20 @@ def running_bus(arguments: argparse.Namespace) -> ServedBus | None:
         )
     known = ", ".join(bus["bus"] for bus in buses) or "none"
     raise NotFound(f"the running server has no bus {arguments.port!r}; it has: {known}")
+
+
+def told_of(url: str, bus_id: str) -> dict[str, Any]:
+    """How a bus of the running server is doing now, as far as the server still tells; else nothing."""
+    try:
+        admin = Admin.at(url)
+        if admin is None:
+            return {}
+        try:
+            return next((dict(bus) for bus in _buses(admin) if bus["bus"] == bus_id), {})
+        finally:
+            admin.close()
+    except AdminError:
+        return {}
 
 
 def refuse_served(port: str, url: str) -> None:

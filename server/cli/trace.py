@@ -10,21 +10,24 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from math import ceil
 from typing import Any
 
 from core.dlt645.explain import explain
 from core.dlt645.frame import Frame, FrameDecoder, encode
 from core.dlt645.masking import Masker
 from core.modbus.explain import explain_rtu
-from server.cli.languages import LANGUAGES, said
+from server.admin.client import ServedBus
+from server.cli.languages import LANGUAGES, heard, said
 from server.cli.languages import mark as _
 from server.cli.languages import told as in_words
-from server.cli.lines import add_server_options, running_bus
+from server.cli.lines import add_server_options, running_bus, told_of
 from server.collect.port import LineSettings, PortError
 from server.collect.ports import open_port
 from server.collect.serial_port import BAUDS, PARITY_FLAGS
+from server.config import load
 
 GAP_MS = 500  # Tb: after such a silence what is left is no frame any more
 
@@ -62,9 +65,42 @@ def run(arguments: argparse.Namespace) -> int:
         if served is not None:
             served.admin.close()
     if not tracer.heard:
-        print(in_words(_("nothing was heard: nobody asks on this line, or baud, parity or wires are wrong"),
-                       arguments.lang), file=sys.stderr)  # fmt: skip
+        print(_silence(arguments, served), file=sys.stderr)
     return 0
+
+
+def _silence(arguments: argparse.Namespace, served: ServedBus | None) -> str:
+    """Why nothing was heard, as far as that is known."""
+    lang = arguments.lang
+    if served is None:
+        return in_words(_("nothing was heard: nobody asks on this line, or baud, parity or wires are wrong"), lang)
+    message, fields = _quiet(told_of(arguments.database or load(arguments.config).database_url, served.bus_id))
+    return in_words(message, lang, bus=served.bus_id, **fields)
+
+
+def _quiet(bus: Mapping[str, Any]) -> tuple[str, dict[str, object]]:
+    """Why a bus of the running server is quiet, from what the server tells of it; an older one tells less."""
+    last_ms, next_s = bus.get("last_reply_ms"), ceil(bus.get("next_s") or 0)
+    if bus.get("waiting"):
+        return _("nothing was heard: the DTU of bus %(bus)s has not dialled in"), {}
+    if not bus.get("open", True):
+        why = heard(str(bus.get("trouble", "")) or "not connected")
+        return _("nothing was heard: the server has not opened bus %(bus)s: %(why)s"), {"why": why}
+    if not bus.get("meters", 1):
+        return _("nothing was heard: the server has no meter to read on bus %(bus)s"), {}
+    if bus.get("next_s") is None:
+        return _("nothing was heard: bus %(bus)s rests until its next cycle, in the running server"), {}
+    if last_ms is None:
+        text = _(
+            "nothing was heard: the running server asks on bus %(bus)s next in %(next_s)d s; no meter has answered it "
+            "since it started"
+        )
+        return text, {"next_s": next_s}
+    text = _(
+        "nothing was heard: bus %(bus)s rests between two cycles; the running server asks next in %(next_s)d s, and "
+        "the last answer came at %(at)s"
+    )
+    return text, {"next_s": next_s, "at": f"{datetime.fromtimestamp(last_ms / 1000).astimezone():%H:%M:%S}"}
 
 
 async def _listen(arguments: argparse.Namespace, tracer: "Tracer") -> None:

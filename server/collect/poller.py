@@ -163,6 +163,7 @@ class Poller:
             latency_p50_ms=percentile_ms(latencies_s, 50),
             latency_p95_ms=percentile_ms(latencies_s, 95),
             reply_p50_ms=percentile_ms(list(tally.delays_s.copy()), 50),
+            next_s=tally.next_s(monotonic()),
         )
 
     async def run(self) -> None:
@@ -231,7 +232,8 @@ class Poller:
             elif self._recalls.waits:
                 await self._recalls.serve(self._meters, self._attempts_for_the_past)
             else:
-                await self._sleep(min(self._schedule.due_at(), self._orders_due) - monotonic())
+                self._tally.due_at = self._schedule.due_at()
+                await self._sleep(min(self._tally.due_at, self._orders_due) - monotonic())
         raise PortError(self._line.lost)
 
     async def _sleep(self, seconds: float) -> None:

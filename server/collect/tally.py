@@ -6,6 +6,7 @@ Counters only grow; latencies are those of the last replies. A snapshot is a fro
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 from core.errors import CoreError, MeterRefused, NoReply, ValueFormatError
 
@@ -40,6 +41,7 @@ class BusStatus:
     peer: str = ""
     since_ms: int | None = None
     reply_p50_ms: float | None = None
+    next_s: float | None = None  # machine seconds until it asks again, 0 while it asks; None for never
 
 
 @dataclass(slots=True)
@@ -53,6 +55,7 @@ class Tally:
     opens: int = 0
     last_error: str = ""
     last_reply_ms: int | None = None
+    due_at: float = inf  # machine time of what the bus waited for last
     latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES_KEPT))
     delays_s: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES_KEPT))
 
@@ -61,6 +64,10 @@ class Tally:
         self.latencies_s.append(latency_s)
         self.delays_s.append(max(0.0, delay_s))
         self.last_reply_ms = machine_ms
+
+    def next_s(self, now: float) -> float | None:
+        """Seconds until the bus asks again; None while nothing falls due."""
+        return max(0.0, self.due_at - now) if self.due_at < inf else None
 
 
 def percentile_ms(latencies_s: Sequence[float], percent: int) -> float | None:
