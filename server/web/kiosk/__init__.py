@@ -5,19 +5,22 @@ refused, since a code for nobody would take real money, and that refusal does no
 """
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Query, Request
+from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from server.errors import NotFound, Refused
+from server.store import payments as payment_rows
 from server.store import wall
 from server.store.engine import reader
+from server.store.estates import get_estate
 from server.store.recovery import rule_at
 from server.web import i18n, pages
 from server.web.deps import Reader, State, need
-from server.web.money import parse_fen
+from server.web.money import parse_fen, within
 from server.web.payments import begin
 from server.web.principal import Principal
 from server.web.qr import svg_path
@@ -55,11 +58,17 @@ def amount(
     """How much? Whether this household owes anything is not said here, only that debts may get a part."""
     if not ROOM.fullmatch(room):
         return RedirectResponse("/kiosk", 303)
-    rule = rule_at(conn, who.estate_id, state.clock.now().world_s)
-    return pages.render(
-        request, "kiosk/amount.html", step=2, room=room, amounts=AMOUNTS, idle=IDLE_S, ways=list(state.providers),
-        takes_debts=rule.permille > 0,
-    )  # fmt: skip
+    return pages.render(request, "kiosk/amount.html", room=room, **_offers(state, conn, who.estate_id))
+
+
+def _offers(state: WebState, conn: Connection, estate_id: str) -> dict[str, Any]:
+    """What the page of the amount offers, within the limits of the estate."""
+    limits = payment_rows.limits_of(get_estate(conn, estate_id))
+    rule = rule_at(conn, estate_id, state.clock.now().world_s)
+    return {
+        "step": 2, "idle": IDLE_S, "ways": list(state.providers), "takes_debts": rule.permille > 0, "limits": limits,
+        "amounts": within(AMOUNTS, limits),
+    }  # fmt: skip
 
 
 @router.post("/kiosk/pay")
@@ -78,23 +87,19 @@ async def pay(
         account_id = await run_in_threadpool(_account_of, state, who.estate_id, room)
         begun = await begin(state, who, account_id, parse_fen(amount), title=title, provider=provider, channel="kiosk")
     except (Refused, NotFound):
-        return pages.render(
-            request,
-            "kiosk/amount.html",
-            status_code=422,
-            step=2,
-            room=room,
-            amounts=AMOUNTS,
-            idle=IDLE_S,
-            ways=list(state.providers),
-            wrong=True,
-        )
+        offers = await run_in_threadpool(_read_offers, state, who.estate_id)
+        return pages.render(request, "kiosk/amount.html", status_code=422, room=room, wrong=True, **offers)
     size, path = svg_path(begun.pay_url)
     return pages.render(
         request, "kiosk/code.html", step=2, room=room, amount_fen=begun.amount_fen,
         pay_url=begun.pay_url if begun.is_page else "",
         order_no=begun.order_no, token=begun.token, qr_size=size, qr_path=path, idle=IDLE_S,
     )  # fmt: skip
+
+
+def _read_offers(state: WebState, estate_id: str) -> dict[str, Any]:
+    with reader(state.engine) as conn:
+        return _offers(state, conn, estate_id)
 
 
 def _account_of(state: WebState, estate_id: str, room: str) -> str:

@@ -45,8 +45,12 @@ def counter(
     room: Annotated[str, Query(max_length=80)] = "",
     account: Annotated[str, Query(max_length=64)] = "",
     sold: Annotated[str, Query(max_length=64)] = "",
+    again: Annotated[str, Query(max_length=1)] = "",
 ) -> HTMLResponse:
-    """Without `room` the search; with one hit the sale; `account` is one without a meter, `sold` shows a receipt."""
+    """Without `room` the search; with one hit the sale; `account` is one without a meter, `sold` shows a receipt.
+
+    `again` says that this sale was booked before, when it was sent once more.
+    """
     estate = pages.facts_from(get_estate(conn, who.estate_id))
     f = pages.formats_of(request, estate)
     found = wall.find(conn, who.estate_id, room) if room else []
@@ -80,6 +84,7 @@ def counter(
         last=next(iter(reads.payments(conn, who.estate_id, row.account_id, limit=1)), None) if row else None,
         amounts=AMOUNTS,
         order=order,
+        again=again,
         recovered=recovered_of(conn, who.estate_id, order["payment_id"] or "") if order is not None else {},
         undone=order is not None and is_undone(conn, who.estate_id, order["payment_id"] or ""),
         debts=debts_of(conn, who.estate_id, buyer, f.now_s) if buyer else None,
@@ -114,16 +119,18 @@ def _is_reversible(conn: Connection, who: Principal, order: RowMapping, back: di
 @router.post("/counter")
 def sell(
     state: State,
+    conn: Reader,
     who: Cashier,
     account_id: Annotated[str, Form(max_length=64)],
     amount: Annotated[str, Form(max_length=12)],
     sale_key: Annotated[str, Form(min_length=8, max_length=64)],
 ) -> Response:
-    """Credit the cash; the same sale sent twice is credited once."""
+    """Credit the cash; the same sale sent twice is credited once, and the cashier is told so."""
     amount_fen = parse_fen(amount)
     now = state.clock.now()
+    known = payment_rows.kept_answer(conn, who.estate_id, flows.COUNTER, sale_key)
     sale = state.writer.run(
         Deed(flows.sell_at_counter, who.estate_id, account_id, amount_fen, idem_key=sale_key, actor=who.login, now=now),
         urgent=True,
     )
-    return RedirectResponse(f"/counter?sold={sale.order_no}", 303)
+    return RedirectResponse(f"/counter?sold={sale.order_no}{'&again=1' if known else ''}", 303)

@@ -13,6 +13,7 @@ from server.errors import NotFound, Refused
 from server.flows import notices as notice_flows
 from server.store import debt_plans, wall
 from server.store import household as reads
+from server.store import payments as payment_rows
 from server.store.allocations import shares_of
 from server.store.archive import newest_end
 from server.store.days import with_gaps
@@ -31,7 +32,7 @@ from server.web.debts import debts_of
 from server.web.deps import Reader, State, at_once, need
 from server.web.figures import bar_chart
 from server.web.formats import Formats
-from server.web.money import parse_fen
+from server.web.money import parse_fen, within
 from server.web.notice_words import told
 from server.web.payments import begin
 from server.web.principal import Principal
@@ -134,6 +135,7 @@ def home(request: Request, state: State, conn: Reader, who: Viewer) -> HTMLRespo
     row, estate, f = _facts(request, conn, who)
     gettext = i18n.translations(pages.language_of(request)).gettext
     standing = standing_of(conn, who.estate_id, row, f)
+    limits = payment_rows.limits_of(get_estate(conn, who.estate_id))
     shown = state_of(row, f.now_s, estate.reading_cycle_s)
     return pages.render(
         request,
@@ -161,7 +163,8 @@ def home(request: Request, state: State, conn: Reader, who: Viewer) -> HTMLRespo
         archived_at=newest_end(conn, who.estate_id)[1],
         receipts=receipts_of(conn, who.estate_id, row.account_id),
         use_chart=use_chart(standing, f, gettext("Energy"), DAYS_ON_PHONE),
-        amounts=AMOUNTS,
+        amounts=within(AMOUNTS, limits),
+        limits=limits,
         debts=debts_of(conn, who.estate_id, row.account_id, f.now_s),
     )
 

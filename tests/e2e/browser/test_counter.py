@@ -54,10 +54,34 @@ def test_one_sale_sent_twice_is_credited_once(visit, demo):
         max_redirects=0,
     )
     assert again.status == 303
-    assert again.headers["location"] == f"/counter?sold={order_no}"
+    assert again.headers["location"] == f"/counter?sold={order_no}&again=1"
     assert demo.topups("H30101") == [6120, *before]
     page.go_back()
     assert demo.topups("H30101") == [6120, *before]
+
+
+def test_a_sale_sent_from_the_page_before_is_the_same_sale_and_another_amount_another(visit, demo):
+    window = visit("lin")
+    open_sale(window, "3-0103")
+    page = window.page
+    before = demo.topups("H30103")
+    page.fill("#sale [name=amount]", "33.30")
+    page.keyboard.press("F8")
+    expect(page.locator(".rcpt")).to_contain_text("¥33.30")
+    order_no = page.locator(".rcpt .mono").first.inner_text()
+    page.go_back()
+    expect(page.locator("#sale")).to_be_visible()
+    page.fill("#sale [name=amount]", "33.30")
+    page.keyboard.press("F8")
+    expect(page.locator(".note.warn")).to_contain_text("nothing was booked again")
+    expect(page.locator(".rcpt .mono").first).to_have_text(order_no)
+    assert demo.topups("H30103") == [3330, *before]
+    page.go_back()
+    expect(page.locator("#sale")).to_be_visible()
+    page.fill("#sale [name=amount]", "44.40")
+    page.keyboard.press("F8")
+    expect(page.locator(".rcpt")).to_contain_text("¥44.40")
+    assert demo.topups("H30103") == [4440, 3330, *before]
 
 
 def test_an_amount_beyond_the_limits_is_refused_and_the_form_keeps_it(visit, demo):

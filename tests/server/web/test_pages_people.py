@@ -260,6 +260,24 @@ def test_the_kiosk_takes_no_money_for_nobody_or_nothing(web, form):
     assert web.rows(schema.payment_order.select()) == []
 
 
+def test_payers_are_offered_and_told_the_limits_of_their_estate(web):
+    web.execute(schema.estate.update().values(topup_min_fen=6_000, topup_max_fen=20_000))
+    kiosk, resident = web.signed_in("kiosk"), web.signed_in("resident")
+    kiosk.cookies.set("estate645_language", "en")
+    resident.cookies.set("estate645_language", "en")
+    shown = kiosk.get("/kiosk/amount?room=1-101").text
+    assert re.findall(r'data-amount="(\d+)"', shown) == ["100", "200"]
+    refused = kiosk.post("/kiosk/pay", data={"room": "1-101", "amount": "300"}, headers=web.csrf("kiosk")).text
+    assert "(¥60.00 to ¥200.00)" in refused
+    home = resident.get("/me").text
+    assert re.findall(r'data-amount="(\d+)"', home) == ["100", "200"]
+    assert "Amount in yuan, ¥60.00 to ¥200.00" in home
+    web.execute(schema.estate.update().values(topup_min_fen=1_000, topup_max_fen=4_000))
+    for page in (kiosk.get("/kiosk/amount?room=1-101").text, resident.get("/me").text):
+        assert re.findall(r'data-amount="(\d+)"', page) == ["40"]
+        assert re.search(r'name="amount"[^>]* value="40"', page)
+
+
 def test_days_left_come_from_complete_days(web):
     web.execute(
         schema.tariff.insert().values(

@@ -160,8 +160,10 @@ def test_the_counter_takes_cash_once_and_gives_a_receipt(web):
     first = client.post("/counter", data=form, headers=web.csrf("cashier"))
     again = client.post("/counter", data=form, headers=web.csrf("cashier"))
     assert first.status_code == again.status_code == 303
-    assert first.headers["location"] == again.headers["location"]
+    assert again.headers["location"] == first.headers["location"] + "&again=1"
+    assert "nothing was booked again" in client.get(again.headers["location"]).text
     receipt = client.get(first.headers["location"]).text
+    assert "nothing was booked again" not in receipt
     assert "¥100.50" in receipt
     assert 'href="/pay/' in receipt
     assert web.rows(schema.account.select().where(schema.account.c.account_id == "A1"))[0]["balance_fen"] == 10_050

@@ -9,10 +9,11 @@ import { startPayment } from "./payment.js";
 import { startForms } from "./forms.js";
 import { startDebts } from "./debts.js";
 import { startKept } from "./kept.js";
+import { startSent } from "./sent.js";
 import { startClock } from "./clock.js";
 
 window.htmx = htmx;
-const starters = [startForms, startClock, startLive, startWall, startCounter, startKiosk, startPayment, startDebts, startKept];
+const starters = [startForms, startClock, startLive, startWall, startCounter, startKiosk, startPayment, startDebts, startKept, startSent];
 for (const start of starters) start(htmx);
 
 const charts = document.querySelector("[data-charts]");
