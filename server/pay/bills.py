@@ -129,17 +129,23 @@ def read_json(content: bytes) -> list[BillRow]:
         listed = object_of(content).get("rows")
         if not isinstance(listed, list) or len(listed) > ROWS_MAX:
             raise Refused(f"the file needs a list of at most {ROWS_MAX} rows under the name rows")
-        return [_json_row(one) for one in listed]
     except CallbackRejected as error:
         raise Refused(f"the bill file cannot be read: {error}") from error
+    rows: list[BillRow] = []
+    for row, fields in enumerate(listed, 1):
+        try:
+            rows.append(_json_row(fields))
+        except CallbackRejected as error:
+            raise Refused(f"row {row}: {error}") from error
+    return rows
 
 
 def _json_row(fields: object) -> BillRow:
     if not isinstance(fields, dict):
-        raise CallbackRejected("a row is no object")
+        raise CallbackRejected("it is no object")
     kind, state = fields.get("kind"), fields.get("state")
     if kind not in (PAYMENT, REFUND) or state not in (DONE, PENDING, FAILED):
-        raise CallbackRejected("a row has an unknown kind or state")
+        raise CallbackRejected("it has an unknown kind or state")
     refund_no = text(fields, "refund_no") if kind == REFUND else ""
     amount_fen = number(fields, "amount_fen", AMOUNT_FEN_MAX)
     at_ms = number(fields, "at_ms", MACHINE_MS_MAX)

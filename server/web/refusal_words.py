@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping
 
 from markupsafe import Markup
 
+from server.web.bill_file_words import BILL_FILES
 from server.web.check_words import ALL_CHECKS
 from server.web.details import detail_said
 from server.web.formats import Formats, kwh, yuan
 from server.web.i18n import mark as _
 from server.web.sentences import pattern_of
 from server.web.tariff_refusals import tariff_refusal_said
-from server.web.words import CAUSES, LEDGERS, ROLES
+from server.web.words import BASES, CAUSES, LEDGERS, ROLES
 
 SENTENCES = (
     # who asks, and from where
@@ -257,6 +258,7 @@ SENTENCES = (
     _("a charge of this span was taken back since this was asked; ask again"),
     _("there is no such re-rating in this estate"),
     _("the rates of %(count)s households were not read (%(rooms)s); a tariff by time of use cannot charge them again"),
+    *BILL_FILES,
 )  # fmt: skip
 OTHERWISE = tuple(
     (re.compile(pattern, re.DOTALL), text)
@@ -354,6 +356,8 @@ def _fields(parts: Mapping[str, str], f: Formats, gettext: Callable[[str], str])
             said[name] = kwh(int(value.split()[0]))
         elif name == "age_s":
             said[name] = f.span(int(value.split()[0]))
+        elif name == "basis":
+            said[name] = gettext(BASES.get(value, value))
         elif name == "role":
             said[name] = gettext(ROLES.get(value, value))
         elif name == "rest":

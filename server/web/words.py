@@ -91,6 +91,7 @@ LEDGER = {
     "topup": _("Top-up"),
     "opening": _("Opening balance"),
     "refund": _("Refund"),
+    "refund_paid": _("Refund paid out"),
     "refund_return": _("Refund came back"),
     "assignment": _("Found payment"),
     "reversal": _("Reversal"),
@@ -148,6 +149,7 @@ DIFFERENCE_ACTS = {
     "duplicate": _("Ask the provider whether it was taken twice"),
     "day_boundary": _("nothing to do"),
 }
+REFUND_ACTS = {"missing_here": _("Ask the provider who gave it back, and settle it with the household")}
 BILL_ITEMS = {"payment": _("payment"), "refund": _("refund")}
 BILL_STATES = {"done": _("done"), "pending": _("under way"), "failed": _("not done"), "none": _("unknown")}
 BILL_OWNERS = {"operator": _("Operator"), "provider": _("provider"), "nobody": _("nobody")}
@@ -322,6 +324,7 @@ GROUPS = {
     "refund_words": REFUNDS,
     "difference_words": DIFFERENCES,
     "difference_act_words": DIFFERENCE_ACTS,
+    "refund_act_words": {**DIFFERENCE_ACTS, **REFUND_ACTS},
     "bill_item_words": BILL_ITEMS,
     "bill_state_words": BILL_STATES,
     "bill_owner_words": BILL_OWNERS,

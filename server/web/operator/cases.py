@@ -35,7 +35,7 @@ Handler = Annotated[Principal, Depends(need("case.handle"))]
 PERMILLE_PER_PERCENT = 10
 WORDED = {
     "keep": KEEPS, "step": STEPS, "wanted": RELAYS, "class": DIFFERENCES, "owner": BILL_OWNERS, "provider": SALES,
-    "doubt": CLOCK_DOUBTS, "status": {**PAYMENTS, **REFUNDS}, "state": BILL_STATES,
+    "doubt": CLOCK_DOUBTS, "status": {**PAYMENTS, **REFUNDS, **BILL_STATES}, "state": BILL_STATES,
 }  # fmt: skip
 TIMES = ("from", "to", "since", "until")
 

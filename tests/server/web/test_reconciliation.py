@@ -5,7 +5,9 @@ import json
 import pytest
 
 from server.domain.reconciliation import bounds_ms, day_of
+from server.domain.verification_bookings import KINDS, OF_CHARGES, WITHOUT_LINES
 from server.store import schema
+from server.web.words import LEDGER
 from tests.server.web.conftest import MACHINE_MS
 from tests.server.web.test_callbacks import deliver, outcome
 
@@ -125,3 +127,31 @@ def test_a_day_whose_file_is_missing_is_named(web):
     web.clock.move(18 * 86_400)
     named = signed_in(web)[0].get("/reconciliation").text.partition("Missing:")[2].partition("</p>")[0]
     assert named.count(",") >= 17, "also those that are not fetched any more"
+
+
+def test_what_a_person_is_told_of_a_difference_has_words(web):
+    """A state of ours is in the page's language, and nobody is told to book a refund that cannot be booked."""
+    client = web.signed_in("resident")
+    order_no = client.post(
+        "/api/v1/households/A1/orders", json={"amount_fen": 5000}, headers=web.csrf("resident")
+    ).json()["order_no"]
+    load(web, row(order_no=order_no))
+    client, token = signed_in(web)
+    [case] = web.rows(schema.anomaly_case.select())
+    client.post(f"/reconciliation/{case['case_id']}/take-in", data={"note": "seen there", **token})
+    load(web, row(order_no=order_no, amount_fen=5001), row(order_no=order_no, kind="refund", refund_no="r1"))
+    cases = {
+        json.loads(one["evidence"])["class"]: one["case_id"]
+        for one in web.rows(schema.anomaly_case.select().where(schema.anomaly_case.c.status != "closed"))
+    }
+    page = client.get("/reconciliation").text
+    assert "Ask the provider who gave it back" in page
+    assert "book it if the money is there" not in page
+    client.cookies.set("estate645_language", "zh_CN")
+    shown = client.get(f"/cases/{cases['amount']}").text
+    assert "<span>done</span>" not in shown
+    assert shown.count("<span>已完成</span>") == 2
+
+
+def test_every_booking_of_a_closed_period_has_words():
+    assert (KINDS | OF_CHARGES) - set(WITHOUT_LINES) - set(LEDGER) == set()

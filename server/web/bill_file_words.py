@@ -1,0 +1,37 @@
+"""Why a provider's bill file was not taken in, as people are told: the sentences of `server.pay.bills`."""
+
+from server.web.i18n import mark as _
+
+BILL_FILES = (
+    _("the bill file cannot be read: %(rest)s"),
+    _("line %(line)s: %(rest)s"),
+    _("row %(row)s: %(rest)s"),
+    _("the file says %(said)s of its rows, but has %(have)s; fetch it again"),
+    _("the file says %(said)s of %(name)s, but has %(have)s; fetch it again"),
+    _("the file ends before its sums; fetch it again"),
+    _("the file is of another merchant"),
+    _("the file is of another account"),
+    _("another currency than CNY"),
+    _("the state '%(state)s' of a refund is unknown"),
+    _("the state '%(state)s' is unknown"),
+    _("the kind '%(kind)s' is unknown"),
+    _("%(have)s of %(all)s columns"),
+    _("the column %(column)s is missing; is this the bill of single trades?"),
+    _("an amount is not in yuan with at most two decimals"),
+    _("'%(time)s' is no time"),
+    _("the file needs a list of at most %(most)s rows under the name rows"),
+    _("the file cannot be unpacked; fetch it again"),
+    _("the file is not whole, or larger than %(most)s bytes"),
+    _("the file is larger than %(most)s bytes"),
+    _("the archive cannot be opened (%(error)s); fetch it again"),
+    _("the archive holds no bill of single trades"),
+    _("the file is not in %(encodings)s"),
+    _("the file holds a NUL character"),
+    _("the body is not JSON"),
+    _("the body is not a JSON object"),
+    _("it is no object"),
+    _("it has an unknown kind or state"),
+    _("the field %(field)s is missing or not a short text"),
+    _("the field %(field)s is missing or not a whole number"),
+    _("the field %(field)s holds a control character"),
+)
