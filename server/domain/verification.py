@@ -279,9 +279,13 @@ class MeterChain:
         if before_wh < 0 or min(settled_wh) < 0:
             found.note(6, subject, "more is taken back than was counted")
             return
-        exact_nf = charge_step(
-            terms.version, terms.season, steps, before_wh, settled_wh=settled_wh, ratio=self.meter.ratio
-        )
+        try:
+            exact_nf = charge_step(
+                terms.version, terms.season, steps, before_wh, settled_wh=settled_wh, ratio=self.meter.ratio
+            )
+        except ValueError as error:  # rates that were edited are more than the counter
+            found.note(6, subject, str(error))
+            return
         found.expect(6, subject, "charge in nanofen", line.charge_nf, -exact_nf)
         self.tier_period_start, self.tier_wh, self.settled_wh = terms.tier_period_start, before_wh, settled_wh
 
@@ -317,7 +321,11 @@ class MeterChain:
         if self.tier_wh < 0:
             found.note(6, subject, f"the tier counter before it is {self.tier_wh} Wh")
             return
-        exact_nf = charge_step(terms.version, terms.season, steps, self.tier_wh, settled_wh=settled_wh, ratio=ratio)
+        try:
+            exact_nf = charge_step(terms.version, terms.season, steps, self.tier_wh, settled_wh=settled_wh, ratio=ratio)
+        except ValueError as error:  # rates that were edited are more than the counter
+            found.note(6, subject, str(error))
+            return
         found.expect(6, subject, "charge in nanofen", line.charge_nf, exact_nf)
         self.tier_wh += sum(steps) * ratio
         if self.order_start:

@@ -5,9 +5,10 @@ from datetime import datetime
 from sqlalchemy import Engine
 
 from server.store.writer import Writer
-from tests.server.books import HOUR, agrees, balance, charge, read, reading, rows
-from tests.server.estates import BY_RATES, SINGLE, START_S, household, plant
+from tests.server.books import HOUR, agrees, balance, charge, read, reading, report, rows
+from tests.server.estates import BY_RATES, SINGLE, START_S, household, meter_id, plant
 from tests.server.test_billing import charges
+from tests.server.test_ledger import tamper
 
 SHANGHAI = {
     "id": "shanghai", "valid_from": "2012-07-01", "prices": {"peak": "0.617", "valley": "0.307"},
@@ -49,6 +50,18 @@ def test_proportional_shares_hold_over_the_settlement_period(engine: Engine, wri
     (cursor,) = rows(engine, "meter_cursor")
     assert cursor["order_rates_wh"] == "0,2100000,0,1400000"
     agrees(engine)
+
+
+def test_verify_names_the_line_whose_edited_rates_are_more_than_its_counter(engine: Engine, writer: Writer) -> None:
+    """The rule in proportion knows no such energies; it is a difference like any other, not the end of `verify`."""
+    shanghai(writer, "proportional")
+    for day in (1, 2, 3):
+        use(writer, day * DAY, 0, day * 2_000)
+    tamper(engine, "line", "UPDATE line SET to_rates_wh = '0,0,1,2000' WHERE to_rates_wh = '0,0,0,2000'")
+    found = report(engine).mismatches
+    batch = min(line["batch_seq"] for line in charges(engine))
+    assert {one.subject for one in found} >= {f"meter {meter_id(1)}, batch {batch} line 1"}
+    assert any("do not fit these rates" in one.detail for one in found)
 
 
 def test_the_next_settlement_period_begins_with_shares_of_its_own(engine: Engine, writer: Writer) -> None:
