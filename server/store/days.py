@@ -4,7 +4,7 @@ A day counts from where the day before ended; after a gap it counts from its own
 the gap belongs to days that nobody read.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """Energy of one meter on one local day, Wh; `day` is YYYY-MM-DD."""
+    """Energy of one meter on one local day, Wh; `day` is YYYY-MM-DD. Without a meter it is that of several together."""
 
     meter_id: str
     day: str
@@ -36,6 +36,25 @@ def daily(rows: Iterable[Any]) -> list[Day]:
 
 def _next(day: str) -> str:
     return (date.fromisoformat(day) + timedelta(days=1)).isoformat()
+
+
+def together(meters: Iterable[Sequence[Day]], limit: int) -> list[Day]:
+    """The latest days of a household from those of each of its meters, oldest first.
+
+    meters: of each its latest `limit` days, oldest first. From its first day on each has to tell a day, for else the
+    sum would be less than was used; such a day is absent.
+    """
+    known = [{one.day: one.energy_wh for one in days} for days in meters if days]
+    begun = max(
+        (min(days) for days in known if len(days) >= limit), default=""
+    )  # before, a meter has more than is here
+    firsts = [min(days) for days in known]
+    found = []
+    for day in sorted(set().union(*known)):
+        own = [days.get(day) for first, days in zip(firsts, known, strict=True) if first <= day]
+        if day >= begun and None not in own:
+            found.append(Day("", day, sum(one or 0 for one in own)))
+    return found[-limit:]
 
 
 def with_gaps(days: Iterable[Day]) -> list[tuple[str, int | None]]:

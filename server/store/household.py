@@ -53,13 +53,14 @@ class LedgerRow:
     event_from: int | None
     event_to: int | None
     account_version: int  # with the account, the name of its bill
+    meter_id: str | None
 
 
 _LINES: Select[Any] = (
     select(
         line.c.batch_seq, batch.c.kind, batch.c.memo, batch.c.actor, batch.c.event_at, line.c.amount_fen,
         line.c.balance_after_fen, line.c.charge_nf, (line.c.to_wh - line.c.from_wh), line.c.event_from, line.c.event_to,
-        line.c.account_version,
+        line.c.account_version, line.c.meter_id,
     )
     .join(batch, and_(batch.c.estate_id == line.c.estate_id, batch.c.batch_seq == line.c.batch_seq))
     .order_by(*NEWEST_FIRST)

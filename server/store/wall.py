@@ -10,19 +10,25 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select
+from sqlalchemy import Connection, Select, and_, bindparam, func, literal_column, or_, select
 
+from server.domain.supply import HAZARDS
+from server.errors import NotFound
 from server.store.cases import LIVE
 from server.store.direct import Query
 from server.store.schema import account, anomaly_case, building, bus, meter, meter_live, room, supply
 
 FOUND_MAX = 20
+METERS_MAX = 5 * FOUND_MAX  # of those that are found
 DARK = ("open", "permitted")
 IDS_AT_ONCE = 500
 
 
 class HouseholdRow(NamedTuple):
-    """One household: fen, Wh, mV, mA, mW; `*_at` world seconds, `*_ms` machine milliseconds, None where unknown."""
+    """One household: fen, Wh, mV, mA, mW; `*_at` world seconds, `*_ms` machine milliseconds, None where unknown.
+
+    Of `meters` meters, which is one where the row is of a meter alone; what `whole` says of several, it says there.
+    """
 
     account_id: str
     room_id: str
@@ -69,10 +75,12 @@ class HouseholdRow(NamedTuple):
     cause: str | None
     candidate: str | None
     candidate_at: int | None
+    meters: int
 
 
 _LABEL = re.compile(r"[0-9A-Za-z]+")
-_SOURCES = {
+_SOURCES: dict[str, Any] = {
+    "meters": literal_column("1").label("meters"),
     "building_name": building.c.name,
     **{name: account.c[name] for name in ("account_id", "room_id", "status", "protected", "protected_reason")},
     **{name: room.c[name] for name in ("building_id", "floor", "door")},
@@ -128,13 +136,55 @@ def households(connection: Connection, estate_id: str) -> list[HouseholdRow]:
 
 
 def _one_each(rows: Iterable[HouseholdRow]) -> list[HouseholdRow]:
-    """A household with many meters by the first of them, or by the first that is without power."""
-    found: dict[str, HouseholdRow] = {}
+    """Each household by all its meters."""
+    found: dict[str, list[HouseholdRow]] = {}
     for row in rows:
-        known = found.setdefault(row.account_id, row)
-        if known.relay not in DARK and row.relay in DARK:
-            found[row.account_id] = row
-    return list(found.values())
+        found.setdefault(row.account_id, []).append(row)
+    return [own[0] if len(own) == 1 else whole(own) for own in found.values()]
+
+
+def whole(rows: Sequence[HouseholdRow]) -> HouseholdRow:
+    """A household by all its meters, at least one.
+
+    Power is the sum of what is known, as old as the oldest of it; contact and readings are as old as the oldest, and
+    unknown where one has none. Everything else is of the first meter that is cut for money, else that waits for its
+    button, else that is open for a hazard, else of the first.
+    """
+    shown = min(rows, key=_turn)
+    known = [row.power_mw for row in rows if row.power_mw is not None]
+    return shown._replace(
+        meters=len(rows),
+        power_mw=sum(known) if known else None,
+        contact_at=_oldest(row.contact_at for row in rows),
+        reading_at=_oldest(row.reading_at for row in rows),
+        variables_at=min((row.variables_at for row in rows if row.variables_at is not None), default=None),
+    )
+
+
+def _turn(row: HouseholdRow) -> int:
+    if row.relay not in DARK:
+        return len(DARK) + 1
+    return len(DARK) if is_isolated(row) else DARK.index(row.relay)
+
+
+def chosen(rows: Sequence[HouseholdRow], meter_id: str) -> HouseholdRow:
+    """The named meter among those of a household, without a name that of `whole`; NotFound for one that is not."""
+    wanted = meter_id or whole(rows).meter_id
+    found = next((row for row in rows if row.meter_id == wanted), None)
+    if found is None:
+        raise NotFound(f"no meter {meter_id} of household {rows[0].account_id}")
+    return found
+
+
+def is_isolated(row: HouseholdRow) -> bool:
+    """Whether this meter gives no power for a hazard, so that no payment helps."""
+    return row.desired == "open" and row.cause in HAZARDS and row.relay in DARK
+
+
+def _oldest(instants: Iterable[int | None]) -> int | None:
+    found = list(instants)
+    known = [one for one in found if one is not None]
+    return min(known) if len(known) == len(found) else None
 
 
 def households_of(connection: Connection, estate_id: str, account_ids: Sequence[str]) -> list[HouseholdRow]:
@@ -157,17 +207,33 @@ def owners(connection: Connection, estate_id: str) -> list[tuple[str, str, str]]
 
 
 def household(connection: Connection, estate_id: str, account_id: str) -> HouseholdRow | None:
-    """One open household by its account, or None; by the same meter as in `households`."""
-    return _first(_OF_ACCOUNT.rows(connection, estate_id=estate_id, account_id=account_id))
+    """One open household by its account and all its meters, or None."""
+    return _whole(meters_of(connection, estate_id, account_id))
+
+
+def meters_of(connection: Connection, estate_id: str, account_id: str) -> list[HouseholdRow]:
+    """One open household once for each of its meters, by number; none where there is no such household."""
+    return _by_meter(_OF_ACCOUNT.rows(connection, estate_id=estate_id, account_id=account_id))
+
+
+def each_meter(connection: Connection, estate_id: str, row: HouseholdRow) -> list[HouseholdRow]:
+    """The household of `row` once for each of its meters; nothing is asked where it has one."""
+    return [row] if row.meters == 1 else meters_of(connection, estate_id, row.account_id)
 
 
 def household_of_room(connection: Connection, estate_id: str, room_id: str) -> HouseholdRow | None:
     """The open household of a room, or None."""
-    return _first(_OF_ROOM.rows(connection, estate_id=estate_id, room_id=room_id))
+    return _whole(meters_of_room(connection, estate_id, room_id))
 
 
-def _first(rows: Iterable[tuple[Any, ...]]) -> HouseholdRow | None:
-    return next(iter(_one_each(_by_meter(rows))), None)
+def meters_of_room(connection: Connection, estate_id: str, room_id: str) -> list[HouseholdRow]:
+    """The open household of a room once for each of its meters, by number."""
+    rows = _by_meter(_OF_ROOM.rows(connection, estate_id=estate_id, room_id=room_id))
+    return [row for row in rows if row.account_id == rows[0].account_id]
+
+
+def _whole(rows: Sequence[HouseholdRow]) -> HouseholdRow | None:
+    return whole(rows) if rows else None
 
 
 def _by_meter(rows: Iterable[tuple[Any, ...]]) -> list[HouseholdRow]:
@@ -188,7 +254,11 @@ def find(connection: Connection, estate_id: str, words: str) -> list[HouseholdRo
     names = (account.c.room_id, account.c.holder)
     choices = [account.c.room_id.like(f"%{label}%"), *(name.like(pattern, escape="\\") for name in names)]
     if len(digits) >= 4 and digits == wanted.replace(" ", ""):
-        choices += [account.c.phone.like(f"%{digits}"), meter.c.meter_id.like(f"%{digits}%")]
+        own = (meter.c.estate_id == estate_id, meter.c.meter_id.like(f"%{digits}%"))
+        choices += [
+            account.c.phone.like(f"%{digits}"),
+            account.c.account_id.in_(select(meter.c.account_id).where(*own)),
+        ]
     found = _fitting(connection, estate_id, or_(*choices))
     if not found:
         found = _fitting(connection, estate_id, account.c.room_id.in_(rooms_called(connection, estate_id, label)))
@@ -196,8 +266,8 @@ def find(connection: Connection, estate_id: str, words: str) -> list[HouseholdRo
 
 
 def _fitting(connection: Connection, estate_id: str, which: Any) -> list[HouseholdRow]:
-    query = _ALL.where(which).order_by(account.c.room_id, meter.c.meter_id).limit(FOUND_MAX)
-    return _one_each(map(HouseholdRow._make, connection.execute(query, {"estate_id": estate_id})))
+    query = _ALL.where(which).order_by(account.c.room_id, account.c.account_id, meter.c.meter_id).limit(METERS_MAX)
+    return _one_each(map(HouseholdRow._make, connection.execute(query, {"estate_id": estate_id})))[:FOUND_MAX]
 
 
 def rooms_called(connection: Connection, estate_id: str, label: str) -> list[str]:

@@ -13,7 +13,17 @@ from server.domain.bill_parts import CELL, FREE, RATE, SURCHARGE, Part
 from server.domain.bills import Bill, BillLine, Corrected, Derived, Difference
 from server.domain.readings import Rates
 from server.web import tariff_names, words
-from server.web.formats import Formats, fen_exact, kwh, kwh_exact, months_said, price_trimmed, signed_yuan, yuan
+from server.web.formats import (
+    Formats,
+    fen_exact,
+    kwh,
+    kwh_exact,
+    meter_number,
+    months_said,
+    price_trimmed,
+    signed_yuan,
+    yuan,
+)
 from server.web.i18n import mark as _
 
 Gettext = Callable[[str], str]
@@ -73,6 +83,8 @@ def line_said(line: BillLine, f: Formats, gettext: Gettext) -> list[Said]:
     kind = gettext(words.LEDGER.get(booked.kind, booked.kind))
     number = {"kind": kind, "batch": booked.batch_seq, "line": booked.line.line_no}
     rows = [Said(gettext(_("Booked")), gettext(_("%(kind)s, batch %(batch)d, line %(line)d")) % number)]
+    if booked.line.meter_id is not None:
+        rows.append(Said(gettext(_("Meter")), meter_number(booked.line.meter_id)))
     if line.derived is not None:
         rows += _derived_said(line.derived, line, f, gettext)
     elif line.correction is not None:

@@ -1,11 +1,13 @@
 """Where a household stands: the price of now, the tier it is in, its days of use, and how long its credit lasts.
 
-Shared by the resident's pages and the staff's household page. Everything is read; the tariff is evaluated by
-`core.tariff` at the world time of the page.
+Of several meters the energy is added up; tiers count for each meter, so each has its own tier and price. Shared by the
+resident's pages and the staff's. Everything is read; the tariff is evaluated by `core.tariff` at the world time of the
+page.
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from sqlalchemy import Connection
@@ -24,20 +26,28 @@ from core.tariff import (
 from core.tariff_windows import RATE_NAMES, week_kind
 from server.domain.calendar import day_kind
 from server.domain.forecast import DaysLeft, days_left
+from server.domain.states import state_of
 from server.store import household as reads
-from server.store.days import Day
+from server.store.days import Day, together
 from server.store.schemes import holidays
 from server.store.wall import HouseholdRow
 from server.web.figures import TierBar, tier_bar
 from server.web.formats import Formats
 
 FORECAST_DAYS = 7
+OF_METERS = ("cut", "allow", "lost")  # states that a meter has by itself
 MISSED_CYCLES = 2  # an age is shown in warning ink after so many
 
 
 def is_late(reading_at: int | None, now_s: int, cycle_s: int) -> bool:
     """Whether a reading has missed two cycles, or there is none."""
     return reading_at is None or now_s - reading_at > MISSED_CYCLES * cycle_s
+
+
+def meter_state(row: HouseholdRow, now_s: int, cycle_s: int) -> str:
+    """cut, allow, lost or normal: what is so of a meter by itself; the balance is the household's."""
+    state = state_of(row, now_s, cycle_s)
+    return state if state in OF_METERS else "normal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +66,23 @@ class Prices:
 
 
 @dataclass(frozen=True, slots=True)
+class MeterStanding:
+    """What is worked out for one meter; `row` is of it alone."""
+
+    row: HouseholdRow
+    prices: Prices | None
+    tiers: TierBar | None
+    period_wh: int | None
+    days: tuple[Day, ...]
+    charged_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
-    """Everything of a household that is worked out for its pages."""
+    """Everything of a household that is worked out for its pages, of all its meters.
+
+    `prices` are those of the meter that pays most now, `tiers` are None where several meters have their own.
+    """
 
     prices: Prices | None
     tiers: TierBar | None
@@ -66,16 +91,35 @@ class Standing:
     today_wh: int | None
     left: DaysLeft | None
     charged_at: int | None
+    meters: tuple[MeterStanding, ...]
 
     def left_after(self, balance_fen: int) -> DaysLeft | None:
         """How long the credit would last with another balance."""
-        return self._left(balance_fen)
+        price = mean_price(self.meters)
+        return None if price is None else _left(balance_fen, self.days, self.today_wh, price)
 
-    def _left(self, balance_fen: int) -> DaysLeft | None:
-        if self.prices is None:
-            return None
-        full = [day.energy_wh for day in (self.days[:-1] if self.today_wh is not None else self.days)]
-        return days_left(balance_fen, full[-FORECAST_DAYS:], self.prices.price_nf_per_wh)
+    @property
+    def least_price_nf_per_wh(self) -> int:
+        """The price of the meter that pays least now."""
+        return min((one.prices.price_nf_per_wh for one in self.meters if one.prices), default=0)
+
+
+def mean_price(meters: Sequence[MeterStanding]) -> int | None:
+    """What a Wh costs the household now, nanofen: each meter's price, weighted by what it used lately, rounded up."""
+    priced = [(one.prices.price_nf_per_wh, _lately_wh(one)) for one in meters if one.prices]
+    if not priced:
+        return None
+    used_wh = sum(wh for _, wh in priced)
+    return -(-sum(price * wh for price, wh in priced) // used_wh) if used_wh else max(price for price, _ in priced)
+
+
+def _lately_wh(meter: MeterStanding) -> int:
+    return sum(day.energy_wh for day in meter.days[-FORECAST_DAYS:])
+
+
+def _left(balance_fen: int, days: Sequence[Day], today_wh: int | None, price_nf_per_wh: int) -> DaysLeft | None:
+    full = [day.energy_wh for day in (days[:-1] if today_wh is not None else days)]
+    return days_left(balance_fen, full[-FORECAST_DAYS:], price_nf_per_wh)
 
 
 @lru_cache(maxsize=256)
@@ -99,19 +143,63 @@ def prices_of(definition: str, at_s: int, used_wh: int, day_kind_of: DayKindOf =
     )  # fmt: skip
 
 
-def standing_of(conn: Connection, estate_id: str, row: HouseholdRow, f: Formats) -> Standing:
-    """Work out where `row` stands at the time of the page."""
+def standing_of(conn: Connection, estate_id: str, rows: Sequence[HouseholdRow], f: Formats) -> Standing:
+    """Work out where a household stands at the time of the page; `rows` has each of its meters."""
+    tariff_id, balance_fen = rows[0].tariff_id, rows[0].balance_fen
+    definition = reads.tariff_definition(conn, estate_id, tariff_id) if tariff_id else None
+    own_days = holidays(conn, estate_id) if definition else {}
+
+    def prices_after(used_wh: int) -> Prices | None:
+        return prices_of(definition, f.now_s, used_wh, lambda day: day_kind(day, own_days)) if definition else None
+
+    meters = tuple(_meter(conn, estate_id, row, prices_after) for row in rows)
+    days = meters[0].days if len(meters) == 1 else tuple(together((one.days for one in meters), reads.DAYS))
+    used = [one.period_wh for one in meters if one.period_wh is not None]
+    bare = Standing(
+        max((one.prices for one in meters if one.prices), key=lambda one: one.price_nf_per_wh, default=None),
+        meters[0].tiers if len(meters) == 1 else None,
+        sum(used) if used else None,
+        days,
+        energy_today(days, f),
+        None,
+        charged_of(meters),
+        meters,
+    )
+    return replace(bare, left=bare.left_after(balance_fen))
+
+
+def _meter(
+    conn: Connection, estate_id: str, row: HouseholdRow, prices_after: Callable[[int], Prices | None]
+) -> MeterStanding:
     cursor = reads.cursor(conn, estate_id, row.meter_id)
-    definition = reads.tariff_definition(conn, estate_id, row.tariff_id) if row.tariff_id else None
     used_wh = None
     if cursor is not None:
         since = max(0, (row.total_wh or cursor["total_wh"]) - cursor["total_wh"])
         used_wh = int(cursor["tier_period_wh"]) + since * row.ratio
-    own_days = holidays(conn, estate_id) if definition else {}
-    prices = prices_of(definition, f.now_s, used_wh or 0, lambda day: day_kind(day, own_days)) if definition else None
-    days = tuple(reads.days(conn, estate_id, row.meter_id))
-    today = days[-1].energy_wh if days and days[-1].day == f.iso_day(f.now_s) else None
+    prices = prices_after(used_wh or 0)
     tiers = tier_bar(used_wh or 0, prices.limits_wh) if prices and prices.limits_wh else None
+    days = tuple(reads.days(conn, estate_id, row.meter_id))
     charged_at = None if cursor is None else int(cursor["read_at"])
-    bare = Standing(prices, tiers, used_wh, days, today, None, charged_at)
-    return Standing(prices, tiers, used_wh, days, today, bare.left_after(row.balance_fen), charged_at)
+    return MeterStanding(row, prices, tiers, used_wh, days, charged_at)
+
+
+def meter_today(conn: Connection, estate_id: str, row: HouseholdRow) -> MeterStanding:
+    """The latest day of one meter and up to where it was charged, without prices."""
+    cursor = reads.cursor(conn, estate_id, row.meter_id)
+    days = tuple(reads.days(conn, estate_id, row.meter_id, limit=1))
+    return MeterStanding(row, None, None, None, days, None if cursor is None else int(cursor["read_at"]))
+
+
+def today_of(meters: Sequence[MeterStanding], f: Formats) -> int | None:
+    """Energy of today of all meters of a household; None while one of them has not told it."""
+    return energy_today(together((one.days for one in meters), 1), f)
+
+
+def charged_of(meters: Sequence[MeterStanding]) -> int | None:
+    """Up to when all of them are charged that were charged at all."""
+    return min((one.charged_at for one in meters if one.charged_at is not None), default=None)
+
+
+def energy_today(days: Sequence[Day], f: Formats) -> int | None:
+    """Energy of today, if the last of these days is today."""
+    return days[-1].energy_wh if days and days[-1].day == f.iso_day(f.now_s) else None

@@ -10,7 +10,7 @@ from server.errors import NotFound
 from server.store import household as household_reads
 from server.store import listing, wall
 from server.store.accounts import moved_in_at
-from server.store.days import with_gaps
+from server.store.days import together, with_gaps
 from server.store.estates import get_estate
 from server.store.gaps import gaps_of
 from server.store.household import days, relay_history
@@ -37,6 +37,7 @@ router = APIRouter(prefix="/api/v1", tags=["households"])
 DAYS_MAX = 366
 AT_MAX_S = 253_402_300_799  # the end of the year 9999
 WISHES_MAX = 20
+ONE_METER = "of several meters this one; without it the first that is without power, or the first"
 
 AccountId = Annotated[str, Path(max_length=64)]
 Viewer = Annotated[Principal, Depends(need("household.view"))]
@@ -72,8 +73,17 @@ def _next(keys: list[str], limit: int) -> str | None:
 
 
 @at_once
+def own_meters(conn: Reader, who: Viewer, account_id: AccountId) -> list[wall.HouseholdRow]:
+    """The household of the path once for each of its meters, if the principal may see it; raises NotFound."""
+    rows = wall.meters_of(conn, who.estate_id, who.own_account(account_id))
+    if not rows:
+        raise NotFound(f"no household {account_id}")
+    return rows
+
+
+@at_once
 def own_household(conn: Reader, who: Viewer, account_id: AccountId) -> wall.HouseholdRow:
-    """The household of the path, if the principal may see it; raises NotFound."""
+    """The household of the path by all its meters, if the principal may see it; raises NotFound."""
     row = wall.household(conn, who.estate_id, who.own_account(account_id))
     if row is None:
         raise NotFound(f"no household {account_id}")
@@ -81,12 +91,20 @@ def own_household(conn: Reader, who: Viewer, account_id: AccountId) -> wall.Hous
 
 
 Own = Annotated[wall.HouseholdRow, Depends(own_household)]
+OwnMeters = Annotated[list[wall.HouseholdRow], Depends(own_meters)]
+Named = Annotated[str, Query(pattern=r"^\d{0,12}$", description=ONE_METER)]
 
 
 @router.get("/households/{account_id}", response_model=Household, summary="One household")
 async def household(request: Request, own: Own) -> Response:
     """Balance, live meter and relay of a household."""
     return answer(request, Household.model_validate(own))
+
+
+@router.get("/households/{account_id}/meters", response_model=list[Household], summary="Each of its meters")
+async def each_meter(own: OwnMeters) -> list[Household]:
+    """The household once for each of its meters, by number: register, power and relay are those of that meter."""
+    return [Household.model_validate(one) for one in own]
 
 
 class ReadingPage(Page[Reading]):
@@ -97,8 +115,12 @@ class ReadingPage(Page[Reading]):
 
 @router.get("/households/{account_id}/readings", response_model=ReadingPage, summary="Its readings")
 @at_once
-def readings(request: Request, conn: Reader, who: Viewer, own: Own, cursor: Cursor = "", limit: Limit = 50) -> Response:
-    """Readings of the household's meter since it moved in, with their verdicts, newest first."""
+def readings(
+    request: Request, conn: Reader, who: Viewer, meters: OwnMeters, cursor: Cursor = "", limit: Limit = 50,
+    meter: Named = "",
+) -> Response:  # fmt: skip
+    """Readings of one of its meters since the household moved in, with their verdicts, newest first."""
+    own = wall.chosen(meters, meter)
     since = moved_in_at(conn, who.estate_id, own.account_id)
     rows = listing.readings(
         conn, who.estate_id, own.meter_id, before=decode_number(cursor), limit=limit + 1, since=since
@@ -153,9 +175,11 @@ def notices(conn: Reader, who: Viewer, own: Own, limit: Limit = 50) -> list[Noti
 @router.get("/households/{account_id}/relay", response_model=list[RelayWish], summary="Its relay timeline")
 @at_once
 def relay(
-    conn: Reader, who: Viewer, own: Own, limit: Annotated[int, Query(ge=1, le=WISHES_MAX)] = 5
-) -> list[RelayWish]:
-    """The newest wishes for the relay since it moved in, with what was sent and read back, newest first."""
+    conn: Reader, who: Viewer, meters: OwnMeters, limit: Annotated[int, Query(ge=1, le=WISHES_MAX)] = 5,
+    meter: Named = "",
+) -> list[RelayWish]:  # fmt: skip
+    """The newest wishes for the relay of one of its meters since it moved in, with what was sent and read back."""
+    own = wall.chosen(meters, meter)
     since = moved_in_at(conn, who.estate_id, own.account_id)
     wishes = relay_history(conn, who.estate_id, own.meter_id, limit=limit, since=since)
     return [RelayWish.model_validate(wish) for wish in wishes]
@@ -163,15 +187,25 @@ def relay(
 
 @router.get("/households/{account_id}/usage", response_model=list[UsageDay], summary="Its energy by day")
 @at_once
-def usage(conn: Reader, who: Viewer, own: Own, limit: Annotated[int, Query(ge=1, le=DAYS_MAX)] = 31) -> list[UsageDay]:
-    """Energy of the latest local days, oldest first; a day between them that no reading tells has none."""
-    found = with_gaps(days(conn, who.estate_id, own.meter_id, limit=limit))
+def usage(
+    conn: Reader, who: Viewer, meters: OwnMeters, limit: Annotated[int, Query(ge=1, le=DAYS_MAX)] = 31,
+    meter: Annotated[str, Query(pattern=r"^\d{0,12}$", description="this meter alone; without it all together")] = "",
+) -> list[UsageDay]:  # fmt: skip
+    """Energy of the latest local days, oldest first; a day between them that no reading tells has none.
+
+    Of several meters it is that of all, and each has to tell a day.
+    """
+    among = [wall.chosen(meters, meter)] if meter else meters
+    found = with_gaps(together([days(conn, who.estate_id, one.meter_id, limit=limit) for one in among], limit))
     return [UsageDay(day=day, energy_wh=energy_wh) for day, energy_wh in found[-limit:]]
 
 
 @router.get("/households/{account_id}/gaps", response_model=list[ReadingGap], summary="Where its readings are missing")
-def gaps(state: State, conn: Reader, who: Viewer, own: Own) -> list[ReadingGap]:
-    """The last seven days: stretches without a reading, oldest first; the energy over each is known, its course not."""
+def gaps(state: State, conn: Reader, who: Viewer, meters: OwnMeters, meter: Named = "") -> list[ReadingGap]:
+    """Of one of its meters, the last seven days: stretches without a reading, oldest first.
+
+    The energy over each is known, its course not.
+    """
     cycle_s = get_estate(conn, who.estate_id)["reading_cycle_s"]
-    found = gaps_of(conn, who.estate_id, own.meter_id, state.clock.now().world_s, cycle_s)
+    found = gaps_of(conn, who.estate_id, wall.chosen(meters, meter).meter_id, state.clock.now().world_s, cycle_s)
     return [ReadingGap(from_at=one.from_at, to_at=one.to_at, missing=one.missing(cycle_s)) for one in found]

@@ -63,7 +63,11 @@ class Ledgers(Shape):
 
 
 class Household(Shape):
-    """One household with what is known of its meter now; null where nothing was read yet."""
+    """One household with what is known of its meter now; null where nothing was read yet.
+
+    Of several, power is the sum, contact and reading are as old as the oldest, and the rest is of `meter_id`: the first
+    without power, or the first. `GET /households/{account_id}/meters` has each.
+    """
 
     account_id: str
     room_id: str
@@ -93,6 +97,7 @@ class Household(Shape):
     desired: str | None
     command: str | None
     cause: str | None
+    meters: int = Field(description="how many meters it has")
 
 
 class Reading(Shape):

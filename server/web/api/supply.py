@@ -15,10 +15,10 @@ from server.domain.budget import TYPICAL_REPLY_MS, Cycles, budget_of, wire_of
 from server.domain.keep_power import PROTOCOL
 from server.errors import Refused
 from server.store import keep_power as kept
-from server.store import listing
+from server.store import listing, wall
 from server.store.budgets import budgets_of
 from server.store.meters import get_meter
-from server.web.api.households import Own, Viewer
+from server.web.api.households import Named, OwnMeters, Viewer
 from server.web.api.shapes import Budget, Bus, Decision, Shape
 from server.web.deps import Reader, State, need
 from server.web.principal import Principal
@@ -97,8 +97,12 @@ def decisions(
 
 
 @router.get("/households/{account_id}/keep-power", response_model=KeepPower, summary="Keep-power of its meter")
-def keep_power(conn: Reader, who: Viewer, own: Own) -> KeepPower:
-    """What is wanted of the meter, and what its status word says; null where nothing is wanted, or was never read."""
+def keep_power(conn: Reader, who: Viewer, meters: OwnMeters, meter: Named = "") -> KeepPower:
+    """What is wanted of one of its meters, and what its status word says.
+
+    Null where nothing is wanted, or was never read.
+    """
+    own = wall.chosen(meters, meter)
     row = kept.get(conn, who.estate_id, own.meter_id)
     wanted = {name: None if row is None else row[name] for name in ("state", "command", "gen", "read_at")}
     shown = None if own.status3 is None else bool(own.status3 & KEEP_BIT)

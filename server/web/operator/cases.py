@@ -23,7 +23,7 @@ from server.web.deps import Reader, State, at_once, need
 from server.web.details import detail_said
 from server.web.figures import bar_chart
 from server.web.formats import Formats, kw_figure, kwh, volts, yuan
-from server.web.operator.households import isolation_of
+from server.web.operator.meters import isolation_of
 from server.web.operator.shell import staff_page
 from server.web.principal import Principal
 from server.web.supply_words import KEEPS
@@ -105,7 +105,8 @@ def case_page(request: Request, conn: Reader, who: Viewer, case_id: str) -> HTML
         scale=1000,
         unfinished=len(use) - 1 if use and use[-1].day == f.iso_day(f.now_s) else None,
     )
-    home = wall.household_of_room(conn, who.estate_id, row["room_id"]) if row["room_id"] else None
+    rows = wall.meters_of_room(conn, who.estate_id, row["room_id"]) if row["room_id"] else []
+    about = next((one for one in rows if one.meter_id == row["subject"]), None)
     return staff_page(
         request,
         conn,
@@ -116,9 +117,10 @@ def case_page(request: Request, conn: Reader, who: Viewer, case_id: str) -> HTML
         proof=proof_of(row["evidence"], f),
         clock=clock_said(json.loads(row["evidence"]), f) if row["kind"] == SERVER_CLOCK else None,
         steps=evidence.steps(conn, who.estate_id, case_id),
-        household=home,
-        about_meter=home is not None and home.meter_id == row["subject"],
-        isolation=None if home is None else isolation_of(conn, who.estate_id, home),
+        household=wall.whole(rows) if rows else None,
+        about=about,
+        several=len(rows) > 1,
+        isolation=None if about is None else isolation_of(conn, who.estate_id, about),
         use_chart=chart if use else None,
     )
 

@@ -57,6 +57,7 @@ def counter(
     exact = [row for row in found if row.room_id == room]
     away = _without_meter(conn, who.estate_id, account or room) if not exact else []
     row = exact[0] if exact else (found[0] if len(found) == 1 and not away else None)
+    rows = wall.each_meter(conn, who.estate_id, row) if row else []
     payer = next((one for one in away if one["account_id"] == account), None)
     buyer = row.account_id if row else payer["account_id"] if payer else ""
     order = reads.order(conn, who.estate_id, sold) if sold else None
@@ -80,7 +81,8 @@ def counter(
         payer=payer,
         row=row,
         state=state_of(row, f.now_s, estate.reading_cycle_s) if row else "",
-        standing=standing_of(conn, who.estate_id, row, f) if row else None,
+        standing=standing_of(conn, who.estate_id, rows, f) if rows else None,
+        meters=rows,
         last=next(iter(reads.payments(conn, who.estate_id, row.account_id, limit=1)), None) if row else None,
         amounts=AMOUNTS,
         order=order,
@@ -89,6 +91,7 @@ def counter(
         undone=order is not None and is_undone(conn, who.estate_id, order["payment_id"] or ""),
         debts=debts_of(conn, who.estate_id, buyer, f.now_s) if buyer else None,
         paid_for=paid_for,
+        fed_by=wall.each_meter(conn, who.estate_id, paid_for) if paid_for else [],
         holder=holder,
         till=till,
         till_fen=sum(one["amount_fen"] for one in till) - sum(back.values()),

@@ -221,15 +221,21 @@ def telling(checks: Sequence[Check]) -> Check | None:
 
 
 def checks_of(
-    conn: Connection, estate_id: str, row: HouseholdRow, now: Now, f: Formats, gettext: Gettext, *, clock_sane: bool
-) -> tuple[str, tuple[Check, ...]]:
-    """The question that the drawer answers, and its checks: what says no first, then what holds."""
+    conn: Connection, estate_id: str, row: HouseholdRow, now: Now, f: Formats, gettext: Gettext, *, clock_sane: bool,
+    alone: bool = False,
+) -> tuple[str, tuple[Check, ...]]:  # fmt: skip
+    """The question that the drawer answers, and its checks: what says no first, then what holds.
+
+    Of all meters of the household, as long as the one of `row` is not cut or asked about `alone`.
+    """
     if row.relay == "open":
         cut = next((w for w in reads.relay_history(conn, estate_id, row.meter_id) if w.action == "trip"), None)
         return gettext("Why it was cut"), checks_in(cut.evidence, f, gettext) if cut is not None else ()
     if row.relay == "permitted":
         return "", ()
     judged = verdicts_of(conn, estate_id, [row.account_id], now, f, gettext, clock_sane=clock_sane)
+    if alone:
+        judged = [one for one in judged if one.meter_id == row.meter_id]
     return gettext("Why it is not cut now"), tuple(sorted(told_once(judged), key=lambda check: check.passed))
 
 

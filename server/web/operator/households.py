@@ -1,10 +1,12 @@
 """One household from all sides: the drawer of the wall, its page, and a reading on demand."""
 
 import logging
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as Late
 from dataclasses import dataclass, replace
-from typing import Annotated
+from time import monotonic
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from sqlalchemy import Connection
@@ -12,7 +14,7 @@ from starlette.responses import HTMLResponse, Response
 
 from server.domain.local_fee import LOCAL
 from server.domain.states import state_of
-from server.errors import EstateError, NotFound
+from server.errors import EstateError
 from server.store import household as reads
 from server.store import wall
 from server.store.archive import newest_end
@@ -21,8 +23,7 @@ from server.store.direct import Row
 from server.store.estates import get_estate
 from server.store.gaps import gaps_of
 from server.store.household import LedgerRow, RelayWish
-from server.store.isolation import Isolation, isolations
-from server.store.meters import meter_of_account
+from server.store.meters import meters_of_account
 from server.store.reading_archive import archived_until
 from server.store.settlement import months_of
 from server.store.wall import HouseholdRow
@@ -30,13 +31,15 @@ from server.web import i18n, pages
 from server.web.actors import Actors
 from server.web.deps import Reader, State, need
 from server.web.figures import bar_chart, line_chart
+from server.web.formats import Formats, meter_number
 from server.web.operator.decisions import Check, checks_of
 from server.web.operator.given import waiting_of
 from server.web.operator.keep import keep_of
+from server.web.operator.meters import MeterLine, Named, lines_of, meters_of_household
 from server.web.operator.shell import staff_page
 from server.web.operator.tiles import flags_of
 from server.web.principal import Principal
-from server.web.standing import Standing, is_late, standing_of
+from server.web.standing import Standing, charged_of, is_late, meter_today, standing_of, today_of
 from server.web.state import WebState
 from server.web.status_words import status_said
 
@@ -44,6 +47,7 @@ router = APIRouter(include_in_schema=False)
 log = logging.getLogger(__name__)
 Viewer = Annotated[Principal, Depends(need("households.list"))]
 READ_TIMEOUT_S = 15
+SILENT, FAILED = "silent", "failed"
 MONTHS = 12
 
 
@@ -52,6 +56,7 @@ class Drawer:
     """What the drawer shows; `said` is the outcome of what was asked last."""
 
     row: HouseholdRow
+    meters: list[MeterLine]
     state: str
     flags: tuple[str, ...]
     charged_at: int | None
@@ -62,63 +67,55 @@ class Drawer:
     wishes: list[RelayWish]
     ledger: list[LedgerRow]
     notices: list[Row]
-    isolation: Isolation | None
     by: Actors
     said: str = ""
     said_tone: str = ""
 
 
-def drawer_of(request: Request, conn: Connection, state: WebState, row: HouseholdRow) -> Drawer:
-    """Gather the drawer of one household."""
-    estate = pages.facts_from(get_estate(conn, state.estate_id))
+def drawer_of(request: Request, conn: Connection, state: WebState, rows: Sequence[HouseholdRow]) -> Drawer:
+    """Gather the drawer of one household; `rows` has each of its meters."""
+    row, estate_id = wall.whole(rows), state.estate_id
+    estate = pages.facts_from(get_estate(conn, estate_id))
     f = pages.formats_of(request, estate)
     gettext = i18n.translations(pages.language_of(request)).gettext
-    cursor = reads.cursor(conn, state.estate_id, row.meter_id)
-    days = reads.days(conn, state.estate_id, row.meter_id, limit=1)
-    question, checks = checks_of(
-        conn, state.estate_id, row, state.clock.now(), f, gettext, clock_sane=state.clock_sane()
-    )
+    meters = [meter_today(conn, estate_id, one) for one in rows]
+    question, checks = checks_of(conn, estate_id, row, state.clock.now(), f, gettext, clock_sane=state.clock_sane())
     return Drawer(
         row,
+        lines_of(conn, estate_id, meters, f, estate.reading_cycle_s),
         state_of(row, f.now_s, estate.reading_cycle_s),
-        flags_of(row, wall.open_case_rooms(conn, state.estate_id)),
-        None if cursor is None else int(cursor["read_at"]),
-        days[-1].energy_wh if days and days[-1].day == f.iso_day(f.now_s) else None,
+        flags_of(row, wall.open_case_rooms(conn, estate_id)),
+        charged_of(meters),
+        today_of(meters, f),
         question,
         checks,
         is_late(row.reading_at, f.now_s, estate.reading_cycle_s),
-        reads.relay_history(conn, state.estate_id, row.meter_id),
-        reads.ledger(conn, state.estate_id, row.account_id, limit=4),
-        list(reads.notices(conn, state.estate_id, row.account_id, limit=3)),
-        isolation_of(conn, state.estate_id, row),
-        Actors(conn, state.estate_id, gettext),
+        reads.relay_history(conn, estate_id, row.meter_id),
+        reads.ledger(conn, estate_id, row.account_id, limit=4),
+        list(reads.notices(conn, estate_id, row.account_id, limit=3)),
+        Actors(conn, estate_id, gettext),
     )
 
 
-def isolation_of(conn: Connection, estate_id: str, row: HouseholdRow) -> Isolation | None:
-    """What two people have decided about the household's relay, if it is open for safety or tampering."""
-    return next(iter(isolations(conn, estate_id, row.meter_id)), None)
-
-
-def household_row(conn: Connection, estate_id: str, account_id: str) -> HouseholdRow:
-    """The household; raises NotFound."""
-    row = wall.household(conn, estate_id, account_id)
-    if row is None:
-        raise NotFound(f"no household {account_id}")
-    return row
-
-
 @router.get("/households/{account_id}")
-def household_page(request: Request, state: State, conn: Reader, who: Viewer, account_id: str) -> HTMLResponse:
-    """The household's page: where it stands, its chart, ledger, supply, notices, readings, cases."""
-    row = household_row(conn, who.estate_id, account_id)
+def household_page(
+    request: Request, state: State, conn: Reader, who: Viewer, account_id: str, meter: Named = ""
+) -> HTMLResponse:
+    """The household's page: where it stands, its chart, ledger, supply, notices, readings, cases.
+
+    Of several meters all are listed, and readings, commands, gaps and keep-power are those of one: `meter`, or the one
+    by which the wall shows the household.
+    """
+    rows = meters_of_household(conn, who.estate_id, account_id)
+    row, chosen = wall.whole(rows), wall.chosen(rows, meter)
     estate = pages.facts_from(get_estate(conn, who.estate_id))
     f = pages.formats_of(request, estate)
     gettext = i18n.translations(pages.language_of(request)).gettext
-    standing = standing_of(conn, who.estate_id, row, f)
+    standing = standing_of(conn, who.estate_id, rows, f)
     ledger = reads.ledger(conn, who.estate_id, account_id)
     notices = reads.notices(conn, who.estate_id, account_id)
-    question, checks = checks_of(conn, who.estate_id, row, state.clock.now(), f, gettext, clock_sane=state.clock_sane())
+    installed = meters_of_account(conn, who.estate_id, account_id)
+    rooms = {one.meter_id: one.room_id for one in installed}
     return staff_page(
         request,
         conn,
@@ -127,6 +124,8 @@ def household_page(request: Request, state: State, conn: Reader, who: Viewer, ac
         estate=estate,
         charts=True,
         row=row,
+        meters=lines_of(conn, who.estate_id, standing.meters, f, estate.reading_cycle_s, rooms),
+        named=bool(meter),
         state=state_of(row, f.now_s, estate.reading_cycle_s),
         flags=flags_of(row, wall.open_case_rooms(conn, who.estate_id)),
         standing=standing,
@@ -134,23 +133,36 @@ def household_page(request: Request, state: State, conn: Reader, who: Viewer, ac
         ledger=ledger,
         archived_at=newest_end(conn, who.estate_id)[1],
         readings_archived_at=archived_until(conn, who.estate_id),
-        question=question,
-        checks=checks,
-        wishes=reads.relay_history(conn, who.estate_id, row.meter_id),
         notices=notices,
         to_give=waiting_of(notices),
-        readings=reads.readings(conn, who.estate_id, row.meter_id),
         payments=reads.payments(conn, who.estate_id, account_id),
         months=months_of(conn, who.estate_id, account_id, limit=MONTHS),
         cases=reads.cases_of_room(conn, who.estate_id, row.room_id),
-        status=status_said(row.status3, pages.language_of(request)),
-        local_fee=meter_of_account(conn, who.estate_id, account_id).fee == LOCAL,
-        keep=keep_of(conn, who.estate_id, row),
-        isolation=isolation_of(conn, who.estate_id, row),
-        gaps=gaps_of(conn, who.estate_id, row.meter_id, f.now_s, estate.reading_cycle_s),
+        local_fee=installed[0].fee == LOCAL,
         use_chart=use_chart(standing, f.day_of, gettext("Energy")),
         balance_chart=balance_chart(ledger, row, f, gettext),
+        **_of_meter(request, conn, state, chosen, f, estate.reading_cycle_s, alone=len(rows) > 1),
     )
+
+
+def _of_meter(
+    request: Request, conn: Connection, state: WebState, row: HouseholdRow, f: Formats, cycle_s: int, *, alone: bool
+) -> dict[str, Any]:
+    """What the page shows of one meter; `alone`: not the checks of the household's others."""
+    estate_id, gettext = state.estate_id, i18n.translations(pages.language_of(request)).gettext
+    question, checks = checks_of(
+        conn, estate_id, row, state.clock.now(), f, gettext, clock_sane=state.clock_sane(), alone=alone
+    )
+    return {
+        "chosen": row,
+        "question": question,
+        "checks": checks,
+        "wishes": reads.relay_history(conn, estate_id, row.meter_id),
+        "readings": reads.readings(conn, estate_id, row.meter_id),
+        "status": status_said(row.status3, pages.language_of(request)),
+        "keep": keep_of(conn, estate_id, row),
+        "gaps": gaps_of(conn, estate_id, row.meter_id, f.now_s, cycle_s),
+    }
 
 
 def use_chart(standing: Standing, day_of: object, name: str) -> dict[str, object]:
@@ -184,18 +196,39 @@ def read_now(
     who: Annotated[Principal, Depends(need("meter.read"))],
     account_id: str,
 ) -> Response:
-    """Read the meter ahead of the cycle and show the drawer with the outcome."""
-    row = household_row(conn, who.estate_id, account_id)
+    """Read its meters ahead of the cycle and show the drawer with the outcome."""
+    rows = meters_of_household(conn, who.estate_id, account_id)
     gettext = i18n.translations(pages.language_of(request)).gettext
-    said, tone = gettext("The meter has answered; the figures above follow within seconds."), ""
-    future = state.collector.read_now(row.meter_id)
-    try:
-        future.result(READ_TIMEOUT_S)
-    except (Late, CancelledError):
-        future.cancel()
-        said, tone = gettext("The meter did not answer within 15 s. The last known figures stay."), "warn"
-    except EstateError as error:
-        log.info("reading %s on demand failed: %s", row.meter_id, error)
-        said, tone = gettext("The meter could not be read. The last known figures stay."), "warn"
-    drawer = drawer_of(request, conn, state, household_row(conn, who.estate_id, account_id))
+    said, tone = read_said(read_together(state, rows), len(rows), gettext)
+    drawer = drawer_of(request, conn, state, meters_of_household(conn, who.estate_id, account_id))
     return pages.render(request, "operator/drawer.html", drawer=replace(drawer, said=said, said_tone=tone))
+
+
+def read_together(state: WebState, rows: Sequence[HouseholdRow]) -> dict[str, str]:
+    """Read these meters at once; which of them gave nothing: silent, or failed."""
+    asked = {row.meter_id: state.collector.read_now(row.meter_id) for row in rows}
+    ends_s, without = monotonic() + READ_TIMEOUT_S, dict[str, str]()
+    for meter_id, future in asked.items():
+        try:
+            future.result(max(0.0, ends_s - monotonic()))
+        except (Late, CancelledError):
+            future.cancel()
+            without[meter_id] = SILENT
+        except EstateError as error:
+            log.info("reading %s on demand failed: %s", meter_id, error)
+            without[meter_id] = FAILED
+    return without
+
+
+def read_said(without: Mapping[str, str], meters: int, gettext: Callable[[str], str]) -> tuple[str, str]:
+    """The outcome of a reading on demand in words, and its tone; of several meters those are named that gave none."""
+    if not without and meters == 1:
+        return gettext("The meter has answered; the figures above follow within seconds."), ""
+    if not without:
+        return gettext("All meters have answered; the figures above follow within seconds."), ""
+    if meters == 1 and SILENT in without.values():
+        return gettext("The meter did not answer within 15 s. The last known figures stay."), "warn"
+    if meters == 1:
+        return gettext("The meter could not be read. The last known figures stay."), "warn"
+    numbers = ", ".join(map(meter_number, without))
+    return gettext("Not read: %(numbers)s. Their last known figures stay.") % {"numbers": numbers}, "warn"

@@ -17,7 +17,7 @@ from server.web.deps import Reader, State, need
 from server.web.formats import yuan
 from server.web.i18n import mark as _
 from server.web.money import parse_fen
-from server.web.operator.households import household_row
+from server.web.operator.meters import household_row
 from server.web.operator.rules import yuan_typed
 from server.web.operator.shell import staff_page
 from server.web.principal import Principal

@@ -26,8 +26,8 @@ from server.web.deps import Reader, State, need
 from server.web.formats import Formats, yuan
 from server.web.i18n import mark as _
 from server.web.operator.deeds import done
-from server.web.operator.households import household_row
 from server.web.operator.keep import keep_of
+from server.web.operator.meters import meters_of_household
 from server.web.operator.shell import staff_page
 from server.web.principal import Principal
 
@@ -268,7 +268,7 @@ def drop_holiday(state: State, who: Editor, day: str) -> RedirectResponse:
 def household_rules_page(request: Request, state: State, conn: Reader, who: Viewer, account_id: str) -> HTMLResponse:
     """The rules of one household: its scheme, what it has otherwise, its protection."""
     row = get_account(conn, who.estate_id, account_id)
-    home = household_row(conn, who.estate_id, account_id)
+    meters = meters_of_household(conn, who.estate_id, account_id)
     gettext = i18n.translations(pages.language_of(request)).gettext
     return staff_page(
         request,
@@ -276,7 +276,7 @@ def household_rules_page(request: Request, state: State, conn: Reader, who: View
         "operator/household_rules.html",
         "wall",
         row=row,
-        keep=keep_of(conn, who.estate_id, home),
+        keeps=[(one.meter_id, keep_of(conn, who.estate_id, one)) for one in meters],
         own=typed(json.loads(row["own_rules"]), gettext),
         schemes=sorted({one["scheme_id"] for one in kept.versions(conn, who.estate_id)}),
         fields=fields_said(gettext),

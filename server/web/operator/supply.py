@@ -12,7 +12,7 @@ from server.flows import approvals as approval_flows
 from server.flows import bulk_stop
 from server.flows import supply as supply_flows
 from server.flows.estate_switches import outdated_because
-from server.store import approvals, isolation, outages, statistics
+from server.store import approvals, isolation, outages, statistics, wall
 from server.store import bulk_cut as bulk_rows
 from server.store import supply as kept
 from server.store.commands import newest_commands
@@ -27,7 +27,7 @@ from server.web.operator.bulk import entries_said
 from server.web.operator.commands import ways_of
 from server.web.operator.decisions import COLUMNS, verdicts_of
 from server.web.operator.deeds import approved, done, withdrawn
-from server.web.operator.households import household_row
+from server.web.operator.meters import NamedInForm, meters_of_household
 from server.web.operator.payments import KINDS as PAYMENT_KINDS
 from server.web.operator.shell import households_of, staff_page
 from server.web.operator.today import midnight_s
@@ -233,12 +233,13 @@ def close_relay(
     who: Annotated[Principal, Depends(need("supply.close"))],
     account_id: str,
     reason: Reason,
+    meter: NamedInForm = "",
 ) -> RedirectResponse:
-    """Give the power back by hand, with a reason."""
-    row = household_row(conn, who.estate_id, account_id)
+    """Give one meter its power back by hand, with a reason."""
+    row = wall.chosen(meters_of_household(conn, who.estate_id, account_id), meter)
     now = state.clock.now()
     state.writer.run(
         Deed(supply_flows.close_by_hand, who.estate_id, row.meter_id, actor=who.login, reason=reason, now=now),
         urgent=True,
     )
-    return RedirectResponse(f"/households/{account_id}", 303)
+    return RedirectResponse(f"/households/{account_id}" + (f"?meter={meter}" if meter else ""), 303)

@@ -7,7 +7,6 @@ from fastapi import APIRouter, Depends, Query, Request
 from sqlalchemy import Connection
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from server.errors import NotFound
 from server.store import wall
 from server.store.estates import get_estate
 from server.web import pages
@@ -15,6 +14,7 @@ from server.web.deps import Reader, State, need
 from server.web.operator import tiles
 from server.web.operator.board import Shown, board_of
 from server.web.operator.households import drawer_of
+from server.web.operator.meters import meters_of_household
 from server.web.operator.shell import households_of, shell_of, staff_page
 from server.web.overview import Households
 from server.web.principal import Principal
@@ -51,7 +51,7 @@ def room_wall(
         parts=shown.parts(households.columns.by_building(), room if chosen else ""),
         ages=ages,
         age_bar=tiles.age_bar(ages),
-        drawer=drawer_of(request, conn, state, chosen) if chosen else None,
+        drawer=drawer_of(request, conn, state, wall.each_meter(conn, who.estate_id, chosen)) if chosen else None,
     )
 
 
@@ -85,10 +85,8 @@ def wall_tiles(request: Request, state: State, conn: Reader, who: Viewer) -> Res
 @router.get("/drawer/{account_id}")
 def drawer(request: Request, state: State, conn: Reader, who: Viewer, account_id: str) -> HTMLResponse:
     """What the drawer shows of one household."""
-    row = wall.household(conn, who.estate_id, account_id)
-    if row is None:
-        raise NotFound(f"no household {account_id}")
-    return pages.render(request, "operator/drawer.html", drawer=drawer_of(request, conn, state, row))
+    rows = meters_of_household(conn, who.estate_id, account_id)
+    return pages.render(request, "operator/drawer.html", drawer=drawer_of(request, conn, state, rows))
 
 
 @router.get("/find")

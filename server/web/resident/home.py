@@ -1,7 +1,7 @@
 """A resident's own pages: home, use, bills, account, help; paying from them, and notices that count once seen."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Depends, Form, Request
 from sqlalchemy import Connection
@@ -24,7 +24,7 @@ from server.store.ledger import ledger_balances
 from server.store.settlement import months_of
 from server.store.statements import assigned_by
 from server.store.unit import Deed
-from server.store.wall import HouseholdRow
+from server.store.wall import HouseholdRow, is_isolated
 from server.web import i18n, pages
 from server.web.api.bills import own_bill
 from server.web.bill_words import bill_view
@@ -37,7 +37,7 @@ from server.web.notice_words import told
 from server.web.payments import begin
 from server.web.principal import Principal
 from server.web.qr import svg_path
-from server.web.resident.story import bill_story, bill_title, cut_since, is_isolated, story_of
+from server.web.resident.story import bill_story, bill_title, cut_since, own_meters, some_off, story_of
 from server.web.shared_words import cost_said, share_said
 from server.web.standing import Standing, is_late, standing_of
 from server.web.state import WebState
@@ -54,19 +54,37 @@ MONTHS = 24
 STAYS_MS = 600_000  # a notice stays on the page for ten minutes after it was seen
 
 
-def own_household(conn: Connection, who: Principal) -> HouseholdRow:
-    """The resident's own household; NotFound for people without one."""
-    row = wall.household(conn, who.estate_id, who.account_id) if who.account_id else None
-    if row is None and who.account_id:
+def own_meters_of(conn: Connection, who: Principal) -> list[HouseholdRow]:
+    """The resident's own household once for each of its meters; NotFound for people without one."""
+    rows = wall.meters_of(conn, who.estate_id, who.account_id) if who.account_id else []
+    if not rows and who.account_id:
         raise NotFound("this account is closed; the office has its bills and receipts")
-    if row is None:
+    if not rows:
         raise NotFound("this login has no household; staff find households on the room wall")
-    return row
+    return rows
 
 
-def _facts(request: Request, conn: Connection, who: Principal) -> tuple[HouseholdRow, pages.EstateFacts, Formats]:
+def own_household(conn: Connection, who: Principal) -> HouseholdRow:
+    """The resident's own household by all its meters; NotFound for people without one."""
+    return wall.whole(own_meters_of(conn, who))
+
+
+class Home(NamedTuple):
+    """The resident's own household: by all its meters, and each of them."""
+
+    row: HouseholdRow
+    rows: list[HouseholdRow]
+
+    @property
+    def isolated(self) -> bool:
+        """Whether all of it is without power for a hazard, so that no payment helps."""
+        return all(map(is_isolated, self.rows))
+
+
+def _facts(request: Request, conn: Connection, who: Principal) -> tuple[Home, pages.EstateFacts, Formats]:
     estate = pages.facts_from(get_estate(conn, who.estate_id))
-    return own_household(conn, who), estate, pages.formats_of(request, estate)
+    rows = own_meters_of(conn, who)
+    return Home(wall.whole(rows), rows), estate, pages.formats_of(request, estate)
 
 
 def use_chart(standing: Standing, f: Formats, name: str, limit: int) -> dict[str, Any]:
@@ -77,15 +95,16 @@ def use_chart(standing: Standing, f: Formats, name: str, limit: int) -> dict[str
     return bar_chart(labels, [wh for _, wh in days], name=name, unit="kWh", scale=1000, unfinished=unfinished)
 
 
-def still_true(kind: str, row: HouseholdRow) -> bool:
+def still_true(kind: str, home: Home) -> bool:
     """Whether what a notice says still holds; a warning that a payment or the cut itself has settled is gone.
 
     Who is isolated is asked for no money, which would not help.
     """
+    row = home.row
     owes = row.balance_fen <= row.close_allowed_fen
     return {
-        "alarm1": row.level > 0 and not is_isolated(row),
-        "alarm2": row.level > 0 and not is_isolated(row),
+        "alarm1": row.level > 0 and not home.isolated,
+        "alarm2": row.level > 0 and not home.isolated,
         "cut_warning": owes and row.relay not in ("open", "permitted"),
         "final_notice": owes and row.relay not in ("open", "permitted"),
         "cut": row.relay == "open",
@@ -93,21 +112,21 @@ def still_true(kind: str, row: HouseholdRow) -> bool:
 
 
 def messages(
-    conn: Connection, estate: pages.EstateFacts, household: HouseholdRow, f: Formats, gettext: Any, now_ms: int
+    conn: Connection, estate: pages.EstateFacts, home: Home, f: Formats, gettext: Any, now_ms: int
 ) -> list[dict[str, Any]]:
     """In-page notices that wait to be seen or were seen just now, newest first, in words."""
     found = []
-    for row in reads.notices(conn, estate.estate_id, household.account_id, limit=NOTICES):
+    for row in reads.notices(conn, estate.estate_id, home.row.account_id, limit=NOTICES):
         waiting = row["status"] in ("queued", "sent")
         lately = row["delivered_ms"] is not None and now_ms - row["delivered_ms"] < STAYS_MS
-        if row["channel"] == "page" and (waiting or lately) and still_true(row["kind"], household):
+        if row["channel"] == "page" and (waiting or lately) and still_true(row["kind"], home):
             found.append(
                 {
                     "id": row["notice_id"],
                     "kind": row["kind"],
                     "waiting": waiting,
                     "at": row["event_at"],
-                    "text": _text(row, household, estate, f, gettext),
+                    "text": _text(row, home.row, estate, f, gettext),
                 }
             )
     return found
@@ -132,9 +151,10 @@ def announced_cut_at(conn: Connection, estate_id: str, account_id: str) -> int |
 @at_once
 def home(request: Request, state: State, conn: Reader, who: Viewer) -> HTMLResponse:
     """State, balance, days, pay, tier, chart, price, history, help."""
-    row, estate, f = _facts(request, conn, who)
-    gettext = i18n.translations(pages.language_of(request)).gettext
-    standing = standing_of(conn, who.estate_id, row, f)
+    own, estate, f = _facts(request, conn, who)
+    row, gettext = own.row, i18n.translations(pages.language_of(request)).gettext
+    standing = standing_of(conn, who.estate_id, own.rows, f)
+    meters = own_meters(standing.meters, f, estate.reading_cycle_s, gettext)
     limits = payment_rows.limits_of(get_estate(conn, who.estate_id))
     shown = state_of(row, f.now_s, estate.reading_cycle_s)
     return pages.render(
@@ -155,10 +175,12 @@ def home(request: Request, state: State, conn: Reader, who: Viewer) -> HTMLRespo
             cut_since(reads.relay_history(conn, who.estate_id, row.meter_id)),
             estate.phone,
         ),
-        isolated=is_isolated(row),
+        isolated=own.isolated,
+        meters=meters,
+        some_off=some_off(meters, gettext),
         late=is_late(row.reading_at, f.now_s, estate.reading_cycle_s),
         standing=standing,
-        messages=messages(conn, estate, row, f, gettext, state.clock.now().machine_ms),
+        messages=messages(conn, estate, own, f, gettext, state.clock.now().machine_ms),
         lines=daily_lines(reads.ledger(conn, who.estate_id, row.account_id, limit=LINES), f)[:5],
         archived_at=newest_end(conn, who.estate_id)[1],
         receipts=receipts_of(conn, who.estate_id, row.account_id),
@@ -209,12 +231,12 @@ def shares_said(conn: Connection, estate_id: str, account_id: str, f: Formats) -
 @at_once
 def usage(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
     """Energy by day."""
-    row, estate, f = _facts(request, conn, who)
+    own, estate, f = _facts(request, conn, who)
     gettext = i18n.translations(pages.language_of(request)).gettext
-    standing = standing_of(conn, who.estate_id, row, f)
+    standing = standing_of(conn, who.estate_id, own.rows, f)
     chart = use_chart(standing, f, gettext("Energy"), len(standing.days))
     return pages.render(
-        request, "resident/usage.html", tab="usage", estate=estate, row=row, standing=standing, use_chart=chart
+        request, "resident/usage.html", tab="usage", estate=estate, row=own.row, standing=standing, use_chart=chart
     )
 
 
@@ -222,7 +244,7 @@ def usage(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
 @at_once
 def bills(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
     """Statements of closed months, charges by day and every payment with its receipt."""
-    row, estate, f = _facts(request, conn, who)
+    (row, _), estate, f = _facts(request, conn, who)
     return pages.render(
         request,
         "resident/bills.html",
@@ -241,7 +263,7 @@ def bills(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
 @router.get("/me/bills/{bill}")
 def bill_page(request: Request, conn: Reader, who: Viewer, bill: str) -> HTMLResponse:
     """One line, a day or a month of the own account, worked out again."""
-    row, estate, f = _facts(request, conn, who)
+    (row, _), estate, f = _facts(request, conn, who)
     gettext = i18n.translations(pages.language_of(request)).gettext
     found = own_bill(conn, who, bill)
     return pages.render(
@@ -260,11 +282,12 @@ def bill_page(request: Request, conn: Reader, who: Viewer, bill: str) -> HTMLRes
 @at_once
 def account(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
     """Who is signed in, the meter, the reminders, signing out."""
-    row, estate, f = _facts(request, conn, who)
-    standing = standing_of(conn, who.estate_id, row, f)
+    own, estate, f = _facts(request, conn, who)
+    row, standing = own.row, standing_of(conn, who.estate_id, own.rows, f)
     plan = debt_plans.running_of(conn, who.estate_id, row.account_id)
     return pages.render(
-        request, "resident/account.html", tab="account", estate=estate, row=row, standing=standing, plan=plan,
+        request, "resident/account.html", tab="account", estate=estate, row=row, rows=own.rows, standing=standing,
+        plan=plan,
         plan_next=None if plan is None else next_due(debt_plans.plan_of(plan), plan["last_day"] or ""),
     )  # fmt: skip
 
@@ -273,14 +296,14 @@ def account(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
 @at_once
 def no_power(request: Request, conn: Reader, who: Viewer) -> HTMLResponse:
     """Three steps when it is dark: arrears, the button, or the breaker inside the flat; one for who is isolated."""
-    row, estate, f = _facts(request, conn, who)
-    gettext = i18n.translations(pages.language_of(request)).gettext
+    own, estate, f = _facts(request, conn, who)
+    row, gettext = own.row, i18n.translations(pages.language_of(request)).gettext
     shown = state_of(row, f.now_s, estate.reading_cycle_s)
     off_since = cut_since(reads.relay_history(conn, who.estate_id, row.meter_id))
     story = story_of(row, shown, None, f, gettext, off_since=off_since, phone=estate.phone)
     return pages.render(
         request, "resident/help.html", tab="home", estate=estate, row=row, state=shown, story=story,
-        isolated=is_isolated(row),
+        isolated=is_isolated(row), several=len(own.rows) > 1,
     )  # fmt: skip
 
 

@@ -13,16 +13,17 @@ from fastapi import APIRouter, Depends, Query, Request
 from sqlalchemy import Connection, RowMapping
 from starlette.responses import HTMLResponse
 
+from server.domain.supply import ARREARS
 from server.errors import NotFound
 from server.store import household as reads
 from server.store import wall
 from server.store.household import RelayWish
 from server.store.recovery import recovered_of
-from server.store.wall import HouseholdRow
+from server.store.wall import HouseholdRow, is_isolated
 from server.web import pages
 from server.web.deps import PUBLIC, Reader, State
 from server.web.principal import Principal
-from server.web.resident.story import is_isolated
+from server.web.resident.story import helpful_fen
 from server.web.state import WebState
 
 router = APIRouter(include_in_schema=False)
@@ -33,9 +34,10 @@ SLOW_MS = 120_000  # after so long the office is told, and the page says so
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One order on its way: phase is waiting, closed, credited, held, switching, button or on.
+    """One order on its way: phase is waiting, closed, credited, held, short, switching, button or on.
 
-    Held is paid, while the power stays off for a hazard. Times are since the credit.
+    Held is paid, while the power stays off for a hazard; short is paid, while more money is needed for it, of which
+    `missing_fen` is enough. Times are since the credit.
     """
 
     order_no: str
@@ -48,11 +50,12 @@ class Progress:
     permitted_ms: int | None
     closed_ms: int | None
     slow: bool
+    missing_fen: int
 
     @property
     def final(self) -> bool:
         """Whether nothing will change any more."""
-        return self.phase in ("credited", "held", "on", "closed")
+        return self.phase in ("credited", "held", "short", "on", "closed")
 
 
 def progress_of(order: RowMapping, row: HouseholdRow, wishes: list[RelayWish], now_ms: int) -> Progress:
@@ -70,6 +73,8 @@ def progress_of(order: RowMapping, row: HouseholdRow, wishes: list[RelayWish], n
         phase = "held"
     elif row.relay == "permitted":
         phase = "button"
+    elif row.relay == "open" and row.desired == "open" and row.cause == ARREARS:
+        phase = "short"
     elif row.relay == "open":
         phase = "switching"
     else:
@@ -83,9 +88,9 @@ def progress_of(order: RowMapping, row: HouseholdRow, wishes: list[RelayWish], n
     sent = next((step.created_ms for step in steps if step.step == "sent"), None)
     confirmed, button = order["confirmed_ms"], order["button_ms"]
     return Progress(
-        order["order_no"], phase, order["amount_fen"], was_off or phase in ("button", "switching"), elapsed,
+        order["order_no"], phase, order["amount_fen"], was_off or phase in ("button", "short", "switching"), elapsed,
         after(button if button is not None else confirmed), after(sent), after(confirmed), after(button),
-        phase == "switching" and elapsed > SLOW_MS,
+        phase == "switching" and elapsed > SLOW_MS, helpful_fen(row) if phase == "short" else 0,
     )  # fmt: skip
 
 
@@ -106,13 +111,15 @@ def progress_context(
     order = reads.order(conn, state.estate_id, order_no)
     if order is None or not may_see(order, token, who):
         raise NotFound("no such order, or this link is not complete")
-    row = wall.household(conn, state.estate_id, order["account_id"])
-    if row is None:
+    rows = wall.meters_of(conn, state.estate_id, order["account_id"])
+    if not rows:
         raise NotFound("no such order, or this link is not complete")
+    row = wall.whole([one for one in rows if not is_isolated(one)] or rows)
     wishes = reads.relay_history(conn, state.estate_id, row.meter_id)
     own = who is not None and (who.may("households.list") or who.account_id == row.account_id)
     return {
         "row": row,
+        "meters": len(rows),
         "recovered_fen": sum(recovered_of(conn, state.estate_id, order["payment_id"] or "").values()),
         "progress": progress_of(order, row, wishes, state.clock.now().machine_ms),
         "token": token,

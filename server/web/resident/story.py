@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 from server.domain.bills import Bill
 from server.domain.forecast import DaysLeft
-from server.domain.supply import HAZARDS, SAFETY
+from server.domain.supply import SAFETY
 from server.store.household import RelayWish
-from server.store.wall import HouseholdRow
+from server.store.wall import DARK, HouseholdRow, is_isolated
 from server.web import words
 from server.web.bill_words import when
 from server.web.formats import Formats, kwh_exact, round_yuan, signed_yuan, yuan
+from server.web.standing import MeterStanding, energy_today, meter_state
 
 ROUND_FEN = 1000  # what helps is told in whole tens of yuan
 Gettext = Callable[[str], str]
@@ -28,11 +29,6 @@ def helpful_fen(row: HouseholdRow) -> int:
     """The smallest whole ten yuan that lifts the balance above the level at which power may come back."""
     missing = row.close_allowed_fen - row.balance_fen + 1
     return max(ROUND_FEN, -(-missing // ROUND_FEN) * ROUND_FEN) if missing > 0 else 0
-
-
-def is_isolated(row: HouseholdRow) -> bool:
-    """Whether the household is without power for a hazard, so that no payment helps."""
-    return row.desired == "open" and row.cause in HAZARDS and row.relay in ("open", "permitted")
 
 
 def story_of(
@@ -54,6 +50,48 @@ def story_of(
         "lost": gettext("The meter cannot be read; your power is not affected."),
     }
     return Story(sentences.get(state, gettext("Power is on")), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnMeter:
+    """One meter of a household that has several: what it gives, the register and the energy of today."""
+
+    row: HouseholdRow
+    state: str
+    said: str
+    today_wh: int | None
+
+
+def own_meters(meters: Sequence[MeterStanding], f: Formats, cycle_s: int, gettext: Gettext) -> list[OwnMeter]:
+    """Each meter as its household is told of it; none where there is only one, of which the page itself speaks."""
+    if len(meters) == 1:
+        return []
+    found = []
+    for one in meters:
+        state = meter_state(one.row, f.now_s, cycle_s)
+        found.append(OwnMeter(one.row, state, _of_one(one.row, state, gettext), energy_today(one.days, f)))
+    return found
+
+
+def _of_one(row: HouseholdRow, state: str, gettext: Gettext) -> str:
+    if is_isolated(row):
+        return gettext("Off for safety") if row.cause == SAFETY else gettext("Off: tampered with")
+    words = {
+        "cut": gettext("Power is off"),
+        "allow": gettext("Press the button"),
+        "lost": gettext("Cannot be read now"),
+    }
+    if state == "normal" and row.relay == "closed":
+        return gettext("Power is on")
+    return words.get(state, gettext("Switch never read"))
+
+
+def some_off(meters: Sequence[OwnMeter], gettext: Gettext) -> str:
+    """How many of several meters give no power, where it is not all of them; "" else."""
+    off = sum(one.row.relay in DARK for one in meters)
+    if off in (0, len(meters)):
+        return ""
+    return gettext("Without power: %(off)d of your %(all)d meters, see below.") % {"off": off, "all": len(meters)}
 
 
 def cut_since(wishes: Sequence[RelayWish]) -> int | None:

@@ -372,3 +372,14 @@ def test_the_drawer_says_when_the_power_was_read(web):
     web.execute(schema.meter_live.update().values(power_mw=900_000, variables_at=WORLD_S - 3900))
     when = english(web, "operator", "/drawer/A1").split("0.90 kW")[1].split("</dd>")[0]
     assert re.fullmatch(r' <span class="q">\d\d:\d\d</span>', when), when
+
+
+@pytest.mark.parametrize("breaker", ["closed", "open"])
+def test_a_bulk_cut_is_offered_only_while_the_breaker_lets_one_begin(web, breaker):
+    web.execute(schema.supply.update().values(candidate="quarantined", candidate_at=WORLD_S))
+    web.execute(schema.estate.update().values(mode="armed", breaker=breaker, breaker_reason="limits"))
+    client = web.signed_in("operator")
+    client.cookies.set("estate645_language", "en")
+    page = client.get("/supply").text
+    assert ('action="/supply/bulk-cut"' in page) == (breaker == "closed")
+    assert ("no bulk cut can be asked for" in page) == (breaker == "open")

@@ -128,6 +128,15 @@ def test_the_pages_show_what_waits_and_what_went(web, paid, lost, language):
     assert client.get("/payments/none").status_code == 404
 
 
+def test_who_can_do_nothing_about_a_payment_sees_no_empty_column_beside_it(web, paid):
+    def columns(login):
+        page = web.signed_in(login).get(f"/payments/{paid}").text
+        return page[page.index('<div class="cols cas">') :]
+
+    assert "<div></div>" in columns("cashier")
+    assert "<div></div>" not in columns("operator")
+
+
 def test_the_page_gives_money_back_and_assigns_it(web, paid, lost):
     client, token = web.signed_in("operator"), {"csrf": web.csrf("operator")["X-CSRF-Token"]}
     fields = {"amount": "12.50", "reason": "moved out", "key": KEY, **token}

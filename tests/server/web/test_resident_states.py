@@ -1,10 +1,12 @@
 """What a resident is told when a relay was never read, money is short, a payment went quiet or they have moved out."""
 
 import hashlib
+from pathlib import Path
 
 import pytest
 
 from server.store import schema
+from server.web import resident
 from server.web.operator.decisions import Check, Verdict, told_once
 from tests.server.web.conftest import ESTATE, MACHINE_MS, WORLD_S
 
@@ -55,6 +57,39 @@ def test_a_meter_that_stays_silent_is_told_in_minutes_not_against_ten_seconds(we
     page = order(web)
     assert "The meter has been silent for 10 min" in page
     assert "usually under 10 s" not in page
+
+
+def cut(web, **values):
+    web.execute(schema.supply.update().values(relay="open", desired="open", relay_at=WORLD_S, **values))
+
+
+def test_a_payment_too_small_for_the_power_says_at_once_what_is_missing(web):
+    cut(web, cause="arrears")
+    web.execute(schema.account.update().values(balance_fen=-1001, close_allowed_fen=0))
+    page = order(web, paid_ms=MACHINE_MS - 1000)
+    assert "The power is still off: ¥20 more brings it back" in page
+    assert 'data-final="1"' in page
+    assert "the command is on its way" not in page
+    assert "so far, usually under 10 s" not in page
+
+
+def test_a_payment_that_is_enough_is_switching_on(web):
+    cut(web, cause="arrears")
+    web.execute(schema.supply.update().values(desired="closed"))
+    page = order(web, paid_ms=MACHINE_MS - 1000)
+    assert "so far, usually under 10 s" in page
+    assert "more brings it back" not in page
+
+
+def test_who_is_isolated_while_the_page_is_open_is_told_that_paying_does_not_help(web):
+    client = english(web.signed_in("resident"))
+    assert 'id="payform"' in client.get("/me").text
+    cut(web, cause="safety")
+    page = client.get("/me").text
+    live = page[page.index('id="standing"') : page.index("</section>")]
+    assert "data-isolated>Paying does not bring this power back." in live
+    style = (Path(resident.__file__).parents[1] / "assets" / "css" / "resident.css").read_text("utf-8")
+    assert "#standing:has([data-isolated]) ~ #payform { display: none; }" in style
 
 
 def test_an_order_that_ended_unpaid_promises_no_power(web):
