@@ -5,7 +5,7 @@ from server.cli.languages import told
 
 SUBJECTS = (
     _("settings"), _("settings file"), _("database"), _("disk"), _("privileges"), _("months"), _("meter passwords"),
-    _("message gateway"), _("clock"), _("time zone"), _("holidays"), _("limits"),
+    _("message gateway"), _("notices"), _("clock"), _("time zone"), _("holidays"), _("limits"),
 )  # fmt: skip
 BUS = _("bus %(bus)s")
 STATES = {"ok": _("fine"), "warning": _("WARNING"), "wrong": _("WRONG"), "unknown": _("unknown")}

@@ -8,11 +8,24 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Label, RowMapping, and_, bindparam, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Label,
+    RowMapping,
+    and_,
+    bindparam,
+    func,
+    literal,
+    select,
+    union_all,
+)
 
-from server.domain.ledger import SUSPENSE
+from server.domain.ledger import ASSIGNMENT, SUSPENSE
 from server.store.cases import LIVE
 from server.store.days import Day, daily
 from server.store.direct import Query
@@ -112,7 +125,7 @@ def energy_by_household(connection: Connection, estate_id: str, first_day: str, 
 
 @dataclass(frozen=True, slots=True)
 class Topup:
-    """One top-up: when (world seconds), who got it, through whom, how much."""
+    """One top-up: when (world seconds), who got it, through whom (`SUSPENSE`: out of it), how much."""
 
     event_at: int
     account_id: str
@@ -120,34 +133,57 @@ class Topup:
     provider: str
 
 
+_PAYMENT_GIVEN = func.substr(batch.c.idem_key, len(f"{ASSIGNMENT}:") + 1)
+
+
+def _given(estate_id: ColumnElement[Any], since: ColumnElement[Any]) -> tuple[ColumnElement[bool], ...]:
+    """Batches that gave money in suspense to households from `since` on, found by their keys: these are indexed.
+
+    The next letter ends the span, and no sign, since databases order signs each in their way.
+    """
+    begin, end = ASSIGNMENT, ASSIGNMENT[:-1] + chr(ord(ASSIGNMENT[-1]) + 1)
+    keys = (batch.c.idem_key >= literal(begin), batch.c.idem_key < literal(end))
+    return batch.c.estate_id == estate_id, *keys, batch.c.kind == ASSIGNMENT, batch.c.event_at >= since
+
+
 def topups(connection: Connection, estate_id: str, since: int) -> list[Topup]:
-    """Credited payments with `event_at` from `since` on, oldest first."""
+    """Credited payments with `event_at` from `since` on, oldest first.
+
+    Money out of suspense counts when it became a household's, beside what the providers brought that day.
+    """
     query = (
         select(payment.c.event_at, payment.c.account_id, payment.c.amount_fen, payment.c.provider)
         .where(payment.c.estate_id == estate_id, payment.c.event_at >= since, payment.c.state == "credited")
         .order_by(payment.c.event_at)
     )
-    return [Topup(int(at), str(acc), int(fen), str(name)) for at, acc, fen, name in connection.execute(query)]
+    given = select(batch.c.event_at, payment.c.account_id, payment.c.amount_fen, literal(SUSPENSE)).join(
+        payment, and_(payment.c.estate_id == batch.c.estate_id, payment.c.payment_id == _PAYMENT_GIVEN)
+    )
+    found = [
+        *connection.execute(query),
+        *connection.execute(given.where(*_given(literal(estate_id), literal(since)))),
+    ]
+    return [Topup(int(at), str(acc), int(fen), str(name)) for at, acc, fen, name in sorted(found, key=itemgetter(0))]
 
 
 _COUNT_AND_FEN: tuple[Any, ...] = (func.count().label("count"), func.sum(payment.c.amount_fen).label("fen"))
-_SOLD = Query(
-    lambda _: (
-        select(*_COUNT_AND_FEN)
-        .select_from(payment)
-        .where(
-            payment.c.estate_id == bindparam("estate_id"),
-            payment.c.event_at >= bindparam("since"),
-            payment.c.state == "credited",
-        )
-    )
-)
+_both = union_all(
+    select(*_COUNT_AND_FEN)
+    .select_from(payment)
+    .where(
+        payment.c.estate_id == bindparam("estate_id"),
+        payment.c.event_at >= bindparam("since"),
+        payment.c.state == "credited",
+    ),
+    select(func.count(), func.sum(batch.c.turnover_fen)).where(*_given(bindparam("estate_id"), bindparam("since"))),
+).subquery("both")
+_SOLD = Query(lambda _: select(_both.c.count, _both.c.fen))
 
 
 def sold(connection: Connection, estate_id: str, since: int) -> tuple[int, int]:
-    """How many top-ups with `event_at` from `since` on were credited, and their fen."""
-    count, fen = _SOLD.rows(connection, estate_id=estate_id, since=since)[0]
-    return count, int(fen or 0)
+    """How many top-ups with `event_at` from `since` on were credited, and their fen; out of suspense, too."""
+    rows = _SOLD.rows(connection, estate_id=estate_id, since=since)
+    return sum(int(count) for count, _ in rows), sum(int(fen or 0) for _, fen in rows)
 
 
 class Charge(NamedTuple):

@@ -125,6 +125,7 @@ SALES = {
     "alipay": _("Alipay"),
     "hmac": _("Partner payment"),
     "sandbox": _("Test wallet"),
+    "suspense": _("Out of suspense"),
 }
 PAYMENTS = {"credited": _("credited"), "suspense": _("in suspense"), "assigned": _("assigned")}
 REFUNDS = {

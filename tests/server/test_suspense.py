@@ -15,7 +15,7 @@ from server.flows.ledger import post_entries
 from server.flows.partners import PartnerTopup, accept_topup
 from server.flows.refunds import order_refund
 from server.flows.suspense import Assigned
-from server.store import audit, refunds
+from server.store import audit, refunds, statistics
 from server.store import money_rules as kept
 from server.store.writer import Writer
 from tests.server.books import HOUR, agrees, report, rows
@@ -171,3 +171,25 @@ def test_invariant_05_what_was_given_before_the_rule_is_held_to_nothing(
     told_of, shared = said(engine)
     assert told_of.endswith("is of the kind assignment, but no account's life tells of it")
     assert shared.endswith("no share of it was booked, though debts were owed")
+
+
+def test_it_is_sold_once_and_on_the_day_when_it_was_given(engine: Engine, writer: Writer) -> None:
+    plant(writer)
+    with engine.connect() as connection:
+        before = statistics.sold(connection, ESTATE, 0)
+    given, waiting = lost(writer, engine, 6000), lost(writer, engine, 700)
+    day_s = 86_400
+    give(writer, given, world_s=day_s)
+    with engine.connect() as connection:
+        count, fen = statistics.sold(connection, ESTATE, 0)
+        assert (count - before[0], fen - before[1]) == (1, 6000)
+        assert statistics.sold(connection, ESTATE, START_S + day_s) == (1, 6000)
+        assert statistics.sold(connection, ESTATE, START_S + day_s + 1) == (0, 0)
+        [found] = [one for one in statistics.topups(connection, ESTATE, 0) if one.provider == SUSPENSE]
+        assert (found.event_at, found.account_id, found.amount_fen) == (START_S + day_s, "H0001", 6000)
+        assert {one.amount_fen for one in statistics.topups(connection, ESTATE, 0)}.isdisjoint({700})
+        assert statistics.topups(connection, ESTATE, START_S + day_s + 1) == []
+    give(writer, waiting, "H0002", world_s=2 * day_s)
+    with engine.connect() as connection:
+        assert statistics.sold(connection, ESTATE, START_S + day_s) == (2, 6700)
+        assert [one.amount_fen for one in statistics.topups(connection, ESTATE, START_S + day_s)] == [6000, 700]

@@ -51,7 +51,7 @@ class Usage(Shape):
 
 
 class TopupDay(Shape):
-    """Top-ups credited on one local day through one provider."""
+    """Top-ups credited on one local day through one provider; `suspense` for money given out of it that day."""
 
     day: str
     provider: str
@@ -126,7 +126,7 @@ def usage_csv(
 
 @router.get("/topups", response_model=Topups, summary="Top-ups by day")
 def topups(conn: Reader, state: State, who: Reporter, days: Days = DAYS) -> Topups:
-    """Credited top-ups by local day and provider."""
+    """Credited top-ups by local day and provider; money out of suspense on the day it was given, as `suspense`."""
     return _topups(conn, state, who, days)
 
 

@@ -213,6 +213,10 @@ def test_the_api_assigns_money_in_suspense(web, lost):
     assert f" {given['batch_seq']} " in page
     assert "50.00" in page
     assert client.get(f"/receipts/A2/{lost}.pdf").content.startswith(b"%PDF")
+    days = client.get("/api/v1/statistics/topups").json()["by_day"]
+    assert [(one["count"], one["amount_fen"]) for one in days if one["provider"] == "suspense"] == [(1, 5000)]
+    client.cookies.set("estate645_language", "en")
+    assert "Out of suspense</th>" in client.get("/statistics").text
 
 
 @pytest.mark.parametrize("language", ["zh_CN", "en"])
