@@ -69,6 +69,26 @@ ERRORS = (
     ),
     _("this server does not read meters; ask the one with collect = true"),
     # verify and reconcile
+    _(
+        "%(count)s archived lines, of which only hashes were followed: name the folder with their files (--archives "
+        "DIR); where a file is gone, nothing says that these lines were ever right"
+    ),
+    _("%(count)s archived readings, which lie in files that are not at hand (--archives DIR)"),
+    _("re-rating %(name)s, whose charges are archived"),
+    _("%(count)s charges above their meter's power, whose readings may be archived"),
+    _("%(count)s splits at boundaries of tariffs, whose readings may be archived"),
+    _(
+        "%(count)s heads, from %(first)s to %(last)s, was exported but is not among the signed heads: this is an older "
+        "copy of the file, or heads were cut from it; take the newest copy"
+    ),
+    _(
+        "%(head)s was exported but is not among the signed heads: this is an older copy of the file, or heads were cut "
+        "from it; take the newest copy"
+    ),
+    _(
+        "batches were sealed for %(hours)s hours after the newest signed head, and a head is due every hour: the "
+        "export has failed, or the newest heads were cut off together with what the journal said of them"
+    ),
     _("--heads and --public-key belong together; name both files"),
     _("there is no archive in %(path)s; name the folder that `estate645 archive` wrote into"),
     _("the database %(url)s holds no estate, so there is nothing to check; name another one"),

@@ -6,10 +6,13 @@ may run beside the server. Exit code 1 when anything differs that somebody would
 
 import argparse
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from server.cli.languages import LANGUAGES, Paired, told
+from server.cli.languages import mark as _
 from server.cli.verify import existing
 from server.config import load
 from server.domain.reconciliation import OWNERS, BillRow, Difference, Kind, bounds_ms, compare
@@ -19,6 +22,11 @@ from server.pay.yuan import yuan_of_fen
 from server.store import reconciliation as kept
 from server.store.engine import reader
 from server.store.estates import list_estates
+from server.web.i18n import translations
+from server.web.words import BILL_ITEMS, BILL_OWNERS, DIFFERENCES
+
+LINE = _("%(kind)s %(what)s here %(here)s there %(there)s  %(key)s  (%(owner)s)")
+SUM = _("%(waiting)d differences that somebody has to look after, %(boundary)d of the day boundary")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -31,6 +39,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--day", required=True, metavar="DAY", help="day of the file in Beijing, YYYY-MM-DD")
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings of the server")
     parser.add_argument("--database", metavar="URL", help="database to compare with")
+    parser.add_argument("--lang", choices=LANGUAGES, default="both", help="both unless given")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.set_defaults(run=run)
 
@@ -55,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         listed = [{**asdict(one), "owner": OWNERS[one.kind]} for one in found]
         print(json.dumps({"day": arguments.day, "differences": listed}, ensure_ascii=False, indent=2))
     else:
-        _show(found)
+        _show(found, arguments.lang)
     return 1 if any(one.kind is not Kind.DAY_BOUNDARY for one in found) else 0
 
 
@@ -74,9 +83,16 @@ def _differences(url: str, provider: str, day: str, rows: list[BillRow]) -> list
         return compare(day, rows, ours, elsewhere, loaded)
 
 
-def _show(found: list[Difference]) -> None:
+def _show(found: list[Difference], lang: str) -> None:
     for one in found:
         here, there = ("-" if fen is None else yuan_of_fen(fen) for fen in (one.here_fen, one.there_fen))
-        print(f"{one.kind:14} {one.what:8} here {here:>10} there {there:>10}  {one.key}  ({OWNERS[one.kind]})")
+        kind, what, owner = _words(DIFFERENCES, f"{one.kind:14}"), _words(BILL_ITEMS, f"{one.what:8}"), OWNERS[one.kind]
+        print(told(LINE, lang, kind=kind, what=what, here=f"{here:>10}", there=f"{there:>10}", key=one.key,
+                   owner=_words(BILL_OWNERS, owner)))  # fmt: skip
     waiting = sum(one.kind is not Kind.DAY_BOUNDARY for one in found)
-    print(f"{waiting} differences that somebody has to look after, {len(found) - waiting} of the day boundary")
+    print(told(SUM, lang, waiting=waiting, boundary=len(found) - waiting))
+
+
+def _words(words: Mapping[str, str], name: str) -> Paired:
+    """What a stored name is called: itself in English, since scripts read it, and as on the pages in Chinese."""
+    return Paired(name, translations("zh_CN").gettext(words.get(name.strip(), name)))

@@ -17,7 +17,8 @@ from typing import Any
 from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import DBAPIError
 
-from server.cli.languages import mark, wrong
+from server.cli.languages import LANGUAGES, mark, told, wrong
+from server.cli.verify_words import lines_of
 from server.clock import Clock
 from server.config import load
 from server.domain.archive import ArchiveFile
@@ -45,9 +46,11 @@ NEWER = _(
     "%(where)s was written by a newer release (revision %(old)s, this one knows %(new)s); "
     "use that release or a later one"
 )
+TORN = _(
+    "%(where)s, line %(line)d: a torn line, left by a power cut or a full disk; it is no head, the others are judged"
+)
 DEMO = Path(".demo/estate645.db")
 NOT_WHOLE = 3  # the exit code when nothing is wrong in what was at hand, and that was not all
-SHOWN_MAX = 50
 
 
 def add_parser(subparsers: Any) -> None:
@@ -60,6 +63,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--archives", type=Path, metavar="DIR", help="folder with archives whose lines and readings are checked too"
     )
+    parser.add_argument("--lang", choices=LANGUAGES, default="both", help="both unless given")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.set_defaults(run=run)
 
@@ -78,7 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(document, ensure_ascii=False, indent=2))
     else:
         for report in reports:
-            _show(report)
+            for line in lines_of(report, arguments.lang, NOT_WHOLE):
+                print(line)
     if wrong:
         return 1
     return 0 if all(report.is_whole for report in reports) else NOT_WHOLE
@@ -93,8 +98,8 @@ def _heads(arguments: argparse.Namespace) -> list[Head]:
     except OSError as error:
         raise ConfigError(f"{arguments.heads}: cannot be read ({error}); name a file of `estate645 heads`") from error
     for number in torn:
-        said = "a torn line, left by a power cut or a full disk; it is no head, the others are judged"
-        print(f"{arguments.heads}, line {number}: {said}", file=sys.stderr)
+        said = told(TORN, arguments.lang, where=arguments.heads, line=number)
+        print(said, file=sys.stderr)
     return heads
 
 
@@ -185,27 +190,3 @@ def check(
     if strange := sorted({head.estate_id for head in heads} - set(estates)):
         raise ConfigError(f"the database {where} holds no estate {', '.join(strange)}, of which there are heads")
     return reports
-
-
-def _show(report: VerifyReport) -> None:
-    print(
-        f"estate {report.estate_id}: {report.accounts} accounts, {report.meters} meters, {report.batches} batches, "
-        f"{report.lines} lines, {report.charges} charges recomputed ({report.estimated} split by time), "
-        f"{report.payments} payments, {report.settlements} closed periods"
-    )
-    print(f"  sealed {report.sealed} batches, unsealed tail {report.unsealed}")
-    if report.headed:
-        print(f"  signed heads lead up to batch {report.headed}; after it only the database vouches for itself")
-    else:
-        print("  no signed heads: only the database vouches for its seals (--heads FILE --public-key FILE)")
-    for what in filter(None, (report.heads_missing, report.heads_late)):
-        print(f"  NOT PROVEN: {what}")
-    for what in report.unchecked:
-        print(f"  NOT CHECKED: {what}")
-    for mismatch in report.mismatches[:SHOWN_MAX]:
-        print(f"  MISMATCH invariant {mismatch.invariant}: {mismatch.subject}: {mismatch.detail}")
-    if len(report.mismatches) > SHOWN_MAX:
-        print(f"  ... and {len(report.mismatches) - SHOWN_MAX} more; --json lists all")
-    print(f"  {len(report.mismatches)} mismatches{' in what was checked' if report.unchecked else ''}")
-    if not report.is_whole and not report.mismatches:
-        print(f"  exit code {NOT_WHOLE}: nothing is wrong in what was at hand, but that was not all")

@@ -7,6 +7,7 @@ import pytest
 
 from server.cli import error_words
 from server.cli.languages import error_in_chinese, heard, in_chinese
+from server.domain.verification_heads import LATE_MS, HeadBooks
 from tests.house.sources import ROOT
 
 COMMANDS = ("doctor", "explain", "lines", "outputs", "read", "reconcile", "scan", "trace", "verify", "why")
@@ -70,3 +71,18 @@ def test_the_look_for_unknown_errors_can_fail(monkeypatch):
 def test_what_meters_say_is_said_in_chinese(text, said):
     assert in_chinese(text) == said
     assert (str(heard(text)), heard(text).in_chinese) == (text, said)
+
+
+def test_what_verify_could_not_look_at_is_said_in_chinese():
+    heads = HeadBooks([], 0)
+    heads.are_exported, heads._digests = True, {"x"}
+    told = [heads.late(2 * LATE_MS)]
+    for missing in (["batch 3 (aa)"], ["batch 3 (aa)", "batch 4 (bb)"]):
+        heads._missing = missing
+        told.append(heads.missing())
+    source = ast.parse((ROOT / "server/flows/verification.py").read_text("utf-8"))
+    [unchecked] = [node for node in ast.walk(source) if isinstance(node, ast.FunctionDef) and node.name == "unchecked"]
+    told += [text for node in ast.walk(unchecked) if isinstance(node, ast.Yield) for text in texts(node.value)]
+    told.append("re-rating 7, whose charges are archived")
+    assert len(told) == 8
+    assert [text for text in told if not is_chinese(in_chinese(text))] == []

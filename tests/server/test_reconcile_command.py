@@ -57,8 +57,14 @@ def row_of(row: BillRow) -> dict[str, object]:
 
 
 def test_a_day_that_agrees_is_no_news(place, capsys):
-    assert place(paid("t1")) == 0
+    assert place(paid("t1"), more=["--lang", "en"]) == 0
     assert capsys.readouterr().out == "0 differences that somebody has to look after, 0 of the day boundary\n"
+    assert place(paid("t1"), more=["--lang", "zh"]) == 0
+    assert capsys.readouterr().out == "须处理的差异0项，跨日0项\n"
+    assert place(paid("t9"), more=["--lang", "zh"]) == 1
+    said = capsys.readouterr().out
+    assert "本系统缺" in said
+    assert "须处理的差异2项，跨日0项" in said
 
 
 def test_every_difference_is_told_with_whose_turn_it_is_and_nothing_is_changed(place, capsys, sqlite_engine):

@@ -1,6 +1,7 @@
 """The verify command: which database it takes, what it prints, and its exit codes."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -52,6 +53,16 @@ def test_without_arguments_it_checks_the_last_demo(database: Path, capsys: pytes
     assert "1 charges recomputed" in said
     assert "unsealed tail 4" in said
     assert "0 mismatches" in said
+
+
+def test_the_report_is_in_the_language_asked_for(database: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "--lang", "en"]) == 0
+    assert re.search("[\u4e00-\u9fff]", capsys.readouterr().out) is None
+    spoil(database)
+    assert main(["verify", "--lang", "zh"]) == 1
+    said = capsys.readouterr().out.splitlines()
+    assert [line for line in said if not re.search("[\u4e00-\u9fff]", line)] == []
+    assert "  不符，不变式2: account H0001: stored balance is 4881, should be 4882" in said
 
 
 def test_a_wrong_fen_is_named_and_ends_with_1(database: Path, capsys: pytest.CaptureFixture[str]) -> None:
