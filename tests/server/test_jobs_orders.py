@@ -130,6 +130,29 @@ def test_a_wrong_amount_in_an_answer_goes_to_suspense(desk):
     assert balance(desk.engine, "suspense")[0] == 4999
 
 
+@pytest.mark.parametrize("told_fen", [4999, 5000], ids=["as it was told", "contradicted"])
+def test_an_order_whose_money_is_in_suspense_is_not_asked_for_for_a_day(desk, told_fen):
+    """Nobody can be credited by it any more, so it is closed in its time, and the trail does not grow by the minute."""
+    order_no = desk.order(5000)
+    event = desk.payer.pays(order_no, 4999)
+    desk.writer.run(lambda unit: payments.record_callback(unit, ESTATE, event, "{}", now=desk.clock.now()))
+    desk.payer.pays(order_no, told_fen)
+    for _ in range(40):
+        desk.after(MINUTE_MS)
+    assert desk.status(order_no) == "closed"
+    assert desk.payer.asked[order_no] == 4
+    trail = [row["verb"] for row in rows(desk.engine, "audit") if row["subject"] in (order_no, *ids(desk))]
+    assert trail.count("payment.contradicted") <= 4
+    assert trail.count("order.closed") == 1
+    assert desk.payer.shut == []
+    assert balance(desk.engine, "suspense")[0] == 4999
+    agrees(desk.engine)
+
+
+def ids(desk):
+    return [row["payment_id"] for row in rows(desk.engine, "payment")]
+
+
 def test_an_unpaid_order_is_closed_after_thirty_minutes(desk):
     order_no = desk.order()
     desk.after(30 * MINUTE_MS - 1)
