@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from server.cli.languages import error_in_chinese
+from server.cli.languages import error_in_chinese, in_chinese
 from server.cli.lines import is_networked, opened
 from server.clock import kernel_synchronised
 from server.collect.limits import descriptors_needed
@@ -84,7 +84,7 @@ def passwords(look: Look, keyring: Keyring) -> Iterator[Finding]:
     if look.unopened:
         yield Finding(
             "meter passwords", "wrong", f"{len(look.unopened)} meters cannot be controlled: {look.why}",
-            f"{len(look.unopened)}只电表无法控制：{look.why}",
+            f"{len(look.unopened)}只电表无法控制：{in_chinese(look.why)}",
             "put the key file back (meter_keys), or import these meters with their passwords again",
             "请恢复密钥文件（meter_keys），或重新导入这些电表及其密码",
         )  # fmt: skip

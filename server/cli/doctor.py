@@ -213,7 +213,7 @@ def _condition(engine: Engine, found: Condition) -> Iterator[Finding]:
         )  # fmt: skip
     warning = wal_reset_warning(pysqlite3.sqlite_version_info)
     if warning:
-        yield Finding("SQLite", "warning", warning, f"SQLite版本有缺陷：{warning}")
+        yield Finding("SQLite", "warning", warning, f"SQLite版本有缺陷：{in_chinese(warning)}")
 
 
 def _known_meters(arguments: argparse.Namespace) -> list[MeterRow]:

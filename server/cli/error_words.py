@@ -59,6 +59,10 @@ ERRORS = (
     _("database %(url)s is no URL; use sqlite:///FILE or postgresql://..."),
     _("database %(url)s cannot be used (%(why)s); check that it exists, %(rest)s"),
     _("database %(url)s was written by a newer release (%(revision)s); use that release or a later one"),
+    _(
+        "SQLite %(version)s has the WAL-reset bug, which can corrupt the file when two processes write; let only one "
+        "process use the database and install a library of 3.51.3 or newer (pip install -U pysqlite3)"
+    ),
     _("%(path)s: no permission; run this as the user of the server, or as root"),
     _("%(path)s: the running server is too old for `%(name)s`; restart it with this release"),
     _("%(path)s: the server hung up; it may be stopping, or other commands use it"),
@@ -68,6 +72,10 @@ ERRORS = (
         "use the same release for both"
     ),
     _("this server does not read meters; ask the one with collect = true"),
+    # secrets
+    _("%(path)s: cannot be read (%(why)s); name a file that we may read"),
+    _("%(path)s: others than its owner may read or write this secret; run: chmod 600 %(name)s"),
+    _("%(path)s: needs one or two lines, each a secret of at least %(least)s characters"),
     # verify and reconcile
     _(
         "%(count)s archived lines, of which only hashes were followed: name the folder with their files (--archives "
@@ -100,13 +108,42 @@ ERRORS = (
     _("the file is not of %(day)s: name its day with --day"),
     _("--day %(day)s is no day; write YYYY-MM-DD"),
     _("%(path)s: cannot be read (%(why)s)"),
-    # estate files
+    # settings and estate files
+    _("%(where)s: cannot be read (%(why)s); name an existing settings file"),
+    _("%(where)s: not valid TOML: %(why)s"),
+    _("%(where)s: unknown key %(key)s; allowed keys: %(allowed)s"),
+    _("%(where)s: %(key)s = %(value)s is wrong; allowed: %(allowed)s"),
     _("published = %(name)s: there is no such list; known: %(known)s"),
     _(
         "published = %(name)s is not sure (%(quality)s): %(why)s; compare it with the text of the price authority, and "
         "write unsure = true to take it all the same"
     ),
     _("published = %(name)s: %(keys)s cannot stand beside it; allowed: %(allowed)s"),
+)
+ALLOWED = (  # of settings
+    _("0 to 65535; 0 takes a free one"),
+    _("0 to 8"),
+    _("1 to 720"),
+    _("3 or more"),
+    _("a URL"),
+    _("a host name or address"),
+    _("a list of texts or 'hex:FE FE', 1 to 64 bytes each"),
+    _("a list such as 10.8.0.0/16; empty: any"),
+    _("a path"),
+    _("a regular expression over bytes with a group id (text) or hex (bytes)"),
+    _("a text"),
+    _("an https URL, or http on this machine; empty: none"),
+    _("dummy (simulated meters), or a name of the entry points estate645.vending; empty: none"),
+    _("host:port; empty: none may"),
+    _("path of a PEM file"),
+    _("path of a PEM file with mode 600"),
+    _("path of a directory of SERIAL.pem"),
+    _("path of a file of 32 bytes with mode 600"),
+    _("path of a file with mode 600"),
+    _("path of a file with mode 600, as `estate645 rekey --new` makes it"),
+    _("sqlite:///FILE or postgresql://..."),
+    _("true or false"),
+    _("zh_CN or en"),
 )
 _FIELD = re.compile(r"%\\\((\w+)\\\)s")
 _KNOWN = tuple((re.compile(_FIELD.sub(r"(?P<\1>.+)", re.escape(one)), re.DOTALL), one) for one in ERRORS)
@@ -116,5 +153,6 @@ def known_in_chinese(text: str) -> str:
     """An error of a known form in Chinese; nothing for another."""
     for pattern, message in _KNOWN:
         if (found := pattern.fullmatch(text)) is not None:
-            return chinese(message) % found.groupdict()
+            fields = found.groupdict()
+            return chinese(message) % {name: chinese(one) if one in ALLOWED else one for name, one in fields.items()}
     return ""

@@ -14,16 +14,13 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import httpx
-from markupsafe import Markup
 
 from server.cli.checkup import Finding
+from server.cli.languages import error_in_chinese, in_chinese
 from server.config import LOOPBACK, Config
 from server.errors import ConfigError
 from server.notify.gateway import RECEIPTS_PATH, TIMEOUT_S, TOO_MANY
 from server.signing.shared_secret import secrets_of, signed_headers
-from server.web.details import detail_said
-from server.web.formats import Formats
-from server.web.i18n import translations
 
 NAME, BACK, NOTICES = "message gateway", "receipts", "notices"
 NOBODYS_NOTICE = "doctor"
@@ -59,7 +56,7 @@ def message_gateway(
         secrets = secrets_of(Path(config.message_gateway_secrets))
     except ConfigError as error:
         yield Finding(
-            NAME, "wrong", f"its secrets cannot be used: {error}", f"其密钥无法使用：{error}",
+            NAME, "wrong", f"its secrets cannot be used: {error}", f"其密钥无法使用：{error_in_chinese(error)}",
             "name a file of mode 600 with one or two secrets, the same that the gateway has",
             "请指定权限600的文件，内含一或两个密钥，与网关一致",
         )  # fmt: skip
@@ -180,7 +177,7 @@ def waiting_notices(found: Sequence[Waiting]) -> Iterator[Finding]:
     for one in found:
         if one.messages:
             since, ours = _local(one.since or 0, one.time_zone), one.warnings
-            because, because_zh = (f": {one.why}", f"：{_in_chinese(one.why)}") if one.why else ("", "")
+            because, because_zh = (f": {one.why}", f"：{in_chinese(one.why)}") if one.why else ("", "")
             yield Finding(
                 NOTICES, "warning",
                 f"messages that wait since {since}: {one.messages}; warnings before a cut among them: {ours}{because}",
@@ -197,12 +194,6 @@ def waiting_notices(found: Sequence[Waiting]) -> Iterator[Finding]:
             )  # fmt: skip
     if found and not any(one.messages or one.failed for one in found):
         yield Finding(NOTICES, "ok", "none waits", "没有通知在等待")
-
-
-def _in_chinese(why: str) -> str:
-    """What the job noted down, as the pages say it."""
-    gettext = translations("zh_CN").gettext
-    return Markup.escape(detail_said(why, Formats(gettext, "UTC", 0), gettext)).striptags()
 
 
 def _local(at_s: int, time_zone: str) -> str:

@@ -7,7 +7,11 @@ import pytest
 
 from server.cli import error_words
 from server.cli.languages import error_in_chinese, heard, in_chinese
+from server.config import SETTINGS, load
 from server.domain.verification_heads import LATE_MS, HeadBooks
+from server.errors import ConfigError
+from server.signing.shared_secret import secrets_of
+from server.store.engine import wal_reset_warning
 from tests.house.sources import ROOT
 
 COMMANDS = ("doctor", "explain", "lines", "outputs", "read", "reconcile", "scan", "trace", "verify", "why")
@@ -86,3 +90,30 @@ def test_what_verify_could_not_look_at_is_said_in_chinese():
     told.append("re-rating 7, whose charges are archived")
     assert len(told) == 8
     assert [text for text in told if not is_chinese(in_chinese(text))] == []
+
+
+def test_what_doctor_quotes_is_said_in_chinese(tmp_path):
+    assert is_chinese(in_chinese(wal_reset_warning((3, 50, 0))))
+    path = tmp_path / "secrets"
+    for content, mode, said in (("short", 0o600, "须有一行或两行"), ("x" * 40, 0o644, "请执行 chmod 600")):
+        path.write_text(content, "ascii")
+        path.chmod(mode)
+        with pytest.raises(ConfigError) as refused:
+            secrets_of(path)
+        assert said in error_in_chinese(refused.value)
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_what_a_setting_allows_is_said_in_chinese(setting, tmp_path):
+    said = in_chinese(f"estate.toml: {setting.name} = 'x' is wrong; allowed: {setting.allowed}")
+    assert said.startswith(f"estate.toml：{setting.name} = 'x'有误；允许：")
+    assert is_chinese(said.partition("允许：")[2])
+
+
+def test_a_wrong_settings_file_is_said_in_chinese(tmp_path):
+    path = tmp_path / "estate.toml"
+    for text, said in (("port = 99999", "port = 99999有误；允许：0至65535"), ("prt = 1", "未知的键'prt'；允许：")):
+        path.write_text(text, "utf-8")
+        with pytest.raises(ConfigError) as refused:
+            load(path)
+        assert said in error_in_chinese(refused.value)
