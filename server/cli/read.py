@@ -8,6 +8,7 @@ settings are needed for a port of one's own. Exit code 1 when the meter refuses 
 
 import argparse
 import asyncio
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -32,6 +33,7 @@ from server.collect.serial_port import BAUDS, PARITY_FLAGS
 from server.errors import ConfigError
 
 ALL = "all"
+_HEXADECIMAL = re.compile("[0-9A-Fa-f]+")  # int() also takes signs, 0x and underscores
 EXPLAINED_MAX = 200  # bytes of data; more is one frame no longer
 
 
@@ -200,9 +202,6 @@ async def _registers(ears: Ears, command: ReadRegisters) -> Sequence[str]:
 
 
 def _hexadecimal(text: str, digits: int) -> int:
-    try:
-        if len(text) != digits:
-            raise ValueError
-        return int(text, 16)
-    except ValueError as error:
-        raise ConfigError(f"{text!r}; allowed: {digits} hexadecimal digits, such as {'00010000'[:digits]}") from error
+    if len(text) != digits or not _HEXADECIMAL.fullmatch(text):
+        raise ConfigError(f"{text!r}; allowed: {digits} hexadecimal digits, such as {'00010000'[:digits]}")
+    return int(text, 16)

@@ -1,9 +1,12 @@
-"""`estate645 read` of a meter that promises more and refuses it: what was read is shown, and the refusal."""
+"""`estate645 read`: what was read is shown with the refusal of the rest, and a mistyped identifier is not asked for."""
 
 import argparse
 
+import pytest
+
 from core.dlt645.frame import Frame
 from server.cli import read
+from server.errors import ConfigError
 from tests.core.search_bus import Meter
 from tests.server.collect.test_scan import model
 
@@ -28,3 +31,12 @@ def test_what_was_read_is_shown_with_the_refusal_of_the_rest(monkeypatch, capsys
     assert "12340 Wh" in value
     assert "more was promised, but: " in refusal
     assert "ERR 02H" in refusal
+
+
+@pytest.mark.parametrize("di", ["0x010000", "+0010000", "0001_000", "0001000", "0001000g", "１２３４５６７８"])
+def test_what_only_python_takes_for_hexadecimal_is_refused(di):
+    parser = argparse.ArgumentParser()
+    read.add_parser(parser.add_subparsers())
+    parsed = parser.parse_args(["read", "/m", "000000000007", di])
+    with pytest.raises(ConfigError, match="8 hexadecimal digits"):
+        parsed.run(parsed)
