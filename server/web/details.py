@@ -13,6 +13,7 @@ from server.web import meter_words
 from server.web.formats import Formats, kwh, yuan
 from server.web.i18n import mark as _
 from server.web.port_words import port_said
+from server.web.vending_words import vending_said
 
 Gettext = Callable[[str], str]
 FIXED = {
@@ -269,9 +270,9 @@ def detail_said(detail: str, f: Formats, gettext: Gettext) -> str:
         found = pattern.fullmatch(detail)
         if found:
             return Markup.escape(gettext(text)) % _fields(found.groupdict(), f, gettext)
-    port = port_said(detail, gettext)
-    if port is not None:
-        return Markup.escape(port)
+    for say in (port_said, vending_said):
+        if (said := say(detail, gettext)) is not None:
+            return Markup.escape(said)
     return Markup('<span lang="en">{}</span>').format(detail) if detail.isascii() and detail else detail
 
 

@@ -1,9 +1,13 @@
 """Technical details are said in the language of the page: every sentence that the program writes down is known."""
 
+import re
+
 import pytest
 
 from core.dlt645.commands import ERRORS
+from core.dlt645.security import SERR
 from core.reading import judge
+from core.vending.outcomes import DOUBTS, REASONS
 from server.collect.control import describe
 from server.domain.recovery import memo_of_floor
 from server.web.details import FIXED, detail_said
@@ -88,3 +92,12 @@ def test_an_unknown_sentence_is_shown_as_english_and_escaped():
     assert detail_said("<b>smoke</b>", F, CHINESE) == '<span lang="en">&lt;b&gt;smoke&lt;/b&gt;</span>'
     assert detail_said("not sent: <b>", F, CHINESE) == '未发：<span lang="en">&lt;b&gt;</span>'
     assert detail_said("由物业更正", F, ENGLISH) == "由物业更正"
+
+
+def test_every_outcome_of_a_recharge_and_every_bit_of_its_error_word_is_said_in_both_languages():
+    names = [en for en, _ in (*REASONS.values(), *DOUBTS.values(), *SERR.values())]
+    for detail in (*names, "; ".join(names[:1] + names[-2:]), "count 7, proven by its record",
+                   "count 7, proven by its count", "meter 645000100102 did not tell its purchase count"):  # fmt: skip
+        assert 'lang="en"' not in str(detail_said(detail, F, ENGLISH))
+        assert re.search("[\u4e00-\u9fff]", str(detail_said(detail, F, CHINESE))), detail
+    assert detail_said("wrong recharge count; repeated recharge", F, CHINESE) == "充值次数错误，重复充值"
