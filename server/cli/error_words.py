@@ -21,6 +21,22 @@ ERRORS = (
     _("no estate of this database has a household meter %(name)s"),
     _("meter %(meter)s was never wanted cut; its newest commands: %(known)s"),
     _("meter %(meter)s has no command %(number)s; its newest commands: %(known)s"),
+    # what the books do not bear out of a decision
+    _("line %(line)s of the ledger is archived; put the archive back to compare it"),
+    _("line %(line)s of the ledger is not as it was noted"),
+    _("line %(line)s of the ledger does not end at the balance of the decision"),
+    _("the reading of %(at)s is not as it was noted"),
+    _("the readings that were noted are not those of the decision"),
+    _("notice %(name)s is not as it was noted"),
+    _("no notice was noted as delivered when the decision says so"),
+    _("no final notice was noted as delivered when the decision says so"),
+    _("approval %(name)s is not as it was noted"),
+    _("the order of two people is not noted"),
+    _("the order of two people, approval %(name)s, is not there"),
+    _("the order of two people, approval %(name)s, is not as it was noted"),
+    _("scheme %(name)s, version %(version)s, is not as it was noted"),
+    _("an alert that was noted is not among the estate's"),
+    _("grace, final notice or protected times of the decision do not follow from the rules noted"),
     # ports, buses, meters
     _(
         "%(port)s is no port, and no server runs on %(url)s that could have a bus of this name; name the server with "

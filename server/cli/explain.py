@@ -117,6 +117,11 @@ def kind_said(kind: str, lang: str) -> str:
     return said(en, zh, lang)
 
 
+def _fen(charge_nf: int, lang: str) -> str:
+    """An exact charge; the word is a short one, so both languages have the English."""
+    return say(_("%(sum)s fen"), lang if lang == "zh" else "en", sum=fen_exact(charge_nf))
+
+
 def _brief(bill: Bill, line: BillLine, lang: str) -> str:
     """One line of a day or month: number, time, registers, energy, exact charge, amount, balance."""
     booked, f = line.booked, _formats(bill, "en")
@@ -127,7 +132,7 @@ def _brief(bill: Bill, line: BillLine, lang: str) -> str:
         start, end = line.derived.start, line.derived.end
         own += [
             when(line, f), f"{kwh_exact(start.total_wh)} → {kwh_exact(end.total_wh)}",
-            kwh_exact(line.derived.energy_wh), f"{fen_exact(line.derived.charge_nf)} fen",
+            kwh_exact(line.derived.energy_wh), _fen(line.derived.charge_nf, lang),
         ]  # fmt: skip
     own += [signed_yuan(booked.line.amount_fen), yuan(booked.line.balance_after_fen)]
     if line.differences:

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup
 from sqlalchemy import Connection
 
-from server.cli.languages import LANGUAGES, Paired, Word, said
+from server.cli.languages import LANGUAGES, Paired, Word, heard, said
 from server.cli.languages import mark as _
 from server.cli.languages import told as say
 from server.cli.verify import existing
@@ -32,6 +32,7 @@ from server.store.engine import reader
 from server.store.estates import get_estate, list_estates
 from server.store.household import RelayWish, relay_history
 from server.store.meters import get_meter
+from server.web.actors import SYSTEM
 from server.web.details import detail_said
 from server.web.formats import Formats, kwh, yuan
 from server.web.i18n import translations
@@ -145,7 +146,7 @@ def _lines(told: Told, lang: str) -> Iterator[str]:
         ),
         lang, meter=told.meter_id, account=told.account_id, room=told.room_id, gen=wish.gen,
         reason=_paged(CAUSES, wish.reason),
-        action=Word(_ACTIONS.get(wish.action, wish.action)), at=_at(told, wish.decided_at), actor=wish.actor,
+        action=Word(_ACTIONS.get(wish.action, wish.action)), at=_at(told, wish.decided_at), actor=_actor(wish.actor),
     )  # fmt: skip
     if told.replay is not None:
         yield from _replayed(told, told.replay, lang)
@@ -174,7 +175,7 @@ def _replayed(told: Told, again: Replay, lang: str) -> Iterator[str]:
     for one in again.differences:
         yield say(_("DIFFERS: %(name)s was stored as %(stored)s, the replay gives %(replayed)s"), lang, **asdict(one))
     for wrong in told.disagreements:
-        yield say(_("BOOKS DISAGREE: %(wrong)s"), lang, wrong=wrong)
+        yield say(_("BOOKS DISAGREE: %(wrong)s"), lang, wrong=heard(wrong))
     if told.holds:
         yield say(_("replayed: the same decision, and the books bear it out"), lang)
     elif again.decision is None:
@@ -218,6 +219,11 @@ def _paged(words: Mapping[str, str], name: str) -> Paired:
     """What the pages call this, in both languages."""
     en, zh = (translations(_TONGUES[tongue]).gettext(words.get(name, name)) for tongue in ("en", "zh"))
     return Paired(en, zh)
+
+
+def _actor(name: str) -> Paired:
+    """Who decided; people by their logins, as everywhere in commands."""
+    return Paired(name, translations("zh_CN").gettext(SYSTEM.get(name, name)))
 
 
 def _check(name: str, passed: bool, detail: str, waiting: bool, tongue: str, told: Told) -> str:

@@ -92,6 +92,22 @@ def test_what_verify_could_not_look_at_is_said_in_chinese():
     assert [text for text in told if not is_chinese(in_chinese(text))] == []
 
 
+def test_what_the_books_do_not_bear_out_is_said_in_chinese():
+    source = ast.parse((ROOT / "server/store/books.py").read_text("utf-8"))
+    places = {"where": ("line 7/7 of the ledger", "the order of two people, approval 7,")}
+    told = []
+    for node in ast.walk(source):
+        lists = [node.value, getattr(node.value, "body", None)] if isinstance(node, ast.Return) else []
+        parts = [part for one in lists if isinstance(one, ast.List) for part in one.elts]
+        added = isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "append"
+        for part in [*parts, *(node.args if added else [])]:
+            for text in texts(part):
+                of_both = places["where"][text == "7 is not there" :]
+                told += [where + text[1:] for where in of_both] if text.startswith("7 is ") else [text]
+    assert len(told) > 10
+    assert [text for text in told if not is_chinese(in_chinese(text))] == []
+
+
 def test_what_doctor_quotes_is_said_in_chinese(tmp_path):
     assert is_chinese(in_chinese(wal_reset_warning((3, 50, 0))))
     path = tmp_path / "secrets"
