@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Query, Request
+from sqlalchemy import Connection, RowMapping
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from server.domain.anomalies import SERVER_CLOCK
@@ -16,7 +17,9 @@ from server.flows import cases as flows
 from server.store import evidence, wall
 from server.store.estates import get_estate
 from server.store.household import days
+from server.store.meters import find_meter
 from server.store.unit import Deed
+from server.store.wall import HouseholdRow
 from server.web import i18n, pages
 from server.web.clock_words import CLOCK_DOUBTS, clock_said
 from server.web.deps import Reader, State, at_once, need
@@ -105,7 +108,7 @@ def case_page(request: Request, conn: Reader, who: Viewer, case_id: str) -> HTML
         scale=1000,
         unfinished=len(use) - 1 if use and use[-1].day == f.iso_day(f.now_s) else None,
     )
-    rows = wall.meters_of_room(conn, who.estate_id, row["room_id"]) if row["room_id"] else []
+    rows = _household(conn, who.estate_id, row)
     about = next((one for one in rows if one.meter_id == row["subject"]), None)
     return staff_page(
         request,
@@ -123,6 +126,18 @@ def case_page(request: Request, conn: Reader, who: Viewer, case_id: str) -> HTML
         isolation=None if about is None else isolation_of(conn, who.estate_id, about),
         use_chart=chart if use else None,
     )
+
+
+def _household(conn: Connection, estate_id: str, case: RowMapping) -> list[HouseholdRow]:
+    """Each meter of the household that a case is about: of its room, or that its meter feeds from another room."""
+    if not case["room_id"]:
+        return []
+    rows = wall.meters_of_room(conn, estate_id, case["room_id"])
+    if any(one.meter_id == case["subject"] for one in rows):
+        return rows
+    meter = find_meter(conn, estate_id, case["subject"])
+    own = wall.meters_of(conn, estate_id, meter.account_id) if meter is not None and meter.account_id else []
+    return own or rows
 
 
 @router.post("/cases/{case_id}/acknowledge")

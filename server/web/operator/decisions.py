@@ -6,6 +6,7 @@ are said with the same words, and their figures are formatted here.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -84,6 +85,7 @@ class Verdict:
     detail: str
     passed: int
     meter_id: str = ""
+    several: bool = False  # whether the household has other meters, each with a verdict of its own
 
     @property
     def columns(self) -> tuple[Check, ...]:
@@ -206,7 +208,8 @@ def verdicts_of(
                 sum(1 for check in checks if check.passed), one.meter_id,
             )
         )  # fmt: skip
-    return found
+    of_each = Counter(one.account_id for one in found)
+    return [replace(one, several=True) if of_each[one.account_id] > 1 else one for one in found]
 
 
 def telling(checks: Sequence[Check]) -> Check | None:

@@ -137,12 +137,18 @@ def household_page(
         to_give=waiting_of(notices),
         payments=reads.payments(conn, who.estate_id, account_id),
         months=months_of(conn, who.estate_id, account_id, limit=MONTHS),
-        cases=reads.cases_of_room(conn, who.estate_id, row.room_id),
+        cases=_cases(conn, who.estate_id, {row.room_id, *filter(None, rooms.values())}),
         local_fee=installed[0].fee == LOCAL,
         use_chart=use_chart(standing, f.day_of, gettext("Energy")),
         balance_chart=balance_chart(ledger, row, f, gettext),
         **_of_meter(request, conn, state, chosen, f, estate.reading_cycle_s, alone=len(rows) > 1),
     )
+
+
+def _cases(conn: Connection, estate_id: str, rooms: set[str]) -> list[Row]:
+    """Cases about the rooms in which its meters hang, newest first."""
+    found = [case for room_id in sorted(rooms) for case in reads.cases_of_room(conn, estate_id, room_id)]
+    return sorted(found, key=lambda case: int(case["opened_ms"]), reverse=True)
 
 
 def _of_meter(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request
@@ -25,7 +26,7 @@ from server.web.deps import Reader, State, need
 from server.web.figures import token_bar
 from server.web.operator.bulk import entries_said
 from server.web.operator.commands import ways_of
-from server.web.operator.decisions import COLUMNS, verdicts_of
+from server.web.operator.decisions import COLUMNS, told_once, verdicts_of
 from server.web.operator.deeds import approved, done, withdrawn
 from server.web.operator.meters import NamedInForm, meters_of_household
 from server.web.operator.payments import KINDS as PAYMENT_KINDS
@@ -109,7 +110,7 @@ def supply_page(
         heads=[gettext(head) for head, _ in COLUMNS],
         cuts=[one for one in verdicts if one.allowed],
         keeps=[one for one in verdicts if not one.allowed],
-        proof=listed[0] if listed else None,
+        proof=replace(listed[0], checks=tuple(told_once(listed))) if listed else None,
         approvals=asked,
         waits={one["row"]["kind"] for one in asked if not one["outdated"]},
         isolations=isolation.isolations(conn, who.estate_id),

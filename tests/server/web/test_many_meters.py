@@ -191,6 +191,33 @@ def test_the_meter_that_was_chosen_is_isolated(two):
     assert f'"{FIRST}"' in asked["payload"]
 
 
+def test_decisions_name_each_meter_and_count_the_household_once(two):
+    two.execute(schema.account.update().values(balance_fen=-500, level=3))
+    page = page_of(two, "/supply?room=1-101")
+    decisions = part(page, "decisions")
+    assert SAID[FIRST] in decisions
+    assert SAID[SECOND] in decisions
+    assert "1 household keeps its power" in decisions
+    proof = text_of(page[page.index('<ul class="proof">', page.index("1-101, all checks")) :])
+    assert SAID[FIRST] in proof
+    assert SAID[SECOND] in proof
+    assert "2 meters" in part(page, "without-power")
+    for path in ("/supply/decisions", "/supply/decisions/all"):
+        assert SAID[SECOND] in text_of(page_of(two, path)), path
+
+
+def test_a_case_about_a_meter_in_another_room_is_one_of_the_household(two):
+    two.execute(schema.anomaly_case.insert().values(
+        estate_id=ESTATE, case_id="C2", kind="silent", subject=SECOND, room_id="1-102", severity="high",
+        evidence="{}", opened_at=WORLD_S, opened_ms=MACHINE_MS,
+    ))  # fmt: skip
+    page = page_of(two, "/households/A1")
+    assert 'href="/cases/C2"' in page
+    case = page_of(two, "/cases/C2")
+    assert 'href="/households/A1"' in case or "/households/A1/isolate" in case
+    assert re.findall(r'<option value="(\d{12})"', case) == [SECOND]
+
+
 def test_all_meters_are_read_on_demand_and_the_silent_one_is_named(two):
     client = two.signed_in("operator")
     client.cookies.set("estate645_language", "en")
