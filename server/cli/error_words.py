@@ -22,6 +22,7 @@ ERRORS = (
     _("meter %(meter)s was never wanted cut; its newest commands: %(known)s"),
     _("meter %(meter)s has no command %(number)s; its newest commands: %(known)s"),
     # what the books do not bear out of a decision
+    _("the balance has no line in the ledger"),
     _("line %(line)s of the ledger is archived; put the archive back to compare it"),
     _("line %(line)s of the ledger is not as it was noted"),
     _("line %(line)s of the ledger does not end at the balance of the decision"),
