@@ -1,17 +1,21 @@
-"""Sums of money that people type: whole yuan or with one or two decimals, never a float."""
+"""Sums of money that people type: whole yuan or with one or two decimals, never a float.
+
+Digits may be wide, as Chinese keyboards write them; `sums.js` reads the same.
+"""
 
 import re
 from collections.abc import Sequence
+from unicodedata import normalize
 
 from server.domain.payments import Limits
 from server.errors import Refused
 
-_SUM = re.compile(r"\s*¥?\s*(\d{1,6})(?:\.(\d{1,2}))?\s*")
+_SUM = re.compile(r"\s*¥?\s*([0-9]{1,6})(?:\.([0-9]{1,2}))?\s*")
 
 
 def parse_fen(text: str) -> int:
     """`100`, `99.5` or `12.34` yuan in fen; Refused for anything else. The range is the flow's rule."""
-    match = _SUM.fullmatch(text)
+    match = _SUM.fullmatch(normalize("NFKC", text))
     if match is None:
         raise Refused("the amount is no sum of money; write it like 100 or 99.50")
     return int(match[1]) * 100 + int((match[2] or "").ljust(2, "0"))

@@ -16,13 +16,14 @@ from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfbase.pdfmetrics import registerFont
-from reportlab.platypus import Flowable, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
+from reportlab.platypus import CondPageBreak, Flowable, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
 from starlette.responses import Response
 
 CJK_FONT = "STSong-Light"  # one of the fonts of Adobe-GB1 that every reader of PDF stands in for, so none is embedded
 LATIN_FONT, LATIN_BOLD = "Helvetica", "Helvetica-Bold"  # of the fourteen that every reader has
 MINUS = "\u2212"  # not in WinAnsi
 _NOT_LATIN = re.compile("[^\u0000-\u00ff\u2013\u2014\u2018\u2019\u201c\u201d\u2026]+")
+BLOCK_BEGIN = 36 * mm  # a heading begins a page where less than itself and some rows has room; tables go on over pages
 FRAME_PADDING = 6  # of the frame that the template makes
 LINE, INK, QUIET = "#c9d1d3", "#12191b", "#5b686c"
 
@@ -85,7 +86,7 @@ def pdf_of(paper: Paper, *, compressed: bool = True) -> bytes:
     width = template.width - 2 * FRAME_PADDING
     story.append(_facts(paper.facts, width))
     for block in paper.blocks:
-        story += [Spacer(1, 5 * mm), _said(block.heading, 11.5, strong=True)]
+        story += [CondPageBreak(BLOCK_BEGIN), Spacer(1, 5 * mm), _said(block.heading, 11.5, strong=True)]
         if block.rows:
             story.append(_table(block, width))
         if block.note:
@@ -104,7 +105,7 @@ def _fonts() -> None:
 def _said(text: str, size: float, *, strong: bool = False, color: str = INK, right: bool = False) -> Paragraph:
     style = ParagraphStyle(
         "said", fontName=LATIN_BOLD if strong else LATIN_FONT, fontSize=size, leading=size * 1.4, textColor=color,
-        wordWrap="CJK", keepWithNext=int(strong),
+        wordWrap="CJK",
     )  # fmt: skip
     if right:
         style.alignment = TA_RIGHT

@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from server.errors import NotFound, Refused
+from server.pay.provider import ProviderUnavailable
 from server.store import payments as payment_rows
 from server.store import wall
 from server.store.engine import reader
@@ -89,6 +90,9 @@ async def pay(
     except (Refused, NotFound):
         offers = await run_in_threadpool(_read_offers, state, who.estate_id)
         return pages.render(request, "kiosk/amount.html", status_code=422, room=room, wrong=True, **offers)
+    except ProviderUnavailable:  # here as well the page goes back to the start by itself
+        offers = await run_in_threadpool(_read_offers, state, who.estate_id)
+        return pages.render(request, "kiosk/amount.html", status_code=503, room=room, away=True, **offers)
     size, path = svg_path(begun.pay_url)
     return pages.render(
         request, "kiosk/code.html", step=2, room=room, amount_fen=begun.amount_fen,

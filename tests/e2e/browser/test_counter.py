@@ -84,6 +84,33 @@ def test_a_sale_sent_from_the_page_before_is_the_same_sale_and_another_amount_an
     assert demo.topups("H30103") == [4440, 3330, *before]
 
 
+def test_what_is_typed_before_the_page_has_come_is_the_amount_there(visit, demo):
+    """A quick cashier's keys went to the page before, and F8 then took the 100 yuan that nobody had chosen."""
+    window = visit("lin")
+    page = window.page
+    before = demo.topups("H30104")
+    window.go("/counter")
+    slow = {"offline": False, "latency": 3_000, "downloadThroughput": -1, "uploadThroughput": -1}
+    network = window.context.new_cdp_session(page)
+    network.send("Network.enable")
+    network.send("Network.emulateNetworkConditions", slow)
+    page.keyboard.press("/")
+    page.keyboard.type("3-0104")
+    page.keyboard.press("Enter")
+    page.keyboard.press("F2")
+    page.keyboard.type("77")
+    expect(page.locator("#sale [name=amount]")).to_have_value("77")
+    network.send("Network.emulateNetworkConditions", slow | {"latency": 0})
+    expect(page.locator("[data-sum=total]")).to_have_text("¥77.00")
+    page.keyboard.press("Backspace")
+    page.keyboard.type("６")
+    expect(page.locator("[data-sum=total]")).to_have_text("¥76.00")
+    assert demo.topups("H30104") == before
+    page.keyboard.press("F8")
+    expect(page.locator(".rcpt")).to_contain_text("¥76.00")
+    assert demo.topups("H30104") == [7600, *before]
+
+
 def test_an_amount_beyond_the_limits_is_refused_and_the_form_keeps_it(visit, demo):
     window = visit("lin")
     window.forgives = ("422",)

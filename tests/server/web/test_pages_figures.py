@@ -134,12 +134,14 @@ def test_ages_count_every_household_once():
     assert [age.count for age in ages_of(columns_of(rows, 0), NOON, 900, str)] == [2, 2, 1, 3]
 
 
-@pytest.mark.parametrize(("text", "fen"), [("100", 10_000), (" 99.5 ", 9950), ("¥12.34", 1234), ("0", 0)])
+@pytest.mark.parametrize(
+    ("text", "fen"), [("100", 10_000), (" 99.5 ", 9950), ("¥12.34", 1234), ("0", 0), ("￥５０．５", 5050)]
+)
 def test_sums_are_read_exactly(text, fen):
     assert parse_fen(text) == fen
 
 
-@pytest.mark.parametrize("text", ["", "-1", "1,5", "1.234", "1e5", "１００x", "NaN"])
+@pytest.mark.parametrize("text", ["", "-1", "1,5", "1.234", "1e5", "１００x", "١٠٠", "NaN"])
 def test_what_is_no_sum_is_refused(text):
     with pytest.raises(Refused):
         parse_fen(text)

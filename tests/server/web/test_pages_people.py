@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from server.pay.provider import ProviderUnavailable
 from server.store import schema
 from server.web.resident.story import bill_story
 from tests.server.web.conftest import ESTATE, MACHINE_MS, WORLD_S
@@ -276,6 +277,22 @@ def test_payers_are_offered_and_told_the_limits_of_their_estate(web):
     for page in (kiosk.get("/kiosk/amount?room=1-101").text, resident.get("/me").text):
         assert re.findall(r'data-amount="(\d+)"', page) == ["40"]
         assert re.search(r'name="amount"[^>]* value="40"', page)
+
+
+def test_the_kiosk_goes_on_when_the_provider_does_not_answer(web, monkeypatch):
+    """Nobody stands there to leave a page of errors, which does not go back to the start by itself."""
+
+    async def away(*_, **__):
+        raise ProviderUnavailable("no answer from the sandbox provider (ConnectTimeout)")
+
+    monkeypatch.setattr("server.web.kiosk.begin", away)
+    kiosk = web.signed_in("kiosk")
+    kiosk.cookies.set("estate645_language", "en")
+    answer = kiosk.post("/kiosk/pay", data={"room": "1-101", "amount": "50"}, headers=web.csrf("kiosk"))
+    assert answer.status_code == 503
+    assert "The payment service does not answer" in answer.text
+    assert 'data-idle="60"' in answer.text
+    assert 'action="/kiosk/pay"' in answer.text
 
 
 def test_days_left_come_from_complete_days(web):

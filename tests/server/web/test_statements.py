@@ -211,3 +211,12 @@ def test_chinese_is_set_in_a_font_that_every_reader_of_pdf_has():
 def test_what_latin_fonts_have_stays_in_them():
     assert marked_up("−¥1.00 <b>") == "-¥1.00 &lt;b&gt;"
     assert marked_up("房 1-101") == '<font name="STSong-Light">房</font> 1-101'
+
+
+def test_a_long_table_begins_on_the_page_of_what_is_before_it():
+    """A table goes on over pages; it is not moved to the next one whole, which leaves half of this one empty."""
+    columns = (Column("Day"), Column("yuan", figures=True))
+    tables = [Block(name, columns, (("one", "1.00"),) * rows) for name, rows in (("first", 20), ("second", 30))]
+    file = pdf_of(Paper("x", "y", "z", (("a", "b"),), tuple(tables)), compressed=False)
+    first_page = file[: file.index(b"(second)")]
+    assert first_page.count(b"stream") == file.count(b"stream", 0, file.index(b"(first)"))

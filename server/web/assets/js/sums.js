@@ -1,6 +1,6 @@
 /* Sums of money as people type them and as pages write them: whole fen, never a fraction. */
 export function parseFen(text) {
-  const match = /^\s*(\d{1,6})(?:\.(\d{1,2}))?\s*$/.exec(text);
+  const match = /^\s*¥?\s*(\d{1,6})(?:\.(\d{1,2}))?\s*$/.exec(text.normalize("NFKC"));
   return match ? Number(match[1]) * 100 + Number((match[2] ?? "").padEnd(2, "0")) : null;
 }
 
