@@ -379,7 +379,7 @@ def _carry_out(unit: Unit, estate_id: str, row: RowMapping, actor: str, now: "No
     elif kind == KIND:
         rerating.start(unit, estate_id, payload, row["approval_id"])
     else:
-        switch(unit, estate_id, row, payload)
+        switch(unit, estate_id, row, payload, now)
 
 
 def withdraw(unit: Unit, estate_id: str, approval_id: str, *, actor: str, now: "Now") -> None:

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 
+from server.domain.anomalies import BREAKER
 from server.errors import Conflict
+from server.flows import cases
 from server.store import approvals as kept
+from server.store.cases import live_case
 from server.store.direct import Row
 from server.store.estates import get_estate
 from server.store.supply import release_quarantined, update_estate
@@ -49,8 +52,11 @@ def refuse_twice(connection: Connection, estate_id: str, kind: str, now: "Now") 
         raise Conflict("this was asked for already and waits for its second person; withdraw that first to ask anew")
 
 
-def switch(unit: Unit, estate_id: str, row: Row, payload: Mapping[str, Any]) -> None:
-    """Carry out what two people agreed to; Conflict for a request that is outdated."""
+def switch(unit: Unit, estate_id: str, row: Row, payload: Mapping[str, Any], now: "Now") -> None:
+    """Carry out what two people agreed to; Conflict for a request that is outdated.
+
+    Who closes the breaker says why: that is the result of its case, so that the next opening has a case of its own.
+    """
     kind = row["kind"]
     if problem := outdated_because(row, get_estate(unit.connection, estate_id)):
         raise Conflict(problem)
@@ -61,4 +67,6 @@ def switch(unit: Unit, estate_id: str, row: Row, payload: Mapping[str, Any]) -> 
         update_estate(unit.connection, estate_id, stopped=0)
     else:
         update_estate(unit.connection, estate_id, breaker="closed", breaker_reason="")
+        if case_id := live_case(unit.connection, estate_id, BREAKER, estate_id):
+            cases.close(unit, estate_id, case_id, resolution=payload["reason"], actor=row["requested_by"], now=now)
         release_quarantined(unit.connection, estate_id)

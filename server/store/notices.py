@@ -101,6 +101,18 @@ def undelivered(
     return connection.execute(query, asked).mappings().all()
 
 
+def waiting_for_morning(connection: Connection, estate_id: str, now_s: int) -> int:
+    """How many households' messages are put off to a later world time than `now_s` and have arrived by no channel."""
+    query = select(func.count(func.distinct(notice.c.account_id))).where(
+        notice.c.estate_id == estate_id,
+        notice.c.status == "queued",
+        notice.c.channel.in_(MESSAGES),
+        notice.c.not_before_at > now_s,
+        ~_REACHED,
+    )
+    return int(connection.execute(query).scalar_one())
+
+
 def waiting_warnings(connection: Connection, estate_id: str, now_s: int) -> tuple[int, int | None]:
     """How many households' warnings of a cut wait for their channel, and since when (world time) the first one does."""
     return _waiting(connection, estate_id, now_s, _UNDELIVERED.where(notice.c.kind.in_(WARNINGS)))

@@ -221,6 +221,26 @@ def test_the_breaker_is_closed_by_two_with_a_reason(stage):
     assert (stage.site()["breaker"], stage.site()["breaker_reason"]) == ("closed", "")
 
 
+def test_closing_the_breaker_ends_its_case_and_another_opening_has_another(stage):
+    def opened(reason):
+        stage.writer.run(lambda unit: supply.open_breaker(unit, ESTATE, reason, stage.now))
+        return [(row["status"], json.loads(row["evidence"])["reason"]) for row in stage.rows(schema.anomaly_case)]
+
+    assert opened("7 households at once") == [("open", "7 households at once")]
+    asked = stage.writer.run(
+        lambda unit: approvals.request_breaker_reset(unit, ESTATE, actor="anna", reason="they owe", now=stage.now)
+    )
+    approve(stage, asked)
+    [row] = stage.rows(schema.anomaly_case)
+    assert (row["status"], row["resolution"]) == ("closed", "they owe")
+    [closed] = stage.rows(schema.case_event, schema.case_event.c.verb == "closed")
+    assert closed["actor"] == "anna"
+    assert sorted(opened("9 households at once")) == [
+        ("closed", "7 households at once"),
+        ("open", "9 households at once"),
+    ]
+
+
 def test_two_people_release_the_quarantine_by_arming_again(writer):
     stage = Stage(writer, trips_per_hour_max=0)
     stage.overdraw(1)

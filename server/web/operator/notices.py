@@ -34,6 +34,7 @@ def notices_page(
         estate=pages.facts_from(get_estate(conn, who.estate_id)),
         rows=rows[:ROWS_MAX],
         more=len(rows) > ROWS_MAX,
+        later=kept.waiting_for_morning(conn, who.estate_id, now.world_s),
         warnings=WARNINGS,
         gateway=gateway_away(conn, who.estate_id, now.world_s),
         channel=state.message_channel,

@@ -161,3 +161,15 @@ def test_a_newer_warning_stands_for_the_older_one(web):
     text = page(web, "/notices")
     assert ("no phone number" in text, "no receipt came" in text) == (True, False)
     assert json.loads(web.rows(schema.notice.select())[0]["arguments"])
+
+
+def test_what_waits_for_the_morning_has_not_arrived(web):
+    assert "Every notice has arrived" in page(web, "/notices")
+    warn(web, "A1", not_before_at=web.clock.at.world_s + 9 * HOUR_S)
+    told = page(web, "/notices")
+    assert "Every notice has arrived" not in told
+    assert "Notices of 1 household wait for the end of its quiet hours." in told
+    assert "1 户的通知在等待免打扰时段结束" in page(web, "/notices", "zh_CN")
+    of = schema.notice.c
+    web.execute(schema.notice.update().where(of.channel == "page").values(status="delivered", delivered_at=1))
+    assert "Every notice has arrived" in page(web, "/notices"), "the household has opened its page"

@@ -240,7 +240,10 @@ def test_a_case_of_the_breaker_is_shown_without_a_meter(web, operator):
         )
     )  # fmt: skip
     assert "The breaker has stopped all cuts" in operator.get("/cases").text
-    assert "The breaker has stopped all cuts" in operator.get("/cases/c1").text
+    case = operator.get("/cases/c1").text
+    assert "The breaker has stopped all cuts" in case
+    assert "two people close the breaker on the page of supply" in case
+    assert "It must be checked on site" not in case
 
 
 def test_the_button_is_timed_apart_from_pay_to_power(web, operator):
