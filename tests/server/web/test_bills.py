@@ -36,6 +36,25 @@ def billed(web):
     return web
 
 
+@pytest.fixture
+def billed_twice(billed):
+    """It has the meter of its neighbour, too, which has used 205.00 kWh."""
+
+    def charge(unit):
+        unit.connection.execute(schema.meter.update().values(account_id="A1", max_power_w=1_000_000))
+        unit.connection.execute(
+            schema.meter_cursor.insert().values(
+                estate_id=ESTATE, meter_id="000000000002", install_no=1, read_at=WORLD_S - 3600, total_wh=0,
+                tier_period_start=0,
+            )
+        )  # fmt: skip
+        record(unit, ESTATE, [MeterReading("000000000002", WORLD_S - 60, MACHINE_MS, 205_000)], billed.clock.now())
+        charge_due(unit, ESTATE, billed.clock.now(), meter_ids=["000000000002"])
+
+    billed.state.writer.run(charge)
+    return billed
+
+
 @pytest.mark.parametrize("name", ["A1:1", "A1:2026-10-13", "A1:2026-10", "A1"])
 def test_the_staff_and_the_resident_see_it_worked_out(billed, name):
     for role, path in (("operator", "/bills/"), ("cashier", "/bills/"), ("resident", "/me/bills/")):
@@ -76,3 +95,31 @@ def test_a_bill_that_differs_is_said_on_the_page(billed):
     connection.close()
     assert "1 项与入账不一致" in billed.signed_in("resident").get("/me/bills/A1:1").text
     assert billed.signed_in("operator").get("/api/v1/bills/A1:1").json()["differences"][0]["what"] == "charge_nf"
+
+
+def test_bills_and_ledger_of_a_household_of_several_meters_name_the_meter_of_each_line(billed_twice):
+    client = billed_twice.signed_in("operator")
+    day, first, second = (client.get(f"/bills/{name}").text for name in ("A1:2026-10-13", "A1:1", "A1:2"))
+    for page in (day, client.get("/households/A1").text.split('id="ledger"')[1].split("</section>")[0]):
+        assert "0000 0000 0001" in page
+        assert "0000 0000 0002" in page
+    assert ("0000 0000 0001" in first, "0000 0000 0002" in first) == (True, False)
+    assert ("0000 0000 0001" in second, "0000 0000 0002" in second) == (False, True)
+
+
+def test_tiers_are_told_of_each_meter_and_the_price_as_a_range(billed_twice):
+    client = billed_twice.signed_in("resident")
+    client.cookies.set("estate645_language", "en")
+    page = client.get("/me").text
+    assert "207.00 kWh" in page
+    assert "Each meter has tiers of its own." in page
+    assert "¥0.5889–0.6389" in page
+
+
+def test_a_statement_of_several_meters_names_each(billed_twice):
+    billed_twice.clock.move(20 * 86_400)
+    operator = billed_twice.signed_in("operator")
+    form = {"reason": "a test of names"}
+    answer = operator.post("/closing/month/2026-10", data=form, headers=billed_twice.csrf("operator"))
+    assert answer.status_code == 303, answer.text
+    assert "0000 0000 0001, 0000 0000 0002" in operator.get("/statements/A1/2026-10").text
