@@ -8,6 +8,7 @@ import pytest
 from server.store import schema, wall
 from server.store.days import Day, together
 from tests.server.web.conftest import ESTATE, MACHINE_MS, WORLD_S
+from tests.server.web.test_resident_states import order
 
 FIRST, SECOND = "000000000001", "000000000002"
 SAID = {FIRST: "0000 0000 0001", SECOND: "0000 0000 0002"}
@@ -249,6 +250,19 @@ def test_who_has_one_meter_isolated_may_still_pay_for_the_other(two):
     assert "Off for safety" in part(page, "meters")
     two.execute(of(schema.supply, FIRST).values(relay="open", desired="open", cause="tamper"))
     assert 'id="payform"' not in page_of(two, "/me", "resident")
+
+
+def test_the_progress_of_a_payment_is_that_of_the_meter_that_money_brings_back(two):
+    two.execute(of(schema.supply, FIRST).values(relay="open", desired="open", cause="safety"))
+    two.execute(of(schema.supply, SECOND).values(desired="closed"))
+    page = order(two, paid_ms=MACHINE_MS - 1000)
+    assert 'data-phase="switching"' in page
+    assert f"Meter {SAID[SECOND]}" in page
+    two.execute(of(schema.supply, SECOND).values(relay="closed"))
+    client = two.signed_in("operator")
+    assert 'data-phase="on"' in client.get("/pay/o1").text
+    two.execute(of(schema.supply, SECOND).values(relay="open", desired="open", cause="safety"))
+    assert 'data-phase="held"' in client.get("/pay/o1").text
 
 
 def test_the_api_adds_up_and_tells_each(two):
