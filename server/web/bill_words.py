@@ -13,6 +13,7 @@ from server.domain.bill_parts import CELL, FREE, RATE, SURCHARGE, Part
 from server.domain.bills import Bill, BillLine, Corrected, Derived, Difference
 from server.domain.readings import Rates
 from server.web import tariff_names, words
+from server.web.details import memo_said
 from server.web.formats import (
     Formats,
     fen_exact,
@@ -94,7 +95,7 @@ def line_said(line: BillLine, f: Formats, gettext: Gettext) -> list[Said]:
         if booked.kind in MEANINGS:
             rows.append(Said(gettext(_("Meaning")), gettext(MEANINGS[booked.kind])))
         if booked.memo:
-            rows.append(Said(gettext(_("Note")), booked.memo))
+            rows.append(Said(gettext(_("Note")), memo_said(booked.memo, f, gettext)))
         rows.append(Said(gettext(_("Amount")), signed_yuan(booked.line.amount_fen)))
     change = signed_yuan(booked.line.amount_fen)
     sums = {"before": yuan(booked.balance_before_fen), "change": change, "after": yuan(booked.line.balance_after_fen)}

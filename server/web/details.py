@@ -6,6 +6,7 @@ follows a colon is looked up in turn. A sentence that nobody foresaw is shown as
 
 import re
 from collections.abc import Callable, Mapping
+from html import unescape
 
 from markupsafe import Markup
 
@@ -274,6 +275,12 @@ def detail_said(detail: str, f: Formats, gettext: Gettext) -> str:
         if (said := say(detail, gettext)) is not None:
             return Markup.escape(said)
     return Markup('<span lang="en">{}</span>').format(detail) if detail.isascii() and detail else detail
+
+
+def memo_said(memo: str, f: Formats, gettext: Gettext) -> str:
+    """The note of a booking as plain text: what the books wrote is said by `gettext`, what people wrote stays."""
+    said = detail_said(memo, f, gettext)
+    return unescape(re.sub("<[^>]*>", "", said)) if isinstance(said, Markup) else memo
 
 
 def _fields(parts: Mapping[str, str], f: Formats, gettext: Gettext) -> dict[str, str]:

@@ -27,7 +27,7 @@ from server.store.refunds import returned_fen
 from server.store.statements import StatementLine
 from server.web import i18n, pages
 from server.web.deps import Reader, need
-from server.web.details import detail_said
+from server.web.details import detail_said, memo_said
 from server.web.formats import Formats, amount, fen_exact, kwh_figure, meter_number, signed_amount, yuan
 from server.web.pages import EstateFacts
 from server.web.paper import Block, Column, Paper, pdf_answer
@@ -201,7 +201,7 @@ def _booking(desk: Desk, line: StatementLine) -> tuple[str, str, str]:
     _ = desk.f.said
     what = desk.words["ledger_words"][line.kind]
     if line.memo:
-        what = f"{what} · {line.memo}"
+        what = f"{what} · {memo_said(line.memo, desk.f, _)}"
     if line.late:
         what = _("%(what)s (late)") % {"what": what}
     return desk.f.full(line.at), what, signed_amount(line.amount_fen)

@@ -9,6 +9,7 @@ from server.domain.ledger import Entry
 from server.domain.recovery import RecoveryRule, Standing, recovered
 from server.errors import Refused
 from server.flows import recovery
+from server.flows.bills import explain
 from server.flows.fees import post_fee
 from server.flows.ledger import post_entries
 from server.flows.payments import Sale, sell_at_counter
@@ -19,6 +20,9 @@ from server.store.engine import reader
 from server.store.ledger import ledger_balances
 from server.store.recovery import balance_after_recovery, is_undone, recovered_of, rule_at
 from server.store.writer import Writer
+from server.web.bill_words import line_said
+from server.web.formats import Formats
+from server.web.i18n import translations
 from tests.server.books import agrees, balance, rows
 from tests.server.estates import ESTATE, START_S, at, household, plant
 
@@ -207,3 +211,14 @@ def reverse(writer: Writer, sale: Sale) -> str:
     return writer.run(
         lambda unit: reverse_sale(unit, ESTATE, sale.order_no, reason="wrong room", actor="wu", now=at(120))
     )
+
+
+def test_the_note_of_a_share_is_in_the_language_of_the_bill(engine: Engine, writer: Writer) -> None:
+    stage(writer)
+    pay(writer, 10_000)
+    gettext = translations("zh_CN").gettext
+    with reader(engine) as connection:
+        bill = explain(connection, ESTATE, "H0001:3")
+    assert bill.lines[0].booked.kind == "recovery"
+    said = [row.text for row in line_said(bill.lines[0], Formats(gettext, "Asia/Shanghai", 0), gettext)]
+    assert any(text.startswith("至少留 ¥") for text in said)

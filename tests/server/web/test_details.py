@@ -10,7 +10,7 @@ from core.reading import judge
 from core.vending.outcomes import DOUBTS, REASONS
 from server.collect.control import describe
 from server.domain.recovery import memo_of_floor
-from server.web.details import FIXED, detail_said
+from server.web.details import FIXED, detail_said, memo_said
 from server.web.formats import Formats
 from server.web.i18n import translations
 
@@ -101,3 +101,16 @@ def test_every_outcome_of_a_recharge_and_every_bit_of_its_error_word_is_said_in_
         assert 'lang="en"' not in str(detail_said(detail, F, ENGLISH))
         assert re.search("[\u4e00-\u9fff]", str(detail_said(detail, F, CHINESE))), detail
     assert detail_said("wrong recharge count; repeated recharge", F, CHINESE) == "充值次数错误，重复充值"
+
+
+@pytest.mark.parametrize(
+    ("memo", "said"),
+    [
+        (memo_of_floor(1), "至少留 ¥0.01 作电费"),
+        ("银行回单 <8812>", "银行回单 <8812>"),
+        ("bank slip <b>8812</b> & more", "bank slip <b>8812</b> & more"),
+        ("", ""),
+    ],
+)
+def test_the_note_of_a_booking_is_plain_text(memo, said):
+    assert memo_said(memo, F, CHINESE) == said
