@@ -52,6 +52,22 @@ def test_the_bare_driver_repeats_what_was_booked():
         assert sum(fen for account_id, fen in contents[0] if account_id.startswith("H")) == 3 * 50_000 + 600
 
 
+def test_the_bare_driver_charges_what_the_product_charged():
+    with databases(["sqlite"]) as makers:
+        ours, theirs = Books(makers["sqlite"](), 3), Books(makers["sqlite"](), 3)
+        allowed, beside = ledger._deduction("sqlite", ours, theirs, quick=True)
+        assert allowed.value == beside.value
+        assert beside.ratio > 0
+        contents = []
+        for books in (ours, theirs):
+            books.close()
+            connection = ledger._driver(books)()
+            contents.append(connection.execute("SELECT * FROM line ORDER BY batch_seq, line_no").fetchall())
+            connection.close()
+        assert contents[0] == contents[1]
+        assert len(contents[0]) > ledger.QUICK_REPETITIONS * 3
+
+
 def test_what_is_slower_than_allowed_is_missed():
     assert ledger._allowed("x", [1.1], "s", 1.0, 0.5).missed
     assert not ledger._allowed("x", [0.9], "s", 1.0, 0.5).missed
@@ -80,5 +96,5 @@ def test_a_quick_run_measures_every_row():
     done = subprocess.run(command, capture_output=True, text=True, timeout=590, check=False)
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)["results"]
-    assert len(results) == 13
+    assert len(results) == 15
     assert all(row["value"] > 0 and row["ratio"] > 0 and row["floor"] is None for row in results)
