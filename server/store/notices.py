@@ -158,6 +158,7 @@ def deliveries(connection: Connection, row: RowMapping) -> dict[str, int]:
     query = select(notice.c.channel, notice.c.delivered_at).where(
         *(notice.c[name] == row[name] for name in ("estate_id", "account_id", "kind", "created_ms")),
         notice.c.status == "delivered",
+        notice.c.delivered_at.is_not(None),
     )
     return {row[0]: row[1] for row in connection.execute(query)}
 

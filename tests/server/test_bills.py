@@ -268,7 +268,7 @@ def test_a_difference_is_said_and_ends_with_exit_code_1(month, capsys):
 
 
 def test_every_line_is_called_what_the_pages_call_it_and_says_what_it_is(month):
-    unsaid = {"archive", "head", "refund_paid", "rules"}  # of accounts that are no household's
+    unsaid = {"archive", "head", "rules"}  # of accounts that are no household's
     assert (KINDS | OF_CHARGES) - set(LEDGER) == unsaid
     assert set(MEANINGS) <= set(LEDGER)
     assert command.kind_said("recovery_return", "both") == "Back from debts / 欠款抵扣退回"

@@ -113,8 +113,8 @@ def test_what_is_no_database_or_is_in_the_way_is_refused(
     assert (tmp_path / "there.db").read_text() == "somebody's"
     for target, said in (
         (f"sqlite:///{tmp_path / 'no' / 'x.db'}", "没有文件夹"),
-        ("x.db", "is no URL; use sqlite:///FILE or postgresql://"),
-        ("mysql://x/y", "is not supported"),
+        ("x.db", "不是 URL；请使用 sqlite:///FILE 或 postgresql://"),
+        ("mysql://x/y", "不支持数据库"),
     ):
         assert main(["restore", str(backup), "--database", target, "--lang", "zh"]) == 2
         assert said in capsys.readouterr().err
