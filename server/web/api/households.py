@@ -37,7 +37,7 @@ router = APIRouter(prefix="/api/v1", tags=["households"])
 DAYS_MAX = 366
 AT_MAX_S = 253_402_300_799  # the end of the year 9999
 WISHES_MAX = 20
-ONE_METER = "of several meters this one; without it the first that is without power, or the first"
+ONE_METER = "of several meters this one; without it the one that `GET /households/{account_id}` names"
 
 AccountId = Annotated[str, Path(max_length=64)]
 Viewer = Annotated[Principal, Depends(need("household.view"))]

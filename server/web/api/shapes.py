@@ -66,7 +66,8 @@ class Household(Shape):
     """One household with what is known of its meter now; null where nothing was read yet.
 
     Of several, power is the sum, contact and reading are as old as the oldest, and the rest is of `meter_id`: the first
-    without power, or the first. `GET /households/{account_id}/meters` has each.
+    that is cut for money, else waits for its button, else is open for a hazard, else the first.
+    `GET /households/{account_id}/meters` has each.
     """
 
     account_id: str
