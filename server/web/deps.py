@@ -104,22 +104,33 @@ async def connection(looking: Looking) -> Connection:
 Reader = Annotated[Connection, Depends(connection)]
 
 
+def at_once_if(brief: Callable[[Request], bool]) -> Callable[[Callable[P, T]], Callable[P, Awaitable[T]]]:
+    """`at_once` for a handler that now and then has much to do, as `brief` tells beforehand: then a thread does it.
+
+    The handler has the `request`, too.
+    """
+
+    def decorated(handler: Callable[P, T]) -> Callable[P, Awaitable[T]]:
+        @wraps(handler)
+        async def handled(*args: P.args, **kwargs: P.kwargs) -> T:
+            conn = cast("Connection", kwargs["conn"])
+            if conn.dialect.name == "sqlite" and brief(cast("Request", kwargs.get("request"))):
+                return handler(*args, **kwargs)
+            return await run_in_threadpool(handler, *args, **kwargs)
+
+        handled.at_once = True  # type: ignore[attr-defined]
+        return handled
+
+    return decorated
+
+
 def at_once(handler: Callable[P, T]) -> Callable[P, Awaitable[T]]:
     """A handler of few short reads: done at once on SQLite, as a look is; where a server has the data a thread waits.
 
-    A thread costs more than such reads. What asks another process, or reads much, keeps a thread of its own. The
-    handler has a reader connection `conn`.
+    A thread costs more than such reads, and takes turns with everybody else's page at each of them. What asks another
+    process, or always reads much, keeps a thread of its own. The handler has a reader connection `conn`.
     """
-
-    @wraps(handler)
-    async def handled(*args: P.args, **kwargs: P.kwargs) -> T:
-        conn = cast("Connection", kwargs["conn"])
-        if conn.dialect.name == "sqlite":
-            return handler(*args, **kwargs)
-        return await run_in_threadpool(handler, *args, **kwargs)
-
-    handled.at_once = True  # type: ignore[attr-defined]
-    return handled
+    return at_once_if(lambda _: True)(handler)
 
 
 async def current(request: Request, looking: Looking) -> Principal | None:

@@ -19,6 +19,7 @@ from server.web.state import Announcements
 
 READ_AGAIN_S = {"sqlite": 300.0, "postgresql": 5.0}  # only beside PostgreSQL do other processes write
 NAMED_MAX = 2500  # more accounts than this are read with all others, in one query
+BRIEF_MAX = 500  # rings for which a look is brief: some milliseconds
 ELSEWHERE = frozenset({"notice", "case", "order", "refund", "seal"})  # rings that no row of a household depends on
 METER, ACCOUNT, BUS = {"meter", "recharge"}, {"balance"}, {"supply"}
 
@@ -62,14 +63,24 @@ class Overview:
                 touched, self._touched = self._touched, set()
                 everything, self._everything = self._everything, False
             try:
-                self._refresh(
-                    touched,
-                    everything=everything or monotonic() - self._read_at > READ_AGAIN_S[self._engine.dialect.name],
-                )
+                self._refresh(touched, everything=everything or self._is_due())
             except BaseException:
                 self._everything = True
                 raise
             return self._seen
+
+    @property
+    def version(self) -> int:
+        """Of the households as they were seen last."""
+        return self._seen.version
+
+    def brief(self) -> bool:
+        """Whether a look would be over in milliseconds: few rows are to be read again, and nobody is looking."""
+        return not (self._everything or self._is_due() or len(self._touched) > BRIEF_MAX or self._looking.locked())
+
+    def _is_due(self) -> bool:
+        """Whether everything is to be read again, whatever was named."""
+        return monotonic() - self._read_at > READ_AGAIN_S[self._engine.dialect.name]
 
     def _ring(self, topic: str, key: str) -> None:
         if topic in ELSEWHERE:

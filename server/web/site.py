@@ -26,6 +26,7 @@ from server.web.pages import DIST, sources
 from server.web.passwords import PasswordDesk
 from server.web.security import Edge
 from server.web.state import WebState
+from server.web.steady import SteadyClock
 
 KEEP = "public, max-age=31536000, immutable"
 VERSION = "0.1.0"
@@ -75,6 +76,7 @@ def create_site(state: WebState) -> FastAPI:
     site.state.boards = {}
     site.state.charged = ChargedToday()
     site.state.held = HeldReadings()
+    site.state.steady = SteadyClock(state.clock_sane)
     site.state.overview = Overview(state.engine, state.estate_id, state.bell)
     errors.install(site)
     for router in ROUTERS:

@@ -21,7 +21,7 @@ from server.domain.states import CONTACT_CYCLES_MAX, state_of
 from server.web import i18n, pages
 from server.web.columns import Bools, Power
 from server.web.operator.tiles import STATES, Building, Tile, buildings_of, flags_of, tile_of
-from server.web.overview import Households
+from server.web.overview import Households, Overview
 from server.web.words import said_in
 
 _Key = tuple[str, int, int, bool]
@@ -66,6 +66,10 @@ class Board:
         self._counts: Counter[str] = Counter()
         self._sections: tuple[Section, ...] = ()
         self._shapes: dict[tuple[object, ...], list[str]] = {}
+
+    def has_drawn(self, version: int) -> bool:
+        """Whether the buildings stand as in this version of the households: then only what moved is drawn."""
+        return self._households is not None and self._households.version == version
 
     def shown(self, households: Households, case_rooms: frozenset[str], now_s: int, cycle_s: int) -> "Shown":
         """All tiles as they are now."""
@@ -206,6 +210,12 @@ def board_of(request: Request) -> Board:
     if language not in boards:
         boards[language] = _board(language)
     return boards[language]
+
+
+def draws_brief(request: Request) -> bool:
+    """Whether a page with the board needs milliseconds: `at_once_if(draws_brief)`."""
+    overview: Overview = request.app.state.overview
+    return overview.brief() and board_of(request).has_drawn(overview.version)
 
 
 def _board(language: str) -> Board:

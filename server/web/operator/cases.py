@@ -22,12 +22,12 @@ from server.store.unit import Deed
 from server.store.wall import HouseholdRow
 from server.web import i18n, pages
 from server.web.clock_words import CLOCK_DOUBTS, clock_said
-from server.web.deps import Reader, State, at_once, need
+from server.web.deps import Reader, State, at_once_if, need
 from server.web.details import detail_said
 from server.web.figures import bar_chart
 from server.web.formats import Formats, kw_figure, kwh, volts, yuan
 from server.web.operator.meters import isolation_of
-from server.web.operator.shell import staff_page
+from server.web.operator.shell import looks_brief, staff_page
 from server.web.principal import Principal
 from server.web.supply_words import KEEPS
 from server.web.words import BILL_OWNERS, BILL_STATES, DIFFERENCES, PAYMENTS, REFUNDS, RELAYS, SALES, STEPS
@@ -80,7 +80,7 @@ def proof_of(text: str, f: Formats) -> list[tuple[str, str]]:
 
 
 @router.get("/cases")
-@at_once
+@at_once_if(looks_brief)
 def cases_page(
     request: Request, conn: Reader, who: Viewer, status: Annotated[str, Query(pattern="^(all|)$")] = ""
 ) -> HTMLResponse:

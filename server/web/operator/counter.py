@@ -22,9 +22,9 @@ from server.store.recovery import is_undone, recovered_of
 from server.store.unit import Deed
 from server.web import pages
 from server.web.debts import debts_of
-from server.web.deps import Reader, State, at_once, need
+from server.web.deps import Reader, State, at_once_if, need
 from server.web.money import parse_fen
-from server.web.operator.shell import staff_page
+from server.web.operator.shell import looks_brief, staff_page
 from server.web.operator.today import midnight_s
 from server.web.principal import Principal
 from server.web.standing import standing_of
@@ -36,7 +36,7 @@ SALES_SHOWN = 12
 
 
 @router.get("/counter")
-@at_once
+@at_once_if(looks_brief)
 def counter(
     request: Request,
     state: State,

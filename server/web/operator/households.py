@@ -29,19 +29,20 @@ from server.store.settlement import months_of
 from server.store.wall import HouseholdRow
 from server.web import i18n, pages
 from server.web.actors import Actors
-from server.web.deps import Reader, State, need
+from server.web.deps import Reader, State, at_once_if, need
 from server.web.figures import bar_chart, line_chart
 from server.web.formats import Formats, meter_number
 from server.web.operator.decisions import Check, checks_of
 from server.web.operator.given import waiting_of
 from server.web.operator.keep import keep_of
 from server.web.operator.meters import MeterLine, Named, lines_of, meters_of_household
-from server.web.operator.shell import staff_page
+from server.web.operator.shell import looks_brief, staff_page
 from server.web.operator.tiles import flags_of
 from server.web.principal import Principal
 from server.web.standing import Standing, charged_of, is_late, meter_today, standing_of, today_of
 from server.web.state import WebState
 from server.web.status_words import status_said
+from server.web.steady import Sane
 
 router = APIRouter(include_in_schema=False)
 log = logging.getLogger(__name__)
@@ -72,14 +73,16 @@ class Drawer:
     said_tone: str = ""
 
 
-def drawer_of(request: Request, conn: Connection, state: WebState, rows: Sequence[HouseholdRow]) -> Drawer:
-    """Gather the drawer of one household; `rows` has each of its meters."""
+def drawer_of(
+    request: Request, conn: Connection, state: WebState, rows: Sequence[HouseholdRow], *, sane: bool
+) -> Drawer:
+    """Gather the drawer of one household; `rows` has each of its meters, `sane`: the clock is steady."""
     row, estate_id = wall.whole(rows), state.estate_id
     estate = pages.facts_from(get_estate(conn, estate_id))
     f = pages.formats_of(request, estate)
     gettext = i18n.translations(pages.language_of(request)).gettext
     meters = [meter_today(conn, estate_id, one) for one in rows]
-    question, checks = checks_of(conn, estate_id, row, state.clock.now(), f, gettext, clock_sane=state.clock_sane())
+    question, checks = checks_of(conn, estate_id, row, state.clock.now(), f, gettext, clock_sane=sane)
     return Drawer(
         row,
         lines_of(conn, estate_id, meters, f, estate.reading_cycle_s),
@@ -98,8 +101,9 @@ def drawer_of(request: Request, conn: Connection, state: WebState, rows: Sequenc
 
 
 @router.get("/households/{account_id}")
+@at_once_if(looks_brief)
 def household_page(
-    request: Request, state: State, conn: Reader, who: Viewer, account_id: str, meter: Named = ""
+    request: Request, state: State, conn: Reader, who: Viewer, sane: Sane, account_id: str, meter: Named = ""
 ) -> HTMLResponse:
     """The household's page: where it stands, its chart, ledger, supply, notices, readings, cases.
 
@@ -141,7 +145,7 @@ def household_page(
         local_fee=installed[0].fee == LOCAL,
         use_chart=use_chart(standing, f.day_of, gettext("Energy")),
         balance_chart=balance_chart(ledger, row, f, gettext),
-        **_of_meter(request, conn, state, chosen, f, estate.reading_cycle_s, alone=len(rows) > 1),
+        **_of_meter(request, conn, state, chosen, f, estate.reading_cycle_s, sane=sane, alone=len(rows) > 1),
     )
 
 
@@ -152,13 +156,12 @@ def _cases(conn: Connection, estate_id: str, rooms: set[str]) -> list[Row]:
 
 
 def _of_meter(
-    request: Request, conn: Connection, state: WebState, row: HouseholdRow, f: Formats, cycle_s: int, *, alone: bool
-) -> dict[str, Any]:
-    """What the page shows of one meter; `alone`: not the checks of the household's others."""
+    request: Request, conn: Connection, state: WebState, row: HouseholdRow, f: Formats, cycle_s: int, *,
+    sane: bool, alone: bool,
+) -> dict[str, Any]:  # fmt: skip
+    """What the page shows of one meter; `sane`: the clock is steady; `alone`: no checks of its others."""
     estate_id, gettext = state.estate_id, i18n.translations(pages.language_of(request)).gettext
-    question, checks = checks_of(
-        conn, estate_id, row, state.clock.now(), f, gettext, clock_sane=state.clock_sane(), alone=alone
-    )
+    question, checks = checks_of(conn, estate_id, row, state.clock.now(), f, gettext, clock_sane=sane, alone=alone)
     return {
         "chosen": row,
         "question": question,
@@ -200,13 +203,14 @@ def read_now(
     state: State,
     conn: Reader,
     who: Annotated[Principal, Depends(need("meter.read"))],
+    sane: Sane,
     account_id: str,
 ) -> Response:
     """Read its meters ahead of the cycle and show the drawer with the outcome."""
     rows = meters_of_household(conn, who.estate_id, account_id)
     gettext = i18n.translations(pages.language_of(request)).gettext
     said, tone = read_said(read_together(state, rows), len(rows), gettext)
-    drawer = drawer_of(request, conn, state, meters_of_household(conn, who.estate_id, account_id))
+    drawer = drawer_of(request, conn, state, meters_of_household(conn, who.estate_id, account_id), sane=sane)
     return pages.render(request, "operator/drawer.html", drawer=replace(drawer, said=said, said_tone=tone))
 
 

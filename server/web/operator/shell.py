@@ -55,6 +55,12 @@ def households_of(request: Request) -> Households:
     return overview.look()
 
 
+def looks_brief(request: Request) -> bool:
+    """Whether a staff page's look at all households is brief: `at_once_if(looks_brief)`."""
+    overview: Overview = request.app.state.overview
+    return overview.brief()
+
+
 def staff_page(
     request: Request, connection: Connection, name: str, section: str, *, status_code: int = 200, **context: Any
 ) -> HTMLResponse:

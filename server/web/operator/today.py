@@ -19,12 +19,12 @@ from server.store.estates import get_estate
 from server.web import i18n, pages
 from server.web.clock_words import clock_of
 from server.web.columns import Columns, Power
-from server.web.deps import Reader, State, need
+from server.web.deps import Reader, State, at_once_if, need
 from server.web.figures import bar_chart, share_bar, strip
 from server.web.formats import percent
 from server.web.gateway_words import gateway_away
 from server.web.operator import tiles
-from server.web.operator.board import board_of
+from server.web.operator.board import board_of, draws_brief
 from server.web.operator.charged import Charged, charged_of
 from server.web.operator.held import held_of
 from server.web.operator.shell import MISSED_CYCLES, households_of, staff_page
@@ -160,6 +160,7 @@ def newest_steps(rows: Sequence[Row]) -> list[Row]:
 
 
 @router.get("/today")
+@at_once_if(draws_brief)
 def today(
     request: Request, state: State, conn: Reader, who: Annotated[Principal, Depends(need("households.list"))]
 ) -> HTMLResponse:

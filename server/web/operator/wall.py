@@ -10,14 +10,15 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from server.store import wall
 from server.store.estates import get_estate
 from server.web import pages
-from server.web.deps import Reader, State, need
+from server.web.deps import Reader, State, at_once, at_once_if, need
 from server.web.operator import tiles
-from server.web.operator.board import Shown, board_of
+from server.web.operator.board import Shown, board_of, draws_brief
 from server.web.operator.households import drawer_of
 from server.web.operator.meters import meters_of_household
 from server.web.operator.shell import households_of, shell_of, staff_page
 from server.web.overview import Households
 from server.web.principal import Principal
+from server.web.steady import Sane
 
 router = APIRouter(include_in_schema=False)
 Viewer = Annotated[Principal, Depends(need("households.list"))]
@@ -29,8 +30,9 @@ def _shown(request: Request, conn: Connection, estate: pages.EstateFacts, rows: 
 
 
 @router.get("/wall")
+@at_once_if(draws_brief)
 def room_wall(
-    request: Request, state: State, conn: Reader, who: Viewer, room: Annotated[str, Query()] = ""
+    request: Request, state: State, conn: Reader, who: Viewer, sane: Sane, room: Annotated[str, Query()] = ""
 ) -> Response:
     """All households as tiles; `room` opens its drawer."""
     estate = pages.facts_from(get_estate(conn, who.estate_id))
@@ -39,6 +41,7 @@ def room_wall(
     shown = _shown(request, conn, estate, households, now_s)
     ages = tiles.ages_of(households.columns, now_s, estate.reading_cycle_s, pages.formats_of(request, estate).span)
     chosen = next((row for row in households.rows if row.room_id == room), None) if room else None
+    rows = wall.each_meter(conn, who.estate_id, chosen) if chosen else []
     return staff_page(
         request,
         conn,
@@ -51,7 +54,7 @@ def room_wall(
         parts=shown.parts(households.columns.by_building(), room if chosen else ""),
         ages=ages,
         age_bar=tiles.age_bar(ages),
-        drawer=drawer_of(request, conn, state, wall.each_meter(conn, who.estate_id, chosen)) if chosen else None,
+        drawer=drawer_of(request, conn, state, rows, sane=sane) if rows else None,
     )
 
 
@@ -83,10 +86,11 @@ def wall_tiles(request: Request, state: State, conn: Reader, who: Viewer) -> Res
 
 
 @router.get("/drawer/{account_id}")
-def drawer(request: Request, state: State, conn: Reader, who: Viewer, account_id: str) -> HTMLResponse:
+@at_once
+def drawer(request: Request, state: State, conn: Reader, who: Viewer, sane: Sane, account_id: str) -> HTMLResponse:
     """What the drawer shows of one household."""
     rows = meters_of_household(conn, who.estate_id, account_id)
-    return pages.render(request, "operator/drawer.html", drawer=drawer_of(request, conn, state, rows))
+    return pages.render(request, "operator/drawer.html", drawer=drawer_of(request, conn, state, rows, sane=sane))
 
 
 @router.get("/find")

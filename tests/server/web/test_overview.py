@@ -1,6 +1,7 @@
 """The households in memory: exact after every commit of this server, and read no more than commits have touched."""
 
 import asyncio
+from functools import partial
 from threading import get_ident
 from types import SimpleNamespace
 
@@ -12,8 +13,9 @@ from server.domain.readings import StatusRead
 from server.flows import payments
 from server.flows.relays import record_status
 from server.store import schema
-from server.web import deps, overview
+from server.web import deps, overview, steady
 from server.web.deps import CHANGERS_MAX, READERS_MAX
+from server.web.operator.board import Board
 from server.web.operator.charged import ChargedToday
 from server.web.site import routes_of
 from tests.server.web.conftest import ESTATE, MACHINE_MS, WORLD_S
@@ -248,6 +250,7 @@ def test_who_waits_for_a_meter_keeps_no_page_waiting(web):
 AT_ONCE = (
     ("resident", "/me"), ("resident", "/me/usage"), ("resident", "/me/bills"), ("resident", "/me/account"),
     ("resident", "/me/help"), ("operator", "/cases"), ("operator", "/counter?room=1-101"),
+    ("operator", "/today"), ("operator", "/wall"), ("operator", "/households/A1"), ("operator", "/drawer/A1"),
     ("operator", "/api/v1/households"), ("operator", "/api/v1/households/A1/readings"),
     ("operator", "/api/v1/households/A1/ledger"), ("operator", "/api/v1/households/A1/ledgers"),
     ("operator", "/api/v1/households/A1/notices"), ("operator", "/api/v1/households/A1/relay"),
@@ -256,17 +259,19 @@ AT_ONCE = (
 
 
 def test_what_is_answered_at_once_waits_for_nobody(web, monkeypatch):
-    """It runs on the event loop, which everybody waits for: no other process is asked, and nothing written."""
+    """It runs on the event loop, which everybody waits for: no other process is asked there, and nothing written."""
     people = {role: web.signed_in(role) for role in ("resident", "operator")}
     routes = {
         route.path: route for route in routes_of(web.site.routes) if "GET" in (getattr(route, "methods", ()) or ())
     }
 
-    def never(*_):
-        raise AssertionError("another process is asked")
+    def aside(send, *message):
+        with pytest.raises(RuntimeError, match="no running event loop"):
+            asyncio.get_running_loop()
+        return send(*message)
 
     for name in ("ask", "tell"):
-        monkeypatch.setattr(web.line[1], name, never)
+        monkeypatch.setattr(web.line[1], name, partial(aside, getattr(web.line[1], name)))
     asked = set()
     for role, path in AT_ONCE:
         assert people[role].get(path).status_code == 200, path
@@ -274,6 +279,43 @@ def test_what_is_answered_at_once_waits_for_nobody(web, monkeypatch):
         asked.add(routes[plain].endpoint)
     found = {route.endpoint for route in routes.values() if hasattr(route.endpoint, "at_once")}
     assert found == asked, "AT_ONCE has them all"
+
+
+def test_a_look_is_brief_while_few_rows_are_to_be_read_again_and_nobody_looks(web, monkeypatch):
+    seen = web.site.state.overview
+    assert not seen.brief(), "nothing has been read yet"
+    seen.look()
+    assert seen.brief()
+    for number in range(overview.BRIEF_MAX):
+        web.state.bell.ring("meter", f"{number:012}")
+    assert seen.brief()
+    web.state.bell.ring("balance", "A1")
+    assert not seen.brief()
+    seen.look()
+    web.state.bell.ring("tariff", "any")
+    assert not seen.brief(), "anything may have changed"
+    seen.look()
+    with seen._looking:
+        assert not seen.brief(), "a look would wait for another"
+    monkeypatch.setitem(overview.READ_AGAIN_S, "sqlite", 0.0)
+    assert not seen.brief(), "everything is due"
+
+
+@pytest.mark.parametrize("path", ["/today", "/wall"])
+def test_a_page_whose_buildings_are_yet_to_be_drawn_takes_a_thread(web, monkeypatch, path):
+    """All tiles of an estate at once would keep everybody else waiting."""
+    operator, threads = web.signed_in("operator"), []
+    drawn = Board.shown
+    monkeypatch.setattr(Board, "shown", lambda self, *args: threads.append(get_ident()) or drawn(self, *args))
+    households(web)
+    web.site.state.boards.clear()
+    operator.get(path)
+    operator.get(path)
+    first, second = threads
+    assert first != second
+    web.site.state.overview._everything = True
+    operator.get(path)
+    assert threads[2] != second, "everything is read again"
 
 
 @pytest.mark.parametrize(("dialect", "same"), [("sqlite", True), ("postgresql", False)])
@@ -284,3 +326,26 @@ def test_only_a_database_that_is_a_file_is_read_at_once(dialect, same):
         return await deps.at_once(lambda conn: get_ident())(conn=connection) == get_ident()
 
     assert asyncio.run(ask()) is same
+
+
+def test_a_steady_clock_is_asked_about_once_a_second(monkeypatch):
+    asked, now = [], [100.0]
+    monkeypatch.setattr(steady, "monotonic", lambda: now[0])
+
+    def ask():
+        asked.append(get_ident())
+        return len(asked) == 1
+
+    clock = steady.SteadyClock(ask)
+
+    async def many():
+        return set(await asyncio.gather(*[clock.sane() for _ in range(5)]))
+
+    async def twice():
+        first = await many()
+        now[0] += steady.SANE_FOR_S
+        return first, await many()
+
+    assert asyncio.run(twice()) == ({True}, {False})
+    assert len(asked) == 2
+    assert get_ident() not in asked, "a thread waits for the answer"
