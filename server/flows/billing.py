@@ -106,8 +106,7 @@ def _charge(unit: Unit, estate_id: str, now: "Now", limit: int, meter_ids: Seque
     silent = sorted({crossing.account_id for crossing in charging.crossings.values()} - charged)
     store_levels(connection, estate_id, [*plain.silent, *((accounts[name].level, name) for name in silent)])
     charged.update(plain.lines[0])
-    for account_id in charged.union(silent, (name for _, name in plain.silent)):
-        unit.announce("balance", account_id)
+    unit.announce_all("balance", charged.union(silent, (name for _, name in plain.silent)))
     _consequences(unit, estate_id, crossings, now)
     return ChargeOutcome(
         len(charged), charges.fen, crossings, meters, tuple(held), batch_seq, charging.wide, charging.estimated

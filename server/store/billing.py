@@ -1,6 +1,7 @@
 """What there is to charge, and moving the cursors of what was charged."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import repeat
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ _MOVING = (
 )  # fmt: skip
 _KEY = ("meter_id", "install_no", "seq", "estate_id")
 _NO_RATES = (None, None, None, None)
+_due_row = partial(tuple.__new__, DueRow)  # DueRow._make without a step in Python for each of fifty thousand
 
 
 def load_due(
@@ -34,7 +36,7 @@ def load_due(
         question = _NAMED.of(connection, estate_id=estate_id, meter_ids=list(meter_ids))
     else:
         question = _DUE.of(connection, estate_id=estate_id, until_s=world_s - cycle_s, most=limit)
-    return list(map(DueRow._make, send(connection, question)[0].rows))
+    return list(map(_due_row, send(connection, question)[0].rows))
 
 
 class DueMeter(NamedTuple):

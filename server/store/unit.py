@@ -9,8 +9,9 @@ What people ask for is written as a `Deed`, a value that can travel: the process
 the process that writes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from itertools import repeat
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection
@@ -49,6 +50,10 @@ class Unit:
         (estate_id: other buses or meters).
         """
         self.announcements.append((topic, key))
+
+    def announce_all(self, topic: str, keys: Iterable[str]) -> None:
+        """Ring `topic` for each of these keys after the commit."""
+        self.announcements.extend(zip(repeat(topic), keys, strict=False))
 
 
 class Deed(Generic[T_co]):
