@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, RowMapping, and_, func, select
 
+from server.store.partial import IS_HELD
 from server.store.readings import HELD_VERDICTS
 from server.store.schema import exchange, meter, meter_live, reading, reading_act
 
@@ -69,7 +70,7 @@ def held(connection: Connection, estate_id: str, *, limit: int = LISTED_MAX) -> 
         .where(
             reading.c.estate_id == estate_id,
             reading.c.install_no == meter.c.install_no,
-            reading.c.verdict.in_(HELD_VERDICTS),
+            IS_HELD,
             reading.c.read_at >= func.coalesce(meter_live.c.reading_at, meter.c.installed_at),
         )
         .order_by(reading.c.read_at.desc(), reading.c.meter_id)

@@ -22,7 +22,7 @@ from server.domain.anomalies import (
     Register,
     step_wh,
 )
-from server.store.partial import UNFINISHED
+from server.store.partial import IS_HELD, UNFINISHED
 from server.store.readings import ACCEPTED
 from server.store.schema import meter, meter_live, reading, relay_attempt, relay_desired, supply
 
@@ -114,6 +114,7 @@ def held_backwards(connection: Connection, estate_id: str, since: Since, now_s: 
         .where(
             reading.c.estate_id == estate_id,
             reading.c.read_at > now_s - HELD_LOOKBACK_S,
+            IS_HELD,
             reading.c.verdict == "backwards",
         )
         .order_by(reading.c.read_at)

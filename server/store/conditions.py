@@ -12,6 +12,7 @@ from sqlalchemy import Connection, and_, case, func, or_, select
 from core.reading import Verdict
 from server.domain.anomalies import BACKWARDS, CLOCK, JUMP, STUCK, STUCK_DAYS, ClockSeen, HeldReading, Register, Unmoved
 from server.store.estates import get_estate
+from server.store.partial import IS_HELD
 from server.store.schema import meter, meter_live, reading, register_day
 
 Since = Mapping[tuple[str, str], int]
@@ -64,6 +65,7 @@ def zeros(connection: Connection, estate_id: str, since: Since, from_s: int) -> 
         .where(
             reading.c.estate_id == estate_id,
             reading.c.read_at > from_s,
+            IS_HELD,
             reading.c.verdict == Verdict.ZERO.value,
             reading.c.read_at > accepted_at,
             reading.c.install_no == meter.c.install_no,

@@ -1,11 +1,13 @@
 """The tables of readings and of which meter measured what; how all tables are made stands in `server.store.schema`."""
 
-from sqlalchemy import Column, Index, Table
+from sqlalchemy import Column, Index, Table, text
 
 from server.store.columns import Int64, metadata
 from server.store.columns import id_column as _id
 from server.store.columns import int_column as _int
 from server.store.columns import text_column as _text
+
+_HELD = text("verdict IN ('backwards', 'zero', 'jump', 'spike', 'sum_differs', 'not_multiple')")  # core.reading.HELD
 
 reading = Table(
     "reading", metadata,
@@ -18,6 +20,7 @@ reading = Table(
     _text("reason", default=""), _text("raw_hex", default=""),
     _int("rules", default=1),  # core.reading.RULES_VERSION by which it was judged
     Index("reading_meter", "estate_id", "meter_id", "read_at"),
+    Index("reading_held", "estate_id", "read_at", sqlite_where=_HELD, postgresql_where=_HELD),
 )  # fmt: skip
 
 reading_act = Table(  # what a person decided about a held reading

@@ -27,18 +27,25 @@ class Recorder:
     def walks(self, engine, tables):
         """(statement, steps) that read these tables from end to end, or all rows of the estate, to find a few."""
         found = []
+        for text, plan in self.plans(engine):
+            stops = END.match(text) or ("LIMIT" in text and not any(map(_sorts, plan)))
+            steps = [step for step in plan if _walked(step) & tables and not stops]
+            if steps:
+                found.append((text, steps))
+        return found
+
+    def plans(self, engine):
+        """(statement, steps of SQLite's plan for it)."""
         with engine.connect() as connection:
             raw = connection.connection.driver_connection
             for text, parameters in self.statements.items():
                 text = " ".join(text.split())
-                plan = [row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {text}", parameters)]
-                stops = END.match(text) or (
-                    "LIMIT" in text and not any(step.startswith("USE TEMP B-TREE") for step in plan)
-                )
-                steps = [step for step in plan if _walked(step) & tables and not stops]
-                if steps:
-                    found.append((text, steps))
-        return found
+                yield text, [row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {text}", parameters)]
+
+
+def _sorts(step):
+    """Whether this step of a plan takes all rows before it gives the first."""
+    return step.startswith("USE TEMP B-TREE")
 
 
 def _walked(step):

@@ -8,11 +8,12 @@ import re
 import pysqlite3
 import pytest
 
+from server.flows import cases
 from server.jobs.clock_guard import ClockGuard
 from server.jobs.collecting import FlowOrders
 from server.jobs.keep_power import KeepPowerJob
 from server.jobs.ticks import BillingTick
-from server.store import payments, schema
+from server.store import acceptance, payments, schema
 from tests.server.web.conftest import ESTATE
 from tests.server.web.recorded import Recorder
 
@@ -28,6 +29,7 @@ STAFF = (
     "/find?q=0001", "/supply", "/supply?room=1-101", "/supply/decisions", "/supply/decisions/all", "/buses", "/cases",
 )  # fmt: skip
 CSRF = re.compile(r'name="csrf" value="([^"]+)"')
+OF_READINGS = re.compile(r"(SEARCH|SCAN) reading\b")
 RESIDENT = ("/me", "/me/usage", "/me/bills", "/me/account")
 
 
@@ -68,6 +70,16 @@ def test_nothing_that_grows_is_walked_through(recorder, web):
     assert len(recorder.statements) > 100
     walks = recorder.walks(web.state.engine, GROWING)
     assert walks == [], "\n".join(f"{steps}: {text}" for text, steps in walks)
+
+
+def test_held_readings_are_looked_for_among_held_readings(recorder, web):
+    """Every few seconds the search for anomalies asks for those of the newest hours, which are nearly none of them."""
+    with web.state.engine.connect() as connection:
+        cases.find(connection, ESTATE, web.clock.now())
+        assert acceptance.held(connection, ESTATE) == []
+    steps = [step for _, plan in recorder.plans(web.state.engine) for step in plan if OF_READINGS.search(step)]
+    of_meters = [step for step in steps if "meter_id=?" in step]
+    assert [step.split()[4] for step in steps if step not in of_meters] == ["reading_held"] * 3
 
 
 def test_a_missing_index_is_seen(recorder, web):
