@@ -7,7 +7,7 @@ that is broken (1 sums, 2 chains of accounts, 3 chains of meters, 4 keys, 5 paym
 in bulk.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import NamedTuple
@@ -279,15 +279,23 @@ class MeterChain:
         if before_wh < 0 or min(settled_wh) < 0:
             found.note(6, subject, "more is taken back than was counted")
             return
+        if self._is_priced(found, subject, line, terms, steps, before_wh, settled_wh, back=True):
+            self.tier_period_start, self.tier_wh, self.settled_wh = terms.tier_period_start, before_wh, settled_wh
+
+    def _is_priced(
+        self, found: Findings, subject: str, line: Line, terms: Terms, steps: Sequence[int], tier_wh: int,
+        settled_wh: Sequence[int], *, back: bool = False,
+    ) -> bool:  # fmt: skip
+        """Compare a charge, or one taken `back`, with what its steps cost; False where they cannot be priced."""
         try:
             exact_nf = charge_step(
-                terms.version, terms.season, steps, before_wh, settled_wh=settled_wh, ratio=self.meter.ratio
+                terms.version, terms.season, steps, tier_wh, settled_wh=settled_wh, ratio=self.meter.ratio
             )
         except ValueError as error:  # rates that were edited are more than the counter
             found.note(6, subject, str(error))
-            return
-        found.expect(6, subject, "charge in nanofen", line.charge_nf, -exact_nf)
-        self.tier_period_start, self.tier_wh, self.settled_wh = terms.tier_period_start, before_wh, settled_wh
+            return False
+        found.expect(6, subject, "charge in nanofen", line.charge_nf, -exact_nf if back else exact_nf)
+        return True
 
     def _terms(
         self, found: Findings, subject: str, line: Line, calendars: Mapping[str, TariffCalendar]
@@ -321,12 +329,8 @@ class MeterChain:
         if self.tier_wh < 0:
             found.note(6, subject, f"the tier counter before it is {self.tier_wh} Wh")
             return
-        try:
-            exact_nf = charge_step(terms.version, terms.season, steps, self.tier_wh, settled_wh=settled_wh, ratio=ratio)
-        except ValueError as error:  # rates that were edited are more than the counter
-            found.note(6, subject, str(error))
+        if not self._is_priced(found, subject, line, terms, steps, self.tier_wh, settled_wh):
             return
-        found.expect(6, subject, "charge in nanofen", line.charge_nf, exact_nf)
         self.tier_wh += sum(steps) * ratio
         if self.order_start:
             self.settled_wh = tuple(was + step * ratio for was, step in zip(settled_wh, steps, strict=True))
