@@ -145,6 +145,7 @@ account = Table(
     _text("scheme_id", nullable=True), _text("own_rules", default="{}"),  # JSON: the household's rules over its scheme
     CheckConstraint("residue_nf > -1000000000 AND residue_nf < 1000000000", name="account_residue"),
     Index("account_room", "estate_id", "room_id"),
+    Index("account_home", "estate_id", **_where("kind = 'household'")),
 )  # fmt: skip
 
 meter = Table(
@@ -219,6 +220,7 @@ supply = Table(  # what is known and wanted now, one row a household meter
     _text("cause", default="none"),  # why it is open or wanted open: none | arrears | safety | tamper | order
     _text("candidate", default=""),  # the last decision in words: which check says no, or would_trip, quarantined
     _int("candidate_at", nullable=True),
+    Index("supply_lost", "estate_id", **_where("command IN ('failed', 'expired')")),
     Index("supply_candidate", "estate_id", "meter_id", **_where("candidate != ''")),
     Index(
         "supply_unfinished", "estate_id", "meter_id", **_where("command IN ('queued', 'sent', 'accepted', 'failed')")

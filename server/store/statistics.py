@@ -29,7 +29,7 @@ from server.domain.ledger import ASSIGNMENT, SUSPENSE
 from server.store.cases import LIVE
 from server.store.days import Day, daily
 from server.store.direct import Query
-from server.store.partial import HAS_FAILED
+from server.store.partial import HAS_FAILED, IS_LOST
 from server.store.schema import (
     account,
     anomaly_case,
@@ -305,7 +305,7 @@ _QUEUE = Query(
         _count(
             notice, "undelivered", HAS_FAILED, notice.c.created_ms > bindparam("now_ms") - UNDELIVERED_MS, ~_reached
         ),
-        _count(supply, "failed_commands", supply.c.command.in_(("failed", "expired"))),
+        _count(supply, "failed_commands", IS_LOST),
         _count(anomaly_case, "silent", anomaly_case.c.status.in_(LIVE), anomaly_case.c.kind == "silent"),
         select(account.c.balance_fen)
         .where(account.c.estate_id == bindparam("estate_id"), account.c.account_id == SUSPENSE)

@@ -16,7 +16,7 @@ from server.store.bulk import update_rows
 from server.store.bulk_cut import released
 from server.store.direct import Query, Row
 from server.store.doubts import Doubts, load_doubts
-from server.store.partial import HAS_WORD, IS_UNFINISHED, UNFINISHED
+from server.store.partial import HAS_WORD, IS_HOME, IS_UNFINISHED, UNFINISHED
 from server.store.refunds import in_flight
 from server.store.schema import account, bus, estate, meter, meter_live, relay_attempt, relay_desired, supply
 from server.store.schemes import rule_book
@@ -43,11 +43,7 @@ def _same_meter(left: Any, right: Any) -> Any:
 
 
 _ESTATE: BindParameter[str] = bindparam("estate_id")
-_HOUSEHOLDS = Query(
-    lambda _: (
-        select(account.c.estate_id, func.count()).where(account.c.kind == "household").group_by(account.c.estate_id)
-    )
-)
+_HOUSEHOLDS = Query(lambda _: select(account.c.estate_id, func.count()).where(IS_HOME).group_by(account.c.estate_id))
 _TRIPS = Query(
     lambda _: (
         select(meter.c.bus_id, relay_desired.c.decided_at)

@@ -1,5 +1,7 @@
 """What of a template is known when it is compiled is worked out then: texts in its language, marks with fixed names.
 
+An inline `if` without `else` is an empty text. Jinja's own answer is an object of its own each time, made for nothing.
+
 A language has templates of its own, so `_("Room wall")` is a constant of them, and so is a macro of another template
 that is called with constants, since it sees nothing of the page. What has figures in it stays a call.
 """
@@ -36,6 +38,13 @@ class Folding(NodeTransformer):
             return self._text(node, node.args[0].value)
         if name in self._macros and all(isinstance(one, nodes.Const) for one in _given(node)):
             return self._drawn(node, *self._macros[name])
+        return node
+
+    def visit_CondExpr(self, node: nodes.CondExpr) -> nodes.Node:  # noqa: N802  # named by Jinja
+        """An inline `if`, after what it contains."""
+        self.generic_visit(node)
+        if node.expr2 is None:
+            node.expr2 = nodes.Const("", lineno=node.lineno)
         return node
 
     def _text(self, node: nodes.Call, message: str) -> nodes.Node:

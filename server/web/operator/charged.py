@@ -32,6 +32,11 @@ class ChargedToday:
         self._seq = self._fen = 0
         self._by_hour: Counter[int] = Counter()
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether a day was summed up before, so that only what came since is left."""
+        return self._since is not None
+
     def at(self, connection: Connection, estate_id: str, since: int) -> Charged:
         """What is known since the local midnight `since`."""
         with self._lock:

@@ -159,8 +159,12 @@ def newest_steps(rows: Sequence[Row]) -> list[Row]:
     return list(found.values())
 
 
+def _is_brief(request: Request) -> bool:
+    return draws_brief(request) and charged_of(request).has_begun
+
+
 @router.get("/today")
-@at_once_if(draws_brief)
+@at_once_if(_is_brief)
 def today(
     request: Request, state: State, conn: Reader, who: Annotated[Principal, Depends(need("households.list"))]
 ) -> HTMLResponse:

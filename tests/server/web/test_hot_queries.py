@@ -82,6 +82,26 @@ def test_held_readings_are_looked_for_among_held_readings(recorder, web):
     assert [step.split()[4] for step in steps if step not in of_meters] == ["reading_held"] * 3
 
 
+@pytest.mark.parametrize(
+    ("path", "table", "index"),
+    [("/households/A1", "account", "account_home"), ("/today", "supply", "supply_lost")],
+)
+def test_what_pages_count_is_counted_in_an_index(recorder, web, path, table, index):
+    """Not in all households, whose rows are wide."""
+    operator = web.signed_in("operator")
+    recorder.statements.clear()
+    operator.get(path)
+    counts = [
+        step
+        for text, plan in recorder.plans(web.state.engine)
+        if "count(*)" in text
+        for step in plan
+        if step.startswith((f"SCAN {table} ", f"SEARCH {table} "))
+    ]
+    assert counts
+    assert all(index in step for step in counts)
+
+
 def test_a_missing_index_is_seen(recorder, web):
     web.signed_in("operator").get("/today")
     assert recorder.walks(web.state.engine, GROWING) == []

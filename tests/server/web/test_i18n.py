@@ -130,20 +130,23 @@ def test_templates_carry_no_style_and_no_inline_script():
 KNOWN = """{% from "marks.html" import icon, tag, swatch as sample %}
 {{ _("Room wall") }}|
 {{ _("%(percent)s %% of each top-up goes to debts of %(owed)s until they are paid:", percent=who, owed="<") }}|
-{{ icon("home", tone="warn") }}|{{ sample("cut") }}|{{ tag("cut") }}|{{ {"a": _("Today")}[key] }}|{{ icon(key) }}"""
+{{ icon("home", tone="warn") }}|{{ sample("cut") }}|{{ tag("cut") }}|{{ {"a": _("Today")}[key] }}|{{ icon(key) }}|
+{{ "x" if who }}{{ "y" if nothing }}|"""
 
 
 @pytest.mark.parametrize("language", i18n.TAGS)
 def test_what_is_known_when_a_template_is_compiled_is_what_the_page_would_say(language, monkeypatch):
-    env, given = pages.environment(language), {"who": "<b>", "key": "a"}
-    calls = list(env._parse(KNOWN, None, None).find_all(nodes.Call))
+    env, given = pages.environment(language), {"who": "<b>", "key": "a", "nothing": ""}
+    parsed = env._parse(KNOWN, None, None)
+    calls = list(parsed.find_all(nodes.Call))
     assert [call.node.name for call in calls] == ["icon"], "only what the page alone knows is left to it"
+    assert [choice.expr2 for choice in parsed.find_all(nodes.CondExpr)] == [nodes.Const("")] * 2
     folded = env.from_string(KNOWN).render(given)
     monkeypatch.setattr(folding.Folding, "visit", lambda self, tree: tree)
     assert env.from_string(KNOWN).render(given) == folded
     assert i18n.translations(language).gettext("Room wall") in folded
     assert ("&lt;b&gt;" in folded, "%%" in folded) == (True, False)
-    assert all(mark in folded for mark in ("#i-home", "#g-cut", "#i-a"))
+    assert all(mark in folded for mark in ("#i-home", "#g-cut", "#i-a", "\nx|"))
 
 
 def test_a_choice_wins_over_the_own_language_and_the_servers():

@@ -316,6 +316,9 @@ def test_a_page_whose_buildings_are_yet_to_be_drawn_takes_a_thread(web, monkeypa
     web.site.state.overview._everything = True
     operator.get(path)
     assert threads[2] != second, "everything is read again"
+    web.site.state.charged = ChargedToday()
+    operator.get(path)
+    assert (threads[3] == second) is (path == "/wall"), "the day is summed up from its beginning"
 
 
 @pytest.mark.parametrize(("dialect", "same"), [("sqlite", True), ("postgresql", False)])
