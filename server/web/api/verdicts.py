@@ -6,12 +6,12 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from server.domain.supply import Decision
+from server.flows.judging import judged
 from server.store.supply import Candidate
 from server.web.api.csv_text import csv_answer
 from server.web.api.paging import PAGE_ROWS, Cursor, Limit, Page, answer, decode_cursor, encode_cursor
 from server.web.api.shapes import Shape
 from server.web.deps import Reader, State, need
-from server.web.operator.verdicts import judged
 from server.web.principal import Principal
 
 router = APIRouter(prefix="/api/v1", tags=["supply"])

@@ -1,18 +1,15 @@
 """Decisions: who would be cut at this moment and what holds the others, and the list of all with every no."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from sqlalchemy import Connection
 from starlette.responses import HTMLResponse
 
-from server.clock import Now
-from server.domain.supply import Decision, decide_trip
 from server.store import listing
 from server.store import supply as kept
 from server.store.estates import get_estate
-from server.store.supply import Candidate
 from server.web import i18n, pages
 from server.web.check_words import CHECKS
 from server.web.deps import Reader, State, need
@@ -24,22 +21,6 @@ from server.web.state import WebState
 
 router = APIRouter(include_in_schema=False)
 PAGE_ROWS = 200
-CHUNK = 2000
-
-
-def judged(
-    conn: Connection, estate_id: str, now: Now, *, clock_sane: bool, after: str = "", limit: int | None = None
-) -> Iterator[tuple[Candidate, Decision]]:
-    """Households in order of their accounts after `after`, each judged as `flows.supply.decide` judges it."""
-    left = limit
-    while left is None or left > 0:
-        most = CHUNK if left is None else min(CHUNK, left)
-        accounts = listing.household_ids(conn, estate_id, after=after, limit=most)
-        if not accounts:
-            return
-        for one in kept.trip_candidates(conn, estate_id, accounts, now.world_s, clock_sane=clock_sane):
-            yield one, decide_trip(one.facts, now.world_s, now.machine_ms)
-        after, left = accounts[-1], None if left is None else left - len(accounts)
 
 
 @router.get("/supply/decisions")
