@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import Lock
+from time import monotonic
 
 from fastapi import Request
 from sqlalchemy import Connection
@@ -12,6 +13,7 @@ from server.store import statistics
 
 HOUR_S = 3600
 LAST_HOUR = 23
+RECENT_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +31,19 @@ class ChargedToday:
     def __init__(self) -> None:
         self._lock = Lock()
         self._since: int | None = None
+        self._asked_s = float("-inf")  # of the monotonic clock
         self._seq = self._fen = 0
         self._by_hour: Counter[int] = Counter()
 
     @property
-    def has_begun(self) -> bool:
-        """Whether a day was summed up before, so that only what came since is left."""
-        return self._since is not None
+    def is_recent(self) -> bool:
+        """Whether it was asked in the last RECENT_S, so that little is left to sum up."""
+        return monotonic() - self._asked_s < RECENT_S
 
     def at(self, connection: Connection, estate_id: str, since: int) -> Charged:
         """What is known since the local midnight `since`."""
         with self._lock:
+            self._asked_s = monotonic()
             if since != self._since:
                 self._since, self._seq, self._fen, self._by_hour = since, 0, 0, Counter()
             for one in statistics.charges(connection, estate_id, since, after_seq=self._seq):

@@ -160,7 +160,7 @@ def newest_steps(rows: Sequence[Row]) -> list[Row]:
 
 
 def _is_brief(request: Request) -> bool:
-    return draws_brief(request) and charged_of(request).has_begun
+    return draws_brief(request) and charged_of(request).is_recent
 
 
 @router.get("/today")
