@@ -7,7 +7,7 @@ from server.store._rows import Rows
 FUNCTIONS: tuple[str, ...]
 HANDLE: str
 
-def tell_handles(functions: tuple[int, ...]) -> None: ...
+def prepare_connections(functions: tuple[int, ...]) -> None: ...
 
 @disjoint_base
 class SqliteRows:

@@ -3,7 +3,7 @@
 
 What the words of a row are stands in `_rows`. The functions are those of the library that the Python driver has
 loaded, so that locks are shared with it. A query runs on a read-only connection of its own, or on one of the driver's,
-of which it sees the transaction: each connection that is opened after `tell_handles` can be asked for its handle.
+of which it sees the transaction: each connection that is opened after `prepare_connections` can be asked for its handle.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uintptr_t
@@ -14,6 +14,7 @@ FUNCTIONS = (
     "sqlite3_open_v2", "sqlite3_prepare_v2", "sqlite3_step", "sqlite3_column_type", "sqlite3_column_int64",
     "sqlite3_column_text", "sqlite3_column_bytes", "sqlite3_finalize", "sqlite3_close", "sqlite3_errmsg",
     "sqlite3_auto_extension", "sqlite3_create_function_v2", "sqlite3_context_db_handle", "sqlite3_result_int64",
+    "sqlite3_db_config",
 )
 HANDLE = "SELECT estate645_handle()"  # asks a connection for its handle
 cdef enum:
@@ -25,6 +26,7 @@ cdef enum:
     SQLITE_NULL = 5
     OPEN_READONLY_NOMUTEX = 0x8001
     UTF8_DIRECTONLY = 0x80001
+    SQLITE_DBCONFIG_ENABLE_QPSG = 1007
 
 ctypedef int (*OpenV2)(const char *, void **, int, const char *) noexcept nogil
 ctypedef int (*PrepareV2)(void *, const char *, int, void **, const char **) noexcept nogil
@@ -41,10 +43,12 @@ ctypedef void *(*ContextDbHandle)(void *) noexcept nogil
 ctypedef void (*ResultInt64)(void *, int64_t) noexcept nogil
 ctypedef int (*EntryPoint)(void *, char **, const void *) noexcept nogil
 ctypedef int (*AutoExtension)(EntryPoint) noexcept nogil
+ctypedef int (*DbConfig)(void *, int, ...) noexcept nogil
 
 cdef CreateFunctionV2 _create_function = NULL
 cdef ContextDbHandle _db_handle = NULL
 cdef ResultInt64 _result_int64 = NULL
+cdef DbConfig _db_config = NULL
 
 
 cdef void _handle(void *context, int count, void **values) noexcept nogil:
@@ -52,15 +56,24 @@ cdef void _handle(void *context, int count, void **values) noexcept nogil:
 
 
 cdef int _opened(void *database, char **message, const void *routines) noexcept nogil:
+    cdef int code = _db_config(database, SQLITE_DBCONFIG_ENABLE_QPSG, 1, NULL)
+    if code != SQLITE_OK:
+        return code
     return _create_function(database, b"estate645_handle", 0, UTF8_DIRECTONLY, NULL, _handle, NULL, NULL, NULL)
 
 
-def tell_handles(tuple functions not None):
-    """Let connections that are opened from now on answer HANDLE; `functions`: addresses in the order of FUNCTIONS."""
-    global _create_function, _db_handle, _result_int64
+def prepare_connections(tuple functions not None):
+    """Let connections that are opened from now on answer HANDLE and plan each statement once.
+
+    `functions`: addresses in the order of FUNCTIONS. Otherwise SQLite plans a statement again for each value of a LIMIT
+    and of what is compared with the condition of a partial index, and half of a page's statements are such
+    (sqlite.org/queryplanner-ng.html, "query planner stability guarantee").
+    """
+    global _create_function, _db_handle, _result_int64, _db_config
     _create_function = <CreateFunctionV2><uintptr_t>functions[11]
     _db_handle = <ContextDbHandle><uintptr_t>functions[12]
     _result_int64 = <ResultInt64><uintptr_t>functions[13]
+    _db_config = <DbConfig><uintptr_t>functions[14]
     if (<AutoExtension><uintptr_t>functions[10])(_opened) != SQLITE_OK:
         raise MemoryError
 

@@ -5,7 +5,7 @@ from functools import cache
 
 import pysqlite3._sqlite3 as driver
 
-from server.store._sqlite import FUNCTIONS, tell_handles
+from server.store._sqlite import FUNCTIONS, prepare_connections
 
 
 @cache
@@ -16,5 +16,8 @@ def functions() -> tuple[int, ...]:
 
 
 def prepare() -> None:
-    """Let rows be read through connections that are opened from now on; whoever says it twice changes nothing."""
-    tell_handles(functions())
+    """Let rows be read through connections that are opened from now on, which plan each statement once.
+
+    Whoever says it twice changes nothing.
+    """
+    prepare_connections(functions())
