@@ -11,9 +11,12 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
+import pysqlite3
 from sqlalchemy import Engine, event
 
-from server.store import direct
+from server.domain.columns import Columns
+from server.store import direct, rows
+from server.store.arrays import as_parameter
 
 COMMIT = ("COMMIT", None, False)
 Statement = tuple[str, Any, bool]
@@ -34,11 +37,15 @@ def noted(engine: Engine) -> Iterator[list[Statement]]:
         statements.extend((one.text, one.parameters, one.many) for one in said)
         return send(raw, said, together=together)
 
-    send = direct._sent
+    def asked(connection: Any, statement: direct.Statement, kinds: Any) -> Any:
+        statements.append((statement.text, statement.parameters, statement.many))
+        return ask(connection, statement, kinds)
+
+    send, ask = direct._sent, rows.statement_rows
     event.listen(engine, "before_cursor_execute", note)
     event.listen(engine, "commit", committed)
     try:
-        with patch("server.store.direct._sent", sent):
+        with patch("server.store.direct._sent", sent), patch("server.store.billing.statement_rows", asked):
             yield statements
     finally:
         event.remove(engine, "before_cursor_execute", note)
@@ -49,8 +56,10 @@ def replayed(connect: Callable[[], Any], statements: list[Statement]) -> float:
     """Seconds that a bare connection takes for these statements; results are fetched, as the product fetches them."""
     connection = connect()
     cursor = connection.cursor()
+    by_rows = isinstance(connection, pysqlite3.Connection)
+    said = [_as_the_driver_takes(statement, by_rows=by_rows) for statement in statements]
     start = time.perf_counter()
-    for text, parameters, many in statements:
+    for text, parameters, many in said:
         if many:
             cursor.executemany(text, parameters)
         elif parameters:
@@ -62,3 +71,13 @@ def replayed(connect: Callable[[], Any], statements: list[Statement]) -> float:
     spent = time.perf_counter() - start
     connection.close()
     return spent
+
+
+def _as_the_driver_takes(statement: Statement, *, by_rows: bool) -> Statement:
+    """Columns as rows for SQLite's executemany, and as arrays for PostgreSQL."""
+    text, given, many = statement
+    if not isinstance(given, Columns):
+        return statement
+    if by_rows:
+        return text, list(given.tuples()), True
+    return text, [as_parameter(column) for column in given.columns], many

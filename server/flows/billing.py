@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import count, repeat
 from typing import TYPE_CHECKING
 
+import numpy as np
 from sqlalchemy import Connection
 
 from server.domain.billing import Charging, Crossing, Due, Step, plan_steps
+from server.domain.columns import Columns
+from server.domain.due_columns import DueColumns
 from server.domain.ledger import REVENUE, Line
 from server.domain.plain_charges import PlainCharges, charge_plain, split
 from server.domain.registers import Registers, split_memo
@@ -80,19 +82,19 @@ def collection_paused() -> Iterator[None]:
 def _charge(unit: Unit, estate_id: str, now: "Now", limit: int, meter_ids: Sequence[str]) -> ChargeOutcome:
     connection = unit.connection
     cycle_s = get_estate(connection, estate_id)["billing_cycle_s"]
-    rows = load_due(connection, estate_id, now.world_s, cycle_s, limit, meter_ids)
+    found = load_due(connection, estate_id, now.world_s, cycle_s, limit, meter_ids)
     calendars = calendars_of(connection, estate_id)
-    simple, terms, rest = split(rows, calendars)
-    plain, refused = charge_plain(simple, terms)
+    simple, rest = split(found, calendars)
+    plain, refused = charge_plain(simple)
     others = [*rest, *refused]
     due, accounts = [row.due() for row in others], {row.account_id: row.account() for row in others}
     steps, held = plan_due(connection, estate_id, due, calendars)
     moved = [item for item in due if item.meter_id not in held]
-    meters = len(moved) + len(plain.cursors[0])
+    meters = len(moved) + plain.cursors.rows
     if not meters:
         return ChargeOutcome(0, 0, (), 0, tuple(held))
     versions = {account_id: state.version for account_id, state in accounts.items()}
-    charging = Charging(accounts, lines_before=len(plain.lines[0]))
+    charging = Charging(accounts, lines_before=plain.lines.rows)
     charging.run(steps)
     bundle = Bundle()
     elsewhere = Conflict("a meter was charged by somebody else at the same time; nothing was booked, try again")
@@ -105,7 +107,7 @@ def _charge(unit: Unit, estate_id: str, now: "Now", limit: int, meter_ids: Seque
     charged = {line.account_id for line in charging.lines}
     silent = sorted({crossing.account_id for crossing in charging.crossings.values()} - charged)
     store_levels(connection, estate_id, [*plain.silent, *((accounts[name].level, name) for name in silent)])
-    charged.update(plain.lines[0])
+    charged.update(plain.accounts)
     unit.announce_all("balance", charged.union(silent, (name for _, name in plain.silent)))
     _consequences(unit, estate_id, crossings, now)
     return ChargeOutcome(
@@ -125,12 +127,12 @@ class Charges:
     @classmethod
     def by_objects(cls, charging: Charging, moved: Sequence[Due], versions: dict[str, int]) -> "Charges":
         """Charges of which none are by columns."""
-        return cls(charge_plain((), ())[0], charging, moved, versions)
+        return cls(charge_plain(split(DueColumns.of(()), {})[0])[0], charging, moved, versions)
 
     @property
     def lines(self) -> int:
         """How many lines it has, without that of the revenue."""
-        return len(self.plain.lines[0]) + len(self.others.lines)
+        return self.plain.lines.rows + len(self.others.lines)
 
     @property
     def fen(self) -> int:
@@ -139,15 +141,15 @@ class Charges:
 
     def keys(self) -> tuple[str, str, int]:
         """Key and payload of the batch, and the time of its last reading."""
-        ends_at, ends_wh, meters, installs, seqs = (self.plain.cursors[place] for place in (0, 1, 10, 11, 12))
-        cursors = [f"{meter} {install} {seq}" for meter, install, seq in zip(meters, installs, seqs, strict=True)]
-        cursors += [f"{item.meter_id} {item.install_no} {item.seq}" for item in self.moved]
-        targets = [f"{at} {wh}" for at, wh in zip(ends_at, ends_wh, strict=True)]
-        targets += [f"{item.end.at} {item.end.total_wh}" for item in self.moved]
-        text = "\n".join(cursors)
-        payload = sha256(("\n".join([text, *targets])).encode()).hexdigest()
-        last_at = max((*ends_at, *(item.end.at for item in self.moved)))
-        return "charge:" + sha256(text.encode()).hexdigest(), payload, last_at
+        due = self.plain.due
+        names = [*due.named("meter_id").values(), *(item.meter_id for item in self.moved)]
+        others = [(item.install_no, item.seq, item.end.at, item.end.total_wh) for item in self.moved]
+        numbers = np.array([due[name] for name in ("install_no", "seq", "end_at", "end_wh")], "<i8")
+        numbers = np.concatenate([numbers, np.array(others, "<i8").reshape(-1, 4).T], axis=1)
+        digest = sha256("\n".join(map(str, names)).encode() + b"\n" + numbers[:2].tobytes())
+        key = digest.hexdigest()
+        digest.update(numbers[2:].tobytes())
+        return f"charge:{key}", digest.hexdigest(), int(numbers[2].max())
 
 
 def calendars_of(connection: Connection, estate_id: str) -> dict[str, TariffCalendar]:
@@ -203,10 +205,9 @@ def book_charges(unit: Unit, bundle: Bundle, estate_id: str, charges: Charges, n
     key, payload, event_at = charges.keys()
     memo = split_memo(others.estimated)
     header = (batch_seq, "charge", event_at, now.machine_ms, key, payload, lines + 1, fen, "system", memo)
-    place = (repeat(estate_id), repeat(batch_seq), count(1))
-    rows = [*zip(*place, *plain.lines, strict=False), *((estate_id, batch_seq, *one) for one in (*others.lines, own))]
-    journal.append_rows(bundle, estate_id, [header], rows, [len(rows)])
-    move_balances(bundle, list(zip(*plain.balances, repeat(estate_id), strict=False)))
+    rows = [(estate_id, batch_seq, *one) for one in (*others.lines, own)]
+    journal.append_columns(bundle, estate_id, header, plain.lines, rows)
+    move_balances(bundle, Columns((*plain.balances.columns, estate_id), plain.balances.rows))
     last = list({line.account_id: line for line in (*others.lines, own)}.values())
     levels = {name: state.level for name, state in others.accounts.items()} | {REVENUE: 0}
     apply_balances(bundle, estate_id, last, {**charges.versions, REVENUE: revenue["version"]}, levels)

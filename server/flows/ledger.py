@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from core import FLAG_LEVEL_MASK, level_after
 from core.units import NF_PER_FEN
+from server.domain.columns import Columns
 from server.domain.ledger import (
     GENESIS,
     METER_CREDIT,
@@ -277,11 +278,14 @@ def apply_balances(
     move_balances(bundle, rows)
 
 
-def move_balances(bundle: Bundle, rows: Sequence[tuple[Any, ...]]) -> None:
+def move_balances(bundle: Bundle, rows: Sequence[tuple[Any, ...]] | Columns) -> None:
     """The same from rows: fen, residue, version and level, then account, version of before and estate."""
     setting, key = ("balance_fen", "residue_nf", "version", "level"), ("account_id", "version", "estate_id")
     changed = Conflict("a balance was changed by somebody else at the same time; nothing was booked, try again")
-    bundle.update(account, setting, key, rows, otherwise=changed)
+    if isinstance(rows, Columns):
+        bundle.update_columns(account, setting, key, rows, otherwise=changed)
+    else:
+        bundle.update(account, setting, key, rows, otherwise=changed)
 
 
 def next_links(connection: Connection, estate_id: str, now: "Now", *, limit: int = SEAL_BATCHES_MAX) -> list[Link]:

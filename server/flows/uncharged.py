@@ -27,7 +27,7 @@ def uncharged(connection: Connection, estate_id: str, world_s: int) -> list[Unch
     """The meters that are due and held, the longest waiting first; at most those that one batch would look at."""
     cycle_s = get_estate(connection, estate_id)["billing_cycle_s"]
     calendars = calendars_of(connection, estate_id)
-    due = [row.due() for row in load_due(connection, estate_id, world_s, cycle_s, CHARGE_METERS_MAX)]
+    due = [row.due() for row in load_due(connection, estate_id, world_s, cycle_s, CHARGE_METERS_MAX).rows()]
     freeze_at = freezes(connection, estate_id, due, calendars)
     found = []
     for one in due:

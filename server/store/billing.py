@@ -1,18 +1,20 @@
 """What there is to charge, and moving the cursors of what was charged."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
-from itertools import repeat
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, and_, bindparam, or_, select
 
 from server.domain.accounts import NORMAL, PAUSED
 from server.domain.billing import Due, DueRow, TierState
+from server.domain.columns import Columns
+from server.domain.due_columns import TEXT_FIELDS, DueColumns
 from server.domain.local_fee import REMOTE
 from server.domain.registers import rates_text
+from server.errors import StorageUnavailable
 from server.store.bulk import Bundle, update_rows
 from server.store.direct import Query, send
+from server.store.rows import Rows, statement_rows
 from server.store.schema import account, meter, meter_cursor, meter_live, reading
 
 _MOVING = (
@@ -21,12 +23,12 @@ _MOVING = (
 )  # fmt: skip
 _KEY = ("meter_id", "install_no", "seq", "estate_id")
 _NO_RATES = (None, None, None, None)
-_due_row = partial(tuple.__new__, DueRow)  # DueRow._make without a step in Python for each of fifty thousand
+_KINDS = "".join("t" if name in TEXT_FIELDS else "q" for name in DueRow._fields)
 
 
 def load_due(
     connection: Connection, estate_id: str, world_s: int, cycle_s: int, limit: int, meter_ids: Sequence[str] = ()
-) -> list[DueRow]:
+) -> DueColumns:
     """Meters with an accepted reading after their cursor whose cycle is over or whose account is near an alarm.
 
     Only normal accounts are charged. Meters that are named are due whatever the cycle says, of paused accounts too, and
@@ -36,7 +38,13 @@ def load_due(
         question = _NAMED.of(connection, estate_id=estate_id, meter_ids=list(meter_ids))
     else:
         question = _DUE.of(connection, estate_id=estate_id, until_s=world_s - cycle_s, most=limit)
-    return list(map(_due_row, send(connection, question)[0].rows))
+    rows = Rows(_KINDS)
+    words = statement_rows(connection, question, rows)
+    if words[-1].any():
+        raise StorageUnavailable("a meter that is due, its cursor or its account has a text for a number; run verify")
+    places = {name: place for place, name in enumerate(DueRow._fields) if name in TEXT_FIELDS}
+    texts = {name: [one.decode("utf-8", "replace") for one in rows.names(place)] for name, place in places.items()}
+    return DueColumns(words[:-1], texts)
 
 
 class DueMeter(NamedTuple):
@@ -123,10 +131,10 @@ def advance_cursors(
     bundle.update(meter_cursor, _MOVING, _KEY, rows, ("seq",), otherwise=otherwise)
 
 
-def advance_columns(bundle: Bundle, estate_id: str, cursors: Sequence[Sequence[Any]], *, otherwise: Exception) -> None:
+def advance_columns(bundle: Bundle, estate_id: str, cursors: Columns, *, otherwise: Exception) -> None:
     """The same from columns, as `PlainCharges` has them."""
-    rows = list(zip(*cursors, repeat(estate_id), strict=False))
-    bundle.update(meter_cursor, _MOVING, _KEY, rows, ("seq",), otherwise=otherwise)
+    given = Columns((*cursors.columns, estate_id), cursors.rows)
+    bundle.update_columns(meter_cursor, _MOVING, _KEY, given, ("seq",), otherwise=otherwise)
 
 
 def store_levels(connection: Connection, estate_id: str, levels: Sequence[tuple[int, str]]) -> None:

@@ -1,8 +1,8 @@
 """Many rows at once, and several such writes in one round trip.
 
 SQLite takes executemany with tuples, PostgreSQL one statement over arrays (unnest). Callers give tuples in the
-order of the named columns, which come from our own schema and never from a request. Values of one call must not
-repeat a key.
+order of the named columns, or columns in that order where there are very many rows; names come from our own schema and
+never from a request. Values of one call must not repeat a key.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Table, Text
 
+from server.domain.columns import Column, Columns
 from server.store import schema
 from server.store.direct import Statement, array_text, send
 
@@ -29,10 +30,31 @@ class Bundle:
         if not rows:
             return
         texts, last = _insert(table, tuple(columns), conflict), self._writes[-1] if self._writes else None
-        if last is not None and last.texts == texts and not conflict:
+        if last is not None and last.texts == texts and not conflict and not isinstance(last.rows, Columns):
             self._writes[-1] = last._replace(rows=[*last.rows, *rows])
         else:
             self._writes.append(_Write(texts, rows))
+
+    def insert_line_columns(self, names: Sequence[str], given: Columns, booked_ms: int) -> None:
+        """Insert lines of one batch, given in columns, into the month in which it was booked."""
+        if given.rows:
+            same, other = _split(names, given.columns)
+            texts = _insert_columns(schema.line, tuple(same), tuple(other))
+            ordered = Columns((*same.values(), *other.values()), given.rows)
+            self._writes.append(_Write(texts, ordered, booked_ms=(booked_ms,)))
+
+    def update_columns(
+        self, table: Table, setting: Sequence[str], key: Sequence[str], given: Columns, increment: Sequence[str] = (),
+        *, otherwise: Exception,
+    ) -> None:  # fmt: skip
+        """Do what `update` does, with new values and then the key in columns."""
+        if given.rows:
+            new_same, new = _split(setting, given.columns[: len(setting)])
+            key_same, by = _split(key, given.columns[len(setting) :])
+            names = (tuple(new_same), tuple(new)), (tuple(key_same), tuple(by))
+            texts = _update_columns(table, *names, tuple(increment))
+            ordered = (*new_same.values(), *new.values(), *by.values(), *key_same.values())
+            self._writes.append(_Write(texts, Columns(ordered, given.rows), otherwise))
 
     def insert_lines(self, columns: Sequence[str], rows: Rows, booked_ms: Sequence[int]) -> None:
         """Insert lines of the journal, each into the month in which its batch was booked.
@@ -65,7 +87,7 @@ class Bundle:
         arrays = connection.dialect.name == "postgresql"
         counts = [answer.touched for answer in send(connection, *(one.statement(arrays=arrays) for one in writes))]
         for one, count in zip(writes, counts, strict=True):
-            if one.otherwise is not None and count != len(one.rows):
+            if one.otherwise is not None and count != one.size:
                 raise one.otherwise
         return counts
 
@@ -74,12 +96,20 @@ class _Write(NamedTuple):
     """Rows with the statement for SQLite and that for PostgreSQL, which takes the months of lines besides."""
 
     texts: tuple[str, str]
-    rows: Rows
+    rows: Rows | Columns
     otherwise: Exception | None = None
     booked_ms: Sequence[int] = ()
 
+    @property
+    def size(self) -> int:
+        """How many rows."""
+        return self.rows.rows if isinstance(self.rows, Columns) else len(self.rows)
+
     def statement(self, *, arrays: bool) -> Statement:
         """What the driver gets."""
+        if isinstance(self.rows, Columns):
+            month = tuple(self.booked_ms) if arrays else ()
+            return Statement(self.texts[arrays], Columns((*month, *self.rows.columns), self.rows.rows))
         if not arrays:
             return _bound(self.texts[0], self.rows)
         columns = [array_text(column) for column in zip(*self.rows, strict=True)]
@@ -182,5 +212,49 @@ def _update(
 
 
 def _arrays(table: Table, columns: Sequence[str]) -> str:
-    kinds = ("text" if isinstance(table.c[name].type, Text) else "bigint" for name in columns)
-    return f"unnest({', '.join(f'%s::{kind}[]' for kind in kinds)})"
+    return f"unnest({', '.join(f'%s::{_kind(table, name)}[]' for name in columns)})"
+
+
+def _kind(table: Table, name: str) -> str:
+    return "text" if isinstance(table.c[name].type, Text) else "bigint"
+
+
+def _alike(column: Column) -> bool:
+    """Whether one value stands in all rows."""
+    return column is None or isinstance(column, (int, str))
+
+
+def _split(names: Sequence[str], columns: Sequence[Column]) -> tuple[dict[str, Column], dict[str, Column]]:
+    """The columns with one value for all rows, and the others."""
+    named = dict(zip(names, columns, strict=True))
+    same = {name: column for name, column in named.items() if _alike(column)}
+    return same, {name: column for name, column in named.items() if name not in same}
+
+
+@lru_cache(maxsize=100)
+def _insert_columns(table: Table, same: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, str]:
+    """The statement for SQLite, and that for PostgreSQL, whose marks begin with the month of the lines."""
+    values = ", ".join(f"%s::{_kind(table, name)}" for name in same)
+    into = f"INSERT INTO {table.name} ({', '.join(('booked_ms', *same, *other))})"
+    source = f"SELECT %s::bigint, {values}, given.* FROM {_arrays(table, other)} AS given"  # noqa: S608
+    return _insert(table, (*same, *other), "")[0], f"{into} {source}"
+
+
+@lru_cache(maxsize=100)
+def _update_columns(
+    table: Table, setting: tuple[tuple[str, ...], tuple[str, ...]], key: tuple[tuple[str, ...], tuple[str, ...]],
+    increment: tuple[str, ...],
+) -> tuple[str, str]:  # fmt: skip
+    """The same; `setting` and `key` are names whose values are the same in all rows, and others.
+
+    Marks stand in the order of alike and other settings, other and alike keys.
+    """
+    grown = [f"{name} = {table.name}.{name} + 1" for name in increment]
+    changes = [f"{name} = %s::{_kind(table, name)}" for name in setting[0]]
+    changes += [f"{name} = given.new_{name}" for name in setting[1]]
+    match = [f"{table.name}.{name} = given.key_{name}" for name in key[1]]
+    match += [f"{table.name}.{name} = %s::{_kind(table, name)}" for name in key[0]]
+    given = ", ".join([*(f"new_{name}" for name in setting[1]), *(f"key_{name}" for name in key[1])])
+    source = f"{_arrays(table, setting[1] + key[1])} AS given ({given})"
+    text = f"UPDATE {table.name} SET {', '.join(changes + grown)} FROM {source} WHERE {' AND '.join(match)}"  # noqa: S608
+    return _update(table, setting[0] + setting[1], key[1] + key[0], increment)[0], text

@@ -14,6 +14,10 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.dialects.sqlite import pysqlite
 from sqlalchemy.exc import DBAPIError
 
+from server.domain.columns import Columns
+from server.store.arrays import as_parameter
+from server.store.sqlite_library import write
+
 SAVEPOINT = "estate645_unit"
 CHANGES = "estate645_changes"  # in the information of a connection: statements so far that changed rows
 CHANGING = frozenset({"INSERT", "UPDATE", "DELETE"})
@@ -22,10 +26,13 @@ Among = Callable[[ColumnElement[str], str], ColumnElement[bool]]
 
 
 class Statement(NamedTuple):
-    """Text with the driver's own marks; `many`: parameters are a list of tuples, one an execution."""
+    """Text with the driver's own marks; `many`: parameters are a list of tuples, one an execution.
+
+    Parameters in columns are executed row by row by SQLite, and are arrays for PostgreSQL, one for each column.
+    """
 
     text: str
-    parameters: Sequence[Any] = ()
+    parameters: Sequence[Any] | Columns = ()
     many: bool = False
 
 
@@ -57,15 +64,25 @@ def note_change(connection: Connection, text: str, touched: int) -> None:
 
 
 def _sent(raw: Any, statements: Sequence[Statement], *, together: bool) -> list[Answer]:
-    if not together or len(statements) == 1:
-        return [_answer(_executed(raw.cursor(), one)) for one in statements]
-    with raw.pipeline():
+    if not together:
+        return [_written(raw, one) or _answer(_executed(raw.cursor(), one)) for one in statements]
+    if len(statements) == 1:
+        return [_answer(_executed(raw.cursor(), statements[0]))]
+    with raw.pipeline():  # the server is at work on one statement while the arrays of the next one are made
         cursors = [_executed(raw.cursor(), one) for one in statements]
     return [_answer(cursor) for cursor in cursors]
 
 
+def _written(raw: Any, statement: Statement) -> Answer | None:
+    """What SQLite answers to a statement with columns; None for any other statement."""
+    given = statement.parameters
+    return Answer((), write(raw, statement.text, given)) if isinstance(given, Columns) else None
+
+
 def _executed(cursor: Any, statement: Statement) -> Any:
-    if statement.many:
+    if isinstance(statement.parameters, Columns):
+        cursor.execute(statement.text, [as_parameter(column) for column in statement.parameters.columns])
+    elif statement.many:
         cursor.executemany(statement.text, statement.parameters)
     elif statement.parameters:
         cursor.execute(statement.text, statement.parameters)

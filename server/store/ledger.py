@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Connection, RowMapping, bindparam, case, func, or_, select
 
 from core.units import NF_PER_FEN
+from server.domain.columns import Columns
 from server.domain.ledger import LEDGERS, LINE_FIELDS, Line, Link, ledger_account
 from server.store.account_lines import NEWEST_FIRST, lines_of
 from server.store.archive import archived_balance
@@ -113,6 +115,20 @@ def append_rows(
     bundle.insert(batch, ("estate_id", *BATCH_HEADER), [(estate_id, *header) for header in headers])
     booked_ms = [header[3] for header, size in zip(headers, sizes, strict=True) for _ in range(size)]
     bundle.insert_lines(("estate_id", "batch_seq", *LINE_FIELDS), rows, booked_ms)
+
+
+def append_columns(
+    bundle: Bundle, estate_id: str, header: Header, lines: Columns, rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """Write a batch of which some lines are in columns, from the account on, and the others follow as `rows` have them.
+
+    Lines in columns are numbered from 1 on.
+    """
+    bundle.insert(batch, ("estate_id", *BATCH_HEADER), [(estate_id, *header)])
+    names = ("estate_id", "batch_seq", *LINE_FIELDS)
+    numbers = np.arange(1, lines.rows + 1)
+    bundle.insert_line_columns(names, Columns((estate_id, header[0], numbers, *lines.columns), lines.rows), header[3])
+    bundle.insert_lines(names, rows, [header[3]] * len(rows))
 
 
 def lines_of_batch(connection: Connection, estate_id: str, batch_seq: int) -> list[Line]:

@@ -22,12 +22,13 @@ from server.errors import StorageUnavailable
 from server.store import _copy
 from server.store._rows import Rows
 from server.store._sqlite import HANDLE, SqliteRows
+from server.store.direct import Statement
 from server.store.engine import BEGIN_OPTION
 from server.store.sqlite_library import functions
 
 Words = NDArray[np.int64]
 
-__all__ = ["Rows", "Words", "all_rows", "file_rows", "named_rows", "rows_within"]
+__all__ = ["Rows", "Words", "all_rows", "file_rows", "named_rows", "rows_within", "statement_rows"]
 
 FETCHED_AT_ONCE = 8_192  # rows for which room is made when there were more than expected
 
@@ -67,6 +68,21 @@ def rows_within(connection: Connection, query: "Select[Any]", rows: Rows) -> Wor
         raise StorageUnavailable(f"the books cannot be read ({error}); check the database") from error
 
 
+def statement_rows(connection: Connection, statement: Statement, rows: Rows) -> Words:
+    """The same for a statement that is put together already (`server.store.direct.Query`)."""
+    raw: Any = connection.connection.driver_connection
+    try:
+        if connection.dialect.name == "postgresql":
+            text = psycopg.ClientCursor(raw).mogrify(statement.text, list(statement.parameters))
+            return _copied_text(connection, text, rows, FETCHED_AT_ONCE)
+        if not connection.in_transaction():
+            connection.begin()
+        own = SqliteRows(rows, functions(), _handle(raw), statement.text.encode(), statement.parameters)
+        return _filled(own, rows, FETCHED_AT_ONCE)
+    except (OSError, ValueError, connection.dialect.loaded_dbapi.Error) as error:
+        raise StorageUnavailable(f"the books cannot be read ({error}); check the database") from error
+
+
 def file_rows(path: Path, query: "Select[Any]", rows: Rows, expected: int) -> Words:
     """The same from an SQLite file that is not the database; StorageUnavailable when it cannot be read."""
     try:
@@ -78,7 +94,11 @@ def file_rows(path: Path, query: "Select[Any]", rows: Rows, expected: int) -> Wo
 def _stepped(source: bytes | int, query: "Select[Any]", rows: Rows, expected: int) -> Words:
     """Rows of a file, or of what the connection of this handle sees."""
     text = str(query.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
-    own = SqliteRows(rows, functions(), source, text.encode())
+    return _filled(SqliteRows(rows, functions(), source, text.encode()), rows, expected)
+
+
+def _filled(own: SqliteRows, rows: Rows, expected: int) -> Words:
+    """All rows of a query."""
     parts = [np.empty((rows.width, expected + 1), np.int64)]
     while (count := own.fill(parts[-1])) == parts[-1].shape[1]:
         parts.append(np.empty((rows.width, FETCHED_AT_ONCE), np.int64))
@@ -89,8 +109,12 @@ def _stepped_within(connection: Connection, query: "Select[Any]", rows: Rows, ex
     """Rows of the connection's transaction."""
     if not connection.in_transaction():
         connection.begin()
-    driver_connection: Any = connection.connection.driver_connection
-    return _stepped(driver_connection.execute(HANDLE).fetchone()[0], query, rows, expected)
+    return _stepped(_handle(connection.connection.driver_connection), query, rows, expected)
+
+
+def _handle(driver_connection: Any) -> int:
+    found: int = driver_connection.execute(HANDLE).fetchone()[0]
+    return found
 
 
 def _together(parts: list[Words], count: int) -> Words:
@@ -101,6 +125,10 @@ def _together(parts: list[Words], count: int) -> Words:
 
 def _copied(connection: Connection, query: "Select[Any]", rows: Rows, expected: int) -> Words:
     text = str(query.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}))  # type: ignore[no-untyped-call]
+    return _copied_text(connection, text, rows, expected)
+
+
+def _copied_text(connection: Connection, text: str, rows: Rows, expected: int) -> Words:
     raw: Any = connection.connection.driver_connection
     if raw.info.transaction_status == TransactionStatus.IDLE:
         raw.execute("SELECT")  # begins the transaction, as the driver does

@@ -13,6 +13,7 @@ from sqlalchemy import Engine, update
 from sqlalchemy.exc import DBAPIError
 
 from core.reading import ADVANCING, Verdict
+from server.domain.columns import Columns
 from server.domain.verification import Findings
 from server.errors import Conflict
 from server.flows import billing, readings
@@ -89,15 +90,24 @@ def blind(number: int) -> Callable[[Patch], None]:
 
 def careless(patch: Patch) -> None:
     """Updates that do not compare before they set."""
-    real = bulk.Bundle.update
+    real, of_columns = bulk.Bundle.update, bulk.Bundle.update_columns
+
+    def kept_of(setting, key):  # type: ignore[no-untyped-def]
+        kept = [name for name in key if name not in ("version", "seq")]
+        return kept, [len(setting) + list(key).index(name) for name in kept]
 
     def update_(self, table, setting, key, given, increment=(), *, otherwise=None):  # type: ignore[no-untyped-def]
-        kept = [name for name in key if name not in ("version", "seq")]
-        places = [len(setting) + list(key).index(name) for name in kept]
+        kept, places = kept_of(setting, key)
         bare = [(*row[: len(setting)], *(row[place] for place in places)) for row in given]
         real(self, table, setting, kept, bare, increment, otherwise=None)
 
+    def update_columns_(self, table, setting, key, given, increment=(), *, otherwise):  # type: ignore[no-untyped-def]
+        kept, places = kept_of(setting, key)
+        bare = [*given.columns[: len(setting)], *(given.columns[place] for place in places)]
+        of_columns(self, table, setting, kept, Columns(tuple(bare), given.rows), increment, otherwise=None)
+
     patch.setattr(bulk.Bundle, "update", update_)
+    patch.setattr(bulk.Bundle, "update_columns", update_columns_)
 
 
 # 1: lines of a batch, and of all batches, sum to zero

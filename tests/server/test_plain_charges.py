@@ -5,6 +5,7 @@ from random import Random
 import pytest
 
 from server.domain.billing import Charging, DueRow, plan_steps
+from server.domain.due_columns import DueColumns
 from server.domain.plain_charges import charge_plain, split
 from server.domain.tariff_calendar import TariffCalendar
 from tests.server.estates import SINGLE, START_S, tariff
@@ -51,22 +52,22 @@ def any_row(luck: Random, number: int) -> DueRow:
 def test_columns_and_objects_agree_to_the_nanofen(seed):
     luck = Random(seed)
     rows = [any_row(luck, number) for number in range(1, 201)]
-    plain, terms, rest = split(rows, CALENDARS)
-    assert (plain, rest) == (rows, [])
-    charges, refused = charge_plain(plain, terms)
+    plain, rest = split(DueColumns.of(rows), CALENDARS)
+    assert (plain.due.rows(), rest) == (rows, [])
+    charges, refused = charge_plain(plain)
     assert refused == []
     expected = by_objects(rows)
-    assert list(zip(*charges.lines, strict=True)) == [tuple(line)[1:] for line in expected.lines]
+    assert list(charges.lines.tuples()) == [tuple(line)[1:] for line in expected.lines]
     assert charges.charged_fen == expected.charged_fen
     assert charges.crossings == list(expected.crossings.values())
     moved = {one.account_id for one in expected.lines}
-    assert list(zip(*charges.balances, strict=True)) == [
+    assert list(charges.balances.tuples()) == [
         (one.balance_fen, one.residue_nf, one.version, one.level, name, before.version)
         for (name, one), before in zip(expected.accounts.items(), rows, strict=True)
         if name in moved
     ]
     assert charges.silent == [(expected.accounts[name].level, name) for name in expected.crossings if name not in moved]
-    for one, cursor in zip(rows, zip(*charges.cursors, strict=True), strict=True):
+    for one, cursor in zip(rows, charges.cursors.tuples(), strict=True):
         tier = expected.tiers[one.meter_id]
         rates = one.due().end.rates_wh or (None,) * 4
         assert cursor == (
@@ -80,6 +81,8 @@ NOT_PLAIN = {
     "a step back": {"end_wh": 990},
     "a balance that the kernel does not hold": {"balance_fen": 4_611_686_018},
     "a tier counter that the kernel does not hold": {"tier_period_wh": 2**53 + 1},
+    "a level that nobody knows": {"level": 260},
+    "an alarm that the kernel does not hold": {"alarm1_fen": 2**31},
     "counts by rates": {"order_start": PERIOD, "order_rates_wh": "1,2,3,4"},
 }
 
@@ -87,28 +90,28 @@ NOT_PLAIN = {
 @pytest.mark.parametrize("changes", NOT_PLAIN.values(), ids=NOT_PLAIN.keys())
 def test_what_is_not_plain_is_left(changes):
     rows = [row(1), row(2, **changes), row(3)]
-    plain, terms, rest = split(rows, CALENDARS)
-    assert (plain, rest) == ([rows[0], rows[2]], [rows[1]])
-    assert len(terms) == 2
+    plain, rest = split(DueColumns.of(rows), CALENDARS)
+    assert (plain.due.rows(), rest) == ([rows[0], rows[2]], [rows[1]])
+    assert len(plain.terms) == 2
 
 
 def test_meters_that_share_an_account_are_left():
     rows = [row(1), row(2, account_id="H00001"), row(3)]
-    plain, _, rest = split(rows, CALENDARS)
-    assert (plain, rest) == ([rows[2]], rows[:2])
+    plain, rest = split(DueColumns.of(rows), CALENDARS)
+    assert (plain.due.rows(), rest) == ([rows[2]], rows[:2])
 
 
 def test_a_row_that_the_kernel_refuses_is_given_back_and_its_neighbours_are_charged():
     much = row(2, ratio=1_048_576, end_wh=1_000 + 499_999_990, balance_fen=-4_611_686_000)
     rows = [row(1), much, row(3)]
-    plain, terms, rest = split(rows, CALENDARS)
+    plain, rest = split(DueColumns.of(rows), CALENDARS)
     assert rest == []
-    charges, refused = charge_plain(plain, terms)
+    charges, refused = charge_plain(plain)
     assert refused == [much]
-    assert list(charges.cursors[10]) == [rows[0].meter_id, rows[2].meter_id]
+    assert charges.cursors.columns[10].values() == [rows[0].meter_id, rows[2].meter_id]
     assert by_objects([much]).wide == 1
 
 
 def test_nothing_to_charge_is_nothing():
-    charges, refused = charge_plain([], [])
-    assert (list(zip(*charges.lines, strict=True)), charges.charged_fen, refused) == ([], 0, [])
+    charges, refused = charge_plain(split(DueColumns.of([]), {})[0])
+    assert (list(charges.lines.tuples()), charges.charged_fen, refused) == ([], 0, [])
