@@ -1,7 +1,6 @@
 """`estate645 serve`: collect, deduct, warn, switch, take money and serve people."""
 
 import argparse
-import gc
 import json
 import logging
 import os
@@ -11,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from server import garbage
 from server.app import Application
 from server.cli.outputs import refuse_unwritable
 from server.config import Config, load
@@ -86,8 +86,7 @@ def _started(config: Config, parts: ExitStack) -> Application:
     application = Application(config)
     parts.callback(application.stop)
     application.start()
-    gc.collect()
-    gc.freeze()  # what lives as long as the process is not searched again and again while buses wait
+    garbage.settle()
     return application
 
 

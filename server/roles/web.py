@@ -4,7 +4,6 @@ It reads the database by itself, and asks the process that started it for everyt
 at SIGTERM, and at once when that process is gone, whatever it was doing: nothing that it holds is worth keeping.
 """
 
-import gc
 import os
 import signal
 import socket
@@ -13,6 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
+from server import garbage
 from server.transport.channel import Channel
 from server.transport.memory import Bell
 
@@ -48,8 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     server = SiteServer(site, on_ready=lambda: channel.tell("ready"), on_beat=lambda: channel.tell("beat"))
     serving.set_result(server)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    gc.collect()
-    gc.freeze()  # what lives as long as the process is not searched again and again
+    garbage.settle()
     server.serve_on(listener)
     site.state.web.engine.dispose()
     return 0

@@ -9,7 +9,19 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ARRAY, ColumnElement, Connection, RowMapping, Select, Text, bindparam, cast, func, select
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    Text,
+    bindparam,
+    cast,
+    func,
+    select,
+)
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.dialects.sqlite import pysqlite
 from sqlalchemy.exc import DBAPIError
@@ -22,7 +34,7 @@ SAVEPOINT = "estate645_unit"
 CHANGES = "estate645_changes"  # in the information of a connection: statements so far that changed rows
 CHANGING = frozenset({"INSERT", "UPDATE", "DELETE"})
 Row = Mapping[str, Any] | RowMapping  # by column name
-Among = Callable[[ColumnElement[str], str], ColumnElement[bool]]
+Among = Callable[[ColumnElement[Any], str], ColumnElement[bool]]
 
 
 class Statement(NamedTuple):
@@ -126,7 +138,7 @@ def undo_unit(connection: Connection) -> None:
 class Query:
     """A SELECT with named parameters, put together once for each database.
 
-    `build` gets `among(column, name)`, the condition that a text column is one of the texts of parameter `name`.
+    `build` gets `among(column, name)`, the condition that a column is one of the texts or numbers of parameter `name`.
     """
 
     def __init__(self, build: Callable[[Among], "Select[Any]"]) -> None:
@@ -183,12 +195,13 @@ class _Text(NamedTuple):
     columns: tuple[str, ...]
 
 
-def _among_json(column: ColumnElement[str], name: str) -> ColumnElement[bool]:
+def _among_json(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
     return column.in_(select(func.json_each(bindparam(name, type_=Text)).table_valued("value").c.value))
 
 
-def _among_array(column: ColumnElement[str], name: str) -> ColumnElement[bool]:
-    condition: ColumnElement[bool] = column == func.any(cast(bindparam(name, type_=Text), ARRAY(Text)))
+def _among_array(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    kind = Text if isinstance(column.type, Text) else BigInteger
+    condition: ColumnElement[bool] = column == func.any(cast(bindparam(name, type_=Text), ARRAY(kind)))
     return condition
 
 

@@ -71,18 +71,17 @@ def add_wish(connection: Connection, values: Mapping[str, object]) -> None:
     )  # fmt: skip
 
 
-_STATES = select(
-    keep_power.c.meter_id, keep_power.c.gen, keep_power.c.state, keep_power.c.command, keep_power.c.tries,
-    keep_power.c.created_ms,
-).where(
-    keep_power.c.estate_id == bindparam("estate_id"),
-    keep_power.c.meter_id.in_(bindparam("meter_ids", expanding=True)),
+_STATES = Query(
+    lambda among: select(
+        keep_power.c.meter_id, keep_power.c.gen, keep_power.c.state, keep_power.c.command, keep_power.c.tries,
+        keep_power.c.created_ms,
+    ).where(keep_power.c.estate_id == bindparam("estate_id"), among(keep_power.c.meter_id, "meter_ids"))
 )  # fmt: skip
 
 
 def states(connection: Connection, estate_id: str, meter_ids: Sequence[str]) -> dict[str, KeepState]:
     """What is wanted of these meters; those never asked are absent."""
-    found = connection.execute(_STATES, {"estate_id": estate_id, "meter_ids": meter_ids})
+    found = _STATES.rows(connection, estate_id=estate_id, meter_ids=meter_ids)
     return {row[0]: KeepState(*row[1:]) for row in found}
 
 

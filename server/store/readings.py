@@ -10,6 +10,7 @@ from core.reading import ADVANCING, HELD, RULES_VERSION, TRUE, Verdict
 from server.domain.readings import ANSWERED_NOW, MeterReading, Rates
 from server.store.among import among
 from server.store.bulk import insert_rows, update_rows
+from server.store.direct import Query
 from server.store.schema import meter, meter_cursor, meter_live, reading, register_day
 
 ACCEPTED = tuple(verdict.value for verdict in ADVANCING)
@@ -51,8 +52,8 @@ def _same(left: Any, right: Any) -> Any:
     return and_(left.c.estate_id == right.c.estate_id, left.c.meter_id == right.c.meter_id)
 
 
-_STATES = (
-    select(
+_STATES = Query(
+    lambda among: select(
         meter.c.meter_id, meter.c.install_no, meter.c.max_power_w, meter.c.installed_at, meter.c.start_wh,
         meter_live.c.total_wh, meter_live.c.reading_at, meter_live.c.reading_ms, meter_live.c.previous_wh,
         meter_live.c.previous_ms, *(meter_live.c[name] for name in _LEARNED),
@@ -61,15 +62,13 @@ _STATES = (
     )
     .join(meter_live, _same(meter, meter_live))
     .outerjoin(reading, and_(_same(meter, reading), reading.c.read_at == meter_live.c.reading_at))
-    .where(
-        meter.c.estate_id == bindparam("estate_id"), meter.c.meter_id.in_(bindparam("meter_ids", expanding=True))
-    )
+    .where(meter.c.estate_id == bindparam("estate_id"), among(meter.c.meter_id, "meter_ids"))
 )  # fmt: skip
 
 
 def live_states(connection: Connection, estate_id: str, meter_ids: Sequence[str]) -> dict[str, LiveState]:
     """The states that readings of these meters are judged against; unknown meters are absent."""
-    found = connection.execute(_STATES, {"estate_id": estate_id, "meter_ids": meter_ids})
+    found = _STATES.rows(connection, estate_id=estate_id, meter_ids=meter_ids)
     return {row[0]: _state(row) for row in found}
 
 
@@ -91,13 +90,21 @@ def rates_of(values: Sequence[int | None]) -> Rates | None:
     return sharp, peak, flat, valley
 
 
+_STORED = Query(
+    lambda among: select(reading.c.read_at, reading.c.meter_id, reading.c.total_wh).where(
+        reading.c.estate_id == bindparam("estate_id"),
+        among(reading.c.read_at, "instants"),
+        among(reading.c.meter_id, "meter_ids"),
+    )
+)
+
+
 def stored(connection: Connection, estate_id: str, keys: Sequence[tuple[int, str]]) -> dict[tuple[int, str], int]:
     """The total registers already kept for (read_at, meter_id)."""
     wanted = set(keys)
-    query = select(reading.c.read_at, reading.c.meter_id, reading.c.total_wh).where(
-        reading.c.estate_id == estate_id, reading.c.read_at.in_({at for at, _ in wanted})
-    )
-    return {(row[0], row[1]): row[2] for row in connection.execute(query) if (row[0], row[1]) in wanted}
+    instants, meter_ids = sorted({at for at, _ in wanted}), sorted({meter_id for _, meter_id in wanted})
+    found = _STORED.rows(connection, estate_id=estate_id, instants=instants, meter_ids=meter_ids)
+    return {(row[0], row[1]): row[2] for row in found if (row[0], row[1]) in wanted}
 
 
 def insert_readings(

@@ -227,14 +227,16 @@ class SupplyState:
     cause: str
 
 
-_STATES = select(
-    supply.c.meter_id, supply.c.desired, supply.c.command, supply.c.relay, supply.c.relay_ms, supply.c.cause
-).where(supply.c.estate_id == _ESTATE, supply.c.meter_id.in_(bindparam("meter_ids", expanding=True)))
+_STATES = Query(
+    lambda among: select(
+        supply.c.meter_id, supply.c.desired, supply.c.command, supply.c.relay, supply.c.relay_ms, supply.c.cause
+    ).where(supply.c.estate_id == _ESTATE, among(supply.c.meter_id, "meter_ids"))
+)
 
 
 def supply_states(connection: Connection, estate_id: str, meter_ids: Sequence[str]) -> dict[str, SupplyState]:
     """The states of many relays at once; meters without one are absent."""
-    found = connection.execute(_STATES, {"estate_id": estate_id, "meter_ids": meter_ids})
+    found = _STATES.rows(connection, estate_id=estate_id, meter_ids=meter_ids)
     return {row[0]: SupplyState(*row[1:]) for row in found}
 
 

@@ -2,6 +2,7 @@
 
 import gc
 from datetime import datetime
+from random import Random
 
 import pytest
 from sqlalchemy import Engine, update
@@ -13,7 +14,8 @@ from server.flows.billing import charge_due, collection_paused
 from server.flows.money_rules import rules_kept
 from server.flows.uncharged import uncharged
 from server.store import schema
-from server.store.engine import reader
+from server.store.billing import due_meters, load_due
+from server.store.engine import begin_writing, reader
 from server.store.schema import account
 from server.store.writer import Writer
 from tests.server.books import HOUR, agrees, balance, charge, read, reading, rows, top_up
@@ -48,6 +50,28 @@ def test_nothing_is_charged_before_its_cycle_or_twice(engine: Engine, writer: Wr
     assert charge(writer, HOUR).meters == 1
     assert charge(writer, 2 * HOUR).meters == 0
     assert agrees(engine).charges == 1
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_who_is_due_is_the_same_for_the_tick_and_for_the_charge(engine: Engine, writer: Writer, seed: int) -> None:
+    luck = Random(seed)
+    openings = [luck.choice((-500, 0, 100_000, 6000, 6001)) for _ in range(12)]
+    plant(writer, [household(number + 1, opening_fen=fen) for number, fen in enumerate(openings)])
+    read(writer, *(reading(n, luck.choice((60, HOUR // 2, HOUR)), 1_000_100) for n in range(1, 12)))
+    charge(writer, HOUR)
+    read(writer, *(reading(n, HOUR + luck.choice((60, HOUR // 2)), 1_000_200) for n in range(2, 13)))
+    with begin_writing(engine) as connection, connection.begin():
+        for number in range(1, 13):
+            status, level = luck.choice(("normal", "normal", "paused")), luck.choice((0, 0, 0, 2))
+            own = account.c.account_id == account_id(number)
+            connection.execute(update(account).where(own).values(status=status, level=level))
+    for world_s in (HOUR, HOUR + HOUR // 2, 2 * HOUR, 3 * HOUR):
+        with reader(engine) as connection:
+            charged = load_due(connection, ESTATE, at(world_s).world_s, HOUR, 100).rows()
+            ticked = due_meters(connection, ESTATE, at(world_s).world_s, HOUR)
+        found = [(one.meter_id, one.tariff_id, one.start_at, one.end_at) for one in charged]
+        assert [(one.meter_id, one.tariff_id, one.start_at, one.end_at) for one in ticked] == found
+    assert 0 < len(found) < 12
 
 
 def test_near_an_alarm_every_reading_is_charged_at_once(engine: Engine, writer: Writer) -> None:
