@@ -9,7 +9,7 @@ import gc
 import threading
 
 YOUNG = 700  # objects more than before, after which the youngest are searched; Python's own number
-OF_YOUNG = 2  # searches of the youngest for each of the next older ones, so that none of them takes long
+OF_YOUNG = 2  # searches of the youngest after which the next one takes the older ones in, so that none takes long
 NEVER = 1_000_000  # searches of the older ones for a full one: the clock does these
 FULL_EVERY_S = 600.0
 

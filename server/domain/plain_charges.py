@@ -24,7 +24,7 @@ _END_RATES = tuple(f"end_rate{n}_wh" for n in range(1, 5))
 _INT32 = np.iinfo(np.int32)
 _INT32_FIELDS = ("ratio", "alarm1_fen", "alarm2_fen", "overdraft_fen")  # what the kernel holds in 32 bits
 _FOR_EVER = 2**62
-_TARIFFS_MAX = np.iinfo(np.uint16).max + 1
+_TARIFFS_MAX = np.iinfo(np.uint16).max
 
 
 class PlainMeters(NamedTuple):
@@ -72,7 +72,7 @@ def _spans(due: DueColumns, calendars: Mapping[str, TariffCalendar]) -> tuple[li
 def _fits(due: DueColumns) -> Mask:
     """Whether the kernel takes the meter, and the cursor needs nothing but registers and tier counter."""
     fits: Mask = (due["end_wh"] - due["start_wh"]) % REGISTER_MODULUS_WH <= MAX_DELTA_WH
-    fits &= np.abs(due["balance_fen"]) <= KERNEL_BALANCE_MAX_FEN
+    fits &= (due["balance_fen"] >= -KERNEL_BALANCE_MAX_FEN) & (due["balance_fen"] <= KERNEL_BALANCE_MAX_FEN)
     fits &= (due["tier_period_wh"] <= KERNEL_PERIOD_MAX_WH) & (due["order_start"] == 0) & (due["order_rates_wh"] < 0)
     fits &= (due["level"] >= 0) & (due["level"] <= FLAG_LEVEL_MASK)
     for name in _INT32_FIELDS:

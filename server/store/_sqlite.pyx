@@ -17,7 +17,7 @@ FUNCTIONS = (
     "sqlite3_column_text", "sqlite3_column_bytes", "sqlite3_finalize", "sqlite3_close", "sqlite3_errmsg",
     "sqlite3_auto_extension", "sqlite3_create_function_v2", "sqlite3_context_db_handle", "sqlite3_result_int64",
     "sqlite3_db_config", "sqlite3_bind_int64", "sqlite3_bind_text", "sqlite3_bind_null", "sqlite3_reset",
-    "sqlite3_changes",
+    "sqlite3_changes", "sqlite3_bind_parameter_count",
 )
 HANDLE = "SELECT estate645_handle()"  # asks a connection for its handle
 cdef enum:
@@ -85,7 +85,13 @@ def prepare_connections(tuple functions not None):
 
 
 cdef int _bind_all(tuple functions, void *statement, tuple values) except -1:
-    """Bind a number, a text or nothing to each mark; texts must outlive the statement. SQLite's code."""
+    """Bind a number, a text or nothing to each mark; texts must outlive the statement. SQLite's code.
+
+    ValueError unless there are as many values as marks.
+    """
+    cdef int marks = (<OfStatement><uintptr_t>functions[20])(statement)
+    if marks != len(values):
+        raise ValueError(f"{len(values)} values for {marks} marks")
     cdef BindInt64 number = <BindInt64><uintptr_t>functions[15]
     cdef BindText text = <BindText><uintptr_t>functions[16]
     cdef const char *letters
@@ -119,6 +125,7 @@ cdef class SqliteWrite:
 
     cdef readonly object failure
     cdef object _columns
+    cdef list _texts  # the very strings whose letters are bound
     cdef Given *_given
     cdef Py_ssize_t _marks
     cdef Py_ssize_t _count
@@ -130,7 +137,7 @@ cdef class SqliteWrite:
         cdef Py_ssize_t mark, place, size, known
         cdef const int64_t[::1] words
         self._count = rows
-        self._columns = columns
+        self._columns, self._texts = columns, []
         self._marks = len(columns)
         self._given = <Given *>calloc(self._marks + 1, sizeof(Given))
         if self._given is NULL:
@@ -140,8 +147,9 @@ cdef class SqliteWrite:
             if column is None or isinstance(column, (int, str)):
                 continue
             if isinstance(column, tuple):
-                words = column[0]
-                texts = column[1]
+                places, given = column
+                words, texts = places, tuple(given)
+                self._texts.append(texts)
                 known = len(texts)
                 self._given[mark].texts = <const char **>calloc(known + 1, sizeof(char *))
                 self._given[mark].sizes = <int *>calloc(known + 1, sizeof(int))
@@ -268,7 +276,7 @@ cdef class SqliteRows:
             raise self._failure()
         if self._prepare(self._database, sql, -1, &self._statement, NULL) != SQLITE_OK:
             raise self._failure()
-        self._given = tuple(parameters)  # texts are bound where they lie
+        self._given = tuple(parameters)  # whose letters are bound where they lie
         if _bind_all(functions, self._statement, self._given) != SQLITE_OK:
             raise self._failure()
 

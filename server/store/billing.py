@@ -42,9 +42,11 @@ def load_due(
     rows = Rows(_KINDS)
     words = statement_rows(connection, question, rows)
     if words[-1].any():
-        raise StorageUnavailable("a meter that is due, its cursor or its account has a text for a number; run verify")
+        raise StorageUnavailable(
+            "a meter that is due, its cursor or its account has no number for a number; run verify"
+        )
     places = {name: place for place, name in enumerate(DueRow._fields) if name in TEXT_FIELDS}
-    texts = {name: [one.decode("utf-8", "replace") for one in rows.names(place)] for name, place in places.items()}
+    texts = {name: [one.decode() for one in rows.names(place)] for name, place in places.items()}
     return DueColumns(words[:-1], texts)
 
 

@@ -234,9 +234,9 @@ def _split(names: Sequence[str], columns: Sequence[Column]) -> tuple[dict[str, C
 @lru_cache(maxsize=100)
 def _insert_columns(table: Table, same: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, str]:
     """The statement for SQLite, and that for PostgreSQL, whose marks begin with the month of the lines."""
-    values = ", ".join(f"%s::{_kind(table, name)}" for name in same)
+    values = ", ".join(("%s::bigint", *(f"%s::{_kind(table, name)}" for name in same), "given.*"))
     into = f"INSERT INTO {table.name} ({', '.join(('booked_ms', *same, *other))})"
-    source = f"SELECT %s::bigint, {values}, given.* FROM {_arrays(table, other)} AS given"  # noqa: S608
+    source = f"SELECT {values} FROM {_arrays(table, other)} AS given"  # noqa: S608
     return _insert(table, (*same, *other), "")[0], f"{into} {source}"
 
 

@@ -80,8 +80,12 @@ def _sent(raw: Any, statements: Sequence[Statement], *, together: bool) -> list[
         return [_written(raw, one) or _answer(_executed(raw.cursor(), one)) for one in statements]
     if len(statements) == 1:
         return [_answer(_executed(raw.cursor(), statements[0]))]
-    with raw.pipeline():  # the server is at work on one statement while the arrays of the next one are made
-        cursors = [_executed(raw.cursor(), one) for one in statements]
+    try:
+        with raw.pipeline():  # the server is at work on one statement while the arrays of the next one are made
+            cursors = [_executed(raw.cursor(), one) for one in statements]
+    except BaseException:
+        raw._prepared.clear()  # what was skipped after an error is counted as prepared by the driver, and never was
+        raise
     return [_answer(cursor) for cursor in cursors]
 
 

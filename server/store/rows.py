@@ -134,23 +134,32 @@ def _copied_text(connection: Connection, text: str, rows: Rows, expected: int) -
         raw.execute("SELECT")  # begins the transaction, as the driver does
     try:
         return _received(raw.pgconn, text, rows, expected)
+    except _RefusedCopy:
+        raise  # nothing is on its way any more: the transaction can be taken back to its savepoint
     except BaseException:
         connection.invalidate()  # rows may still be on their way
         raise
 
 
+class _RefusedCopy(ValueError):
+    """What PostgreSQL says of a COPY that has failed and ended."""
+
+
 def _received(pgconn: Any, text: str, rows: Rows, expected: int) -> Words:
-    """Rows of a COPY; ValueError with what PostgreSQL says."""
+    """Rows of a COPY."""
     begun = pgconn.exec_(f"COPY ({text}) TO STDOUT (FORMAT BINARY)".encode())
     if begun.status != ExecStatus.COPY_OUT:
-        raise ValueError(begun.error_message.decode("utf-8", "replace").strip())
+        raise _RefusedCopy(begun.error_message.decode("utf-8", "replace").strip())
     source, count = _copy.CopyRows(rows), 0
     parts = [np.empty((rows.width, expected + 1), np.int64)]
     while (count := source.receive(pgconn.pgconn_ptr, _copy_functions(), parts[-1])) == parts[-1].shape[1]:
         parts.append(np.empty((rows.width, FETCHED_AT_ONCE), np.int64))
+    failure = None
     while (ended := pgconn.get_result()) is not None:
         if ended.status != ExecStatus.COMMAND_OK:
-            raise ValueError(ended.error_message.decode("utf-8", "replace").strip())
+            failure = ended.error_message.decode("utf-8", "replace").strip()
+    if failure is not None:
+        raise _RefusedCopy(failure)
     return _together(parts, count)
 
 

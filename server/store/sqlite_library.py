@@ -10,8 +10,16 @@ import pysqlite3._sqlite3 as driver
 from server.domain.columns import Columns
 from server.store._sqlite import FUNCTIONS, HANDLE, SqliteWrite, prepare_connections
 
-CONSTRAINT = 19  # SQLite's primary code of what a constraint forbids
-OF_THE_FILE = frozenset({11, 26})  # a file that is damaged, or no database
+# SQLite's primary codes by the error that the driver makes of them; any other is a DatabaseError.
+ERRORS: dict[int, type[Exception]] = {
+    **dict.fromkeys((1, 3, 4, 5, 6, 8, 9, 10, 13, 14, 15, 16, 17), pysqlite3.OperationalError),
+    **dict.fromkeys((19, 20), pysqlite3.IntegrityError),
+    2: pysqlite3.InternalError,
+    7: MemoryError,
+    12: pysqlite3.InternalError,
+    18: pysqlite3.DataError,
+    21: pysqlite3.InterfaceError,
+}
 
 
 @cache
@@ -39,14 +47,5 @@ def write(connection: Any, text: str, given: Columns) -> int:
     touched = own.run(functions(), handle, text.encode())
     if own.failure is not None:
         code, said = own.failure
-        raise _error(code & 0xFF)(said)
+        raise ERRORS.get(code & 0xFF, pysqlite3.DatabaseError)(said)
     return touched
-
-
-def _error(code: int) -> type[Exception]:
-    kind: type[Exception] = pysqlite3.OperationalError
-    if code == CONSTRAINT:
-        kind = pysqlite3.IntegrityError
-    elif code in OF_THE_FILE:
-        kind = pysqlite3.DatabaseError
-    return kind

@@ -80,6 +80,7 @@ NOT_PLAIN = {
     "one rate is missing": {"end_rate1_wh": 1, "end_rate2_wh": 2, "end_rate3_wh": 3},
     "a step back": {"end_wh": 990},
     "a balance that the kernel does not hold": {"balance_fen": 4_611_686_018},
+    "a debt that the kernel does not hold": {"balance_fen": -(2**63) + 1},
     "a tier counter that the kernel does not hold": {"tier_period_wh": 2**53 + 1},
     "a level that nobody knows": {"level": 260},
     "an alarm that the kernel does not hold": {"alarm1_fen": 2**31},

@@ -12,11 +12,12 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from server.domain.columns import Columns, Texts
 from server.domain.line_words import ABSENT
+from server.errors import StorageUnavailable
 from server.store._rows import Rows
 from server.store._sqlite import HANDLE, SqliteWrite
 from server.store.arrays import as_parameter
 from server.store.bulk import Bundle
-from server.store.direct import Statement, send
+from server.store.direct import Statement, array_text, begin_unit, keep_unit, send, undo_unit
 from server.store.engine import begin_writing, open_engine
 from server.store.rows import statement_rows
 from tests.server.conftest import create_database, next_name
@@ -142,6 +143,75 @@ def test_arrays_are_those_of_postgresqls_own_driver(postgres_folder: str) -> Non
             assert connection.execute(same, [given, given, expected]).fetchone() == (expected, True)
 
 
+def test_too_few_columns_are_refused(writing: Connection) -> None:
+    savepoint = writing.begin_nested()
+    with pytest.raises(Exception, match=r"4 values for 5 marks|unnest|placeholders|parameters"):
+        put(writing, Columns((words([1]), words([2]), words([3]), words([4])), 1))
+    savepoint.rollback()
+    assert things(writing) == []
+
+
+def test_texts_that_are_made_on_demand_outlive_the_statement(sqlite_engine: Engine) -> None:
+    class Made:
+        def __len__(self) -> int:
+            return 200
+
+        def __getitem__(self, place: int) -> str:
+            if place >= len(self):
+                raise IndexError(place)
+            return f"text number {place}"
+
+    with begin_writing(sqlite_engine) as connection, connection.begin():
+        connection.exec_driver_sql("CREATE TABLE thing (name TEXT, seq BIGINT)")
+        given = Columns((Texts(words(list(range(200))), Made()), words(list(range(200)))), 200)  # type: ignore[arg-type]
+        assert send(connection, Statement("INSERT INTO thing VALUES (?, ?)", given))[0].touched == 200
+        assert things(connection) == [(f"text number {place}", place) for place in range(200)]
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("backend", ["postgres"], indirect=True)
+@pytest.mark.parametrize("in_columns", [False, True])
+def test_an_error_in_a_pipeline_spoils_no_later_statement(engine: Engine, in_columns: bool) -> None:
+    """The driver counts what the server skipped after an error as prepared; nothing could be written after that."""
+    with begin_writing(engine) as connection:
+        with connection.begin():
+            connection.exec_driver_sql("CREATE TABLE thing (name TEXT, number BIGINT UNIQUE)")
+        outcomes = []
+        for turn in range(20):
+            numbers = [turn, turn] if turn in (1, 3, 5) else [turn]
+            given: Any = Columns((words(numbers),), len(numbers)) if in_columns else [array_text(numbers)]
+            outcomes.append(written(connection, turn, given))
+    assert outcomes == [turn not in (1, 3, 5) for turn in range(20)]
+
+
+def written(connection: Connection, turn: int, given: Any) -> bool:
+    """Whether two statements that travel together were written."""
+    insert = Statement("INSERT INTO thing SELECT 'x', * FROM unnest(%s::bigint[])", given)
+    with connection.begin():
+        begin_unit(connection)
+        try:
+            send(connection, insert, Statement("UPDATE thing SET name = 'y' WHERE number = %s", (turn,)))
+        except IntegrityError:
+            undo_unit(connection)
+            return False
+        keep_unit(connection)
+    return True
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("backend", ["postgres"], indirect=True)
+def test_a_read_that_fails_leaves_the_rest_of_its_transaction(engine: Engine) -> None:
+    with begin_writing(engine) as connection, connection.begin():
+        connection.exec_driver_sql("CREATE TABLE thing (number BIGINT)")
+        connection.exec_driver_sql("INSERT INTO thing VALUES (0)")
+        for asked in ("SELECT 1 / number FROM thing", "SELECT nothing FROM thing"):
+            begin_unit(connection)
+            with pytest.raises(StorageUnavailable, match="the books cannot be read"):
+                statement_rows(connection, Statement(asked), Rows("q"))
+            undo_unit(connection)
+        assert connection.exec_driver_sql("SELECT number FROM thing").scalar_one() == 0
+
+
 @pytest.mark.parametrize(
     ("columns", "error", "words_of_it"),
     [
@@ -151,6 +221,7 @@ def test_arrays_are_those_of_postgresqls_own_driver(postgres_folder: str) -> Non
         ((np.array([1.0, 2.0]),), ValueError, "dtype"),
         ((Texts(words([0, 0]), [1]),), TypeError, "str"),  # type: ignore[list-item]
         ((1.5,), TypeError, "float"),
+        (((),), ValueError, "values to unpack"),
     ],
 )
 def test_columns_that_do_not_fit_are_refused(columns: Any, error: type[Exception], words_of_it: str) -> None:
