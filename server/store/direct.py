@@ -204,9 +204,9 @@ def _among_json(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
 
 
 def _among_array(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    """Not `= ANY`, which looks through an array that is given as a parameter once for each row of a large table."""
     kind = Text if isinstance(column.type, Text) else BigInteger
-    condition: ColumnElement[bool] = column == func.any(cast(bindparam(name, type_=Text), ARRAY(kind)))
-    return condition
+    return column.in_(select(func.unnest(cast(bindparam(name, type_=Text), ARRAY(kind)))))
 
 
 def _value(kind: str, value: Any) -> Any:
